@@ -1,0 +1,62 @@
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// The four kinds of record that WHOOP lists page by page.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum DataType {
+    Recovery,
+    Sleep,
+    Workout,
+    Cycle,
+}
+
+impl DataType {
+    /// Every type, in the order of the contract.
+    pub const ALL: [Self; 4] = [Self::Recovery, Self::Sleep, Self::Workout, Self::Cycle];
+
+    /// The word used in tables, routes and flags.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recovery => "recovery",
+            Self::Sleep => "sleep",
+            Self::Workout => "workout",
+            Self::Cycle => "cycle",
+        }
+    }
+}
+
+impl fmt::Display for DataType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that names no data type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no data type; use recovery, sleep, workout or cycle")]
+pub struct UnknownDataType(pub String);
+
+impl FromStr for DataType {
+    type Err = UnknownDataType;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|known| known.as_str() == word)
+            .ok_or_else(|| UnknownDataType(word.chars().take(40).collect()))
+    }
+}

@@ -1,0 +1,130 @@
+//! The one-call day: what an app shows, with a reason for all that is absent.
+//!
+//! Made from whole records, never rounded but for kilocalories. Where a date
+//! has several main sleeps, the longest is `sleep`, its own recovery and cycle
+//! stand beside it, and the rest is in `others`: nothing of a day is hidden.
+
+mod compose;
+mod parts;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+pub use compose::{Knowledge, Records, compose};
+pub use parts::{CyclePart, RecoveryPart, SleepPart, Stages, WorkoutPart};
+
+use crate::{UserId, instant};
+
+/// A member's day.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Day {
+    #[schema(value_type = String, example = "user123")]
+    pub user_id: UserId,
+    pub date: NaiveDate,
+    pub recovery: Option<RecoveryPart>,
+    pub sleep: Option<SleepPart>,
+    pub naps: Vec<SleepPart>,
+    pub cycle: Option<CyclePart>,
+    pub workouts: Vec<WorkoutPart>,
+    /// What a second night on the same date leaves over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<Others>,
+    /// Why a part is absent or has no score yet, by the part's name.
+    #[schema(value_type = std::collections::BTreeMap<String, Missing>)]
+    pub missing: BTreeMap<&'static str, Missing>,
+    pub meta: Meta,
+}
+
+/// Main sleeps, recoveries and cycles of the date beside the chosen ones.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, utoipa::ToSchema)]
+pub struct Others {
+    pub sleeps: Vec<SleepPart>,
+    pub recoveries: Vec<RecoveryPart>,
+    pub cycles: Vec<CyclePart>,
+}
+
+impl Others {
+    const fn is_empty(&self) -> bool {
+        self.sleeps.is_empty() && self.recoveries.is_empty() && self.cycles.is_empty()
+    }
+}
+
+/// Why a part of a day is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// WHOOP has the record and is still scoring it.
+    PendingScore,
+    /// WHOOP has the record and will never score it.
+    Unscorable,
+    /// The span was read to its end and WHOOP has none.
+    NotRecorded,
+    /// Not read from WHOOP yet.
+    NotSynced,
+    /// Not read because the member has to connect WHOOP again.
+    ReauthRequired,
+    /// Not read because WHOOP's quota is spent for now.
+    Quota,
+}
+
+/// Where an answer comes from and how far it can be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Meta {
+    pub source: Source,
+    pub connection: Connection,
+    /// The oldest of the four types' last complete reads.
+    #[serde(with = "instant::option")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub last_synced_at: Option<DateTime<Utc>>,
+    /// True when WHOOP may know more than this answer shows.
+    pub stale: bool,
+    pub sync: SyncOutcome,
+    /// A sentence for a person, where `sync` needs one.
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    Database,
+    /// This request read from WHOOP.
+    Whoop,
+}
+
+/// How a member stands with WHOOP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    Connected,
+    ReauthRequired,
+    Disconnected,
+    NeverConnected,
+}
+
+impl Connection {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::ReauthRequired => "reauth_required",
+            Self::Disconnected => "disconnected",
+            Self::NeverConnected => "never_connected",
+        }
+    }
+}
+
+/// What a request for a day did about freshness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncOutcome {
+    NotNeeded,
+    Done,
+    /// Another caller's sync of the same member, waited for.
+    Shared,
+    /// Put off because of WHOOP's quota.
+    Deferred,
+    /// Tried without success; what is stored is answered.
+    Failed,
+    /// Not possible or not wanted: no connection, or `refresh=never`.
+    Off,
+}

@@ -1,0 +1,26 @@
+//! The pure heart: WHOOP's records, the member's day, and what to ask next.
+//!
+//! Nothing here does I/O, awaits, or reads a clock. The parts:
+//!
+//! - [`record`]: the four records as WHOOP sends them, read leniently and
+//!   kept to the last digit;
+//! - [`local_date`]: which day a record belongs to;
+//! - [`coverage`] and [`plan`]: what is known of a member, and which calls
+//!   that leaves to make;
+//! - [`day`]: the one-call day that an app shows;
+//! - [`Clock`]: the only door to the present, passed in by the caller.
+
+mod clock;
+pub mod coverage;
+mod data_type;
+pub mod day;
+mod ids;
+pub mod instant;
+pub mod local_date;
+pub mod offset;
+pub mod plan;
+pub mod record;
+
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use data_type::DataType;
+pub use ids::{CycleId, InvalidUserId, SleepId, UserId, WorkoutId};

@@ -1,0 +1,67 @@
+//! WHOOP's `timezone_offset`: an offset, never a zone.
+//!
+//! Each record carries the offset at which it was recorded, so daylight saving
+//! and travel are already in it; the member's present zone says nothing about
+//! last Tuesday's.
+
+use chrono::{DateTime, FixedOffset, NaiveDate, Offset, Utc};
+
+/// Reads `+hh:mm`, `-hh:mm` or `Z`; `None` for anything else.
+pub fn parse(text: &str) -> Option<FixedOffset> {
+    if matches!(text, "Z" | "z") {
+        return Some(Utc.fix());
+    }
+    let (sign, rest) = match text.as_bytes().first()? {
+        b'+' => (1, &text[1..]),
+        b'-' => (-1, &text[1..]),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !two_digits(hours) || !two_digits(minutes) {
+        return None;
+    }
+    let hours: i32 = hours.parse().ok()?;
+    let minutes: i32 = minutes.parse().ok()?;
+    // The widest offset in use is +14:00; 18 h is where ISO 8601 ends.
+    if hours > 18 || minutes > 59 {
+        return None;
+    }
+    FixedOffset::east_opt(sign * (hours * 3600 + minutes * 60))
+}
+
+/// The calendar date that a person at this offset reads off the wall.
+///
+/// An absent offset is taken as UTC: the record is kept, on the one date that
+/// needs no guess about where the member was.
+pub fn local_date(instant: DateTime<Utc>, timezone_offset: Option<&str>) -> NaiveDate {
+    let offset = timezone_offset.and_then(parse).unwrap_or_else(|| Utc.fix());
+    instant.with_timezone(&offset).date_naive()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_read_as_whoop_documents_them() {
+        let seconds = |text| parse(text).map(|offset| offset.local_minus_utc());
+
+        assert_eq!(seconds("Z"), Some(0));
+        assert_eq!(seconds("+02:00"), Some(7200));
+        assert_eq!(seconds("-05:30"), Some(-19800));
+        assert_eq!(seconds("+14:00"), Some(50400));
+        for bad in [
+            "",
+            "02:00",
+            "+2:00",
+            "+25:00",
+            "+02:60",
+            "Europe/Berlin",
+            "+é:00",
+            "+02:0é",
+        ] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Extra, Nonsense, Record, ScoreState, lenient, sound};
+use crate::{CycleId, DataType, instant};
+
+/// One physiological day: from falling asleep to falling asleep again.
+///
+/// Not a calendar day. It can be shorter than 24 h or, where no sleep was
+/// detected, much longer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cycle {
+    pub id: CycleId,
+    pub user_id: i64,
+    #[serde(with = "instant")]
+    pub created_at: DateTime<Utc>,
+    #[serde(with = "instant")]
+    pub updated_at: DateTime<Utc>,
+    #[serde(with = "instant")]
+    pub start: DateTime<Utc>,
+    /// Absent while the cycle is still running.
+    #[serde(default, with = "instant::option")]
+    pub end: Option<DateTime<Utc>>,
+    pub timezone_offset: Option<String>,
+    pub score_state: ScoreState,
+    pub score: Option<CycleScore>,
+    /// Absent where the strap was not worn for the whole cycle.
+    #[serde(default, deserialize_with = "lenient::whole")]
+    pub step_count: Option<i64>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CycleScore {
+    /// 0 to 21, not linear: two strains do not add up.
+    pub strain: Option<f64>,
+    /// Total energy of the cycle in kilojoules, rest included.
+    pub kilojoule: Option<f64>,
+    pub average_heart_rate: Option<f64>,
+    pub max_heart_rate: Option<f64>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Record for Cycle {
+    const DATA_TYPE: DataType = DataType::Cycle;
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn whoop_user_id(&self) -> i64 {
+        self.user_id
+    }
+
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+
+    fn score_state(&self) -> &ScoreState {
+        &self.score_state
+    }
+
+    fn check(&self) -> Result<(), Nonsense> {
+        sound::possible("created_at", Some(self.created_at))?;
+        sound::possible("updated_at", Some(self.updated_at))?;
+        sound::possible("start", Some(self.start))?;
+        sound::possible("end", self.end)?;
+        sound::in_order(self.start, self.end)?;
+        sound::timezone_offset(self.timezone_offset.as_deref())?;
+        sound::state(&self.score_state)?;
+        sound::count("step_count", self.step_count)?;
+        sound::storable(&self.extra)?;
+        if let Some(score) = &self.score {
+            sound::strain("score.strain", score.strain)?;
+            sound::not_negative("score.kilojoule", score.kilojoule)?;
+            sound::heart_rate("score.average_heart_rate", score.average_heart_rate)?;
+            sound::heart_rate("score.max_heart_rate", score.max_heart_rate)?;
+            sound::storable(&score.extra)?;
+        }
+        Ok(())
+    }
+}

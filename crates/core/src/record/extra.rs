@@ -1,0 +1,86 @@
+use serde_json::{Map, Value};
+
+/// Fields that WHOOP sent and this version does not know, by name.
+pub type Extra = Map<String, Value>;
+
+/// Gathers the unknown fields of nested objects into one map for one column.
+///
+/// `[("score.stage_summary", …)]` lands under `{"score": {"stage_summary": …}}`,
+/// where a reader of the column expects it. Empty maps leave no trace.
+pub fn fold(top: &Extra, nested: &[(&[&str], &Extra)]) -> Extra {
+    let mut folded = top.clone();
+    for (path, extra) in nested {
+        if extra.is_empty() {
+            continue;
+        }
+        let mut place = &mut folded;
+        for step in *path {
+            let entry = place
+                .entry(*step)
+                .or_insert_with(|| Value::Object(Map::new()));
+            if !entry.is_object() {
+                *entry = Value::Object(Map::new());
+            }
+            match entry {
+                Value::Object(map) => place = map,
+                _ => return folded,
+            }
+        }
+        place.extend((*extra).clone());
+    }
+    folded
+}
+
+/// Takes the unknown fields of one nested object back out of the folded map.
+///
+/// Ask for the deepest paths first: what is left under a path after its
+/// children were taken is its own.
+pub fn unfold(folded: &mut Extra, path: &[&str]) -> Extra {
+    let Some((first, rest)) = path.split_first() else {
+        return std::mem::take(folded);
+    };
+    let Some(Value::Object(inner)) = folded.get_mut(*first) else {
+        return Extra::new();
+    };
+    let taken = unfold(inner, rest);
+    if inner.is_empty() {
+        folded.remove(*first);
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: Value) -> Extra {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_was_folded_unfolds_to_the_same_maps() {
+        let top = map(json!({"mood": "calm"}));
+        let score = map(json!({"new": 1.25}));
+        let stages = map(json!({"deep": {"a": [1, 2]}}));
+
+        let mut folded = fold(
+            &top,
+            &[(&["score"], &score), (&["score", "stage_summary"], &stages)],
+        );
+
+        assert_eq!(
+            Value::Object(folded.clone()),
+            json!({"mood": "calm", "score": {"new": 1.25, "stage_summary": {"deep": {"a": [1, 2]}}}})
+        );
+        assert_eq!(unfold(&mut folded, &["score", "stage_summary"]), stages);
+        assert_eq!(unfold(&mut folded, &["score"]), score);
+        assert_eq!(folded, top);
+    }
+
+    #[test]
+    fn nothing_unknown_leaves_an_empty_column() {
+        assert!(fold(&Extra::new(), &[(&["score"], &Extra::new())]).is_empty());
+    }
+}

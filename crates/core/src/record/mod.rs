@@ -1,0 +1,108 @@
+//! The four records, read from WHOOP's JSON and written back in its shape.
+//!
+//! Reading is lenient where WHOOP is known to be: `null` where the document
+//! says absent, whole numbers with a decimal point, fields nobody has heard of
+//! (kept in `extra`, at whatever depth). It is strict where a mistake would be
+//! stored: a record that breaks a rule is [`Rejected`] with its raw text, and
+//! its neighbours on the page go on.
+
+mod cycle;
+mod extra;
+mod lenient;
+mod recovery;
+mod score_state;
+mod sleep;
+mod sound;
+mod workout;
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
+
+pub use cycle::{Cycle, CycleScore};
+pub use extra::{Extra, fold, unfold};
+pub use recovery::{Recovery, RecoveryScore};
+pub use score_state::ScoreState;
+pub use sleep::{Sleep, SleepNeeded, SleepScore, StageSummary};
+pub use sound::Nonsense;
+pub use workout::{Workout, WorkoutScore, ZoneDurations};
+
+use crate::DataType;
+
+/// What the four records have in common.
+pub trait Record:
+    DeserializeOwned + Serialize + Clone + fmt::Debug + PartialEq + Send + Sync + 'static
+{
+    const DATA_TYPE: DataType;
+
+    /// The `id` of the stored row. A recovery has none of its own at WHOOP and
+    /// goes by its cycle's.
+    fn id(&self) -> String;
+
+    /// WHOOP's number of the member whose record this is.
+    fn whoop_user_id(&self) -> i64;
+
+    /// When WHOOP last changed the record; decides which version is newer.
+    fn updated_at(&self) -> DateTime<Utc>;
+
+    fn score_state(&self) -> &ScoreState;
+
+    /// Whether the values make sense: the same rules as the tables' checks.
+    ///
+    /// # Errors
+    ///
+    /// The first field that breaks a rule, and the rule.
+    fn check(&self) -> Result<(), Nonsense>;
+}
+
+/// A record that was not stored, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    pub data_type: DataType,
+    /// WHOOP's id, where even that could be read.
+    pub record_id: Option<String>,
+    /// The record as WHOOP sent it.
+    pub raw: String,
+    pub reason: String,
+}
+
+/// Reads one record of a page.
+///
+/// # Errors
+///
+/// The record with its raw text and the field that could not be read.
+pub fn read<R: Record>(raw: &RawValue) -> Result<R, Rejected> {
+    let rejected = |reason: String| Rejected {
+        data_type: R::DATA_TYPE,
+        record_id: id_of(R::DATA_TYPE, raw),
+        raw: raw.get().to_owned(),
+        reason,
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+    let record: R = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        match path.as_str() {
+            "." => rejected(error.into_inner().to_string()),
+            _ => rejected(format!("{path}: {}", error.into_inner())),
+        }
+    })?;
+    record
+        .check()
+        .map_err(|nonsense| rejected(nonsense.to_string()))?;
+    Ok(record)
+}
+
+fn id_of(data_type: DataType, raw: &RawValue) -> Option<String> {
+    let value: Value = serde_json::from_str(raw.get()).ok()?;
+    let field = match data_type {
+        DataType::Recovery => "cycle_id",
+        _ => "id",
+    };
+    match value.get(field)? {
+        Value::String(text) => Some(text.chars().take(100).collect()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}

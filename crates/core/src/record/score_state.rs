@@ -1,0 +1,59 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Whether a score is there, not there yet, or never coming.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum ScoreState {
+    Scored,
+    PendingScore,
+    /// Final: WHOOP had too little data.
+    Unscorable,
+    /// A word WHOOP did not document; kept as sent.
+    Other(String),
+}
+
+impl ScoreState {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Scored => "SCORED",
+            Self::PendingScore => "PENDING_SCORE",
+            Self::Unscorable => "UNSCORABLE",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// Whether it is worth asking WHOOP about this record again.
+    ///
+    /// An unknown word counts: it may well be a new name for "not yet".
+    pub const fn may_change(&self) -> bool {
+        matches!(self, Self::PendingScore | Self::Other(_))
+    }
+}
+
+impl From<String> for ScoreState {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "SCORED" => Self::Scored,
+            "PENDING_SCORE" => Self::PendingScore,
+            "UNSCORABLE" => Self::Unscorable,
+            _ => Self::Other(word),
+        }
+    }
+}
+
+impl From<ScoreState> for String {
+    fn from(state: ScoreState) -> Self {
+        match state {
+            ScoreState::Other(word) => word,
+            known => known.as_str().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for ScoreState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

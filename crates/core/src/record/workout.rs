@@ -1,0 +1,144 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Extra, Nonsense, Record, ScoreState, lenient, sound};
+use crate::{DataType, WorkoutId, instant};
+
+/// An activity; also sauna, ice bath and the like, which have little to score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workout {
+    pub id: WorkoutId,
+    #[serde(default, deserialize_with = "lenient::whole")]
+    pub v1_id: Option<i64>,
+    pub user_id: i64,
+    #[serde(with = "instant")]
+    pub created_at: DateTime<Utc>,
+    #[serde(with = "instant")]
+    pub updated_at: DateTime<Utc>,
+    #[serde(with = "instant")]
+    pub start: DateTime<Utc>,
+    #[serde(default, with = "instant::option")]
+    pub end: Option<DateTime<Utc>>,
+    pub timezone_offset: Option<String>,
+    /// Free text such as `running` or `hot_tub`; WHOOP adds names at will.
+    pub sport_name: Option<String>,
+    pub score_state: ScoreState,
+    pub score: Option<WorkoutScore>,
+    /// On its way out at WHOOP; null for newer sports.
+    #[serde(default, deserialize_with = "lenient::whole")]
+    pub sport_id: Option<i64>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct WorkoutScore {
+    /// 0 to 21, not linear: two strains do not add up.
+    pub strain: Option<f64>,
+    pub average_heart_rate: Option<f64>,
+    pub max_heart_rate: Option<f64>,
+    pub kilojoule: Option<f64>,
+    /// A fraction in what WHOOP sends, a percentage in what it documents;
+    /// kept as sent.
+    pub percent_recorded: Option<f64>,
+    pub distance_meter: Option<f64>,
+    pub altitude_gain_meter: Option<f64>,
+    pub altitude_change_meter: Option<f64>,
+    pub zone_durations: Option<ZoneDurations>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Time in each heart rate zone, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ZoneDurations {
+    #[serde(deserialize_with = "lenient::whole")]
+    pub zone_zero_milli: Option<i64>,
+    #[serde(deserialize_with = "lenient::whole")]
+    pub zone_one_milli: Option<i64>,
+    #[serde(deserialize_with = "lenient::whole")]
+    pub zone_two_milli: Option<i64>,
+    #[serde(deserialize_with = "lenient::whole")]
+    pub zone_three_milli: Option<i64>,
+    #[serde(deserialize_with = "lenient::whole")]
+    pub zone_four_milli: Option<i64>,
+    #[serde(deserialize_with = "lenient::whole")]
+    pub zone_five_milli: Option<i64>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl ZoneDurations {
+    /// The zones from zero to five.
+    pub const fn in_order(&self) -> [Option<i64>; 6] {
+        [
+            self.zone_zero_milli,
+            self.zone_one_milli,
+            self.zone_two_milli,
+            self.zone_three_milli,
+            self.zone_four_milli,
+            self.zone_five_milli,
+        ]
+    }
+}
+
+impl Record for Workout {
+    const DATA_TYPE: DataType = DataType::Workout;
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn whoop_user_id(&self) -> i64 {
+        self.user_id
+    }
+
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+
+    fn score_state(&self) -> &ScoreState {
+        &self.score_state
+    }
+
+    fn check(&self) -> Result<(), Nonsense> {
+        sound::word("id", &self.id.0)?;
+        sound::possible("created_at", Some(self.created_at))?;
+        sound::possible("updated_at", Some(self.updated_at))?;
+        sound::possible("start", Some(self.start))?;
+        sound::possible("end", self.end)?;
+        sound::in_order(self.start, self.end)?;
+        sound::timezone_offset(self.timezone_offset.as_deref())?;
+        sound::state(&self.score_state)?;
+        if let Some(sport) = &self.sport_name {
+            sound::word("sport_name", sport)?;
+        }
+        sound::storable(&self.extra)?;
+        let Some(score) = &self.score else {
+            return Ok(());
+        };
+        sound::strain("score.strain", score.strain)?;
+        sound::heart_rate("score.average_heart_rate", score.average_heart_rate)?;
+        sound::heart_rate("score.max_heart_rate", score.max_heart_rate)?;
+        sound::not_negative("score.kilojoule", score.kilojoule)?;
+        sound::percentage("score.percent_recorded", score.percent_recorded)?;
+        sound::not_negative("score.distance_meter", score.distance_meter)?;
+        sound::storable(&score.extra)?;
+        if let Some(zones) = &score.zone_durations {
+            let names = [
+                "score.zone_durations.zone_zero_milli",
+                "score.zone_durations.zone_one_milli",
+                "score.zone_durations.zone_two_milli",
+                "score.zone_durations.zone_three_milli",
+                "score.zone_durations.zone_four_milli",
+                "score.zone_durations.zone_five_milli",
+            ];
+            for (field, milli) in names.into_iter().zip(zones.in_order()) {
+                sound::count(field, milli)?;
+            }
+            sound::storable(&zones.extra)?;
+        }
+        Ok(())
+    }
+}
