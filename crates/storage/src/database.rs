@@ -1,0 +1,108 @@
+use std::{fmt, time::Duration};
+
+use deadpool::managed::{Object, PoolError, Timeouts};
+use diesel_async::{
+    AsyncPgConnection, RunQueryDsl,
+    pooled_connection::{
+        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool::Pool,
+    },
+};
+use futures::FutureExt;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{StorageError, connect::Address};
+
+/// A connection out of the pool; back in it when dropped.
+pub type Connection = Object<AsyncDieselConnectionManager<AsyncPgConnection>>;
+
+/// How long a caller waits for a connection before it is told to come back.
+const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(5);
+
+/// How to reach PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// `postgres://…`; `sslmode` and `sslrootcert` are honoured.
+    pub url: SecretString,
+    /// Connections this process may hold.
+    pub pool_size: usize,
+}
+
+/// The pool of connections to the members' PostgreSQL.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool<AsyncPgConnection>,
+    address: Address,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("pool", &self.pool.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Makes the pool; connects only when it is first used.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Config`] for an address that cannot be one.
+    pub fn new(config: &DatabaseConfig) -> Result<Self, StorageError> {
+        let address = Address::parse(config.url.expose_secret())?;
+        let mut manager = ManagerConfig::default();
+        // A test query at each checkout would double the round trips of a read.
+        manager.recycling_method = RecyclingMethod::Fast;
+        let to = address.clone();
+        manager.custom_setup = Box::new(move |_| {
+            let to = to.clone();
+            async move { to.establish().await }.boxed()
+        });
+        // The manager wants a URL; the setup above does not read it.
+        let manager = AsyncDieselConnectionManager::new_with_config("postgres://", manager);
+        let pool = Pool::builder(manager)
+            .max_size(config.pool_size.max(1))
+            .timeouts(Timeouts {
+                wait: Some(WAIT_FOR_CONNECTION),
+                create: Some(WAIT_FOR_CONNECTION),
+                recycle: Some(WAIT_FOR_CONNECTION),
+            })
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .map_err(|error| StorageError::Config(error.to_string()))?;
+        Ok(Self { pool, address })
+    }
+
+    /// A connection, or [`StorageError::Unavailable`] after a bounded wait.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away, or every connection is taken.
+    pub async fn get(&self) -> Result<Connection, StorageError> {
+        self.pool.get().await.map_err(|error| {
+            StorageError::Unavailable(match error {
+                PoolError::Backend(error) => error.into(),
+                other => other.into(),
+            })
+        })
+    }
+
+    /// A connection outside the pool, for migrations.
+    pub(crate) async fn dedicated(&self) -> Result<AsyncPgConnection, StorageError> {
+        self.address
+            .establish()
+            .await
+            .map_err(|error| StorageError::Unavailable(error.into()))
+    }
+
+    /// Whether PostgreSQL answers and has every migration of this build.
+    ///
+    /// # Errors
+    ///
+    /// It does not; the error says which of the two.
+    pub async fn check(&self) -> Result<(), StorageError> {
+        let mut conn = self.get().await?;
+        diesel::sql_query("SELECT 1").execute(&mut conn).await?;
+        crate::migrate::check(&mut conn).await
+    }
+}

@@ -1,0 +1,24 @@
+//! PostgreSQL: one file a table, typed rows, and nothing that speaks HTTP.
+//!
+//! - [`Database`]: the pool, and how to reach a server (TLS included);
+//! - [`migrate`]: the one place that changes the schema;
+//! - [`seal`]: tokens are sealed before they are written;
+//! - [`page`]: a page of records, stored in one transaction, newest wins;
+//! - [`day`]: a member's day, read in one round trip;
+//! - [`table`]: the tables, each with its row and its queries.
+
+mod connect;
+mod database;
+pub mod day;
+mod error;
+pub mod lease;
+pub mod migrate;
+pub mod page;
+mod schema;
+pub mod seal;
+mod settle;
+pub mod table;
+mod tls;
+
+pub use database::{Connection, Database, DatabaseConfig};
+pub use error::StorageError;

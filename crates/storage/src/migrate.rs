@@ -1,0 +1,182 @@
+//! Applies `migrations/`; the one place that changes the schema.
+//!
+//! Several migrators at once take turns through an advisory lock that belongs
+//! to a transaction, so it works behind every pooler and goes with its holder.
+
+use std::time::Duration;
+
+use diesel::{
+    QueryableByName,
+    migration::MigrationSource,
+    pg::Pg,
+    sql_types::{Bool, Text},
+};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::{Database, StorageError};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+/// "whoop" in ASCII: any number that nobody else picks.
+const LOCK: i64 = 0x77_68_6f_6f_70;
+
+/// Waiting happens here and not in PostgreSQL: a waiter inside a blocking lock
+/// holds a snapshot, and building an index concurrently would wait for it.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What a run of [`apply`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Names of the migrations applied just now, in order.
+    pub migrations: Vec<String>,
+    /// Tables and functions of an older service that were renamed, as
+    /// `(before, after)`; told at every run until they are gone.
+    pub set_aside: Vec<(String, String)>,
+}
+
+#[derive(QueryableByName)]
+struct Locked {
+    #[diesel(sql_type = Bool)]
+    locked: bool,
+}
+
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+#[derive(QueryableByName)]
+struct Renamed {
+    #[diesel(sql_type = Text)]
+    original: String,
+    #[diesel(sql_type = Text)]
+    renamed: String,
+}
+
+/// Brings the schema up to this build; does nothing where it already is.
+///
+/// # Errors
+///
+/// The server is away, or a migration was refused (it is rolled back whole).
+pub async fn apply(database: &Database) -> Result<Applied, StorageError> {
+    run(database, Direction::Up).await
+}
+
+/// Takes every migration back, newest first. The members' records go with it.
+///
+/// # Errors
+///
+/// As [`apply`].
+pub async fn revert_all(database: &Database) -> Result<Applied, StorageError> {
+    run(database, Direction::Down).await
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Up,
+    Down,
+}
+
+async fn run(database: &Database, direction: Direction) -> Result<Applied, StorageError> {
+    let mut lock = database.dedicated().await?;
+    lock.batch_execute("BEGIN").await?;
+    loop {
+        let taken: Locked = diesel::sql_query(format!(
+            "SELECT pg_try_advisory_xact_lock({LOCK}) AS locked"
+        ))
+        .get_result(&mut lock)
+        .await?;
+        if taken.locked {
+            break;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+
+    let worker = database.dedicated().await?;
+    let runtime = tokio::runtime::Handle::current();
+    // Diesel's harness blocks, and panics on a current-thread runtime unless it
+    // stands on a thread that may block.
+    let migrations = tokio::task::spawn_blocking(move || {
+        let _runtime = runtime.enter();
+        let mut harness = AsyncMigrationHarness::new(worker);
+        let versions = match direction {
+            Direction::Up => harness.run_pending_migrations(MIGRATIONS),
+            Direction::Down => harness.revert_all_migrations(MIGRATIONS),
+        };
+        versions.map(|versions| versions.iter().map(ToString::to_string).collect::<Vec<_>>())
+    })
+    .await
+    .map_err(|error| StorageError::Migration(error.to_string()))?
+    .map_err(|error| StorageError::Migration(error.to_string()))?;
+
+    let set_aside = match direction {
+        Direction::Up => set_aside(&mut lock).await?,
+        Direction::Down => Vec::new(),
+    };
+    lock.batch_execute("COMMIT").await?;
+    Ok(Applied {
+        migrations: named(&migrations),
+        set_aside,
+    })
+}
+
+async fn set_aside(conn: &mut AsyncPgConnection) -> Result<Vec<(String, String)>, StorageError> {
+    let renamed: Vec<Renamed> = diesel::sql_query(
+        "SELECT original, renamed FROM predecessor_set_aside \
+         WHERE kind NOT IN ('constraint', 'index') ORDER BY position",
+    )
+    .load(conn)
+    .await?;
+    Ok(renamed
+        .into_iter()
+        .map(|one| (one.original, one.renamed))
+        .collect())
+}
+
+/// Diesel reports versions; people read names.
+fn named(versions: &[String]) -> Vec<String> {
+    versions
+        .iter()
+        .map(|version| {
+            known()
+                .into_iter()
+                .find(|(known, _)| known == version)
+                .map_or_else(|| version.clone(), |(_, name)| name)
+        })
+        .collect()
+}
+
+/// Version and name of every migration of this build.
+fn known() -> Vec<(String, String)> {
+    MigrationSource::<Pg>::migrations(&MIGRATIONS)
+        .unwrap_or_default()
+        .iter()
+        .map(|one| (one.name().version().to_string(), one.name().to_string()))
+        .collect()
+}
+
+/// Whether every migration of this build is there.
+///
+/// One more than this build knows is fine: an older binary serves on while a
+/// newer schema rolls out.
+pub(crate) async fn check(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
+    let applied: Vec<Version> = diesel::sql_query("SELECT version FROM __diesel_schema_migrations")
+        .load(conn)
+        .await
+        .map_err(|error| match StorageError::from(error) {
+            StorageError::Query(_) => StorageError::NotMigrated("none is applied".to_owned()),
+            other => other,
+        })?;
+    let lacking: Vec<String> = known()
+        .into_iter()
+        .filter(|(version, _)| !applied.iter().any(|one| &one.version == version))
+        .map(|(_, name)| name)
+        .collect();
+    if lacking.is_empty() {
+        Ok(())
+    } else {
+        Err(StorageError::NotMigrated(lacking.join(", ")))
+    }
+}

@@ -1,0 +1,290 @@
+//! Storing a page of records: one statement, newest wins, the day settled.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    QueryableByName,
+    result::{DatabaseErrorKind, Error as Diesel},
+    sql_types::{Array, Bool, Nullable, Text},
+};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use whoop_core::{
+    DataType, UserId,
+    record::{Record, Rejected},
+};
+
+use crate::{
+    StorageError,
+    settle::{self, Touched},
+    table::{RecordTable, rejected_record, users},
+};
+
+/// What became of the records of a page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Stored {
+    pub inserted: u64,
+    pub updated: u64,
+    /// Already there, in this version or a newer one.
+    pub unchanged: u64,
+    /// Set aside with a reason.
+    pub rejected: u64,
+}
+
+impl Stored {
+    pub const fn written(&self) -> u64 {
+        self.inserted + self.updated
+    }
+}
+
+impl std::ops::AddAssign for Stored {
+    fn add_assign(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.rejected += other.rejected;
+    }
+}
+
+#[derive(QueryableByName)]
+struct Written {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Bool)]
+    inserted: bool,
+}
+
+#[derive(QueryableByName)]
+struct FormerCycle {
+    #[diesel(sql_type = Nullable<Text>)]
+    cycle_id: Option<String>,
+}
+
+/// Stores a page of one member, within the caller's transaction.
+///
+/// Takes the member's turn first, so that writers of one member follow one
+/// another and each sees what the one before it stored. A record whose
+/// `updated_at` is older than the stored one changes nothing; at the same
+/// `updated_at` the fresher reading wins where it differs.
+///
+/// A record that belongs to another WHOOP member, and one that PostgreSQL
+/// refuses, is set aside and the others are stored.
+///
+/// # Errors
+///
+/// [`StorageError::MemberGone`] if the member was erased meanwhile.
+pub async fn store<R: RecordTable>(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    records: &[R],
+    rejected: &[Rejected],
+    now: DateTime<Utc>,
+) -> Result<Stored, StorageError> {
+    let whoop_user_id = users::take_turn(conn, user_id).await?;
+
+    let mut refused: Vec<Rejected> = rejected.to_vec();
+    let mut newest: BTreeMap<String, &R> = BTreeMap::new();
+    for record in records {
+        if record.whoop_user_id() != whoop_user_id {
+            refused.push(set_aside(
+                record,
+                format!(
+                    "user_id: it belongs to WHOOP member {}",
+                    record.whoop_user_id()
+                ),
+            ));
+            continue;
+        }
+        newest
+            .entry(record.id())
+            .and_modify(|known| {
+                if known.updated_at() <= record.updated_at() {
+                    *known = record;
+                }
+            })
+            .or_insert(record);
+    }
+    let page: Vec<&R> = newest.values().copied().collect();
+
+    let mut touched = Touched::default();
+    if R::DATA_TYPE == DataType::Sleep {
+        touched
+            .cycles
+            .extend(former_cycles(conn, user_id, &page).await?);
+    }
+    let written = match write(conn, user_id, &page, now).await {
+        Err(error) if is_about_a_value(&error) => {
+            one_by_one(conn, user_id, &page, now, &mut refused).await?
+        }
+        other => other?,
+    };
+
+    let changed: BTreeSet<&str> = written.iter().map(|row| row.id.as_str()).collect();
+    for record in page
+        .iter()
+        .filter(|record| changed.contains(record.id().as_str()))
+    {
+        touched.add(*record);
+    }
+    settle::settle(conn, user_id, touched).await?;
+    if let Some(latest) = page
+        .iter()
+        .filter(|record| record.timezone_offset().is_some())
+        .max_by_key(|record| record.happened_at())
+        && !written.is_empty()
+    {
+        users::moved_to(
+            conn,
+            user_id,
+            latest.timezone_offset(),
+            latest.happened_at(),
+        )
+        .await?;
+    }
+
+    let good: Vec<String> = page
+        .iter()
+        .map(|record| record.id())
+        .filter(|id| !refused.iter().any(|one| one.record_id.as_ref() == Some(id)))
+        .collect();
+    rejected_record::forget(conn, user_id, R::DATA_TYPE, &good).await?;
+    rejected_record::keep(conn, user_id, &refused, now).await?;
+
+    let inserted = written.iter().filter(|row| row.inserted).count() as u64;
+    let refused_here = (refused.len() - rejected.len()) as u64;
+    let written = written.len() as u64;
+    Ok(Stored {
+        inserted,
+        updated: written - inserted,
+        unchanged: (records.len() as u64).saturating_sub(written + refused_here),
+        rejected: refused.len() as u64,
+    })
+}
+
+async fn former_cycles<R: RecordTable>(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    page: &[&R],
+) -> Result<Vec<String>, StorageError> {
+    let ids: Vec<String> = page.iter().map(|record| record.id()).collect();
+    let former: Vec<FormerCycle> = diesel::sql_query(
+        "SELECT DISTINCT cycle_id FROM whoop_sleep WHERE user_id = $1 AND id = ANY($2)",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Array<Text>, _>(ids)
+    .load(conn)
+    .await?;
+    Ok(former.into_iter().filter_map(|row| row.cycle_id).collect())
+}
+
+async fn write<R: RecordTable>(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    page: &[&R],
+    now: DateTime<Utc>,
+) -> Result<Vec<Written>, StorageError> {
+    if page.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<R::Row> = page
+        .iter()
+        .map(|record| record.row(record.own_date(), now))
+        .collect();
+    let rows = serde_json::to_string(&rows)
+        .map_err(|error| StorageError::Query(Diesel::SerializationError(error.into())))?;
+    // A savepoint, so that a refused page leaves the caller's transaction whole.
+    conn.transaction(async |conn| {
+        diesel::sql_query(upsert_sql::<R>())
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Text, _>(rows)
+            .load(conn)
+            .await
+            .map_err(StorageError::from)
+    })
+    .await
+}
+
+/// The page again, record by record, so that one bad one costs only itself.
+async fn one_by_one<R: RecordTable>(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    page: &[&R],
+    now: DateTime<Utc>,
+    refused: &mut Vec<Rejected>,
+) -> Result<Vec<Written>, StorageError> {
+    let mut written = Vec::new();
+    for record in page {
+        match write(conn, user_id, &[*record], now).await {
+            Ok(rows) => written.extend(rows),
+            Err(StorageError::Query(error)) => {
+                refused.push(set_aside(
+                    *record,
+                    format!("PostgreSQL refused it: {error}"),
+                ));
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(written)
+}
+
+fn set_aside<R: Record>(record: &R, reason: String) -> Rejected {
+    Rejected {
+        data_type: R::DATA_TYPE,
+        record_id: Some(record.id()),
+        raw: serde_json::to_string(record).unwrap_or_default(),
+        reason,
+    }
+}
+
+/// Whether PostgreSQL objects to a value rather than to us or to the moment.
+const fn is_about_a_value(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::Query(Diesel::DatabaseError(
+            DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::Unknown,
+            _
+        ))
+    )
+}
+
+/// One statement for any number of rows: they come as one JSON parameter, so
+/// the text is the same for every page and can be prepared once.
+fn upsert_sql<R: RecordTable>() -> String {
+    let decided: Vec<&str> = ["timezone_offset"]
+        .into_iter()
+        // A recovery's offset is its night's, settled afterwards.
+        .filter(|_| R::DATA_TYPE != DataType::Recovery)
+        .chain(["score_state", "created_at", "extra"])
+        .chain(R::COLUMNS.iter().copied())
+        .collect();
+    let columns = [
+        &["local_date", "updated_at", "synced_at"],
+        decided.as_slice(),
+    ]
+    .concat();
+    let list = |prefix: &str, names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("{prefix}{name}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let table = R::TABLE;
+    format!(
+        "INSERT INTO {table} AS stored (user_id, id, {all}) \
+         SELECT $1, fresh.id, {fresh} FROM json_populate_recordset(NULL::{table}, $2::JSON) AS fresh \
+         ON CONFLICT (user_id, id) DO UPDATE SET ({all}) = ROW({excluded}) \
+         WHERE stored.updated_at < excluded.updated_at \
+            OR (stored.updated_at = excluded.updated_at \
+                AND ({stored_decided}) IS DISTINCT FROM ({excluded_decided})) \
+         RETURNING stored.id, (stored.xmax = 0) AS inserted",
+        all = list("", &columns),
+        fresh = list("fresh.", &columns),
+        excluded = list("excluded.", &columns),
+        stored_decided = list("stored.", &decided),
+        excluded_decided = list("excluded.", &decided),
+    )
+}

@@ -1,0 +1,247 @@
+//! Tokens at rest: XChaCha20-Poly1305 under a key that is not in the database.
+//!
+//! A sealed text is bound to its member: moved to another member's row it does
+//! not open. Several keys open, the first seals, so keys can be changed while
+//! everything runs.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chacha20poly1305::{
+    Key, KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use whoop_core::UserId;
+use zeroize::Zeroizing;
+
+const NONCE_BYTES: usize = 24;
+const KEY_BYTES: usize = 32;
+
+/// Why a token could not be sealed or opened. Holds nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    #[error(
+        "TOKEN_KEYS: {0}; expected id:base64-of-32-bytes[,id:…], made by `openssl rand -base64 32`"
+    )]
+    Keys(String),
+    #[error("the tokens are sealed with key {0:?}, which is not in TOKEN_KEYS")]
+    UnknownKey(String),
+    #[error("the sealed tokens do not open: they were changed, or belong to another member or key")]
+    DoesNotOpen,
+    #[error("the operating system gave no random numbers")]
+    NoRandomness,
+}
+
+struct SealingKey {
+    id: String,
+    bytes: SecretSlice<u8>,
+}
+
+/// The keys of `TOKEN_KEYS`, in their order.
+pub struct TokenKeys(Vec<SealingKey>);
+
+impl fmt::Debug for TokenKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|key| &key.id))
+            .finish()
+    }
+}
+
+/// A sealed text and the key that opens it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed {
+    pub key_id: String,
+    /// The nonce, then the ciphertext with its tag.
+    pub bytes: Vec<u8>,
+}
+
+impl TokenKeys {
+    /// Reads `id:base64-32-bytes[,id:…]`.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Keys`] with what is wrong; never with a part of a key.
+    pub fn parse(text: &SecretString) -> Result<Self, SealError> {
+        let mut keys: Vec<SealingKey> = Vec::new();
+        for (position, entry) in text.expose_secret().split(',').enumerate() {
+            let wrong = |what: &str| SealError::Keys(format!("entry {} {what}", position + 1));
+            let (id, key) = entry
+                .trim()
+                .split_once(':')
+                .ok_or_else(|| wrong("has no `id:`"))?;
+            if id.is_empty() || id.len() > 64 {
+                return Err(wrong("needs an id of 1 to 64 characters"));
+            }
+            if keys.iter().any(|known| known.id == id) {
+                return Err(wrong("repeats the id of an earlier one"));
+            }
+            let bytes = Zeroizing::new(STANDARD.decode(key).map_err(|_| wrong("is not base64"))?);
+            if bytes.len() != KEY_BYTES {
+                return Err(wrong(&format!(
+                    "has {} bytes instead of {KEY_BYTES}",
+                    bytes.len()
+                )));
+            }
+            keys.push(SealingKey {
+                id: id.to_owned(),
+                bytes: SecretSlice::from(bytes.to_vec()),
+            });
+        }
+        Ok(Self(keys))
+    }
+
+    fn cipher(key: &SealingKey) -> Result<XChaCha20Poly1305, SealError> {
+        let key = Key::try_from(key.bytes.expose_secret()).map_err(|_| SealError::DoesNotOpen)?;
+        Ok(XChaCha20Poly1305::new(&key))
+    }
+
+    /// Seals a text for one member, with the first key.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::NoRandomness`] without a fresh nonce.
+    pub fn seal(&self, member: &UserId, text: &SecretString) -> Result<Sealed, SealError> {
+        let key = self
+            .0
+            .first()
+            .ok_or_else(|| SealError::Keys("no key given".to_owned()))?;
+        let mut nonce = [0_u8; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
+        let payload = Payload {
+            msg: text.expose_secret().as_bytes(),
+            aad: member.as_str().as_bytes(),
+        };
+        let ciphertext = Self::cipher(key)?
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| SealError::DoesNotOpen)?;
+        let mut bytes = nonce.to_vec();
+        bytes.extend(ciphertext);
+        Ok(Sealed {
+            key_id: key.id.clone(),
+            bytes,
+        })
+    }
+
+    /// Opens what was sealed for this member.
+    ///
+    /// # Errors
+    ///
+    /// The key is not there, or the text was changed or moved.
+    pub fn open(&self, member: &UserId, sealed: &Sealed) -> Result<SecretString, SealError> {
+        let key = self
+            .0
+            .iter()
+            .find(|key| key.id == sealed.key_id)
+            .ok_or_else(|| SealError::UnknownKey(sealed.key_id.clone()))?;
+        let (nonce, ciphertext) = sealed
+            .bytes
+            .split_at_checked(NONCE_BYTES)
+            .ok_or(SealError::DoesNotOpen)?;
+        let nonce = XNonce::try_from(nonce).map_err(|_| SealError::DoesNotOpen)?;
+        let payload = Payload {
+            msg: ciphertext,
+            aad: member.as_str().as_bytes(),
+        };
+        let text = Self::cipher(key)?
+            .decrypt(&nonce, payload)
+            .map_err(|_| SealError::DoesNotOpen)?;
+        String::from_utf8(text)
+            .map(SecretString::from)
+            .map_err(|_| SealError::DoesNotOpen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str) -> TokenKeys {
+        TokenKeys::parse(&SecretString::from(text)).unwrap()
+    }
+
+    fn key(id: &str, byte: u8) -> String {
+        format!("{id}:{}", STANDARD.encode([byte; KEY_BYTES]))
+    }
+
+    fn member(name: &str) -> UserId {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_sealed_for_a_member_opens_for_that_member_only() {
+        let keys = keys(&key("a", 1));
+        let sealed = keys
+            .seal(&member("mara"), &SecretString::from("secret"))
+            .unwrap();
+
+        assert_eq!(
+            keys.open(&member("mara"), &sealed).unwrap().expose_secret(),
+            "secret"
+        );
+        assert_eq!(
+            keys.open(&member("noa"), &sealed).err(),
+            Some(SealError::DoesNotOpen)
+        );
+    }
+
+    #[test]
+    fn a_changed_or_cut_text_does_not_open() {
+        let keys = keys(&key("a", 1));
+        let sealed = keys
+            .seal(&member("mara"), &SecretString::from("secret"))
+            .unwrap();
+
+        for position in 0..sealed.bytes.len() {
+            let mut changed = sealed.clone();
+            changed.bytes[position] ^= 1;
+            assert!(keys.open(&member("mara"), &changed).is_err());
+        }
+        let cut = Sealed {
+            bytes: sealed.bytes[..10].to_vec(),
+            ..sealed
+        };
+        assert!(keys.open(&member("mara"), &cut).is_err());
+    }
+
+    #[test]
+    fn the_first_key_seals_and_every_key_opens() {
+        let old = keys(&key("a", 1));
+        let sealed = old
+            .seal(&member("mara"), &SecretString::from("secret"))
+            .unwrap();
+
+        let both = keys(&format!("{},{}", key("b", 2), key("a", 1)));
+
+        assert!(both.open(&member("mara"), &sealed).is_ok());
+        assert_eq!(
+            both.seal(&member("mara"), &SecretString::from("x"))
+                .unwrap()
+                .key_id,
+            "b"
+        );
+        assert_eq!(
+            keys(&key("b", 2)).open(&member("mara"), &sealed).err(),
+            Some(SealError::UnknownKey("a".to_owned()))
+        );
+    }
+
+    #[test]
+    fn unusable_keys_are_refused_without_being_told() {
+        for bad in [
+            "",
+            "a",
+            "a:",
+            "a:c2hvcnQ=",
+            ":AAAA",
+            &format!("{0},{0}", key("a", 1)),
+        ] {
+            let error = TokenKeys::parse(&SecretString::from(bad))
+                .unwrap_err()
+                .to_string();
+            assert!(error.starts_with("TOKEN_KEYS: entry"), "{error}");
+        }
+        assert_eq!(format!("{:?}", keys(&key("a", 1))), r#"["a"]"#);
+    }
+}

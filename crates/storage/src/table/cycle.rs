@@ -1,0 +1,135 @@
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::prelude::*;
+use serde::Serialize;
+use serde_json::Value;
+use whoop_core::{
+    CycleId,
+    local_date::{self, CycleTimes},
+    record::{Cycle, CycleScore, fold, unfold},
+};
+
+use super::{
+    RecordTable, Ties,
+    record::{corrupt, extra_of, present},
+};
+use crate::{StorageError, schema::whoop_cycle};
+
+#[derive(Debug, Clone, Serialize, Queryable, Selectable)]
+#[diesel(table_name = whoop_cycle, check_for_backend(diesel::pg::Pg))]
+pub struct CycleRow {
+    pub id: String,
+    pub local_date: NaiveDate,
+    pub timezone_offset: Option<String>,
+    pub score_state: String,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub extra: Value,
+    pub synced_at: DateTime<Utc>,
+    pub start_time: DateTime<Utc>,
+    pub end_time: Option<DateTime<Utc>>,
+    pub day_strain: Option<f64>,
+    pub kilojoule: Option<f64>,
+    pub average_heart_rate: Option<f64>,
+    pub max_heart_rate: Option<f64>,
+    pub step_count: Option<i64>,
+}
+
+impl RecordTable for Cycle {
+    type Row = CycleRow;
+
+    const TABLE: &'static str = "whoop_cycle";
+    const COLUMNS: &'static [&'static str] = &[
+        "start_time",
+        "end_time",
+        "day_strain",
+        "kilojoule",
+        "average_heart_rate",
+        "max_heart_rate",
+        "step_count",
+    ];
+
+    fn row(&self, local_date: NaiveDate, synced_at: DateTime<Utc>) -> CycleRow {
+        let score = self.score.clone().unwrap_or_default();
+        CycleRow {
+            id: self.id.to_string(),
+            local_date,
+            timezone_offset: self.timezone_offset.clone(),
+            score_state: self.score_state.to_string(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            extra: Value::Object(fold(&self.extra, &[(&["score"], &score.extra)])),
+            synced_at,
+            start_time: self.start,
+            end_time: self.end,
+            day_strain: score.strain,
+            kilojoule: score.kilojoule,
+            average_heart_rate: score.average_heart_rate,
+            max_heart_rate: score.max_heart_rate,
+            step_count: self.step_count,
+        }
+    }
+
+    fn own_date(&self) -> NaiveDate {
+        let times = CycleTimes {
+            id: self.id,
+            start: self.start,
+            timezone_offset: self.timezone_offset.clone(),
+        };
+        local_date::of_cycle(Some(&times), None, &[])
+            .map_or_else(|| self.start.date_naive(), |anchor| anchor.local_date)
+    }
+
+    fn happened_at(&self) -> DateTime<Utc> {
+        self.start
+    }
+
+    fn timezone_offset(&self) -> Option<&str> {
+        self.timezone_offset.as_deref()
+    }
+
+    fn ties(&self) -> Ties<'_> {
+        Ties {
+            cycle_id: Some(self.id),
+            sleep_id: None,
+        }
+    }
+}
+
+impl CycleRow {
+    /// The record as WHOOP sent it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Corrupt`] where somebody changed the row by hand.
+    pub fn into_record(self, whoop_user_id: i64) -> Result<Cycle, StorageError> {
+        let id = parse_id(Cycle::TABLE, &self.id)?;
+        let mut extra = extra_of(self.extra);
+        let score = CycleScore {
+            strain: self.day_strain,
+            kilojoule: self.kilojoule,
+            average_heart_rate: self.average_heart_rate,
+            max_heart_rate: self.max_heart_rate,
+            extra: unfold(&mut extra, &["score"]),
+        };
+        Ok(Cycle {
+            id,
+            user_id: whoop_user_id,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            start: self.start_time,
+            end: self.end_time,
+            timezone_offset: self.timezone_offset,
+            score_state: self.score_state.into(),
+            score: present(score),
+            step_count: self.step_count,
+            extra,
+        })
+    }
+}
+
+/// A cycle's number out of the text column that holds it.
+pub(super) fn parse_id(table: &'static str, text: &str) -> Result<CycleId, StorageError> {
+    text.parse()
+        .map(CycleId)
+        .map_err(|error| corrupt(table, text, error))
+}

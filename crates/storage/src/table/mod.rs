@@ -1,0 +1,15 @@
+//! One file a table: its row, and the queries that touch it.
+
+pub mod cycle;
+pub mod oauth_states;
+mod record;
+pub mod recovery;
+pub mod rejected_record;
+pub mod sleep;
+pub mod sync_log;
+pub mod sync_run;
+pub mod tokens;
+pub mod users;
+pub mod workout;
+
+pub use record::{RecordTable, Ties};

@@ -1,0 +1,104 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use sha2::{Digest, Sha256};
+
+use crate::{StorageError, schema::whoop_oauth_states};
+
+/// How long WHOOP's consent page may take.
+pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
+
+/// How long a used or expired state is remembered, so that a late callback is
+/// told which of the two it was.
+const REMEMBERED: TimeDelta = TimeDelta::days(1);
+
+/// A connect under way.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = whoop_oauth_states, check_for_backend(diesel::pg::Pg))]
+pub struct Pending {
+    pub user_id: String,
+    pub return_to: Option<String>,
+    pub consent: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a state that came back is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Consumed {
+    /// Good, and spent by this call.
+    Valid(Pending),
+    Unknown,
+    Used,
+    Expired,
+}
+
+fn hash(state: &str) -> Vec<u8> {
+    Sha256::digest(state.as_bytes()).to_vec()
+}
+
+pub async fn insert(
+    conn: &mut AsyncPgConnection,
+    state: &str,
+    pending: &Pending,
+) -> Result<(), StorageError> {
+    let now = pending.created_at;
+    diesel::delete(
+        whoop_oauth_states::table.filter(whoop_oauth_states::expires_at.lt(now - REMEMBERED)),
+    )
+    .execute(conn)
+    .await?;
+    diesel::insert_into(whoop_oauth_states::table)
+        .values((
+            whoop_oauth_states::state_hash.eq(hash(state)),
+            whoop_oauth_states::user_id.eq(&pending.user_id),
+            whoop_oauth_states::return_to.eq(&pending.return_to),
+            whoop_oauth_states::consent.eq(&pending.consent),
+            whoop_oauth_states::created_at.eq(now),
+            whoop_oauth_states::expires_at.eq(now + LIFETIME),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Spends a state. Of two calls with the same one, one gets it.
+pub async fn consume(
+    conn: &mut AsyncPgConnection,
+    state: &str,
+    now: DateTime<Utc>,
+) -> Result<Consumed, StorageError> {
+    let hash = hash(state);
+    let spent = diesel::update(
+        whoop_oauth_states::table
+            .find(&hash)
+            .filter(whoop_oauth_states::used_at.is_null())
+            .filter(whoop_oauth_states::expires_at.gt(now)),
+    )
+    .set(whoop_oauth_states::used_at.eq(now))
+    .returning(Pending::as_returning())
+    .get_result(conn)
+    .await
+    .optional()?;
+    if let Some(pending) = spent {
+        return Ok(Consumed::Valid(pending));
+    }
+    let used: Option<Option<DateTime<Utc>>> = whoop_oauth_states::table
+        .find(&hash)
+        .select(whoop_oauth_states::used_at)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(match used {
+        None => Consumed::Unknown,
+        Some(Some(_)) => Consumed::Used,
+        Some(None) => Consumed::Expired,
+    })
+}
+
+/// Removes the connects that a member who leaves has under way.
+pub async fn delete_of(conn: &mut AsyncPgConnection, user_id: &str) -> Result<(), StorageError> {
+    diesel::delete(whoop_oauth_states::table.filter(whoop_oauth_states::user_id.eq(user_id)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,172 @@
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use whoop_core::{DataType, UserId, coverage::Coverage};
+
+use crate::{StorageError, schema::whoop_sync_log};
+
+/// What has been read of one type of one member, and how the last try went.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = whoop_sync_log, check_for_backend(diesel::pg::Pg))]
+pub struct SyncLogRow {
+    pub data_type: String,
+    pub sync_status: String,
+    pub last_sync_at: Option<DateTime<Utc>>,
+    pub last_attempt_at: Option<DateTime<Utc>>,
+    pub records_synced: i64,
+    pub covered_from: Option<DateTime<Utc>>,
+    pub covered_until: Option<DateTime<Utc>>,
+    pub whole_history: bool,
+    pub last_error: Option<String>,
+    pub last_error_at: Option<DateTime<Utc>>,
+}
+
+impl SyncLogRow {
+    /// `None` for a word that the table's check does not allow.
+    pub fn coverage(&self) -> Option<Coverage> {
+        Some(Coverage {
+            data_type: self.data_type.parse().ok()?,
+            last_sync_at: self.last_sync_at,
+            covered_from: self.covered_from,
+            covered_until: self.covered_until,
+            whole_history: self.whole_history,
+        })
+    }
+}
+
+/// The coverage of all four types; those never read included.
+pub fn coverage_of(rows: &[SyncLogRow]) -> Vec<Coverage> {
+    DataType::ALL
+        .into_iter()
+        .map(|data_type| {
+            rows.iter()
+                .filter_map(SyncLogRow::coverage)
+                .find(|coverage| coverage.data_type == data_type)
+                .unwrap_or(Coverage::none(data_type))
+        })
+        .collect()
+}
+
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+) -> Result<Vec<SyncLogRow>, StorageError> {
+    Ok(whoop_sync_log::table
+        .filter(whoop_sync_log::user_id.eq(user_id.as_str()))
+        .order(whoop_sync_log::data_type)
+        .select(SyncLogRow::as_select())
+        .load(conn)
+        .await?)
+}
+
+/// Notes that a sync of this type begins.
+pub async fn begin(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let columns = (
+        whoop_sync_log::sync_status.eq("running"),
+        whoop_sync_log::last_attempt_at.eq(now),
+    );
+    diesel::insert_into(whoop_sync_log::table)
+        .values((
+            whoop_sync_log::user_id.eq(user_id.as_str()),
+            whoop_sync_log::data_type.eq(data_type.as_str()),
+            columns,
+        ))
+        .on_conflict((whoop_sync_log::user_id, whoop_sync_log::data_type))
+        .do_update()
+        .set(columns)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Counts records that a page wrote; in that page's transaction.
+pub async fn count(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    written: u64,
+) -> Result<(), StorageError> {
+    diesel::update(whoop_sync_log::table.find((user_id.as_str(), data_type.as_str())))
+        .set(
+            whoop_sync_log::records_synced
+                .eq(whoop_sync_log::records_synced + i64::try_from(written).unwrap_or(i64::MAX)),
+        )
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Adds a span that was read to its end; in the transaction of its last page.
+///
+/// The coverage is read under the caller's turn, so two spans that end at the
+/// same time both count. `up_to_now` moves `last_sync_at`: the span ended at
+/// the present and not somewhere in the past.
+pub async fn complete(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    span: Span,
+) -> Result<Coverage, StorageError> {
+    let known = whoop_sync_log::table
+        .find((user_id.as_str(), data_type.as_str()))
+        .select(SyncLogRow::as_select())
+        .for_update()
+        .first(conn)
+        .await
+        .optional()?;
+    let mut coverage = known
+        .and_then(|row| row.coverage())
+        .unwrap_or(Coverage::none(data_type))
+        .with(span.from, span.until, span.whole_history);
+    if span.up_to_now {
+        coverage.last_sync_at = coverage.last_sync_at.max(Some(span.until));
+    }
+    diesel::update(whoop_sync_log::table.find((user_id.as_str(), data_type.as_str())))
+        .set((
+            whoop_sync_log::sync_status.eq("success"),
+            whoop_sync_log::last_sync_at.eq(coverage.last_sync_at),
+            whoop_sync_log::covered_from.eq(coverage.covered_from),
+            whoop_sync_log::covered_until.eq(coverage.covered_until),
+            whoop_sync_log::whole_history.eq(coverage.whole_history),
+            whoop_sync_log::last_error.eq(None::<String>),
+            whoop_sync_log::last_error_at.eq(None::<DateTime<Utc>>),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(coverage)
+}
+
+/// A stretch of time of which everything is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub from: DateTime<Utc>,
+    pub until: DateTime<Utc>,
+    /// WHOOP has nothing older than `from`.
+    pub whole_history: bool,
+    /// `until` was the present.
+    pub up_to_now: bool,
+}
+
+/// Notes that a sync failed; what was known before stays known.
+pub async fn fail(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    diesel::update(whoop_sync_log::table.find((user_id.as_str(), data_type.as_str())))
+        .set((
+            whoop_sync_log::sync_status.eq("failed"),
+            whoop_sync_log::last_error.eq(error),
+            whoop_sync_log::last_error_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

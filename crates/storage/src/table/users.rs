@@ -1,0 +1,190 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use whoop_core::{UserId, day::Connection};
+
+use crate::{StorageError, schema::whoop_users};
+
+/// A member who connected WHOOP at least once.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = whoop_users, check_for_backend(diesel::pg::Pg))]
+pub struct UserRow {
+    pub user_id: String,
+    pub whoop_user_id: i64,
+    pub status: String,
+    pub status_detail: Option<String>,
+    pub consent: Option<String>,
+    pub consented_at: Option<DateTime<Utc>>,
+    pub connected_at: DateTime<Utc>,
+    pub disconnected_at: Option<DateTime<Utc>>,
+    pub last_seen_at: Option<DateTime<Utc>>,
+    pub timezone_offset: Option<String>,
+    pub lease_until: Option<DateTime<Utc>>,
+}
+
+impl UserRow {
+    pub fn connection(&self) -> Connection {
+        match self.status.as_str() {
+            "connected" => Connection::Connected,
+            "reauth_required" => Connection::ReauthRequired,
+            _ => Connection::Disconnected,
+        }
+    }
+}
+
+/// What WHOOP's profile tells of a member, and what the app recorded.
+#[derive(Debug, Clone, Insertable, AsChangeset)]
+#[diesel(table_name = whoop_users, treat_none_as_null = true)]
+pub struct Connected {
+    pub user_id: String,
+    pub whoop_user_id: i64,
+    pub status: &'static str,
+    pub status_detail: Option<String>,
+    pub email: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub height_meter: Option<f64>,
+    pub weight_kilogram: Option<f64>,
+    pub max_heart_rate: Option<f64>,
+    pub consent: Option<String>,
+    pub consented_at: Option<DateTime<Utc>>,
+    pub connected_at: DateTime<Utc>,
+    pub disconnected_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+}
+
+pub async fn find(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+) -> Result<Option<UserRow>, StorageError> {
+    Ok(whoop_users::table
+        .find(user_id.as_str())
+        .select(UserRow::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+/// The connected members, those who were seen last first.
+pub async fn list_connected(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
+    Ok(whoop_users::table
+        .filter(whoop_users::status.eq("connected"))
+        .order((
+            whoop_users::last_seen_at.desc().nulls_last(),
+            whoop_users::user_id,
+        ))
+        .select(whoop_users::user_id)
+        .load(conn)
+        .await?)
+}
+
+/// Writes a member who has just connected; what was stored of them before stays.
+pub async fn connect(conn: &mut AsyncPgConnection, member: &Connected) -> Result<(), StorageError> {
+    diesel::insert_into(whoop_users::table)
+        .values(member)
+        .on_conflict(whoop_users::user_id)
+        .do_update()
+        .set(member)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Moves a member to another state, with the reason for people.
+///
+/// Returns whether anything changed.
+pub async fn set_status(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    status: Connection,
+    detail: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<bool, StorageError> {
+    let disconnected_at = (status == Connection::Disconnected).then_some(now);
+    let changed = diesel::update(
+        whoop_users::table
+            .find(user_id.as_str())
+            .filter(whoop_users::status.ne(status.as_str())),
+    )
+    .set((
+        whoop_users::status.eq(status.as_str()),
+        whoop_users::status_detail.eq(detail),
+        whoop_users::disconnected_at.eq(disconnected_at),
+        whoop_users::updated_at.eq(now),
+    ))
+    .execute(conn)
+    .await?;
+    Ok(changed > 0)
+}
+
+/// Waits until no other transaction writes this member, and keeps the turn
+/// until the end of ours. Returns WHOOP's number of the member.
+///
+/// # Errors
+///
+/// [`StorageError::MemberGone`] if the member was erased.
+pub async fn take_turn(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+) -> Result<i64, StorageError> {
+    whoop_users::table
+        .find(user_id.as_str())
+        .select(whoop_users::whoop_user_id)
+        // Rows of this member refer to this one and must not be held up.
+        .for_no_key_update()
+        .first(conn)
+        .await
+        .optional()?
+        .ok_or_else(|| StorageError::MemberGone(user_id.to_string()))
+}
+
+/// Notes the offset of the member's latest record.
+pub(crate) async fn moved_to(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    timezone_offset: Option<&str>,
+    at: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    diesel::update(
+        whoop_users::table.find(user_id.as_str()).filter(
+            whoop_users::timezone_offset_at
+                .is_null()
+                .or(whoop_users::timezone_offset_at.lt(at)),
+        ),
+    )
+    .set((
+        whoop_users::timezone_offset.eq(timezone_offset),
+        whoop_users::timezone_offset_at.eq(at),
+    ))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes that the app asked for this member; at most once in `every`.
+pub async fn seen(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    now: DateTime<Utc>,
+    every: TimeDelta,
+) -> Result<(), StorageError> {
+    diesel::update(
+        whoop_users::table.find(user_id.as_str()).filter(
+            whoop_users::last_seen_at
+                .is_null()
+                .or(whoop_users::last_seen_at.lt(now - every)),
+        ),
+    )
+    .set(whoop_users::last_seen_at.eq(now))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Removes a member and, by the foreign keys, every row of theirs.
+pub async fn delete(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<bool, StorageError> {
+    Ok(diesel::delete(whoop_users::table.find(user_id.as_str()))
+        .execute(conn)
+        .await?
+        > 0)
+}

@@ -1,0 +1,1 @@
+DROP FUNCTION get_daily_summary(TEXT, DATE);

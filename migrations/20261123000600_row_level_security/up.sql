@@ -1,0 +1,55 @@
+-- A signed-in member who reaches the database directly (Supabase) sees their own
+-- rows and writes none; an anonymous one sees nothing. The role that owns the
+-- tables passes. On plain PostgreSQL, where those roles do not exist, the same
+-- policies work on the setting `whoop.user_id`.
+
+CREATE FUNCTION whoop_current_member() RETURNS TEXT
+LANGUAGE sql STABLE SECURITY INVOKER
+AS $$
+    -- A JWT that the gateway verified comes first: where there is one, a setting
+    -- that anybody may change has no say.
+    SELECT coalesce(
+        nullif(current_setting('request.jwt.claims', TRUE), '')::JSONB ->> 'sub',
+        nullif(current_setting('request.jwt.claim.sub', TRUE), ''),
+        nullif(current_setting('whoop.user_id', TRUE), '')
+    )
+$$;
+
+COMMENT ON FUNCTION whoop_current_member() IS 'The member on whose behalf this connection reads, or null.';
+
+DO $$
+DECLARE
+    name TEXT;
+    reader TEXT;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['whoop_users', 'whoop_cycle', 'whoop_recovery', 'whoop_sleep',
+                                'whoop_workout', 'whoop_sync_log'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY %I ON %I FOR SELECT USING (user_id = (SELECT whoop_current_member()))',
+                       name || '_own_rows', name);
+    END LOOP;
+    -- Nobody but the owner: not even the member whose row it is.
+    FOREACH name IN ARRAY ARRAY['whoop_tokens', 'whoop_oauth_states', 'whoop_sync_run',
+                                'whoop_rejected_record', 'predecessor_set_aside'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+    END LOOP;
+
+    -- Supabase grants everything on a new table by default.
+    FOR reader IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+        FOREACH name IN ARRAY ARRAY['whoop_users', 'whoop_cycle', 'whoop_recovery', 'whoop_sleep',
+                                    'whoop_workout', 'whoop_sync_log', 'whoop_tokens',
+                                    'whoop_oauth_states', 'whoop_sync_run',
+                                    'whoop_rejected_record', 'predecessor_set_aside'] LOOP
+            EXECUTE format('REVOKE ALL ON TABLE %I FROM %I', name, reader);
+        END LOOP;
+        EXECUTE format('REVOKE ALL ON FUNCTION get_daily_summary(TEXT, DATE) FROM %I', reader);
+        IF reader = 'authenticated' THEN
+            EXECUTE format('GRANT SELECT ON TABLE whoop_users, whoop_cycle, whoop_recovery, whoop_sleep, '
+                           'whoop_workout, whoop_sync_log TO %I', reader);
+            EXECUTE format('GRANT EXECUTE ON FUNCTION get_daily_summary(TEXT, DATE), '
+                           'whoop_current_member() TO %I', reader);
+        END IF;
+    END LOOP;
+    REVOKE ALL ON FUNCTION get_daily_summary(TEXT, DATE) FROM PUBLIC;
+END
+$$;
