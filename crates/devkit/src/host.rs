@@ -1,0 +1,68 @@
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::account::Account;
+use crate::{Environment, StartError};
+
+/// The surroundings, and who the server's programs run as in them.
+pub(crate) struct Host {
+    pub(crate) environment: Environment,
+    pub(crate) account: Option<Account>,
+}
+
+impl Host {
+    pub(crate) fn new(environment: &Environment) -> Result<Self, StartError> {
+        Ok(Self {
+            environment: environment.clone(),
+            account: Account::for_server()?,
+        })
+    }
+
+    /// A command that runs as the server will, and sees no `PG…` variable.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        for name in &self.environment.pg_variables {
+            command.env_remove(name);
+        }
+        // Messages in English: we look for some in the log.
+        command.env("LC_ALL", "C").current_dir("/");
+        if let Some(account) = &self.account {
+            account.apply(&mut command);
+        }
+        command
+    }
+
+    /// A folder for clusters that the server's account can enter and clean up.
+    pub(crate) fn temp_folder(&self) -> Result<PathBuf, StartError> {
+        let Some(account) = &self.account else {
+            return Ok(self.environment.temp_dir.clone());
+        };
+        let candidates = [
+            self.environment.temp_dir.as_path(),
+            Path::new("/tmp"),
+            Path::new("/var/tmp"),
+        ];
+        candidates
+            .into_iter()
+            .find(|folder| allows_all(folder, 0o003) && open_to_all(folder))
+            .map(Path::to_path_buf)
+            .ok_or_else(|| StartError::NoTempFolder {
+                account: account.name.clone(),
+                tried: candidates.map(|path| path.display().to_string()).join(", "),
+            })
+    }
+}
+
+/// Whether every account can walk down to `path`.
+pub(crate) fn open_to_all(path: &Path) -> bool {
+    path.canonicalize()
+        .is_ok_and(|path| path.ancestors().all(|folder| allows_all(folder, 0o001)))
+}
+
+fn allows_all(folder: &Path, bits: u32) -> bool {
+    folder
+        .metadata()
+        .is_ok_and(|metadata| metadata.permissions().mode() & bits == bits)
+}

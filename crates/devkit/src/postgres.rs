@@ -1,0 +1,208 @@
+use std::ffi::OsString;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::binaries::{Binaries, Version};
+use crate::cluster::{Cluster, SUPERUSER};
+use crate::error::While;
+use crate::host::Host;
+use crate::supervisor::Supervisor;
+use crate::{Environment, StartError};
+
+/// The data lives as long as the process, so nothing waits for the disk.
+///
+/// The rest is as PostgreSQL ships it: a plan seen in a test should be the
+/// plan of a plain server.
+const SETTINGS: &[&str] = &[
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=200",
+    "shared_buffers=64MB",
+    "listen_addresses=127.0.0.1",
+    // Socket paths may have some 100 bytes, and macOS' temp folders take most.
+    "unix_socket_directories=",
+    "timezone=UTC",
+    "log_timezone=UTC",
+];
+
+const PORT_TRIES: u32 = 10;
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A PostgreSQL server of this process alone, gone when it goes.
+///
+/// Dropping it stops the server and removes its data. If this process is
+/// killed instead, the same happens within seconds.
+pub struct PrivatePostgres {
+    supervisor: Option<Supervisor>,
+    cluster: Cluster,
+    port: u16,
+    version: Version,
+}
+
+impl PrivatePostgres {
+    /// Starts a server with an empty cluster, on a port that the system picks.
+    ///
+    /// Takes a fifth of a second; the first time on a machine a second, or as
+    /// long as fetching PostgreSQL takes. Blocks the thread.
+    pub fn start() -> Result<Self, StartError> {
+        Self::start_in(&Environment::from_process(), None)
+    }
+
+    /// Starts a server on the port wished for, or on another if that is taken.
+    pub fn start_in(environment: &Environment, wish: Option<u16>) -> Result<Self, StartError> {
+        let host = Host::new(environment)?;
+        let binaries = Binaries::locate_on(&host)?;
+        let mut wish = wish;
+        let mut log = String::new();
+        for _ in 0..PORT_TRIES {
+            let port = match wish.take() {
+                Some(port) => port,
+                None => free_port()?,
+            };
+            match Self::launch(&host, &binaries, port) {
+                Err(StartError::Exited { log: last }) if says_port_taken(&last) => log = last,
+                outcome => return outcome,
+            }
+        }
+        Err(StartError::NoPort {
+            tries: PORT_TRIES,
+            log,
+        })
+    }
+
+    fn launch(host: &Host, binaries: &Binaries, port: u16) -> Result<Self, StartError> {
+        let cluster = Cluster::create(host, binaries)?;
+        let mut command: Vec<OsString> = vec![
+            binaries.program("postgres").into(),
+            "-D".into(),
+            cluster.data().into(),
+            "-p".into(),
+            port.to_string().into(),
+        ];
+        for setting in SETTINGS {
+            command.extend(["-c".into(), setting.into()]);
+        }
+        let mut server = Self {
+            supervisor: None,
+            cluster,
+            port,
+            version: binaries.version,
+        };
+        let mut supervisor = Supervisor::start(host, &server.cluster.folder, command)?;
+        let ready = wait_until_ready(&mut supervisor, &server.cluster, port);
+        server.supervisor = Some(supervisor);
+        ready.map(|()| server)
+    }
+
+    /// The address of one of its databases, for its superuser.
+    pub fn url(&self, database: &str) -> String {
+        let Self { port, cluster, .. } = self;
+        let password = &cluster.password;
+        format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{port}/{database}?sslmode=disable")
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Where everything of this server lies: its data and its log.
+    pub fn folder(&self) -> &Path {
+        &self.cluster.folder
+    }
+
+    /// Stops the server and waits until nothing is left of it.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        drop(self.supervisor.take());
+        // The supervisor has removed it, unless somebody killed that as well.
+        let _ = fs::remove_dir_all(&self.cluster.folder);
+    }
+}
+
+/// A port that was free a moment ago; the server finds out whether it still is.
+fn free_port() -> Result<u16, StartError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .while_doing("listen on", "127.0.0.1")
+}
+
+/// Waits for our own data folder to say that its server accepts connections.
+///
+/// An answering port proves nothing: another server may have it.
+fn wait_until_ready(
+    supervisor: &mut Supervisor,
+    cluster: &Cluster,
+    port: u16,
+) -> Result<(), StartError> {
+    let status_file = cluster.data().join("postmaster.pid");
+    let exited = cluster.folder.join("exited");
+    let deadline = Instant::now() + READY_WITHIN;
+    loop {
+        if fs::read_to_string(&status_file).is_ok_and(|status| says_ready(&status, port)) {
+            return Ok(());
+        }
+        if exited.exists() || supervisor.is_gone() {
+            return Err(StartError::Exited {
+                log: end_of_log(&cluster.folder),
+            });
+        }
+        if Instant::now() > deadline {
+            return Err(StartError::NotReady {
+                seconds: READY_WITHIN.as_secs(),
+                log: end_of_log(&cluster.folder),
+            });
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Line 4 of `postmaster.pid` is the port and line 8 the state.
+fn says_ready(status: &str, port: u16) -> bool {
+    let mut lines = status.lines();
+    let port_is_ours = lines
+        .nth(3)
+        .is_some_and(|line| line.trim().parse() == Ok(port));
+    port_is_ours && lines.nth(3).is_some_and(|line| line.trim() == "ready")
+}
+
+/// The server runs with `LC_ALL=C`, so the words are these.
+fn says_port_taken(log: &str) -> bool {
+    log.contains("could not bind")
+}
+
+fn end_of_log(folder: &Path) -> String {
+    let log = fs::read(folder.join("log")).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READY: &str = "4711\n/tmp/x/data\n1700000000\n54321\n\n127.0.0.1\n  123 456\nready   \n";
+
+    #[test]
+    fn a_server_is_ready_when_its_own_file_says_so_with_our_port() {
+        assert!(says_ready(READY, 54321));
+        assert!(!says_ready(READY, 5432));
+        assert!(!says_ready(&READY.replace("ready", "starting"), 54321));
+        assert!(!says_ready("4711\n/tmp/x/data\n1700000000\n54321\n", 54321));
+    }
+}

@@ -1,0 +1,37 @@
+use tokio_postgres::Error;
+
+use crate::template::COMMENT;
+use crate::{Server, admin};
+
+/// Databases of ours that are surely nobody's any more.
+///
+/// Both days are the server's own, so no clock of a client matters. A test's
+/// database says in its name when it was made, and no test runs for a day; a
+/// template says in its comment when it was last used.
+const LEFTOVERS: &str = "
+    WITH day AS (
+        SELECT to_char((now() AT TIME ZONE 'UTC') - interval '1 day', 'YYYYMMDD') AS yesterday,
+               to_char((now() AT TIME ZONE 'UTC') - interval '30 days', 'YYYYMMDD') AS month_ago
+    )
+    SELECT datname::text
+    FROM pg_database, day
+    WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datid = pg_database.oid)
+      AND (   datname ~ '^whoop_test_[0-9]{8}_[0-9a-f]{16}$'
+              AND substring(datname, 12, 8) < yesterday
+           OR datname ~ '^whoop_tpl_[0-9a-f]{16}$'
+              AND starts_with(shobj_description(pg_database.oid, 'pg_database'), $1)
+              AND right(shobj_description(pg_database.oid, 'pg_database'), 8) < month_ago)";
+
+/// Drops what killed runs left on a shared server.
+pub(crate) async fn leftovers(server: &Server) -> Result<(), Error> {
+    let client = admin::connect(&server.admin_url()).await?;
+    for row in client.query(LEFTOVERS, &[&COMMENT]).await? {
+        let name: String = row.get(0);
+        // Not WITH (FORCE): whoever came just now may stay. A database that
+        // another sweep dropped, or that another role owns, is no concern.
+        let _ = client
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {name}"))
+            .await;
+    }
+    Ok(())
+}

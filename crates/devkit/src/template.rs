@@ -1,0 +1,78 @@
+use tokio_postgres::{Client, Error};
+
+use crate::{Server, TestDbError, admin, migrate};
+
+/// Comments on template databases: finished, and on which day last used.
+pub(crate) const COMMENT: &str = "whoop-devkit template, used ";
+
+/// "whoop" in ASCII: the advisory lock of whoever makes a template.
+const LOCK: i64 = 0x77_68_6f_6f_70;
+
+/// Makes sure that the migrated database to copy is there, and names it.
+///
+/// It is kept on a shared server, named for its migrations, so that the next
+/// process finds it. A comment is its mark of completion: a process killed
+/// while migrating leaves none, and the next one begins anew.
+pub(crate) async fn ensure(server: &Server) -> Result<String, TestDbError> {
+    let name = format!("whoop_tpl_{}", migrate::fingerprint()?);
+    let client = admin::connect(&server.admin_url())
+        .await
+        .map_err(TestDbError::Connect)?;
+    // Released with the connection. It holds per database, so it excludes all
+    // who have the same DATABASE_URL.
+    client
+        .execute("SELECT pg_advisory_lock($1)", &[&LOCK])
+        .await
+        .map_err(TestDbError::Template)?;
+    if !is_finished(&client, &name)
+        .await
+        .map_err(TestDbError::Template)?
+    {
+        build(&client, server, &name).await?;
+    }
+    mark(&client, &name).await.map_err(TestDbError::Template)?;
+    Ok(name)
+}
+
+async fn is_finished(client: &Client, name: &str) -> Result<bool, Error> {
+    let row = client
+        .query_one(
+            "SELECT EXISTS (
+                 SELECT FROM pg_database
+                 WHERE datname = $1
+                   AND starts_with(shobj_description(oid, 'pg_database'), $2))",
+            &[&name, &COMMENT],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+async fn build(client: &Client, server: &Server, name: &str) -> Result<(), TestDbError> {
+    // One at a time: neither may run inside a transaction.
+    for statement in [
+        format!("DROP DATABASE IF EXISTS {name}"),
+        format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"),
+    ] {
+        client
+            .batch_execute(&statement)
+            .await
+            .map_err(TestDbError::Create)?;
+    }
+    migrate::apply(&server.url(name)).await?;
+    // A database with somebody connected to it cannot be copied.
+    client
+        .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        .await
+        .map_err(TestDbError::Template)
+}
+
+async fn mark(client: &Client, name: &str) -> Result<(), Error> {
+    client
+        .batch_execute(&format!(
+            "DO $$ BEGIN
+                 EXECUTE format('COMMENT ON DATABASE {name} IS %L', '{COMMENT}' ||
+                     to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD'));
+             END $$"
+        ))
+        .await
+}

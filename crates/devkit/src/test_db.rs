@@ -1,0 +1,163 @@
+use std::io;
+use std::path::PathBuf;
+
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, Error};
+
+use crate::{Server, admin, random, server, sweep, template};
+
+/// A database for one test, dropped with it.
+pub struct TestDb {
+    server: &'static Server,
+    name: String,
+    url: String,
+}
+
+/// Why a test got no database.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TestDbError {
+    #[error(
+        "could not connect to the server; one named by DATABASE_URL has to accept \
+         `sslmode=disable` or `prefer`, as tests do not speak TLS"
+    )]
+    Connect(#[source] Error),
+    #[error("could not create a database; the role in DATABASE_URL needs CREATEDB")]
+    Create(#[source] Error),
+    #[error("could not prepare the migrated template database")]
+    Template(#[source] Error),
+    #[error("the migrations could not be applied")]
+    Migrate(#[source] whoop_storage::StorageError),
+    #[error("could not read the migrations in {}", folder.display())]
+    ReadMigrations { folder: PathBuf, source: io::Error },
+}
+
+impl TestDb {
+    /// A database with the newest schema and no rows.
+    ///
+    /// # Panics
+    ///
+    /// With the reason, if there can be none: a test cannot go on without.
+    pub async fn new() -> Self {
+        Self::made_by(Self::migrated().await)
+    }
+
+    /// A database with nothing in it, for tests of the migrations themselves.
+    ///
+    /// # Panics
+    ///
+    /// As [`TestDb::new`].
+    pub async fn empty() -> Self {
+        let server = started_server().await;
+        Self::made_by(Self::copy_of(server, "template0".to_owned()).await)
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A connection of the test's own, for statements that check or prepare.
+    ///
+    /// # Panics
+    ///
+    /// If the server that made the database a moment ago is gone.
+    pub async fn client(&self) -> Client {
+        match admin::connect(&self.url).await {
+            Ok(client) => client,
+            Err(error) => panic!("could not connect to {}: {error}", self.name),
+        }
+    }
+
+    async fn migrated() -> Result<Self, TestDbError> {
+        // Once a process; a failure is not kept, so that each test tells it.
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
+        let server = started_server().await;
+        let template = TEMPLATE
+            .get_or_try_init(|| admin::run(template::ensure(server)))
+            .await?;
+        Self::copy_of(server, template.clone()).await
+    }
+
+    async fn copy_of(server: &'static Server, template: String) -> Result<Self, TestDbError> {
+        let name = admin::run(create(server, template)).await?;
+        let url = server.url(&name);
+        Ok(Self { server, name, url })
+    }
+
+    fn made_by(outcome: Result<Self, TestDbError>) -> Self {
+        outcome.unwrap_or_else(|error| match std::error::Error::source(&error) {
+            Some(source) => panic!("{error}: {}", chain(source)),
+            None => panic!("{error}"),
+        })
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        let admin_url = self.server.admin_url();
+        let name = std::mem::take(&mut self.name);
+        let dropping = async move {
+            // The best that can be done: a leftover on a shared server is swept
+            // up another day, and a private server takes it along.
+            if let Ok(client) = admin::connect(&admin_url).await {
+                let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                let _ = client.batch_execute(&drop).await;
+            }
+        };
+        match self.server {
+            // PostgreSQL takes 0.1 s where a connection is still open. The next
+            // test need not wait for it, nor the end of the process.
+            Server::Private(_) => admin::spawn(dropping),
+            Server::Shared(_) => admin::block_on(dropping),
+        }
+    }
+}
+
+async fn started_server() -> &'static Server {
+    static SWEPT: OnceCell<()> = OnceCell::const_new();
+
+    let server = match tokio::task::spawn_blocking(server).await {
+        Ok(server) => server,
+        // The runtime is shutting down only when no test runs on it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    if matches!(server, Server::Shared(_)) {
+        SWEPT
+            .get_or_init(|| async {
+                // Whatever stands in its way will be told by what comes next.
+                let _ = admin::run(sweep::leftovers(server)).await;
+            })
+            .await;
+    }
+    server
+}
+
+/// Makes a database whose name says when, by the clock of the server.
+async fn create(server: &Server, template: String) -> Result<String, TestDbError> {
+    let client = admin::connect(&server.admin_url())
+        .await
+        .map_err(TestDbError::Connect)?;
+    let row = client
+        .query_one("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')", &[])
+        .await
+        .map_err(TestDbError::Create)?;
+    let day: &str = row.get(0);
+    let name = format!("whoop_test_{day}_{}", random::hex::<8>());
+    client
+        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+        .await
+        .map_err(TestDbError::Create)?;
+    Ok(name)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,203 @@
+//! What is left of a private server when its process ends badly, and who may run one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use whoop_devkit::PrivatePostgres;
+
+const NOBODY: u32 = 65_534;
+
+/// Not a test: what the other tests run in a process of its own.
+///
+/// It holds a server until its standard input ends, then leaves it to the
+/// end of the process, as a `static` would.
+#[test]
+fn holds_a_server() {
+    if std::env::var_os("WHOOP_DEVKIT_HOLD").is_none() {
+        return;
+    }
+    let postgres = PrivatePostgres::start().unwrap();
+    println!(
+        "\nholding {} {}",
+        postgres.port(),
+        postgres.folder().display()
+    );
+    let mut rest = String::new();
+    std::io::stdin().read_to_string(&mut rest).unwrap();
+    std::mem::forget(postgres);
+}
+
+struct Holder {
+    process: Child,
+    // Closed, it would be an error to the test runner that writes to it.
+    _output: BufReader<ChildStdout>,
+    port: u16,
+    folder: PathBuf,
+}
+
+fn hold(program: &Path, adjust: impl FnOnce(&mut Command)) -> Holder {
+    let mut command = Command::new(program);
+    command
+        .args([
+            "holds_a_server",
+            "--exact",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env("WHOOP_DEVKIT_HOLD", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    adjust(&mut command);
+    let mut process = command.spawn().unwrap();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    let line = output
+        .by_ref()
+        .lines()
+        .map(Result::unwrap)
+        .find(|line| line.starts_with("holding "))
+        .expect("the holder tells what it holds");
+    let mut words = line.split(' ').skip(1);
+    Holder {
+        process,
+        _output: output,
+        port: words.next().unwrap().parse().unwrap(),
+        folder: words.next().unwrap().into(),
+    }
+}
+
+impl Holder {
+    fn answers(&self) -> bool {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+    }
+
+    fn server_pid(&self) -> String {
+        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        file.lines().next().unwrap().to_owned()
+    }
+
+    fn assert_nothing_is_left(&self, server_pid: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.folder.exists() || is_alive(server_pid) {
+            assert!(
+                Instant::now() < deadline,
+                "{} is still there",
+                self.folder.display()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!self.answers());
+    }
+}
+
+fn is_alive(pid: &str) -> bool {
+    let state = Command::new("ps")
+        .args(["-o", "stat=", "-p", pid])
+        .output()
+        .unwrap();
+    let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+fn this_program() -> PathBuf {
+    std::env::current_exe().unwrap()
+}
+
+#[test]
+fn a_killed_process_leaves_no_server_and_no_folder() {
+    let mut holder = hold(&this_program(), |_| ());
+    let server = holder.server_pid();
+    assert!(holder.answers() && is_alive(&server));
+
+    // SIGKILL: it gets no chance to clean up.
+    holder.process.kill().unwrap();
+    holder.process.wait().unwrap();
+
+    holder.assert_nothing_is_left(&server);
+}
+
+#[test]
+fn a_process_that_ends_without_dropping_leaves_nothing_either() {
+    let mut holder = hold(&this_program(), |_| ());
+    let server = holder.server_pid();
+
+    drop(holder.process.stdin.take());
+    assert!(holder.process.wait().unwrap().success());
+
+    holder.assert_nothing_is_left(&server);
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_does_not_reach_the_server() {
+    let mut holder = hold(&this_program(), |_| ());
+
+    let server = group_of(&holder.server_pid());
+
+    assert_ne!(server, group_of(&holder.process.id().to_string()));
+    assert_ne!(server, group_of(&std::process::id().to_string()));
+    let server = holder.server_pid();
+    holder.process.kill().unwrap();
+    holder.process.wait().unwrap();
+    holder.assert_nothing_is_left(&server);
+}
+
+fn group_of(pid: &str) -> String {
+    let group = Command::new("ps")
+        .args(["-o", "pgid=", "-p", pid])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&group.stdout).trim().to_owned()
+}
+
+#[test]
+fn children_of_the_process_do_not_keep_the_server_alive() {
+    let postgres = PrivatePostgres::start().unwrap();
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    let folder = postgres.folder().to_path_buf();
+    let begun = Instant::now();
+
+    postgres.stop();
+
+    assert!(!folder.exists());
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn an_ordinary_user_gets_a_server_too() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: this run is an ordinary user's, as are all the other tests of it");
+        return;
+    }
+    // The build's folder may be closed to others, so the program moves out.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("lifetime");
+    fs::copy(this_program(), &program).unwrap();
+    for path in [folder.path(), &program] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    let cache = folder.path().join("cache");
+    fs::create_dir(&cache).unwrap();
+    chown(&cache, Some(NOBODY), Some(NOBODY)).unwrap();
+
+    let mut holder = hold(&program, |command| {
+        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+        command.env("XDG_CACHE_HOME", &cache);
+    });
+    let server = holder.server_pid();
+    assert!(holder.answers());
+    holder.process.kill().unwrap();
+    holder.process.wait().unwrap();
+
+    holder.assert_nothing_is_left(&server);
+}

@@ -1,0 +1,124 @@
+//! A database for each test.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+use std::time::{Duration, Instant};
+
+use whoop_devkit::{Server, TestDb, server};
+
+async fn exists(name: &str) -> bool {
+    let (client, connection) =
+        tokio_postgres::connect(&server().admin_url(), tokio_postgres::NoTls)
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let row = client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)",
+            &[&name],
+        )
+        .await
+        .unwrap();
+    row.get(0)
+}
+
+#[tokio::test]
+async fn a_database_is_dropped_with_its_test() {
+    let db = TestDb::new().await;
+    let name = db.name().to_owned();
+    // A connection that is still open does not keep it.
+    let _client = db.client().await;
+    assert!(exists(&name).await);
+
+    drop(db);
+
+    // On a private server it goes in the background.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while exists(&name).await {
+        assert!(Instant::now() < deadline, "{name} is still there");
+    }
+}
+
+#[tokio::test]
+async fn what_one_test_writes_no_other_sees() {
+    let (one, other) = tokio::join!(TestDb::new(), TestDb::new());
+    assert_ne!(one.url(), other.url());
+
+    one.client()
+        .await
+        .batch_execute("CREATE TABLE only_here ()")
+        .await
+        .unwrap();
+
+    let found = other
+        .client()
+        .await
+        .query_one("SELECT to_regclass('only_here')::text", &[])
+        .await
+        .unwrap();
+    assert_eq!(found.get::<_, Option<String>>(0), None);
+}
+
+#[tokio::test]
+async fn an_empty_database_has_no_tables() {
+    let db = TestDb::empty().await;
+
+    let tables = db
+        .client()
+        .await
+        .query_one(
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'",
+            &[],
+        )
+        .await
+        .unwrap();
+
+    assert_eq!(tables.get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn many_tests_may_ask_at_once() {
+    let databases: Vec<TestDb> = {
+        let tasks: Vec<_> = (0..8).map(|_| tokio::spawn(TestDb::new())).collect();
+        let mut databases = Vec::new();
+        for task in tasks {
+            databases.push(task.await.unwrap());
+        }
+        databases
+    };
+
+    for db in &databases {
+        assert!(exists(db.name()).await);
+    }
+}
+
+/// On a shared server, what a run left that was killed long ago goes; the rest stays.
+#[tokio::test]
+async fn a_database_made_today_is_never_swept() {
+    let db = TestDb::new().await;
+    let shared = Server::from(&whoop_devkit::Environment {
+        database_url: Some(server().admin_url()),
+        ..Default::default()
+    })
+    .unwrap();
+    let (_, suffix) = db.name().rsplit_once('_').unwrap();
+    let long_ago = &format!("whoop_test_20200102_{suffix}");
+    let not_ours = &format!("whoop_test_of_somebody_{suffix}");
+    let admin = db.client().await;
+    for name in [long_ago, not_ours] {
+        admin
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
+            .await
+            .unwrap();
+    }
+
+    shared.sweep().await.unwrap();
+
+    assert!(!exists(long_ago).await);
+    assert!(exists(not_ours).await);
+    assert!(exists(db.name()).await);
+    admin
+        .batch_execute(&format!("DROP DATABASE {not_ours}"))
+        .await
+        .unwrap();
+}
