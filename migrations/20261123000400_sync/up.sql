@@ -24,7 +24,7 @@ COMMENT ON COLUMN whoop_sync_log.last_sync_at IS 'The present of the last window
 COMMENT ON COLUMN whoop_sync_log.records_synced IS 'Records ever written.';
 COMMENT ON COLUMN whoop_sync_log.covered_from IS 'Everything WHOOP had from here to covered_until is stored.';
 COMMENT ON COLUMN whoop_sync_log.whole_history IS 'WHOOP has nothing older than covered_from.';
-COMMENT ON COLUMN whoop_sync_log.last_error IS 'Why the last attempt failed, for people; null after a success.';
+COMMENT ON COLUMN whoop_sync_log.last_error IS 'Why the last attempt failed, or what it had to set aside, for people; null where all went well.';
 
 CREATE TABLE whoop_sync_run (
     id UUID NOT NULL DEFAULT gen_random_uuid(),

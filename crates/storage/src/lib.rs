@@ -19,6 +19,8 @@ pub mod seal;
 mod settle;
 pub mod table;
 mod tls;
+mod transaction;
 
 pub use database::{Connection, Database, DatabaseConfig};
 pub use error::StorageError;
+pub use transaction::Transaction;

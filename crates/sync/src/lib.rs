@@ -1,0 +1,30 @@
+//! The engine that joins WHOOP and PostgreSQL; the API and the worker call it.
+//!
+//! - [`Engine`]: what every operation needs, made once a process;
+//! - [`access`]: an access token that works, refreshed under a row lock;
+//! - [`connect`]: from a state to stored tokens, and back out again;
+//! - [`member`]: one member's sync, one at a time across processes;
+//! - [`day`]: the day an app asks for, fetched first where it must be;
+//! - [`run`]: a scheduled run over many members;
+//! - [`config`]: the flags and variables that every binary shares.
+
+pub mod access;
+pub mod config;
+pub mod connect;
+pub mod day;
+mod disconnect;
+mod engine;
+mod error;
+mod job;
+mod lease;
+pub mod member;
+mod open_scores;
+pub mod run;
+pub mod status;
+mod window;
+
+pub use disconnect::Left;
+pub use engine::{Engine, Settings};
+pub use error::SyncError;
+pub use job::Job;
+pub use member::{MemberReport, Outcome, TypeReport};

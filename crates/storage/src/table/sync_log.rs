@@ -123,6 +123,9 @@ pub async fn complete(
         .and_then(|row| row.coverage())
         .unwrap_or(Coverage::none(data_type))
         .with(span.from, span.until, span.whole_history);
+    let set_aside = (span.rejected > 0).then(|| {
+        format!("{} record(s) could not be read; see whoop_rejected_record", span.rejected)
+    });
     if span.up_to_now {
         coverage.last_sync_at = coverage.last_sync_at.max(Some(span.until));
     }
@@ -133,8 +136,8 @@ pub async fn complete(
             whoop_sync_log::covered_from.eq(coverage.covered_from),
             whoop_sync_log::covered_until.eq(coverage.covered_until),
             whoop_sync_log::whole_history.eq(coverage.whole_history),
-            whoop_sync_log::last_error.eq(None::<String>),
-            whoop_sync_log::last_error_at.eq(None::<DateTime<Utc>>),
+            whoop_sync_log::last_error.eq(&set_aside),
+            whoop_sync_log::last_error_at.eq(set_aside.as_ref().map(|_| span.until)),
         ))
         .execute(conn)
         .await?;
@@ -150,6 +153,8 @@ pub struct Span {
     pub whole_history: bool,
     /// `until` was the present.
     pub up_to_now: bool,
+    /// Records of the span that could not be read; the log says so.
+    pub rejected: u64,
 }
 
 /// Notes that a sync failed; what was known before stays known.

@@ -1,0 +1,233 @@
+//! An access token that works.
+//!
+//! WHOOP rotates refresh tokens and kills the old pair at once, so a member's
+//! pair is replaced under a lock on its row, and the new one is committed
+//! before anybody uses it. A caller that lost the race finds the winner's pair.
+
+use std::future::Future;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+use whoop_client::{Whoop, WhoopError};
+use whoop_core::{UserId, day::Connection};
+use whoop_storage::table::{
+    tokens::{self, Tokens},
+    users,
+};
+
+use crate::{Engine, Job, SyncError};
+
+/// A token this close to its end is replaced before it is used.
+const ABOUT_TO_END: TimeDelta = TimeDelta::minutes(1);
+
+/// The longest pause between two attempts at a refresh.
+const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Engine {
+    /// Makes one call to WHOOP with a token that works.
+    ///
+    /// A 401 leads to one refresh and one more try; a second 401 means that
+    /// only the member can repair the connection.
+    pub(crate) async fn call<T, F>(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        call: impl Fn(Whoop, SecretString) -> F,
+    ) -> Result<T, SyncError>
+    where
+        F: Future<Output = Result<T, WhoopError>>,
+    {
+        let token = self.access_token(user_id, job, None).await?;
+        job.spend()?;
+        let whoop = self.whoop.with_pace(job.pace);
+        match call(whoop.clone(), token.clone()).await {
+            Err(WhoopError::Unauthorized) => {}
+            other => return Ok(other?),
+        }
+        let fresh = self.access_token(user_id, job, Some(&token)).await?;
+        job.spend()?;
+        match call(whoop, fresh.clone()).await {
+            Err(WhoopError::Unauthorized) => {
+                self.give_up_on(user_id, &fresh).await?;
+                Err(SyncError::ReauthRequired)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// A token that was not refused yet: the stored one, or a fresh one.
+    ///
+    /// # Errors
+    ///
+    /// The member is not connected, must reconnect, or WHOOP was out of order
+    /// for as long as the job has patience.
+    pub async fn access_token(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        refused: Option<&SecretString>,
+    ) -> Result<SecretString, SyncError> {
+        let mut conn = self.database.get().await?;
+        let member = users::find(&mut conn, user_id)
+            .await?
+            .ok_or(SyncError::NotConnected)?;
+        match member.connection() {
+            Connection::Connected => {}
+            Connection::ReauthRequired => return Err(SyncError::ReauthRequired),
+            Connection::Disconnected | Connection::NeverConnected => {
+                return Err(SyncError::NotConnected);
+            }
+        }
+        let stored = tokens::find(&mut conn, &self.keys, user_id)
+            .await?
+            .ok_or(SyncError::NotConnected)?;
+        drop(conn);
+        if self.is_usable(&stored, refused) {
+            return Ok(stored.access_token);
+        }
+        self.refresh_with_patience(user_id, job, refused).await
+    }
+
+    fn is_usable(&self, tokens: &Tokens, refused: Option<&SecretString>) -> bool {
+        let is_refused = refused
+            .is_some_and(|refused| refused.expose_secret() == tokens.access_token.expose_secret());
+        // Without a refresh token the old one is used to its very end.
+        let margin = if tokens.refresh_token.is_some() {
+            ABOUT_TO_END
+        } else {
+            TimeDelta::zero()
+        };
+        !is_refused && tokens.expires_at > self.clock.now() + margin
+    }
+
+    async fn refresh_with_patience(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        refused: Option<&SecretString>,
+    ) -> Result<SecretString, SyncError> {
+        let mut pauses = ExponentialBuilder::new()
+            .with_min_delay(std::time::Duration::from_millis(500))
+            .with_max_delay(LONGEST_PAUSE)
+            .with_jitter()
+            .without_max_times()
+            .build();
+        let give_up_at = tokio::time::Instant::now() + job.refresh_patience;
+        loop {
+            let engine = self.clone();
+            let (member, job_in, before) = (user_id.clone(), job.clone(), refused.cloned());
+            // A task of its own: a caller that goes away must not come between
+            // WHOOP's answer and our commit, which would lose the new pair.
+            let attempt = tokio::spawn(async move {
+                engine.refresh_once(&member, &job_in, before.as_ref()).await
+            })
+            .await?;
+            let error = match attempt {
+                Err(error) if error.is_transient() => error,
+                other => return other,
+            };
+            let Some(pause) = pauses.next() else {
+                return Err(error);
+            };
+            if tokio::time::Instant::now() + pause > give_up_at {
+                return Err(error);
+            }
+            tracing::warn!(member = %user_id, error = %error, "the refresh is tried again");
+            // The lock is not held here: others may try, and win.
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = job.stop.cancelled() => return Err(SyncError::Stopped),
+            }
+        }
+    }
+
+    /// One attempt, with the member's row locked from the look to the commit.
+    async fn refresh_once(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        refused: Option<&SecretString>,
+    ) -> Result<SecretString, SyncError> {
+        let mut locked = self.database.begin().await?;
+        let Some(stored) = tokens::lock(&mut locked, &self.keys, user_id).await? else {
+            locked.rollback().await?;
+            return Err(SyncError::NotConnected);
+        };
+        if self.is_usable(&stored, refused) {
+            locked.rollback().await?;
+            return Ok(stored.access_token);
+        }
+        let answer = match &stored.refresh_token {
+            Some(refresh_token) => {
+                self.whoop
+                    .with_pace(job.pace)
+                    .refresh(refresh_token, &stored.scope)
+                    .await
+            }
+            // Never granted `offline`: nothing can renew this connection.
+            None => Err(WhoopError::InvalidGrant),
+        };
+        match answer {
+            Ok(pair) => {
+                let now = self.clock.now();
+                let tokens = Tokens {
+                    access_token: pair.access_token,
+                    refresh_token: pair.refresh_token.or(stored.refresh_token),
+                    // What WHOOP echoes may be narrower; what was granted counts.
+                    scope: stored.scope,
+                    expires_at: now + pair.expires_in,
+                };
+                // The old pair is dead from WHOOP's answer on: nothing may come
+                // between that and this commit.
+                tokens::put(&mut locked, &self.keys, user_id, &tokens, now).await?;
+                locked.commit().await?;
+                tracing::debug!(member = %user_id, "the access token was refreshed");
+                Ok(tokens.access_token)
+            }
+            Err(WhoopError::InvalidGrant) => {
+                let detail = "WHOOP refused the refresh token";
+                let now = self.clock.now();
+                users::set_status(
+                    &mut locked,
+                    user_id,
+                    Connection::ReauthRequired,
+                    Some(detail),
+                    now,
+                )
+                .await?;
+                locked.commit().await?;
+                tracing::warn!(member = %user_id, detail, "the member has to connect WHOOP again");
+                Err(SyncError::ReauthRequired)
+            }
+            Err(error) => {
+                locked.rollback().await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// After a token that was refreshed a moment ago was refused as well.
+    async fn give_up_on(&self, user_id: &UserId, token: &SecretString) -> Result<(), SyncError> {
+        let mut locked = self.database.begin().await?;
+        let stored = tokens::lock(&mut locked, &self.keys, user_id).await?;
+        let is_still_ours = stored
+            .is_some_and(|stored| stored.access_token.expose_secret() == token.expose_secret());
+        // Whoever connected meanwhile brought a pair that may well work.
+        if is_still_ours {
+            let detail = "WHOOP refuses a token that it has just given";
+            let now = self.clock.now();
+            users::set_status(
+                &mut locked,
+                user_id,
+                Connection::ReauthRequired,
+                Some(detail),
+                now,
+            )
+            .await?;
+            tracing::warn!(member = %user_id, detail, "the member has to connect WHOOP again");
+        }
+        locked.commit().await?;
+        Ok(())
+    }
+}

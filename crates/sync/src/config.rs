@@ -1,0 +1,218 @@
+//! The settings that the API and the worker share: each a flag, each a variable.
+
+use std::{io, sync::Arc};
+
+use chrono::TimeDelta;
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+use whoop_client::{Whoop, WhoopConfig, WhoopError};
+use whoop_core::Clock;
+use whoop_storage::{Database, DatabaseConfig, StorageError, seal::TokenKeys};
+
+use crate::{Engine, Settings};
+
+/// A setting that keeps a process from starting.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    #[error("{0} is not set; see --help")]
+    Missing(&'static str),
+    #[error("{name} is not usable: {reason}")]
+    Unusable { name: &'static str, reason: String },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Whoop(#[from] WhoopError),
+}
+
+/// Where PostgreSQL is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "PostgreSQL")]
+pub struct DatabaseArgs {
+    /// `postgres://…`; `sslmode` and `sslrootcert` are honoured.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<SecretString>,
+
+    /// Connections that this process may hold.
+    #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub database_pool_size: u16,
+}
+
+impl DatabaseArgs {
+    /// The pool; nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// No address, or one that cannot be one.
+    pub fn database(&self) -> Result<Database, ConfigError> {
+        let url = self
+            .database_url
+            .clone()
+            .ok_or(ConfigError::Missing("DATABASE_URL"))?;
+        Ok(Database::new(&DatabaseConfig {
+            url,
+            pool_size: self.database_pool_size.into(),
+        })?)
+    }
+}
+
+/// The WHOOP app, and the keys that seal its members' tokens.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "WHOOP")]
+pub struct WhoopArgs {
+    #[arg(long, env = "WHOOP_CLIENT_ID", value_name = "ID")]
+    pub whoop_client_id: Option<String>,
+
+    #[arg(
+        long,
+        env = "WHOOP_CLIENT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub whoop_client_secret: Option<SecretString>,
+
+    /// The callback as it is registered for the app, letter for letter.
+    #[arg(long, env = "WHOOP_REDIRECT_URL", value_name = "URL")]
+    pub whoop_redirect_url: Option<Url>,
+
+    /// Base of `/v2/…`.
+    #[arg(
+        long,
+        env = "WHOOP_API_URL",
+        value_name = "URL",
+        default_value = "https://api.prod.whoop.com/developer"
+    )]
+    pub whoop_api_url: Url,
+
+    /// Base of `/auth` and `/token`.
+    #[arg(
+        long,
+        env = "WHOOP_OAUTH_URL",
+        value_name = "URL",
+        default_value = "https://api.prod.whoop.com/oauth/oauth2"
+    )]
+    pub whoop_oauth_url: Url,
+
+    /// `id:base64-of-32-bytes[,id:…]`: the first seals, all open.
+    #[arg(long, env = "TOKEN_KEYS", hide_env_values = true, value_name = "KEYS")]
+    pub token_keys: Option<SecretString>,
+}
+
+impl WhoopArgs {
+    fn keys(&self) -> Result<TokenKeys, ConfigError> {
+        let keys = self.token_keys.as_ref().ok_or(ConfigError::Missing(
+            "TOKEN_KEYS (make one: echo \"k1:$(openssl rand -base64 32)\")",
+        ))?;
+        Ok(TokenKeys::parse(keys).map_err(StorageError::from)?)
+    }
+
+    fn whoop(&self, clock: Arc<dyn Clock>) -> Result<Whoop, ConfigError> {
+        let config = WhoopConfig {
+            api_url: self.whoop_api_url.clone(),
+            oauth_url: self.whoop_oauth_url.clone(),
+            client_id: self
+                .whoop_client_id
+                .clone()
+                .ok_or(ConfigError::Missing("WHOOP_CLIENT_ID"))?,
+            client_secret: self
+                .whoop_client_secret
+                .clone()
+                .ok_or(ConfigError::Missing("WHOOP_CLIENT_SECRET"))?,
+            redirect_url: self
+                .whoop_redirect_url
+                .clone()
+                .ok_or(ConfigError::Missing("WHOOP_REDIRECT_URL"))?,
+        };
+        Ok(Whoop::new(config, clock)?)
+    }
+
+    /// The engine over a database.
+    ///
+    /// # Errors
+    ///
+    /// A setting is missing or unusable; the error names it.
+    pub fn engine(
+        &self,
+        database: Database,
+        clock: Arc<dyn Clock>,
+        freshness: FreshnessArgs,
+    ) -> Result<Engine, ConfigError> {
+        let keys = self.keys()?;
+        let whoop = self.whoop(Arc::clone(&clock))?;
+        Ok(Engine::new(
+            database,
+            whoop,
+            keys,
+            clock,
+            freshness.settings(),
+        ))
+    }
+}
+
+/// How old today's data may be.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct FreshnessArgs {
+    /// How old today's data may be, in seconds, before a request asks WHOOP.
+    #[arg(long, env = "FRESHNESS_SECONDS", default_value_t = 900, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub freshness_seconds: u32,
+}
+
+impl FreshnessArgs {
+    fn settings(self) -> Settings {
+        Settings {
+            freshness: TimeDelta::seconds(i64::from(self.freshness_seconds)),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Log")]
+pub struct LogArgs {
+    #[arg(
+        long,
+        env = "LOG_FORMAT",
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
+
+    /// Levels by module, as tracing's filter reads them.
+    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    pub rust_log: String,
+}
+
+impl LogArgs {
+    /// Sends log lines to standard error, from now on and for the process.
+    ///
+    /// # Errors
+    ///
+    /// The filter cannot be read.
+    pub fn init(&self) -> Result<(), ConfigError> {
+        let filter = EnvFilter::try_new(&self.rust_log).map_err(|error| ConfigError::Unusable {
+            name: "RUST_LOG",
+            reason: error.to_string(),
+        })?;
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr);
+        // A second call, as in a process of several parts, changes nothing.
+        let _already_set = match self.log_format {
+            LogFormat::Text => lines.try_init(),
+            LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! Connecting a member: from a random state to stored tokens.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use url::Url;
+use whoop_client::{SCOPES, WhoopError};
+use whoop_core::{DataType, UserId};
+use whoop_storage::{
+    StorageError,
+    table::{
+        oauth_states::{self, Consumed, Pending},
+        tokens::{self, Tokens},
+        users::{self, Connected},
+    },
+};
+
+use crate::{Engine, Job, SyncError, engine::random_text, member::Errand};
+
+/// A member who has just connected, and where the app wants them back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    pub user_id: UserId,
+    pub return_to: Option<String>,
+}
+
+/// Why a callback from WHOOP led to no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    #[error("this state was never given out, or is long over")]
+    StateUnknown,
+    #[error("this state was used before; each works once")]
+    StateUsed,
+    #[error("this state has expired; a connect has to be finished within ten minutes")]
+    StateExpired,
+    /// The state was good, so the app can be told.
+    #[error("WHOOP did not complete the connect")]
+    Failed {
+        return_to: Option<String>,
+        #[source]
+        source: SyncError,
+    },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Engine {
+    /// Begins a connect: the address of WHOOP's consent page.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn begin_connect(
+        &self,
+        user_id: &UserId,
+        return_to: Option<String>,
+        consent: Option<String>,
+    ) -> Result<Url, SyncError> {
+        let state = random_text()?;
+        let pending = Pending {
+            user_id: user_id.to_string(),
+            return_to,
+            consent,
+            created_at: self.clock.now(),
+        };
+        let mut conn = self.database.get().await?;
+        oauth_states::insert(&mut conn, &state, &pending).await?;
+        Ok(self.whoop.authorization_url(&state))
+    }
+
+    /// Ends a connect that WHOOP or the member refused: where to send them.
+    ///
+    /// # Errors
+    ///
+    /// The state is not one of a connect under way.
+    pub async fn refuse_connect(&self, state: &str) -> Result<Option<String>, ConnectError> {
+        Ok(self.spend_state(state).await?.return_to)
+    }
+
+    /// Completes a connect, and starts the first sync without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// The state or the code is not good, or WHOOP is out of order. Nothing is
+    /// stored then.
+    pub async fn complete_connect(&self, state: &str, code: &str) -> Result<Welcome, ConnectError> {
+        let pending = self.spend_state(state).await?;
+        let return_to = pending.return_to.clone();
+        let engine = self.clone();
+        let code = SecretString::from(code);
+        // A task of its own: the code works once, so a browser that hangs up
+        // must not come between WHOOP's answer and our commit.
+        let connected = tokio::spawn(async move { engine.store_connection(pending, &code).await })
+            .await
+            .map_err(SyncError::from)
+            .and_then(|connected| connected);
+        match connected {
+            Ok(user_id) => {
+                tokio::spawn(first_sync(self.clone(), user_id.clone()));
+                Ok(Welcome { user_id, return_to })
+            }
+            Err(source) => Err(ConnectError::Failed { return_to, source }),
+        }
+    }
+
+    async fn spend_state(&self, state: &str) -> Result<Pending, ConnectError> {
+        let mut conn = self.database.get().await?;
+        match oauth_states::consume(&mut conn, state, self.clock.now()).await? {
+            Consumed::Valid(pending) => Ok(pending),
+            Consumed::Unknown => Err(ConnectError::StateUnknown),
+            Consumed::Used => Err(ConnectError::StateUsed),
+            Consumed::Expired => Err(ConnectError::StateExpired),
+        }
+    }
+
+    async fn store_connection(
+        &self,
+        pending: Pending,
+        code: &SecretString,
+    ) -> Result<UserId, SyncError> {
+        use secrecy::ExposeSecret;
+
+        let user_id: UserId = pending
+            .user_id
+            .parse()
+            .map_err(|_| StorageError::MemberGone(pending.user_id.clone()))?;
+        let pair = self.whoop.exchange_code(code.expose_secret()).await?;
+        // The reply names no member: the profile does, and webhooks need it.
+        let profile = self.whoop.profile(&pair.access_token).await?;
+        let body = match self.whoop.body_measurement(&pair.access_token).await {
+            Ok(body) => body,
+            // Not worth a lost connect: it can be absent, or not granted.
+            Err(error @ WhoopError::Unauthorized) => return Err(error.into()),
+            Err(error) => {
+                tracing::info!(member = %user_id, error = %error, "no body measurement");
+                None
+            }
+        };
+        let now = self.clock.now();
+        let member = Connected {
+            user_id: user_id.to_string(),
+            whoop_user_id: profile.user_id,
+            status: "connected",
+            status_detail: None,
+            email: profile.email,
+            first_name: profile.first_name,
+            last_name: profile.last_name,
+            height_meter: body.as_ref().and_then(|body| body.height_meter),
+            weight_kilogram: body.as_ref().and_then(|body| body.weight_kilogram),
+            max_heart_rate: body.as_ref().and_then(|body| body.max_heart_rate),
+            consented_at: pending.consent.as_ref().map(|_| now),
+            consent: pending.consent,
+            connected_at: now,
+            disconnected_at: None,
+            updated_at: now,
+        };
+        let tokens = Tokens {
+            expires_at: now + pair.expires_in,
+            // What WHOOP says was granted; the whole list where it is silent.
+            scope: pair
+                .scope
+                .filter(|scope| !scope.is_empty())
+                .unwrap_or_else(|| SCOPES.to_owned()),
+            access_token: pair.access_token,
+            refresh_token: pair.refresh_token,
+        };
+        let mut transaction = self.database.begin().await?;
+        users::connect(&mut transaction, &member).await?;
+        tokens::put(&mut transaction, &self.keys, &user_id, &tokens, now).await?;
+        transaction.commit().await?;
+        tracing::info!(member = %user_id, "connected to WHOOP");
+        Ok(user_id)
+    }
+}
+
+/// The last 30 days, so that the app has something to show at once.
+async fn first_sync(engine: Engine, user_id: UserId) {
+    let errand = Errand {
+        slot: None,
+        data_types: DataType::ALL.to_vec(),
+        since: None::<DateTime<Utc>>,
+        history: false,
+    };
+    // Patient: the quota's minute may be spent at just this moment.
+    let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
+    match engine.sync_member(&user_id, &job, &errand).await {
+        Ok(report) => {
+            tracing::info!(member = %user_id, outcome = ?report.outcome, stored = ?report.stored(), "first sync");
+        }
+        Err(error) => tracing::warn!(member = %user_id, error = %error, "the first sync failed"),
+    }
+}

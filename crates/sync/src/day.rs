@@ -1,0 +1,236 @@
+//! The day an app asks for: from the database, after WHOOP where it must be.
+
+use chrono::{NaiveDate, TimeDelta};
+use whoop_core::{
+    UserId,
+    day::{Connection, Day, Knowledge, Meta, Source, SyncOutcome, compose},
+    offset,
+    plan::{DayQuery, Refresh},
+};
+use whoop_storage::{
+    day::{self as stored_day, StoredDay},
+    table::{sync_log::coverage_of, users},
+};
+
+use crate::{Engine, Job, MemberReport, Outcome, SyncError};
+
+/// A visit is noted at most this often: it is a write on a path of reads.
+const NOTE_VISITS_EVERY: TimeDelta = TimeDelta::minutes(5);
+
+/// What a request for a day did at WHOOP.
+#[derive(Debug, Clone)]
+struct Fetch {
+    sync: SyncOutcome,
+    detail: Option<String>,
+}
+
+impl Fetch {
+    const fn quiet(sync: SyncOutcome) -> Self {
+        Self { sync, detail: None }
+    }
+}
+
+impl Engine {
+    /// The member's date now, at the offset of their latest record.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn today(&self, user_id: &UserId) -> Result<NaiveDate, SyncError> {
+        let mut conn = self.database.get().await?;
+        let member = users::find(&mut conn, user_id).await?;
+        let timezone_offset = member
+            .as_ref()
+            .and_then(|one| one.timezone_offset.as_deref());
+        Ok(offset::local_date(self.clock.now(), timezone_offset))
+    }
+
+    /// A member's day. Asks WHOOP only for what [`DayQuery::calls`] names.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away. What goes wrong at WHOOP is told in `meta`, and
+    /// what is stored is answered.
+    pub async fn day(
+        &self,
+        user_id: &UserId,
+        date: NaiveDate,
+        refresh: Refresh,
+    ) -> Result<Day, SyncError> {
+        let stored = self.stored_day(user_id, date).await?;
+        let query = self.query(&stored, date, refresh);
+        let connection = connection_of(&stored);
+        self.note_visit(user_id, &stored);
+
+        let calls = match connection {
+            Connection::Connected => query.calls(&coverage_of(&stored.log)),
+            _ => Vec::new(),
+        };
+        if calls.is_empty() {
+            let sync = if connection == Connection::Connected && refresh != Refresh::Never {
+                SyncOutcome::NotNeeded
+            } else {
+                SyncOutcome::Off
+            };
+            return Ok(answer(user_id, &stored, &query, &Fetch::quiet(sync)));
+        }
+
+        let engine = self.clone();
+        let member = user_id.clone();
+        // A task of its own: an app that hangs up must not leave half a sync.
+        let fetch =
+            tokio::spawn(async move { engine.fetch_day(&member, date, refresh).await }).await?;
+        let stored = self.stored_day(user_id, date).await?;
+        let fetch = fetch.unwrap_or_else(|error| Fetch {
+            sync: if error.quota_wait().is_some() {
+                SyncOutcome::Deferred
+            } else {
+                SyncOutcome::Failed
+            },
+            detail: Some(error.to_string()),
+        });
+        let query = self.query(&stored, date, refresh);
+        Ok(answer(user_id, &stored, &query, &fetch))
+    }
+
+    /// Syncs what the day lacks, or waits for whoever already does.
+    async fn fetch_day(
+        &self,
+        user_id: &UserId,
+        date: NaiveDate,
+        refresh: Refresh,
+    ) -> Result<Fetch, SyncError> {
+        let job = Job::interactive();
+        let mut waited = false;
+        loop {
+            if let Some(lease) = self.claim(user_id).await? {
+                // Looked at again under the lease: whoever held it before may
+                // have fetched just this.
+                let stored = self.stored_day(user_id, date).await?;
+                // What a forced request waited for is as fresh as it can be.
+                let left = if waited && refresh == Refresh::Force {
+                    Refresh::Auto
+                } else {
+                    refresh
+                };
+                let calls = self
+                    .query(&stored, date, left)
+                    .calls(&coverage_of(&stored.log));
+                let report = if calls.is_empty() {
+                    None
+                } else {
+                    Some(self.read(user_id, &job, calls).await)
+                };
+                lease.release().await?;
+                return Ok(match report {
+                    Some(report) => fetch_of(&report),
+                    None if waited => Fetch::quiet(SyncOutcome::Shared),
+                    None => Fetch::quiet(SyncOutcome::NotNeeded),
+                });
+            }
+            waited = true;
+            if !self.wait_for_lease(user_id, job.lease_patience).await? {
+                return Err(SyncError::Busy);
+            }
+        }
+    }
+
+    async fn stored_day(&self, user_id: &UserId, date: NaiveDate) -> Result<StoredDay, SyncError> {
+        let conn = self.database.get().await?;
+        Ok(stored_day::read(&conn, user_id, date).await?)
+    }
+
+    fn query(&self, stored: &StoredDay, date: NaiveDate, refresh: Refresh) -> DayQuery {
+        let now = self.clock.now();
+        let timezone_offset = stored
+            .member
+            .as_ref()
+            .and_then(|member| member.timezone_offset.as_deref());
+        DayQuery {
+            date,
+            today: offset::local_date(now, timezone_offset),
+            offset_seconds: timezone_offset
+                .and_then(offset::parse)
+                .map_or(0, |offset| offset.local_minus_utc()),
+            now,
+            freshness: self.settings.freshness,
+            refresh,
+        }
+    }
+
+    /// Beside the answer, not before it.
+    fn note_visit(&self, user_id: &UserId, stored: &StoredDay) {
+        let Some(member) = &stored.member else { return };
+        let now = self.clock.now();
+        if member
+            .last_seen_at
+            .is_some_and(|seen| now - seen < NOTE_VISITS_EVERY)
+        {
+            return;
+        }
+        let (engine, user_id) = (self.clone(), user_id.clone());
+        tokio::spawn(async move {
+            let noted = async {
+                let mut conn = engine.database.get().await?;
+                users::seen(&mut conn, &user_id, now, NOTE_VISITS_EVERY).await
+            };
+            if let Err(error) = noted.await {
+                tracing::warn!(member = %user_id, error = %error, "the visit could not be noted");
+            }
+        });
+    }
+}
+
+fn connection_of(stored: &StoredDay) -> Connection {
+    stored
+        .member
+        .as_ref()
+        .map_or(Connection::NeverConnected, |member| member.connection())
+}
+
+fn fetch_of(report: &MemberReport) -> Fetch {
+    let sync = match report.outcome {
+        Outcome::Done => SyncOutcome::Done,
+        Outcome::Shared => SyncOutcome::Shared,
+        Outcome::Deferred => SyncOutcome::Deferred,
+        Outcome::Failed | Outcome::Stopped => SyncOutcome::Failed,
+    };
+    Fetch {
+        sync,
+        detail: report.error.clone(),
+    }
+}
+
+fn answer(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &Fetch) -> Day {
+    let coverage = coverage_of(&stored.log);
+    let connection = connection_of(stored);
+    let last_synced_at = coverage
+        .iter()
+        .map(|one| one.last_sync_at)
+        .min()
+        // A type that was never read makes the day one that never was.
+        .flatten();
+    let stale = if query.is_live() {
+        !coverage.iter().all(|one| query.is_fresh(one))
+    } else {
+        !coverage.iter().all(|one| query.is_known(one))
+    };
+    let meta = Meta {
+        source: match fetch.sync {
+            SyncOutcome::Done => Source::Whoop,
+            _ => Source::Database,
+        },
+        connection,
+        last_synced_at,
+        stale,
+        sync: fetch.sync,
+        detail: fetch.detail.clone(),
+    };
+    let known = Knowledge {
+        query,
+        coverage: &coverage,
+        connection,
+        quota_spent: fetch.sync == SyncOutcome::Deferred,
+    };
+    compose(user_id.clone(), &stored.records, known, meta)
+}

@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use whoop_client::{Advice, WhoopError};
+use whoop_storage::StorageError;
+
+/// Which side failed, and why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    #[error(transparent)]
+    Whoop(#[from] WhoopError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// There is no member of this name, or they disconnected.
+    #[error("the member is not connected to WHOOP")]
+    NotConnected,
+    /// Only the member can repair this, by connecting again.
+    #[error("WHOOP no longer accepts this connection; the member has to connect WHOOP again")]
+    ReauthRequired,
+    /// Somebody else is syncing this member and did not finish in time.
+    #[error("another sync of this member is still running")]
+    Busy,
+    #[error("the run was told to stop")]
+    Stopped,
+    /// `--max-calls` is used up.
+    #[error("the run has made all the calls it was allowed")]
+    CallsSpent,
+    /// The list moved again and again while it was read.
+    #[error("WHOOP's list of {data_type} records kept changing while it was read")]
+    Restless { data_type: whoop_core::DataType },
+    /// The work was cut off from inside, which is a defect.
+    #[error("the work ended unexpectedly")]
+    Aborted,
+}
+
+impl SyncError {
+    /// How long to wait where it is the quota that stands in the way.
+    pub fn quota_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Whoop(WhoopError::RateLimited { retry_after, .. }) => Some(*retry_after),
+            Self::CallsSpent => Some(Duration::ZERO),
+            _ => None,
+        }
+    }
+
+    /// Whether the day's quota is gone, so that a run should end.
+    pub const fn ends_the_run(&self) -> bool {
+        matches!(
+            self,
+            Self::Whoop(WhoopError::RateLimited { .. }) | Self::CallsSpent | Self::Stopped
+        )
+    }
+
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Whoop(error) => matches!(error.advice(), Advice::Retry),
+            Self::Storage(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// The sentence with its causes, for the log in the database.
+    pub fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !text.contains(&cause_text) {
+                text = format!("{text}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        text
+    }
+}
+
+impl From<tokio::task::JoinError> for SyncError {
+    fn from(_: tokio::task::JoinError) -> Self {
+        Self::Aborted
+    }
+}

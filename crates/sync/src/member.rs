@@ -1,0 +1,347 @@
+//! One member's sync: the types side by side, each with its own fate.
+
+use futures::future::join_all;
+use serde::Serialize;
+use whoop_core::{
+    DataType, UserId,
+    coverage::Coverage,
+    plan::{self, LOOK_BACK, Slot, Window},
+    record::{Cycle, Recovery, Sleep, Workout},
+};
+use whoop_storage::{page::Stored, table::sync_log};
+
+use crate::{Engine, Job, SyncError, window::Read};
+
+/// What became of a member's sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    /// Somebody else's sync of the same member was waited for.
+    Shared,
+    /// Put off because of WHOOP's quota, or of the calls a run may make.
+    Deferred,
+    Failed,
+    /// Told to stop before the end.
+    Stopped,
+}
+
+/// What became of one type.
+#[derive(Debug, Serialize)]
+pub struct TypeReport {
+    pub data_type: DataType,
+    #[serde(flatten)]
+    pub stored: Stored,
+    /// Why it failed, for people.
+    pub error: Option<String>,
+    #[serde(skip)]
+    pub cause: Option<SyncError>,
+}
+
+/// What became of one member.
+#[derive(Debug, Serialize)]
+pub struct MemberReport {
+    pub user_id: String,
+    pub outcome: Outcome,
+    pub types: Vec<TypeReport>,
+    pub error: Option<String>,
+    /// Seconds until the quota allows more, where it stood in the way.
+    pub retry_after_seconds: Option<u64>,
+    /// The connection is lost until the member connects again.
+    pub reauth_required: bool,
+}
+
+impl MemberReport {
+    fn of(user_id: &UserId, types: Vec<TypeReport>) -> Self {
+        let causes = || types.iter().filter_map(|one| one.cause.as_ref());
+        let wait = causes().filter_map(SyncError::quota_wait).max();
+        let outcome = if causes().next().is_none() {
+            Outcome::Done
+        } else if causes().any(|cause| matches!(cause, SyncError::Stopped)) {
+            Outcome::Stopped
+        } else if causes().all(|cause| cause.quota_wait().is_some()) {
+            Outcome::Deferred
+        } else {
+            Outcome::Failed
+        };
+        Self {
+            user_id: user_id.to_string(),
+            outcome,
+            error: causes().next().map(SyncError::in_full),
+            retry_after_seconds: wait.map(|wait| wait.as_secs()),
+            reauth_required: causes().any(|cause| matches!(cause, SyncError::ReauthRequired)),
+            types,
+        }
+    }
+
+    pub(crate) fn without_types(
+        user_id: &UserId,
+        outcome: Outcome,
+        error: Option<&SyncError>,
+    ) -> Self {
+        Self {
+            user_id: user_id.to_string(),
+            outcome,
+            types: Vec::new(),
+            error: error.map(SyncError::in_full),
+            retry_after_seconds: error
+                .and_then(SyncError::quota_wait)
+                .map(|wait| wait.as_secs()),
+            reauth_required: matches!(error, Some(SyncError::ReauthRequired)),
+        }
+    }
+
+    /// What was stored of all types together.
+    pub fn stored(&self) -> Stored {
+        self.types.iter().fold(Stored::default(), |mut sum, one| {
+            sum += one.stored;
+            sum
+        })
+    }
+
+    /// Whether a run has to end with this member.
+    pub fn ends_the_run(&self) -> bool {
+        self.types
+            .iter()
+            .filter_map(|one| one.cause.as_ref())
+            .any(SyncError::ends_the_run)
+    }
+}
+
+/// What to read of one member.
+#[derive(Debug, Clone)]
+pub struct Errand {
+    pub slot: Option<Slot>,
+    pub data_types: Vec<DataType>,
+    /// Reads back to here, whatever is covered.
+    pub since: Option<chrono::DateTime<chrono::Utc>>,
+    /// Goes on into history, page by page, until its first record.
+    pub history: bool,
+}
+
+impl Engine {
+    /// Syncs one member, alone: if somebody else is at it, waits and then asks
+    /// for what is left.
+    ///
+    /// # Errors
+    ///
+    /// Only what concerns no single type, such as a database that is away.
+    pub async fn sync_member(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        errand: &Errand,
+    ) -> Result<MemberReport, SyncError> {
+        let lease = loop {
+            match self.claim(user_id).await? {
+                Some(lease) => break lease,
+                None if self.is_unknown(user_id).await? => return Err(SyncError::NotConnected),
+                None if self.wait_for_lease(user_id, job.lease_patience).await? => {}
+                None => return Err(SyncError::Busy),
+            }
+        };
+        let windows = self.windows(user_id, errand).await;
+        let report = match windows {
+            Ok(windows) => {
+                let mut report = self.read(user_id, job, windows).await;
+                if report.outcome == Outcome::Done {
+                    self.read_on(user_id, job, errand, &mut report).await;
+                }
+                Ok(report)
+            }
+            Err(error) => Err(error),
+        };
+        lease.release().await?;
+        report
+    }
+
+    async fn is_unknown(&self, user_id: &UserId) -> Result<bool, SyncError> {
+        let mut conn = self.database.get().await?;
+        Ok(whoop_storage::table::users::find(&mut conn, user_id)
+            .await?
+            .is_none())
+    }
+
+    /// The windows of an errand, from what is covered and what is open.
+    pub(crate) async fn windows(
+        &self,
+        user_id: &UserId,
+        errand: &Errand,
+    ) -> Result<Vec<(DataType, Window)>, SyncError> {
+        let now = self.clock.now();
+        let coverage = self.coverage(user_id).await?;
+        let mut windows = Vec::new();
+        for one in coverage
+            .iter()
+            .filter(|one| errand.data_types.contains(&one.data_type))
+        {
+            let open = self
+                .oldest_open(user_id, one.data_type, now - LOOK_BACK)
+                .await?;
+            let mut window = plan::window(errand.slot, one, open, now);
+            if let Some(since) = errand.since {
+                window.start = Some(since.min(now));
+                window.must_reach = window.start;
+            }
+            windows.push((one.data_type, window));
+        }
+        Ok(windows)
+    }
+
+    pub(crate) async fn coverage(&self, user_id: &UserId) -> Result<Vec<Coverage>, SyncError> {
+        let mut conn = self.database.get().await?;
+        Ok(sync_log::coverage_of(
+            &sync_log::list(&mut conn, user_id).await?,
+        ))
+    }
+
+    /// Reads windows of several types side by side. The caller holds the lease.
+    pub(crate) async fn read(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        windows: Vec<(DataType, Window)>,
+    ) -> MemberReport {
+        let types = join_all(windows.into_iter().map(|(data_type, window)| async move {
+            let read = self.read_type(user_id, job, data_type, window, true).await;
+            self.report(user_id, data_type, read).await
+        }))
+        .await;
+        MemberReport::of(user_id, types)
+    }
+
+    /// What a window cannot reach: open records by their id, then history.
+    async fn read_on(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        errand: &Errand,
+        report: &mut MemberReport,
+    ) {
+        let oldest = self.clock.now() - LOOK_BACK;
+        // Sleeps first: they tell how far back a recovery lies.
+        let mut types = errand.data_types.clone();
+        types.sort_by_key(|data_type| *data_type != DataType::Sleep);
+        for data_type in types {
+            let read = async {
+                let mut stored = self.ask_for_open(user_id, job, data_type, oldest).await?;
+                if errand.history {
+                    stored += self.read_history(user_id, job, data_type).await?;
+                }
+                Ok(Read { stored, pages: 0 })
+            };
+            let more = self.report(user_id, data_type, read.await).await;
+            let Some(one) = report
+                .types
+                .iter_mut()
+                .find(|one| one.data_type == data_type)
+            else {
+                continue;
+            };
+            one.stored += more.stored;
+            one.error = more.error;
+            one.cause = more.cause;
+        }
+        *report = MemberReport::of(user_id, std::mem::take(&mut report.types));
+    }
+
+    /// History from the newest to the oldest, a page at a time, resumable.
+    async fn read_history(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        data_type: DataType,
+    ) -> Result<Stored, SyncError> {
+        let mut stored = Stored::default();
+        loop {
+            let coverage = self.coverage(user_id).await?;
+            let Some(known) = coverage.iter().find(|one| one.data_type == data_type) else {
+                return Ok(stored);
+            };
+            let Some(window) = plan::history(known) else {
+                return Ok(stored);
+            };
+            stored += self
+                .read_type(user_id, job, data_type, window, false)
+                .await?
+                .stored;
+            let after = self.coverage(user_id).await?;
+            // A page that brings nothing older would be asked for ever.
+            if after.iter().any(|one| one == known) {
+                return Ok(stored);
+            }
+        }
+    }
+
+    async fn read_type(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        data_type: DataType,
+        window: Window,
+        up_to_now: bool,
+    ) -> Result<Read, SyncError> {
+        {
+            let mut conn = self.database.get().await?;
+            sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?;
+        }
+        match data_type {
+            DataType::Recovery => {
+                self.read_window::<Recovery>(user_id, job, window, up_to_now)
+                    .await
+            }
+            DataType::Sleep => {
+                self.read_window::<Sleep>(user_id, job, window, up_to_now)
+                    .await
+            }
+            DataType::Workout => {
+                self.read_window::<Workout>(user_id, job, window, up_to_now)
+                    .await
+            }
+            DataType::Cycle => {
+                self.read_window::<Cycle>(user_id, job, window, up_to_now)
+                    .await
+            }
+        }
+    }
+
+    async fn report(
+        &self,
+        user_id: &UserId,
+        data_type: DataType,
+        read: Result<Read, SyncError>,
+    ) -> TypeReport {
+        match read {
+            Ok(Read { stored, pages }) => {
+                tracing::debug!(member = %user_id, %data_type, pages, ?stored, "read");
+                TypeReport {
+                    data_type,
+                    stored,
+                    error: None,
+                    cause: None,
+                }
+            }
+            Err(cause) => {
+                let error = cause.in_full();
+                self.note_failure(user_id, data_type, &error).await;
+                TypeReport {
+                    data_type,
+                    stored: Stored::default(),
+                    error: Some(error),
+                    cause: Some(cause),
+                }
+            }
+        }
+    }
+
+    async fn note_failure(&self, user_id: &UserId, data_type: DataType, error: &str) {
+        tracing::warn!(member = %user_id, %data_type, error, "the sync failed");
+        let noted = async {
+            let mut conn = self.database.get().await?;
+            sync_log::fail(&mut conn, user_id, data_type, error, self.clock.now()).await
+        };
+        if let Err(lost) = noted.await {
+            tracing::error!(member = %user_id, %data_type, error = %lost, "the failure could not be noted");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Records that still wait for their score, beyond the reach of any window.
+
+use chrono::{DateTime, Utc};
+use whoop_client::Found;
+use whoop_core::{CycleId, DataType, SleepId, UserId, WorkoutId, record::Rejected};
+use whoop_storage::{
+    day,
+    page::{self, Stored},
+    table::{RecordTable, sync_log},
+};
+
+use crate::{Engine, Job, SyncError};
+
+/// Asked again by id in one sync: enough for a bad week, little enough not to
+/// eat the quota.
+const MOST_BY_ID: usize = 10;
+
+impl Engine {
+    /// When the oldest open record that a window can reach happened.
+    pub(crate) async fn oldest_open(
+        &self,
+        user_id: &UserId,
+        data_type: DataType,
+        not_before: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, SyncError> {
+        let mut conn = self.database.get().await?;
+        let open = day::open_records(&mut conn, user_id, data_type).await?;
+        Ok(open
+            .into_iter()
+            .map(|(_, when)| when)
+            .find(|&when| when > not_before))
+    }
+
+    /// Asks by id for what is open and older than `before`.
+    pub(crate) async fn ask_for_open(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        data_type: DataType,
+        before: DateTime<Utc>,
+    ) -> Result<Stored, SyncError> {
+        let open = {
+            let mut conn = self.database.get().await?;
+            day::open_records(&mut conn, user_id, data_type).await?
+        };
+        let mut stored = Stored::default();
+        for (id, _) in open
+            .into_iter()
+            .filter(|(_, when)| *when < before)
+            .take(MOST_BY_ID)
+        {
+            stored += match data_type {
+                DataType::Sleep => {
+                    let id = SleepId(id);
+                    let found = self.call(user_id, job, |whoop, token| {
+                        let id = id.clone();
+                        async move { whoop.sleep(&token, &id).await }
+                    });
+                    self.keep(user_id, found.await?).await?
+                }
+                DataType::Workout => {
+                    let id = WorkoutId(id);
+                    let found = self.call(user_id, job, |whoop, token| {
+                        let id = id.clone();
+                        async move { whoop.workout(&token, &id).await }
+                    });
+                    self.keep(user_id, found.await?).await?
+                }
+                DataType::Cycle | DataType::Recovery => {
+                    // Both go by the cycle's number, which we wrote ourselves.
+                    let Ok(id) = id.parse().map(CycleId) else {
+                        continue;
+                    };
+                    if data_type == DataType::Cycle {
+                        let found = self.call(user_id, job, |whoop, token| async move {
+                            whoop.cycle(&token, id).await
+                        });
+                        self.keep(user_id, found.await?).await?
+                    } else {
+                        let found = self.call(user_id, job, |whoop, token| async move {
+                            whoop.recovery_of(&token, id).await
+                        });
+                        self.keep(user_id, found.await?).await?
+                    }
+                }
+            };
+        }
+        Ok(stored)
+    }
+
+    async fn keep<R: RecordTable>(
+        &self,
+        user_id: &UserId,
+        found: Found<R>,
+    ) -> Result<Stored, SyncError> {
+        let (records, rejected): (Vec<R>, Vec<Rejected>) = match found {
+            Found::Record(record) => (vec![*record], Vec::new()),
+            Found::Rejected(rejected) => (Vec::new(), vec![rejected]),
+            Found::Gone => return Ok(Stored::default()),
+        };
+        let mut transaction = self.database.begin().await?;
+        let now = self.clock.now();
+        let stored = page::store(&mut transaction, user_id, &records, &rejected, now).await?;
+        sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
+        transaction.commit().await?;
+        Ok(stored)
+    }
+}

@@ -1,0 +1,75 @@
+//! How a member stands: the connection, and what has been read of each type.
+
+use chrono::{DateTime, Utc};
+use whoop_core::{DataType, UserId, day::Connection};
+use whoop_storage::table::{
+    rejected_record,
+    sync_log::{self, SyncLogRow},
+    users::{self, UserRow},
+};
+
+use crate::{Engine, SyncError};
+
+/// A member's connection and logs.
+#[derive(Debug, Clone)]
+pub struct MemberStatus {
+    pub connection: Connection,
+    /// `None` for a member who never connected.
+    pub member: Option<UserRow>,
+    /// One entry a type, those never read included.
+    pub types: Vec<(DataType, Option<SyncLogRow>)>,
+    /// Records of WHOOP that could not be read.
+    pub rejected_records: i64,
+    /// Whether somebody is syncing this member now.
+    pub syncing: bool,
+}
+
+impl MemberStatus {
+    /// Whether nothing older is left to read of any type.
+    pub fn history_complete(&self) -> bool {
+        self.types
+            .iter()
+            .all(|(_, log)| log.as_ref().is_some_and(|log| log.whole_history))
+    }
+
+    /// Since when everything of every type is stored.
+    pub fn history_from(&self) -> Option<DateTime<Utc>> {
+        let starts: Option<Vec<_>> = self
+            .types
+            .iter()
+            .map(|(_, log)| log.as_ref()?.covered_from)
+            .collect();
+        starts?.into_iter().max()
+    }
+}
+
+impl Engine {
+    /// How a member stands.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn status(&self, user_id: &UserId) -> Result<MemberStatus, SyncError> {
+        let mut conn = self.database.get().await?;
+        let member = users::find(&mut conn, user_id).await?;
+        let log = sync_log::list(&mut conn, user_id).await?;
+        let rejected_records = rejected_record::count(&mut conn, user_id).await?;
+        let syncing = whoop_storage::lease::is_held(&mut conn, user_id).await?;
+        let types = DataType::ALL
+            .into_iter()
+            .map(|data_type| {
+                let row = log.iter().find(|row| row.data_type == data_type.as_str());
+                (data_type, row.cloned())
+            })
+            .collect();
+        Ok(MemberStatus {
+            connection: member
+                .as_ref()
+                .map_or(Connection::NeverConnected, UserRow::connection),
+            member,
+            types,
+            rejected_records,
+            syncing,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! Reading one window of one type: pages in, rows out, then the log.
+
+use whoop_client::{Listed, Walk};
+use whoop_core::{UserId, plan::Window};
+use whoop_storage::{
+    page::{self, Stored},
+    table::{RecordTable, sync_log},
+};
+
+use crate::{Engine, Job, SyncError};
+
+/// How often a list may move under a walk before it is left for the next run.
+const MOST_RESTARTS: u32 = 3;
+
+/// What reading a window came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Read {
+    pub(crate) stored: Stored,
+    pub(crate) pages: u64,
+}
+
+impl Engine {
+    /// Reads a window page by page; each page is one transaction, and the log
+    /// moves in that of the last.
+    pub(crate) async fn read_window<R: RecordTable + Listed>(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        window: Window,
+        up_to_now: bool,
+    ) -> Result<Read, SyncError> {
+        let mut walk = Walk::<R>::new(window);
+        let mut read = Read::default();
+        let mut restarts = 0;
+        while let Some(query) = walk.query() {
+            let page = self
+                .call(user_id, job, |whoop, token| {
+                    let query = query.clone();
+                    async move { whoop.page::<R>(&token, &query).await }
+                })
+                .await?;
+            read.pages += 1;
+            if let Err(shifted) = walk.accept(&page) {
+                restarts += 1;
+                tracing::info!(member = %user_id, data_type = %R::DATA_TYPE, %shifted, "the walk starts again");
+            }
+
+            // A page that does not join is still made of true records.
+            let mut transaction = self.database.begin().await?;
+            let now = self.clock.now();
+            let stored = page::store(
+                &mut transaction,
+                user_id,
+                &page.records,
+                &page.rejected,
+                now,
+            )
+            .await?;
+            read.stored += stored;
+            sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
+            if walk.query().is_none() {
+                let span = sync_log::Span {
+                    from: match window.start {
+                        Some(start) if walk.is_complete() => start,
+                        _ => walk.reached().unwrap_or(window.end).min(window.end),
+                    },
+                    until: window.end,
+                    whole_history: walk.is_complete() && window.start.is_none(),
+                    up_to_now,
+                    rejected: read.stored.rejected,
+                };
+                sync_log::complete(&mut transaction, user_id, R::DATA_TYPE, span).await?;
+            }
+            transaction.commit().await?;
+
+            for rejected in &page.rejected {
+                tracing::warn!(
+                    member = %user_id,
+                    data_type = %rejected.data_type,
+                    record = rejected.record_id.as_deref().unwrap_or("unknown"),
+                    reason = %rejected.reason,
+                    "a record could not be read and is set aside in whoop_rejected_record"
+                );
+            }
+            if restarts > MOST_RESTARTS {
+                return Err(SyncError::Restless {
+                    data_type: R::DATA_TYPE,
+                });
+            }
+        }
+        Ok(read)
+    }
+}
