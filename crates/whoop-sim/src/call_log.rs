@@ -1,0 +1,142 @@
+//! Every call that reached the simulator's WHOOP.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+/// More than a day's quota many times over; the totals go on counting.
+const KEPT: usize = 200_000;
+
+/// One call to the API or to the OAuth server, as it was answered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Call {
+    /// Counts from 1 and never starts again: `GET /_sim/calls?since=N`.
+    pub seq: u64,
+    pub side: CallSide,
+    /// By the simulator's clock.
+    pub at: DateTime<Utc>,
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    /// 0 when no answer was given: a reset connection.
+    pub status: u16,
+    pub whoop_user_id: Option<i64>,
+    /// Real milliseconds from request to answer.
+    pub millis: u64,
+}
+
+/// Only calls to the API count against the quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallSide {
+    Api,
+    OAuth,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct CallLog {
+    calls: VecDeque<Call>,
+    last_seq: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Totals {
+    pub(crate) all: usize,
+    pub(crate) api: usize,
+    pub(crate) oauth: usize,
+    pub(crate) max_api_calls_in_60_seconds: usize,
+    /// Give this as `since` to count from here on.
+    pub(crate) last_seq: u64,
+}
+
+impl CallLog {
+    pub(crate) fn push(&mut self, mut call: Call) {
+        self.last_seq += 1;
+        call.seq = self.last_seq;
+        if self.calls.len() == KEPT {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(call);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.calls.clear();
+    }
+
+    pub(crate) fn since(&self, seq: u64) -> impl Iterator<Item = &Call> {
+        self.calls.iter().filter(move |call| call.seq > seq)
+    }
+
+    pub(crate) fn totals(&self, since: u64) -> Totals {
+        let (mut all, mut api, mut most) = (0, 0, 0);
+        let mut minute: VecDeque<DateTime<Utc>> = VecDeque::new();
+        for call in self.since(since) {
+            all += 1;
+            if call.side != CallSide::Api {
+                continue;
+            }
+            api += 1;
+            minute.push_back(call.at);
+            while minute
+                .front()
+                .is_some_and(|first| call.at - *first >= TimeDelta::minutes(1))
+            {
+                minute.pop_front();
+            }
+            most = most.max(minute.len());
+        }
+        Totals {
+            all,
+            api,
+            oauth: all - api,
+            max_api_calls_in_60_seconds: most,
+            last_seq: self.last_seq,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(second: i64, side: CallSide) -> Call {
+        Call {
+            seq: 0,
+            side,
+            at: DateTime::from_timestamp(second, 0).unwrap(),
+            method: "GET".to_owned(),
+            path: "/developer/v2/cycle".to_owned(),
+            query: String::new(),
+            status: 200,
+            whoop_user_id: None,
+            millis: 0,
+        }
+    }
+
+    #[test]
+    fn the_busiest_minute_rolls_and_leaves_oauth_out() {
+        let mut log = CallLog::default();
+        for second in [0, 30, 59, 60, 61, 200] {
+            log.push(call(second, CallSide::Api));
+        }
+        log.push(call(61, CallSide::OAuth));
+
+        let totals = log.totals(0);
+        assert_eq!((totals.all, totals.api, totals.oauth), (7, 6, 1));
+        assert_eq!(totals.max_api_calls_in_60_seconds, 4);
+    }
+
+    #[test]
+    fn numbers_go_on_after_the_log_was_emptied() {
+        let mut log = CallLog::default();
+        log.push(call(0, CallSide::Api));
+        log.clear();
+        log.push(call(1, CallSide::Api));
+
+        assert_eq!(log.totals(0).all, 1);
+        assert_eq!(log.totals(1).all, 1);
+        assert_eq!(log.totals(2).all, 0);
+    }
+}

@@ -1,0 +1,26 @@
+//! The four kinds of records that WHOOP lists.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataType {
+    Cycle,
+    Recovery,
+    Sleep,
+    Workout,
+}
+
+impl DataType {
+    pub const ALL: [Self; 4] = [Self::Cycle, Self::Recovery, Self::Sleep, Self::Workout];
+
+    /// The key of this type's list in `GET /_sim/truth`.
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Cycle => "cycles",
+            Self::Recovery => "recoveries",
+            Self::Sleep => "sleeps",
+            Self::Workout => "workouts",
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Changes to a person's records, as an app or an editor at WHOOP makes them.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    clock,
+    data_type::DataType,
+    life::{Chance, Person},
+    merge_patch::merge,
+    record::Record,
+};
+
+/// Why an edit was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    #[error("nobody has this whoop_user_id")]
+    NoSuchPerson,
+    #[error("this person has no such record")]
+    NoSuchRecord,
+    #[error("a record with this id is there already")]
+    Taken,
+    #[error("{0}")]
+    Invalid(&'static str),
+}
+
+/// A recovery is found by its cycle's or by its sleep's id.
+fn position(person: &Person, data_type: DataType, id: &str) -> Option<usize> {
+    person
+        .records(data_type)
+        .iter()
+        .position(|record| record.id == id || record.sleep_id.as_deref() == Some(id))
+}
+
+pub(crate) fn patch(
+    person: &mut Person,
+    data_type: DataType,
+    id: &str,
+    change: &Value,
+    now: DateTime<Utc>,
+) -> Result<(), EditError> {
+    if !change.is_object() {
+        return Err(EditError::Invalid("merge must be a JSON object"));
+    }
+    let at = position(person, data_type, id).ok_or(EditError::NoSuchRecord)?;
+    let records = person.records_mut(data_type);
+    let old = &records[at];
+    let mut value = old.value();
+    merge(&mut value, change);
+    if change.get("updated_at").is_none() {
+        value["updated_at"] = json!(clock::print(now));
+    }
+    let new = Record::from_value(data_type, &value, (old.start, old.end))
+        .ok_or(EditError::Invalid("the record must keep its id"))?;
+    let place = (new.start, new.end);
+    records[at] = new;
+    if data_type == DataType::Sleep {
+        // A recovery is listed by the times of its sleep.
+        for recovery in person.records_mut(DataType::Recovery) {
+            if recovery.sleep_id.as_deref() == Some(id) {
+                (recovery.start, recovery.end) = place;
+            }
+        }
+    }
+    person.sort();
+    Ok(())
+}
+
+/// Deleting a sleep deletes its recovery, as WHOOP does.
+pub(crate) fn delete(person: &mut Person, data_type: DataType, id: &str) -> Result<(), EditError> {
+    let at = position(person, data_type, id).ok_or(EditError::NoSuchRecord)?;
+    person.records_mut(data_type).remove(at);
+    if data_type == DataType::Sleep {
+        person
+            .records_mut(DataType::Recovery)
+            .retain(|recovery| recovery.sleep_id.as_deref() != Some(id));
+    }
+    Ok(())
+}
+
+/// Adds a record and returns its id.
+///
+/// What the record leaves out of id, `user_id`, `created_at`, `updated_at`,
+/// `start`, `timezone_offset` and `score_state` is filled in; anything else is
+/// taken as it is, wrong types too.
+pub(crate) fn insert(
+    person: &mut Person,
+    data_type: DataType,
+    record: &Value,
+    now: DateTime<Utc>,
+    chance: &mut Chance,
+) -> Result<String, EditError> {
+    let Value::Object(given) = record else {
+        return Err(EditError::Invalid("record must be a JSON object"));
+    };
+    let mut value = Value::Object(defaults(person, data_type, now, chance));
+    for (key, member) in given {
+        value[key] = member.clone();
+    }
+    let mut place = (now, None);
+    if data_type == DataType::Recovery {
+        let sleep = value["sleep_id"]
+            .as_str()
+            .and_then(|id| position(person, DataType::Sleep, id))
+            .map(|at| &person.records(DataType::Sleep)[at])
+            .ok_or(EditError::Invalid(
+                "a recovery needs the sleep_id of a sleep",
+            ))?;
+        if given.get("cycle_id").is_none() {
+            value["cycle_id"] = json!(sleep.cycle_id);
+        }
+        place = (sleep.start, sleep.end);
+    }
+    let new = Record::from_value(data_type, &value, place)
+        .ok_or(EditError::Invalid("the id must be a number or a text"))?;
+    if person.records(data_type).iter().any(|it| it.id == new.id) {
+        return Err(EditError::Taken);
+    }
+    let id = new.id.clone();
+    person.records_mut(data_type).push(new);
+    person.sort();
+    Ok(id)
+}
+
+fn defaults(
+    person: &Person,
+    data_type: DataType,
+    now: DateTime<Utc>,
+    chance: &mut Chance,
+) -> Map<String, Value> {
+    let now = json!(clock::print(now));
+    let mut value = Map::new();
+    let mut set = |key: &str, member: Value| value.insert(key.to_owned(), member);
+    set("user_id", json!(person.whoop_user_id));
+    set("created_at", now.clone());
+    set("updated_at", now.clone());
+    set("score_state", json!("PENDING_SCORE"));
+    match data_type {
+        DataType::Recovery => return value,
+        DataType::Cycle => set("id", json!(chance.int(5_000_000_000, 9_000_000_000))),
+        DataType::Sleep | DataType::Workout => set("id", json!(chance.uuid().to_string())),
+    };
+    set("start", now);
+    set("timezone_offset", json!("Z"));
+    value
+}

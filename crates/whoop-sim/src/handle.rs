@@ -1,0 +1,189 @@
+//! The world in the hands of tests: direct, synchronous, no HTTP.
+
+use std::{
+    fmt::Display,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::{
+    call_log::Call,
+    config::ReuseMode,
+    data_type::DataType,
+    edit::{self, EditError},
+    fault::Fault,
+    oauth::Grant,
+    world::World,
+};
+
+/// A running simulator's world. Clones share it.
+#[derive(Debug, Clone)]
+pub struct WorldHandle(Arc<Mutex<World>>);
+
+impl WorldHandle {
+    pub(crate) fn new(world: World) -> Self {
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
+        // A test that panicked while it held the lock says so itself; the world
+        // has no state that a panic could leave half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The WHOOP user ids, in the order of the lives.
+    pub fn people(&self) -> Vec<i64> {
+        let world = self.lock();
+        world.people.iter().map(|it| it.whoop_user_id).collect()
+    }
+
+    /// One person as `GET /_sim/truth?whoop_user_id=…` shows them; null if unknown.
+    pub fn truth(&self, whoop_user_id: i64) -> Value {
+        let world = self.lock();
+        world
+            .person(whoop_user_id)
+            .map_or(Value::Null, World::truth)
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.lock().now()
+    }
+
+    pub fn set_now(&self, now: DateTime<Utc>) {
+        self.lock().set_now(now);
+    }
+
+    pub fn advance(&self, time: Duration) {
+        let mut world = self.lock();
+        let later = TimeDelta::from_std(time)
+            .ok()
+            .and_then(|time| world.now().checked_add_signed(time));
+        if let Some(later) = later {
+            world.set_now(later);
+        }
+    }
+
+    /// Every call to the API and to the OAuth server, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().calls.since(0).cloned().collect()
+    }
+
+    pub fn call_count(&self) -> usize {
+        self.lock().calls.since(0).count()
+    }
+
+    pub fn reset_calls(&self) {
+        self.lock().calls.clear();
+    }
+
+    /// Changes a record by a JSON merge patch; `updated_at` becomes now unless
+    /// the patch sets it. `null` removes a member, `{"$null": true}` writes null.
+    pub fn patch(
+        &self,
+        whoop_user_id: i64,
+        data_type: DataType,
+        id: impl Display,
+        merge: Value,
+    ) -> Result<(), EditError> {
+        let mut world = self.lock();
+        let now = world.now();
+        let person = world
+            .person_mut(whoop_user_id)
+            .ok_or(EditError::NoSuchPerson)?;
+        edit::patch(person, data_type, &id.to_string(), &merge, now)
+    }
+
+    /// Adds a record, as broken as you like, and returns its id.
+    pub fn insert(
+        &self,
+        whoop_user_id: i64,
+        data_type: DataType,
+        record: Value,
+    ) -> Result<String, EditError> {
+        let mut world = self.lock();
+        let now = world.now();
+        let World { people, chance, .. } = &mut *world;
+        let person = people
+            .iter_mut()
+            .find(|person| person.whoop_user_id == whoop_user_id)
+            .ok_or(EditError::NoSuchPerson)?;
+        edit::insert(person, data_type, &record, now, chance)
+    }
+
+    /// Deletes a record; with a sleep goes its recovery.
+    pub fn delete(
+        &self,
+        whoop_user_id: i64,
+        data_type: DataType,
+        id: impl Display,
+    ) -> Result<(), EditError> {
+        let mut world = self.lock();
+        let person = world
+            .person_mut(whoop_user_id)
+            .ok_or(EditError::NoSuchPerson)?;
+        edit::delete(person, data_type, &id.to_string())
+    }
+
+    /// Switches a fault on.
+    ///
+    /// # Panics
+    ///
+    /// When the fault makes no sense, such as an unknown route: the test is wrong.
+    pub fn fault(&self, fault: Fault) {
+        if let Err(reason) = fault.check() {
+            panic!("not a fault: {reason}");
+        }
+        self.lock().faults.add(fault);
+    }
+
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Ends a member's grants as if they had done it in WHOOP's app.
+    pub fn revoke(&self, whoop_user_id: i64) -> bool {
+        self.lock().grants.revoke(whoop_user_id)
+    }
+
+    /// Every access token is too old from now on; refresh tokens stay good.
+    pub fn expire_access_tokens(&self) {
+        let mut world = self.lock();
+        let now = world.now();
+        world.grants.expire_access_tokens(now);
+    }
+
+    pub fn grants(&self) -> Vec<Grant> {
+        self.lock().grants.list().to_vec()
+    }
+
+    /// How often a member's tokens were renewed, over all grants.
+    pub fn refresh_count(&self, whoop_user_id: i64) -> u32 {
+        let world = self.lock();
+        let grants = world.grants.list().iter();
+        grants
+            .filter(|grant| grant.whoop_user_id == whoop_user_id)
+            .map(|grant| grant.refreshes)
+            .sum()
+    }
+
+    pub fn set_reuse_mode(&self, mode: ReuseMode) {
+        self.lock().grants.reuse_mode = mode;
+    }
+
+    /// A code as the consent page gives it, good for any registered redirect.
+    pub fn issue_code(&self, whoop_user_id: i64, scopes: &[&str]) -> String {
+        let mut world = self.lock();
+        let now = world.now();
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        world.grants.issue_code(whoop_user_id, scopes, None, now)
+    }
+
+    pub(crate) fn all_truth(&self) -> Value {
+        let world = self.lock();
+        let people: Vec<Value> = world.people.iter().map(World::truth).collect();
+        json!({ "people": people })
+    }
+}

@@ -1,0 +1,33 @@
+//! From HTTP to the world and back; nothing here decides what WHOOP says.
+
+mod consent;
+mod control;
+mod exchange;
+mod front;
+mod upstream;
+
+use actix_web::{HttpResponse, http::StatusCode, http::header, web};
+
+use crate::reply::Reply;
+
+/// A page of 25 records is some 25 kB; nobody sends us more than that.
+const MAX_BODY: usize = 256 * 1024;
+
+pub(crate) fn configure(app: &mut web::ServiceConfig) {
+    app.app_data(web::PayloadConfig::new(MAX_BODY))
+        .route("/", web::get().to(front::front))
+        .configure(control::configure)
+        .configure(exchange::configure);
+}
+
+fn respond(reply: Reply) -> HttpResponse {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    if let Some(content_type) = reply.content_type {
+        response.insert_header((header::CONTENT_TYPE, content_type));
+    }
+    if let Some(location) = reply.location {
+        response.insert_header((header::LOCATION, location));
+    }
+    response.body(reply.body)
+}

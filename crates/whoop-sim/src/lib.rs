@@ -1,0 +1,39 @@
+//! A stateful simulator of the WHOOP developer API v2.
+//!
+//! - `world`, `life`: the people and their records, in memory and pure
+//! - `member_api`, `oauth`: what WHOOP answers, as functions of the world
+//! - `http`, `server`: the thin layer that makes it reachable
+//! - `handle`: the world in the hands of tests
+//!
+//! It shares no code with the rest of the workspace on purpose: a field name
+//! that is wrong in a client must not be wrong here in the same way.
+
+mod call_log;
+mod clock;
+mod config;
+mod data_type;
+mod edit;
+mod fault;
+mod handle;
+mod http;
+mod key_order;
+mod life;
+mod member_api;
+mod merge_patch;
+mod number;
+mod oauth;
+mod page;
+mod rate_limit;
+mod record;
+mod reply;
+mod server;
+mod world;
+
+pub use call_log::{Call, CallSide};
+pub use config::{ReuseMode, SimConfig, SimError};
+pub use data_type::DataType;
+pub use edit::EditError;
+pub use fault::{Fault, FaultKind};
+pub use handle::WorldHandle;
+pub use oauth::{Grant, TokenPair};
+pub use server::Sim;

@@ -1,0 +1,84 @@
+//! What sets one life apart from another.
+
+use serde::Serialize;
+
+/// The people take these in turn, so the first three show the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Life {
+    /// Regular nights in a zone with summer time, sport in the evening.
+    OrdinarySleeper,
+    /// Sleeps by day for four days, by night for four, and misses some.
+    NightShiftNurse,
+    /// Half the world in two months, over the date line both ways.
+    Traveller,
+    /// Sleeps through both changes of the clocks in another part of the world.
+    DaylightSaver,
+    /// A nap most afternoons; an older strap without temperature and oxygen.
+    Napper,
+    /// Two sleeps a night, the second a nap or the start of a cycle of its own.
+    Parent,
+    /// Up to three workouts a day.
+    Athlete,
+    /// Leaves the strap off for days.
+    StrapOff,
+    /// Joined a few days ago; WHOOP is still calibrating.
+    Newcomer,
+}
+
+const LIVES: [Life; 9] = [
+    Life::OrdinarySleeper,
+    Life::NightShiftNurse,
+    Life::Traveller,
+    Life::DaylightSaver,
+    Life::Napper,
+    Life::Parent,
+    Life::Athlete,
+    Life::StrapOff,
+    Life::Newcomer,
+];
+
+impl Life {
+    pub(crate) fn of(index: usize) -> Self {
+        LIVES[index % LIVES.len()]
+    }
+
+    /// Every so many-th night goes by without a sleep that WHOOP could see.
+    pub(crate) fn misses_every(self) -> Option<usize> {
+        match self {
+            Self::NightShiftNurse => Some(7),
+            Self::StrapOff => Some(9),
+            Self::OrdinarySleeper | Self::Traveller => Some(19),
+            _ => None,
+        }
+    }
+
+    /// Every so many-th night is followed by days without the strap.
+    pub(crate) fn takes_it_off_every(self) -> Option<usize> {
+        (self == Self::StrapOff).then_some(14)
+    }
+
+    /// The chance of a nap in the afternoon.
+    pub(crate) fn nap_odds(self) -> f64 {
+        match self {
+            Self::Napper => 0.75,
+            Self::NightShiftNurse => 0.3,
+            Self::OrdinarySleeper | Self::Traveller | Self::Athlete => 0.12,
+            _ => 0.03,
+        }
+    }
+
+    /// Every so many-th day ends with sport that runs past midnight.
+    pub(crate) fn trains_late_every(self) -> Option<usize> {
+        match self {
+            Self::OrdinarySleeper => Some(8),
+            Self::Traveller | Self::Athlete | Self::DaylightSaver => Some(12),
+            _ => None,
+        }
+    }
+
+    /// The newest night of these people is not scored yet.
+    pub(crate) fn awaits_scores(self) -> bool {
+        matches!(self, Self::NightShiftNurse | Self::Parent)
+    }
+}

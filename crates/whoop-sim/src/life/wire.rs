@@ -1,0 +1,166 @@
+//! The shapes WHOOP sends, written down once more for the simulator alone.
+
+use serde::Serialize;
+
+use crate::number::Float;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum ScoreState {
+    Scored,
+    PendingScore,
+    Unscorable,
+}
+
+/// `None` leaves the key out, `Some(None)` sends null. Both occur.
+pub(crate) type MaybeAbsent<T> = Option<Option<T>>;
+
+#[derive(Serialize)]
+pub(crate) struct Cycle {
+    pub(crate) id: i64,
+    pub(crate) user_id: i64,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) start: String,
+    pub(crate) end: Option<String>,
+    pub(crate) timezone_offset: String,
+    pub(crate) score_state: ScoreState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) score: MaybeAbsent<CycleScore>,
+    pub(crate) step_count: Option<i64>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct CycleScore {
+    pub(crate) strain: Float,
+    pub(crate) kilojoule: Float,
+    pub(crate) average_heart_rate: i64,
+    pub(crate) max_heart_rate: i64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Recovery {
+    pub(crate) cycle_id: i64,
+    pub(crate) sleep_id: String,
+    pub(crate) user_id: i64,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) score_state: ScoreState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) score: MaybeAbsent<RecoveryScore>,
+}
+
+/// The numbers are null while WHOOP gets to know a new member.
+#[derive(Serialize)]
+pub(crate) struct RecoveryScore {
+    pub(crate) user_calibrating: bool,
+    pub(crate) recovery_score: Option<Float>,
+    pub(crate) resting_heart_rate: Option<Float>,
+    pub(crate) hrv_rmssd_milli: Option<Float>,
+    pub(crate) spo2_percentage: Option<Float>,
+    pub(crate) skin_temp_celsius: Option<Float>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Sleep {
+    pub(crate) id: String,
+    pub(crate) cycle_id: i64,
+    pub(crate) v1_id: Option<i64>,
+    pub(crate) user_id: i64,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) start: String,
+    pub(crate) end: String,
+    pub(crate) timezone_offset: String,
+    pub(crate) nap: bool,
+    pub(crate) score_state: ScoreState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) score: MaybeAbsent<SleepScore>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SleepScore {
+    pub(crate) stage_summary: StageSummary,
+    pub(crate) sleep_needed: SleepNeeded,
+    pub(crate) respiratory_rate: Option<Float>,
+    pub(crate) sleep_performance_percentage: Option<Float>,
+    pub(crate) sleep_consistency_percentage: Option<Float>,
+    pub(crate) sleep_efficiency_percentage: Option<Float>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct StageSummary {
+    pub(crate) total_in_bed_time_milli: i64,
+    pub(crate) total_awake_time_milli: i64,
+    pub(crate) total_no_data_time_milli: i64,
+    pub(crate) total_light_sleep_time_milli: i64,
+    pub(crate) total_slow_wave_sleep_time_milli: i64,
+    pub(crate) total_rem_sleep_time_milli: i64,
+    pub(crate) sleep_cycle_count: i64,
+    pub(crate) disturbance_count: i64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SleepNeeded {
+    pub(crate) baseline_milli: i64,
+    pub(crate) need_from_sleep_debt_milli: i64,
+    pub(crate) need_from_recent_strain_milli: i64,
+    pub(crate) need_from_recent_nap_milli: i64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Workout {
+    pub(crate) id: String,
+    pub(crate) v1_id: Option<i64>,
+    pub(crate) user_id: i64,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) start: String,
+    pub(crate) end: String,
+    pub(crate) timezone_offset: String,
+    pub(crate) sport_name: &'static str,
+    pub(crate) score_state: ScoreState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) score: MaybeAbsent<WorkoutScore>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sport_id: MaybeAbsent<i64>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct WorkoutScore {
+    pub(crate) strain: Float,
+    pub(crate) average_heart_rate: i64,
+    pub(crate) max_heart_rate: i64,
+    pub(crate) kilojoule: Float,
+    pub(crate) percent_recorded: Float,
+    pub(crate) distance_meter: Option<Float>,
+    pub(crate) altitude_gain_meter: Option<Float>,
+    pub(crate) altitude_change_meter: Option<Float>,
+    pub(crate) zone_durations: ZoneDurations,
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are WHOOP's")]
+pub(crate) struct ZoneDurations {
+    pub(crate) zone_zero_milli: i64,
+    pub(crate) zone_one_milli: i64,
+    pub(crate) zone_two_milli: i64,
+    pub(crate) zone_three_milli: i64,
+    pub(crate) zone_four_milli: i64,
+    pub(crate) zone_five_milli: i64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Profile {
+    pub(crate) user_id: i64,
+    pub(crate) email: String,
+    pub(crate) first_name: String,
+    pub(crate) last_name: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct BodyMeasurement {
+    pub(crate) height_meter: Float,
+    pub(crate) weight_kilogram: Float,
+    pub(crate) max_heart_rate: i64,
+}

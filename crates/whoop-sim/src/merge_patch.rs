@@ -1,0 +1,48 @@
+//! RFC 7396, JSON merge patch: how tests edit a record.
+
+use serde_json::{Map, Value};
+
+/// `null` removes a member, as the RFC has it. To make a member null, give
+/// `{"$null": true}`: WHOOP sends nulls, so tests need to write them.
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if changes.len() == 1 && changes.get("$null") == Some(&Value::Bool(true)) {
+        *target = Value::Null;
+        return;
+    }
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(members) = target else {
+        return;
+    };
+    for (key, change) in changes {
+        if change.is_null() {
+            members.remove(key);
+        } else {
+            merge(members.entry(key.clone()).or_insert(Value::Null), change);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn members_are_merged_replaced_removed_and_nulled() {
+        let mut record = json!({"score": {"strain": 1, "kilojoule": 2}, "end": "x", "id": 1});
+        merge(
+            &mut record,
+            &json!({"score": {"strain": 9}, "end": {"$null": true}, "id": null, "new": [1]}),
+        );
+        assert_eq!(
+            record,
+            json!({"score": {"strain": 9, "kilojoule": 2}, "end": null, "new": [1]})
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! Numbers as WHOOP prints them.
+
+use serde::{Serialize, Serializer};
+
+/// A single-precision value, printed with the digits such a value has.
+///
+/// Live replies carry `33.841667`, never `33.84166666666667`, and whole values
+/// without a fraction: `1`, `88`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Float(f32);
+
+impl Float {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "losing digits is what this type is for"
+    )]
+    pub(crate) fn new(value: f64) -> Self {
+        Self(value as f32)
+    }
+
+    /// The value rounded to so many decimals, for measures that are coarse.
+    pub(crate) fn rounded(value: f64, decimals: i32) -> Self {
+        let factor = 10f64.powi(decimals);
+        Self::new((value * factor).round() / factor)
+    }
+}
+
+impl Serialize for Float {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.fract() == 0.0 {
+            return serializer.serialize_i64(whole(f64::from(self.0)));
+        }
+        // The shortest decimal that is this f32, then the f64 that prints so.
+        let shortest = self.0.to_string().parse::<f64>();
+        serializer.serialize_f64(shortest.unwrap_or_else(|_| f64::from(self.0)))
+    }
+}
+
+/// The nearest whole number; out of range and NaN are cut off, never a panic.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounded first, and `as` saturates"
+)]
+pub(crate) fn whole(value: f64) -> i64 {
+    value.round() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_float_has_the_digits_of_single_precision() {
+        let printed = serde_json::to_string(&Float::new(33.841_666_666_666_67)).unwrap();
+        assert_eq!(printed, "33.841667");
+    }
+
+    #[test]
+    fn a_whole_float_prints_as_an_integer() {
+        assert_eq!(serde_json::to_string(&Float::new(88.0)).unwrap(), "88");
+    }
+}

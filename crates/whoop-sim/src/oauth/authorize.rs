@@ -1,0 +1,187 @@
+//! `GET` and `POST /oauth/oauth2/auth`: what is asked, and where it leads.
+
+use url::{Host, Url};
+
+use crate::config::SimConfig;
+
+const SCOPES: [&str; 7] = [
+    "offline",
+    "read:profile",
+    "read:body_measurement",
+    "read:cycles",
+    "read:recovery",
+    "read:sleep",
+    "read:workout",
+];
+
+/// A consent that may be asked of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Authorize {
+    pub(crate) redirect_url: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) state: String,
+    /// `person` or `login_hint`: a WHOOP user id.
+    pub(crate) person: Option<String>,
+}
+
+/// What became of a request before or without a consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Nothing is known to be safe to redirect to.
+    Refuse(&'static str),
+    Redirect(String),
+}
+
+impl Authorize {
+    pub(crate) fn parse(config: &SimConfig, fields: &[u8]) -> Result<Self, Decision> {
+        let field = |name: &str| {
+            url::form_urlencoded::parse(fields)
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        if field("client_id").as_deref() != Some(&config.client_id) {
+            return Err(Decision::Refuse("The client_id is not registered."));
+        }
+        let redirect_url = field("redirect_uri").unwrap_or_default();
+        if !is_registered(config, &redirect_url) {
+            return Err(Decision::Refuse("The redirect_uri is not registered."));
+        }
+        let request = Self {
+            redirect_url,
+            scopes: field("scope")
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            state: field("state").unwrap_or_default(),
+            person: field("person").or_else(|| field("login_hint")),
+        };
+        if request.state.chars().count() < 8 {
+            return Err(request.fail(
+                "invalid_state",
+                "The state is missing or does not have enough characters",
+            ));
+        }
+        if field("response_type").as_deref() != Some("code") {
+            return Err(request.fail(
+                "unsupported_response_type",
+                "The authorization server does not support this response type",
+            ));
+        }
+        let is_known = |scope: &String| SCOPES.contains(&scope.as_str());
+        if request.scopes.is_empty() || !request.scopes.iter().all(is_known) {
+            return Err(request.fail(
+                "invalid_scope",
+                "The requested scope is invalid, unknown, or malformed",
+            ));
+        }
+        Ok(request)
+    }
+
+    pub(crate) fn deny(&self) -> Decision {
+        self.fail("request_forbidden", "The request is not allowed")
+    }
+
+    pub(crate) fn fail(&self, error: &str, description: &str) -> Decision {
+        self.redirect(&[("error", error), ("error_description", description)])
+    }
+
+    pub(crate) fn allow(&self, code: &str) -> Decision {
+        self.redirect(&[("code", code), ("scope", &self.scopes.join(" "))])
+    }
+
+    fn redirect(&self, answer: &[(&str, &str)]) -> Decision {
+        let Ok(mut url) = Url::parse(&self.redirect_url) else {
+            return Decision::Refuse("The redirect_uri is not a URL.");
+        };
+        {
+            let mut pairs = url.query_pairs_mut();
+            pairs.extend_pairs(answer);
+            if !self.state.is_empty() {
+                pairs.append_pair("state", &self.state);
+            }
+        }
+        Decision::Redirect(url.into())
+    }
+}
+
+fn is_registered(config: &SimConfig, redirect_url: &str) -> bool {
+    if !config.redirect_urls.is_empty() {
+        return config.redirect_urls.iter().any(|it| it == redirect_url);
+    }
+    let Ok(url) = Url::parse(redirect_url) else {
+        return false;
+    };
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    is_loopback && matches!(url.scheme(), "http" | "https")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(query: &str) -> Result<Authorize, Decision> {
+        Authorize::parse(&SimConfig::default(), query.as_bytes())
+    }
+
+    const GOOD: &str = "client_id=whoop-sim-client&response_type=code&scope=offline+read:sleep\
+                        &redirect_uri=http://localhost:1/cb%3Fa%3D1";
+
+    #[test]
+    fn a_good_request_is_understood() {
+        let request = ask(&format!("{GOOD}&state=01234567&login_hint=5")).unwrap();
+        assert_eq!(request.scopes, ["offline", "read:sleep"]);
+        assert_eq!(request.person.as_deref(), Some("5"));
+        assert_eq!(
+            request.allow("c"),
+            Decision::Redirect(
+                "http://localhost:1/cb?a=1&code=c&scope=offline+read%3Asleep&state=01234567"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn seven_characters_of_state_are_too_few() {
+        let Err(Decision::Redirect(url)) = ask(&format!("{GOOD}&state=0123456")) else {
+            panic!("must redirect");
+        };
+        assert!(url.contains("error=invalid_state"), "{url}");
+        assert!(url.ends_with("state=0123456"), "{url}");
+    }
+
+    #[test]
+    fn only_registered_addresses_are_redirected_to() {
+        for bad in [
+            "http://example.test/",
+            "ftp://localhost/",
+            "nonsense",
+            "",
+            "http://127.0.0.1.example.test/",
+        ] {
+            assert!(
+                !is_registered(&SimConfig::default(), bad),
+                "{bad} must be refused"
+            );
+        }
+        for good in [
+            "http://127.0.0.1:9/cb",
+            "http://[::1]:1/x",
+            "https://localhost/",
+        ] {
+            assert!(is_registered(&SimConfig::default(), good), "{good}");
+        }
+        let strict = SimConfig {
+            redirect_urls: vec!["https://app.test/cb".to_owned()],
+            ..SimConfig::default()
+        };
+        assert!(is_registered(&strict, "https://app.test/cb"));
+        assert!(!is_registered(&strict, "https://app.test/cb/"));
+        assert!(!is_registered(&strict, "http://localhost/"));
+    }
+}

@@ -1,0 +1,322 @@
+//! Codes, grants and their rotating tokens.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::config::ReuseMode;
+
+/// How long a code from the consent page can be exchanged.
+const CODE_TTL: TimeDelta = TimeDelta::minutes(10);
+
+/// One consent of one member, with the tokens that live now.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Grant {
+    pub whoop_user_id: i64,
+    pub scopes: Vec<String>,
+    pub is_revoked: bool,
+    /// How often the pair was renewed.
+    pub refreshes: u32,
+    /// How often a spent refresh token came back.
+    pub reuses: u32,
+    #[serde(skip)]
+    pub access_token: String,
+    pub access_expires_at: DateTime<Utc>,
+    #[serde(skip)]
+    pub refresh_token: Option<String>,
+    /// What the access token of now may read; a refresh can ask for less.
+    pub access_scopes: Vec<String>,
+}
+
+/// What an exchange or a refresh gives.
+#[derive(Debug, Clone, Serialize)]
+pub struct TokenPair {
+    pub access_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    pub expires_in: u32,
+    pub scope: String,
+    pub token_type: &'static str,
+}
+
+/// What a bearer token is good for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Access {
+    pub(crate) whoop_user_id: i64,
+    pub(crate) scopes: Vec<String>,
+}
+
+/// A request that no valid code or token backs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InvalidGrant;
+
+#[derive(Debug)]
+struct Code {
+    whoop_user_id: i64,
+    scopes: Vec<String>,
+    redirect_url: Option<String>,
+    expires_at: DateTime<Utc>,
+    /// The grant it became; a code that comes back takes that grant down.
+    spent_on: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Grants {
+    pub(crate) reuse_mode: ReuseMode,
+    token_ttl_seconds: u32,
+    codes: HashMap<String, Code>,
+    grants: Vec<Grant>,
+    access: HashMap<String, usize>,
+    /// Live and spent ones, so that reuse can be told from nonsense.
+    refresh: HashMap<String, usize>,
+}
+
+impl Grants {
+    pub(crate) fn new(reuse_mode: ReuseMode, token_ttl_seconds: u32) -> Self {
+        Self {
+            reuse_mode,
+            token_ttl_seconds,
+            codes: HashMap::new(),
+            grants: Vec::new(),
+            access: HashMap::new(),
+            refresh: HashMap::new(),
+        }
+    }
+
+    /// `redirect_url` of `None` is a code that any redirect may exchange.
+    pub(crate) fn issue_code(
+        &mut self,
+        whoop_user_id: i64,
+        scopes: Vec<String>,
+        redirect_url: Option<String>,
+        now: DateTime<Utc>,
+    ) -> String {
+        let code = secret("AC");
+        self.codes.insert(
+            code.clone(),
+            Code {
+                whoop_user_id,
+                scopes,
+                redirect_url,
+                expires_at: now + CODE_TTL,
+                spent_on: None,
+            },
+        );
+        code
+    }
+
+    pub(crate) fn exchange(
+        &mut self,
+        code: &str,
+        redirect_url: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<TokenPair, InvalidGrant> {
+        let next = self.grants.len();
+        let code = self.codes.get_mut(code).ok_or(InvalidGrant)?;
+        if let Some(grant) = code.spent_on {
+            self.kill(grant);
+            return Err(InvalidGrant);
+        }
+        let is_same_redirect = code
+            .redirect_url
+            .as_deref()
+            .is_none_or(|given| redirect_url == Some(given));
+        if now >= code.expires_at || !is_same_redirect {
+            return Err(InvalidGrant);
+        }
+        code.spent_on = Some(next);
+        let grant = Grant {
+            whoop_user_id: code.whoop_user_id,
+            scopes: code.scopes.clone(),
+            is_revoked: false,
+            refreshes: 0,
+            reuses: 0,
+            access_token: String::new(),
+            access_expires_at: now,
+            refresh_token: None,
+            access_scopes: Vec::new(),
+        };
+        let scopes = grant.scopes.clone();
+        self.grants.push(grant);
+        Ok(self.renew(next, scopes, now))
+    }
+
+    /// The scopes a refresh token was granted, if it is the live one.
+    ///
+    /// A spent one is counted, and in the stricter mode takes all down.
+    pub(crate) fn redeem(&mut self, token: &str) -> Result<(usize, Vec<String>), InvalidGrant> {
+        let at = *self.refresh.get(token).ok_or(InvalidGrant)?;
+        let grant = &mut self.grants[at];
+        if grant.is_revoked {
+            return Err(InvalidGrant);
+        }
+        if grant.refresh_token.as_deref() == Some(token) {
+            return Ok((at, grant.scopes.clone()));
+        }
+        grant.reuses += 1;
+        if self.reuse_mode == ReuseMode::FamilyRevoked {
+            self.kill(at);
+        }
+        Err(InvalidGrant)
+    }
+
+    /// After `redeem`: the old access token dies now, and so does the refresh
+    /// token when `scopes` asks for a new one.
+    pub(crate) fn refresh(
+        &mut self,
+        at: usize,
+        scopes: Vec<String>,
+        now: DateTime<Utc>,
+    ) -> TokenPair {
+        self.grants[at].refreshes += 1;
+        self.renew(at, scopes, now)
+    }
+
+    fn renew(&mut self, at: usize, scopes: Vec<String>, now: DateTime<Utc>) -> TokenPair {
+        let grant = &mut self.grants[at];
+        self.access.remove(&grant.access_token);
+        let access_token = secret("AT");
+        self.access.insert(access_token.clone(), at);
+        let refresh_token = scopes
+            .iter()
+            .any(|scope| scope == "offline")
+            .then(|| secret("RT"));
+        if let Some(token) = &refresh_token {
+            self.refresh.insert(token.clone(), at);
+            grant.refresh_token = Some(token.clone());
+        }
+        grant.access_token.clone_from(&access_token);
+        grant.access_expires_at = now + TimeDelta::seconds(i64::from(self.token_ttl_seconds));
+        let scope = scopes.join(" ");
+        grant.access_scopes = scopes;
+        TokenPair {
+            access_token,
+            refresh_token,
+            expires_in: self.token_ttl_seconds,
+            scope,
+            token_type: "bearer",
+        }
+    }
+
+    pub(crate) fn access(&self, token: &str, now: DateTime<Utc>) -> Option<Access> {
+        let grant = &self.grants[*self.access.get(token)?];
+        (!grant.is_revoked && now < grant.access_expires_at).then(|| Access {
+            whoop_user_id: grant.whoop_user_id,
+            scopes: grant.access_scopes.clone(),
+        })
+    }
+
+    /// Ends every grant of a member; true if there was one.
+    pub(crate) fn revoke(&mut self, whoop_user_id: i64) -> bool {
+        let theirs: Vec<usize> = (0..self.grants.len())
+            .filter(|at| {
+                let grant = &self.grants[*at];
+                grant.whoop_user_id == whoop_user_id && !grant.is_revoked
+            })
+            .collect();
+        for at in &theirs {
+            self.kill(*at);
+        }
+        !theirs.is_empty()
+    }
+
+    pub(crate) fn expire_access_tokens(&mut self, now: DateTime<Utc>) {
+        for grant in &mut self.grants {
+            grant.access_expires_at = grant.access_expires_at.min(now);
+        }
+    }
+
+    pub(crate) fn list(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    pub(crate) fn is_bound(&self, whoop_user_id: i64) -> bool {
+        self.grants
+            .iter()
+            .any(|grant| grant.whoop_user_id == whoop_user_id && !grant.is_revoked)
+    }
+
+    fn kill(&mut self, at: usize) {
+        self.grants[at].is_revoked = true;
+    }
+}
+
+/// Tokens are random even for one seed: one from an earlier run must not work.
+fn secret(kind: &str) -> String {
+    let (one, two) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    format!("{kind}-{one}{two}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> DateTime<Utc> {
+        crate::clock::parse("2026-10-01T12:00:00Z").unwrap()
+    }
+
+    fn scopes() -> Vec<String> {
+        vec!["offline".to_owned(), "read:cycles".to_owned()]
+    }
+
+    fn connected(mode: ReuseMode) -> (Grants, TokenPair) {
+        let mut grants = Grants::new(mode, 3_600);
+        let code = grants.issue_code(1, scopes(), None, noon());
+        let pair = grants.exchange(&code, None, noon()).unwrap();
+        (grants, pair)
+    }
+
+    fn refresh(grants: &mut Grants, token: &str) -> Result<TokenPair, InvalidGrant> {
+        let (at, scopes) = grants.redeem(token)?;
+        Ok(grants.refresh(at, scopes, noon()))
+    }
+
+    #[test]
+    fn a_refresh_kills_the_old_pair_at_once() {
+        let (mut grants, old) = connected(ReuseMode::LoserRejected);
+        let old_refresh = old.refresh_token.unwrap();
+        let new = refresh(&mut grants, &old_refresh).unwrap();
+
+        assert_eq!(grants.access(&old.access_token, noon()), None);
+        assert!(grants.access(&new.access_token, noon()).is_some());
+        assert!(refresh(&mut grants, &old_refresh).is_err());
+        assert!(grants.access(&new.access_token, noon()).is_some());
+        assert!(refresh(&mut grants, &new.refresh_token.unwrap()).is_ok());
+    }
+
+    #[test]
+    fn in_the_stricter_mode_reuse_takes_the_winner_down_too() {
+        let (mut grants, old) = connected(ReuseMode::FamilyRevoked);
+        let old_refresh = old.refresh_token.unwrap();
+        let new = refresh(&mut grants, &old_refresh).unwrap();
+
+        assert!(refresh(&mut grants, &old_refresh).is_err());
+        assert_eq!(grants.access(&new.access_token, noon()), None);
+        assert!(refresh(&mut grants, &new.refresh_token.unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_code_works_once_and_for_ten_minutes() {
+        let mut grants = Grants::new(ReuseMode::LoserRejected, 3_600);
+        let late = grants.issue_code(1, scopes(), None, noon());
+        assert!(grants.exchange(&late, None, noon() + CODE_TTL).is_err());
+
+        let code = grants.issue_code(1, scopes(), Some("http://a/".to_owned()), noon());
+        assert!(grants.exchange(&code, Some("http://b/"), noon()).is_err());
+        let pair = grants.exchange(&code, Some("http://a/"), noon()).unwrap();
+        assert!(grants.exchange(&code, Some("http://a/"), noon()).is_err());
+        assert_eq!(grants.access(&pair.access_token, noon()), None);
+    }
+
+    #[test]
+    fn an_access_token_ends_with_its_hour() {
+        let (grants, pair) = connected(ReuseMode::LoserRejected);
+        let end = noon() + TimeDelta::seconds(3_600);
+        let last = end - TimeDelta::milliseconds(1);
+        assert!(grants.access(&pair.access_token, last).is_some());
+        assert_eq!(grants.access(&pair.access_token, end), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! One page of a collection: the query WHOOP accepts and the offset tokens.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+
+const DEFAULT_LIMIT: usize = 10;
+const MAX_LIMIT: usize = 25;
+
+/// What a member of the API may ask of a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PageQuery {
+    pub(crate) limit: usize,
+    pub(crate) offset: usize,
+    pub(crate) start: Option<DateTime<Utc>>,
+    pub(crate) end: Option<DateTime<Utc>>,
+}
+
+/// The content of a token: `{"$":"o@1","o":5}`.
+#[derive(Serialize, Deserialize)]
+struct Token {
+    #[serde(rename = "$")]
+    kind: String,
+    o: usize,
+}
+
+impl PageQuery {
+    /// `None` is a 400. Unknown parameters are ignored.
+    pub(crate) fn parse(query: &str) -> Option<Self> {
+        let mut page = Self {
+            limit: DEFAULT_LIMIT,
+            offset: 0,
+            start: None,
+            end: None,
+        };
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "limit" => {
+                    let limit: usize = value.parse().ok()?;
+                    if !(1..=MAX_LIMIT).contains(&limit) {
+                        return None;
+                    }
+                    page.limit = limit;
+                }
+                "nextToken" => page.offset = read_token(&value)?,
+                "start" => page.start = Some(clock::parse(&value)?),
+                "end" => page.end = Some(clock::parse(&value)?),
+                _ => {}
+            }
+        }
+        Some(page)
+    }
+
+    /// Whether a record lies in the interval asked for.
+    ///
+    /// It overlaps: a cycle that began before `start` and still ran at `start`
+    /// belongs to the answer, one that begins exactly at `end` does not.
+    pub(crate) fn covers(
+        &self,
+        start: DateTime<Utc>,
+        end: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let runs_until = end.unwrap_or(now);
+        self.start.is_none_or(|from| runs_until >= from) && start < self.end.unwrap_or(now)
+    }
+}
+
+pub(crate) fn write_token(offset: usize) -> String {
+    // By hand: the order of the two keys is part of what clients have seen.
+    STANDARD.encode(format!(r#"{{"$":"o@1","o":{offset}}}"#))
+}
+
+fn read_token(token: &str) -> Option<usize> {
+    let bytes = STANDARD.decode(token).ok()?;
+    let token: Token = serde_json::from_slice(&bytes).ok()?;
+    (token.kind == "o@1").then_some(token.o)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_the_padded_base64_of_an_offset() {
+        assert_eq!(write_token(5), "eyIkIjoib0AxIiwibyI6NX0=");
+        assert_eq!(read_token("eyIkIjoib0AxIiwibyI6NX0="), Some(5));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        for token in ["", "5", "eyIkIjoib0AxIiwibyI6NX0", "eyJvIjo1fQ==", "%%%"] {
+            assert_eq!(read_token(token), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn a_query_outside_the_rules_is_refused() {
+        for query in [
+            "limit=26",
+            "limit=0",
+            "limit=-1",
+            "limit=ten",
+            "limit=",
+            "start=2026-10-01",
+            "start=yesterday",
+            "end=2026-10-01T00:00:00",
+            // A plus that was not encoded arrives as a blank.
+            "start=2026-10-01T00:00:00+02:00",
+            "nextToken=zzz",
+        ] {
+            assert_eq!(PageQuery::parse(query), None, "{query}");
+        }
+        assert_eq!(PageQuery::parse("").unwrap().limit, 10);
+        assert_eq!(PageQuery::parse("limit=25&next_token=x").unwrap().limit, 25);
+    }
+
+    #[test]
+    fn the_interval_includes_its_start_and_excludes_its_end() {
+        let hour = |h: u32| clock::parse(&format!("2026-10-01T{h:02}:00:00Z")).unwrap();
+        let page = PageQuery::parse("start=2026-10-01T08:00:00Z&end=2026-10-01T12:00:00Z").unwrap();
+        let now = hour(20);
+
+        assert!(page.covers(hour(6), Some(hour(8)), now));
+        assert!(!page.covers(hour(6), Some(hour(7)), now));
+        assert!(page.covers(hour(11), Some(hour(13)), now));
+        assert!(!page.covers(hour(12), Some(hour(13)), now));
+        assert!(page.covers(hour(1), None, now), "still running");
+    }
+}

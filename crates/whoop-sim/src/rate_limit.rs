@@ -1,0 +1,167 @@
+//! The app's quota: so many calls a minute and a day, all members together.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Both windows roll, the strictest reading of what WHOOP documents.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    minute: Window,
+    day: Window,
+}
+
+/// What the three `X-RateLimit-*` headers say about one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Quota {
+    pub(crate) allowed: bool,
+    pub(crate) limit: String,
+    pub(crate) remaining: u32,
+    pub(crate) reset_seconds: i64,
+}
+
+#[derive(Debug)]
+struct Window {
+    limit: u32,
+    length: TimeDelta,
+    calls: VecDeque<DateTime<Utc>>,
+}
+
+impl Limiter {
+    pub(crate) fn new(calls_per_minute: u32, calls_per_day: u32) -> Self {
+        Self {
+            minute: Window::new(calls_per_minute, TimeDelta::minutes(1)),
+            day: Window::new(calls_per_day, TimeDelta::days(1)),
+        }
+    }
+
+    /// Counts a call. A refused one is not counted, or a client that keeps
+    /// knocking would never be let in again.
+    pub(crate) fn take(&mut self, now: DateTime<Utc>) -> Quota {
+        self.minute.forget_old(now);
+        self.day.forget_old(now);
+        let allowed = self.minute.remaining() > 0 && self.day.remaining() > 0;
+        if allowed {
+            self.minute.calls.push_back(now);
+            self.day.calls.push_back(now);
+        }
+        // When both are used up the longer wait is the true one.
+        let nearest = if self.day.remaining() < self.minute.remaining()
+            || (self.day.remaining() == 0
+                && self.day.reset_seconds(now) > self.minute.reset_seconds(now))
+        {
+            &self.day
+        } else {
+            &self.minute
+        };
+        Quota {
+            allowed,
+            limit: format!(
+                "{}, {};window=60, {};window=86400",
+                nearest.limit, self.minute.limit, self.day.limit
+            ),
+            remaining: nearest.remaining(),
+            reset_seconds: nearest.reset_seconds(now),
+        }
+    }
+
+    /// For a clock that was turned back: calls of the future are no calls yet.
+    pub(crate) fn forget_after(&mut self, now: DateTime<Utc>) {
+        self.minute.calls.retain(|at| *at <= now);
+        self.day.calls.retain(|at| *at <= now);
+    }
+}
+
+impl Window {
+    fn new(limit: u32, length: TimeDelta) -> Self {
+        Self {
+            limit,
+            length,
+            calls: VecDeque::new(),
+        }
+    }
+
+    fn forget_old(&mut self, now: DateTime<Utc>) {
+        while self
+            .calls
+            .front()
+            .is_some_and(|first| now - *first >= self.length)
+        {
+            self.calls.pop_front();
+        }
+    }
+
+    fn remaining(&self) -> u32 {
+        let used = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
+        self.limit.saturating_sub(used)
+    }
+
+    /// Seconds until the oldest call leaves the window, at least one.
+    fn reset_seconds(&self, now: DateTime<Utc>) -> i64 {
+        let left = match self.calls.front() {
+            Some(first) => self.length - (now - *first),
+            None => self.length,
+        };
+        // Rounded up: who waits exactly so long must be let in.
+        let seconds = (left.num_milliseconds() + 999) / 1_000;
+        seconds.clamp(1, self.length.num_seconds())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn the_first_call_reads_as_documented() {
+        let quota = Limiter::new(100, 10_000).take(at(0));
+
+        assert!(quota.allowed);
+        assert_eq!(quota.limit, "100, 100;window=60, 10000;window=86400");
+        assert_eq!(quota.remaining, 99);
+        assert_eq!(quota.reset_seconds, 60);
+    }
+
+    #[test]
+    fn the_call_after_the_last_is_refused_until_the_first_is_a_minute_old() {
+        let mut limiter = Limiter::new(3, 100);
+        for second in 0..3 {
+            assert!(limiter.take(at(second)).allowed);
+        }
+
+        let refused = limiter.take(at(30));
+        assert!(!refused.allowed);
+        assert_eq!((refused.remaining, refused.reset_seconds), (0, 30));
+
+        assert!(!limiter.take(at(59)).allowed);
+        assert!(limiter.take(at(60)).allowed);
+        assert!(!limiter.take(at(60)).allowed);
+    }
+
+    #[test]
+    fn the_day_is_named_first_once_it_is_nearer() {
+        let mut limiter = Limiter::new(3, 4);
+        for minute in 0..4 {
+            assert!(limiter.take(at(minute * 60)).allowed);
+        }
+
+        let refused = limiter.take(at(4 * 60));
+        assert_eq!(refused.limit, "4, 3;window=60, 4;window=86400");
+        assert_eq!(refused.reset_seconds, 86_400 - 240);
+        assert!(!refused.allowed);
+    }
+
+    #[test]
+    fn refused_calls_do_not_prolong_the_wait() {
+        let mut limiter = Limiter::new(1, 100);
+        limiter.take(at(0));
+        for second in 1..60 {
+            assert!(!limiter.take(at(second)).allowed);
+        }
+        assert!(limiter.take(at(60)).allowed);
+    }
+}

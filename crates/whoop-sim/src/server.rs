@@ -1,0 +1,127 @@
+//! The running simulator: a server on a thread of its own.
+
+use std::{net::SocketAddr, thread::JoinHandle};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use tokio::sync::oneshot;
+
+use crate::{
+    config::{SimConfig, SimError},
+    handle::WorldHandle,
+    http,
+    world::World,
+};
+
+/// A simulator that runs until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Sim {
+    world: WorldHandle,
+    address: SocketAddr,
+    server: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sim {
+    /// Starts a simulator; it listens when this returns.
+    ///
+    /// The server has its own thread and its own runtime. Callers may be on any
+    /// runtime, block it, or pause its clock, and are still answered.
+    pub async fn start(config: SimConfig) -> Result<Self, SimError> {
+        config.check()?;
+        let listen = config.listen;
+        let failed = |source| SimError::Listen {
+            address: listen,
+            source,
+        };
+        let listener = std::net::TcpListener::bind(listen).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+
+        let world = WorldHandle::new(World::new(config));
+        let (started, starts) = oneshot::channel();
+        let served = world.clone();
+        let thread = std::thread::Builder::new()
+            .name("whoop-sim".to_owned())
+            .spawn(move || serve(listener, served, started))
+            .map_err(SimError::Thread)?;
+        match starts.await {
+            Ok(Ok(server)) => Ok(Self {
+                world,
+                address,
+                server,
+                thread: Some(thread),
+            }),
+            Ok(Err(source)) => Err(failed(source)),
+            Err(_) => Err(SimError::Died),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What takes the place of `https://api.prod.whoop.com/developer`.
+    pub fn api_url(&self) -> String {
+        format!("{}/developer", self.base_url())
+    }
+
+    /// What takes the place of `https://api.prod.whoop.com/oauth/oauth2`.
+    pub fn oauth_url(&self) -> String {
+        format!("{}/oauth/oauth2", self.base_url())
+    }
+
+    pub fn world(&self) -> WorldHandle {
+        self.world.clone()
+    }
+
+    /// Stops the server and waits for its thread to end. Open calls are cut off.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // The command is sent by the call itself; what it returns only waits.
+            drop(self.server.stop(false));
+            // A panic there was already printed by that thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn serve(
+    listener: std::net::TcpListener,
+    world: WorldHandle,
+    started: oneshot::Sender<Result<ServerHandle, std::io::Error>>,
+) {
+    actix_web::rt::System::new().block_on(async move {
+        let data = web::Data::new(world);
+        let server =
+            HttpServer::new(move || App::new().app_data(data.clone()).configure(http::configure))
+                .workers(2)
+                .disable_signals()
+                .listen(listener)
+                .map(HttpServer::run);
+        match server {
+            Ok(server) => {
+                let _ = started.send(Ok(server.handle()));
+                if let Err(error) = server.await {
+                    tracing::error!(%error, "the simulator's server ended");
+                }
+            }
+            Err(error) => {
+                let _ = started.send(Err(error));
+            }
+        }
+    });
+}

@@ -1,0 +1,101 @@
+//! Everything the simulator knows, in memory and apart from HTTP.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::{
+    call_log::CallLog,
+    clock::SimClock,
+    config::SimConfig,
+    data_type::DataType,
+    fault::{Fault, Faults},
+    life::{self, Chance, Person},
+    oauth::Grants,
+    rate_limit::Limiter,
+};
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) config: SimConfig,
+    pub(crate) clock: SimClock,
+    pub(crate) people: Vec<Person>,
+    pub(crate) grants: Grants,
+    pub(crate) limiter: Limiter,
+    pub(crate) faults: Faults,
+    pub(crate) calls: CallLog,
+    /// For ids of inserted records and for faults that are only likely.
+    pub(crate) chance: Chance,
+}
+
+impl World {
+    pub(crate) fn new(config: SimConfig) -> Self {
+        let clock = SimClock::new(config.now, config.speed);
+        let now = clock.now();
+        let people = (0..config.people)
+            .map(|index| life::generate(config.seed, index, config.days, now))
+            .collect();
+        Self {
+            clock,
+            people,
+            grants: Grants::new(config.reuse_mode, config.token_ttl_seconds),
+            limiter: Limiter::new(config.calls_per_minute, config.calls_per_day),
+            faults: Faults::default(),
+            calls: CallLog::default(),
+            // People use the streams from 0 up.
+            chance: Chance::new(config.seed, u64::MAX),
+            config,
+        }
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub(crate) fn set_now(&mut self, now: DateTime<Utc>) {
+        self.clock.set(now);
+        self.limiter.forget_after(now);
+    }
+
+    pub(crate) fn person(&self, whoop_user_id: i64) -> Option<&Person> {
+        self.people
+            .iter()
+            .find(|person| person.whoop_user_id == whoop_user_id)
+    }
+
+    pub(crate) fn person_mut(&mut self, whoop_user_id: i64) -> Option<&mut Person> {
+        self.people
+            .iter_mut()
+            .find(|person| person.whoop_user_id == whoop_user_id)
+    }
+
+    /// Whom the consent page proposes: the first who has not connected yet.
+    pub(crate) fn next_unbound(&self) -> Option<i64> {
+        let unbound = self
+            .people
+            .iter()
+            .find(|person| !self.grants.is_bound(person.whoop_user_id));
+        unbound
+            .or_else(|| self.people.first())
+            .map(|person| person.whoop_user_id)
+    }
+
+    pub(crate) fn strike(&mut self, route: &str) -> Option<Fault> {
+        let chance = &mut self.chance;
+        self.faults.strike(route, || chance.real(0.0, 1.0))
+    }
+
+    /// A person's complete history, each record as the API sends it.
+    pub(crate) fn truth(person: &Person) -> Value {
+        let mut truth = json!({
+            "whoop_user_id": person.whoop_user_id,
+            "life": person.life,
+            "profile": person.profile,
+            "body_measurement": person.body_measurement,
+        });
+        for data_type in DataType::ALL {
+            let records = person.records(data_type).iter();
+            truth[data_type.plural()] = records.map(|record| record.value()).collect();
+        }
+        truth
+    }
+}

@@ -1,0 +1,271 @@
+//! The pages under `/_sim/`, and the library's own handle.
+
+use crate::support::{Answer, Member, frozen, http, send};
+use serde_json::{Value, json};
+use whoop_sim::{DataType, EditError, Sim, SimConfig, SimError};
+
+async fn post(sim: &Sim, page: &str, body: &str) -> Answer {
+    let url = format!("{}/_sim/{page}", sim.base_url());
+    send(http().post(url).body(body.to_owned())).await
+}
+
+#[tokio::test]
+async fn the_truth_page_is_what_the_handle_says() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let url = format!("{}/_sim/truth", sim.base_url());
+    let all = send(http().get(&url)).await.json();
+    for (index, id) in sim.world().people().into_iter().enumerate() {
+        let one = send(http().get(format!("{url}?whoop_user_id={id}"))).await;
+        assert_eq!(one.json(), sim.world().truth(id));
+        assert_eq!(all["people"][index], one.json());
+    }
+    assert_eq!(
+        send(http().get(format!("{url}?whoop_user_id=1")))
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        send(http().get(format!("{url}?whoop_user_id=a")))
+            .await
+            .status,
+        400
+    );
+}
+
+#[tokio::test]
+async fn deleting_a_sleep_deletes_its_recovery() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let truth = sim.world().truth(member.id);
+    let recovery = &truth["recoveries"][2];
+    let body = json!({
+        "whoop_user_id": member.id, "data_type": "sleep", "op": "delete",
+        "id": recovery["sleep_id"],
+    });
+
+    assert_eq!(post(&sim, "edit", &body.to_string()).await.status, 200);
+    let gone = member
+        .get(&format!("cycle/{}/recovery", recovery["cycle_id"]))
+        .await;
+    assert_eq!(gone.status, 404);
+    assert_eq!(post(&sim, "edit", &body.to_string()).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_edit_moves_updated_at_and_nothing_else() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let id = sim.world().people()[0];
+    let mut record = sim.world().truth(id)["recoveries"][9].clone();
+    let cycle_id = record["cycle_id"].clone();
+    let body = json!({
+        "whoop_user_id": id, "data_type": "recovery", "op": "patch", "id": cycle_id,
+        "merge": {"score": {"recovery_score": 12}},
+    });
+    assert_eq!(post(&sim, "edit", &body.to_string()).await.status, 200);
+
+    record["score"]["recovery_score"] = json!(12);
+    record["updated_at"] = json!("2026-11-20T18:00:00.000Z");
+    assert_eq!(sim.world().truth(id)["recoveries"][9], record);
+}
+
+#[tokio::test]
+async fn a_moved_sleep_takes_its_recovery_along() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let recovery = sim.world().truth(member.id)["recoveries"][2].clone();
+    let sleep = recovery["sleep_id"].as_str().unwrap();
+    let change = json!({"start": "2026-11-20T17:00:00.000Z", "end": "2026-11-20T17:50:00.000Z"});
+
+    sim.world()
+        .patch(member.id, DataType::Sleep, sleep, change)
+        .unwrap();
+    assert_eq!(member.get("recovery").await.json()["records"][0], recovery);
+}
+
+#[tokio::test]
+async fn an_inserted_record_is_filled_in_and_listed_in_its_place() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let record = json!({"start": "2026-11-20T16:00:00.000Z", "end": "2026-11-20T16:30:00.000Z",
+        "sport_name": "chess"});
+    let id = sim
+        .world()
+        .insert(member.id, DataType::Workout, record.clone())
+        .unwrap();
+
+    let found = member.get(&format!("activity/workout/{id}")).await.json();
+    assert_eq!(found["score_state"], "PENDING_SCORE");
+    assert_eq!(found["user_id"], member.id);
+    assert_eq!(
+        member.get("activity/workout").await.json()["records"][0],
+        found
+    );
+
+    let mut again = record;
+    again["id"] = json!(id);
+    let refused = sim.world().insert(member.id, DataType::Workout, again);
+    assert_eq!(refused, Err(EditError::Taken));
+}
+
+#[tokio::test]
+async fn the_clock_can_be_read_set_and_advanced() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let set = post(&sim, "clock", r#"{"now":"2027-01-01T01:00:00+01:00"}"#).await;
+    assert_eq!(set.json()["now"], "2027-01-01T00:00:00.000Z");
+    let moved = post(&sim, "clock", r#"{"advance_seconds":90}"#).await;
+    assert_eq!(moved.json()["now"], "2027-01-01T00:01:30.000Z");
+    let read = send(http().get(format!("{}/_sim/clock", sim.base_url()))).await;
+    assert_eq!(read.json(), moved.json());
+}
+
+#[tokio::test]
+async fn a_revoked_member_is_told_by_the_next_call() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let body = json!({"whoop_user_id": member.id}).to_string();
+    let revoked = post(&sim, "revoke", &body).await;
+    assert_eq!(revoked.json()["was_connected"], true);
+    assert_eq!(member.get("cycle").await.status, 401);
+    assert_eq!(
+        post(&sim, "revoke", &body).await.json()["was_connected"],
+        false
+    );
+}
+
+#[tokio::test]
+async fn malformed_control_bodies_are_refused_with_a_reason() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let id = sim.world().people()[0];
+    let edits = [
+        json!({"whoop_user_id": id, "data_type": "dream", "op": "delete", "id": 1}),
+        json!({"whoop_user_id": id, "data_type": "cycle", "op": "delete"}),
+        json!({"whoop_user_id": id, "data_type": "cycle", "op": "insert", "record": 5}),
+        json!({"whoop_user_id": id, "data_type": "cycle", "op": "insert", "record": {"id": []}}),
+        json!({"whoop_user_id": id, "data_type": "recovery", "op": "insert", "record": {}}),
+        json!({"whoop_user_id": id, "data_type": "cycle", "op": "insert", "recrod": {}}),
+    ];
+    let mut bad: Vec<(&str, String)> = edits
+        .iter()
+        .map(|edit| ("edit", edit.to_string()))
+        .collect();
+    for (page, body) in [
+        ("edit", "{"),
+        ("faults", "{}"),
+        (
+            "faults",
+            r#"[{"route":"moon","kind":"status","status":500}]"#,
+        ),
+        ("faults", r#"[{"route":"cycle","kind":"status"}]"#),
+        (
+            "faults",
+            r#"[{"route":"cycle","kind":"status","status":99999}]"#,
+        ),
+        ("faults", r#"[{"route":"cycle","kind":"latency"}]"#),
+        (
+            "faults",
+            r#"[{"route":"cycle","kind":"reset","probability":2}]"#,
+        ),
+        ("clock", "{}"),
+        ("clock", r#"{"now":"soon"}"#),
+        (
+            "clock",
+            r#"{"now":"2027-01-01T00:00:00Z","advance_seconds":1}"#,
+        ),
+        ("clock", r#"{"advance_seconds":9223372036854775807}"#),
+        ("clock", r#"{"now":"9999-12-31T23:59:59Z"}"#),
+        ("revoke", "[]"),
+        ("revoke", "\u{fffd}"),
+    ] {
+        bad.push((page, body.to_owned()));
+    }
+    for (page, body) in bad {
+        let refused = post(&sim, page, &body).await;
+        assert_eq!(refused.status, 400, "{page} {body}");
+        assert!(refused.json()["error"].is_string(), "{page} {body}");
+    }
+}
+
+#[tokio::test]
+async fn faults_are_set_as_a_whole_list_and_can_be_read_back() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let list = r#"[{"route":"cycle","kind":"status","status":500,"times":1}]"#;
+    let set = post(&sim, "faults", list).await.json();
+    assert_eq!(set["faults"][0]["route"], "cycle");
+    assert_eq!(member.get("cycle").await.status, 500);
+    assert_eq!(
+        post(&sim, "faults", "[]").await.json(),
+        json!({"faults": []})
+    );
+}
+
+#[tokio::test]
+async fn the_front_page_says_what_this_is() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let front = send(http().get(sim.base_url())).await;
+    assert!(front.text.contains("simulator"));
+    let nowhere = send(http().get(format!("{}/_sim/moon", sim.base_url()))).await;
+    assert_eq!(
+        (nowhere.status, nowhere.json()["error"].is_string()),
+        (404, true)
+    );
+}
+
+#[tokio::test]
+async fn one_seed_makes_the_same_bytes_and_another_makes_others() {
+    let truth = async |seed| {
+        let config = SimConfig {
+            seed,
+            people: 9,
+            ..frozen()
+        };
+        let sim = Sim::start(config).await.unwrap();
+        let page = send(http().get(format!("{}/_sim/truth", sim.base_url()))).await;
+        page.text
+    };
+    let first = truth(11).await;
+    assert_eq!(first, truth(11).await);
+    assert_ne!(first, truth(12).await);
+}
+
+#[test]
+fn it_runs_beside_any_runtime_and_leaves_its_port_when_dropped() {
+    let current = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+    };
+    let multi = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+    };
+    for runtime in [current().unwrap(), multi().unwrap()] {
+        let sim = runtime.block_on(Sim::start(frozen())).unwrap();
+        let address = sim.address();
+        // Dropped outside of any runtime.
+        drop(runtime);
+        drop(sim);
+        std::net::TcpListener::bind(address).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn it_says_why_it_does_not_start() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let taken = SimConfig {
+        listen: sim.address(),
+        ..frozen()
+    };
+    assert!(matches!(
+        Sim::start(taken).await,
+        Err(SimError::Listen { .. })
+    ));
+    let silly = SimConfig {
+        speed: f64::NAN,
+        ..frozen()
+    };
+    assert!(matches!(Sim::start(silly).await, Err(SimError::Config(_))));
+    assert_eq!(sim.world().truth(1), Value::Null);
+}

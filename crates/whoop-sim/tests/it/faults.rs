@@ -1,0 +1,164 @@
+//! What goes wrong on purpose goes wrong as it was asked.
+
+use std::time::Duration;
+
+use crate::support::{Member, frozen, token};
+use serde_json::{Value, json};
+use whoop_sim::{DataType, Fault, FaultKind, Sim};
+
+#[tokio::test]
+async fn a_status_strikes_as_often_as_it_was_told_to() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    sim.world().fault(Fault {
+        times: Some(2),
+        ..Fault::status("sleep", 503)
+    });
+
+    assert_eq!(member.get("cycle").await.status, 200);
+    assert_eq!(member.get("activity/sleep").await.status, 503);
+    assert_eq!(member.get("activity/sleep").await.status, 503);
+    assert_eq!(member.get("activity/sleep").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_is_not_spent_by_a_refresh_that_failed() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    sim.world().fault(Fault {
+        times: Some(1),
+        body: Some(r#"{"error":"invalid_request"}"#.to_owned()),
+        ..Fault::status("token", 400)
+    });
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &member.refresh),
+        ("scope", "offline"),
+    ];
+
+    let outage = token(&sim, &fields).await;
+    assert_eq!(
+        (outage.status, &outage.json()["error"]),
+        (400, &json!("invalid_request"))
+    );
+    assert_eq!(token(&sim, &fields).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reset_gives_no_answer_and_leaves_the_token_spent() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    sim.world().fault(Fault::new("token", FaultKind::Reset));
+    let form = [
+        ("client_id", "whoop-sim-client"),
+        ("client_secret", "whoop-sim-secret"),
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &member.refresh),
+        ("scope", "offline"),
+    ];
+
+    let url = format!("{}/token", sim.oauth_url());
+    let lost = member.http.post(url).form(&form).send().await;
+    assert!(lost.is_err(), "{lost:?}");
+    assert_eq!(sim.world().calls().last().unwrap().status, 0);
+    assert_eq!(sim.world().refresh_count(member.id), 1);
+    assert_eq!(member.get("cycle").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_truncated_answer_breaks_off_in_its_middle() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    sim.world().fault(Fault::new("cycle", FaultKind::Truncate));
+
+    let url = format!("{}/v2/cycle", member.api);
+    let response = member.http.get(url).bearer_auth(&member.access).send();
+    let response = response.await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(response.text().await.is_err());
+}
+
+#[tokio::test]
+async fn a_stalled_answer_outlasts_its_reader() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    sim.world().fault(Fault::new("cycle", FaultKind::Stall));
+
+    let request = member
+        .http
+        .get(format!("{}/v2/cycle", member.api))
+        .bearer_auth(&member.access)
+        .timeout(Duration::from_millis(200));
+    let error = request.send().await.unwrap().text().await.unwrap_err();
+    assert!(error.is_timeout(), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_a_200_of_html() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    sim.world().fault(Fault::new("*", FaultKind::NotJson));
+
+    let page = member.get("recovery").await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").starts_with("text/html"));
+}
+
+#[tokio::test]
+async fn one_record_of_a_page_is_broken_and_the_others_are_whole() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    sim.world()
+        .fault(Fault::new("recovery", FaultKind::BrokenRecord));
+
+    let page = member.get("recovery").await.json();
+    let records = page["records"].as_array().unwrap();
+    let broken = |it: &&Value| !it["updated_at"].is_string();
+    assert_eq!(records.iter().filter(broken).count(), 1);
+}
+
+#[tokio::test]
+async fn a_new_field_and_a_new_word_can_be_on_every_record() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let novelty = json!({"deep": [1.5]});
+    sim.world()
+        .fault(Fault::every_record("cycle", "novelty", novelty.clone()));
+    sim.world().fault(Fault::every_record(
+        "sleep",
+        "score_state",
+        json!("HALF_SCORED"),
+    ));
+
+    let cycles = member.get("cycle").await.json();
+    let sleeps = member.get("activity/sleep").await.json();
+    for index in 0..10 {
+        assert_eq!(cycles["records"][index]["novelty"], novelty);
+        assert_eq!(sleeps["records"][index]["score_state"], "HALF_SCORED");
+    }
+    sim.world().clear_faults();
+    assert_eq!(
+        member.get("cycle").await.json()["records"][0]["novelty"],
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn a_record_can_be_broken_for_good() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let truth = sim.world().truth(member.id);
+    let change = json!({"start": 5, "score": {"$null": true}});
+    sim.world()
+        .patch(
+            member.id,
+            DataType::Cycle,
+            &truth["cycles"][3]["id"],
+            change,
+        )
+        .unwrap();
+
+    let page = member.get("cycle").await.json();
+    assert_eq!(page["records"][3]["start"], 5, "it keeps its place");
+    assert_eq!(page["records"][3]["score"], Value::Null);
+}

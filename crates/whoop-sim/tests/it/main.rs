@@ -1,0 +1,10 @@
+//! The simulator from the outside, over HTTP, as a client meets it.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod control;
+mod faults;
+mod oauth;
+mod paging;
+mod quota;
+mod schema;
+mod support;
