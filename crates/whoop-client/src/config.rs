@@ -1,0 +1,99 @@
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use crate::WhoopError;
+
+/// Where WHOOP is, and which app calls it.
+#[derive(Debug, Clone)]
+pub struct WhoopConfig {
+    /// The base of `/v2/…`.
+    pub api_url: Url,
+    /// The base of `/auth` and `/token`.
+    pub oauth_url: Url,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    /// Must equal one that is registered for the app, letter for letter.
+    pub redirect_url: Url,
+}
+
+impl WhoopConfig {
+    pub(crate) fn check(&self) -> Result<(), WhoopError> {
+        for (name, url) in [("API", &self.api_url), ("OAuth", &self.oauth_url)] {
+            if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+                return Err(WhoopError::Config(format!(
+                    "WHOOP's {name} URL must begin with https:// (or http://) and name a host"
+                )));
+            }
+        }
+        if self.client_id.is_empty() {
+            return Err(WhoopError::Config("the client id is empty".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing here speaks TLS, as with a simulator next door.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.api_url.scheme() == "http" && self.oauth_url.scheme() == "http"
+    }
+
+    /// Whether both bases are on this machine, where no proxy has a say.
+    pub(crate) fn is_local(&self) -> bool {
+        [&self.api_url, &self.oauth_url]
+            .into_iter()
+            .all(|url| match url.host() {
+                Some(Host::Domain(name)) => name == "localhost",
+                Some(Host::Ipv4(address)) => address.is_loopback(),
+                Some(Host::Ipv6(address)) => address.is_loopback(),
+                None => false,
+            })
+    }
+}
+
+/// `base` with more segments; each is escaped, so an id cannot leave its place.
+pub(crate) fn below<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_is_kept_whole_with_and_without_a_slash_at_its_end() {
+        for base in [
+            "https://whoop.test/developer",
+            "https://whoop.test/developer/",
+        ] {
+            let url = below(&base.parse().unwrap(), ["v2", "cycle", "7"]);
+            assert_eq!(url.as_str(), "https://whoop.test/developer/v2/cycle/7");
+        }
+    }
+
+    #[test]
+    fn an_id_with_a_slash_or_a_question_mark_stays_one_segment() {
+        let base = "https://whoop.test".parse().unwrap();
+
+        let url = below(&base, ["v2", "a/../b?c#d"]);
+
+        assert_eq!(url.as_str(), "https://whoop.test/v2/a%2F..%2Fb%3Fc%23d");
+    }
+
+    #[test]
+    fn a_base_that_is_no_web_address_is_refused() {
+        let config = |api: &str| WhoopConfig {
+            api_url: api.parse().unwrap(),
+            oauth_url: "https://whoop.test/oauth2".parse().unwrap(),
+            client_id: "app".to_owned(),
+            client_secret: "hush".into(),
+            redirect_url: "https://app.test/cb".parse().unwrap(),
+        };
+
+        assert!(config("https://whoop.test/developer").check().is_ok());
+        assert!(config("mailto:whoop").check().is_err());
+        assert!(config("unix:/run/whoop").check().is_err());
+    }
+}

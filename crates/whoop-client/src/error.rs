@@ -1,0 +1,161 @@
+use std::time::Duration;
+
+/// What WHOOP did instead of answering.
+///
+/// No variant shows a token, a code, a secret or a URL's query.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WhoopError {
+    /// The access token is expired, replaced or revoked; WHOOP does not say
+    /// which. Compare it with the stored one, then refresh once.
+    #[error("WHOOP did not accept the access token")]
+    Unauthorized,
+    /// A scope is missing, or the membership has lapsed.
+    #[error("WHOOP does not allow this call for this member")]
+    Forbidden,
+    #[error("WHOOP's {} limit is used up for another {} s", if *day { "daily" } else { "minute" }, retry_after.as_secs())]
+    RateLimited {
+        retry_after: Duration,
+        /// The day's limit, not the minute's: end the run rather than wait.
+        day: bool,
+    },
+    /// The refresh token or code was used, revoked, or never existed.
+    #[error("WHOOP does not accept this refresh token or code any more")]
+    InvalidGrant,
+    #[error("{}", refusal(error, *transient))]
+    TokenRefused {
+        /// OAuth's word for it, such as `invalid_client`.
+        error: String,
+        /// WHOOP says `invalid_request` in outages that pass by themselves.
+        transient: bool,
+    },
+    #[error("WHOOP is out of order (status {status})")]
+    Server { status: u16 },
+    #[error("WHOOP answered with the unexpected status {status}")]
+    Unexpected { status: u16 },
+    #[error("the connection to WHOOP failed")]
+    Transport(#[source] reqwest::Error),
+    #[error("WHOOP did not answer in time")]
+    TimedOut,
+    #[error("WHOOP's answer is not the JSON of {what}")]
+    Decode {
+        what: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("WHOOP's answer is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("WHOOP is not set up: {0}")]
+    Config(String),
+}
+
+/// What to do about a [`WhoopError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advice {
+    /// It may pass by itself.
+    Retry,
+    /// Nothing will be answered before then.
+    WaitFor(Duration),
+    /// Only the member can repair this.
+    Reconnect,
+    /// Trying the same again changes nothing.
+    GiveUp,
+}
+
+impl WhoopError {
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::RateLimited { retry_after, .. } => Advice::WaitFor(*retry_after),
+            // For `Unauthorized`: once a fresh token is refused as well.
+            Self::Unauthorized | Self::InvalidGrant => Advice::Reconnect,
+            Self::TokenRefused {
+                transient: true, ..
+            }
+            | Self::Server { .. }
+            | Self::Transport(_)
+            | Self::TimedOut
+            // A gateway's page of HTML is no reason to bother a member.
+            | Self::Decode { .. } => Advice::Retry,
+            Self::TokenRefused { .. }
+            | Self::Forbidden
+            | Self::Unexpected { .. }
+            | Self::TooLarge { .. }
+            | Self::Config(_) => Advice::GiveUp,
+        }
+    }
+
+    /// Whether the code or refresh token itself is what WHOOP refused.
+    pub const fn is_invalid_grant(&self) -> bool {
+        matches!(self, Self::InvalidGrant)
+    }
+
+    /// Whether the same call is worth sending again at once.
+    pub(crate) fn is_hiccup(&self) -> bool {
+        match self {
+            Self::Server { .. } | Self::Transport(_) => true,
+            // The body ended in the middle: cut off on its way.
+            Self::Decode { source, .. } => source.is_eof(),
+            _ => false,
+        }
+    }
+
+    /// The only way from reqwest's error to ours: it carries the whole URL.
+    pub(crate) fn transport(error: reqwest::Error) -> Self {
+        Self::Transport(error.without_url())
+    }
+}
+
+fn refusal(error: &str, transient: bool) -> String {
+    match (error, transient) {
+        ("invalid_client" | "unauthorized_client", _) => {
+            format!(
+                "WHOOP does not know this app ({error}): the client id or the client secret is wrong"
+            )
+        }
+        (_, true) => format!("WHOOP refused the token request for now ({error})"),
+        (_, false) => format!("WHOOP refused the token request ({error})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_secret_is_named_and_not_tried_again() {
+        let error = WhoopError::TokenRefused {
+            error: "invalid_client".to_owned(),
+            transient: false,
+        };
+
+        assert_eq!(error.advice(), Advice::GiveUp);
+        assert!(error.to_string().contains("client secret is wrong"));
+    }
+
+    #[test]
+    fn only_a_dead_grant_asks_for_the_member() {
+        let passing = WhoopError::TokenRefused {
+            error: "invalid_request".to_owned(),
+            transient: true,
+        };
+
+        assert_eq!(WhoopError::InvalidGrant.advice(), Advice::Reconnect);
+        assert_eq!(passing.advice(), Advice::Retry);
+        assert_eq!(WhoopError::Server { status: 502 }.advice(), Advice::Retry);
+        assert_eq!(WhoopError::TimedOut.advice(), Advice::Retry);
+    }
+
+    #[test]
+    fn a_used_up_limit_says_which_and_for_how_long() {
+        let error = WhoopError::RateLimited {
+            retry_after: Duration::from_secs(37),
+            day: false,
+        };
+
+        assert_eq!(
+            error.to_string(),
+            "WHOOP's minute limit is used up for another 37 s"
+        );
+        assert_eq!(error.advice(), Advice::WaitFor(Duration::from_secs(37)));
+    }
+}

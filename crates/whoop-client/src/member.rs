@@ -1,0 +1,56 @@
+//! The member: who it is, how tall and heavy, and how to let go of it.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::{Whoop, WhoopError, call::Call};
+
+/// Whose access token it is; a token reply does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    pub user_id: i64,
+    pub email: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+}
+
+/// The present values; WHOOP keeps no history of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BodyMeasurement {
+    pub height_meter: Option<f64>,
+    pub weight_kilogram: Option<f64>,
+    pub max_heart_rate: Option<f64>,
+}
+
+impl Whoop {
+    pub async fn profile(&self, access_token: &SecretString) -> Result<Profile, WhoopError> {
+        let endpoint = "v2/user/profile/basic";
+        let url = self.api(endpoint.split('/'));
+        self.json(&Call::get(endpoint, url, access_token))
+            .await?
+            .ok_or(WhoopError::Unexpected { status: 404 })
+    }
+
+    /// `None` where the member never entered any.
+    pub async fn body_measurement(
+        &self,
+        access_token: &SecretString,
+    ) -> Result<Option<BodyMeasurement>, WhoopError> {
+        let endpoint = "v2/user/measurement/body";
+        let url = self.api(endpoint.split('/'));
+        self.json(&Call::get(endpoint, url, access_token)).await
+    }
+
+    /// Ends the member's permission, and the webhooks with it.
+    ///
+    /// # Errors
+    ///
+    /// [`WhoopError::Unauthorized`] also where it was ended before.
+    pub async fn revoke(&self, access_token: &SecretString) -> Result<(), WhoopError> {
+        let endpoint = "v2/user/access";
+        let url = self.api(endpoint.split('/'));
+        self.send(&Call::delete(endpoint, url, access_token), |_| Ok(()))
+            .await?
+            .ok_or(WhoopError::Unexpected { status: 404 })
+    }
+}

@@ -1,0 +1,318 @@
+//! The member's permission: asking for it, and keeping it alive.
+
+use chrono::TimeDelta;
+use reqwest::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::Error as _};
+use serde_json::Value;
+use tokio::time::timeout;
+use tracing::Instrument;
+use url::Url;
+
+use crate::{
+    Whoop, WhoopError,
+    call::{body, failure, span},
+    config::below,
+    rate_limit::Quota,
+};
+
+/// Everything this service reads; without `offline` there is no refresh token.
+pub const SCOPES: &str =
+    "offline read:profile read:body_measurement read:cycles read:recovery read:sleep read:workout";
+
+/// What WHOOP gives where it says nothing.
+const AN_HOUR: TimeDelta = TimeDelta::hours(1);
+
+/// An access token and the means to get the next one.
+#[derive(Debug, Clone)]
+pub struct TokenPair {
+    pub access_token: SecretString,
+    pub refresh_token: Option<SecretString>,
+    pub expires_in: TimeDelta,
+    /// As WHOOP echoes it, which may be less than what was granted.
+    pub scope: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TokenReply {
+    access_token: SecretString,
+    refresh_token: Option<SecretString>,
+    expires_in: Option<Value>,
+    scope: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+impl Whoop {
+    /// Where to send a member who wants to connect.
+    ///
+    /// WHOOP wants at least eight characters of `state`.
+    pub fn authorization_url(&self, state: &str) -> Url {
+        let config = self.config();
+        let mut url = below(&config.oauth_url, ["auth"]);
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &config.client_id)
+            .append_pair("redirect_uri", config.redirect_url.as_str())
+            .append_pair("scope", SCOPES)
+            .append_pair("state", state);
+        url
+    }
+
+    /// Trades the code of a redirect for the first pair. One attempt: a code
+    /// works once.
+    ///
+    /// # Errors
+    ///
+    /// [`WhoopError::InvalidGrant`] for a code that was used or is too old.
+    pub async fn exchange_code(&self, code: &str) -> Result<TokenPair, WhoopError> {
+        let redirect_url = self.config().redirect_url.as_str();
+        self.token(
+            "oauth/token (code)",
+            &[
+                ("grant_type", "authorization_code"),
+                ("code", code),
+                ("redirect_uri", redirect_url),
+            ],
+        )
+        .await
+    }
+
+    /// Trades a refresh token for the next pair, which ends the old one.
+    ///
+    /// One attempt, because the caller holds a lock for it. A reply without a
+    /// refresh token leaves the one that was passed in.
+    ///
+    /// # Errors
+    ///
+    /// [`WhoopError::InvalidGrant`] once the token was used or revoked.
+    pub async fn refresh(
+        &self,
+        refresh_token: &SecretString,
+        scope: &str,
+    ) -> Result<TokenPair, WhoopError> {
+        let mut pair = self
+            .token(
+                "oauth/token (refresh)",
+                &[
+                    ("grant_type", "refresh_token"),
+                    ("refresh_token", refresh_token.expose_secret()),
+                    ("scope", scope),
+                ],
+            )
+            .await?;
+        pair.refresh_token
+            .get_or_insert_with(|| refresh_token.clone());
+        Ok(pair)
+    }
+
+    /// Past the gate: the token endpoint does not count as a call.
+    async fn token(
+        &self,
+        endpoint: &'static str,
+        grant: &[(&str, &str)],
+    ) -> Result<TokenPair, WhoopError> {
+        let config = self.config();
+        let mut form = grant.to_vec();
+        form.push(("client_id", &config.client_id));
+        form.push(("client_secret", config.client_secret.expose_secret()));
+        let request = self
+            .http()
+            .post(below(&config.oauth_url, ["token"]))
+            .form(&form);
+        let exchange = async {
+            let response = self.exchange(request).await?;
+            let status = response.status();
+            let quota = Quota::read(response.headers(), self.now());
+            let body = body(response).await?;
+            if status.is_success() {
+                return read_pair(&body);
+            }
+            Err(refused(status, &quota, &body))
+        };
+        timeout(
+            self.pace().call_timeout,
+            exchange.instrument(span(endpoint)),
+        )
+        .await
+        .map_err(|_| WhoopError::TimedOut)?
+    }
+}
+
+fn read_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {
+    let unreadable = || WhoopError::Decode {
+        what: "a token reply",
+        // Not serde's own message: it quotes what it found, perhaps a token.
+        source: serde_json::Error::custom("no access token where one belongs"),
+    };
+    let reply: TokenReply = serde_json::from_slice(body).map_err(|_| unreadable())?;
+    if reply.access_token.expose_secret().is_empty() {
+        return Err(unreadable());
+    }
+    Ok(TokenPair {
+        access_token: reply.access_token,
+        refresh_token: reply
+            .refresh_token
+            .filter(|token| !token.expose_secret().is_empty()),
+        expires_in: reply.expires_in.as_ref().map_or(AN_HOUR, lifetime),
+        scope: reply.scope,
+    })
+}
+
+/// Seconds, as a number or as text; an hour where it is neither.
+fn lifetime(value: &Value) -> TimeDelta {
+    let seconds = match value {
+        Value::String(text) => text.trim().parse().ok(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float saturates, and what is too long is replaced below"
+        )]
+        number => number
+            .as_i64()
+            .or_else(|| number.as_f64().map(|seconds| seconds as i64)),
+    };
+    seconds
+        .and_then(TimeDelta::try_seconds)
+        .filter(|lifetime| (TimeDelta::zero()..TimeDelta::days(366)).contains(lifetime))
+        .unwrap_or(AN_HOUR)
+}
+
+fn refused(status: StatusCode, quota: &Quota, body: &[u8]) -> WhoopError {
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let retry_after = quota.after_refusal();
+        return WhoopError::RateLimited {
+            retry_after,
+            day: quota.is_the_days(retry_after),
+        };
+    }
+    if status.is_server_error() {
+        return failure(status);
+    }
+    let Ok(Refusal { error }) = serde_json::from_slice(body) else {
+        return failure(status);
+    };
+    match error.as_str() {
+        "invalid_grant" => WhoopError::InvalidGrant,
+        // Seen in an outage; the same refresh token worked afterwards.
+        "invalid_request" | "server_error" | "temporarily_unavailable" => {
+            WhoopError::TokenRefused {
+                error,
+                transient: true,
+            }
+        }
+        _ => WhoopError::TokenRefused {
+            error: word(error),
+            transient: false,
+        },
+    }
+}
+
+/// OAuth's error words are lower case; anything else might echo a secret.
+fn word(error: String) -> String {
+    let is_word = error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if is_word {
+        error
+    } else {
+        "an error of an unknown kind".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Advice;
+
+    fn refusal(status: u16, body: &str) -> WhoopError {
+        refused(
+            StatusCode::from_u16(status).unwrap(),
+            &Quota::default(),
+            body.as_bytes(),
+        )
+    }
+
+    #[test]
+    fn a_pair_is_read_with_and_without_what_is_optional() {
+        let whole = read_pair(
+            br#"{"access_token":"a1","refresh_token":"r1","expires_in":1800,"scope":"offline read:sleep","token_type":"bearer"}"#,
+        )
+        .unwrap();
+        assert_eq!(whole.access_token.expose_secret(), "a1");
+        assert_eq!(whole.refresh_token.unwrap().expose_secret(), "r1");
+        assert_eq!(whole.expires_in, TimeDelta::minutes(30));
+        assert_eq!(whole.scope.as_deref(), Some("offline read:sleep"));
+
+        let bare = read_pair(br#"{"access_token":"a1","refresh_token":null}"#).unwrap();
+        assert!(bare.refresh_token.is_none());
+        assert_eq!(bare.expires_in, AN_HOUR);
+    }
+
+    #[test]
+    fn an_odd_lifetime_is_an_hour() {
+        for (odd, expected) in [
+            ("\"600\"", TimeDelta::minutes(10)),
+            ("600.0", TimeDelta::minutes(10)),
+            ("-5", AN_HOUR),
+            ("1e300", AN_HOUR),
+            ("\"soon\"", AN_HOUR),
+            ("null", AN_HOUR),
+        ] {
+            let body = format!(r#"{{"access_token":"a1","expires_in":{odd}}}"#);
+            assert_eq!(read_pair(body.as_bytes()).unwrap().expires_in, expected);
+        }
+    }
+
+    #[test]
+    fn an_unreadable_token_reply_never_quotes_what_it_found() {
+        for body in [
+            r#""tok-hidden""#,
+            r#"{"access_token":["tok-hidden"]}"#,
+            r#"{"access_token":7,"refresh_token":"tok-hidden"}"#,
+            r#"{"access_token":"","refresh_token":"tok-hidden"}"#,
+            "<html>tok-hidden",
+        ] {
+            let error = read_pair(body.as_bytes()).unwrap_err();
+            assert!(
+                !format!("{error:?} {error}").contains("tok-hidden"),
+                "{body}"
+            );
+            assert_eq!(error.advice(), Advice::Retry);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_apart_by_oauths_word() {
+        let word = |word: &str| format!(r#"{{"error":"{word}","error_description":"…"}}"#);
+
+        assert_eq!(
+            refusal(400, &word("invalid_grant")).advice(),
+            Advice::Reconnect
+        );
+        assert_eq!(
+            refusal(400, &word("invalid_request")).advice(),
+            Advice::Retry
+        );
+        assert_eq!(
+            refusal(401, &word("invalid_client")).advice(),
+            Advice::GiveUp
+        );
+        assert_eq!(refusal(502, "<html>").advice(), Advice::Retry);
+        assert!(matches!(
+            refusal(403, "<html>"),
+            WhoopError::Unexpected { status: 403 }
+        ));
+        assert!(matches!(
+            refusal(429, ""),
+            WhoopError::RateLimited { day: false, .. }
+        ));
+    }
+
+    #[test]
+    fn an_error_word_that_could_be_a_secret_is_not_repeated() {
+        let error = refusal(400, r#"{"error":"bad token eyJhbGciOi.secret"}"#);
+
+        assert!(!format!("{error:?} {error}").contains("eyJ"));
+    }
+}

@@ -1,0 +1,44 @@
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// How patient a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// How long the call may wait for WHOOP's limit to turn.
+    pub longest_wait: Duration,
+    /// How often it is sent again after a broken connection or a 5xx.
+    pub retries: usize,
+    /// How long it may take, retries included and the wait for the limit not.
+    pub call_timeout: Duration,
+}
+
+impl Pace {
+    /// A member looks at the screen.
+    pub const fn interactive() -> Self {
+        Self {
+            longest_wait: Duration::ZERO,
+            retries: 1,
+            call_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Nobody waits: a minute's limit may turn, a hiccup may pass.
+    pub const fn scheduled() -> Self {
+        Self {
+            longest_wait: Duration::from_secs(65),
+            retries: 4,
+            call_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// The pauses between attempts; jittered, or a fleet would knock in step.
+    pub(crate) fn pauses(&self) -> ExponentialBackoff {
+        ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(5))
+            .with_max_times(self.retries)
+            .with_jitter()
+            .build()
+    }
+}

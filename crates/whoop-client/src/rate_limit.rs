@@ -1,0 +1,254 @@
+use std::{fmt::Display, time::Duration};
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// No window that WHOOP documents is longer; a larger number is no wait.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What WHOOP last said about the app's quota.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimit {
+    /// The limit that is nearest to being used up.
+    pub limit: u64,
+    /// Calls left of it.
+    pub remaining: u64,
+    /// How long until it turns, counted from `said_at`.
+    pub reset: Duration,
+    /// Every limit and the length of its window.
+    pub windows: Vec<(u64, Duration)>,
+    pub said_at: DateTime<Utc>,
+}
+
+/// The same headers as they came: each may be absent or unreadable.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Quota {
+    limit: Option<u64>,
+    windows: Vec<(u64, Duration)>,
+    remaining: Option<u64>,
+    reset: Option<Duration>,
+    retry_after: Option<Duration>,
+}
+
+impl Quota {
+    pub(crate) fn read(headers: &HeaderMap, now: DateTime<Utc>) -> Self {
+        let (limit, windows) = text(headers, "x-ratelimit-limit")
+            .map(limits)
+            .unwrap_or_default();
+        Self {
+            limit,
+            windows,
+            remaining: text(headers, "x-ratelimit-remaining").and_then(number),
+            reset: text(headers, "x-ratelimit-reset").and_then(seconds),
+            retry_after: text(headers, RETRY_AFTER.as_str())
+                .and_then(|text| seconds(text).or_else(|| until(text, now))),
+        }
+    }
+
+    pub(crate) fn rate_limit(&self, said_at: DateTime<Utc>) -> Option<RateLimit> {
+        Some(RateLimit {
+            limit: self.limit?,
+            remaining: self.remaining?,
+            reset: self.reset?,
+            windows: self.windows.clone(),
+            said_at,
+        })
+    }
+
+    /// How long no call will be answered, where this reply says so.
+    pub(crate) fn used_up(&self) -> Option<Duration> {
+        let reset = self.reset.filter(|_| self.remaining == Some(0))?;
+        Some(at_least_a_second(reset))
+    }
+
+    /// How long to stay away after a 429.
+    pub(crate) fn after_refusal(&self) -> Duration {
+        at_least_a_second(self.retry_after.or(self.reset).unwrap_or(MINUTE))
+    }
+
+    /// Whether it is the day's limit that is used up.
+    pub(crate) fn is_the_days(&self, wait: Duration) -> bool {
+        let window = self
+            .windows
+            .iter()
+            .find(|(limit, _)| Some(*limit) == self.limit);
+        wait > MINUTE || window.is_some_and(|(_, length)| *length > MINUTE)
+    }
+}
+
+/// A reset of 0 s means "within this second".
+fn at_least_a_second(wait: Duration) -> Duration {
+    wait.max(Duration::from_secs(1))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+/// Seconds left; not an instant, which would be a far larger number.
+fn seconds(text: &str) -> Option<Duration> {
+    number(text)
+        .map(Duration::from_secs)
+        .filter(|wait| *wait <= DAY)
+}
+
+/// The other form that HTTP allows for `Retry-After`: a date.
+fn until(text: impl AsRef<str> + Display, now: DateTime<Utc>) -> Option<Duration> {
+    let then = DateTime::parse_from_rfc2822(text.as_ref()).ok()?.to_utc();
+    let wait = (then - now).to_std().ok()?;
+    Some(wait).filter(|wait| *wait <= DAY)
+}
+
+/// `100, 100;window=60, 10000;window=86400`
+fn limits(text: &str) -> (Option<u64>, Vec<(u64, Duration)>) {
+    let mut nearest = None;
+    let mut windows = Vec::new();
+    for part in text.split(',') {
+        let mut pieces = part.split(';');
+        let Some(limit) = pieces.next().and_then(number) else {
+            continue;
+        };
+        let window = pieces
+            .find_map(|piece| piece.trim().strip_prefix("window="))
+            .and_then(number);
+        match window {
+            Some(length) => windows.push((limit, Duration::from_secs(length))),
+            None => nearest = nearest.or(Some(limit)),
+        }
+    }
+    (nearest, windows)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    const MINUTES: &str = "100, 100;window=60, 10000;window=86400";
+    const DAYS: &str = "10000, 100;window=60, 10000;window=86400";
+
+    fn now() -> DateTime<Utc> {
+        "2026-03-20T12:00:00Z".parse().unwrap()
+    }
+
+    fn quota(headers: &[(&'static str, &str)]) -> Quota {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_str(value).unwrap(),
+                )
+            })
+            .collect();
+        Quota::read(&headers, now())
+    }
+
+    fn all_three(limit: &str, remaining: &str, reset: &str) -> Quota {
+        quota(&[
+            ("x-ratelimit-limit", limit),
+            ("x-ratelimit-remaining", remaining),
+            ("x-ratelimit-reset", reset),
+        ])
+    }
+
+    #[test]
+    fn the_headers_are_read_as_whoop_documents_them() {
+        let quota = all_three(MINUTES, "99", "60");
+
+        assert_eq!(
+            quota.rate_limit(now()),
+            Some(RateLimit {
+                limit: 100,
+                remaining: 99,
+                reset: MINUTE,
+                windows: vec![(100, MINUTE), (10_000, DAY)],
+                said_at: now(),
+            })
+        );
+        assert_eq!(quota.used_up(), None);
+    }
+
+    #[test]
+    fn nothing_left_means_wait_until_the_reset() {
+        let quota = all_three(MINUTES, "0", "37");
+        let wait = quota.used_up().unwrap();
+
+        assert_eq!(wait, Duration::from_secs(37));
+        assert!(!quota.is_the_days(wait));
+        assert_eq!(
+            all_three(MINUTES, "0", "0").used_up(),
+            Some(Duration::from_secs(1))
+        );
+    }
+
+    #[test]
+    fn the_days_limit_is_known_by_the_first_number_or_by_a_long_wait() {
+        let by_number = all_three(DAYS, "0", "41230");
+        assert!(by_number.is_the_days(Duration::from_secs(41_230)));
+        assert!(by_number.is_the_days(Duration::from_secs(5)));
+
+        let by_wait = quota(&[]);
+        assert!(by_wait.is_the_days(Duration::from_secs(61)));
+        assert!(!by_wait.is_the_days(MINUTE));
+    }
+
+    #[test]
+    fn a_refusal_waits_as_long_as_it_says_and_a_minute_if_it_says_nothing() {
+        let at = "Fri, 20 Mar 2026 12:00:09 GMT";
+
+        assert_eq!(
+            quota(&[("retry-after", "7"), ("x-ratelimit-reset", "30")]).after_refusal(),
+            Duration::from_secs(7)
+        );
+        assert_eq!(
+            quota(&[("retry-after", at)]).after_refusal(),
+            Duration::from_secs(9)
+        );
+        assert_eq!(
+            quota(&[("x-ratelimit-reset", "30")]).after_refusal(),
+            Duration::from_secs(30)
+        );
+        assert_eq!(quota(&[]).after_refusal(), MINUTE);
+    }
+
+    #[test]
+    fn an_instant_where_seconds_belong_is_ignored() {
+        let quota = all_three(MINUTES, "0", "1774008000");
+
+        assert_eq!(quota.used_up(), None);
+        assert_eq!(quota.after_refusal(), MINUTE);
+    }
+
+    #[test]
+    fn one_unreadable_header_spoils_no_other() {
+        let quota = all_three("lots", "0", "12");
+
+        assert_eq!(quota.rate_limit(now()), None);
+        assert_eq!(quota.used_up(), Some(Duration::from_secs(12)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_is_an_error_and_no_wait_is_longer_than_a_day(
+            limit in "[ -~]{0,60}", remaining in "[ -~]{0,20}", reset in "[ -~0-9]{0,20}", after in "[ -~]{0,40}",
+        ) {
+            let quota = quota(&[
+                ("x-ratelimit-limit", &limit),
+                ("x-ratelimit-remaining", &remaining),
+                ("x-ratelimit-reset", &reset),
+                ("retry-after", &after),
+            ]);
+            prop_assert!(quota.after_refusal() <= DAY);
+            prop_assert!(quota.used_up().unwrap_or_default() <= DAY);
+        }
+    }
+}

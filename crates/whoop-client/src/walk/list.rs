@@ -1,0 +1,114 @@
+//! Lists as WHOOP keeps them, for tests: newest first, pages by offset.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, json};
+use whoop_core::{
+    CycleId, SleepId,
+    plan::Window,
+    record::{Cycle, Recovery, Sleep},
+};
+
+use crate::{Listed, Page, PageQuery};
+
+/// Small, so that a short list has many seams.
+const PAGE: usize = 3;
+
+/// A record that began at this minute; the minute is its id as well.
+pub(super) type Minute = i64;
+
+pub(super) fn at(minute: Minute) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
+}
+
+pub(super) fn everything() -> Window {
+    Window {
+        start: None,
+        must_reach: None,
+        end: at(1_000_000),
+    }
+}
+
+/// The least a record must have; read once, because parsing takes longest.
+fn bare<R: Listed>(ids: serde_json::Value) -> R {
+    let mut record = json!({
+        "user_id": 1, "start": at(0), "created_at": at(0), "updated_at": at(0),
+        "score_state": "SCORED",
+    });
+    record
+        .as_object_mut()
+        .unwrap()
+        .append(&mut ids.as_object().unwrap().clone());
+    serde_json::from_value(record).unwrap()
+}
+
+pub(super) fn sleep(start: Minute) -> Sleep {
+    static BARE: LazyLock<Sleep> = LazyLock::new(|| bare(json!({"id": ""})));
+    Sleep {
+        id: SleepId(start.to_string()),
+        start: at(start),
+        ..BARE.clone()
+    }
+}
+
+pub(super) fn cycle(start: Minute, end: Option<Minute>) -> Cycle {
+    static BARE: LazyLock<Cycle> = LazyLock::new(|| bare(json!({"id": 0})));
+    Cycle {
+        id: CycleId(start),
+        start: at(start),
+        end: end.map(at),
+        ..BARE.clone()
+    }
+}
+
+/// Made long after its sleep began, as most are.
+pub(super) fn recovery(start: Minute) -> Recovery {
+    static BARE: LazyLock<Recovery> =
+        LazyLock::new(|| bare(json!({"cycle_id": 0, "sleep_id": ""})));
+    Recovery {
+        cycle_id: CycleId(start),
+        created_at: at(start + 30),
+        extra: Map::new(),
+        ..BARE.clone()
+    }
+}
+
+/// Newest first, each cycle ending where the next one begins.
+pub(super) fn cycles(starts: &BTreeSet<Minute>) -> Vec<Cycle> {
+    let mut newer = None;
+    let ends = starts.iter().rev().map(|start| newer.replace(*start));
+    starts
+        .iter()
+        .rev()
+        .zip(ends.collect::<Vec<_>>())
+        .map(|(start, end)| cycle(*start, end))
+        .collect()
+}
+
+pub(super) fn sleeps(starts: &BTreeSet<Minute>) -> Vec<Sleep> {
+    starts.iter().rev().map(|start| sleep(*start)).collect()
+}
+
+pub(super) fn recoveries(starts: &BTreeSet<Minute>) -> Vec<Recovery> {
+    starts.iter().rev().map(|start| recovery(*start)).collect()
+}
+
+/// What WHOOP would answer: the token is an offset into the list as it is now.
+pub(super) fn page_of<R: Listed>(list: &[R], query: &PageQuery) -> Page<R> {
+    let offset = query.next_token.as_ref().map_or(0, |o| o.parse().unwrap());
+    let rest = list.get(offset..).unwrap_or_default();
+    page(
+        rest.iter().take(PAGE).cloned().collect(),
+        (rest.len() > PAGE).then(|| (offset + PAGE).to_string()),
+    )
+}
+
+pub(super) fn page<R>(records: Vec<R>, next_token: Option<String>) -> Page<R> {
+    Page {
+        records,
+        rejected: Vec::new(),
+        next_token,
+        not_found: false,
+    }
+}

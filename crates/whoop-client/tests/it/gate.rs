@@ -1,0 +1,97 @@
+//! WHOOP's limit, as the headers tell it.
+
+use std::time::{Duration, Instant};
+
+use whoop_client::{Pace, WhoopError};
+
+use crate::{
+    replies::token,
+    scripted::{Scripted, json, reply},
+};
+
+const PROFILE: &str = r#"{"user_id":7}"#;
+
+fn headers<'a>(remaining: &'a str, reset: &'a str) -> [(&'a str, &'a str); 3] {
+    [
+        (
+            "X-RateLimit-Limit",
+            "100, 100;window=60, 10000;window=86400",
+        ),
+        ("X-RateLimit-Remaining", remaining),
+        ("X-RateLimit-Reset", reset),
+    ]
+}
+
+#[tokio::test]
+async fn after_a_429_no_clone_calls_whoop_before_the_reset() {
+    let server = Scripted::saying([reply(429, &headers("0", "37"), "")]).await;
+    let whoop = server.whoop();
+    let other = whoop.with_pace(Pace::interactive());
+
+    let refused = whoop.profile(&token()).await.unwrap_err();
+    let also_refused = other.profile(&token()).await.unwrap_err();
+
+    for error in [refused, also_refused] {
+        let WhoopError::RateLimited { retry_after, day } = error else {
+            panic!("expected a used-up limit, got {error:?}");
+        };
+        assert!(!day);
+        assert!(Duration::from_secs(30) < retry_after);
+        assert!(retry_after <= Duration::from_secs(37));
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reply_with_nothing_left_is_the_last_one_of_its_minute() {
+    let server = Scripted::saying([reply(200, &headers("0", "50"), PROFILE)]).await;
+    let whoop = server.whoop();
+
+    assert_eq!(whoop.profile(&token()).await.unwrap().user_id, 7);
+    let refused = whoop.profile(&token()).await;
+
+    assert!(matches!(refused, Err(WhoopError::RateLimited { .. })));
+    assert_eq!(server.requests().len(), 1);
+    let said = whoop.rate_limit().unwrap();
+    assert_eq!((said.limit, said.remaining), (100, 0));
+}
+
+#[tokio::test]
+async fn a_patient_call_is_answered_once_the_limit_has_turned() {
+    let refusal = reply(429, &[("Retry-After", "1")], "");
+    let server = Scripted::saying([refusal, json(PROFILE)]).await;
+    let whoop = server.whoop().with_pace(Pace::scheduled());
+    let start = Instant::now();
+
+    assert_eq!(whoop.profile(&token()).await.unwrap().user_id, 7);
+
+    assert!(start.elapsed() >= Duration::from_millis(950));
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_used_up_day_ends_even_a_patient_call() {
+    let mut headers = headers("0", "41230");
+    headers[0].1 = "10000, 100;window=60, 10000;window=86400";
+    let server = Scripted::saying([reply(429, &headers, "")]).await;
+    let whoop = server.whoop().with_pace(Pace::scheduled());
+
+    let refused = whoop.profile(&token()).await;
+
+    assert!(matches!(
+        refused,
+        Err(WhoopError::RateLimited { day: true, .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_token_is_refreshed_though_the_calls_are_used_up() {
+    let pair = r#"{"access_token":"a2","refresh_token":"r2","expires_in":3600}"#;
+    let server = Scripted::saying([reply(429, &headers("0", "37"), ""), json(pair)]).await;
+    let whoop = server.whoop();
+    whoop.profile(&token()).await.unwrap_err();
+
+    whoop.refresh(&"r1".into(), "offline").await.unwrap();
+
+    assert_eq!(server.requests().len(), 2);
+}

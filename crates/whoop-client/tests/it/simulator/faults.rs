@@ -1,0 +1,132 @@
+use std::time::Duration;
+
+use whoop_client::{Pace, Walk, WhoopError};
+use whoop_core::record::{Cycle, Sleep, Workout};
+use whoop_sim::{Fault, FaultKind, SimConfig};
+
+use super::member::{connected, short_history};
+
+#[tokio::test]
+async fn the_last_call_of_the_minute_closes_the_gate_before_whoop_must() {
+    let member = connected(SimConfig {
+        calls_per_minute: 3,
+        ..short_history()
+    })
+    .await;
+    for _ in 0..3 {
+        member.whoop.profile(&member.access_token).await.unwrap();
+    }
+
+    let error = member.whoop.profile(&member.access_token).await;
+
+    assert!(matches!(
+        error,
+        Err(WhoopError::RateLimited { day: false, .. })
+    ));
+    assert_eq!(member.sim.world().call_count(), 3);
+    let said = member.whoop.rate_limit().unwrap();
+    assert_eq!((said.limit, said.remaining), (3, 0));
+    assert_eq!(said.windows.len(), 2);
+}
+
+#[tokio::test]
+async fn a_used_up_day_is_called_that() {
+    let member = connected(SimConfig {
+        calls_per_day: 2,
+        ..short_history()
+    })
+    .await;
+    let patient = member.whoop.with_pace(Pace::scheduled());
+    for _ in 0..2 {
+        patient.profile(&member.access_token).await.unwrap();
+    }
+
+    let error = patient.profile(&member.access_token).await;
+
+    assert!(matches!(
+        error,
+        Err(WhoopError::RateLimited { day: true, .. })
+    ));
+}
+
+#[tokio::test]
+async fn faults_that_pass_are_not_seen_by_the_caller() {
+    for fault in [
+        Fault::status("sleep", 502),
+        Fault::new("sleep", FaultKind::Reset),
+        Fault::new("sleep", FaultKind::Truncate),
+    ] {
+        let member = connected(short_history()).await;
+        member.fault(1, fault);
+
+        let page = member.first_page::<Sleep>().await.unwrap();
+
+        assert_eq!(page.records.len(), 25);
+        assert_eq!(member.sim.world().call_count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_stalls_half_way_ends_in_time() {
+    let member = connected(short_history()).await;
+    member.fault(1, Fault::new("sleep", FaultKind::Stall));
+    let pace = Pace {
+        call_timeout: Duration::from_millis(300),
+        ..Pace::interactive()
+    };
+    let query = Walk::<Sleep>::new(member.everything()).query().unwrap();
+    let hurried = member.whoop.with_pace(pace);
+
+    let error = hurried.page::<Sleep>(&member.access_token, &query).await;
+
+    assert!(matches!(error, Err(WhoopError::TimedOut)));
+}
+
+#[tokio::test]
+async fn html_where_json_belongs_is_no_page() {
+    let member = connected(short_history()).await;
+    member.fault(1, Fault::new("cycle", FaultKind::NotJson));
+
+    let error = member.first_page::<Cycle>().await.unwrap_err();
+
+    assert!(matches!(
+        error,
+        WhoopError::Decode {
+            what: "v2/cycle",
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn a_broken_record_in_a_page_costs_only_itself() {
+    let member = connected(short_history()).await;
+    member.fault(1, Fault::new("workout", FaultKind::BrokenRecord));
+
+    let page = member.first_page::<Workout>().await.unwrap();
+
+    assert_eq!(page.records.len(), 24);
+    let [rejected] = page.rejected.as_slice() else {
+        panic!("expected one rejected record, got {:?}", page.rejected);
+    };
+    assert!(
+        rejected.reason.contains("updated_at"),
+        "{}",
+        rejected.reason
+    );
+    let id = rejected.record_id.as_deref().unwrap();
+    assert!(member.truth("workouts").iter().any(|it| it["id"] == id));
+}
+
+#[tokio::test]
+async fn a_404_for_a_list_is_empty_while_the_member_is_there() {
+    let member = connected(short_history()).await;
+    member.fault(2, Fault::status("workout", 404));
+
+    let page = member.first_page::<Workout>().await.unwrap();
+    assert!(page.records.is_empty() && page.not_found);
+
+    member.sim.world().expire_access_tokens();
+    let error = member.first_page::<Workout>().await.unwrap_err();
+    assert!(matches!(error, WhoopError::Unauthorized));
+}

@@ -1,0 +1,186 @@
+use serde_json::json;
+use whoop_client::{Found, Page, PageQuery, Shifted, Walk};
+use whoop_core::{
+    CycleId, SleepId, WorkoutId,
+    record::{Cycle, Record, Recovery, Sleep, Workout},
+};
+use whoop_sim::{DataType, Fault, SimConfig};
+
+use super::member::{connected, short_history};
+use crate::payloads::is_same;
+
+#[tokio::test]
+async fn every_list_read_to_its_end_equals_what_is_there() {
+    let member = connected(SimConfig {
+        days: 120,
+        ..SimConfig::default()
+    })
+    .await;
+
+    member.assert_whole::<Cycle>("cycles").await;
+    member.assert_whole::<Recovery>("recoveries").await;
+    member.assert_whole::<Sleep>("sleeps").await;
+    member.assert_whole::<Workout>("workouts").await;
+}
+
+#[tokio::test]
+async fn a_window_returns_what_lies_in_it() {
+    let member = connected(short_history()).await;
+    let end = member.sim.world().now();
+    let start = end - chrono::TimeDelta::days(7);
+    let query = PageQuery {
+        start: Some(start),
+        end,
+        next_token: None,
+    };
+
+    let page: Page<Sleep> = member
+        .whoop
+        .page(&member.access_token, &query)
+        .await
+        .unwrap();
+
+    assert!(!page.records.is_empty());
+    assert!(
+        page.records
+            .iter()
+            .all(|sleep| sleep.end.unwrap() >= start && sleep.start < end)
+    );
+}
+
+#[tokio::test]
+async fn a_record_is_found_by_its_id_and_a_deleted_one_is_gone() {
+    let member = connected(short_history()).await;
+    let (whoop, token) = (&member.whoop, &member.access_token);
+    let cycles = member.walk::<Cycle>().await;
+    let sleeps = member.walk::<Sleep>().await;
+    let workouts = member.walk::<Workout>().await;
+    let recoveries = member.walk::<Recovery>().await;
+
+    let cycle = whoop.cycle(token, cycles[3].id).await.unwrap();
+    assert_eq!(cycle, Found::Record(Box::new(cycles[3].clone())));
+    let sleep = whoop.sleep(token, &sleeps[3].id).await.unwrap();
+    assert_eq!(sleep, Found::Record(Box::new(sleeps[3].clone())));
+    let workout = whoop.workout(token, &workouts[3].id).await.unwrap();
+    assert_eq!(workout, Found::Record(Box::new(workouts[3].clone())));
+    let recovery = &recoveries[3];
+    let of_cycle = whoop.recovery_of(token, recovery.cycle_id).await.unwrap();
+    assert_eq!(of_cycle, Found::Record(Box::new(recovery.clone())));
+
+    let world = member.sim.world();
+    let whose = member.whoop_user_id;
+    world
+        .delete(whose, DataType::Sleep, &recovery.sleep_id)
+        .unwrap();
+    let sleep = whoop.sleep(token, &recovery.sleep_id).await.unwrap();
+    assert_eq!(sleep, Found::Gone);
+    let of_cycle = whoop.recovery_of(token, recovery.cycle_id).await.unwrap();
+    assert_eq!(of_cycle, Found::Gone);
+    assert_eq!(
+        whoop.cycle(token, CycleId(1)).await.unwrap(),
+        Found::Gone,
+        "never was there"
+    );
+    let unknown = "00000000-0000-4000-8000-000000000000".to_owned();
+    assert_eq!(
+        whoop
+            .workout(token, &WorkoutId(unknown.clone()))
+            .await
+            .unwrap(),
+        Found::Gone
+    );
+    assert_eq!(
+        whoop.sleep(token, &SleepId(unknown)).await.unwrap(),
+        Found::Gone
+    );
+}
+
+#[tokio::test]
+async fn the_member_is_who_whoop_says() {
+    let member = connected(short_history()).await;
+    let truth = member.sim.world().truth(member.whoop_user_id);
+
+    let profile = member.whoop.profile(&member.access_token).await.unwrap();
+    let body = member.whoop.body_measurement(&member.access_token).await;
+
+    assert_eq!(profile.user_id, member.whoop_user_id);
+    assert_eq!(serde_json::to_value(profile).unwrap(), truth["profile"]);
+    assert!(is_same(
+        &truth["body_measurement"],
+        &serde_json::to_value(body.unwrap()).unwrap()
+    ));
+
+    member.fault(1, Fault::status("body", 404));
+    let none = member.whoop.body_measurement(&member.access_token).await;
+    assert_eq!(none.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_unknown_field_and_an_unknown_state_are_kept() {
+    let member = connected(short_history()).await;
+    let world = member.sim.world();
+    world.fault(Fault::every_record(
+        "sleep",
+        "snoring",
+        json!({"minutes": 4}),
+    ));
+
+    let page = member.first_page::<Sleep>().await.unwrap();
+
+    assert_eq!(page.rejected, []);
+    assert!(
+        page.records
+            .iter()
+            .all(|sleep| sleep.extra["snoring"] == json!({"minutes": 4}))
+    );
+}
+
+#[tokio::test]
+async fn a_record_that_comes_in_between_two_pages_starts_the_walk_again() {
+    let member = connected(short_history()).await;
+    let mut walk = Walk::<Sleep>::new(member.everything());
+    let first = walk.query().unwrap();
+    let (whoop, token) = (&member.whoop, &member.access_token);
+    walk.accept(&whoop.page(token, &first).await.unwrap())
+        .unwrap();
+
+    let nap = json!({
+        "start": "2026-11-20T10:00:00.000Z", "end": "2026-11-20T10:20:00.000Z", "nap": true,
+        "score_state": "PENDING_SCORE", "score": null,
+    });
+    let world = member.sim.world();
+    world
+        .insert(member.whoop_user_id, DataType::Sleep, nap)
+        .unwrap();
+
+    let second = walk.query().unwrap();
+    let shifted = walk.accept(&whoop.page(token, &second).await.unwrap());
+    assert!(matches!(shifted, Err(Shifted::Repeats { .. })));
+
+    assert_eq!(walk.query(), Some(first));
+    let mut ids = Vec::new();
+    while let Some(query) = walk.query() {
+        let page = whoop.page(token, &query).await.unwrap();
+        walk.accept(&page).unwrap();
+        ids.extend(page.records.iter().map(Sleep::id));
+    }
+    assert_eq!(ids.len(), member.truth("sleeps").len());
+}
+
+#[tokio::test]
+async fn a_cycle_that_goes_between_two_pages_leaves_a_hole_that_shows() {
+    let member = connected(short_history()).await;
+    let (whoop, token) = (&member.whoop, &member.access_token);
+    let mut walk = Walk::<Cycle>::new(member.everything());
+    let page = whoop.page(token, &walk.query().unwrap()).await.unwrap();
+    walk.accept(&page).unwrap();
+
+    let world = member.sim.world();
+    let gone = page.records[5].id;
+    world
+        .delete(member.whoop_user_id, DataType::Cycle, gone)
+        .unwrap();
+
+    let page = whoop.page(token, &walk.query().unwrap()).await.unwrap();
+    assert_eq!(walk.accept(&page), Err(Shifted::Gap));
+}

@@ -1,0 +1,113 @@
+//! One member of a simulator, connected and ready.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use whoop_client::{Listed, Page, SCOPES, Walk, Whoop, WhoopConfig, WhoopError};
+use whoop_core::{SystemClock, plan::Window};
+use whoop_sim::{Fault, Sim, SimConfig};
+
+use crate::{log::listen, payloads::is_same};
+
+pub(crate) struct Member {
+    pub(crate) sim: Sim,
+    pub(crate) whoop: Whoop,
+    pub(crate) whoop_user_id: i64,
+    pub(crate) access_token: SecretString,
+    pub(crate) refresh_token: SecretString,
+}
+
+/// One member who has just connected, on a clock that stands still.
+pub(crate) async fn connected(config: SimConfig) -> Member {
+    listen();
+    let config = SimConfig {
+        people: 1,
+        now: Some("2026-11-20T12:00:00Z".parse().unwrap()),
+        speed: 0.0,
+        ..config
+    };
+    let client_id = config.client_id.clone();
+    let client_secret = config.client_secret.clone().into();
+    let sim = Sim::start(config).await.unwrap();
+    let whoop_user_id = sim.world().people()[0];
+    let app = WhoopConfig {
+        api_url: sim.api_url().parse().unwrap(),
+        oauth_url: sim.oauth_url().parse().unwrap(),
+        client_id,
+        client_secret,
+        redirect_url: "http://127.0.0.1:9/callback".parse().unwrap(),
+    };
+    let whoop = Whoop::new(app, Arc::new(SystemClock)).unwrap();
+    let scopes: Vec<&str> = SCOPES.split(' ').collect();
+    let code = sim.world().issue_code(whoop_user_id, &scopes);
+    let pair = whoop.exchange_code(&code).await.unwrap();
+    sim.world().reset_calls();
+    Member {
+        sim,
+        whoop,
+        whoop_user_id,
+        access_token: pair.access_token,
+        refresh_token: pair.refresh_token.unwrap(),
+    }
+}
+
+pub(crate) fn short_history() -> SimConfig {
+    SimConfig {
+        days: 60,
+        ..SimConfig::default()
+    }
+}
+
+impl Member {
+    pub(crate) fn everything(&self) -> Window {
+        Window {
+            start: None,
+            must_reach: None,
+            end: self.sim.world().now(),
+        }
+    }
+
+    pub(crate) async fn first_page<R: Listed>(&self) -> Result<Page<R>, WhoopError> {
+        let query = Walk::<R>::new(self.everything()).query().unwrap();
+        self.whoop.page(&self.access_token, &query).await
+    }
+
+    /// Walks to the end and tells what was on the pages.
+    pub(crate) async fn walk<R: Listed>(&self) -> Vec<R> {
+        let mut walk = Walk::new(self.everything());
+        let mut records = Vec::new();
+        while let Some(query) = walk.query() {
+            let page = self.whoop.page(&self.access_token, &query).await.unwrap();
+            assert_eq!(page.rejected, []);
+            walk.accept(&page).unwrap();
+            records.extend(page.records);
+        }
+        assert!(walk.is_complete());
+        records
+    }
+
+    pub(crate) fn truth(&self, list: &str) -> Vec<Value> {
+        let truth = self.sim.world().truth(self.whoop_user_id);
+        truth[list].as_array().unwrap().clone()
+    }
+
+    pub(crate) fn fault(&self, times: u32, fault: Fault) {
+        let times = Some(times);
+        self.sim.world().fault(Fault { times, ..fault });
+    }
+
+    pub(crate) async fn assert_whole<R: Listed>(&self, list: &str) {
+        let read = self.walk::<R>().await;
+        let truth = self.truth(list);
+        assert!(truth.len() > 25, "{list}: more than one page");
+        assert_eq!(read.len(), truth.len(), "{list}");
+        for record in &read {
+            let record = serde_json::to_value(record).unwrap();
+            assert!(
+                truth.iter().any(|sent| is_same(sent, &record)),
+                "{list}: nothing there equals {record}"
+            );
+        }
+    }
+}

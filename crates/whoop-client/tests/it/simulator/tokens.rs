@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+use whoop_client::{Advice, SCOPES, Whoop, WhoopConfig, WhoopError};
+use whoop_core::{SystemClock, record::Sleep};
+use whoop_sim::{Fault, SimConfig};
+
+use super::member::{connected, short_history};
+
+#[tokio::test]
+async fn a_refresh_rotates_both_tokens_and_the_old_ones_are_dead() {
+    let member = connected(short_history()).await;
+    let (whoop, old) = (&member.whoop, &member.refresh_token);
+
+    let next = whoop.refresh(old, SCOPES).await.unwrap();
+
+    let refresh_token = next.refresh_token.unwrap();
+    assert_ne!(refresh_token.expose_secret(), old.expose_secret());
+    assert_eq!(next.expires_in, chrono::TimeDelta::hours(1));
+    whoop.profile(&next.access_token).await.unwrap();
+    let with_old = whoop.profile(&member.access_token).await.unwrap_err();
+    assert!(matches!(with_old, WhoopError::Unauthorized));
+
+    let again = whoop.refresh(old, SCOPES).await.unwrap_err();
+    assert!(matches!(again, WhoopError::InvalidGrant));
+    assert_eq!(again.advice(), Advice::Reconnect);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_reported_once_and_a_refresh_repairs_it() {
+    let member = connected(short_history()).await;
+    member.sim.world().expire_access_tokens();
+
+    let error = member.first_page::<Sleep>().await.unwrap_err();
+    assert!(matches!(error, WhoopError::Unauthorized));
+    assert_eq!(
+        member.sim.world().call_count(),
+        1,
+        "not tried again in here"
+    );
+
+    let pair = member.whoop.refresh(&member.refresh_token, SCOPES).await;
+    let token = pair.unwrap().access_token;
+    member.whoop.profile(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
+    let member = connected(short_history()).await;
+    let code = member
+        .sim
+        .world()
+        .issue_code(member.whoop_user_id, &["offline", "read:sleep"]);
+    member.whoop.exchange_code(&code).await.unwrap();
+    let used = member.whoop.exchange_code(&code).await.unwrap_err();
+    assert!(matches!(used, WhoopError::InvalidGrant));
+
+    let outage = Fault {
+        body: Some(r#"{"error":"invalid_request"}"#.to_owned()),
+        ..Fault::status("token", 400)
+    };
+    member.fault(1, outage);
+    let passing = member.whoop.refresh(&member.refresh_token, SCOPES).await;
+    assert_eq!(passing.unwrap_err().advice(), Advice::Retry);
+
+    let stranger = WhoopConfig {
+        api_url: member.sim.api_url().parse().unwrap(),
+        oauth_url: member.sim.oauth_url().parse().unwrap(),
+        client_id: SimConfig::default().client_id,
+        client_secret: "not the secret".into(),
+        redirect_url: "http://127.0.0.1:9/callback".parse().unwrap(),
+    };
+    let stranger = Whoop::new(stranger, Arc::new(SystemClock)).unwrap();
+    let refused = stranger.refresh(&member.refresh_token, SCOPES).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.advice(), Advice::GiveUp);
+    assert!(refused.to_string().contains("client secret is wrong"));
+
+    // None of this spent the token.
+    let pair = member.whoop.refresh(&member.refresh_token, SCOPES).await;
+    pair.unwrap();
+}
+
+#[tokio::test]
+async fn a_revoked_member_is_let_go_of() {
+    let member = connected(short_history()).await;
+
+    member.whoop.revoke(&member.access_token).await.unwrap();
+
+    let error = member.whoop.profile(&member.access_token).await;
+    assert!(matches!(error, Err(WhoopError::Unauthorized)));
+    let error = member.whoop.refresh(&member.refresh_token, SCOPES).await;
+    assert!(matches!(error, Err(WhoopError::InvalidGrant)));
+}
