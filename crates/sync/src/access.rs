@@ -39,21 +39,35 @@ impl Engine {
         F: Future<Output = Result<T, WhoopError>>,
     {
         let token = self.access_token(user_id, job, None).await?;
-        job.spend()?;
-        let whoop = self.whoop.with_pace(job.pace);
-        match call(whoop.clone(), token.clone()).await {
+        match self.attempt(job, token.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => {}
             other => return Ok(other?),
         }
         let fresh = self.access_token(user_id, job, Some(&token)).await?;
-        job.spend()?;
-        match call(whoop, fresh.clone()).await {
+        match self.attempt(job, fresh.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => {
                 self.give_up_on(user_id, &fresh).await?;
                 Err(SyncError::ReauthRequired)
             }
             other => Ok(other?),
         }
+    }
+
+    /// One call, counted with every repetition that the client made of it.
+    async fn attempt<T, F>(
+        &self,
+        job: &Job,
+        token: SecretString,
+        call: &impl Fn(Whoop, SecretString) -> F,
+    ) -> Result<Result<T, WhoopError>, SyncError>
+    where
+        F: Future<Output = Result<T, WhoopError>>,
+    {
+        job.spend()?;
+        let whoop = self.whoop.with_pace(job.pace);
+        let answer = call(whoop.clone(), token).await;
+        job.correct(whoop.requests_sent());
+        Ok(answer)
     }
 
     /// A token that was not refused yet: the stored one, or a fresh one.
