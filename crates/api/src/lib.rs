@@ -1,0 +1,22 @@
+//! The HTTP side: routes, who may ask, and errors a person can act on.
+//!
+//! It holds no state of its own; replicas stand side by side. What a request
+//! needs it takes from [`whoop_sync::Engine`].
+
+mod application;
+mod auth;
+mod body;
+mod config;
+mod json;
+mod log;
+mod member;
+mod openapi;
+mod parameters;
+mod problem;
+mod return_to;
+mod routes;
+mod state;
+
+pub use application::{Application, StartError};
+pub use config::Cli;
+pub use openapi::document;

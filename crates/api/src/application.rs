@@ -1,0 +1,118 @@
+use std::{io, net::SocketAddr, sync::Arc};
+
+use actix_web::{
+    App, HttpServer, ResponseError,
+    dev::{Server, ServerHandle},
+    error::InternalError,
+    web,
+};
+use tracing_actix_web::TracingLogger;
+use whoop_core::Clock;
+use whoop_sync::config::ConfigError;
+
+use crate::{
+    auth::Authenticator, body, config::Cli, log::RequestLine, problem::Problem,
+    return_to::ReturnUrls, routes, state::AppState,
+};
+
+/// Why the API does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    #[error(
+        "there is no way to tell who is calling: set AUTH_JWT_SECRET or AUTH_SERVICE_KEYS \
+         (or, on loopback only and for development, --insecure-no-auth)"
+    )]
+    NoAuthentication,
+    #[error("--insecure-no-auth is for loopback only; API_LISTEN is reachable from outside")]
+    InsecureOutside,
+    #[error(
+        "AUTH_SERVICE_KEYS holds something that is no SHA-256 hex digest; \
+         make one with: printf %s \"$KEY\" | sha256sum"
+    )]
+    ServiceKey,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The API, bound to its address and not yet serving.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+}
+
+impl Application {
+    /// Reads the settings and binds. PostgreSQL need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// A setting is missing or unusable, or the address is taken.
+    pub fn build(cli: &Cli, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let auth = Authenticator::new(&cli.auth, cli.api_listen.ip().is_loopback())?;
+        let database = cli.database.database()?;
+        let engine = cli.whoop.engine(database, clock, cli.freshness)?;
+        let state = web::Data::new(AppState {
+            engine,
+            auth,
+            return_urls: ReturnUrls::new(cli.auth.app_return_urls.clone()),
+        });
+        let server = HttpServer::new(move || {
+            App::new()
+                .wrap(TracingLogger::<RequestLine>::new())
+                .app_data(state.clone())
+                .app_data(body::limit())
+                .app_data(web::QueryConfig::default().error_handler(|error, _| {
+                    let problem = Problem::invalid(
+                        "invalid-query",
+                        "query",
+                        format!("the query cannot be read: {error}"),
+                    );
+                    let response = problem.error_response();
+                    InternalError::from_response(error, response).into()
+                }))
+                .configure(routes::configure)
+        })
+        // The binary listens to the signals itself.
+        .disable_signals()
+        .shutdown_timeout(10);
+        let server = match cli.api_workers {
+            Some(workers) => server.workers(workers.into()),
+            None => server,
+        };
+        let cannot_listen = |source| StartError::Listen {
+            address: cli.api_listen,
+            source,
+        };
+        let server = server.bind(cli.api_listen).map_err(cannot_listen)?;
+        let address = server.addrs().first().copied().unwrap_or(cli.api_listen);
+        Ok(Self {
+            server: server.run(),
+            address,
+        })
+    }
+
+    /// Where it listens; with port 0 in the settings, the one that was free.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it from elsewhere: what is in flight is finished.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until stopped.
+    ///
+    /// # Errors
+    ///
+    /// The sockets broke.
+    pub async fn run(self) -> io::Result<()> {
+        self.server.await
+    }
+}

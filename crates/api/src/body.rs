@@ -1,0 +1,71 @@
+use std::{future::Future, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    error::PayloadError,
+    http::StatusCode,
+    web::{self, Bytes},
+};
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// The largest body any route takes, in bytes.
+pub(crate) const LARGEST_BODY: usize = 16 * 1024;
+
+/// A JSON object, or nothing at all, which stands for an empty one.
+#[derive(Debug)]
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let bytes = bytes.await.map_err(|error| too_large_or_broken(&error))?;
+            if bytes.iter().all(u8::is_ascii_whitespace) {
+                return Ok(Self(T::default()));
+            }
+            serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+                Problem::invalid(
+                    "invalid-body",
+                    "body",
+                    format!("the body is not the JSON expected: {error}"),
+                )
+            })
+        })
+    }
+}
+
+fn too_large_or_broken(error: &actix_web::Error) -> Problem {
+    match error.as_error::<PayloadError>() {
+        Some(PayloadError::Overflow) => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The body is too large",
+            format!("a body has at most {LARGEST_BODY} bytes"),
+        )
+        .with_field("body"),
+        _ if error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The body is too large",
+                format!("a body has at most {LARGEST_BODY} bytes"),
+            )
+            .with_field("body")
+        }
+        _ => Problem::invalid(
+            "invalid-body",
+            "body",
+            "the body could not be read to its end",
+        ),
+    }
+}
+
+pub(crate) fn limit() -> web::PayloadConfig {
+    web::PayloadConfig::new(LARGEST_BODY)
+}

@@ -1,0 +1,91 @@
+use std::net::SocketAddr;
+
+use clap::{Args, Parser};
+use secrecy::SecretString;
+use url::Url;
+use whoop_sync::config::{DatabaseArgs, FreshnessArgs, LogArgs, WhoopArgs};
+
+/// Answers the app from the members' own database.
+///
+/// Every flag is also a variable; flags win. Run `sync-worker migrate` first.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "api", version)]
+pub struct Cli {
+    /// Where to listen.
+    #[arg(
+        long,
+        env = "API_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    pub api_listen: SocketAddr,
+
+    /// Threads that serve requests; as many as there are cores if not given.
+    #[arg(long, env = "API_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub api_workers: Option<u16>,
+
+    #[command(flatten)]
+    pub auth: AuthArgs,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    #[command(flatten)]
+    pub whoop: WhoopArgs,
+
+    #[command(flatten)]
+    pub freshness: FreshnessArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Callers")]
+pub struct AuthArgs {
+    /// HS256 secret of the members' JWTs (Supabase: the legacy JWT secret).
+    #[arg(
+        long,
+        env = "AUTH_JWT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub auth_jwt_secret: Option<SecretString>,
+
+    /// `aud` that a JWT must carry; empty accepts any.
+    #[arg(
+        long,
+        env = "AUTH_JWT_AUDIENCE",
+        default_value = "authenticated",
+        value_name = "AUDIENCE"
+    )]
+    pub auth_jwt_audience: String,
+
+    /// `iss` that a JWT must carry; not checked if not given.
+    #[arg(long, env = "AUTH_JWT_ISSUER", value_name = "ISSUER")]
+    pub auth_jwt_issuer: Option<String>,
+
+    /// SHA-256 hex digests of service keys; a holder may act for any member.
+    #[arg(
+        long,
+        env = "AUTH_SERVICE_KEYS",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_name = "DIGESTS"
+    )]
+    pub auth_service_keys: Vec<String>,
+
+    /// Prefixes of addresses that a connect may return to.
+    #[arg(
+        long,
+        env = "APP_RETURN_URLS",
+        value_delimiter = ',',
+        value_name = "URLS"
+    )]
+    pub app_return_urls: Vec<Url>,
+
+    /// Let anybody on this machine ask for any member; for development only.
+    #[arg(long)]
+    pub insecure_no_auth: bool,
+}

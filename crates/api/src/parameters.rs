@@ -1,0 +1,175 @@
+//! Parameters, each with an error that says what would be right.
+
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use whoop_core::{DataType, plan::Refresh};
+
+use crate::problem::Problem;
+
+/// `YYYY-MM-DD` and nothing else.
+pub(crate) fn date(field: &'static str, text: &str) -> Result<NaiveDate, Problem> {
+    let shape = text.len() == 10
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(position, byte)| match position {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+    shape
+        .then(|| text.parse::<NaiveDate>().ok())
+        .flatten()
+        .filter(|date| *date >= NaiveDate::default())
+        .ok_or_else(|| {
+            Problem::invalid(
+                "invalid-date",
+                field,
+                format!("{:?} is no date; write it like 2025-01-20", shortened(text)),
+            )
+        })
+}
+
+/// A date that has begun somewhere on Earth.
+///
+/// Not the member's own today: they may have flown east since their last
+/// record, and their app knows better.
+pub(crate) fn past_date(
+    field: &'static str,
+    text: &str,
+    now: DateTime<Utc>,
+) -> Result<NaiveDate, Problem> {
+    let date = date(field, text)?;
+    let latest = (now + TimeDelta::hours(14)).date_naive();
+    if date > latest {
+        return Err(Problem::invalid(
+            "future-date",
+            field,
+            format!("{date} has not begun anywhere yet; the latest is {latest}"),
+        ));
+    }
+    Ok(date)
+}
+
+/// A date, or an instant with its offset; not in the future.
+pub(crate) fn since(
+    field: &'static str,
+    text: &str,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, Problem> {
+    let instant = match DateTime::parse_from_rfc3339(text) {
+        Ok(instant) => instant.to_utc(),
+        Err(_) => {
+            let date = past_date(field, text, now)?;
+            // A whole day earlier covers the date wherever the member was.
+            let midnight = date.checked_sub_days(Days::new(1)).unwrap_or(date);
+            midnight.and_time(chrono::NaiveTime::MIN).and_utc()
+        }
+    };
+    if instant > now {
+        return Err(Problem::invalid(
+            "future-date",
+            field,
+            "this is in the future".to_owned(),
+        ));
+    }
+    if instant < DateTime::UNIX_EPOCH {
+        return Err(Problem::invalid(
+            "invalid-date",
+            field,
+            "this is before 1970".to_owned(),
+        ));
+    }
+    Ok(instant)
+}
+
+pub(crate) fn refresh(text: Option<&str>) -> Result<Refresh, Problem> {
+    match text {
+        None | Some("auto") => Ok(Refresh::Auto),
+        Some("never") => Ok(Refresh::Never),
+        Some("force") => Ok(Refresh::Force),
+        Some(other) => Err(Problem::invalid(
+            "invalid-refresh",
+            "refresh",
+            format!(
+                "{:?} is not known; use auto, never or force",
+                shortened(other)
+            ),
+        )),
+    }
+}
+
+pub(crate) fn flag(field: &'static str, text: Option<&str>) -> Result<bool, Problem> {
+    match text {
+        None | Some("false" | "0") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(other) => Err(Problem::invalid(
+            "invalid-flag",
+            field,
+            format!("{:?} is neither true nor false", shortened(other)),
+        )),
+    }
+}
+
+/// The types named, or all four.
+pub(crate) fn data_types(words: Option<Vec<String>>) -> Result<Vec<DataType>, Problem> {
+    let Some(words) = words else {
+        return Ok(DataType::ALL.to_vec());
+    };
+    let mut types = words
+        .iter()
+        .map(|word| {
+            word.parse::<DataType>().map_err(|error| {
+                Problem::invalid("unknown-data-type", "data_types", error.to_string())
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    types.sort_unstable();
+    types.dedup();
+    if types.is_empty() {
+        return Err(Problem::invalid(
+            "unknown-data-type",
+            "data_types",
+            "name at least one type, or leave the member out for all".to_owned(),
+        ));
+    }
+    Ok(types)
+}
+
+/// A caller's text may be long; an error message is not.
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_has_one_spelling() {
+        assert!(date("date", "2025-01-20").is_ok());
+        assert!(date("date", "2024-02-29").is_ok());
+        for bad in [
+            "",
+            "2025-1-20",
+            "20250120",
+            "2025-02-30",
+            "today",
+            "2025-01-20T00:00:00Z",
+            "0000-00-00",
+            "+025-01-20",
+            "２０25-01",
+        ] {
+            assert!(date("date", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_date_may_have_begun_in_the_far_east_only() {
+        let now = DateTime::parse_from_rfc3339("2026-03-20T11:00:00Z")
+            .unwrap()
+            .to_utc();
+
+        assert!(past_date("date", "2026-03-21", now).is_ok());
+        assert!(past_date("date", "2026-03-22", now).is_err());
+        assert!(past_date("date", "2026-03-21", now - TimeDelta::hours(2)).is_err());
+    }
+}

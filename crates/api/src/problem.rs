@@ -1,0 +1,236 @@
+//! Errors as `application/problem+json` (RFC 9457).
+//!
+//! `type` is stable and for programs, `detail` is for the person who reads it.
+//! A 5xx tells the caller nothing but its status; the log has the causes.
+
+use std::fmt;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{StatusCode, header},
+};
+use serde::{Serialize, Serializer};
+use whoop_storage::StorageError;
+use whoop_sync::SyncError;
+
+/// Where the types live; they are names, not addresses to visit.
+const NAMESPACE: &str = "urn:whoop-backend:problem:";
+
+fn in_namespace<S: Serializer>(name: &&'static str, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{NAMESPACE}{name}"))
+}
+
+/// What went wrong, as the caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub(crate) struct Problem {
+    /// Stable, for programs: `urn:whoop-backend:problem:invalid-date`.
+    #[serde(rename = "type", serialize_with = "in_namespace")]
+    #[schema(value_type = String, example = "urn:whoop-backend:problem:invalid-date")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    /// For people: what was wrong, and what would be right.
+    #[schema(value_type = String)]
+    detail: Box<str>,
+    /// The parameter or member of the body that was wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+    #[serde(skip)]
+    retry_after: Option<u64>,
+    #[serde(skip)]
+    allow: Option<&'static str>,
+}
+
+impl Problem {
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<Box<str>>,
+    ) -> Self {
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            field: None,
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    /// A parameter that is not what it must be.
+    pub(crate) fn invalid(
+        name: &'static str,
+        field: &'static str,
+        detail: impl Into<Box<str>>,
+    ) -> Self {
+        let mut problem = Self::new(
+            StatusCode::BAD_REQUEST,
+            name,
+            "The request cannot be understood",
+            detail,
+        );
+        problem.field = Some(field);
+        problem
+    }
+
+    pub(crate) fn unauthorized(name: &'static str, detail: impl Into<Box<str>>) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            name,
+            "The caller is not known",
+            detail,
+        )
+    }
+
+    pub(crate) fn forbidden() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "not-your-data",
+            "This is another member's",
+            "the token is for another member than the one in the path",
+        )
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no-such-route",
+            "There is nothing here",
+            "no route has this path; /openapi.json lists them",
+        )
+    }
+
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        let mut problem = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "This route has other methods",
+            format!("this route answers to {allow}"),
+        );
+        problem.allow = Some(allow);
+        problem
+    }
+
+    pub(crate) fn quota(retry_after: u64) -> Self {
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "quota-spent",
+            "WHOOP's quota is spent for now",
+            format!("WHOOP allows no more calls for this app for {retry_after} s"),
+        );
+        problem.retry_after = Some(retry_after);
+        problem
+    }
+
+    pub(crate) fn conflict(name: &'static str, detail: impl Into<Box<str>>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            name,
+            "The member's connection does not allow it",
+            detail,
+        )
+    }
+
+    pub(crate) fn unavailable(name: &'static str, detail: impl Into<Box<str>>) -> Self {
+        let mut problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            name,
+            "Not right now",
+            detail,
+        );
+        problem.retry_after = Some(1);
+        problem
+    }
+
+    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "the request failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something is wrong on our side",
+            "the log of the service says more",
+        )
+    }
+
+    pub(crate) fn with_field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response.content_type("application/problem+json");
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Some(methods) = self.allow {
+            response.insert_header((header::ALLOW, methods));
+        }
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        match serde_json::to_string(self) {
+            Ok(body) => response.body(body),
+            Err(_) => response.finish(),
+        }
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        match &error {
+            StorageError::Unavailable(source) => {
+                tracing::warn!(
+                    error = source.as_ref() as &dyn std::error::Error,
+                    "PostgreSQL cannot be reached"
+                );
+                Self::unavailable("database-unavailable", "the database cannot be reached")
+            }
+            StorageError::NotMigrated(_) => Self::unavailable("not-migrated", error.to_string()),
+            StorageError::MemberGone(_) => {
+                Self::conflict("member-gone", "the member was erased meanwhile")
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SyncError> for Problem {
+    fn from(error: SyncError) -> Self {
+        if let Some(wait) = error.quota_wait() {
+            return Self::quota(wait.as_secs().max(1));
+        }
+        match error {
+            SyncError::Storage(error) => error.into(),
+            SyncError::NotConnected => Self::conflict(
+                "not-connected",
+                "the member is not connected to WHOOP; begin with POST /api/v1/whoop/connect/{user_id}",
+            ),
+            SyncError::ReauthRequired => Self::conflict("reauth-required", error.to_string()),
+            SyncError::Busy => Self::unavailable("busy", error.to_string()),
+            SyncError::Whoop(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "WHOOP did not answer"
+                );
+                Self::unavailable("whoop-unavailable", error.to_string())
+            }
+            other => Self::internal(&other),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use actix_web::{HttpResponse, http::header, web};
+use serde::{Deserialize, Serialize};
+use whoop_sync::{SyncError, connect::ConnectError};
+
+use crate::{json, problem::Problem, return_to::with_parameter, state::AppState};
+
+#[derive(Deserialize)]
+pub(crate) struct Query {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Connected {
+    /// Always `connected`.
+    status: &'static str,
+    user_id: String,
+}
+
+/// Where WHOOP sends the member's browser after its consent page.
+///
+/// With a `return_to` the browser goes on to it, with `status=connected` or
+/// `error=` and a word; otherwise the answer is here.
+#[utoipa::path(
+    get, path = "/api/v1/whoop/callback", tag = "Connection",
+    params(
+        ("state" = Option<String>, Query, description = "As given out by connect; works once, for ten minutes"),
+        ("code" = Option<String>, Query, description = "WHOOP's authorization code"),
+        ("error" = Option<String>, Query, description = "WHOOP's word for a refusal"),
+    ),
+    responses(
+        (status = 200, description = "Connected, and no `return_to` was given", body = Connected),
+        (status = 303, description = "On to `return_to`"),
+        (status = 400, description = "The state or the code is not good", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "WHOOP or the database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn receive(
+    query: web::Query<Query>,
+    app: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let state = query
+        .state
+        .as_deref()
+        .filter(|state| !state.is_empty())
+        .ok_or_else(|| {
+            Problem::invalid(
+                "missing-state",
+                "state",
+                "WHOOP's redirect carries a state; this has none",
+            )
+        })?;
+    if let Some(error) = &query.error {
+        let return_to = app.engine.refuse_connect(state).await.map_err(refused)?;
+        return send_back(return_to.as_deref(), word_of(error));
+    }
+    let code = query
+        .code
+        .as_deref()
+        .filter(|code| !code.is_empty())
+        .ok_or_else(|| {
+            Problem::invalid(
+                "missing-code",
+                "code",
+                "WHOOP's redirect carries a code; this has none",
+            )
+        })?;
+    match app.engine.complete_connect(state, code).await {
+        Ok(welcome) => match welcome.return_to {
+            Some(return_to) => Ok(see_other(&return_to, "status", "connected")),
+            None => Ok(json::respond(
+                HttpResponse::Ok(),
+                &Connected {
+                    status: "connected",
+                    user_id: welcome.user_id.into(),
+                },
+            )),
+        },
+        Err(ConnectError::Failed { return_to, source }) => {
+            tracing::warn!(
+                error = &source as &dyn std::error::Error,
+                "the connect failed"
+            );
+            let word = match &source {
+                SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",
+                SyncError::Whoop(_) => "whoop_unavailable",
+                _ => "internal",
+            };
+            match (&return_to, source) {
+                (None, SyncError::Whoop(error)) if error.is_invalid_grant() => Err(
+                    Problem::invalid("invalid-code", "code", "WHOOP does not accept this code"),
+                ),
+                (None, source) => Err(source.into()),
+                _ => send_back(return_to.as_deref(), word),
+            }
+        }
+        Err(other) => Err(refused(other)),
+    }
+}
+
+/// WHOOP's word, if it is one an app can act on.
+fn word_of(error: &str) -> &str {
+    let is_word = error.len() <= 40
+        && error
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_word && !error.is_empty() {
+        error
+    } else {
+        "whoop_refused"
+    }
+}
+
+fn send_back(return_to: Option<&str>, word: &str) -> Result<HttpResponse, Problem> {
+    match return_to {
+        Some(return_to) => Ok(see_other(return_to, "error", word)),
+        None => Err(Problem::invalid(
+            "connect-refused",
+            "error",
+            format!("WHOOP did not connect the member: {word}"),
+        )),
+    }
+}
+
+fn see_other(return_to: &str, name: &str, value: &str) -> HttpResponse {
+    let location = with_parameter(return_to, name, value).unwrap_or_else(|| return_to.to_owned());
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, location))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        // The address that led here holds a code.
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .finish()
+}
+
+fn refused(error: ConnectError) -> Problem {
+    let name = match &error {
+        ConnectError::StateUnknown => "unknown-state",
+        ConnectError::StateUsed => "used-state",
+        ConnectError::StateExpired => "expired-state",
+        ConnectError::Storage(_) => {
+            return match error {
+                ConnectError::Storage(error) => error.into(),
+                _ => Problem::not_found(),
+            };
+        }
+        _ => "connect-refused",
+    };
+    Problem::invalid(name, "state", error.to_string())
+}

@@ -1,0 +1,68 @@
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use crate::{body::JsonBody, json, member::Member, problem::Problem, state::AppState};
+
+/// The longest consent text that is kept, in characters.
+const LONGEST_CONSENT: usize = 2000;
+
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Request {
+    /// Where to send the member afterwards; below one of `APP_RETURN_URLS`.
+    return_to: Option<String>,
+    /// What the member agreed to, such as the version of a consent text.
+    consent: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Begun {
+    /// WHOOP's consent page; open it in the member's browser within ten minutes.
+    authorization_url: String,
+}
+
+/// Begins to connect a member to WHOOP.
+#[utoipa::path(
+    post, path = "/api/v1/whoop/connect/{user_id}", tag = "Connection",
+    params(("user_id" = String, Path, description = "The app's id of the member")),
+    request_body(content = Request, description = "May be left out"),
+    responses(
+        (status = 200, description = "Where to send the member", body = Begun),
+        (status = 400, description = "The body is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn begin(
+    member: Member,
+    body: JsonBody<Request>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let (Member(user_id), JsonBody(request)) = (member, body);
+    let return_to = request
+        .return_to
+        .map(|text| state.return_urls.check(&text).map(String::from))
+        .transpose()?;
+    if let Some(consent) = &request.consent
+        && (consent.chars().count() > LONGEST_CONSENT || consent.contains('\0'))
+    {
+        return Err(Problem::invalid(
+            "invalid-consent",
+            "consent",
+            format!("at most {LONGEST_CONSENT} characters, without NUL"),
+        ));
+    }
+    let url = state
+        .engine
+        .begin_connect(&user_id, return_to, request.consent)
+        .await?;
+    Ok(json::respond(
+        HttpResponse::Ok(),
+        &Begun {
+            authorization_url: url.into(),
+        },
+    ))
+}

@@ -1,0 +1,41 @@
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::{json, openapi, problem::Problem, state::AppState};
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Health {
+    /// Always `ok`.
+    status: &'static str,
+}
+
+/// Whether this process is alive.
+#[utoipa::path(
+    get, path = "/healthz", tag = "Operations",
+    responses((status = 200, description = "It is", body = Health)),
+)]
+pub(crate) async fn alive() -> HttpResponse {
+    json::respond(HttpResponse::Ok(), &Health { status: "ok" })
+}
+
+/// Whether this process can serve: the database answers and is migrated.
+#[utoipa::path(
+    get, path = "/readyz", tag = "Operations",
+    responses(
+        (status = 200, description = "It can", body = Health),
+        (status = 503, description = "It cannot now; the detail says why", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    state.engine.database.check().await?;
+    Ok(json::respond(HttpResponse::Ok(), &Health { status: "ok" }))
+}
+
+/// This API, described.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "Operations",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
+)]
+pub(crate) async fn openapi() -> HttpResponse {
+    json::respond(HttpResponse::Ok(), &openapi::document())
+}

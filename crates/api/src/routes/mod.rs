@@ -1,0 +1,64 @@
+//! One file a route, or a pair of routes about the same thing.
+
+pub(crate) mod callback;
+pub(crate) mod connect;
+pub(crate) mod connection;
+pub(crate) mod daily_data;
+pub(crate) mod health;
+pub(crate) mod sync;
+pub(crate) mod sync_status;
+
+use actix_web::{HttpResponse, ResponseError, web};
+
+use crate::problem::Problem;
+
+/// Every route, with a clear answer to a wrong method.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    const WHOOP: &str = "/api/v1/whoop";
+    let path = |tail: &str| format!("{WHOOP}/{tail}");
+    config
+        .service(get(
+            &path("daily-data/{user_id}"),
+            web::get().to(daily_data::read),
+        ))
+        .service(get(
+            &path("sync-status/{user_id}"),
+            web::get().to(sync_status::read),
+        ))
+        .service(get(&path("callback"), web::get().to(callback::receive)))
+        .service(
+            web::resource(path("sync/{user_id}"))
+                .route(web::post().to(sync::start))
+                .default_service(web::to(|| wrong_method("POST"))),
+        )
+        .service(
+            web::resource(path("connect/{user_id}"))
+                .route(web::post().to(connect::begin))
+                .default_service(web::to(|| wrong_method("POST"))),
+        )
+        .service(
+            web::resource(path("connection/{user_id}"))
+                .route(web::get().to(connection::read))
+                .route(web::head().to(connection::read))
+                .route(web::delete().to(connection::end))
+                .default_service(web::to(|| wrong_method("GET, HEAD, DELETE"))),
+        )
+        .service(get("/healthz", web::get().to(health::alive)))
+        .service(get("/readyz", web::get().to(health::ready)))
+        .service(get("/openapi.json", web::get().to(health::openapi)))
+        .default_service(web::to(no_such_route));
+}
+
+fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
+    web::resource(path.to_owned())
+        .route(route)
+        .default_service(web::to(|| wrong_method("GET")))
+}
+
+async fn wrong_method(allow: &'static str) -> HttpResponse {
+    Problem::method_not_allowed(allow).error_response()
+}
+
+async fn no_such_route() -> HttpResponse {
+    Problem::not_found().error_response()
+}

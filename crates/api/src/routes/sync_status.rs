@@ -1,0 +1,116 @@
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use whoop_core::day::Connection;
+use whoop_storage::table::sync_log::SyncLogRow;
+use whoop_sync::status::MemberStatus;
+
+use crate::{json, member::Member, problem::Problem, state::AppState};
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct SyncStatus {
+    user_id: String,
+    connection: Connection,
+    /// Whether a sync of this member is under way now.
+    syncing: bool,
+    /// By type: `recovery`, `sleep`, `workout`, `cycle`.
+    data_types: BTreeMap<&'static str, TypeStatus>,
+    backfill: Backfill,
+    /// Records of WHOOP that could not be read and are set aside.
+    rejected_records: i64,
+}
+
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
+struct TypeStatus {
+    /// `never`, `running`, `success` or `failed`.
+    sync_status: String,
+    last_sync_at: Option<DateTime<Utc>>,
+    last_attempt_at: Option<DateTime<Utc>>,
+    /// Records ever written.
+    records_synced: i64,
+    covered_from: Option<DateTime<Utc>>,
+    covered_until: Option<DateTime<Utc>>,
+    whole_history: bool,
+    last_error: Option<String>,
+    last_error_at: Option<DateTime<Utc>>,
+}
+
+/// How far back everything is stored.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Backfill {
+    /// Whether WHOOP has nothing older left.
+    complete: bool,
+    stored_from: Option<DateTime<Utc>>,
+}
+
+impl From<&SyncLogRow> for TypeStatus {
+    fn from(row: &SyncLogRow) -> Self {
+        Self {
+            sync_status: row.sync_status.clone(),
+            last_sync_at: row.last_sync_at,
+            last_attempt_at: row.last_attempt_at,
+            records_synced: row.records_synced,
+            covered_from: row.covered_from,
+            covered_until: row.covered_until,
+            whole_history: row.whole_history,
+            last_error: row.last_error.clone(),
+            last_error_at: row.last_error_at,
+        }
+    }
+}
+
+impl SyncStatus {
+    fn of(user_id: String, status: &MemberStatus) -> Self {
+        let never = || TypeStatus {
+            sync_status: "never".to_owned(),
+            ..TypeStatus::default()
+        };
+        Self {
+            user_id,
+            connection: status.connection,
+            syncing: status.syncing,
+            data_types: status
+                .types
+                .iter()
+                .map(|(data_type, row)| {
+                    (
+                        data_type.as_str(),
+                        row.as_ref().map_or_else(never, TypeStatus::from),
+                    )
+                })
+                .collect(),
+            backfill: Backfill {
+                complete: status.history_complete(),
+                stored_from: status.history_from(),
+            },
+            rejected_records: status.rejected_records,
+        }
+    }
+}
+
+/// What has been read of a member, type by type, and how that went.
+#[utoipa::path(
+    get, path = "/api/v1/whoop/sync-status/{user_id}", tag = "Sync",
+    params(("user_id" = String, Path, description = "The app's id of the member")),
+    responses(
+        (status = 200, description = "The state of each type", body = SyncStatus),
+        (status = 400, description = "The user id is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn read(
+    member: Member,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let Member(user_id) = member;
+    let status = state.engine.status(&user_id).await?;
+    Ok(json::respond(
+        HttpResponse::Ok(),
+        &SyncStatus::of(user_id.into(), &status),
+    ))
+}
