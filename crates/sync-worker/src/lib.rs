@@ -1,0 +1,47 @@
+//! The command line: scheduled runs, and administration.
+//!
+//! - [`cli`]: what can be typed;
+//! - [`exit`]: what the exit codes mean;
+//! - [`migrate`], [`run`]: one file a command;
+//! - [`console`]: a terminal, or a log;
+//! - [`signal`]: SIGTERM and SIGINT.
+//!
+//! Nothing here waits for tomorrow: cron, a systemd timer or a CronJob does.
+//! Runs may overlap; a member is synced by one of them at a time.
+
+pub mod cli;
+pub mod console;
+pub mod exit;
+mod migrate;
+mod plan_table;
+mod run;
+pub mod signal;
+mod since;
+mod slot;
+mod summary;
+mod watch;
+
+use tokio_util::sync::CancellationToken;
+
+pub use cli::Cli;
+use cli::Command;
+pub use console::Console;
+pub use exit::Exit;
+
+/// Does what the command line asks for, within this process.
+pub async fn run(cli: Cli) -> u8 {
+    run_until(cli, &Console::of_process(), CancellationToken::new()).await
+}
+
+/// The same, until told to stop: the page in hand is finished first.
+pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> u8 {
+    let (done, json) = match &cli.command {
+        Command::Migrate(args) => (migrate::migrate(args, console).await, args.json),
+        Command::Run(args) => (Box::pin(run::run(args, console, stop)).await, args.json),
+    };
+    let exit = done.unwrap_or_else(|refusal| {
+        console.refuse(&refusal, json);
+        refusal.exit
+    });
+    exit.code()
+}

@@ -1,1 +1,41 @@
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::runtime::Builder;
+use tokio_util::sync::CancellationToken;
+use whoop_sync_worker::{Cli, Console, Exit, cli::Command, run_until, signal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::of_process();
+    if let Err(error) = cli.log().init_to(console.log_writer()) {
+        eprintln!("error: {error}");
+        return Exit::CouldNotRun.code().into();
+    }
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the process cannot start its threads: {error}");
+            return Exit::CouldNotRun.code().into();
+        }
+    };
+    let code = runtime.block_on(work(cli, &console));
+    // What was cut off is not waited for.
+    runtime.shutdown_background();
+    code.into()
+}
+
+async fn work(cli: Cli, console: &Console) -> u8 {
+    let when_cut_off = match cli.command {
+        Command::Migrate(_) => Exit::CouldNotRun,
+        Command::Run(_) => Exit::PutOff,
+    };
+    let stop = CancellationToken::new();
+    tokio::select! {
+        code = run_until(cli, console, stop.clone()) => code,
+        () = signal::until_overdue(stop, console) => {
+            tracing::warn!("the work did not end in time and is cut off; its leases end within a minute");
+            when_cut_off.code()
+        }
+    }
+}

@@ -65,9 +65,9 @@ impl Engine {
     {
         job.spend()?;
         let whoop = self.whoop.with_pace(job.pace);
-        let answer = call(whoop.clone(), token).await;
+        let answer = job.finish_call(call(whoop.clone(), token)).await;
         job.correct(whoop.requests_sent());
-        Ok(answer)
+        answer
     }
 
     /// A token that was not refused yet: the stored one, or a fresh one.
@@ -135,8 +135,8 @@ impl Engine {
             // WHOOP's answer and our commit, which would lose the new pair.
             let attempt = tokio::spawn(async move {
                 engine.refresh_once(&member, &job_in, before.as_ref()).await
-            })
-            .await?;
+            });
+            let attempt = job.finish_refresh(attempt).await??;
             let error = match attempt {
                 Err(error) if error.is_transient() => error,
                 other => return other,

@@ -1,11 +1,14 @@
 //! The settings that the API and the worker share: each a flag, each a variable.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, IsTerminal},
+    sync::Arc,
+};
 
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
-use secrecy::SecretString;
-use tracing_subscriber::EnvFilter;
+use secrecy::{ExposeSecret, SecretString};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use url::Url;
 use whoop_client::{Whoop, WhoopConfig, WhoopError};
 use whoop_core::Clock;
@@ -56,6 +59,13 @@ impl DatabaseArgs {
             url,
             pool_size: self.database_pool_size.into(),
         })?)
+    }
+
+    /// The address as messages may show it: host and port, nothing secret.
+    pub fn place(&self) -> Option<String> {
+        let url = Url::parse(self.database_url.as_ref()?.expose_secret()).ok()?;
+        let host = url.host_str().filter(|host| !host.is_empty())?;
+        Some(format!("{host}:{}", url.port().unwrap_or(5432)))
     }
 }
 
@@ -161,6 +171,14 @@ pub struct FreshnessArgs {
     pub freshness_seconds: u32,
 }
 
+impl Default for FreshnessArgs {
+    fn default() -> Self {
+        Self {
+            freshness_seconds: 900,
+        }
+    }
+}
+
 impl FreshnessArgs {
     fn settings(self) -> Settings {
         Settings {
@@ -201,13 +219,27 @@ impl LogArgs {
     ///
     /// The filter cannot be read.
     pub fn init(&self) -> Result<(), ConfigError> {
+        self.init_to(io::stderr)
+    }
+
+    /// As [`LogArgs::init`], through a writer that leads to standard error.
+    ///
+    /// # Errors
+    ///
+    /// The filter cannot be read.
+    pub fn init_to<W>(&self, writer: W) -> Result<(), ConfigError>
+    where
+        W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    {
         let filter = EnvFilter::try_new(&self.rust_log).map_err(|error| ConfigError::Unusable {
             name: "RUST_LOG",
             reason: error.to_string(),
         })?;
         let lines = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(io::stderr);
+            // Colours are for eyes; a file or a collector would keep the codes.
+            .with_ansi(io::stderr().is_terminal())
+            .with_writer(writer);
         // A second call, as in a process of several parts, changes nothing.
         let _already_set = match self.log_format {
             LogFormat::Text => lines.try_init(),

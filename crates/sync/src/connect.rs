@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
+use tokio::task::JoinHandle;
 use url::Url;
 use whoop_client::{SCOPES, WhoopError};
 use whoop_core::{DataType, UserId};
@@ -17,10 +18,12 @@ use whoop_storage::{
 use crate::{Engine, Job, SyncError, engine::random_text, member::Errand};
 
 /// A member who has just connected, and where the app wants them back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Welcome {
     pub user_id: UserId,
     pub return_to: Option<String>,
+    /// Goes on by itself; whoever wants to see its end may wait for it.
+    pub first_sync: JoinHandle<()>,
 }
 
 /// Why a callback from WHOOP led to no connection.
@@ -96,8 +99,12 @@ impl Engine {
             .and_then(|connected| connected);
         match connected {
             Ok(user_id) => {
-                tokio::spawn(first_sync(self.clone(), user_id.clone()));
-                Ok(Welcome { user_id, return_to })
+                let first_sync = tokio::spawn(first_sync(self.clone(), user_id.clone()));
+                Ok(Welcome {
+                    user_id,
+                    return_to,
+                    first_sync,
+                })
             }
             Err(source) => Err(ConnectError::Failed { return_to, source }),
         }

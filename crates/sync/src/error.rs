@@ -47,7 +47,7 @@ impl SyncError {
     pub const fn ends_the_run(&self) -> bool {
         matches!(
             self,
-            Self::Whoop(WhoopError::RateLimited { .. }) | Self::CallsSpent | Self::Stopped
+            Self::Whoop(WhoopError::RateLimited { .. }) | Self::CallsSpent
         )
     }
 

@@ -1,4 +1,5 @@
 use std::{
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,6 +11,13 @@ use tokio_util::sync::CancellationToken;
 use whoop_client::Pace;
 
 use crate::SyncError;
+
+/// How long the call in hand may still take once an end is asked for.
+const LAST_CALL: Duration = Duration::from_secs(5);
+
+/// The same for a refresh, which is worth more: if its answer is lost, so may
+/// be the connection.
+const LAST_REFRESH: Duration = Duration::from_secs(7);
 
 /// On whose behalf calls are made: how patient, how many, until when.
 #[derive(Debug, Clone)]
@@ -53,6 +61,39 @@ impl Job {
     /// Calls made so far.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a call, but not much longer than until the end is asked for:
+    /// it may be waiting for a limit to turn, or for a WHOOP that is silent.
+    pub(crate) async fn finish_call<T>(
+        &self,
+        call: impl Future<Output = T>,
+    ) -> Result<T, SyncError> {
+        self.finish(call, LAST_CALL).await
+    }
+
+    /// As [`Job::finish_call`], with the patience that a refresh deserves.
+    pub(crate) async fn finish_refresh<T>(
+        &self,
+        refresh: impl Future<Output = T>,
+    ) -> Result<T, SyncError> {
+        self.finish(refresh, LAST_REFRESH).await
+    }
+
+    async fn finish<T>(
+        &self,
+        work: impl Future<Output = T>,
+        patience: Duration,
+    ) -> Result<T, SyncError> {
+        let overdue = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(patience).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = overdue => Err(SyncError::Stopped),
+        }
     }
 
     /// Takes leave for one call to WHOOP.

@@ -99,7 +99,7 @@ impl MemberReport {
         })
     }
 
-    /// Whether a run has to end with this member.
+    /// Whether a run has to end with this member: the quota is gone.
     pub fn ends_the_run(&self) -> bool {
         self.types
             .iter()
@@ -113,7 +113,8 @@ impl MemberReport {
 pub struct Errand {
     pub slot: Option<Slot>,
     pub data_types: Vec<DataType>,
-    /// Reads back to here, whatever is covered.
+    /// Reads back to here at the least, whatever is covered. Never less than
+    /// without it: a window that left a hole would forget what lies before.
     pub since: Option<chrono::DateTime<chrono::Utc>>,
     /// Goes on into history, page by page, until its first record.
     pub history: bool,
@@ -136,8 +137,14 @@ impl Engine {
             match self.claim(user_id).await? {
                 Some(lease) => break lease,
                 None if self.is_unknown(user_id).await? => return Err(SyncError::NotConnected),
-                None if self.wait_for_lease(user_id, job.lease_patience).await? => {}
-                None => return Err(SyncError::Busy),
+                None => tokio::select! {
+                    () = job.stop.cancelled() => return Err(SyncError::Stopped),
+                    free = self.wait_for_lease(user_id, job.lease_patience) => {
+                        if !free? {
+                            return Err(SyncError::Busy);
+                        }
+                    }
+                },
             }
         };
         let windows = self.windows(user_id, errand).await;
@@ -180,8 +187,8 @@ impl Engine {
                 .await?;
             let mut window = plan::window(errand.slot, one, open, now);
             if let Some(since) = errand.since {
-                window.start = Some(since.min(now));
-                window.must_reach = window.start;
+                window.start = window.start.map(|start| start.min(since));
+                window.must_reach = window.must_reach.map(|reach| reach.min(since));
             }
             windows.push((one.data_type, window));
         }
@@ -203,8 +210,11 @@ impl Engine {
         windows: Vec<(DataType, Window)>,
     ) -> MemberReport {
         let types = join_all(windows.into_iter().map(|(data_type, window)| async move {
-            let read = self.read_type(user_id, job, data_type, window, true).await;
-            self.report(user_id, data_type, read).await
+            let mut read = Read::default();
+            let ended = self
+                .read_type(user_id, job, data_type, window, true, &mut read)
+                .await;
+            self.report(user_id, data_type, read, ended).await
         }))
         .await;
         MemberReport::of(user_id, types)
@@ -223,14 +233,14 @@ impl Engine {
         let mut types = errand.data_types.clone();
         types.sort_by_key(|data_type| *data_type != DataType::Sleep);
         for data_type in types {
-            let read = async {
-                let mut stored = self.ask_for_open(user_id, job, data_type, oldest).await?;
-                if errand.history {
-                    stored += self.read_history(user_id, job, data_type).await?;
-                }
-                Ok(Read { stored, pages: 0 })
-            };
-            let more = self.report(user_id, data_type, read.await).await;
+            let mut read = Read::default();
+            let mut ended = self
+                .ask_for_open(user_id, job, data_type, oldest, &mut read.stored)
+                .await;
+            if ended.is_ok() && errand.history {
+                ended = self.read_history(user_id, job, data_type, &mut read).await;
+            }
+            let more = self.report(user_id, data_type, read, ended).await;
             let Some(one) = report
                 .types
                 .iter_mut()
@@ -251,24 +261,22 @@ impl Engine {
         user_id: &UserId,
         job: &Job,
         data_type: DataType,
-    ) -> Result<Stored, SyncError> {
-        let mut stored = Stored::default();
+        read: &mut Read,
+    ) -> Result<(), SyncError> {
         loop {
             let coverage = self.coverage(user_id).await?;
             let Some(known) = coverage.iter().find(|one| one.data_type == data_type) else {
-                return Ok(stored);
+                return Ok(());
             };
             let Some(window) = plan::history(known) else {
-                return Ok(stored);
+                return Ok(());
             };
-            stored += self
-                .read_type(user_id, job, data_type, window, false)
-                .await?
-                .stored;
+            self.read_type(user_id, job, data_type, window, false, read)
+                .await?;
             let after = self.coverage(user_id).await?;
             // A page that brings nothing older would be asked for ever.
             if after.iter().any(|one| one == known) {
-                return Ok(stored);
+                return Ok(());
             }
         }
     }
@@ -280,26 +288,27 @@ impl Engine {
         data_type: DataType,
         window: Window,
         up_to_now: bool,
-    ) -> Result<Read, SyncError> {
+        read: &mut Read,
+    ) -> Result<(), SyncError> {
         {
             let mut conn = self.database.get().await?;
             sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?;
         }
         match data_type {
             DataType::Recovery => {
-                self.read_window::<Recovery>(user_id, job, window, up_to_now)
+                self.read_window::<Recovery>(user_id, job, window, up_to_now, read)
                     .await
             }
             DataType::Sleep => {
-                self.read_window::<Sleep>(user_id, job, window, up_to_now)
+                self.read_window::<Sleep>(user_id, job, window, up_to_now, read)
                     .await
             }
             DataType::Workout => {
-                self.read_window::<Workout>(user_id, job, window, up_to_now)
+                self.read_window::<Workout>(user_id, job, window, up_to_now, read)
                     .await
             }
             DataType::Cycle => {
-                self.read_window::<Cycle>(user_id, job, window, up_to_now)
+                self.read_window::<Cycle>(user_id, job, window, up_to_now, read)
                     .await
             }
         }
@@ -309,10 +318,12 @@ impl Engine {
         &self,
         user_id: &UserId,
         data_type: DataType,
-        read: Result<Read, SyncError>,
+        read: Read,
+        ended: Result<(), SyncError>,
     ) -> TypeReport {
-        match read {
-            Ok(Read { stored, pages }) => {
+        let Read { stored, pages } = read;
+        match ended {
+            Ok(()) => {
                 tracing::debug!(member = %user_id, %data_type, pages, ?stored, "read");
                 TypeReport {
                     data_type,
@@ -326,7 +337,7 @@ impl Engine {
                 self.note_failure(user_id, data_type, &error).await;
                 TypeReport {
                     data_type,
-                    stored: Stored::default(),
+                    stored,
                     error: Some(error),
                     cause: Some(cause),
                 }

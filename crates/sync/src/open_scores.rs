@@ -38,18 +38,18 @@ impl Engine {
         job: &Job,
         data_type: DataType,
         before: DateTime<Utc>,
-    ) -> Result<Stored, SyncError> {
+        stored: &mut Stored,
+    ) -> Result<(), SyncError> {
         let open = {
             let mut conn = self.database.get().await?;
             day::open_records(&mut conn, user_id, data_type).await?
         };
-        let mut stored = Stored::default();
         for (id, _) in open
             .into_iter()
             .filter(|(_, when)| *when < before)
             .take(MOST_BY_ID)
         {
-            stored += match data_type {
+            *stored += match data_type {
                 DataType::Sleep => {
                     let id = SleepId(id);
                     let found = self.call(user_id, job, |whoop, token| {
@@ -85,7 +85,20 @@ impl Engine {
                 }
             };
         }
-        Ok(stored)
+        Ok(())
+    }
+
+    /// How many calls that would take.
+    pub(crate) async fn count_by_id(
+        &self,
+        user_id: &UserId,
+        data_type: DataType,
+        before: DateTime<Utc>,
+    ) -> Result<usize, SyncError> {
+        let mut conn = self.database.get().await?;
+        let open = day::open_records(&mut conn, user_id, data_type).await?;
+        let older = open.iter().filter(|(_, when)| *when < before).count();
+        Ok(older.min(MOST_BY_ID))
     }
 
     async fn keep<R: RecordTable>(

@@ -3,11 +3,14 @@
 //! Nothing here loops until tomorrow: cron does that. A member that fails
 //! stops nobody else; a quota that is spent ends the run and says so.
 
+use std::sync::OnceLock;
+
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use whoop_core::{
     DataType, UserId,
-    plan::{Slot, Window},
+    day::Connection,
+    plan::{LOOK_BACK, Slot, Window},
 };
 use whoop_storage::{
     page::Stored,
@@ -32,13 +35,17 @@ pub struct Plan {
 }
 
 /// What a run came to.
+///
+/// Members that are neither synced nor failed nor put off were left by a stop.
 #[derive(Debug, Serialize)]
 pub struct RunReport {
     pub slot: Option<&'static str>,
     pub members: usize,
     pub synced: usize,
     pub failed: usize,
+    /// Put off because of the quota, or of the calls that were allowed.
     pub deferred: usize,
+    /// Told to stop, by a signal.
     pub stopped: bool,
     pub calls: u64,
     #[serde(flatten)]
@@ -50,6 +57,8 @@ pub struct RunReport {
 #[derive(Debug, Serialize)]
 pub struct Planned {
     pub user_id: String,
+    /// Why nothing can be read of this member.
+    pub error: Option<String>,
     pub windows: Vec<PlannedWindow>,
 }
 
@@ -58,18 +67,31 @@ pub struct PlannedWindow {
     pub data_type: DataType,
     pub start: Option<chrono::DateTime<chrono::Utc>>,
     pub end: chrono::DateTime<chrono::Utc>,
-    /// Calls this takes at the least; each page after the first is one more.
+    /// Calls this takes, for a member with a record a day.
     pub calls: u32,
+    /// Older pages follow, until the member's first record; how many is not
+    /// known before.
+    pub history: bool,
 }
 
-impl PlannedWindow {
-    const fn of((data_type, window): (DataType, Window)) -> Self {
-        Self {
-            data_type,
-            start: window.start,
-            end: window.end,
-            calls: 1,
-        }
+impl Planned {
+    /// Calls that are sure to be made.
+    pub fn calls(&self) -> u32 {
+        self.windows.iter().map(|window| window.calls).sum()
+    }
+}
+
+/// What keeps a run from beginning another member.
+#[derive(Debug)]
+struct Spent {
+    error: Option<String>,
+    retry_after_seconds: Option<u64>,
+}
+
+impl RunReport {
+    /// Members that a stop left before their end.
+    pub const fn unfinished(&self) -> usize {
+        self.members - self.synced - self.failed - self.deferred
     }
 }
 
@@ -92,13 +114,54 @@ impl Engine {
     pub async fn dry_run(&self, plan: &Plan) -> Result<Vec<Planned>, SyncError> {
         let mut planned = Vec::new();
         for user_id in self.members(plan).await? {
-            let windows = self.windows(&user_id, &plan.errand).await?;
-            planned.push(Planned {
-                user_id: user_id.to_string(),
-                windows: windows.into_iter().map(PlannedWindow::of).collect(),
-            });
+            planned.push(self.planned(&user_id, &plan.errand).await?);
         }
         Ok(planned)
+    }
+
+    async fn planned(&self, user_id: &UserId, errand: &Errand) -> Result<Planned, SyncError> {
+        let error = match self.status(user_id).await?.connection {
+            Connection::Connected => None,
+            Connection::ReauthRequired => Some(SyncError::ReauthRequired),
+            Connection::Disconnected | Connection::NeverConnected => Some(SyncError::NotConnected),
+        };
+        let mut windows = Vec::new();
+        if error.is_none() {
+            for (data_type, window) in self.windows(user_id, errand).await? {
+                windows.push(
+                    self.planned_window(user_id, errand, data_type, window)
+                        .await?,
+                );
+            }
+        }
+        Ok(Planned {
+            user_id: user_id.to_string(),
+            error: error.map(|error| error.to_string()),
+            windows,
+        })
+    }
+
+    async fn planned_window(
+        &self,
+        user_id: &UserId,
+        errand: &Errand,
+        data_type: DataType,
+        window: Window,
+    ) -> Result<PlannedWindow, SyncError> {
+        let by_id = self
+            .count_by_id(user_id, data_type, window.end - LOOK_BACK)
+            .await?;
+        let coverage = self.coverage(user_id).await?;
+        let is_whole = coverage
+            .iter()
+            .any(|one| one.data_type == data_type && one.whole_history);
+        Ok(PlannedWindow {
+            data_type,
+            start: window.start,
+            end: window.end,
+            calls: window.calls() + u32::try_from(by_id).unwrap_or(0),
+            history: errand.history && !is_whole,
+        })
     }
 
     /// Runs, telling `watch` of each member that is done.
@@ -121,32 +184,32 @@ impl Engine {
         watch.begins(members.len());
 
         let mut reports = Vec::with_capacity(members.len());
-        let mut ended = false;
+        let spent = OnceLock::new();
         {
             let mut under_way = stream::iter(&members)
-                .map(|user_id| self.run_member(user_id, job, &plan.errand))
+                .map(|user_id| self.run_member(user_id, job, &plan.errand, &spent))
                 .buffer_unordered(plan.parallel.max(1));
             while let Some(report) = under_way.next().await {
                 watch.member(&report);
                 // Whatever is under way finds the same gate closed by itself.
-                ended |= report.ends_the_run();
-                if ended {
-                    job.stop.cancel();
+                if report.ends_the_run() {
+                    spent.get_or_init(|| Spent {
+                        error: report.error.clone(),
+                        retry_after_seconds: report.retry_after_seconds,
+                    });
                 }
                 reports.push(report);
             }
         }
 
-        let stopped_from_outside = job.stop.is_cancelled() && !ended;
         let count = |outcome| reports.iter().filter(|one| one.outcome == outcome).count();
-        let put_off = count(Outcome::Deferred) + if ended { count(Outcome::Stopped) } else { 0 };
         let report = RunReport {
             slot,
             members: members.len(),
             synced: count(Outcome::Done) + count(Outcome::Shared),
             failed: count(Outcome::Failed),
-            deferred: put_off,
-            stopped: stopped_from_outside,
+            deferred: count(Outcome::Deferred),
+            stopped: job.stop.is_cancelled(),
             calls: job.calls(),
             stored: reports.iter().fold(Stored::default(), |mut sum, one| {
                 sum += one.stored();
@@ -157,7 +220,7 @@ impl Engine {
         let finished = Finished {
             status: if report.failed > 0 {
                 "failed"
-            } else if report.stopped {
+            } else if report.unfinished() > 0 {
                 "stopped"
             } else if report.deferred > 0 {
                 "deferred"
@@ -176,9 +239,22 @@ impl Engine {
         Ok(report)
     }
 
-    async fn run_member(&self, user_id: &UserId, job: &Job, errand: &Errand) -> MemberReport {
+    async fn run_member(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        errand: &Errand,
+        spent: &OnceLock<Spent>,
+    ) -> MemberReport {
         if job.stop.is_cancelled() {
             return MemberReport::without_types(user_id, Outcome::Stopped, None);
+        }
+        if let Some(spent) = spent.get() {
+            return MemberReport {
+                error: spent.error.clone(),
+                retry_after_seconds: spent.retry_after_seconds,
+                ..MemberReport::without_types(user_id, Outcome::Deferred, None)
+            };
         }
         match self.sync_member(user_id, job, errand).await {
             Ok(report) => report,

@@ -12,7 +12,8 @@ use crate::{Engine, Job, SyncError};
 /// How often a list may move under a walk before it is left for the next run.
 const MOST_RESTARTS: u32 = 3;
 
-/// What reading a window came to.
+/// What reading has come to so far; it counts also where it ends in an error,
+/// because each page is stored as it comes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Read {
     pub(crate) stored: Stored,
@@ -28,9 +29,9 @@ impl Engine {
         job: &Job,
         window: Window,
         up_to_now: bool,
-    ) -> Result<Read, SyncError> {
+        read: &mut Read,
+    ) -> Result<(), SyncError> {
         let mut walk = Walk::<R>::new(window);
-        let mut read = Read::default();
         let mut restarts = 0;
         while let Some(query) = walk.query() {
             let page = self
@@ -88,6 +89,6 @@ impl Engine {
                 });
             }
         }
-        Ok(read)
+        Ok(())
     }
 }

@@ -124,7 +124,10 @@ pub async fn complete(
         .unwrap_or(Coverage::none(data_type))
         .with(span.from, span.until, span.whole_history);
     let set_aside = (span.rejected > 0).then(|| {
-        format!("{} record(s) could not be read; see whoop_rejected_record", span.rejected)
+        format!(
+            "{} record(s) could not be read; see whoop_rejected_record",
+            span.rejected
+        )
     });
     if span.up_to_now {
         coverage.last_sync_at = coverage.last_sync_at.max(Some(span.until));

@@ -1,0 +1,120 @@
+//! What can be typed. The flags that the API has too come from the engine.
+
+use clap::{Args, Parser, Subcommand};
+use whoop_core::{DataType, UserId};
+use whoop_sync::config::{DatabaseArgs, LogArgs, WhoopArgs};
+
+use crate::{since::Since, slot::SlotArg};
+
+/// Keeps the WHOOP records of every connected member in PostgreSQL.
+///
+/// Made for cron: a command does its work once and ends.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sync-worker",
+    version,
+    propagate_version = true,
+    after_help = EXIT_CODES,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all done, 1 could not run (database, configuration), \
+2 wrong usage, 3 ran and some members failed, 4 ran and work was put off (quota, or told to stop)";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring the database's tables up to this version; does nothing where they are.
+    Migrate(MigrateArgs),
+    /// Sync the connected members with WHOOP once, as one of the day's four runs.
+    Run(Box<RunArgs>),
+}
+
+impl Cli {
+    /// The settings of the log, which every command has.
+    pub fn log(&self) -> &LogArgs {
+        match &self.command {
+            Command::Migrate(args) => &args.log,
+            Command::Run(args) => &args.log,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct RunArgs {
+    /// Which run of the day; `auto` goes by the clock and the time zone (TZ).
+    ///
+    /// morning: recovery and sleep. afternoon, evening: workout and cycle.
+    /// night: all four, and history back to each member's first record.
+    #[arg(long, value_enum)]
+    pub slot: SlotArg,
+
+    /// Only this member; repeat it for several. Without it: everybody connected.
+    #[arg(long = "user", value_name = "ID")]
+    pub users: Vec<UserId>,
+
+    /// Only this type instead of the slot's: recovery, sleep, workout or cycle.
+    /// Repeat it for several.
+    #[arg(long = "data-type", value_name = "TYPE", value_delimiter = ',')]
+    pub data_types: Vec<DataType>,
+
+    /// Read back to here at the least: YYYY-MM-DD, or an instant as
+    /// 2026-01-31T08:00:00Z.
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<Since>,
+
+    /// Members that are synced at the same time.
+    #[arg(long, value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallel: u16,
+
+    /// Calls to WHOOP that this run may make; what is left is put off.
+    #[arg(long, value_name = "N")]
+    pub max_calls: Option<u64>,
+
+    /// Print the plan with its cost; call nothing, write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    #[command(flatten)]
+    pub whoop: WhoopArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn verify_cli() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,158 @@
+//! Where people read: a terminal with bars and tables, or a log.
+
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use serde::Serialize;
+
+use crate::{Exit, exit::Refusal};
+
+/// This process's standard output and error.
+#[derive(Debug, Clone)]
+pub struct Console {
+    is_terminal: bool,
+    bars: MultiProgress,
+    results: Results,
+}
+
+/// Where results go.
+#[derive(Debug, Clone)]
+enum Results {
+    StandardOutput,
+    Kept(Kept),
+}
+
+/// Results that were kept instead of printed.
+#[derive(Debug, Clone, Default)]
+pub struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    pub fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// What `--json` prints where there is no result.
+#[derive(Serialize)]
+struct Refused<'a> {
+    error: &'a str,
+    exit_code: u8,
+}
+
+impl Console {
+    /// A terminal if standard error is one, as that is where people read.
+    pub fn of_process() -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        let target = if is_terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self {
+            is_terminal,
+            bars: MultiProgress::with_draw_target(target),
+            results: Results::StandardOutput,
+        }
+    }
+
+    /// No terminal, and results go to whoever runs the worker in its process.
+    pub fn kept() -> (Self, Kept) {
+        let kept = Kept::default();
+        let console = Self {
+            is_terminal: false,
+            bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
+            results: Results::Kept(kept.clone()),
+        };
+        (console, kept)
+    }
+
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    pub(crate) fn bars(&self) -> &MultiProgress {
+        &self.bars
+    }
+
+    /// Standard error for log lines, which steps around a bar.
+    pub fn log_writer(&self) -> impl Fn() -> LogWriter + Send + Sync + 'static {
+        let bars = self.bars.clone();
+        move || LogWriter(bars.clone())
+    }
+
+    /// A result for people, on standard output.
+    pub(crate) fn say(&self, text: impl fmt::Display) {
+        match &self.results {
+            Results::StandardOutput => {
+                self.bars.suspend(|| put(&mut io::stdout().lock(), &text));
+            }
+            Results::Kept(Kept(bytes)) => {
+                put(&mut *bytes.lock().unwrap_or_else(PoisonError::into_inner), &text);
+            }
+        }
+    }
+
+    /// Something for people that is not the result, on standard error.
+    pub(crate) fn remark(&self, text: impl fmt::Display) {
+        self.bars.suspend(|| put(&mut io::stderr().lock(), &text));
+    }
+
+    /// The one object that `--json` promises.
+    pub(crate) fn json(&self, result: &impl Serialize) {
+        match serde_json::to_string(result) {
+            Ok(text) => self.say(text),
+            Err(error) => tracing::error!(%error, "the result cannot be written as JSON"),
+        }
+    }
+
+    pub(crate) fn refuse(&self, refusal: &Refusal, json: bool) {
+        let Refusal { exit, message } = refusal;
+        if *exit == Exit::WrongUsage {
+            // As clap says it.
+            self.remark(format_args!(
+                "error: {message}\n\nFor more information, try '--help'."
+            ));
+            return;
+        }
+        if self.is_terminal {
+            self.remark(format_args!("error: {message}"));
+        } else {
+            tracing::error!(exit_code = exit.code(), "{message}");
+        }
+        if json {
+            self.json(&Refused {
+                error: message,
+                exit_code: exit.code(),
+            });
+        }
+    }
+}
+
+/// `println!` would panic where a pipe's reader has gone, as with `| head`.
+fn put(to: &mut dyn Write, text: &dyn fmt::Display) {
+    let written = writeln!(to, "{text}").and_then(|()| to.flush());
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        tracing::error!(%error, "the result cannot be written");
+    }
+}
+
+/// One log line on its way to standard error.
+#[derive(Debug)]
+pub struct LogWriter(MultiProgress);
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

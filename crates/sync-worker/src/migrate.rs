@@ -1,0 +1,87 @@
+use serde::Serialize;
+use whoop_storage::{StorageError, migrate};
+use whoop_sync::config::DatabaseArgs;
+
+use crate::{Console, Exit, cli::MigrateArgs, exit::Refusal};
+
+#[derive(Serialize)]
+struct Migrated {
+    /// Applied just now, in order.
+    applied: Vec<String>,
+    /// Tables and functions of an older service that made room.
+    set_aside: Vec<SetAside>,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct SetAside {
+    name: String,
+    now: String,
+}
+
+/// `sync-worker migrate`.
+pub(crate) async fn migrate(args: &MigrateArgs, console: &Console) -> Result<Exit, Refusal> {
+    let database = args
+        .database
+        .database()
+        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+    let done = migrate::apply(&database)
+        .await
+        .map_err(|error| database_refusal(&args.database, &error))?;
+
+    let migrated = Migrated {
+        applied: done.migrations,
+        set_aside: done
+            .set_aside
+            .into_iter()
+            .map(|(name, now)| SetAside { name, now })
+            .collect(),
+        exit_code: Exit::Done.code(),
+    };
+    if args.json {
+        console.json(&migrated);
+    } else {
+        tell(&migrated, console);
+    }
+    Ok(Exit::Done)
+}
+
+fn tell(migrated: &Migrated, console: &Console) {
+    if migrated.applied.is_empty() {
+        console.say("nothing to do: the database has every migration of this version");
+    }
+    for name in &migrated.applied {
+        console.say(format_args!("applied {name}"));
+    }
+    if !migrated.set_aside.is_empty() {
+        console.say("moved aside, of an older service, with everything in it:");
+        for SetAside { name, now } in &migrated.set_aside {
+            console.say(format_args!("  {name} -> {now}"));
+        }
+    }
+}
+
+/// What PostgreSQL did, and where it is; the address without its password.
+pub(crate) fn database_refusal(args: &DatabaseArgs, error: &StorageError) -> Refusal {
+    let place = args.place().unwrap_or_else(|| "its address".to_owned());
+    let reason = in_full(error);
+    Refusal::could_not_run(match error {
+        StorageError::Unavailable(_) => format!(
+            "PostgreSQL at {place}: {reason}. Check DATABASE_URL, and that the server runs and \
+             accepts connections from here"
+        ),
+        StorageError::NotMigrated(_) => reason,
+        _ => format!("PostgreSQL at {place}: {reason}"),
+    })
+}
+
+/// The sentence with its causes; none of them holds the address.
+fn in_full(error: &StorageError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

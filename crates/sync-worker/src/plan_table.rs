@@ -1,0 +1,68 @@
+//! A dry run for people: who would be read, from when on, for how many calls.
+
+use chrono::{DateTime, Utc};
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use whoop_core::plan::Slot;
+use whoop_sync::run::{Planned, PlannedWindow};
+
+/// The calls of the whole plan; history comes on top.
+pub(crate) fn calls(planned: &[Planned]) -> u64 {
+    planned.iter().map(|one| u64::from(one.calls())).sum()
+}
+
+pub(crate) fn text(slot: Slot, planned: &[Planned]) -> String {
+    let windows = || planned.iter().flat_map(|one| &one.windows);
+    let mut text = format!(
+        "The {} run: {} member(s), about {} call(s) to WHOOP{}. Nothing was called or written.",
+        slot.as_str(),
+        planned.len(),
+        calls(planned),
+        if windows().any(|window| window.history) {
+            ", and the calls for older history"
+        } else {
+            ""
+        },
+    );
+    if windows().next().is_some() {
+        text = format!("{text}\n{}", table(planned));
+    }
+    for one in planned {
+        if let Some(error) = &one.error {
+            text = format!("{text}\n{}: {error}", one.user_id);
+        }
+    }
+    text
+}
+
+fn table(planned: &[Planned]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(["member", "type", "from", "to", "calls"]);
+    for one in planned {
+        for window in &one.windows {
+            table.add_row([
+                one.user_id.clone(),
+                window.data_type.to_string(),
+                window.start.map_or_else(|| "the first".to_owned(), minute),
+                minute(window.end),
+                cost(window),
+            ]);
+        }
+    }
+    if let Some(column) = table.column_mut(4) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn cost(window: &PlannedWindow) -> String {
+    if window.history {
+        format!("{} + history", window.calls)
+    } else {
+        window.calls.to_string()
+    }
+}
+
+fn minute(instant: DateTime<Utc>) -> String {
+    instant.format("%Y-%m-%d %H:%MZ").to_string()
+}

@@ -1,0 +1,74 @@
+//! SIGTERM and SIGINT: first asked, then made to.
+
+use std::{io, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::Console;
+
+/// Kubernetes, systemd and the contract give ten seconds; one is for the end.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+/// Cancels `stop` at the first signal. Returns when work that has not ended by
+/// then must be cut off: after nine seconds, or at the second signal.
+///
+/// What is cut off loses nothing but its leases, which end by themselves.
+pub async fn until_overdue(stop: CancellationToken, console: &Console) {
+    let Ok(mut signals) = Signals::new().inspect_err(|error| {
+        tracing::warn!(%error, "signals cannot be received; the process ends with them at once");
+    }) else {
+        return std::future::pending().await;
+    };
+    signals.next().await;
+    stop.cancel();
+    if console.is_terminal() {
+        console.remark("Stopping after the page in hand; press Ctrl-C again to stop at once.");
+    } else {
+        tracing::info!("told to stop; the page in hand is finished first");
+    }
+    tokio::select! {
+        () = tokio::time::sleep(PATIENCE) => {}
+        () = signals.next() => {}
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a run came to, for people and for the log.
+
+use std::{fmt::Write as _, time::Duration};
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use whoop_core::DataType;
+use whoop_storage::page::Stored;
+use whoop_sync::{Outcome, run::RunReport};
+
+use crate::Exit;
+
+/// Reasons that are listed one by one; the rest is counted, and in the log
+/// that `whoop_sync_log` is.
+const MOST_REASONS: usize = 20;
+
+/// A run that came to its end.
+pub(crate) struct Ended<'a> {
+    pub(crate) report: &'a RunReport,
+    pub(crate) took: Duration,
+    pub(crate) exit: Exit,
+}
+
+/// One line with everything that an alarm may look at.
+pub(crate) fn log(ended: &Ended<'_>) {
+    let Ended { report, took, exit } = ended;
+    tracing::info!(
+        slot = report.slot,
+        members = report.members,
+        synced = report.synced,
+        failed = report.failed,
+        deferred = report.deferred,
+        unfinished = report.unfinished(),
+        stopped = report.stopped,
+        calls = report.calls,
+        inserted = report.stored.inserted,
+        updated = report.stored.updated,
+        unchanged = report.stored.unchanged,
+        rejected = report.stored.rejected,
+        reason = put_off_because(report),
+        seconds = took.as_secs_f64(),
+        exit_code = exit.code(),
+        "the run ended"
+    );
+}
+
+/// Tables and lists.
+pub(crate) fn text(ended: &Ended<'_>) -> String {
+    let Ended { report, took, .. } = ended;
+    let mut text = format!(
+        "{} of {} member(s) synced in {:.1} s with {} call(s) to WHOOP",
+        report.synced,
+        report.members,
+        took.as_secs_f64(),
+        report.calls
+    );
+    if report.members > 0 {
+        let _ = write!(text, "\n{}", table(report));
+    }
+    if report.stored.rejected > 0 {
+        text.push_str(
+            "\nWhat was set aside is in the table whoop_rejected_record, with the reason.",
+        );
+    }
+    if report.failed > 0 {
+        let _ = write!(text, "\nFailed: {} member(s)", report.failed);
+        push_reasons(&mut text, report, Outcome::Failed);
+    }
+    if report.deferred > 0 {
+        let _ = write!(text, "\nPut off: {} member(s)", report.deferred);
+        if let Some(reason) = put_off_because(report) {
+            let _ = write!(text, ", because {reason}");
+        }
+    }
+    if report.stopped {
+        let _ = match report.unfinished() {
+            0 => write!(text, "\nThe run was told to stop, and was done already."),
+            left => write!(
+                text,
+                "\nThe run was told to stop: {left} member(s) are left for the next one."
+            ),
+        };
+    }
+    text
+}
+
+fn table(report: &RunReport) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(["type", "new", "changed", "unchanged", "set aside"]);
+    for data_type in DataType::ALL {
+        let mut types = report
+            .reports
+            .iter()
+            .flat_map(|member| &member.types)
+            .filter(|one| one.data_type == data_type)
+            .peekable();
+        if types.peek().is_none() {
+            continue;
+        }
+        let stored = types.fold(Stored::default(), |mut sum, one| {
+            sum += one.stored;
+            sum
+        });
+        table.add_row([
+            data_type.to_string(),
+            stored.inserted.to_string(),
+            stored.updated.to_string(),
+            stored.unchanged.to_string(),
+            stored.rejected.to_string(),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn push_reasons(text: &mut String, report: &RunReport, outcome: Outcome) {
+    let mut reasons = report
+        .reports
+        .iter()
+        .filter(|member| member.outcome == outcome);
+    for member in reasons.by_ref().take(MOST_REASONS) {
+        let reason = member.error.as_deref().unwrap_or("for no known reason");
+        let _ = write!(text, "\n  {}: {reason}", member.user_id);
+    }
+    match reasons.count() {
+        0 => {}
+        more => {
+            let _ = write!(text, "\n  and {more} more; --json lists them all");
+        }
+    }
+}
+
+/// The first member that was put off says why; it is the same for the others.
+fn put_off_because(report: &RunReport) -> Option<&str> {
+    report
+        .reports
+        .iter()
+        .find(|member| member.outcome == Outcome::Deferred)
+        .and_then(|member| member.error.as_deref())
+}

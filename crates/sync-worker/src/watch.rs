@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use whoop_sync::{MemberReport, Outcome, run::Watch};
+
+use crate::Console;
+
+const BAR: &str = "{bar:30} {pos}/{len} members  {elapsed}  {per_sec}  {eta} left";
+
+/// Shows a run as it goes: a bar on a terminal, a line a member in a log.
+pub(crate) struct Onlooker {
+    /// `None` where nobody looks.
+    bar: Option<ProgressBar>,
+}
+
+impl Onlooker {
+    pub(crate) fn new(console: &Console) -> Self {
+        let bar = console.is_terminal().then(|| {
+            let bar = console.bars().add(ProgressBar::no_length());
+            match ProgressStyle::with_template(BAR) {
+                Ok(style) => bar.with_style(style),
+                // The default says less, and a run matters more than its bar.
+                Err(_) => bar,
+            }
+        });
+        Self { bar }
+    }
+
+    /// Takes the bar away, to make room for the result.
+    pub(crate) fn ends(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Watch for Onlooker {
+    fn begins(&self, members: usize) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(members as u64);
+                bar.enable_steady_tick(Duration::from_millis(200));
+            }
+            None => tracing::info!(members, "the run begins"),
+        }
+    }
+
+    fn member(&self, report: &MemberReport) {
+        match &self.bar {
+            Some(bar) => bar.inc(1),
+            None => log(report),
+        }
+    }
+}
+
+fn log(report: &MemberReport) {
+    let member = report.user_id.as_str();
+    let stored = report.stored();
+    let error = report.error.as_deref();
+    match report.outcome {
+        Outcome::Done | Outcome::Shared => tracing::info!(
+            member,
+            inserted = stored.inserted,
+            updated = stored.updated,
+            unchanged = stored.unchanged,
+            rejected = stored.rejected,
+            "synced"
+        ),
+        Outcome::Failed => tracing::warn!(
+            member,
+            error,
+            reauth_required = report.reauth_required,
+            "failed"
+        ),
+        // Not even begun, as perhaps a thousand others: the summary counts them.
+        Outcome::Deferred | Outcome::Stopped if report.types.is_empty() => {
+            tracing::debug!(member, error, "not begun");
+        }
+        Outcome::Deferred => tracing::warn!(
+            member,
+            error,
+            retry_after_seconds = report.retry_after_seconds,
+            "put off"
+        ),
+        Outcome::Stopped => tracing::warn!(member, error, "stopped"),
+    }
+}
