@@ -116,3 +116,28 @@ impl Application {
         self.server.await
     }
 }
+
+/// An API that serves on a task of its own, in a process of several parts.
+pub struct Running {
+    handle: ServerHandle,
+    task: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+impl Application {
+    /// Serves in the background until [`Running::stop`].
+    pub fn spawn(self) -> Running {
+        Running { handle: self.handle(), task: tokio::spawn(self.run()) }
+    }
+}
+
+impl Running {
+    /// Finishes what is in flight, then ends.
+    ///
+    /// # Errors
+    ///
+    /// The server had broken before.
+    pub async fn stop(self) -> io::Result<()> {
+        self.handle.stop(true).await;
+        self.task.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+}

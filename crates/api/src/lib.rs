@@ -17,6 +17,6 @@ mod return_to;
 mod routes;
 mod state;
 
-pub use application::{Application, StartError};
+pub use application::{Application, Running, StartError};
 pub use config::Cli;
 pub use openapi::document;

@@ -1,0 +1,34 @@
+use clap::Parser;
+
+/// The whole system on one machine: PostgreSQL, simulator, API, one member.
+#[derive(Debug, Parser)]
+#[command(name = "cargo demo", bin_name = "cargo demo", version)]
+pub(crate) struct Cli {
+    /// Run the acceptance steps and leave; exit code 1 if one fails.
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// Print one JSON object on standard output instead of lines; with --check.
+    #[arg(long, requires = "check")]
+    pub(crate) json: bool,
+
+    /// Port of the API; the next free one if it is taken.
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    pub(crate) api_port: u16,
+
+    /// Port of the simulator; the next free one if it is taken.
+    #[arg(long, default_value_t = 8090, value_name = "PORT")]
+    pub(crate) sim_port: u16,
+
+    /// Made-up people at the simulator.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) people: u16,
+
+    /// Days of history each of them has.
+    #[arg(long, default_value_t = 400, value_name = "N", value_parser = clap::value_parser!(u32).range(40..=3650))]
+    pub(crate) days: u32,
+
+    /// What of the log to show.
+    #[arg(long, env = "RUST_LOG", default_value = "error", value_name = "FILTER")]
+    pub(crate) rust_log: String,
+}

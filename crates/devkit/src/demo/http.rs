@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::stack::Stack;
+
+/// The member of the demo, as their app would call.
+pub(crate) struct Member {
+    pub(crate) user_id: &'static str,
+    pub(crate) token: String,
+    base: String,
+    http: Client,
+}
+
+impl Member {
+    pub(crate) fn new(stack: &Stack, user_id: &'static str) -> anyhow::Result<Self> {
+        let claims = json!({
+            "sub": user_id,
+            "aud": "authenticated",
+            "exp": chrono::DateTime::<chrono::Utc>::from(std::time::UNIX_EPOCH).timestamp()
+                + i64::try_from(jsonwebtoken::get_current_timestamp())? + 24 * 3600,
+        });
+        let key = EncodingKey::from_secret(stack.jwt_secret.as_bytes());
+        Ok(Self {
+            user_id,
+            token: encode(&Header::default(), &claims, &key).context("the member's token")?,
+            base: format!("{}/api/v1/whoop", stack.api_url),
+            // Redirects are followed, as a browser does on WHOOP's pages.
+            http: Client::builder()
+                .timeout(Duration::from_secs(30))
+                .no_proxy()
+                .build()?,
+        })
+    }
+
+    pub(crate) fn address(&self, route: &str, rest: &str) -> String {
+        format!("{}/{route}/{}{rest}", self.base, self.user_id)
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let mut request = self.http.request(method, url).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.context("the API does not answer")?;
+        let status = response.status();
+        let text = response
+            .text()
+            .await
+            .context("the API's answer broke off")?;
+        let body = serde_json::from_str(&text)
+            .with_context(|| format!("the API answered {status} with something that is no JSON"))?;
+        Ok((status, body))
+    }
+
+    /// A 200 or an error that holds what was answered instead.
+    pub(crate) async fn get(&self, route: &str, rest: &str) -> anyhow::Result<Value> {
+        let (status, body) = self
+            .ask(Method::GET, &self.address(route, rest), None)
+            .await?;
+        ensure!(status == StatusCode::OK, "{route}: {status} {body}");
+        Ok(body)
+    }
+
+    /// Connects as a person does: the app asks where to go, the browser goes
+    /// to WHOOP, and WHOOP sends it back to us.
+    pub(crate) async fn connect(&self) -> anyhow::Result<()> {
+        let body = json!({ "consent": "demo: made-up people only" });
+        let (status, begun) = self
+            .ask(Method::POST, &self.address("connect", ""), Some(body))
+            .await?;
+        ensure!(status == StatusCode::OK, "connect: {status} {begun}");
+        let Some(page) = begun["authorization_url"].as_str() else {
+            bail!("connect: no authorization_url in {begun}");
+        };
+        let landed = self
+            .http
+            .get(page)
+            .send()
+            .await
+            .context("WHOOP's consent page")?;
+        let (status, text) = (landed.status(), landed.text().await?);
+        ensure!(
+            status == StatusCode::OK,
+            "the redirect back ended with {status}: {text}"
+        );
+        Ok(())
+    }
+}

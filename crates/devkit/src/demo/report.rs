@@ -1,0 +1,102 @@
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+/// What the demo says: lines for a person, or one JSON object.
+pub(crate) struct Report {
+    json: bool,
+    started: Instant,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    name: &'static str,
+    ok: bool,
+    seconds: f64,
+    /// What was seen, or what was wrong.
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    ok: bool,
+    seconds: f64,
+    steps: &'a [Step],
+}
+
+impl Report {
+    pub(crate) fn new(json: bool) -> Self {
+        Self {
+            json,
+            started: Instant::now(),
+            steps: Vec::new(),
+        }
+    }
+
+    pub(crate) fn headline(&self, text: &str) {
+        if !self.json {
+            println!("{text}");
+        }
+    }
+
+    pub(crate) fn fact(&self, name: &str, text: &str) {
+        if !self.json {
+            println!("  {name:<12} {text}");
+        }
+    }
+
+    pub(crate) fn step(
+        &mut self,
+        name: &'static str,
+        took: Duration,
+        outcome: anyhow::Result<String>,
+    ) {
+        let ok = outcome.is_ok();
+        let detail = outcome.unwrap_or_else(|error| format!("{error:#}"));
+        let step = Step {
+            name,
+            ok,
+            seconds: took.as_secs_f64(),
+            detail,
+        };
+        if !self.json {
+            let word = if ok { "ok" } else { "FAILED" };
+            println!(
+                "  {word:<6} {name:<20} {:>7.3} s  {}",
+                step.seconds, step.detail
+            );
+        }
+        self.steps.push(step);
+    }
+
+    pub(crate) fn finish(self) -> ExitCode {
+        let ok = self.steps.iter().all(|step| step.ok);
+        let seconds = self.started.elapsed().as_secs_f64();
+        if self.json {
+            let whole = Whole {
+                ok,
+                seconds,
+                steps: &self.steps,
+            };
+            match serde_json::to_string(&whole) {
+                Ok(text) => println!("{text}"),
+                Err(error) => eprintln!("demo: the report could not be written: {error}"),
+            }
+        } else {
+            let failed = self.steps.iter().filter(|step| !step.ok).count();
+            println!(
+                "{} steps in {seconds:.1} s, {failed} failed",
+                self.steps.len()
+            );
+        }
+        if ok {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,192 @@
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::Parser;
+use sha2::{Digest, Sha256};
+use whoop_api::{Application, Running, StartError};
+use whoop_core::SystemClock;
+use whoop_devkit::{Server, TestDb, server};
+use whoop_sim::{Sim, SimConfig, SimError};
+
+use super::{cli::Cli, report::Report};
+
+/// How many ports above the wished one are tried before any free one is taken.
+const PORTS_TRIED: u16 = 20;
+
+/// Everything that runs during a demo.
+pub(crate) struct Stack {
+    pub(crate) database: TestDb,
+    pub(crate) sim: Sim,
+    pub(crate) api_url: String,
+    pub(crate) jwt_secret: String,
+    /// Flags that the API and the worker share; the first names the database.
+    pub(crate) flags: Vec<String>,
+    api: Running,
+}
+
+impl Stack {
+    pub(crate) async fn start(cli: &Cli, report: &mut Report) -> anyhow::Result<Self> {
+        let database = tokio::task::spawn_blocking(server)
+            .await
+            .context("PostgreSQL")?;
+        report.fact("PostgreSQL", &described(database));
+        let database = TestDb::empty().await;
+        let sim = simulator(cli).await?;
+        said_if_moved(report, "simulator", cli.sim_port, sim.address().port());
+        report.fact(
+            "simulator",
+            &format!("{}  (stands in for WHOOP)", sim.base_url()),
+        );
+
+        let jwt_secret = random_text()?;
+        let service_key = random_text()?;
+        let defaults = SimConfig::default();
+        let flags = vec![
+            format!("--database-url={}", database.url()),
+            format!("--whoop-client-id={}", defaults.client_id),
+            format!("--whoop-client-secret={}", defaults.client_secret),
+            format!("--whoop-api-url={}", sim.api_url()),
+            format!("--whoop-oauth-url={}", sim.oauth_url()),
+            format!("--token-keys=demo:{}", STANDARD.encode(random_bytes()?)),
+        ];
+        let (application, flags) = api(cli, flags, &jwt_secret, &service_key)?;
+        let address = application.address();
+        let api_url = format!("http://{address}");
+        said_if_moved(report, "API", cli.api_port, address.port());
+        report.fact("API", &format!("{api_url}  (described at /openapi.json)"));
+        Ok(Self {
+            database,
+            sim,
+            api_url,
+            jwt_secret,
+            flags,
+            api: application.spawn(),
+        })
+    }
+
+    /// The API first, so that nothing asks for what is already gone.
+    pub(crate) async fn stop(self) {
+        if let Err(error) = self.api.stop().await {
+            eprintln!("demo: the API ended with {error}");
+        }
+        self.sim.stop();
+        drop(self.database);
+    }
+}
+
+fn described(server: &Server) -> String {
+    match server {
+        Server::Private(private) => {
+            format!(
+                "{} of its own on 127.0.0.1:{}",
+                private.version(),
+                private.port()
+            )
+        }
+        _ => "the server in DATABASE_URL, in a database of its own".to_owned(),
+    }
+}
+
+fn said_if_moved(report: &Report, what: &str, wished: u16, given: u16) {
+    if wished != given {
+        report.headline(&format!(
+            "  Port {wished} is taken; the {what} is on {given}."
+        ));
+    }
+}
+
+/// The wished port and those above it, then whichever is free.
+fn ports(wished: u16) -> impl Iterator<Item = SocketAddr> {
+    (0..PORTS_TRIED)
+        .filter_map(move |above| wished.checked_add(above))
+        .chain([0])
+        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+async fn simulator(cli: &Cli) -> anyhow::Result<Sim> {
+    for listen in ports(cli.sim_port) {
+        let config = SimConfig {
+            listen,
+            people: cli.people.into(),
+            days: cli.days,
+            auto_consent: true,
+            ..SimConfig::default()
+        };
+        match Sim::start(config).await {
+            Err(SimError::Listen { source, .. }) if is_taken(&source) => {}
+            other => return other.context("the simulator"),
+        }
+    }
+    anyhow::bail!("no free port for the simulator")
+}
+
+fn api(
+    cli: &Cli,
+    flags: Vec<String>,
+    jwt_secret: &str,
+    service_key: &str,
+) -> anyhow::Result<(Application, Vec<String>)> {
+    for listen in ports(cli.api_port) {
+        // WHOOP wants to know the callback beforehand, so the port comes first.
+        let listen = if listen.port() == 0 {
+            free_port()?
+        } else {
+            listen
+        };
+        let mut flags = flags.clone();
+        flags.push(format!(
+            "--whoop-redirect-url=http://{listen}/api/v1/whoop/callback"
+        ));
+        let own = [
+            "api".to_owned(),
+            format!("--api-listen={listen}"),
+            format!("--auth-jwt-secret={jwt_secret}"),
+            format!("--auth-service-keys={:x}", HexDigest(service_key)),
+            "--api-workers=2".to_owned(),
+        ];
+        let cli = whoop_api::Cli::try_parse_from(own.into_iter().chain(flags.clone()))
+            .context("the API's settings")?;
+        match Application::build(&cli, Arc::new(SystemClock)) {
+            Err(StartError::Listen { source, .. }) if is_taken(&source) => {}
+            other => return Ok((other.context("the API")?, flags)),
+        }
+    }
+    anyhow::bail!("no free port for the API")
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
+}
+
+fn free_port() -> anyhow::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}
+
+struct HexDigest<'a>(&'a str);
+
+impl std::fmt::LowerHex for HexDigest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Sha256::digest(self.0.as_bytes())
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn random_bytes() -> anyhow::Result<[u8; 32]> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    Ok(bytes)
+}
+
+fn random_text() -> anyhow::Result<String> {
+    Ok(STANDARD.encode(random_bytes()?))
+}

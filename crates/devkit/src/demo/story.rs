@@ -1,0 +1,432 @@
+//! The acceptance steps, each through the doors that a user has.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use whoop_sim::{CallSide, DataType};
+
+use super::{http::Member, report::Report, stack::Stack};
+
+const MEMBER: &str = "demo-member";
+
+/// What "fast" means for a day that is stored.
+const FAST: Duration = Duration::from_millis(100);
+
+macro_rules! step {
+    ($report:expr, $name:literal, $work:expr) => {{
+        let begun = Instant::now();
+        let outcome = $work.await;
+        $report.step($name, begun.elapsed(), outcome);
+    }};
+}
+
+/// The demo that stays up: migrate, connect, show, back-fill.
+pub(crate) async fn open(stack: &Stack, report: &mut Report) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    migrate(stack).await?;
+    let member = Member::new(stack, MEMBER)?;
+    member.connect().await?;
+    let day = member.get("daily-data", "").await?;
+    report.fact(
+        "member",
+        &format!(
+            "{MEMBER}, connected and read in {:.1} s",
+            begun.elapsed().as_secs_f64()
+        ),
+    );
+    report.headline("");
+    report.headline(&format!(
+        "Their day, {}:",
+        day["date"].as_str().unwrap_or("")
+    ));
+    report.fact("recovery", &part(&day, "recovery", "score", "%"));
+    report.fact("sleep", &part(&day, "sleep", "duration", ""));
+    report.fact("strain", &part(&day, "cycle", "strain", ""));
+    report.headline("");
+    report.headline("Ask for it yourself, on another date too (?date=YYYY-MM-DD):");
+    report.headline(&format!(
+        "  curl -s -H 'Authorization: Bearer {}' {}",
+        member.token,
+        member.address("daily-data", "")
+    ));
+    report.headline("");
+    let written = worker(stack, &["run", "--slot=night", "--json"]).await?;
+    report.headline(&format!(
+        "History is stored too: {} records more. Ctrl-C stops everything.",
+        written["inserted"]
+    ));
+    Ok(())
+}
+
+/// One line of the day, or the reason why there is none.
+fn part(day: &Value, part: &str, field: &str, unit: &str) -> String {
+    match &day[part][field] {
+        Value::Null => match day["missing"][part].as_str() {
+            Some(reason) => format!("no data ({reason})"),
+            None => "no data".to_owned(),
+        },
+        Value::String(text) => format!("{text}{unit}"),
+        number => format!("{number}{unit}"),
+    }
+}
+
+/// The acceptance script: every step is tried, whatever became of the others.
+pub(crate) async fn check(stack: &Stack, report: &mut Report) {
+    report.headline("");
+    let member = match Member::new(stack, MEMBER) {
+        Ok(member) => member,
+        Err(error) => return report.step("prepare", Duration::ZERO, Err(error)),
+    };
+    step!(report, "migrate", migrate(stack));
+    step!(report, "connect", connect(&member));
+    step!(report, "first load", first_load(stack, &member));
+    step!(report, "fast reload", fast_reload(stack, &member));
+    step!(report, "scheduled slot", scheduled_slot(stack, &member));
+    step!(report, "night and history", night(stack, &member));
+    step!(report, "second night", second_night(stack));
+    step!(report, "date navigation", dates(stack, &member));
+    step!(report, "old date: no data", old_date(stack, &member));
+    step!(report, "nobody else's data", strangers(stack, &member));
+    step!(report, "disconnect", disconnect(stack, &member));
+}
+
+/// Runs the worker's own command line, and reads what it prints as JSON.
+async fn worker(stack: &Stack, arguments: &[&str]) -> anyhow::Result<Value> {
+    // Migrating needs no WHOOP.
+    let flags = if arguments.first() == Some(&"migrate") {
+        &stack.flags[..1]
+    } else {
+        &stack.flags
+    };
+    let cli = whoop_sync_worker::Cli::try_parse_from(
+        ["sync-worker"]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .map(str::to_owned)
+            .chain(flags.iter().cloned()),
+    )
+    .context("the worker's settings")?;
+    let (console, results) = whoop_sync_worker::Console::kept();
+    let code = whoop_sync_worker::run_until(cli, &console, CancellationToken::new()).await;
+    let text = results.text();
+    ensure!(
+        code == 0,
+        "sync-worker {} ended with {code}: {text}",
+        arguments.join(" ")
+    );
+    serde_json::from_str(&text).with_context(|| format!("the worker printed {text:?}"))
+}
+
+async fn migrate(stack: &Stack) -> anyhow::Result<String> {
+    let applied = worker(stack, &["migrate", "--json"]).await?;
+    let count = applied["applied"].as_array().map_or(0, Vec::len);
+    ensure!(count > 0, "no migration was applied: {applied}");
+    Ok(format!("{count} migrations applied"))
+}
+
+async fn connect(member: &Member) -> anyhow::Result<String> {
+    member.connect().await?;
+    let state = member.get("connection", "").await?;
+    ensure!(
+        state["connection"] == "connected",
+        "the connection is {state}"
+    );
+    Ok("through WHOOP's consent page and back".to_owned())
+}
+
+async fn first_load(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let day = member.get("daily-data", "").await?;
+    let truth = truth(stack)?;
+    // The newest cycle is today's, unless today's night has not begun it yet.
+    let newest = &truth["cycles"][0];
+    let shown = &day["cycle"];
+    ensure!(
+        shown.is_null() || shown["start"] == newest["start"],
+        "the day shows the cycle of {}, WHOOP's newest is of {}",
+        shown["start"],
+        newest["start"]
+    );
+    for name in ["recovery", "sleep", "cycle"] {
+        ensure!(
+            !day[name].is_null() || day["missing"][name].is_string(),
+            "{name} is absent without a reason: {day}"
+        );
+    }
+    ensure!(
+        day["meta"]["last_synced_at"].is_string(),
+        "nothing was read: {}",
+        day["meta"]
+    );
+    let strain = part(&day, "cycle", "strain", "");
+    Ok(format!(
+        "{}: recovery {}, strain {strain}",
+        day["date"].as_str().unwrap_or(""),
+        part(&day, "recovery", "score", "%")
+    ))
+}
+
+async fn fast_reload(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let before = calls(stack);
+    let begun = Instant::now();
+    let day = member.get("daily-data", "").await?;
+    let took = begun.elapsed();
+    ensure!(
+        calls(stack) == before,
+        "{} WHOOP calls were made",
+        calls(stack) - before
+    );
+    ensure!(
+        day["meta"]["source"] == "database",
+        "it came from {}",
+        day["meta"]
+    );
+    ensure!(took < FAST, "it took {took:?}");
+    Ok(format!(
+        "0 WHOOP calls, {:.1} ms",
+        took.as_secs_f64() * 1000.0
+    ))
+}
+
+/// A night is rescored at WHOOP, and the morning's run brings it.
+async fn scheduled_slot(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let truth = truth(stack)?;
+    let recovery = truth["recoveries"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|recovery| recovery["score"]["recovery_score"].is_number())
+        .context("no scored recovery at the simulator")?;
+    let cycle = recovery["cycle_id"].to_string();
+    let was = recovery["score"]["recovery_score"]
+        .as_f64()
+        .unwrap_or_default();
+    let now = if was < 50.0 { 91.5 } else { 12.5 };
+    let whoop_user_id = whoop_user_id(stack)?;
+    stack
+        .sim
+        .world()
+        .patch(
+            whoop_user_id,
+            DataType::Recovery,
+            &cycle,
+            json!({"score": {"recovery_score": now}}),
+        )
+        .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
+
+    let report = worker(stack, &["run", "--slot=morning", "--json"]).await?;
+    let client = stack.database.client().await;
+    let row = client
+        .query_one(
+            "SELECT local_date::TEXT, recovery_score FROM whoop_recovery WHERE user_id = $1 AND id = $2",
+            &[&MEMBER, &cycle],
+        )
+        .await?;
+    let (date, stored): (String, Option<f64>) = (row.get(0), row.get(1));
+    ensure!(
+        stored == Some(now),
+        "the database has {stored:?} instead of {now}"
+    );
+    let day = member
+        .get("daily-data", &format!("?date={date}&refresh=never"))
+        .await?;
+    ensure!(
+        day["recovery"]["score"].as_f64() == Some(now)
+            || day["others"]["recoveries"][0]["score"].as_f64() == Some(now),
+        "the day shows {}",
+        day["recovery"]
+    );
+    Ok(format!(
+        "{} calls; the rescored night of {date} arrived: {was} → {now}",
+        report["calls"]
+    ))
+}
+
+async fn night(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let report = worker(stack, &["run", "--slot=night", "--json"]).await?;
+    let truth = truth(stack)?;
+    let client = stack.database.client().await;
+    let mut all = 0;
+    for (table, list) in [
+        ("whoop_cycle", "cycles"),
+        ("whoop_recovery", "recoveries"),
+        ("whoop_sleep", "sleeps"),
+        ("whoop_workout", "workouts"),
+    ] {
+        let row = client
+            .query_one(
+                &format!("SELECT count(*) FROM {table} WHERE user_id = $1"),
+                &[&MEMBER],
+            )
+            .await?;
+        let stored: i64 = row.get(0);
+        let there = truth[list].as_array().map_or(0, Vec::len);
+        ensure!(
+            stored == i64::try_from(there)?,
+            "{table} has {stored}, WHOOP {there}"
+        );
+        all += there;
+    }
+    let status = member.get("sync-status", "").await?;
+    ensure!(
+        status["backfill"]["complete"] == true,
+        "the back-fill says {}",
+        status["backfill"]
+    );
+    Ok(format!(
+        "{} calls; all {all} records of WHOOP are stored",
+        report["calls"]
+    ))
+}
+
+async fn second_night(stack: &Stack) -> anyhow::Result<String> {
+    let report = worker(stack, &["run", "--slot=night", "--json"]).await?;
+    let written = [&report["inserted"], &report["updated"]];
+    // The open cycle may have grown while we looked.
+    ensure!(
+        written[0] == 0 && written[1].as_u64().is_some_and(|updated| updated <= 1),
+        "it wrote {} new and {} changed records",
+        written[0],
+        written[1]
+    );
+    Ok(format!("{} calls; nothing new to write", report["calls"]))
+}
+
+async fn dates(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let before = calls(stack);
+    let today = member.get("daily-data", "?refresh=never").await?;
+    let today: chrono::NaiveDate = today["date"]
+        .as_str()
+        .context("the day has no date")?
+        .parse()?;
+    let mut with_sleep = 0;
+    for back in 0..30 {
+        let date = today - chrono::Days::new(back);
+        let day = member
+            .get("daily-data", &format!("?date={date}&refresh=never"))
+            .await?;
+        ensure!(
+            day["date"] == date.to_string(),
+            "{date} answered {}",
+            day["date"]
+        );
+        with_sleep += u32::from(!day["sleep"].is_null());
+    }
+    ensure!(with_sleep > 0, "no night in 30 days");
+    ensure!(
+        calls(stack) == before,
+        "{} WHOOP calls were made",
+        calls(stack) - before
+    );
+    Ok(format!(
+        "30 days back, {with_sleep} with a night, 0 WHOOP calls"
+    ))
+}
+
+async fn old_date(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let before = calls(stack);
+    let day = member.get("daily-data", "?date=2001-01-01").await?;
+    let expected: BTreeMap<&str, &str> = ["recovery", "sleep", "cycle", "workouts"]
+        .map(|part| (part, "not_recorded"))
+        .into();
+    ensure!(
+        day["missing"] == json!(expected),
+        "the reasons are {}",
+        day["missing"]
+    );
+    ensure!(
+        day["recovery"].is_null() && day["sleep"].is_null(),
+        "there is data: {day}"
+    );
+    ensure!(
+        calls(stack) == before,
+        "{} WHOOP calls were made",
+        calls(stack) - before
+    );
+    Ok("not_recorded, from the database".to_owned())
+}
+
+async fn strangers(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let stranger = Member::new(stack, "somebody-else")?;
+    let (status, problem) = stranger
+        .ask(Method::GET, &member.address("daily-data", ""), None)
+        .await?;
+    ensure!(
+        status == StatusCode::FORBIDDEN,
+        "a stranger got {status}: {problem}"
+    );
+    let nobody = reqwest::Client::builder().no_proxy().build()?;
+    let answer = nobody.get(member.address("daily-data", "")).send().await?;
+    ensure!(
+        answer.status() == StatusCode::UNAUTHORIZED,
+        "nobody got {}",
+        answer.status()
+    );
+    Ok("403 for another member, 401 without a token".to_owned())
+}
+
+async fn disconnect(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let (status, left) = member
+        .ask(Method::DELETE, &member.address("connection", ""), None)
+        .await?;
+    ensure!(status == StatusCode::OK, "{status} {left}");
+    ensure!(left["revoked"] == true, "WHOOP did not confirm: {left}");
+    let before = calls(stack);
+    let day = member.get("daily-data", "").await?;
+    ensure!(
+        day["meta"]["connection"] == "disconnected",
+        "the day says {}",
+        day["meta"]
+    );
+    ensure!(calls(stack) == before, "WHOOP was called after leaving");
+    let (status, gone) = member
+        .ask(
+            Method::DELETE,
+            &member.address("connection", "?erase=true"),
+            None,
+        )
+        .await?;
+    ensure!(
+        status == StatusCode::OK && gone["erased"] == true,
+        "{status} {gone}"
+    );
+    let client = stack.database.client().await;
+    let row = client
+        .query_one("SELECT count(*) FROM whoop_sleep", &[])
+        .await?;
+    ensure!(row.get::<_, i64>(0) == 0, "nights are left after erasing");
+    Ok("revoked at WHOOP, then erased".to_owned())
+}
+
+fn whoop_user_id(stack: &Stack) -> anyhow::Result<i64> {
+    let grant = stack
+        .sim
+        .world()
+        .grants()
+        .into_iter()
+        .next()
+        .context("nobody connected")?;
+    Ok(grant.whoop_user_id)
+}
+
+/// What the simulator knows of the connected person.
+fn truth(stack: &Stack) -> anyhow::Result<Value> {
+    Ok(stack.sim.world().truth(whoop_user_id(stack)?))
+}
+
+/// Calls to WHOOP's data API, as the simulator counts them.
+fn calls(stack: &Stack) -> usize {
+    stack
+        .sim
+        .world()
+        .calls()
+        .iter()
+        .filter(|call| call.side == CallSide::Api)
+        .count()
+}
