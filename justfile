@@ -1,0 +1,37 @@
+# Lists what there is.
+default:
+    @just --list
+
+# The whole system on one machine, with a simulated WHOOP. Ctrl-C ends it.
+demo *arguments:
+    cargo demo {{arguments}}
+
+# The acceptance steps, then leave.
+check:
+    cargo demo --check
+
+# Every test, on a private PostgreSQL.
+test:
+    cargo test --workspace
+
+# Format, clippy and rustdoc, warnings as errors.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- --deny warnings
+    RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
+
+# Which crate may know which.
+house:
+    scripts/house
+
+# Bring the database in DATABASE_URL up to date.
+migrate:
+    cargo run --release --bin sync-worker -- migrate
+
+# A scheduled run: just worker night
+worker slot="auto" *arguments:
+    cargo run --release --bin sync-worker -- run --slot {{slot}} {{arguments}}
+
+# Everything that must not break, as it runs before a change lands.
+ci:
+    bash .ci/run
