@@ -47,6 +47,16 @@ pub struct Window {
     pub end: DateTime<Utc>,
 }
 
+impl Window {
+    /// The calls that reading this takes, for a member with a record a day: a
+    /// full page goes back about as far as [`LOOK_BACK`].
+    pub fn calls(&self) -> u32 {
+        let must_reach = self.must_reach.unwrap_or(self.end);
+        let pages = (self.end - must_reach).num_seconds() / LOOK_BACK.num_seconds();
+        u32::try_from(pages).unwrap_or(0).saturating_add(1)
+    }
+}
+
 /// The four runs of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Slot {
@@ -321,6 +331,24 @@ mod tests {
 
         assert_eq!(window.start, Some(noon() - TimeDelta::days(62)));
         assert_eq!(window.must_reach, window.start);
+    }
+
+    #[test]
+    fn a_window_costs_one_call_for_every_three_weeks() {
+        let cost = |days| {
+            let must_reach = Some(noon() - TimeDelta::days(days));
+            let window = Window {
+                start: must_reach,
+                must_reach,
+                end: noon(),
+            };
+            window.calls()
+        };
+
+        assert_eq!(cost(0), 1);
+        assert_eq!(cost(7), 1);
+        assert_eq!(cost(30), 2);
+        assert_eq!(cost(62), 3);
     }
 
     #[test]

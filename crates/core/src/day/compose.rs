@@ -144,8 +144,7 @@ fn is_scored<R: Record>(record: &R) -> bool {
 fn why<R: Record>(record: Option<&R>, known: &Knowledge<'_>) -> Option<Missing> {
     match record.map(Record::score_state) {
         None => Some(known.why_absent(R::DATA_TYPE)),
-        Some(ScoreState::Scored) => None,
         Some(ScoreState::Unscorable) => Some(Missing::Unscorable),
-        Some(ScoreState::PendingScore | ScoreState::Other(_)) => Some(Missing::PendingScore),
+        Some(state) => state.may_change().then_some(Missing::PendingScore),
     }
 }

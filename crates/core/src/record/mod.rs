@@ -101,7 +101,9 @@ fn id_of(data_type: DataType, raw: &RawValue) -> Option<String> {
         _ => "id",
     };
     match value.get(field)? {
-        Value::String(text) => Some(text.chars().take(100).collect()),
+        // PostgreSQL's text cannot hold NUL, and a cut id would be another's.
+        Value::String(text) if text.contains('\0') || text.chars().count() > 200 => None,
+        Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }

@@ -1,0 +1,300 @@
+//! The fifth law: a day is the member's day.
+//!
+//! What is expected is worked out here by plain integers: seconds since 1970
+//! plus the offset, divided by the seconds of a day. None of the crate's own
+//! arithmetic is asked.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+mod people;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use proptest::prelude::*;
+use whoop_core::{
+    CycleId, SleepId,
+    local_date::{Anchor, CycleTimes, RecoveryTies, SleepTimes, of_cycle, of_sleep, of_workout},
+    record::Workout,
+};
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// −12:00 to +14:00, in minutes, by quarter hours.
+fn any_offset() -> impl Strategy<Value = i64> {
+    (-48_i64..=56).prop_map(|quarters| quarters * 15)
+}
+
+/// Seconds from 1970 to 2100.
+fn any_second() -> impl Strategy<Value = i64> {
+    DAY..130 * 365 * DAY
+}
+
+fn offset_text(minutes: i64) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+}
+
+fn instant(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(seconds, 0).unwrap()
+}
+
+/// Days since 1970 on a wall that is `offset` minutes east.
+fn wall_day(seconds: i64, offset: i64) -> i64 {
+    (seconds + offset * MINUTE).div_euclid(DAY)
+}
+
+fn day_number(date: NaiveDate) -> i64 {
+    (date - NaiveDate::from_ymd_opt(1970, 1, 1).unwrap()).num_days()
+}
+
+fn sleep(name: &str, cycle: i64, from: i64, until: i64, offset: i64) -> SleepTimes {
+    SleepTimes {
+        id: SleepId(name.to_owned()),
+        cycle_id: Some(CycleId(cycle)),
+        start: instant(from),
+        end: Some(instant(until)),
+        timezone_offset: Some(offset_text(offset)),
+        nap: false,
+        weight: TimeDelta::seconds(until - from),
+    }
+}
+
+fn nap(name: &str, cycle: i64, from: i64, until: i64, offset: i64) -> SleepTimes {
+    SleepTimes {
+        nap: true,
+        ..sleep(name, cycle, from, until, offset)
+    }
+}
+
+fn cycle(id: i64, from: i64, offset: i64) -> CycleTimes {
+    CycleTimes {
+        id: CycleId(id),
+        start: instant(from),
+        timezone_offset: Some(offset_text(offset)),
+    }
+}
+
+fn recovery(cycle: i64, sleep: &str, created: i64) -> RecoveryTies {
+    RecoveryTies {
+        cycle_id: CycleId(cycle),
+        sleep_id: SleepId(sleep.to_owned()),
+        created_at: instant(created),
+    }
+}
+
+fn workout(from: i64, until: i64, offset: i64) -> Workout {
+    serde_json::from_value(serde_json::json!({
+        "id": "any", "user_id": 1, "score_state": "PENDING_SCORE",
+        "created_at": instant(until), "updated_at": instant(until),
+        "start": instant(from), "end": instant(until),
+        "timezone_offset": offset_text(offset),
+    }))
+    .unwrap()
+}
+
+fn day_of(anchor: Option<Anchor>) -> i64 {
+    day_number(anchor.unwrap().local_date)
+}
+
+/// One stretch of a member's life: a main sleep, or none, and what follows.
+#[derive(Debug, Clone)]
+struct Stretch {
+    asleep: i64,
+    awake: i64,
+    offset: i64,
+    cycle_offset: i64,
+    is_detected: bool,
+    second_sleep: bool,
+    naps: i64,
+}
+
+/// Nights from a quarter of an hour to sixteen hours, at any time of the day;
+/// the member stays awake up to two days and travels as they please.
+fn any_stretch() -> impl Strategy<Value = Stretch> {
+    (
+        (15 * MINUTE)..(16 * HOUR),
+        HOUR..(48 * HOUR),
+        any_offset(),
+        any_offset(),
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.2),
+        0_i64..3,
+    )
+        .prop_map(
+            |(asleep, awake, offset, cycle_offset, is_detected, second_sleep, naps)| Stretch {
+                asleep,
+                awake,
+                offset,
+                cycle_offset,
+                is_detected,
+                second_sleep,
+                naps,
+            },
+        )
+}
+
+struct Life {
+    cycles: Vec<CycleTimes>,
+    recoveries: Vec<RecoveryTies>,
+    sleeps: Vec<SleepTimes>,
+    /// Per cycle, the day that it must get.
+    days: Vec<i64>,
+}
+
+fn live(stretches: &[Stretch], first_night: i64) -> Life {
+    let mut life = Life {
+        cycles: Vec::new(),
+        recoveries: Vec::new(),
+        sleeps: Vec::new(),
+        days: Vec::new(),
+    };
+    let mut now = first_night;
+    for (id, stretch) in (1..).zip(stretches) {
+        let woke = now + stretch.asleep;
+        life.cycles.push(cycle(id, now, stretch.cycle_offset));
+        if stretch.is_detected {
+            let name = format!("night {id}");
+            life.sleeps
+                .push(sleep(&name, id, now, woke, stretch.offset));
+            life.recoveries.push(recovery(id, &name, woke + HOUR));
+            life.days.push(wall_day(woke, stretch.offset));
+            if stretch.second_sleep {
+                // Longer than the night that the recovery was judged from.
+                let again = woke + stretch.awake / 2;
+                let name = format!("second sleep {id}");
+                life.sleeps
+                    .push(sleep(&name, id, again, again + 20 * HOUR, stretch.offset));
+            }
+        } else {
+            life.days
+                .push(wall_day(now + 12 * HOUR, stretch.cycle_offset));
+        }
+        for number in 0..stretch.naps {
+            let from = woke + number * HOUR;
+            let name = format!("nap {id} {number}");
+            life.sleeps
+                .push(nap(&name, id, from, from + 20 * MINUTE, stretch.offset));
+        }
+        now = woke + stretch.awake;
+    }
+    life
+}
+
+fn anchors(life: &Life) -> Vec<Anchor> {
+    life.cycles
+        .iter()
+        .map(|cycle| {
+            let judged = life.recoveries.iter().find(|one| one.cycle_id == cycle.id);
+            of_cycle(Some(cycle), judged, &life.sleeps).unwrap()
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_sleep_belongs_to_the_date_on_which_the_member_woke(
+        woke in any_second(), asleep in 0..(40 * HOUR), offset in any_offset(), is_nap: bool,
+    ) {
+        let mut sleep = sleep("any", 1, woke - asleep, woke, offset);
+        sleep.nap = is_nap;
+
+        prop_assert_eq!(day_number(of_sleep(&sleep)), wall_day(woke, offset));
+    }
+
+    #[test]
+    fn a_workout_belongs_to_the_date_of_its_start_also_when_it_runs_past_midnight(
+        start in any_second(), lasts in 0..(30 * HOUR), offset in any_offset(),
+    ) {
+        let workout = workout(start, start + lasts, offset);
+
+        prop_assert_eq!(day_number(of_workout(&workout)), wall_day(start, offset));
+    }
+
+    #[test]
+    fn a_cycle_takes_the_waking_day_of_its_night_whatever_its_own_offset(
+        woke in any_second(), asleep in HOUR..(16 * HOUR), here in any_offset(), there in any_offset(),
+    ) {
+        let night = sleep("night", 7, woke - asleep, woke, here);
+        let cycle = cycle(7, woke - asleep, there);
+
+        let anchor = of_cycle(Some(&cycle), None, std::slice::from_ref(&night)).unwrap();
+
+        prop_assert_eq!(day_number(anchor.local_date), wall_day(woke, here));
+        prop_assert_eq!(anchor.timezone_offset, Some(offset_text(here)));
+    }
+
+    #[test]
+    fn a_cycle_without_a_sleep_is_dated_twelve_hours_after_it_began(
+        began in any_second(), offset in any_offset(),
+    ) {
+        let day = day_of(of_cycle(Some(&cycle(7, began, offset)), None, &[]));
+
+        prop_assert_eq!(day, wall_day(began + 12 * HOUR, offset));
+    }
+
+    #[test]
+    fn a_sleep_that_ends_exactly_at_local_midnight_belongs_to_the_day_that_begins(
+        day in 1_i64..40_000, offset in any_offset(), asleep in HOUR..(16 * HOUR),
+    ) {
+        let midnight = day * DAY - offset * MINUTE;
+        let mut night = sleep("night", 1, midnight - asleep, midnight, offset);
+        prop_assert_eq!(day_number(of_sleep(&night)), day);
+
+        night.end = Some(instant(midnight) - TimeDelta::milliseconds(1));
+        prop_assert_eq!(day_number(of_sleep(&night)), day - 1);
+    }
+
+    #[test]
+    fn every_cycle_of_a_restless_life_gets_its_waking_day(
+        stretches in prop::collection::vec(any_stretch(), 1..12), first_night in any_second(),
+    ) {
+        let life = live(&stretches, first_night);
+
+        let days: Vec<i64> = anchors(&life).iter().map(|one| day_number(one.local_date)).collect();
+
+        prop_assert_eq!(days, life.days);
+    }
+
+    #[test]
+    fn a_recovery_shares_the_day_of_its_cycle_also_before_the_cycle_has_come(
+        stretches in prop::collection::vec(any_stretch(), 1..12), first_night in any_second(),
+    ) {
+        let life = live(&stretches, first_night);
+
+        for recovery in &life.recoveries {
+            let position = usize::try_from(recovery.cycle_id.0 - 1).unwrap();
+            let alone = of_cycle(None, Some(recovery), &life.sleeps);
+            prop_assert_eq!(day_of(alone), life.days[position]);
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_sleeps_arrive_decides_nothing(
+        (first_night, stretches, order) in (1_usize..12).prop_flat_map(|length| (
+            any_second(),
+            prop::collection::vec(any_stretch(), length),
+            any::<prop::sample::Index>(),
+        )),
+        seed: u64,
+    ) {
+        let mut life = live(&stretches, first_night);
+        life.recoveries.clear();
+        let expected = anchors(&life);
+
+        // Turned round, rotated, and dealt out by a number.
+        life.sleeps.reverse();
+        prop_assert_eq!(&anchors(&life), &expected);
+        if !life.sleeps.is_empty() {
+            let by = order.index(life.sleeps.len());
+            life.sleeps.rotate_left(by);
+        }
+        prop_assert_eq!(&anchors(&life), &expected);
+        life.sleeps.sort_by_key(|sleep| {
+            sleep.id.0.bytes().fold(seed, |hash, byte| hash.rotate_left(7) ^ u64::from(byte))
+        });
+        prop_assert_eq!(&anchors(&life), &expected);
+    }
+}

@@ -1,0 +1,326 @@
+//! The fifth law in days that people had: each a case, none an exception.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_core::{
+    CycleId, SleepId,
+    local_date::{CycleTimes, RecoveryTies, SleepTimes, of_cycle, of_sleep},
+};
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn slept(name: &str, cycle: i64, from: &str, until: &str, offset: &str) -> SleepTimes {
+    SleepTimes {
+        id: SleepId(name.to_owned()),
+        cycle_id: Some(CycleId(cycle)),
+        start: at(from),
+        end: Some(at(until)),
+        timezone_offset: Some(offset.to_owned()),
+        nap: false,
+        weight: at(until) - at(from),
+    }
+}
+
+fn cycle(id: i64, from: &str, offset: &str) -> CycleTimes {
+    CycleTimes {
+        id: CycleId(id),
+        start: at(from),
+        timezone_offset: Some(offset.to_owned()),
+    }
+}
+
+fn recovery(cycle: i64, sleep: &str, created: &str) -> RecoveryTies {
+    RecoveryTies {
+        cycle_id: CycleId(cycle),
+        sleep_id: SleepId(sleep.to_owned()),
+        created_at: at(created),
+    }
+}
+
+fn date(sleep: &SleepTimes) -> String {
+    of_sleep(sleep).to_string()
+}
+
+fn date_of(
+    cycle: Option<&CycleTimes>,
+    recovery: Option<&RecoveryTies>,
+    sleeps: &[SleepTimes],
+) -> String {
+    of_cycle(cycle, recovery, sleeps)
+        .unwrap()
+        .local_date
+        .to_string()
+}
+
+#[test]
+fn somebody_who_sleeps_after_midnight_still_has_one_day_a_night() {
+    let monday = slept(
+        "a",
+        1,
+        "2025-03-03T00:20:00Z",
+        "2025-03-03T07:00:00Z",
+        "+00:00",
+    );
+    let tuesday = slept(
+        "b",
+        2,
+        "2025-03-03T23:50:00Z",
+        "2025-03-04T07:10:00Z",
+        "+00:00",
+    );
+
+    assert_eq!(date(&monday), "2025-03-03");
+    assert_eq!(date(&tuesday), "2025-03-04");
+}
+
+#[test]
+fn the_night_of_the_clock_change_is_read_at_the_offset_whoop_gave_it() {
+    // Berlin, 30 March 2025: 02:00 became 03:00. The same instant is two dates.
+    let before = slept(
+        "a",
+        1,
+        "2025-03-29T20:00:00Z",
+        "2025-03-29T22:30:00Z",
+        "+01:00",
+    );
+    let after = slept(
+        "b",
+        2,
+        "2025-03-29T20:00:00Z",
+        "2025-03-29T22:30:00Z",
+        "+02:00",
+    );
+    assert_eq!(date(&before), "2025-03-29");
+    assert_eq!(date(&after), "2025-03-30");
+
+    // And 26 October 2025, when the night had twenty-five hours.
+    let autumn = slept(
+        "c",
+        3,
+        "2025-10-25T21:15:00Z",
+        "2025-10-26T06:40:00Z",
+        "+01:00",
+    );
+    assert_eq!(date(&autumn), "2025-10-26");
+}
+
+#[test]
+fn flying_east_over_the_date_line_skips_a_date() {
+    // Woke in Honolulu on the 10th, and next in Auckland on the 12th.
+    let honolulu = slept(
+        "a",
+        1,
+        "2025-06-10T08:30:00Z",
+        "2025-06-10T16:00:00Z",
+        "-10:00",
+    );
+    let auckland = slept(
+        "b",
+        2,
+        "2025-06-11T11:00:00Z",
+        "2025-06-11T18:30:00Z",
+        "+12:00",
+    );
+
+    assert_eq!(date(&honolulu), "2025-06-10");
+    assert_eq!(date(&auckland), "2025-06-12");
+}
+
+#[test]
+fn flying_west_over_the_date_line_gives_one_date_two_nights() {
+    let auckland = slept(
+        "a",
+        1,
+        "2025-06-09T11:00:00Z",
+        "2025-06-09T18:30:00Z",
+        "+12:00",
+    );
+    let honolulu = slept(
+        "b",
+        2,
+        "2025-06-10T09:00:00Z",
+        "2025-06-10T17:00:00Z",
+        "-10:00",
+    );
+
+    assert_eq!(date(&auckland), "2025-06-10");
+    assert_eq!(date(&honolulu), "2025-06-10");
+}
+
+#[test]
+fn a_nurse_who_sleeps_by_day_has_her_day_on_the_date_she_woke() {
+    let after_the_shift = slept(
+        "a",
+        1,
+        "2025-02-11T07:30:00Z",
+        "2025-02-11T14:45:00Z",
+        "+01:00",
+    );
+    let shift = cycle(1, "2025-02-11T07:30:00Z", "+01:00");
+
+    assert_eq!(
+        date_of(Some(&shift), None, &[after_the_shift]),
+        "2025-02-11"
+    );
+}
+
+#[test]
+fn a_cycle_of_forty_hours_is_one_day_and_leaves_the_next_date_without_any() {
+    let night = slept(
+        "a",
+        1,
+        "2025-05-01T22:00:00Z",
+        "2025-05-02T05:00:00Z",
+        "+00:00",
+    );
+    let after = slept(
+        "b",
+        2,
+        "2025-05-03T14:00:00Z",
+        "2025-05-04T02:00:00Z",
+        "+00:00",
+    );
+    let sleeps = [night, after];
+
+    let first = date_of(
+        Some(&cycle(1, "2025-05-01T22:00:00Z", "+00:00")),
+        None,
+        &sleeps,
+    );
+    let second = date_of(
+        Some(&cycle(2, "2025-05-03T14:00:00Z", "+00:00")),
+        None,
+        &sleeps,
+    );
+
+    assert_eq!([first, second], ["2025-05-02", "2025-05-04"]);
+}
+
+#[test]
+fn a_cycle_begun_late_at_night_without_a_sleep_is_tomorrows() {
+    for (began, day) in [
+        ("2025-04-07T23:10:00Z", "2025-04-08"),
+        ("2025-04-08T00:40:00Z", "2025-04-08"),
+        ("2025-04-08T11:59:59Z", "2025-04-08"),
+        ("2025-04-08T12:00:00Z", "2025-04-09"),
+    ] {
+        let date = date_of(Some(&cycle(1, began, "Z")), None, &[]);
+        assert_eq!(date, day, "{began}");
+    }
+}
+
+#[test]
+fn of_two_sleeps_in_a_cycle_the_one_that_the_recovery_names_decides() {
+    let short = slept(
+        "short",
+        1,
+        "2025-07-01T20:00:00Z",
+        "2025-07-01T22:30:00Z",
+        "Z",
+    );
+    let long = slept(
+        "long",
+        1,
+        "2025-07-01T23:30:00Z",
+        "2025-07-02T06:00:00Z",
+        "Z",
+    );
+    let began = cycle(1, "2025-07-01T20:00:00Z", "Z");
+    let judged = recovery(1, "short", "2025-07-02T07:00:00Z");
+    let sleeps = [short, long];
+
+    assert_eq!(date_of(Some(&began), Some(&judged), &sleeps), "2025-07-01");
+    assert_eq!(date_of(Some(&began), None, &sleeps), "2025-07-02");
+}
+
+#[test]
+fn of_two_sleeps_of_the_same_length_the_later_decides_in_either_order() {
+    let early = slept(
+        "z",
+        1,
+        "2025-07-01T19:00:00Z",
+        "2025-07-01T22:00:00Z",
+        "+01:00",
+    );
+    let late = slept(
+        "a",
+        1,
+        "2025-07-01T23:00:00Z",
+        "2025-07-02T02:00:00Z",
+        "+01:00",
+    );
+    let began = cycle(1, "2025-07-01T19:00:00Z", "+01:00");
+
+    for sleeps in [[early.clone(), late.clone()], [late, early]] {
+        assert_eq!(date_of(Some(&began), None, &sleeps), "2025-07-02");
+    }
+}
+
+#[test]
+fn a_night_that_became_a_nap_dates_its_cycle_no_more() {
+    let mut night = slept("a", 1, "2025-07-01T14:00:00Z", "2025-07-01T15:30:00Z", "Z");
+    let began = cycle(1, "2025-07-01T14:00:00Z", "Z");
+    let judged = recovery(1, "a", "2025-07-01T16:00:00Z");
+    assert_eq!(
+        date_of(Some(&began), Some(&judged), std::slice::from_ref(&night)),
+        "2025-07-01"
+    );
+
+    night.nap = true;
+
+    assert_eq!(date_of(Some(&began), Some(&judged), &[night]), "2025-07-02");
+}
+
+#[test]
+fn a_long_nap_never_outweighs_the_night() {
+    let night = slept(
+        "night",
+        1,
+        "2025-07-01T23:00:00Z",
+        "2025-07-02T03:00:00Z",
+        "Z",
+    );
+    let nap = SleepTimes {
+        nap: true,
+        weight: TimeDelta::hours(9),
+        ..slept(
+            "nap",
+            1,
+            "2025-07-02T18:00:00Z",
+            "2025-07-03T03:00:00Z",
+            "Z",
+        )
+    };
+    let began = cycle(1, "2025-07-01T23:00:00Z", "Z");
+
+    assert_eq!(date_of(Some(&began), None, &[nap, night]), "2025-07-02");
+}
+
+#[test]
+fn a_recovery_that_came_first_stands_on_its_upload_until_its_night_is_known() {
+    let judged = recovery(1, "a", "2025-07-02T20:02:00Z");
+    let night = slept("a", 1, "2025-07-01T14:00:00Z", "2025-07-01T21:55:00Z", "Z");
+    let began = cycle(1, "2025-07-01T14:00:00Z", "-03:00");
+
+    assert_eq!(date_of(None, Some(&judged), &[]), "2025-07-02");
+    assert_eq!(date_of(Some(&began), Some(&judged), &[]), "2025-07-01");
+    assert_eq!(date_of(None, Some(&judged), &[night]), "2025-07-01");
+    assert_eq!(of_cycle(None, None, &[]), None);
+}
+
+#[test]
+fn an_absent_offset_is_read_as_utc_and_an_end_that_is_missing_as_a_cycle_would_be() {
+    let mut night = slept(
+        "a",
+        1,
+        "2025-07-01T21:00:00Z",
+        "2025-07-01T23:59:59.999Z",
+        "Z",
+    );
+    night.timezone_offset = None;
+    assert_eq!(date(&night), "2025-07-01");
+
+    night.end = None;
+    assert_eq!(date(&night), "2025-07-02");
+}

@@ -1,0 +1,175 @@
+//! What holds of every day, whatever was recorded.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use whoop_core::{
+    day::{Missing, Records},
+    record::Sleep,
+};
+
+use super::{cycle, day, recovery, sleep, workout};
+
+/// Whether a JSON value holds a number equal to zero, however deep.
+fn has_zero(json: &Value) -> bool {
+    match json {
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Array(items) => items.iter().any(has_zero),
+        Value::Object(map) => map.values().any(has_zero),
+        _ => false,
+    }
+}
+
+/// A score with some of it taken away; nothing in it is zero, nor rounds to it.
+fn score(fields: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    prop::collection::vec(prop::option::of(3_i64..90), fields.len()).prop_map(|values| {
+        let named = fields.iter().zip(values);
+        named
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    })
+}
+
+fn any_state() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => Just("SCORED".to_owned()),
+        1 => Just("PENDING_SCORE".to_owned()),
+        1 => Just("UNSCORABLE".to_owned()),
+        1 => Just("SOMETHING_ELSE".to_owned()),
+    ]
+}
+
+fn any_sleep() -> impl Strategy<Value = Sleep> {
+    let stages = score(&[
+        "total_light_sleep_time_milli",
+        "total_slow_wave_sleep_time_milli",
+        "total_rem_sleep_time_milli",
+        "total_awake_time_milli",
+    ]);
+    let need = score(&["baseline_milli", "need_from_sleep_debt_milli"]);
+    (
+        "[a-d]",
+        1_i64..4,
+        -6_i64..20,
+        1_i64..9,
+        any::<bool>(),
+        any_state(),
+        stages,
+        need,
+    )
+        .prop_map(|(id, cycle, from, lasts, is_nap, state, stages, need)| {
+            let mut sleep = sleep(&id, cycle, from, from + lasts);
+            sleep.nap = Some(is_nap);
+            sleep.score_state = state.into();
+            sleep.score = serde_json::from_value(
+                json!({"stage_summary": stages, "sleep_needed": need, "respiratory_rate": null}),
+            )
+            .unwrap();
+            sleep
+        })
+}
+
+fn any_records() -> impl Strategy<Value = Records> {
+    let cycles = (
+        1_i64..4,
+        -6_i64..20,
+        any_state(),
+        score(&["strain", "kilojoule"]),
+    )
+        .prop_map(|(id, from, state, score)| {
+            let mut cycle = cycle(id, from);
+            cycle.score_state = state.into();
+            cycle.score = serde_json::from_value(score).unwrap();
+            cycle
+        });
+    let recoveries = (1_i64..4, "[a-d]", any_state(), score(&["recovery_score"])).prop_map(
+        |(id, sleep, state, score)| {
+            let mut recovery = recovery(id, &sleep);
+            recovery.score_state = state.into();
+            recovery.score = serde_json::from_value(score).unwrap();
+            recovery
+        },
+    );
+    let workouts = ("[a-d]", -6_i64..20).prop_map(|(id, from)| workout(&id, from));
+    (
+        prop::collection::vec(any_sleep(), 0..5),
+        prop::collection::vec(cycles, 0..4),
+        prop::collection::vec(recoveries, 0..4),
+        prop::collection::vec(workouts, 0..4),
+    )
+        .prop_map(|(mut sleeps, mut cycles, mut recoveries, mut workouts)| {
+            // An id names one record.
+            sleeps.sort_by(|one, other| one.id.cmp(&other.id));
+            sleeps.dedup_by(|one, other| one.id == other.id);
+            cycles.sort_by_key(|one| one.id);
+            cycles.dedup_by_key(|one| one.id);
+            recoveries.sort_by_key(|one| one.cycle_id);
+            recoveries.dedup_by_key(|one| one.cycle_id);
+            workouts.sort_by(|one, other| one.id.cmp(&other.id));
+            workouts.dedup_by(|one, other| one.id == other.id);
+            Records {
+                recoveries,
+                sleeps,
+                cycles,
+                workouts,
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn absent_is_never_zero(records in any_records()) {
+        let day = serde_json::to_value(day(&records)).unwrap();
+
+        prop_assert!(!has_zero(&day), "{}", day);
+    }
+
+    #[test]
+    fn a_part_has_a_reason_exactly_when_it_has_no_score(records in any_records()) {
+        let day = day(&records);
+
+        let scored = [
+            ("recovery", day.recovery.as_ref().map(|part| part.state.as_str())),
+            ("sleep", day.sleep.as_ref().map(|part| part.state.as_str())),
+            ("cycle", day.cycle.as_ref().map(|part| part.state.as_str())),
+            ("workouts", day.workouts.first().map(|_| "SCORED")),
+        ];
+        for (part, state) in scored {
+            prop_assert_eq!(state == Some("SCORED"), !day.missing.contains_key(part), "{}", part);
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_day_is_hidden_but_a_recovery_that_waits_for_its_score(records in any_records()) {
+        let day = day(&records);
+
+        let others = day.others.unwrap_or_default();
+        let nights = usize::from(day.sleep.is_some()) + day.naps.len() + others.sleeps.len();
+        prop_assert_eq!(nights, records.sleeps.len());
+        prop_assert_eq!(usize::from(day.cycle.is_some()) + others.cycles.len(), records.cycles.len());
+        prop_assert_eq!(day.workouts.len(), records.workouts.len());
+        let shown = usize::from(day.recovery.is_some()) + others.recoveries.len();
+        let waits = matches!(
+            day.missing.get("recovery"),
+            Some(Missing::PendingScore | Missing::Unscorable)
+        );
+        prop_assert_eq!(shown + usize::from(waits), records.recoveries.len());
+    }
+
+    #[test]
+    fn the_order_of_the_records_decides_nothing(records in any_records(), turns in 0_usize..4) {
+        let mut other = records.clone();
+        other.sleeps.reverse();
+        other.cycles.reverse();
+        other.recoveries.reverse();
+        other.workouts.reverse();
+        if other.sleeps.len() > 1 {
+            let by = turns % other.sleeps.len();
+            other.sleeps.rotate_left(by);
+        }
+
+        prop_assert_eq!(day(&records), day(&other));
+    }
+}

@@ -1,0 +1,108 @@
+//! Why something is not shown.
+
+use whoop_core::{
+    DataType,
+    day::{Connection, Missing, Records},
+    record::ScoreState,
+};
+
+use super::{Known, day, day_known, whole_night};
+
+#[test]
+fn a_score_that_is_not_there_is_explained_by_its_state() {
+    for (word, reason) in [
+        ("PENDING_SCORE", Missing::PendingScore),
+        ("UNSCORABLE", Missing::Unscorable),
+        ("AWAITING_STARS", Missing::PendingScore),
+    ] {
+        let mut records = whole_night();
+        let state = ScoreState::from(word.to_owned());
+        records.recoveries[0].score_state = state.clone();
+        records.recoveries[0].score = None;
+        records.sleeps[0].score_state = state.clone();
+        records.sleeps[0].score = None;
+        records.cycles[0].score_state = state;
+        records.cycles[0].score = None;
+
+        let day = day(&records);
+
+        for part in ["recovery", "sleep", "cycle"] {
+            assert_eq!(day.missing[part], reason, "{part} {word}");
+        }
+        // A recovery has nothing but its score; the others have their times.
+        assert_eq!(day.recovery, None, "{word}");
+        let sleep = day.sleep.unwrap();
+        assert_eq!((sleep.state.as_str(), sleep.duration_milli), (word, None));
+        let cycle = day.cycle.unwrap();
+        assert_eq!((cycle.state.as_str(), cycle.calories), (word, None));
+        assert_eq!(day.others, None, "{word}");
+    }
+}
+
+#[test]
+fn an_absent_part_has_the_reason_that_fits_what_is_known() {
+    let every_part = |known: &Known| {
+        let day = day_known(&Records::default(), known);
+        let reasons: Vec<Missing> = ["recovery", "sleep", "cycle", "workouts"]
+            .map(|part| day.missing[part])
+            .to_vec();
+        assert!(
+            reasons.windows(2).all(|two| two[0] == two[1]),
+            "{reasons:?}"
+        );
+        reasons[0]
+    };
+    let base = Known::nothing();
+
+    assert_eq!(every_part(&Known::everything()), Missing::NotRecorded);
+    assert_eq!(every_part(&base), Missing::NotSynced);
+    for connection in [Connection::Disconnected, Connection::NeverConnected] {
+        let known = Known {
+            connection,
+            ..base.clone()
+        };
+        assert_eq!(every_part(&known), Missing::NotSynced);
+    }
+    let quota = Known {
+        quota_spent: true,
+        ..base
+    };
+    assert_eq!(every_part(&quota), Missing::Quota);
+    let reauth = Known {
+        connection: Connection::ReauthRequired,
+        ..quota
+    };
+    assert_eq!(every_part(&reauth), Missing::ReauthRequired);
+    // What was read to the end is known, however the member stands now.
+    let known = Known {
+        coverage: Known::everything().coverage,
+        ..reauth
+    };
+    assert_eq!(every_part(&known), Missing::NotRecorded);
+}
+
+#[test]
+fn each_part_is_explained_by_the_coverage_of_its_own_type() {
+    for read in DataType::ALL {
+        let mut known = Known::nothing();
+        known.coverage.retain(|one| one.data_type != read);
+        let all = Known::everything().coverage;
+        known
+            .coverage
+            .extend(all.into_iter().filter(|one| one.data_type == read));
+
+        let day = day_known(&Records::default(), &known);
+
+        let recorded: Vec<&str> = day
+            .missing
+            .iter()
+            .filter(|(_, reason)| **reason == Missing::NotRecorded)
+            .map(|(part, _)| *part)
+            .collect();
+        let part = match read {
+            DataType::Workout => "workouts",
+            other => other.as_str(),
+        };
+        assert_eq!(recorded, [part]);
+    }
+}

@@ -1,0 +1,217 @@
+//! Whatever can be read without guessing is read, to the last digit.
+
+use serde_json::{Value, json, value::RawValue};
+use whoop_core::{
+    DataType,
+    record::{Cycle, Record, Recovery, Rejected, ScoreState, Sleep, Workout, read},
+};
+
+use super::*;
+
+#[test]
+fn what_whoop_sends_is_written_back_as_it_came() {
+    assert_eq!(written(&read_json::<Cycle>(&cycle()).unwrap()), cycle());
+    assert_eq!(
+        written(&read_json::<Recovery>(&recovery()).unwrap()),
+        recovery()
+    );
+    assert_eq!(written(&read_json::<Sleep>(&sleep()).unwrap()), sleep());
+    assert_eq!(
+        written(&read_json::<Workout>(&workout()).unwrap()),
+        workout()
+    );
+}
+
+#[test]
+fn a_value_may_be_null_or_absent_wherever_whoop_does_not_need_it() {
+    fn check<R: Record>(whole: &Value, needed: &[&str]) {
+        for place in places(whole) {
+            let absent = read_json::<R>(&without(whole, &place));
+            let null = read_json::<R>(&with(whole, &place, Value::Null));
+            if needed.contains(&place.as_str()) {
+                assert!(absent.is_err(), "{place} may not be absent");
+                assert!(null.is_err(), "{place} may not be null");
+            } else {
+                // Both read as nothing, and nothing is never turned into a zero.
+                let expected = with(whole, &place, Value::Null);
+                assert_eq!(written(&absent.unwrap()), expected, "{place} absent");
+                assert_eq!(written(&null.unwrap()), expected, "{place} null");
+            }
+        }
+    }
+    let always = ["/user_id", "/created_at", "/updated_at", "/score_state"];
+    check::<Cycle>(&cycle(), &[&always[..], &["/id", "/start"]].concat());
+    check::<Recovery>(
+        &recovery(),
+        &[&always[..], &["/cycle_id", "/sleep_id"]].concat(),
+    );
+    check::<Sleep>(&sleep(), &[&always[..], &["/id", "/start"]].concat());
+    check::<Workout>(&workout(), &[&always[..], &["/id", "/start"]].concat());
+}
+
+#[test]
+fn a_whole_number_may_be_written_with_a_decimal_point() {
+    let sent = with(
+        &with(
+            &sleep(),
+            "/score/stage_summary/total_rem_sleep_time_milli",
+            json!(7_000_000.0),
+        ),
+        "/score/stage_summary/disturbance_count",
+        json!(13.0),
+    );
+
+    let stages = read_json::<Sleep>(&sent)
+        .unwrap()
+        .score
+        .unwrap()
+        .stage_summary
+        .unwrap();
+
+    assert_eq!(stages.total_rem_sleep_time_milli, Some(7_000_000));
+    assert_eq!(stages.disturbance_count, Some(13));
+    assert_eq!(
+        read_json::<Cycle>(&with(&cycle(), "/step_count", json!(0.0)))
+            .unwrap()
+            .step_count,
+        Some(0)
+    );
+}
+
+#[test]
+fn a_whole_number_is_never_guessed_from_a_broken_one() {
+    for broken in [
+        json!(13.5),
+        json!("13"),
+        json!(true),
+        json!(1e300),
+        json!(u64::MAX),
+    ] {
+        let rejected = read_json::<Cycle>(&with(&cycle(), "/step_count", broken.clone()));
+
+        let reason = rejected.unwrap_err().reason;
+        assert!(reason.starts_with("step_count: "), "{broken}: {reason}");
+    }
+}
+
+#[test]
+fn a_measurement_may_be_written_without_a_decimal_point() {
+    let sent = with(&recovery(), "/score/hrv_rmssd_milli", json!(48));
+
+    let score = read_json::<Recovery>(&sent).unwrap().score.unwrap();
+
+    assert_eq!(score.hrv_rmssd_milli, Some(48.0));
+}
+
+#[test]
+fn fields_nobody_has_heard_of_are_kept_at_every_depth() {
+    fn check<R: Record>(whole: &Value) {
+        let mut parents = vec![String::new()];
+        parents.extend(
+            places(whole)
+                .into_iter()
+                .filter(|place| whole.pointer(place).is_some_and(Value::is_object)),
+        );
+        let mut sent = whole.clone();
+        for parent in &parents {
+            let unknown = json!({"deep": [1, {"deeper": null}], "exact": 0.1, "text": "ü🙂\\\""});
+            sent = with(&sent, &format!("{parent}/added_tomorrow"), unknown);
+            sent = with(&sent, &format!("{parent}/"), json!("a name may be empty"));
+        }
+        assert_eq!(written(&read_json::<R>(&sent).unwrap()), sent);
+    }
+    check::<Cycle>(&cycle());
+    check::<Recovery>(&recovery());
+    check::<Sleep>(&sleep());
+    check::<Workout>(&workout());
+}
+
+#[test]
+fn an_unknown_state_is_kept_as_the_word_that_came() {
+    let sent = with(&cycle(), "/score_state", json!("AWAITING_STARS"));
+
+    let record = read_json::<Cycle>(&sent).unwrap();
+
+    assert_eq!(record.score_state.as_str(), "AWAITING_STARS");
+    assert!(record.score_state.may_change());
+    assert_eq!(written(&record), sent);
+    assert!(!ScoreState::Unscorable.may_change());
+    // Only the documented spelling is the documented state.
+    assert_eq!(
+        ScoreState::from("scored".to_owned()),
+        ScoreState::Other("scored".to_owned())
+    );
+}
+
+#[test]
+fn ids_keep_every_digit_and_every_letter() {
+    for id in [0, 2_147_483_648, 9_007_199_254_740_993, i64::MAX] {
+        let record = read_json::<Cycle>(&with(&cycle(), "/id", json!(id))).unwrap();
+        assert_eq!(record.id.0, id);
+        assert_eq!(Record::id(&record), id.to_string());
+    }
+    let sent = with(&workout(), "/id", json!("0B7E6A3C-74b4-not-quite-a-uuid"));
+    assert_eq!(
+        Record::id(&read_json::<Workout>(&sent).unwrap()),
+        "0B7E6A3C-74b4-not-quite-a-uuid"
+    );
+    // An id past what a column holds is a reason to stop, not to round.
+    let text = cycle()
+        .to_string()
+        .replace("2400000017", "9223372036854775808");
+    let rejected = read::<Cycle>(&RawValue::from_string(text).unwrap()).unwrap_err();
+    assert!(rejected.reason.starts_with("id: "), "{}", rejected.reason);
+}
+
+#[test]
+fn an_instant_keeps_its_decimals_and_is_written_in_utc() {
+    for (sent, kept) in [
+        ("2026-05-05T06:10:00Z", "2026-05-05T06:10:00.000Z"),
+        ("2026-05-05T08:10:00.120+02:00", "2026-05-05T06:10:00.120Z"),
+        ("2026-05-05T06:10:00.123456Z", "2026-05-05T06:10:00.123456Z"),
+    ] {
+        let record = read_json::<Recovery>(&with(&recovery(), "/updated_at", json!(sent))).unwrap();
+        assert_eq!(written(&record)["updated_at"], json!(kept));
+    }
+}
+
+#[test]
+fn a_rejected_record_is_kept_whole_and_its_neighbours_go_on() {
+    let broken = with(&sleep(), "/score/respiratory_rate", json!("fifteen"));
+    let page = [raw(&sleep()), raw(&broken), raw(&sleep())];
+
+    let outcome: Vec<Result<Sleep, Rejected>> = page.iter().map(|one| read(one)).collect();
+
+    assert!(outcome[0].is_ok() && outcome[2].is_ok());
+    let rejected = outcome[1].clone().unwrap_err();
+    assert_eq!(rejected.data_type, DataType::Sleep);
+    assert_eq!(rejected.raw, page[1].get());
+    assert_eq!(
+        rejected.record_id.as_deref(),
+        Some("5d1c0a5e-3b8c-4a52-8c77-0f3f6f0d2a11")
+    );
+    assert!(
+        rejected.reason.starts_with("score.respiratory_rate: "),
+        "{}",
+        rejected.reason
+    );
+}
+
+#[test]
+fn a_rejected_recovery_goes_by_its_cycle_and_one_without_an_id_by_none() {
+    let broken = with(&recovery(), "/score_state", Value::Null);
+    let id = read_json::<Recovery>(&broken).unwrap_err().record_id;
+    assert_eq!(id.as_deref(), Some("2400000017"));
+
+    for nothing in [
+        json!({}),
+        json!([]),
+        json!(null),
+        json!("cycle"),
+        json!({"id": {}}),
+    ] {
+        let rejected = read_json::<Cycle>(&nothing).unwrap_err();
+        assert_eq!(rejected.record_id, None, "{nothing}");
+        assert_eq!(rejected.raw, nothing.to_string());
+    }
+}
