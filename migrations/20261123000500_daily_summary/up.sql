@@ -1,6 +1,8 @@
 -- A day in one row, for people at psql and for Supabase RPC. It chooses as the
 -- API does: the main sleep with the most time asleep (in bed where that is not
--- scored; the later one if equal), and that sleep's own recovery and cycle.
+-- scored; the later one if equal), and that sleep's own recovery and cycle. A
+-- chosen recovery that waits for its score shows nothing; another's does not
+-- stand in for it.
 -- SECURITY INVOKER: whoever calls it sees what row-level security lets them see.
 CREATE FUNCTION get_daily_summary(p_user_id TEXT, p_date DATE)
 RETURNS TABLE (
@@ -21,13 +23,13 @@ AS $$
         WHERE s.user_id = p_user_id AND s.local_date = p_date AND s.nap IS NOT TRUE
         ORDER BY coalesce(s.total_sleep_time_milli,
                           extract(epoch FROM s.end_time - s.start_time) * 1000, 0) DESC,
-                 s.start_time DESC, s.id DESC
+                 s.start_time DESC, s.id COLLATE "C" DESC
         LIMIT 1
     ),
     own_recovery AS (
-        SELECT r.recovery_score, r.hrv_rmssd_milli, r.resting_heart_rate
+        SELECT r.score_state, r.recovery_score, r.hrv_rmssd_milli, r.resting_heart_rate
         FROM public.whoop_recovery r LEFT JOIN night ON TRUE
-        WHERE r.user_id = p_user_id AND r.local_date = p_date AND r.score_state = 'SCORED'
+        WHERE r.user_id = p_user_id AND r.local_date = p_date
           AND (night.id IS NULL OR r.sleep_id = night.id OR r.cycle_id = night.cycle_id)
         ORDER BY r.cycle_id::NUMERIC DESC
         LIMIT 1
@@ -48,7 +50,7 @@ AS $$
             WHERE w.user_id = p_user_id AND w.local_date = p_date)
     FROM (VALUES (1)) AS one_row (n)
     LEFT JOIN night ON TRUE
-    LEFT JOIN own_recovery ON TRUE
+    LEFT JOIN own_recovery ON own_recovery.score_state = 'SCORED'
     LEFT JOIN own_cycle ON TRUE
 $$;
 

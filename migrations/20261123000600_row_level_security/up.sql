@@ -7,12 +7,13 @@ CREATE FUNCTION whoop_current_member() RETURNS TEXT
 LANGUAGE sql STABLE SECURITY INVOKER
 AS $$
     -- A JWT that the gateway verified comes first: where there is one, a setting
-    -- that anybody may change has no say.
-    SELECT coalesce(
-        nullif(current_setting('request.jwt.claims', TRUE), '')::JSONB ->> 'sub',
-        nullif(current_setting('request.jwt.claim.sub', TRUE), ''),
-        nullif(current_setting('whoop.user_id', TRUE), '')
-    )
+    -- that anybody may change has no say, also where the JWT names no member.
+    SELECT CASE
+        WHEN nullif(current_setting('request.jwt.claims', TRUE), '') IS NOT NULL
+            THEN current_setting('request.jwt.claims', TRUE)::JSONB ->> 'sub'
+        ELSE coalesce(nullif(current_setting('request.jwt.claim.sub', TRUE), ''),
+                      nullif(current_setting('whoop.user_id', TRUE), ''))
+    END
 $$;
 
 COMMENT ON FUNCTION whoop_current_member() IS 'The member on whose behalf this connection reads, or null.';
@@ -42,6 +43,10 @@ BEGIN
                                     'whoop_rejected_record', 'predecessor_set_aside'] LOOP
             EXECUTE format('REVOKE ALL ON TABLE %I FROM %I', name, reader);
         END LOOP;
+        -- Made by the migration runner, where it is Diesel's; it must not be writable either.
+        IF to_regclass('__diesel_schema_migrations') IS NOT NULL THEN
+            EXECUTE format('REVOKE ALL ON TABLE __diesel_schema_migrations FROM %I', reader);
+        END IF;
         EXECUTE format('REVOKE ALL ON FUNCTION get_daily_summary(TEXT, DATE) FROM %I', reader);
         IF reader = 'authenticated' THEN
             EXECUTE format('GRANT SELECT ON TABLE whoop_users, whoop_cycle, whoop_recovery, whoop_sleep, '

@@ -126,7 +126,10 @@ pub struct Running {
 impl Application {
     /// Serves in the background until [`Running::stop`].
     pub fn spawn(self) -> Running {
-        Running { handle: self.handle(), task: tokio::spawn(self.run()) }
+        Running {
+            handle: self.handle(),
+            task: tokio::spawn(self.run()),
+        }
     }
 }
 
@@ -138,6 +141,8 @@ impl Running {
     /// The server had broken before.
     pub async fn stop(self) -> io::Result<()> {
         self.handle.stop(true).await;
-        self.task.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+        self.task
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 }

@@ -222,6 +222,7 @@ impl From<SyncError> for Problem {
                 "the member is not connected to WHOOP; begin with POST /api/v1/whoop/connect/{user_id}",
             ),
             SyncError::ReauthRequired => Self::conflict("reauth-required", error.to_string()),
+            SyncError::OtherAccount => Self::conflict("other-whoop-account", error.to_string()),
             SyncError::Busy => Self::unavailable("busy", error.to_string()),
             SyncError::Whoop(error) => {
                 tracing::warn!(

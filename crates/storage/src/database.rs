@@ -73,6 +73,11 @@ impl Database {
         Ok(Self { pool, address })
     }
 
+    /// Connections that this process may hold.
+    pub fn most_connections(&self) -> usize {
+        self.pool.status().max_size
+    }
+
     /// A connection, or [`StorageError::Unavailable`] after a bounded wait.
     ///
     /// # Errors

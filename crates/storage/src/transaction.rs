@@ -10,7 +10,9 @@ type Manager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 ///
 /// Dropped without either, as when its task is cancelled, the connection is
 /// closed instead of going back to the pool, and PostgreSQL rolls back.
-pub struct Transaction(Connection);
+pub struct Transaction(Option<Connection>);
+
+const THERE: &str = "only commit, rollback and drop take it, and nothing comes after them";
 
 impl Database {
     /// Opens a transaction on a connection of the pool.
@@ -19,9 +21,9 @@ impl Database {
     ///
     /// PostgreSQL is away, or every connection is taken.
     pub async fn begin(&self) -> Result<Transaction, StorageError> {
-        let mut conn = self.get().await?;
-        Manager::begin_transaction(&mut *conn).await?;
-        Ok(Transaction(conn))
+        let mut transaction = Transaction(Some(self.get().await?));
+        Manager::begin_transaction(&mut *transaction).await?;
+        Ok(transaction)
     }
 }
 
@@ -32,7 +34,9 @@ impl Transaction {
     ///
     /// PostgreSQL refused or is gone; then nothing was done.
     pub async fn commit(mut self) -> Result<(), StorageError> {
-        Ok(Manager::commit_transaction(&mut *self.0).await?)
+        Manager::commit_transaction(&mut *self).await?;
+        self.0 = None;
+        Ok(())
     }
 
     /// Undoes everything done through it, and gives the connection back.
@@ -41,7 +45,19 @@ impl Transaction {
     ///
     /// PostgreSQL is gone; then nothing was done either.
     pub async fn rollback(mut self) -> Result<(), StorageError> {
-        Ok(Manager::rollback_transaction(&mut *self.0).await?)
+        Manager::rollback_transaction(&mut *self).await?;
+        self.0 = None;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // The pool looks at a connection only when somebody wants it again. Until
+        // then it would keep the transaction open, and the member's turn with it.
+        if let Some(conn) = self.0.take() {
+            drop(Connection::take(conn));
+        }
     }
 }
 
@@ -49,12 +65,12 @@ impl Deref for Transaction {
     type Target = AsyncPgConnection;
 
     fn deref(&self) -> &AsyncPgConnection {
-        &self.0
+        self.0.as_ref().expect(THERE)
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut AsyncPgConnection {
-        &mut self.0
+        self.0.as_mut().expect(THERE)
     }
 }

@@ -87,19 +87,23 @@ impl Console {
 
     /// A result for people, on standard output.
     pub(crate) fn say(&self, text: impl fmt::Display) {
-        match &self.results {
-            Results::StandardOutput => {
-                self.bars.suspend(|| put(&mut io::stdout().lock(), &text));
-            }
-            Results::Kept(Kept(bytes)) => {
-                put(&mut *bytes.lock().unwrap_or_else(PoisonError::into_inner), &text);
-            }
+        let said = match &self.results {
+            Results::StandardOutput => self.bars.suspend(|| put(&mut io::stdout().lock(), &text)),
+            Results::Kept(Kept(bytes)) => put(
+                &mut *bytes.lock().unwrap_or_else(PoisonError::into_inner),
+                &text,
+            ),
+        };
+        // Only now: a log line steps around the bars as well.
+        if let Err(error) = said {
+            tracing::error!(%error, "the result could not be written to standard output");
         }
     }
 
     /// Something for people that is not the result, on standard error.
     pub(crate) fn remark(&self, text: impl fmt::Display) {
-        self.bars.suspend(|| put(&mut io::stderr().lock(), &text));
+        // Where standard error is closed, nobody is left to be told.
+        let _ = self.bars.suspend(|| put(&mut io::stderr().lock(), &text));
     }
 
     /// The one object that `--json` promises.
@@ -134,12 +138,10 @@ impl Console {
 }
 
 /// `println!` would panic where a pipe's reader has gone, as with `| head`.
-fn put(to: &mut dyn Write, text: &dyn fmt::Display) {
-    let written = writeln!(to, "{text}").and_then(|()| to.flush());
-    if let Err(error) = written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        tracing::error!(%error, "the result cannot be written");
+fn put(to: &mut dyn Write, text: &dyn fmt::Display) -> io::Result<()> {
+    match writeln!(to, "{text}").and_then(|()| to.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 

@@ -6,7 +6,7 @@
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
 //!
-//! Nothing here waits for tomorrow: cron, a systemd timer or a CronJob does.
+//! Nothing here waits for tomorrow: cron, a systemd timer or Kubernetes does.
 //! Runs may overlap; a member is synced by one of them at a time.
 
 pub mod cli;

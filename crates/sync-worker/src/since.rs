@@ -26,7 +26,7 @@ pub struct InvalidSince;
 #[error(
     "--since lies in the future; WHOOP has no records from then yet. Name a past date or instant"
 )]
-pub struct InTheFuture;
+pub(crate) struct InTheFuture;
 
 impl FromStr for Since {
     type Err = InvalidSince;

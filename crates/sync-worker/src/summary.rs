@@ -9,8 +9,7 @@ use whoop_sync::{Outcome, run::RunReport};
 
 use crate::Exit;
 
-/// Reasons that are listed one by one; the rest is counted, and in the log
-/// that `whoop_sync_log` is.
+/// Reasons that are listed one by one; the rest is counted.
 const MOST_REASONS: usize = 20;
 
 /// A run that came to its end.

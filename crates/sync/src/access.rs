@@ -134,7 +134,9 @@ impl Engine {
             // A task of its own: a caller that goes away must not come between
             // WHOOP's answer and our commit, which would lose the new pair.
             let attempt = tokio::spawn(async move {
-                engine.refresh_once(&member, &job_in, before.as_ref()).await
+                engine
+                    .refresh_in_turn(&member, &job_in, before.as_ref())
+                    .await
             });
             let attempt = job.finish_refresh(attempt).await??;
             let error = match attempt {
@@ -156,6 +158,25 @@ impl Engine {
         }
     }
 
+    /// One attempt, once nobody else of this process is at it.
+    async fn refresh_in_turn(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        refused: Option<&SecretString>,
+    ) -> Result<SecretString, SyncError> {
+        let turn = self.refresh_turns.take(user_id);
+        let _turn = tokio::time::timeout(job.pace.call_timeout, turn)
+            .await
+            .map_err(|_| WhoopError::TimedOut)?;
+        // The process may end at any moment now, also between WHOOP's answer
+        // and our commit.
+        if job.stop.is_cancelled() {
+            return Err(SyncError::Stopped);
+        }
+        self.refresh_once(user_id, job, refused).await
+    }
+
     /// One attempt, with the member's row locked from the look to the commit.
     async fn refresh_once(
         &self,
@@ -171,6 +192,13 @@ impl Engine {
         if self.is_usable(&stored, refused) {
             locked.rollback().await?;
             return Ok(stored.access_token);
+        }
+        // Whoever held the lock before may have been refused: a dead token is
+        // shown to WHOOP once, not once by every caller that waited.
+        let member = users::find(&mut locked, user_id).await?;
+        if member.is_some_and(|member| member.connection() == Connection::ReauthRequired) {
+            locked.rollback().await?;
+            return Err(SyncError::ReauthRequired);
         }
         let answer = match &stored.refresh_token {
             Some(refresh_token) => {

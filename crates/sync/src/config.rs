@@ -16,12 +16,18 @@ use whoop_storage::{Database, DatabaseConfig, StorageError, seal::TokenKeys};
 
 use crate::{Engine, Settings};
 
+const FROM_THE_DASHBOARD: &str =
+    "take it from the app's page at https://developer-dashboard.whoop.com";
+
 /// A setting that keeps a process from starting.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    #[error("{0} is not set; see --help")]
-    Missing(&'static str),
+    #[error("{name} is not set; {what_to_do}")]
+    Missing {
+        name: &'static str,
+        what_to_do: &'static str,
+    },
     #[error("{name} is not usable: {reason}")]
     Unusable { name: &'static str, reason: String },
     #[error(transparent)]
@@ -51,10 +57,10 @@ impl DatabaseArgs {
     ///
     /// No address, or one that cannot be one.
     pub fn database(&self) -> Result<Database, ConfigError> {
-        let url = self
-            .database_url
-            .clone()
-            .ok_or(ConfigError::Missing("DATABASE_URL"))?;
+        let url = self.database_url.clone().ok_or(ConfigError::Missing {
+            name: "DATABASE_URL",
+            what_to_do: "give it as postgres://user:password@host/database",
+        })?;
         Ok(Database::new(&DatabaseConfig {
             url,
             pool_size: self.database_pool_size.into(),
@@ -113,9 +119,10 @@ pub struct WhoopArgs {
 
 impl WhoopArgs {
     fn keys(&self) -> Result<TokenKeys, ConfigError> {
-        let keys = self.token_keys.as_ref().ok_or(ConfigError::Missing(
-            "TOKEN_KEYS (make one: echo \"k1:$(openssl rand -base64 32)\")",
-        ))?;
+        let keys = self.token_keys.as_ref().ok_or(ConfigError::Missing {
+            name: "TOKEN_KEYS",
+            what_to_do: "make one with: echo \"k1:$(openssl rand -base64 32)\"",
+        })?;
         Ok(TokenKeys::parse(keys).map_err(StorageError::from)?)
     }
 
@@ -123,18 +130,24 @@ impl WhoopArgs {
         let config = WhoopConfig {
             api_url: self.whoop_api_url.clone(),
             oauth_url: self.whoop_oauth_url.clone(),
-            client_id: self
-                .whoop_client_id
-                .clone()
-                .ok_or(ConfigError::Missing("WHOOP_CLIENT_ID"))?,
+            client_id: self.whoop_client_id.clone().ok_or(ConfigError::Missing {
+                name: "WHOOP_CLIENT_ID",
+                what_to_do: FROM_THE_DASHBOARD,
+            })?,
             client_secret: self
                 .whoop_client_secret
                 .clone()
-                .ok_or(ConfigError::Missing("WHOOP_CLIENT_SECRET"))?,
+                .ok_or(ConfigError::Missing {
+                    name: "WHOOP_CLIENT_SECRET",
+                    what_to_do: FROM_THE_DASHBOARD,
+                })?,
             redirect_url: self
                 .whoop_redirect_url
                 .clone()
-                .ok_or(ConfigError::Missing("WHOOP_REDIRECT_URL"))?,
+                .ok_or(ConfigError::Missing {
+                    name: "WHOOP_REDIRECT_URL",
+                    what_to_do: FROM_THE_DASHBOARD,
+                })?,
         };
         Ok(Whoop::new(config, clock)?)
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use url::Url;
-use whoop_client::{SCOPES, WhoopError};
+use whoop_client::{BodyMeasurement, SCOPES, WhoopError};
 use whoop_core::{DataType, UserId};
 use whoop_storage::{
     StorageError,
@@ -134,15 +134,22 @@ impl Engine {
         let pair = self.whoop.exchange_code(code.expose_secret()).await?;
         // The reply names no member: the profile does, and webhooks need it.
         let profile = self.whoop.profile(&pair.access_token).await?;
-        let body = match self.whoop.body_measurement(&pair.access_token).await {
-            Ok(body) => body,
-            // Not worth a lost connect: it can be absent, or not granted.
-            Err(error @ WhoopError::Unauthorized) => return Err(error.into()),
-            Err(error) => {
-                tracing::info!(member = %user_id, error = %error, "no body measurement");
-                None
+        if self
+            .is_of_another_account(&user_id, profile.user_id)
+            .await?
+        {
+            // The permission that was just given serves nothing.
+            if let Err(error) = self.whoop.revoke(&pair.access_token).await {
+                tracing::warn!(member = %user_id, error = %error, "WHOOP did not confirm the revocation");
             }
-        };
+            return Err(SyncError::OtherAccount);
+        }
+        // What WHOOP says was granted; the whole list where it is silent.
+        let scope = pair
+            .scope
+            .filter(|scope| !scope.is_empty())
+            .unwrap_or_else(|| SCOPES.to_owned());
+        let body = self.body_of(&user_id, &pair.access_token, &scope).await?;
         let now = self.clock.now();
         let member = Connected {
             user_id: user_id.to_string(),
@@ -163,20 +170,50 @@ impl Engine {
         };
         let tokens = Tokens {
             expires_at: now + pair.expires_in,
-            // What WHOOP says was granted; the whole list where it is silent.
-            scope: pair
-                .scope
-                .filter(|scope| !scope.is_empty())
-                .unwrap_or_else(|| SCOPES.to_owned()),
+            scope,
             access_token: pair.access_token,
             refresh_token: pair.refresh_token,
         };
         let mut transaction = self.database.begin().await?;
+        tokens::hold(&mut transaction, &user_id).await?;
         users::connect(&mut transaction, &member).await?;
         tokens::put(&mut transaction, &self.keys, &user_id, &tokens, now).await?;
         transaction.commit().await?;
         tracing::info!(member = %user_id, "connected to WHOOP");
         Ok(user_id)
+    }
+
+    /// Not worth a lost connect: it can be absent, or not granted. Where it was
+    /// not, WHOOP is not asked, for its answer may read like a dead token's.
+    async fn body_of(
+        &self,
+        user_id: &UserId,
+        access_token: &SecretString,
+        scope: &str,
+    ) -> Result<Option<BodyMeasurement>, WhoopError> {
+        if !scope.split(' ').any(|one| one == "read:body_measurement") {
+            return Ok(None);
+        }
+        match self.whoop.body_measurement(access_token).await {
+            Err(error) if !matches!(error, WhoopError::Unauthorized) => {
+                tracing::info!(member = %user_id, error = %error, "no body measurement");
+                Ok(None)
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl Engine {
+    /// Whether what is stored of this member came from another WHOOP account.
+    async fn is_of_another_account(
+        &self,
+        user_id: &UserId,
+        whoop_user_id: i64,
+    ) -> Result<bool, SyncError> {
+        let mut conn = self.database.get().await?;
+        let known = users::find(&mut conn, user_id).await?;
+        Ok(known.is_some_and(|known| known.whoop_user_id != whoop_user_id))
     }
 }
 

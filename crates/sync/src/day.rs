@@ -113,13 +113,12 @@ impl Engine {
                 } else {
                     refresh
                 };
-                let calls = self
-                    .query(&stored, date, left)
-                    .calls(&coverage_of(&stored.log));
+                let query = self.query(&stored, date, left);
+                let calls = query.calls(&coverage_of(&stored.log));
                 let report = if calls.is_empty() {
                     None
                 } else {
-                    Some(self.read(user_id, &job, calls).await)
+                    Some(self.read(user_id, &job, query.now, calls).await)
                 };
                 lease.release().await?;
                 return Ok(match report {

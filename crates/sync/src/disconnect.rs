@@ -43,6 +43,7 @@ impl Engine {
             _ => false,
         };
         let mut transaction = self.database.begin().await?;
+        tokens::hold(&mut transaction, user_id).await?;
         if erase {
             users::delete(&mut transaction, user_id).await?;
         } else {

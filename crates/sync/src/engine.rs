@@ -9,6 +9,8 @@ use whoop_storage::{
     seal::{SealError, TokenKeys},
 };
 
+use crate::refresh_turn::RefreshTurns;
+
 /// What can be set of the engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -32,6 +34,7 @@ pub struct Engine {
     pub settings: Settings,
     pub(crate) keys: Arc<TokenKeys>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) refresh_turns: Arc<RefreshTurns>,
 }
 
 impl Engine {
@@ -43,6 +46,7 @@ impl Engine {
         settings: Settings,
     ) -> Self {
         Self {
+            refresh_turns: Arc::new(RefreshTurns::new(database.most_connections())),
             database,
             whoop,
             settings,

@@ -12,11 +12,16 @@ pub enum SyncError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// There is no member of this name, or they disconnected.
-    #[error("the member is not connected to WHOOP")]
+    #[error("no member of this id is connected to WHOOP")]
     NotConnected,
     /// Only the member can repair this, by connecting again.
     #[error("WHOOP no longer accepts this connection; the member has to connect WHOOP again")]
     ReauthRequired,
+    /// Two people's nights must not lie under one member.
+    #[error(
+        "this member's stored data is of another WHOOP account; erase it before connecting this one"
+    )]
+    OtherAccount,
     /// Somebody else is syncing this member and did not finish in time.
     #[error("another sync of this member is still running")]
     Busy,

@@ -19,6 +19,7 @@ mod job;
 mod lease;
 pub mod member;
 mod open_scores;
+mod refresh_turn;
 pub mod run;
 pub mod status;
 mod window;

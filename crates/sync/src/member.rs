@@ -1,5 +1,6 @@
 //! One member's sync: the types side by side, each with its own fate.
 
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use serde::Serialize;
 use whoop_core::{
@@ -115,7 +116,7 @@ pub struct Errand {
     pub data_types: Vec<DataType>,
     /// Reads back to here at the least, whatever is covered. Never less than
     /// without it: a window that left a hole would forget what lies before.
-    pub since: Option<chrono::DateTime<chrono::Utc>>,
+    pub since: Option<DateTime<Utc>>,
     /// Goes on into history, page by page, until its first record.
     pub history: bool,
 }
@@ -147,10 +148,11 @@ impl Engine {
                 },
             }
         };
-        let windows = self.windows(user_id, errand).await;
+        let now = self.clock.now();
+        let windows = self.windows(user_id, errand, now).await;
         let report = match windows {
             Ok(windows) => {
-                let mut report = self.read(user_id, job, windows).await;
+                let mut report = self.read(user_id, job, now, windows).await;
                 if report.outcome == Outcome::Done {
                     self.read_on(user_id, job, errand, &mut report).await;
                 }
@@ -174,8 +176,8 @@ impl Engine {
         &self,
         user_id: &UserId,
         errand: &Errand,
+        now: DateTime<Utc>,
     ) -> Result<Vec<(DataType, Window)>, SyncError> {
-        let now = self.clock.now();
         let coverage = self.coverage(user_id).await?;
         let mut windows = Vec::new();
         for one in coverage
@@ -203,16 +205,21 @@ impl Engine {
     }
 
     /// Reads windows of several types side by side. The caller holds the lease.
+    ///
+    /// `planned_at` is the present that the windows were made for: one that
+    /// ends before it, as for an old day on demand, does not make a type fresh.
     pub(crate) async fn read(
         &self,
         user_id: &UserId,
         job: &Job,
+        planned_at: DateTime<Utc>,
         windows: Vec<(DataType, Window)>,
     ) -> MemberReport {
         let types = join_all(windows.into_iter().map(|(data_type, window)| async move {
             let mut read = Read::default();
+            let up_to_now = window.end >= planned_at;
             let ended = self
-                .read_type(user_id, job, data_type, window, true, &mut read)
+                .read_type(user_id, job, data_type, window, up_to_now, &mut read)
                 .await;
             self.report(user_id, data_type, read, ended).await
         }))

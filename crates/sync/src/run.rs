@@ -127,7 +127,7 @@ impl Engine {
         };
         let mut windows = Vec::new();
         if error.is_none() {
-            for (data_type, window) in self.windows(user_id, errand).await? {
+            for (data_type, window) in self.windows(user_id, errand, self.clock.now()).await? {
                 windows.push(
                     self.planned_window(user_id, errand, data_type, window)
                         .await?,

@@ -33,6 +33,7 @@ pub(crate) struct Connected {
         (status = 200, description = "Connected, and no `return_to` was given", body = Connected),
         (status = 303, description = "On to `return_to`"),
         (status = 400, description = "The state or the code is not good", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The member's data is of another WHOOP account", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "WHOOP or the database is away", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -85,6 +86,7 @@ pub(crate) async fn receive(
             let word = match &source {
                 SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",
                 SyncError::Whoop(_) => "whoop_unavailable",
+                SyncError::OtherAccount => "other_whoop_account",
                 _ => "internal",
             };
             match (&return_to, source) {

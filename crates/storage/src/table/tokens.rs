@@ -92,6 +92,23 @@ pub async fn lock(
     row.map(|row| row.open(keys, user_id)).transpose()
 }
 
+/// Keeps everybody else from replacing the tokens until the caller's
+/// transaction ends.
+///
+/// First of all in a transaction that writes both the member and the tokens:
+/// a refresh locks the tokens before the member, and two that lock in opposite
+/// order stop each other.
+pub async fn hold(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<(), StorageError> {
+    whoop_tokens::table
+        .find(user_id.as_str())
+        .select(whoop_tokens::user_id)
+        .for_update()
+        .first::<String>(conn)
+        .await
+        .optional()?;
+    Ok(())
+}
+
 /// Writes a member's tokens, sealed, over any that were there.
 pub async fn put(
     conn: &mut AsyncPgConnection,

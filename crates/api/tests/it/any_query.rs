@@ -1,0 +1,129 @@
+//! Law 13 in the query.
+
+use crate::harness::Stage;
+
+/// Sixty days before the stage's present, and its today.
+const TODAY: &str = "2026-10-20";
+
+#[tokio::test]
+async fn what_is_no_date_is_refused_with_an_example() {
+    let (stage, alice) = Stage::with_member().await;
+    let before = stage.rows().await;
+    stage.world().reset_calls();
+
+    for date in [
+        "",
+        "today",
+        "2026-10-32",
+        "2026-13-01",
+        "2026-02-29",
+        "2026-1-2",
+        "20261020",
+        "2026-10-20T00:00:00Z",
+        "2026-10-20%20",
+        "%202026-10-20",
+        "20-10-2026",
+        "-026-10-20",
+        "%2B026-10-20",
+        "0000-01-01",
+        "1969-12-31",
+        "2026-10-20%00",
+        "%00",
+        "%FF",
+        "%",
+        "2026%E2%80%9010%E2%80%9020",
+        "%D9%A2%D9%A0%D9%A2%D9%A6-10-20",
+        "2026-10-20'--",
+        "NaN",
+        "1e9",
+    ] {
+        let answer = alice.get("daily-data", &format!("?date={date}")).await;
+        answer.assert_invalid("invalid-date", "date");
+        assert!(answer.text.contains("2025-01-20"), "{date}: {}", answer.text);
+    }
+    let long = format!("?date={}", "9".repeat(10_000));
+    let answer = alice.get("daily-data", &long).await;
+    answer.assert_invalid("invalid-date", "date");
+
+    before.assert_unchanged(&stage.rows().await, "a date that is none");
+    assert_eq!(stage.world().call_count(), 0);
+}
+
+#[tokio::test]
+async fn a_date_that_has_begun_nowhere_is_refused() {
+    let (stage, alice) = Stage::with_member().await;
+    let before = stage.rows().await;
+
+    for date in ["2026-10-22", "2027-01-01", "9999-12-31"] {
+        let answer = alice.get("daily-data", &format!("?date={date}")).await;
+        answer.assert_invalid("future-date", "date");
+    }
+    before.assert_unchanged(&stage.rows().await, "a future date");
+
+    // In Kiribati it is tomorrow already.
+    let day = alice.day("?date=2026-10-21").await;
+    assert_eq!(day["date"], "2026-10-21");
+}
+
+#[tokio::test]
+async fn the_oldest_dates_are_answered() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.world().reset_calls();
+
+    for date in ["1970-01-01", "1999-12-31", "2024-02-29"] {
+        let day = alice.day(&format!("?date={date}")).await;
+        assert_eq!(day["missing"]["sleep"], "not_synced", "{date}");
+    }
+    assert_eq!(stage.world().call_count(), 0);
+}
+
+#[tokio::test]
+async fn other_parameters_are_refused_where_they_are_wrong() {
+    let (stage, alice) = Stage::with_member().await;
+    let before = stage.rows().await;
+
+    for refresh in ["", "AUTO", "force%20", "always", "1", "%00", "%F0%9F%92%A4"] {
+        let answer = alice.get("daily-data", &format!("?refresh={refresh}")).await;
+        answer.assert_invalid("invalid-refresh", "refresh");
+    }
+    for erase in ["", "TRUE", "yes", "2", "true%20", "%00"] {
+        let answer = alice.delete(&format!("?erase={erase}")).await;
+        answer.assert_invalid("invalid-flag", "erase");
+    }
+    before.assert_unchanged(&stage.rows().await, "a wrong parameter");
+}
+
+#[tokio::test]
+async fn a_parameter_given_twice_is_refused() {
+    let (stage, alice) = Stage::with_member().await;
+    let before = stage.rows().await;
+
+    let twice = format!("?date={TODAY}&date=2026-10-19");
+    let answer = alice.get("daily-data", &twice).await;
+    answer.assert_invalid("invalid-query", "query");
+    let answer = alice.get("daily-data", "?refresh=never&refresh=force").await;
+    answer.assert_invalid("invalid-query", "query");
+    let answer = alice.delete("?erase=false&erase=true").await;
+    answer.assert_invalid("invalid-query", "query");
+    for twice in ["state=a&state=b&code=c", "state=a&code=b&code=c"] {
+        let path = format!("/api/v1/whoop/callback?{twice}");
+        let answer = stage.client.get(&path).send().await;
+        answer.assert_invalid("invalid-query", "query");
+    }
+
+    before.assert_unchanged(&stage.rows().await, "a parameter given twice");
+}
+
+#[tokio::test]
+async fn a_date_may_be_written_with_escapes_and_beside_others() {
+    let (_stage, alice) = Stage::with_member().await;
+
+    for query in [
+        "?date=2026%2D10%2D20",
+        "?date=2026-10-20&utm_source=app",
+        "?&&date=2026-10-20&",
+        "?%64ate=2026-10-20",
+    ] {
+        assert_eq!(alice.day(query).await["date"], TODAY, "{query}");
+    }
+}

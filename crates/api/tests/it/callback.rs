@@ -1,0 +1,250 @@
+//! The way back from WHOOP.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use whoop_sim::Fault;
+
+use crate::harness::{Answer, Stage};
+
+/// A callback with this query.
+async fn call_back(stage: &Stage, query: &[(&str, &str)]) -> Answer {
+    let mut url: url::Url = "http://api/api/v1/whoop/callback".parse().unwrap();
+    url.query_pairs_mut().extend_pairs(query);
+    let path = format!("{}?{}", url.path(), url.query().unwrap_or_default());
+    stage.client.get(&path).send().await
+}
+
+/// A state just given out for alice, and a good code for it.
+async fn state_and_code(stage: &Stage, return_to: Option<&str>) -> (String, String) {
+    let member = stage.member("alice");
+    let consent = member.begin(&json!({ "return_to": return_to })).await;
+    let whoop_user_id = stage.world().people()[0];
+    let callback = consent.given_by(&stage.client, whoop_user_id).await;
+    (consent.state(), callback.code())
+}
+
+async fn is_connected(stage: &Stage) -> bool {
+    let connection = stage.member("alice").get("connection", "").await;
+    connection.expect(200)["connection"] == "connected"
+}
+
+#[tokio::test]
+async fn a_callback_without_a_state_or_a_code_says_which_it_lacks() {
+    let stage = Stage::new().await;
+    let (state, _) = state_and_code(&stage, None).await;
+    let before = stage.rows().await;
+
+    let none = call_back(&stage, &[]).await;
+    none.assert_invalid("missing-state", "state");
+    for query in [[("code", "c"), ("state", "")], [("code", "c"), ("scope", "x")]] {
+        let answer = call_back(&stage, &query).await;
+        answer.assert_invalid("missing-state", "state");
+    }
+    for query in [[("state", state.as_str()), ("scope", "x")], [("state", &state), ("code", "")]] {
+        let answer = call_back(&stage, &query).await;
+        answer.assert_invalid("missing-code", "code");
+    }
+
+    before.assert_unchanged(&stage.rows().await, "half a callback");
+    assert!(!is_connected(&stage).await);
+}
+
+#[tokio::test]
+async fn a_state_that_was_never_given_out_is_refused() {
+    let stage = Stage::new().await;
+    let (state, code) = state_and_code(&stage, None).await;
+    let before = stage.rows().await;
+    stage.world().reset_calls();
+
+    let (longer, shorter) = (format!("{state}A"), &state[1..]);
+    let capitals = state.to_uppercase();
+    for unknown in [
+        "made-up",
+        "\0",
+        "💤",
+        "' OR 1=1 --",
+        &longer,
+        shorter,
+        &capitals,
+        &"x".repeat(8_000),
+    ] {
+        let query = [("state", unknown), ("code", code.as_str())];
+        let answer = call_back(&stage, &query).await;
+        answer.assert_invalid("unknown-state", "state");
+        let answer = call_back(&stage, &[("state", unknown), ("error", "access_denied")]).await;
+        answer.assert_invalid("unknown-state", "state");
+    }
+
+    before.assert_unchanged(&stage.rows().await, "an unknown state");
+    assert_eq!(stage.world().call_count(), 0);
+}
+
+#[tokio::test]
+async fn a_state_works_once() {
+    let stage = Stage::new().await;
+    let (state, code) = state_and_code(&stage, None).await;
+    let query = [("state", state.as_str()), ("code", code.as_str())];
+    call_back(&stage, &query).await.expect(200);
+    stage.member("alice").is_read().await;
+    let before = stage.rows().await;
+    stage.world().reset_calls();
+
+    let again = call_back(&stage, &query).await;
+
+    again.assert_invalid("used-state", "state");
+    before.assert_unchanged(&stage.rows().await, "a state used again");
+    // A code that comes back to WHOOP would take the whole connection down.
+    assert_eq!(stage.world().call_count(), 0);
+    assert!(is_connected(&stage).await);
+}
+
+#[tokio::test]
+async fn of_two_callbacks_at_once_one_connects() {
+    let stage = Stage::new().await;
+    let (state, code) = state_and_code(&stage, None).await;
+    let query = [("state", state.as_str()), ("code", code.as_str())];
+
+    let (one, two) = tokio::join!(call_back(&stage, &query), call_back(&stage, &query));
+
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 400]);
+    let member = stage.member("alice");
+    member.is_read().await;
+    assert_eq!(member.day("?refresh=force").await["meta"]["sync"], "done");
+}
+
+#[tokio::test]
+async fn a_state_ends_after_ten_minutes() {
+    let stage = Stage::new().await;
+    let (state, code) = state_and_code(&stage, None).await;
+    let query = [("state", state.as_str()), ("code", code.as_str())];
+    let before = stage.rows().await;
+    stage.clock.advance(TimeDelta::minutes(10));
+
+    let late = call_back(&stage, &query).await;
+
+    late.assert_invalid("expired-state", "state");
+    before.assert_unchanged(&stage.rows().await, "an expired state");
+
+    let (state, code) = state_and_code(&stage, None).await;
+    stage.clock.advance(TimeDelta::seconds(599));
+    let query = [("state", state.as_str()), ("code", code.as_str())];
+    call_back(&stage, &query).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_code_works_once() {
+    let stage = Stage::new().await;
+    let (first, code) = state_and_code(&stage, None).await;
+    let (second, _) = state_and_code(&stage, None).await;
+    let query = [("state", first.as_str()), ("code", code.as_str())];
+    call_back(&stage, &query).await.expect(200);
+
+    let query = [("state", second.as_str()), ("code", code.as_str())];
+    let again = call_back(&stage, &query).await;
+
+    again.assert_invalid("invalid-code", "code");
+}
+
+#[tokio::test]
+async fn a_made_up_code_connects_nobody() {
+    let stage = Stage::new().await;
+
+    for code in ["made-up", "\0", "💤", "a&grant_type=client_credentials", &"x".repeat(8_000)] {
+        let (state, _) = state_and_code(&stage, None).await;
+        let answer = call_back(&stage, &[("state", &state), ("code", code)]).await;
+        answer.assert_invalid("invalid-code", "code");
+    }
+
+    let rows = stage.rows().await;
+    assert_eq!(rows.count("whoop_users"), 0);
+    assert_eq!(rows.count("whoop_tokens"), 0);
+}
+
+#[tokio::test]
+async fn a_member_who_says_no_is_sent_back_with_whoops_word() {
+    let stage = Stage::new().await;
+    let (state, _) = state_and_code(&stage, Some("hos://whoop/done?tab=health")).await;
+
+    let query = [("state", state.as_str()), ("error", "access_denied")];
+    let answer = call_back(&stage, &query).await;
+
+    assert_eq!(
+        answer.location().as_str(),
+        "hos://whoop/done?tab=health&error=access_denied"
+    );
+    let again = call_back(&stage, &query).await;
+    again.assert_invalid("used-state", "state");
+    assert!(!is_connected(&stage).await);
+}
+
+#[tokio::test]
+async fn without_a_way_back_a_no_is_told_on_the_page() {
+    let stage = Stage::new().await;
+    let (state, code) = state_and_code(&stage, None).await;
+
+    // WHOOP's no counts, whatever else the address holds.
+    let query = [
+        ("state", state.as_str()),
+        ("code", code.as_str()),
+        ("error", "access_denied"),
+        ("error_description", "The resource owner denied the request"),
+    ];
+    let answer = call_back(&stage, &query).await;
+
+    answer.assert_invalid("connect-refused", "error");
+    assert!(!is_connected(&stage).await);
+}
+
+#[tokio::test]
+async fn only_a_word_of_whoops_goes_on_to_the_app() {
+    let stage = Stage::new().await;
+
+    for (error, word) in [
+        ("invalid_scope", "invalid_scope"),
+        ("", "whoop_refused"),
+        ("<script>alert(1)</script>", "whoop_refused"),
+        ("a&status=connected", "whoop_refused"),
+        ("\r\nSet-Cookie: a=b", "whoop_refused"),
+        (&"x".repeat(5_000), "whoop_refused"),
+    ] {
+        let (state, _) = state_and_code(&stage, Some("https://app.example/whoop/")).await;
+        let answer = call_back(&stage, &[("state", &state), ("error", error)]).await;
+        assert_eq!(
+            answer.location().as_str(),
+            format!("https://app.example/whoop/?error={word}")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_whoop_that_is_out_of_order_is_told_apart_from_a_no() {
+    let stage = Stage::new().await;
+    for route in ["token", "profile"] {
+        stage.world().clear_faults();
+        stage.world().fault(Fault::status(route, 502));
+
+        let (state, code) = state_and_code(&stage, None).await;
+        let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
+        answer.assert_problem(503, "whoop-unavailable");
+        assert!(answer.header("retry-after").is_some());
+
+        let (state, code) = state_and_code(&stage, Some("hos://whoop")).await;
+        let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
+        assert_eq!(answer.location().as_str(), "hos://whoop?error=whoop_unavailable");
+    }
+    assert_eq!(stage.rows().await.count("whoop_users"), 0);
+}
+
+#[tokio::test]
+async fn a_connect_while_the_quota_is_spent_is_asked_to_come_back() {
+    let stage = Stage::new().await;
+    stage.world().fault(Fault::status("profile", 429));
+
+    let (state, code) = state_and_code(&stage, None).await;
+    let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
+
+    answer.assert_problem(429, "quota-spent");
+    assert!(answer.header("retry-after").is_some());
+}

@@ -1,0 +1,152 @@
+//! The description: complete, and of the version it says.
+//!
+//! That each answer is as described is seen by the harness, at every request
+//! of every test.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::harness::{SERVICE_KEY, Stage, documented, schema_of};
+
+/// The router's own list, read as text: what is added there shows up here.
+const ROUTER: &str = include_str!("../../src/routes/mod.rs");
+
+fn paths_of_the_router() -> BTreeSet<String> {
+    let calls = |before: &'static str, prefix: &'static str| {
+        ROUTER
+            .split(before)
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .map(move |path| format!("{prefix}{path}"))
+    };
+    calls("path(\"", "/api/v1/whoop/")
+        .chain(calls("(\"/", "/"))
+        .collect()
+}
+
+#[test]
+fn the_description_and_the_router_know_the_same_paths() {
+    let described: BTreeSet<String> = documented().into_iter().map(|one| one.path).collect();
+
+    assert_eq!(described, paths_of_the_router());
+}
+
+#[tokio::test]
+async fn the_description_and_the_router_know_the_same_methods() {
+    let stage = Stage::new().await;
+
+    for path in paths_of_the_router() {
+        let described: BTreeSet<String> = documented()
+            .into_iter()
+            .filter(|one| one.path == path)
+            .map(|one| one.method.to_string())
+            .collect();
+        let probe: Method = "PROBE".parse().unwrap();
+        let target = path.replace("{user_id}", "alice");
+        let answer = stage.client.ask(probe, &target).send().await;
+        answer.assert_problem(405, "method-not-allowed");
+        let allowed: BTreeSet<String> = answer
+            .header("allow")
+            .unwrap()
+            .split(", ")
+            // A HEAD is described with its GET.
+            .filter(|method| *method != "HEAD")
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(described, allowed, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_openapi_3_1_and_served_as_it_was_made() {
+    let stage = Stage::new().await;
+
+    let document = stage.client.get("/openapi.json").send().await.expect(200);
+
+    let version = document["openapi"].as_str().unwrap();
+    assert!(version.starts_with("3.1"), "{version}");
+    assert_eq!(document, serde_json::to_value(whoop_api::document()).unwrap());
+}
+
+#[tokio::test]
+async fn every_reference_leads_somewhere() {
+    let document = serde_json::to_value(whoop_api::document()).unwrap();
+    let mut references = Vec::new();
+    collect(&document, &mut references);
+
+    assert!(references.len() > 20);
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+fn collect(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                references.push(reference.clone());
+            }
+            members.values().for_each(|one| collect(one, references));
+        }
+        Value::Array(items) => items.iter().for_each(|one| collect(one, references)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_operation_of_a_member_asks_for_a_token_and_names_its_refusals() {
+    let document = serde_json::to_value(whoop_api::document()).unwrap();
+
+    for one in documented() {
+        let method = one.method.as_str().to_lowercase();
+        let operation = &document["paths"][one.path.as_str()][method.as_str()];
+        assert!(operation["summary"].is_string(), "{one:?} has no summary");
+        let is_guarded = one.path.contains("{user_id}");
+        let asks = operation["security"] == serde_json::json!([{"bearer": []}]);
+        assert_eq!(asks, is_guarded, "{one:?}");
+        for status in ["400", "401", "403", "503"] {
+            let is_described = operation["responses"][status].is_object();
+            assert!(is_described || !is_guarded, "{one:?} lacks {status}");
+        }
+    }
+    let scheme = &document["components"]["securitySchemes"]["bearer"];
+    assert_eq!(scheme["scheme"], "bearer");
+}
+
+#[test]
+fn a_day_and_a_problem_are_described_member_by_member() {
+    for (name, members) in [
+        (
+            "Day",
+            &["user_id", "date", "recovery", "sleep", "naps", "cycle", "workouts", "missing", "meta"]
+                .as_slice(),
+        ),
+        ("Problem", &["type", "title", "status", "detail", "field"].as_slice()),
+        (
+            "Meta",
+            &["source", "connection", "last_synced_at", "stale", "sync", "detail"].as_slice(),
+        ),
+    ] {
+        for member in *members {
+            assert!(
+                schema_of(name)["properties"][*member].is_object(),
+                "{name}.{member} is not described"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn health_is_told_in_a_word() {
+    let stage = Stage::new().await;
+
+    for path in ["/healthz", "/readyz"] {
+        for token in ["", SERVICE_KEY, "garbage"] {
+            let answer = stage.client.get(path).with_token(token).send().await;
+            assert_eq!(answer.expect(200), serde_json::json!({"status": "ok"}));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What the API answered, and what every answer has to keep to.
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde_json::Value;
+
+const NAMESPACE: &str = "urn:whoop-backend:problem:";
+
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) async fn read(response: reqwest::Response) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        Some(self.headers.get(name)?.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("{error} in {}: {}", self.status, self.text))
+    }
+
+    /// The body of an answer that must have this status.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    /// The short name of the problem that this answer must be.
+    #[track_caller]
+    pub(crate) fn problem(&self) -> String {
+        assert_eq!(
+            self.header(CONTENT_TYPE.as_str()),
+            Some("application/problem+json"),
+            "{} {}",
+            self.status,
+            self.text
+        );
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status, "{problem}");
+        for member in ["title", "detail"] {
+            let text = problem[member].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "no {member} in {problem}");
+            assert!(text.len() < 400, "a {member} of {} bytes", text.len());
+        }
+        let kind = problem["type"].as_str().unwrap_or_default();
+        kind.strip_prefix(NAMESPACE)
+            .unwrap_or_else(|| panic!("{kind:?} is no name of ours"))
+            .to_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, kind: &str) {
+        assert_eq!(
+            (self.status, self.problem().as_str()),
+            (status, kind),
+            "{}",
+            self.text
+        );
+    }
+
+    /// A problem of one parameter or of one member of the body.
+    #[track_caller]
+    pub(crate) fn assert_invalid(&self, kind: &str, field: &str) {
+        self.assert_problem(400, kind);
+        assert_eq!(self.json()["field"], field, "{}", self.text);
+    }
+
+    /// Where the answer sends a browser.
+    #[track_caller]
+    pub(crate) fn location(&self) -> url::Url {
+        assert_eq!(self.status, 303, "{}", self.text);
+        self.header("location").unwrap().parse().unwrap()
+    }
+}

@@ -1,0 +1,140 @@
+//! The real program, in a process and an environment of its own.
+
+use std::{
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    task::JoinHandle,
+    time::timeout,
+};
+use whoop_sim::Sim;
+
+use super::{Client, DEADLINE, flags, free_address};
+
+/// `api` with nothing in its environment.
+pub(crate) struct Binary(Command);
+
+/// What a program that ended by itself left behind.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Binary {
+    pub(crate) fn new() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_api"));
+        command
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Self(command)
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub(crate) fn arg(mut self, arg: &str) -> Self {
+        self.0.arg(arg);
+        self
+    }
+
+    /// Runs it to its end, which must come by itself.
+    pub(crate) async fn ended(mut self) -> Ended {
+        let output = timeout(DEADLINE, self.0.output())
+            .await
+            .unwrap_or_else(|_| panic!("it started: {:?}", self.0))
+            .unwrap();
+        Ended {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// The program while it serves.
+pub(crate) struct RunningApi {
+    pub(crate) client: Client,
+    child: Child,
+    log: Arc<Mutex<String>>,
+    reading: JoinHandle<()>,
+}
+
+impl RunningApi {
+    /// Starts it, again where somebody else took its port meanwhile.
+    pub(crate) async fn start(database_url: &str, sim: &Sim, log_filter: &str) -> Self {
+        loop {
+            let address = free_address();
+            let mut binary = Binary::new().env("RUST_LOG", log_filter);
+            for flag in flags(address, database_url, sim).iter().skip(1) {
+                binary = binary.arg(flag);
+            }
+            let mut child = binary.0.spawn().unwrap();
+            let log = Arc::new(Mutex::new(String::new()));
+            let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+            let to = Arc::clone(&log);
+            let reading = tokio::spawn(async move {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let mut text = to.lock().unwrap();
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+            });
+            let mut api = Self {
+                client: Client::new(address),
+                child,
+                log,
+                reading,
+            };
+            if api.serves().await {
+                return api;
+            }
+        }
+    }
+
+    /// `false` once it has ended because its port was taken.
+    async fn serves(&mut self) -> bool {
+        let starting = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    let log = self.log_so_far();
+                    assert!(log.contains("cannot listen"), "{status}: {log}");
+                    return false;
+                }
+                if tokio::net::TcpStream::connect(self.client.address).await.is_ok() {
+                    return true;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        timeout(DEADLINE, starting).await.unwrap()
+    }
+
+    pub(crate) fn log_so_far(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        kill_process(pid.and_then(Pid::from_raw).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for its end: how it ended, and all that it logged.
+    pub(crate) async fn end(mut self) -> (ExitStatus, String) {
+        let status = timeout(DEADLINE, self.child.wait()).await.unwrap().unwrap();
+        timeout(DEADLINE, self.reading).await.unwrap().unwrap();
+        let log = self.log.lock().unwrap().clone();
+        (status, log)
+    }
+}

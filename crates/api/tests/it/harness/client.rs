@@ -1,0 +1,95 @@
+//! Asks the API, and holds every answer against the description.
+
+use std::net::SocketAddr;
+
+use reqwest::{Method, RequestBuilder, redirect};
+use serde_json::Value;
+
+use super::{Answer, DEADLINE, description};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    http: reqwest::Client,
+}
+
+/// One request to be.
+pub(crate) struct Ask<'a> {
+    client: &'a Client,
+    method: Method,
+    path: String,
+    request: RequestBuilder,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(DEADLINE)
+            .redirect(redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self { address, http }
+    }
+
+    /// A request for a path, with its query if it has one.
+    pub(crate) fn ask(&self, method: Method, path_and_query: &str) -> Ask<'_> {
+        let url = format!("http://{}{path_and_query}", self.address);
+        let request = self.http.request(method.clone(), url);
+        let path = path_and_query.split('?').next().unwrap_or_default();
+        Ask {
+            client: self,
+            method,
+            path: path.to_owned(),
+            request,
+        }
+    }
+
+    pub(crate) fn get(&self, path_and_query: &str) -> Ask<'_> {
+        self.ask(Method::GET, path_and_query)
+    }
+
+    pub(crate) fn post(&self, path_and_query: &str) -> Ask<'_> {
+        self.ask(Method::POST, path_and_query)
+    }
+
+    /// Asks somebody else, such as WHOOP, without following where it leads.
+    pub(crate) async fn elsewhere(&self, url: url::Url) -> Answer {
+        Answer::read(self.http.get(url).send().await.unwrap()).await
+    }
+}
+
+impl Ask<'_> {
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        self.with_header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub(crate) fn with_json(self, body: &Value) -> Self {
+        self.with_body(body.to_string())
+    }
+
+    pub(crate) fn with_body(mut self, body: impl Into<reqwest::Body>) -> Self {
+        self.request = self
+            .request
+            .header("content-type", "application/json")
+            .body(body);
+        self
+    }
+
+    pub(crate) async fn send(self) -> Answer {
+        let Self {
+            client: _,
+            method,
+            path,
+            request,
+        } = self;
+        let answer = Answer::read(request.send().await.unwrap()).await;
+        description::assert_described(&method, &path, &answer);
+        answer
+    }
+}

@@ -1,0 +1,124 @@
+//! What the API says of itself, held against what it does.
+
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Answer;
+
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::to_value(whoop_api::document()).unwrap());
+
+/// A method and a path with `{user_id}` in it, as documented.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Documented {
+    pub(crate) path: String,
+    pub(crate) method: Method,
+}
+
+/// Every operation of the document, deletions last.
+pub(crate) fn documented() -> Vec<Documented> {
+    let mut all: Vec<Documented> = DOCUMENT["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            item.as_object().unwrap().keys().map(|method| Documented {
+                path: path.clone(),
+                method: method.to_uppercase().parse().unwrap(),
+            })
+        })
+        .collect();
+    assert!(all.len() > 8, "these are not all routes");
+    all.sort_by_key(|one| (one.method == Method::DELETE, one.path.clone()));
+    all
+}
+
+impl Documented {
+    pub(crate) fn of_member(&self, user_id: &str) -> String {
+        self.path.replace("{user_id}", user_id)
+    }
+
+    fn is_at(&self, path: &str) -> bool {
+        let (own, other) = (self.path.split('/'), path.split('/'));
+        own.clone().count() == other.clone().count()
+            && own.zip(other).all(|(own, other)| {
+                own == other || (own.starts_with('{') && !other.is_empty())
+            })
+    }
+
+    fn operation(&self) -> &'static Value {
+        let method = self.method.as_str().to_lowercase();
+        &DOCUMENT["paths"][self.path.as_str()][method]
+    }
+}
+
+/// Nothing is answered that the description does not know.
+#[track_caller]
+pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
+    let status = answer.status;
+    assert!(
+        status < 500 || status == 503,
+        "{method} {path}: {status} {}",
+        answer.text
+    );
+    if status >= 400 && method != Method::HEAD {
+        let kind = answer.problem();
+        // These two say that the description has nothing there.
+        if kind == "no-such-route" || kind == "method-not-allowed" {
+            return;
+        }
+    }
+    let method = if method == Method::HEAD {
+        Method::GET
+    } else {
+        method.clone()
+    };
+    let Some(operation) = documented()
+        .into_iter()
+        .find(|one| one.method == method && one.is_at(path))
+    else {
+        panic!("{method} {path} is not described and answers {status}");
+    };
+    let described = &operation.operation()["responses"][status.to_string()];
+    assert!(
+        described.is_object(),
+        "{status} is not described for {method} {}: {}",
+        operation.path,
+        answer.text
+    );
+    let content = described["content"].as_object();
+    let Some((content_type, media)) = content.and_then(|content| content.iter().next()) else {
+        return;
+    };
+    assert_eq!(
+        answer.header("content-type"),
+        Some(content_type.as_str()),
+        "{method} {path}"
+    );
+    if answer.text.is_empty() {
+        return;
+    }
+    let body = answer.json();
+    let faults: Vec<String> = validator(&media["schema"])
+        .iter_errors(&body)
+        .map(|error| format!("{} at {}", error, error.instance_path()))
+        .collect();
+    assert_eq!(faults, Vec::<String>::new(), "{method} {path}: {body:#}");
+}
+
+/// The part of the document of this name.
+pub(crate) fn schema_of(name: &str) -> &'static Value {
+    &DOCUMENT["components"]["schemas"][name]
+}
+
+fn validator(schema: &Value) -> Validator {
+    let mut whole = json!({ "components": DOCUMENT["components"] });
+    whole["allOf"] = json!([schema]);
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(&whole)
+        .unwrap()
+}

@@ -1,0 +1,196 @@
+//! A stage: a PostgreSQL, a WHOOP, and the API that is asked over HTTP.
+//!
+//! The clocks of the API and of WHOOP stand still at the same instant until a
+//! test moves them, and the quota is out of the way unless a test puts it there.
+
+mod answer;
+mod binary;
+mod client;
+mod description;
+mod member;
+mod rows;
+mod tokens;
+mod wire;
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::dev::ServerHandle;
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Parser;
+use whoop_api::{Application, Cli, StartError};
+use whoop_core::{Clock, FixedClock};
+use whoop_devkit::TestDb;
+use whoop_sim::{Sim, SimConfig, WorldHandle};
+
+pub(crate) use answer::Answer;
+pub(crate) use binary::{Binary, RunningApi};
+pub(crate) use client::Client;
+pub(crate) use description::{documented, schema_of};
+pub(crate) use member::{Member, parameter};
+pub(crate) use rows::Rows;
+pub(crate) use wire::status_of;
+pub(crate) use description::Documented;
+pub(crate) use tokens::{Token, digest_of};
+
+pub(crate) const APP_SECRET: &str = "hush-hush-app-secret";
+pub(crate) const JWT_SECRET: &str = "a-secret-of-the-members-that-is-long-enough";
+pub(crate) const SERVICE_KEY: &str = "a-service-key-that-opens-every-door";
+pub(crate) const TOKEN_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const RETURN_URLS: &str = "hos://whoop,https://app.example/whoop/";
+
+/// Long enough for a slow machine; whoever waits so long has failed.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Stage {
+    pub(crate) client: Client,
+    pub(crate) clock: FixedClock,
+    pub(crate) sim: Sim,
+    server: ServerHandle,
+    // Last: the others hold connections to it.
+    pub(crate) db: TestDb,
+}
+
+pub(crate) fn now() -> DateTime<Utc> {
+    "2026-10-20T15:07:00Z".parse().unwrap()
+}
+
+/// Sixty days of three people, at an instant that stands still.
+pub(crate) fn two_months() -> SimConfig {
+    SimConfig {
+        days: 60,
+        now: Some(now()),
+        speed: 0.0,
+        calls_per_minute: 1_000_000,
+        calls_per_day: 1_000_000,
+        client_secret: APP_SECRET.to_owned(),
+        auto_consent: true,
+        ..SimConfig::default()
+    }
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::with(two_months()).await
+    }
+
+    pub(crate) async fn with(config: SimConfig) -> Self {
+        let db = TestDb::new().await;
+        Self::over(db, config).await
+    }
+
+    pub(crate) async fn over(db: TestDb, config: SimConfig) -> Self {
+        let url = db.url().to_owned();
+        Self::at(&url, db, config).await
+    }
+
+    /// An API that is told another database than the one the test sees.
+    pub(crate) async fn at(database_url: &str, db: TestDb, config: SimConfig) -> Self {
+        let sim = Sim::start(config).await.unwrap();
+        let clock = FixedClock::at(now());
+        let application = application(database_url, &sim, &clock);
+        let client = Client::new(application.address());
+        let server = application.handle();
+        tokio::spawn(application.run());
+        Self {
+            client,
+            clock,
+            sim,
+            server,
+            db,
+        }
+    }
+
+    /// A stage with one member who is connected and read.
+    pub(crate) async fn with_member() -> (Self, Member) {
+        let stage = Self::new().await;
+        let member = stage.connect("alice").await;
+        (stage, member)
+    }
+
+    pub(crate) fn world(&self) -> WorldHandle {
+        self.sim.world()
+    }
+
+    /// Moves the API and WHOOP into the future.
+    pub(crate) fn advance(&self, by: TimeDelta) {
+        let now = self.clock.now() + by;
+        self.clock.set(now);
+        self.world().set_now(now);
+    }
+
+    pub(crate) async fn rows(&self) -> Rows {
+        Rows::of(&self.db).await
+    }
+
+    /// Whether somebody is syncing this member at this moment.
+    pub(crate) async fn is_claimed(&self, user_id: &str) -> bool {
+        Self::is_claimed_in(&self.db, user_id).await
+    }
+
+    pub(crate) async fn is_claimed_in(db: &TestDb, user_id: &str) -> bool {
+        let sql = "SELECT 1 FROM whoop_users WHERE user_id = $1 AND lease_until > now()";
+        let rows = db.client().await.query(sql, &[&user_id]).await;
+        !rows.unwrap().is_empty()
+    }
+
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.db.client().await.batch_execute(sql).await.unwrap();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // The command is sent by the call itself; what it returns only waits.
+        drop(self.server.stop(false));
+    }
+}
+
+/// What every way to start the API is told, in flags.
+pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &Sim) -> Vec<String> {
+    vec![
+        "api".to_owned(),
+        format!("--api-listen={listen}"),
+        "--api-workers=2".to_owned(),
+        format!("--database-url={database_url}"),
+        format!("--auth-jwt-secret={JWT_SECRET}"),
+        format!("--auth-service-keys={}", tokens::digest_of(SERVICE_KEY)),
+        format!("--app-return-urls={RETURN_URLS}"),
+        format!("--whoop-client-id={}", SimConfig::default().client_id),
+        format!("--whoop-client-secret={APP_SECRET}"),
+        format!("--whoop-redirect-url=http://{listen}/api/v1/whoop/callback"),
+        format!("--whoop-api-url={}", sim.api_url()),
+        format!("--whoop-oauth-url={}", sim.oauth_url()),
+        format!("--token-keys=k1:{TOKEN_KEY}"),
+    ]
+}
+
+/// WHOOP has to know the callback beforehand, so the port comes first; where
+/// somebody else took it meanwhile, another one does as well.
+fn application(database_url: &str, sim: &Sim, clock: &FixedClock) -> Application {
+    loop {
+        let cli = Cli::parse_from(flags(free_address(), database_url, sim));
+        match Application::build(&cli, Arc::new(clock.clone())) {
+            Err(StartError::Listen { source, .. })
+                if source.kind() == io::ErrorKind::AddrInUse => {}
+            other => return other.unwrap(),
+        }
+    }
+}
+
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Waits for something that happens elsewhere, under a deadline.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(DEADLINE, waiting).await.is_ok(),
+        "it never came to this: {what}"
+    );
+}

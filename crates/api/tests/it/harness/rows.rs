@@ -1,0 +1,44 @@
+//! Everything in the database, to see that nothing moved.
+
+use std::collections::BTreeMap;
+
+use whoop_devkit::TestDb;
+
+/// Each table's rows, as text and in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rows(BTreeMap<String, Vec<String>>);
+
+impl Rows {
+    pub(crate) async fn of(db: &TestDb) -> Self {
+        let sql = db.client().await;
+        let names = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+        let mut tables = BTreeMap::new();
+        for table in sql.query(names, &[]).await.unwrap() {
+            let table: String = table.get(0);
+            let rows = sql
+                .query(&format!("SELECT t::text FROM {table} t ORDER BY 1"), &[])
+                .await
+                .unwrap();
+            tables.insert(table, rows.iter().map(|row| row.get(0)).collect());
+        }
+        assert!(tables.len() > 5, "these are not all tables");
+        Self(tables)
+    }
+
+    pub(crate) fn count(&self, table: &str) -> usize {
+        self.0[table].len()
+    }
+
+    /// The tables in which a text occurs.
+    pub(crate) fn tables_with(&self, text: &str) -> Vec<&str> {
+        let holds = |rows: &[String]| rows.iter().any(|row| row.contains(text));
+        let tables = self.0.iter().filter(|(_, rows)| holds(rows));
+        tables.map(|(table, _)| table.as_str()).collect()
+    }
+
+    pub(crate) fn assert_unchanged(&self, now: &Self, after: &str) {
+        for (table, rows) in &self.0 {
+            assert_eq!(rows, &now.0[table], "{after} changed {table}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What the real program writes down at its most talkative: no secret.
+
+use rustix::process::Signal;
+use serde_json::json;
+use whoop_devkit::TestDb;
+use whoop_sim::{Sim, SimConfig};
+
+use crate::harness::{APP_SECRET, JWT_SECRET, Member, RunningApi, SERVICE_KEY, TOKEN_KEY, Token};
+
+#[tokio::test]
+async fn the_log_of_a_whole_story_at_trace_holds_no_secret() {
+    let db = TestDb::new().await;
+    let sim = Sim::start(SimConfig {
+        days: 60,
+        client_secret: APP_SECRET.to_owned(),
+        auto_consent: true,
+        ..SimConfig::default()
+    })
+    .await
+    .unwrap();
+    let api = RunningApi::start(db.url(), &sim, "trace").await;
+    let world = sim.world();
+    let mut secrets: Vec<(&str, String)> = vec![
+        ("the app's secret", APP_SECRET.to_owned()),
+        ("the members' secret", JWT_SECRET.to_owned()),
+        ("the service key", SERVICE_KEY.to_owned()),
+        ("the key of the tokens", TOKEN_KEY.to_owned()),
+    ];
+    let database: url::Url = db.url().parse().unwrap();
+    if let Some(password) = database.password() {
+        secrets.push(("the database's password", password.to_owned()));
+    }
+    let note_tokens = |secrets: &mut Vec<(&str, String)>| {
+        for grant in world.grants() {
+            secrets.push(("an access token", grant.access_token));
+            secrets.extend(grant.refresh_token.map(|token| ("a refresh token", token)));
+        }
+    };
+
+    // Connect, with a consent and an address whose words are the member's own.
+    let alice = Member::new(&api.client, "alice-whose-name-is-hers");
+    secrets.push(("the member's JWT", alice.token.clone()));
+    let body = json!({"return_to": "hos://whoop/words-of-the-address"});
+    let consent = alice.begin(&body).await;
+    secrets.push(("the state", consent.state()));
+    let callback = consent.given_by(&api.client, world.people()[0]).await;
+    secrets.push(("the code", callback.code()));
+    assert_eq!(callback.follow(&api.client).await.status, 303);
+    alice.is_read().await;
+    note_tokens(&mut secrets);
+
+    // Mistakes: the same state again, a made-up one, bad tokens, bad bodies.
+    callback.follow(&api.client).await.assert_problem(400, "used-state");
+    let made_up = "/api/v1/whoop/callback?state=made-up-state-text&code=made-up-code-text";
+    api.client.get(made_up).send().await;
+    let twice = "/api/v1/whoop/callback?state=made-up-state-text&state=b&code=made-up-code-text";
+    api.client.get(twice).send().await;
+    secrets.push(("a made-up state", "made-up-state-text".to_owned()));
+    secrets.push(("a made-up code", "made-up-code-text".to_owned()));
+    let expired = Token::of("alice").with_time("exp", -3600).text();
+    let path = alice.path("daily-data");
+    api.client.get(&path).with_token(&expired).send().await;
+    secrets.push(("an expired JWT", expired));
+
+    // A refresh, a day, a sync, the end.
+    world.expire_access_tokens();
+    let day = alice.day("?refresh=force").await;
+    assert_eq!(day["meta"]["sync"], "done");
+    assert_eq!(world.refresh_count(world.people()[0]), 1);
+    note_tokens(&mut secrets);
+    let service = Member {
+        token: SERVICE_KEY.to_owned(),
+        ..alice.clone()
+    };
+    service.post("sync", &json!({})).await.expect(200);
+    alice.delete("?erase=true").await.expect(200);
+
+    api.signal(Signal::TERM);
+    let (status, log) = api.end().await;
+
+    assert!(status.success(), "{log}");
+    // It really was at its most talkative.
+    for word in ["TRACE", "DEBUG", "tokio_postgres", "whoop_client", "actix"] {
+        assert!(log.contains(word), "no {word} among {} bytes", log.len());
+    }
+    assert!(secrets.len() >= 14, "{}", secrets.len());
+    for (what, secret) in &secrets {
+        assert!(secret.len() >= 8, "{what}");
+        let line = log.lines().find(|line| line.contains(secret.as_str()));
+        assert_eq!(line, None, "{what} is in the log");
+    }
+}

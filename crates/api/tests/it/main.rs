@@ -1,0 +1,23 @@
+//! The API as its callers see it: real requests, a real PostgreSQL, a
+//! simulated WHOOP, law by law.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+mod harness;
+
+mod any_caller;
+mod any_path;
+mod any_query;
+mod any_request;
+mod bodies;
+mod callback;
+mod day_json;
+mod described;
+mod log_lines;
+mod quota;
+mod return_to;
+mod speed;
+mod start;
+mod stop;
+mod story;
+mod without_database;

@@ -1,0 +1,119 @@
+//! What a caller sees once WHOOP's quota is spent.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use whoop_sim::SimConfig;
+
+use crate::harness::{Member, Stage, now, two_months};
+
+/// A member who was read, and a WHOOP that answers no more this minute.
+async fn spent() -> (Stage, Member) {
+    let stage = Stage::with(SimConfig {
+        calls_per_minute: 60,
+        ..two_months()
+    })
+    .await;
+    let alice = stage.connect("alice").await;
+    // Somebody else of the same app uses up what is left.
+    let token = stage.world().grants()[0].access_token.clone();
+    let url = format!("{}/v2/user/profile/basic", stage.sim.api_url());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    loop {
+        let answer = http.get(&url).bearer_auth(&token).send().await.unwrap();
+        match answer.status().as_u16() {
+            200 => {}
+            429 => return (stage, alice),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[track_caller]
+fn assert_told_when(retry_after: Option<&str>) {
+    let seconds: u64 = retry_after.unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn a_sync_is_asked_to_come_back_when_the_minute_has_turned() {
+    let (stage, alice) = spent().await;
+    let calls = stage.world().call_count();
+
+    // The first one learns it from WHOOP, the second is not even sent.
+    for _ in 0..2 {
+        let answer = alice.post("sync", &json!({})).await;
+        answer.assert_problem(429, "quota-spent");
+        assert_told_when(answer.header("retry-after"));
+    }
+
+    assert!(stage.world().call_count() <= calls + 4);
+}
+
+#[tokio::test]
+async fn a_day_is_answered_from_what_is_stored_and_says_so() {
+    let (_stage, alice) = spent().await;
+    let stored = alice.day("?refresh=never").await;
+
+    let answer = alice.get("daily-data", "?refresh=force").await;
+
+    let day = answer.expect(200);
+    assert_eq!(day["meta"]["sync"], "deferred");
+    assert_eq!(day["meta"]["source"], "database");
+    assert_eq!(day["meta"]["connection"], "connected");
+    let detail = day["meta"]["detail"].as_str().unwrap();
+    assert!(detail.contains("limit"), "{detail}");
+    for part in ["recovery", "sleep", "cycle", "workouts"] {
+        assert_eq!(day[part], stored[part], "{part}");
+    }
+}
+
+#[tokio::test]
+async fn a_day_that_was_never_read_names_the_quota_as_its_reason() {
+    let (stage, alice) = spent().await;
+    for table in ["recovery", "sleep", "cycle", "workout", "sync_log"] {
+        stage.execute(&format!("DELETE FROM whoop_{table}")).await;
+    }
+
+    let day = alice.day("?date=2026-10-18").await;
+
+    assert_eq!(day["meta"]["sync"], "deferred");
+    assert_eq!(day["meta"]["last_synced_at"], Value::Null);
+    for part in ["recovery", "sleep", "cycle", "workouts"] {
+        assert_eq!(day["missing"][part], "quota", "{part}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_whoop_is_no_failure_of_the_day() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(1));
+    stage.world().fault(whoop_sim::Fault::status("*", 500));
+
+    let day = alice.day("").await;
+
+    assert_eq!(day["meta"]["sync"], "failed");
+    assert_eq!(day["meta"]["stale"], true);
+    assert!(day["meta"]["detail"].is_string());
+    assert_eq!(
+        day["meta"]["last_synced_at"],
+        now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+    );
+    assert!(day["sleep"].is_object());
+    let status = alice.get("sync-status", "").await.expect(200);
+    assert_eq!(status["data_types"]["sleep"]["sync_status"], "failed");
+    assert!(status["data_types"]["sleep"]["last_error"].is_string());
+}
+
+#[tokio::test]
+async fn a_sync_that_failed_says_for_each_type_why() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.world().fault(whoop_sim::Fault::status("sleep", 500));
+
+    let synced = alice.post("sync", &json!({})).await.expect(200);
+
+    assert_eq!(synced["outcome"], "failed");
+    for one in synced["types"].as_array().unwrap() {
+        let failed = one["data_type"] == "sleep";
+        assert_eq!(one["error"].is_string(), failed, "{one}");
+    }
+}

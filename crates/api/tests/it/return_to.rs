@@ -1,0 +1,140 @@
+//! Where a connect may send a member back to.
+
+use serde_json::json;
+
+use crate::harness::{Stage, parameter};
+
+#[tokio::test]
+async fn a_connect_returns_to_the_app() {
+    let stage = Stage::new().await;
+    let member = stage.member("alice");
+    let body = json!({"return_to": "hos://whoop/done?tab=health#top"});
+    let consent = member.begin(&body).await;
+    let callback = consent
+        .given_by(&stage.client, stage.world().people()[0])
+        .await;
+
+    let answer = callback.follow(&stage.client).await;
+
+    assert_eq!(
+        answer.location().as_str(),
+        "hos://whoop/done?tab=health&status=connected#top"
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    let connection = member.get("connection", "").await.expect(200);
+    assert_eq!(connection["connection"], "connected");
+}
+
+#[tokio::test]
+async fn the_way_to_whoop_says_who_asks_for_what() {
+    let stage = Stage::new().await;
+    let one = stage.member("alice").begin(&json!({})).await;
+    let two = stage.member("alice").begin(&json!({})).await;
+
+    let url = &one.authorization_url;
+    assert!(url.as_str().starts_with(&stage.sim.oauth_url()), "{url}");
+    assert_eq!(parameter(url, "response_type"), "code");
+    assert_eq!(parameter(url, "client_id"), "whoop-sim-client");
+    assert_eq!(
+        parameter(url, "redirect_uri"),
+        format!("http://{}/api/v1/whoop/callback", stage.client.address)
+    );
+    assert!(parameter(url, "scope").contains("offline"));
+    assert!(one.state().len() >= 32, "{url}");
+    assert_ne!(one.state(), two.state());
+    assert!(!url.as_str().contains("alice"), "{url}");
+    // Whoever reads the database cannot finish somebody's connect.
+    assert_eq!(stage.rows().await.tables_with(&one.state()), [""; 0]);
+}
+
+#[tokio::test]
+async fn addresses_below_an_allowed_one_are_taken() {
+    let stage = Stage::new().await;
+    let member = stage.member("alice");
+
+    for good in [
+        "hos://whoop",
+        "hos://whoop/",
+        "hos://whoop/a/b?c=d#e",
+        "HOS://whoop",
+        "https://app.example/whoop",
+        "https://app.example/whoop/",
+        "https://APP.example:443/whoop/done",
+    ] {
+        member.begin(&json!({ "return_to": good })).await;
+    }
+}
+
+#[tokio::test]
+async fn other_addresses_and_those_that_only_look_alike_are_refused() {
+    let stage = Stage::new().await;
+    let member = stage.member("alice");
+    let before = stage.rows().await;
+
+    let long = format!("hos://whoop/{}", "x".repeat(2_000));
+    for bad in [
+        "",
+        "whoop",
+        "/whoop/",
+        "//app.example/whoop/",
+        "https:",
+        "https://",
+        "https://evil.example/whoop/",
+        "https://app.example.evil.example/whoop/",
+        "https://app.example@evil.example/whoop/",
+        "https://app.example:x@evil.example/whoop/",
+        "https://user:pass@app.example/whoop/",
+        "https://evil.example/https://app.example/whoop/",
+        "https://evil.example?https://app.example/whoop/",
+        "https://evil.example#https://app.example/whoop/",
+        "https://evil.example\\@app.example/whoop/",
+        "https://app.example\\.evil.example/whoop/",
+        "https://app.example\t.evil.example/whoop/",
+        "https://аpp.example/whoop/",
+        "https://app.example./whoop/",
+        "https://app.example:444/whoop/",
+        "http://app.example/whoop/",
+        "https://app.example/",
+        "https://app.example/whoopee",
+        "https://app.example/whoop/../admin",
+        "https://app.example/whoop/%2e%2e/admin",
+        "https://app.example/x/whoop/",
+        "hos://whoop.evil",
+        "hos://evil/whoop",
+        "hos:whoop",
+        "hoss://whoop",
+        "javascript://whoop/%0aalert(1)",
+        "data:text/html,x",
+        "\0hos://whoops",
+        &long,
+    ] {
+        let answer = member.post("connect", &json!({ "return_to": bad })).await;
+        answer.assert_invalid("return-to-not-allowed", "return_to");
+    }
+    before.assert_unchanged(&stage.rows().await, "a return_to that is not allowed");
+}
+
+#[tokio::test]
+async fn an_address_cannot_smuggle_a_line_into_the_answer() {
+    let stage = Stage::new().await;
+    let member = stage.member("alice");
+    let body = json!({"return_to": "hos://whoop/a\r\nSet-Cookie: x=y"});
+    let begun = member.post("connect", &body).await;
+    if begun.status != 200 {
+        begun.assert_invalid("return-to-not-allowed", "return_to");
+        return;
+    }
+    let url: url::Url = begun.json()["authorization_url"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let state = parameter(&url, "state");
+
+    let path = format!("/api/v1/whoop/callback?state={state}&error=access_denied");
+    let answer = stage.client.get(&path).send().await;
+
+    assert_eq!(answer.header("set-cookie"), None);
+    assert_eq!(answer.location().scheme(), "hos");
+}

@@ -1,0 +1,107 @@
+//! The end of the real program.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use whoop_devkit::TestDb;
+use whoop_sim::{Fault, FaultKind, Sim, SimConfig};
+
+use crate::harness::{APP_SECRET, Member, RunningApi, Stage, until};
+
+/// The contract gives ten seconds; a caller who keeps a connection open for
+/// the next request must not use them up.
+const QUICKLY: Duration = Duration::from_secs(3);
+
+async fn running(log_filter: &str) -> (TestDb, Sim, RunningApi) {
+    let db = TestDb::new().await;
+    let sim = Sim::start(SimConfig {
+        days: 60,
+        client_secret: APP_SECRET.to_owned(),
+        auto_consent: true,
+        ..SimConfig::default()
+    })
+    .await
+    .unwrap();
+    let api = RunningApi::start(db.url(), &sim, log_filter).await;
+    (db, sim, api)
+}
+
+#[tokio::test]
+async fn an_idle_program_ends_at_once_and_well() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (_db, _sim, api) = running("info").await;
+        // This leaves a connection open behind it.
+        api.client.get("/readyz").send().await.expect(200);
+
+        let asked = Instant::now();
+        api.signal(signal);
+        let (status, log) = api.end().await;
+
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(asked.elapsed() < QUICKLY, "{:?}", asked.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_answered_first() {
+    let (db, sim, api) = running("info").await;
+    let alice = connected(&api, &sim).await;
+    sim.world().fault(Fault {
+        millis: Some(700),
+        ..Fault::new("*", FaultKind::Latency)
+    });
+    let asking = tokio::spawn({
+        let alice = alice.clone();
+        async move { alice.day("?refresh=force").await }
+    });
+    until("the day is being read", || Stage::is_claimed_in(&db, "alice")).await;
+
+    let asked = Instant::now();
+    api.signal(Signal::TERM);
+    let day = asking.await.unwrap();
+    let (status, log) = api.end().await;
+
+    assert_eq!(day["meta"]["sync"], "done");
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(asked.elapsed() < QUICKLY, "{:?}", asked.elapsed());
+    assert!(!Stage::is_claimed_in(&db, "alice").await, "the lease is left");
+}
+
+/// Law 8: the old pair is dead once WHOOP has answered, so an end between that
+/// answer and the commit would cost the connection.
+#[tokio::test]
+async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
+    let (db, sim, api) = running("info").await;
+    let alice = connected(&api, &sim).await;
+    sim.world().expire_access_tokens();
+    sim.world().fault(Fault {
+        millis: Some(500),
+        ..Fault::new("token", FaultKind::Latency)
+    });
+    let body = serde_json::json!({"wait": false});
+    alice.post("sync", &body).await.expect(202);
+    until("the refused token is noticed", || async {
+        let calls = sim.world().calls();
+        calls.iter().any(|call| call.status == 401)
+    })
+    .await;
+
+    api.signal(Signal::TERM);
+    let (status, log) = api.end().await;
+
+    assert_eq!(status.code(), Some(0), "{log}");
+    sim.world().clear_faults();
+    let again = RunningApi::start(db.url(), &sim, "info").await;
+    let alice = Member::new(&again.client, "alice");
+    let day = alice.day("?refresh=force").await;
+    assert_eq!(day["meta"]["connection"], "connected", "{day:#}");
+}
+
+async fn connected(api: &RunningApi, sim: &Sim) -> Member {
+    let alice = Member::new(&api.client, "alice");
+    let consent = alice.begin(&serde_json::json!({})).await;
+    let callback = consent.given_by(&api.client, sim.world().people()[0]).await;
+    callback.follow(&api.client).await.expect(200);
+    alice.is_read().await;
+    alice
+}

@@ -1,0 +1,254 @@
+//! A member from the first tap to the last.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use whoop_sim::CallSide;
+
+use crate::harness::{Stage, now};
+
+/// The dates that a story of the present month and of long ago needs.
+const TODAY: &str = "2026-10-20";
+const A_MONTH_OLD: &str = "2026-09-25";
+const BEFORE_THE_STRAP: &str = "2026-03-01";
+
+fn calls_of(stage: &Stage, side: CallSide) -> usize {
+    let calls = stage.world().calls();
+    calls.iter().filter(|call| call.side == side).count()
+}
+
+fn part_is_there(day: &Value, part: &str) -> bool {
+    day[part].is_object()
+}
+
+#[tokio::test]
+async fn a_member_connects_looks_comes_back_and_leaves() {
+    let stage = Stage::new().await;
+    let member = stage.member("alice");
+
+    // Nobody knows them yet, and nobody asks WHOOP about them.
+    let day = member.day("").await;
+    assert_eq!(day["meta"]["connection"], "never_connected");
+    assert_eq!(day["meta"]["sync"], "off");
+    assert_eq!(day["recovery"], Value::Null);
+    assert_eq!(day["workouts"], json!([]));
+    assert_eq!(day["missing"]["sleep"], "not_synced");
+    assert_eq!(stage.world().call_count(), 0);
+
+    let member = stage.connect("alice").await;
+    let connection = member.get("connection", "").await.expect(200);
+    assert_eq!(connection["connection"], "connected");
+    assert_eq!(connection["consent"], "terms of 2026");
+
+    // The first load and every one after it come from the database.
+    stage.world().reset_calls();
+    for _ in 0..3 {
+        let day = member.day("").await;
+        assert_eq!(day["date"], TODAY);
+        assert_eq!(day["meta"]["source"], "database");
+        assert_eq!(day["meta"]["sync"], "not_needed");
+        assert_eq!(day["meta"]["stale"], false);
+        for part in ["recovery", "sleep", "cycle"] {
+            assert!(part_is_there(&day, part), "no {part} in {day:#}");
+        }
+    }
+    assert_eq!(stage.world().call_count(), 0);
+
+    // A quarter of an hour later today is asked for anew: one call a type.
+    stage.advance(TimeDelta::minutes(16));
+    let day = member.day("").await;
+    assert_eq!(day["meta"]["source"], "whoop");
+    assert_eq!(day["meta"]["sync"], "done");
+    assert_eq!(day["meta"]["last_synced_at"], "2026-10-20T15:23:00.000Z");
+    assert_eq!(calls_of(&stage, CallSide::Api), 4);
+
+    // A day of the first month is known, and stays so.
+    stage.world().reset_calls();
+    let day = member.day(&format!("?date={A_MONTH_OLD}")).await;
+    assert_eq!(day["meta"]["sync"], "not_needed");
+    assert_eq!(day["meta"]["stale"], false);
+    assert!(part_is_there(&day, "sleep"), "{day:#}");
+    assert_eq!(stage.world().call_count(), 0);
+
+    // What lies before the first month waits for the back-fill …
+    let day = member.day(&format!("?date={BEFORE_THE_STRAP}")).await;
+    for part in ["recovery", "sleep", "cycle", "workouts"] {
+        assert_eq!(day["missing"][part], "not_synced", "{part}");
+    }
+    assert_eq!(stage.world().call_count(), 0);
+
+    // … or for somebody who asks for it; then WHOOP is known to have nothing.
+    let synced = member.post("sync", &json!({"from": "2026-02-01"})).await;
+    assert_eq!(synced.expect(200)["outcome"], "done");
+    stage.world().reset_calls();
+    let day = member.day(&format!("?date={BEFORE_THE_STRAP}")).await;
+    for part in ["recovery", "sleep", "cycle", "workouts"] {
+        assert_eq!(day["missing"][part], "not_recorded", "{part}");
+    }
+    assert_eq!(day["meta"]["stale"], false);
+    assert_eq!(stage.world().call_count(), 0);
+
+    let status = member.get("sync-status", "").await.expect(200);
+    for data_type in ["recovery", "sleep", "workout", "cycle"] {
+        let one = &status["data_types"][data_type];
+        assert_eq!(one["sync_status"], "success", "{data_type}");
+        assert_eq!(one["last_error"], Value::Null, "{data_type}");
+        assert!(one["records_synced"].as_i64() > Some(20), "{one}");
+    }
+    assert_eq!(status["rejected_records"], 0);
+
+    // Leaving: WHOOP is told, what was stored stays until it is erased.
+    let left = member.delete("").await.expect(200);
+    assert_eq!(
+        left,
+        json!({
+            "user_id": "alice",
+            "connection": "disconnected",
+            "revoked": true,
+            "erased": false,
+        })
+    );
+    assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
+    stage.world().reset_calls();
+    let day = member.day("?refresh=force").await;
+    assert_eq!(day["meta"]["connection"], "disconnected");
+    assert_eq!(day["meta"]["sync"], "off");
+    assert!(part_is_there(&day, "sleep"), "{day:#}");
+    member
+        .post("sync", &json!({}))
+        .await
+        .assert_problem(409, "not-connected");
+    assert_eq!(stage.world().call_count(), 0);
+
+    let erased = member.delete("?erase=true").await.expect(200);
+    assert_eq!(erased["connection"], "never_connected");
+    assert_eq!(erased["erased"], true);
+    assert_eq!(stage.rows().await.tables_with("alice"), [""; 0]);
+    let day = member.day("").await;
+    assert_eq!(day["meta"]["connection"], "never_connected");
+    assert_eq!(day["sleep"], Value::Null);
+    member
+        .delete("")
+        .await
+        .assert_problem(404, "never-connected");
+}
+
+#[tokio::test]
+async fn a_member_may_leave_and_erase_in_one_go() {
+    let (stage, member) = Stage::with_member().await;
+
+    let left = member.delete("?erase=true").await.expect(200);
+
+    assert_eq!(left["revoked"], true);
+    assert_eq!(left["erased"], true);
+    assert_eq!(stage.rows().await.tables_with("alice"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_member_may_leave_although_whoop_is_out_of_order() {
+    let (stage, member) = Stage::with_member().await;
+    stage
+        .world()
+        .fault(whoop_sim::Fault::status("access", 500));
+
+    let left = member.delete("").await.expect(200);
+
+    assert_eq!(left["connection"], "disconnected");
+    assert_eq!(left["revoked"], false);
+    assert_eq!(stage.rows().await.count("whoop_tokens"), 0);
+}
+
+#[tokio::test]
+async fn who_comes_back_after_leaving_is_connected_again() {
+    let (stage, member) = Stage::with_member().await;
+    member.delete("").await.expect(200);
+
+    let member = stage.connect("alice").await;
+
+    assert_eq!(member.day("").await["meta"]["connection"], "connected");
+    let connection = member.get("connection", "").await.expect(200);
+    assert_eq!(connection["disconnected_at"], Value::Null);
+}
+
+#[tokio::test]
+async fn two_members_of_the_app_may_share_one_whoop() {
+    let stage = Stage::new().await;
+    let alice = stage.connect_person("alice", 0).await;
+    let bob = stage.connect_person("bob", 0).await;
+
+    let (hers, his) = (alice.day("").await, bob.day("").await);
+
+    assert_eq!(hers["sleep"], his["sleep"]);
+    assert_eq!((&hers["user_id"], &his["user_id"]), (&json!("alice"), &json!("bob")));
+}
+
+#[tokio::test]
+async fn a_sync_that_nobody_waits_for_says_where_to_look() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(1));
+
+    let begun = member.post("sync", &json!({"wait": false})).await;
+
+    let started = begun.expect(202);
+    assert_eq!(started["status"], "running");
+    assert_eq!(started["status_url"], "/api/v1/whoop/sync-status/alice");
+    assert_eq!(begun.header("location"), started["status_url"].as_str());
+    crate::harness::until("the hour is caught up on", || async {
+        let status = member.get("sync-status", "").await.expect(200);
+        let types = status["data_types"].as_object().unwrap();
+        let caught_up = (now() + TimeDelta::hours(1)).to_rfc3339_opts(
+            chrono::SecondsFormat::Secs,
+            true,
+        );
+        types.values().all(|one| one["last_sync_at"] == caught_up.as_str())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_the_types_that_are_named_are_read() {
+    let (stage, member) = Stage::with_member().await;
+    stage.world().reset_calls();
+
+    let synced = member
+        .post("sync", &json!({"data_types": ["sleep", "cycle", "sleep"]}))
+        .await
+        .expect(200);
+
+    let read: Vec<&str> = synced["types"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["data_type"].as_str())
+        .collect();
+    assert_eq!(read, ["sleep", "cycle"]);
+    let calls = stage.world().calls();
+    assert!(!calls.is_empty());
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.path.ends_with("/sleep") || call.path.ends_with("/cycle")),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_whoop_ended_asks_for_the_member() {
+    let (stage, member) = Stage::with_member().await;
+    let whoop_user_id = stage.world().people()[0];
+    assert!(stage.world().revoke(whoop_user_id));
+
+    let day = member.day("?refresh=force").await;
+
+    assert_eq!(day["meta"]["connection"], "reauth_required");
+    assert_eq!(day["meta"]["sync"], "failed");
+    assert!(part_is_there(&day, "sleep"), "what is stored is answered");
+    member
+        .post("sync", &json!({}))
+        .await
+        .assert_problem(409, "reauth-required");
+    let day = member.day(&format!("?date={BEFORE_THE_STRAP}")).await;
+    assert_eq!(day["missing"]["sleep"], "reauth_required");
+    let connection = member.get("connection", "").await.expect(200);
+    assert_eq!(connection["connection"], "reauth_required");
+    assert!(connection["detail"].is_string());
+}

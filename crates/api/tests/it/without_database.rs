@@ -1,0 +1,110 @@
+//! PostgreSQL is away, comes back, or is not ready yet.
+
+use whoop_devkit::TestDb;
+
+use crate::harness::{Answer, SERVICE_KEY, Stage, documented, free_address, two_months};
+
+#[track_caller]
+fn assert_away(answer: &Answer) {
+    answer.assert_problem(503, "database-unavailable");
+    let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    // Where it is and who we are there is nobody's business.
+    for secret in ["127.0.0.1", "hush", "postgres://", "nobody"] {
+        assert!(!answer.text.contains(secret), "{}", answer.text);
+    }
+}
+
+async fn without() -> Stage {
+    let nowhere = free_address();
+    let url = format!("postgres://nobody:hush@{nowhere}/whoop?sslmode=disable");
+    Stage::at(&url, TestDb::new().await, two_months()).await
+}
+
+#[tokio::test]
+async fn every_route_of_a_member_says_that_the_database_is_away() {
+    let stage = without().await;
+
+    for route in documented() {
+        if !route.path.contains("{user_id}") {
+            continue;
+        }
+        let path = route.of_member("alice");
+        let ask = stage.client.ask(route.method.clone(), &path);
+        assert_away(&ask.with_token(SERVICE_KEY).send().await);
+    }
+    let path = "/api/v1/whoop/callback?state=something&code=something";
+    assert_away(&stage.client.get(path).send().await);
+    let path = "/api/v1/whoop/callback?state=something&error=access_denied";
+    assert_away(&stage.client.get(path).send().await);
+}
+
+#[tokio::test]
+async fn the_process_is_alive_and_not_ready() {
+    let stage = without().await;
+
+    stage.client.get("/healthz").send().await.expect(200);
+    assert_away(&stage.client.get("/readyz").send().await);
+    stage.client.get("/openapi.json").send().await.expect(200);
+}
+
+#[tokio::test]
+async fn strangers_and_bad_input_are_told_so_all_the_same() {
+    let stage = without().await;
+
+    let path = "/api/v1/whoop/daily-data/alice?date=never";
+    let answer = stage.client.get(path).send().await;
+    answer.assert_problem(401, "no-credentials");
+    let answer = stage.client.get(path).with_token(SERVICE_KEY).send().await;
+    answer.assert_invalid("invalid-date", "date");
+}
+
+#[tokio::test]
+async fn connections_that_break_are_replaced() {
+    let (stage, alice) = Stage::with_member().await;
+    alice.day("").await;
+
+    stage
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+
+    crate::harness::until("it answers again", || async {
+        let answer = alice.get("daily-data", "").await;
+        if answer.status != 200 {
+            assert_away(&answer);
+        }
+        answer.status == 200
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_without_tables_is_not_ready_and_says_what_to_do() {
+    let stage = Stage::over(TestDb::empty().await, two_months()).await;
+
+    let answer = stage.client.get("/readyz").send().await;
+
+    answer.assert_problem(503, "not-migrated");
+    assert!(answer.text.contains("sync-worker migrate"), "{}", answer.text);
+    assert!(answer.header("retry-after").is_some());
+    stage.client.get("/healthz").send().await.expect(200);
+}
+
+#[tokio::test]
+async fn a_database_that_lacks_the_newest_migration_is_not_ready() {
+    let stage = Stage::new().await;
+    stage.client.get("/readyz").send().await.expect(200);
+    stage
+        .execute(
+            "DELETE FROM __diesel_schema_migrations \
+             WHERE version = (SELECT max(version) FROM __diesel_schema_migrations)",
+        )
+        .await;
+
+    let answer = stage.client.get("/readyz").send().await;
+
+    answer.assert_problem(503, "not-migrated");
+}

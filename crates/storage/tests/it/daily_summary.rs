@@ -1,0 +1,213 @@
+//! The day in SQL, for people at psql, says what the day in Rust says.
+
+use chrono::{NaiveDate, TimeDelta};
+use proptest::prelude::*;
+use serde_json::json;
+use whoop_core::{
+    day::{Connection, Day, Knowledge, Meta, Source, SyncOutcome, compose},
+    plan::{DayQuery, Refresh},
+    record::{Cycle, Recovery, Sleep, Workout},
+};
+use whoop_storage::day;
+
+use crate::stand::{self, Stand, at, connect, for_any, now, store};
+
+fn date() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 5, 2).unwrap()
+}
+
+/// An instant of the date, in half hours; few, so that some are equal.
+fn half_hour(number: i64) -> String {
+    whoop_core::instant::to_text(at("2026-05-02T00:00:00Z") + TimeDelta::minutes(30 * number))
+}
+
+fn state() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "SCORED",
+        "SCORED",
+        "PENDING_SCORE",
+        "UNSCORABLE",
+        "ELSE",
+    ])
+}
+
+fn number() -> impl Strategy<Value = Option<f64>> {
+    prop::option::weighted(0.8, 0.0..100.0_f64)
+}
+
+fn any_sleep() -> impl Strategy<Value = Sleep> {
+    let asleep = prop::option::weighted(0.7, 0..4_i64);
+    (0..4_i64, 1..4_i64, 0..20_i64, 1..20_i64, any::<bool>(), asleep, number()).prop_map(
+        |(id, cycle, from, lasts, nap, asleep, performance)| {
+            let stages = asleep.map(|hours| {
+                json!({"total_light_sleep_time_milli": hours * 3_600_000,
+                       "total_slow_wave_sleep_time_milli": 7, "total_rem_sleep_time_milli": 0})
+            });
+            stand::sleep(
+                &format!("s{id}"),
+                cycle,
+                json!({"start": half_hour(from), "end": half_hour(from + lasts), "nap": nap,
+                       "score": {"stage_summary": stages, "sleep_performance_percentage": performance}}),
+            )
+        },
+    )
+}
+
+fn any_cycle() -> impl Strategy<Value = Cycle> {
+    (
+        1..4_i64,
+        -20..20_i64,
+        state(),
+        prop::option::of(0.0..21.0_f64),
+        number(),
+    )
+        .prop_map(|(id, from, state, strain, kilojoule)| {
+            stand::cycle(
+                id,
+                json!({"start": half_hour(from), "score_state": state,
+                       "score": {"strain": strain, "kilojoule": kilojoule.map(|kj| kj * 150.0)}}),
+            )
+        })
+}
+
+fn any_recovery() -> impl Strategy<Value = Recovery> {
+    (1..4_i64, 0..4_i64, state(), number(), number(), number()).prop_map(
+        |(cycle, sleep, state, score, hrv, heart_rate)| {
+            stand::recovery(
+                cycle,
+                &format!("s{sleep}"),
+                json!({"score_state": state, "score": {"recovery_score": score,
+                       "hrv_rmssd_milli": hrv, "resting_heart_rate": heart_rate}}),
+            )
+        },
+    )
+}
+
+fn any_workouts() -> impl Strategy<Value = Vec<Workout>> {
+    (0..4_usize).prop_map(|count| {
+        (0..count)
+            .map(|id| stand::workout(&format!("w{id}"), json!({})))
+            .collect()
+    })
+}
+
+async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
+    let conn = stand.connection().await;
+    let stored = day::read(&conn, member, date()).await.unwrap();
+    let query = DayQuery {
+        date: date(),
+        today: date(),
+        offset_seconds: 0,
+        now: now(),
+        freshness: TimeDelta::minutes(15),
+        refresh: Refresh::Never,
+    };
+    let meta = Meta {
+        source: Source::Database,
+        connection: Connection::Connected,
+        last_synced_at: None,
+        stale: false,
+        sync: SyncOutcome::Off,
+        detail: None,
+    };
+    let known = Knowledge {
+        query: &query,
+        coverage: &[],
+        connection: Connection::Connected,
+        quota_spent: false,
+    };
+    compose(member.clone(), &stored.records, known, meta)
+}
+
+/// The one row of the function, its eight values as floats.
+async fn summary(stand: &Stand, member: &str) -> Vec<Option<f64>> {
+    let sql = format!("SELECT * FROM get_daily_summary('{member}', '{}')", date());
+    let mut rows = stand.rows(&sql).await;
+    assert_eq!(rows.len(), 1);
+    let row = rows.remove(0);
+    row.into_iter()
+        .map(|text| text.map(|text| text.parse().unwrap()))
+        .collect()
+}
+
+#[test]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds and counts of a day"
+)]
+fn the_summary_in_sql_agrees_with_the_day_in_rust() {
+    let days = (
+        prop::collection::vec(any_sleep(), 0..5),
+        prop::collection::vec(any_cycle(), 0..5),
+        prop::collection::vec(any_recovery(), 0..5),
+        any_workouts(),
+    );
+    for_any(
+        128,
+        days,
+        async |stand, member, (sleeps, cycles, recoveries, workouts)| {
+            let mut conn = stand.connection().await;
+            store(&mut conn, member, &sleeps).await;
+            store(&mut conn, member, &cycles).await;
+            store(&mut conn, member, &recoveries).await;
+            store(&mut conn, member, &workouts).await;
+
+            let summary = summary(stand, member.as_str()).await;
+
+            let day = composed(stand, member).await;
+            let recovery = day.recovery.as_ref();
+            let sleep = day.sleep.as_ref();
+            let cycle = day.cycle.as_ref();
+            let expected = [
+                recovery.and_then(|part| part.score),
+                recovery.and_then(|part| part.hrv),
+                recovery.and_then(|part| part.rhr),
+                sleep.and_then(|part| part.performance),
+                sleep
+                    .and_then(|part| part.duration_milli)
+                    .map(|milli| milli as f64 / 3_600_000.0),
+                cycle.and_then(|part| part.strain),
+                cycle
+                    .and_then(|part| part.kilojoule)
+                    .map(|kilojoule| kilojoule / 4.184),
+                Some(day.workouts.len() as f64),
+            ];
+            assert_eq!(summary, expected, "{day:#?}");
+            // And to the kilocalorie what the app shows.
+            let shown = cycle
+                .and_then(|part| part.calories)
+                .map(|calories| calories as f64);
+            assert_eq!(summary[6].map(f64::round), shown);
+        },
+    );
+}
+
+#[tokio::test]
+async fn there_is_one_row_also_where_there_is_nothing() {
+    let stand = Stand::new().await;
+    connect(&mut stand.connection().await, "mara").await;
+
+    for member in ["mara", "nobody", ""] {
+        let row = summary(&stand, member).await;
+        assert_eq!(row, [None, None, None, None, None, None, None, Some(0.0)]);
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_that_waits_for_its_score_is_not_replaced_by_anothers() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let scored = json!({"score": {"recovery_score": 80.0}});
+    let pending = json!({"score_state": "PENDING_SCORE"});
+    let page = [
+        stand::recovery(5, "a", scored),
+        stand::recovery(6, "b", pending),
+    ];
+    store(&mut conn, &member, &page).await;
+
+    let row = summary(&stand, "mara").await;
+
+    assert_eq!(composed(&stand, &member).await.recovery, None);
+    assert_eq!(row[0], None);
+}

@@ -1,0 +1,253 @@
+//! The sixth law, at the table: the log says what is stored, and nothing else.
+
+use chrono::{DateTime, Utc};
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use whoop_core::{DataType, UserId, coverage::Coverage};
+use whoop_storage::{
+    Connection, StorageError,
+    table::sync_log::{self, Span, SyncLogRow},
+};
+
+use crate::stand::{Stand, at, connect, now, user};
+
+fn day(day: u32) -> DateTime<Utc> {
+    at(&format!("2026-05-{day:02}T00:00:00Z"))
+}
+
+fn span(from: u32, until: u32) -> Span {
+    Span {
+        from: day(from),
+        until: day(until),
+        whole_history: false,
+        up_to_now: true,
+        rejected: 0,
+    }
+}
+
+async fn log_of(conn: &mut Connection, member: &UserId) -> SyncLogRow {
+    let mut rows = sync_log::list(conn, member).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    rows.remove(0)
+}
+
+async fn complete(conn: &mut Connection, member: &UserId, span: Span) -> Coverage {
+    sync_log::begin(conn, member, DataType::Sleep, now())
+        .await
+        .unwrap();
+    sync_log::complete(conn, member, DataType::Sleep, span)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_window_that_is_rolled_back_was_never_read() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    complete(&mut conn, &member, span(1, 5)).await;
+    let before = log_of(&mut conn, &member).await;
+
+    let outcome: Result<(), StorageError> = conn
+        .transaction(async |conn| {
+            sync_log::begin(conn, &member, DataType::Sleep, now()).await?;
+            sync_log::count(conn, &member, DataType::Sleep, 25).await?;
+            sync_log::complete(conn, &member, DataType::Sleep, span(1, 9)).await?;
+            // The crash, as PostgreSQL sees it.
+            diesel::sql_query("SELECT 1 / 0").execute(conn).await?;
+            Ok(())
+        })
+        .await;
+
+    assert!(outcome.is_err());
+    assert_eq!(log_of(&mut conn, &member).await, before);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_and_what_was_known_stays_known() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    complete(&mut conn, &member, span(1, 5)).await;
+    sync_log::count(&mut conn, &member, DataType::Sleep, 4)
+        .await
+        .unwrap();
+    let before = log_of(&mut conn, &member).await;
+
+    sync_log::begin(&mut conn, &member, DataType::Sleep, day(6))
+        .await
+        .unwrap();
+    assert_eq!(log_of(&mut conn, &member).await.sync_status, "running");
+    sync_log::fail(
+        &mut conn,
+        &member,
+        DataType::Sleep,
+        "WHOOP answered 503",
+        day(6),
+    )
+    .await
+    .unwrap();
+
+    let expected = SyncLogRow {
+        sync_status: "failed".to_owned(),
+        last_attempt_at: Some(day(6)),
+        last_error: Some("WHOOP answered 503".to_owned()),
+        last_error_at: Some(day(6)),
+        ..before.clone()
+    };
+    assert_eq!(log_of(&mut conn, &member).await, expected);
+
+    complete(&mut conn, &member, span(4, 7)).await;
+    let healed = log_of(&mut conn, &member).await;
+    assert_eq!(
+        (healed.sync_status.as_str(), healed.last_error),
+        ("success", None)
+    );
+    assert_eq!(healed.records_synced, 4);
+}
+
+#[tokio::test]
+async fn a_window_with_records_set_aside_is_a_success_that_says_so() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+
+    complete(
+        &mut conn,
+        &member,
+        Span {
+            rejected: 2,
+            ..span(1, 5)
+        },
+    )
+    .await;
+
+    let log = log_of(&mut conn, &member).await;
+    assert_eq!(log.sync_status, "success");
+    assert!(log.last_error.unwrap().starts_with("2 record(s)"));
+    assert_eq!(log.last_sync_at, Some(day(5)));
+}
+
+#[tokio::test]
+async fn a_sync_that_only_began_has_read_nothing() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+
+    sync_log::begin(&mut conn, &member, DataType::Sleep, day(3))
+        .await
+        .unwrap();
+
+    let log = log_of(&mut conn, &member).await;
+    assert_eq!(
+        (log.last_sync_at, log.covered_from, log.covered_until),
+        (None, None, None)
+    );
+    assert_eq!(log.coverage(), Some(Coverage::none(DataType::Sleep)));
+}
+
+/// The span that the log ends with, after windows read one by one.
+async fn covered(windows: &[Span]) -> (u32, u32, bool, u32) {
+    use chrono::Datelike;
+
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let mut answered = None;
+    for window in windows {
+        answered = Some(complete(&mut conn, &member, *window).await);
+    }
+    let log = log_of(&mut conn, &member).await;
+    // What the caller is told is what is stored.
+    assert_eq!(log.coverage(), answered);
+    let day = |instant: Option<DateTime<Utc>>| instant.unwrap().day();
+    (
+        day(log.covered_from),
+        day(log.covered_until),
+        log.whole_history,
+        log.last_sync_at.map_or(0, |at| at.day()),
+    )
+}
+
+#[tokio::test]
+async fn windows_that_touch_grow_together_in_the_table() {
+    assert_eq!(covered(&[span(3, 5), span(5, 8)]).await, (3, 8, false, 8));
+    assert_eq!(covered(&[span(3, 8), span(4, 5)]).await, (3, 8, false, 8));
+}
+
+#[tokio::test]
+async fn a_hole_between_two_windows_is_never_covered() {
+    assert_eq!(covered(&[span(3, 5), span(6, 8)]).await, (6, 8, false, 8));
+}
+
+#[tokio::test]
+async fn history_grows_backwards_and_leaves_the_last_sync_where_it_was() {
+    let history = |from, until, whole_history| Span {
+        whole_history,
+        up_to_now: false,
+        ..span(from, until)
+    };
+    let windows = [span(20, 25), history(10, 20, false), history(4, 10, true)];
+
+    assert_eq!(covered(&windows).await, (4, 25, true, 25));
+}
+
+#[tokio::test]
+async fn the_last_sync_never_moves_back() {
+    assert_eq!(covered(&[span(3, 9), span(3, 7)]).await, (3, 9, false, 9));
+}
+
+#[tokio::test]
+async fn each_type_and_each_member_has_a_log_of_their_own() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let mara = connect(&mut conn, "mara").await;
+    connect(&mut conn, "noa").await;
+    for data_type in DataType::ALL {
+        sync_log::begin(&mut conn, &mara, data_type, now())
+            .await
+            .unwrap();
+    }
+
+    sync_log::complete(&mut conn, &mara, DataType::Cycle, span(1, 5))
+        .await
+        .unwrap();
+
+    let rows = sync_log::list(&mut conn, &mara).await.unwrap();
+    let coverage = sync_log::coverage_of(&rows);
+    let read: Vec<DataType> = coverage
+        .iter()
+        .filter(|one| one.last_sync_at.is_some())
+        .map(|one| one.data_type)
+        .collect();
+    assert_eq!((coverage.len(), read), (4, vec![DataType::Cycle]));
+    assert_eq!(sync_log::list(&mut conn, &user("noa")).await.unwrap(), []);
+    // Those never read are told as such and not left out.
+    assert_eq!(
+        sync_log::coverage_of(&[]),
+        DataType::ALL.map(Coverage::none)
+    );
+}
+
+#[tokio::test]
+async fn two_windows_that_end_at_the_same_time_both_count() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    complete(&mut conn, &member, span(10, 15)).await;
+    let read = async |span: Span| {
+        let mut conn = stand.connection().await;
+        conn.transaction(async |conn| {
+            sync_log::complete(conn, &member, DataType::Sleep, span).await
+        })
+        .await
+        .unwrap();
+    };
+
+    futures::future::join(read(span(5, 10)), read(span(15, 20))).await;
+
+    let log = log_of(&mut conn, &member).await;
+    assert_eq!(
+        (log.covered_from, log.covered_until),
+        (Some(day(5)), Some(day(20)))
+    );
+}

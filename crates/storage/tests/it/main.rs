@@ -1,0 +1,20 @@
+//! The storage against a PostgreSQL of its own, law by law.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+mod daily_summary;
+mod days_settle;
+mod generate;
+mod log;
+mod migrations;
+mod newest_wins;
+mod predecessor;
+mod row_level_security;
+mod schema;
+mod seal;
+mod set_aside;
+mod stand;
+mod transaction;
+mod translation;
+mod twins;
+mod whole;

@@ -1,0 +1,245 @@
+//! The second law: the newest version of a record wins, whatever came when.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use whoop_core::record::Cycle;
+use whoop_storage::page::Stored;
+
+use crate::stand::{self, Stand, connect, for_any, store};
+
+/// A version of one cycle: `minute` is when WHOOP changed it.
+fn version(minute: u32, strain: f64) -> Cycle {
+    let updated_at = format!("2026-05-02T08:{minute:02}:00.000Z");
+    stand::cycle(
+        5,
+        json!({"updated_at": updated_at, "score": {"strain": strain}}),
+    )
+}
+
+async fn stored_strain(stand: &Stand) -> Option<f64> {
+    let strain = stand
+        .value("SELECT day_strain::text FROM whoop_cycle")
+        .await;
+    strain.map(|text| text.parse().unwrap())
+}
+
+const UNCHANGED: Stored = Stored {
+    inserted: 0,
+    updated: 0,
+    unchanged: 1,
+    rejected: 0,
+};
+
+#[tokio::test]
+async fn a_newer_version_replaces_the_stored_one_and_an_older_one_does_not() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let first = store(&mut conn, &member, &[version(10, 5.0)]).await;
+    assert_eq!((first.inserted, first.written()), (1, 1));
+
+    let newer = store(&mut conn, &member, &[version(11, 6.0)]).await;
+    assert_eq!((newer.updated, newer.written()), (1, 1));
+    assert_eq!(stored_strain(&stand).await, Some(6.0));
+
+    assert_eq!(
+        store(&mut conn, &member, &[version(10, 7.0)]).await,
+        UNCHANGED
+    );
+    assert_eq!(stored_strain(&stand).await, Some(6.0));
+}
+
+#[tokio::test]
+async fn the_same_version_again_writes_nothing() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let night = stand::sleep("a", 5, json!({"added": {"list": [1.0, 2]}}));
+    let judged = stand::recovery(5, "a", json!({"score": {"recovery_score": 50.5}}));
+    let climb = stand::workout("b", json!({}));
+    let open = version(10, 5.0);
+    store(&mut conn, &member, std::slice::from_ref(&night)).await;
+    store(&mut conn, &member, std::slice::from_ref(&judged)).await;
+    store(&mut conn, &member, std::slice::from_ref(&climb)).await;
+    store(&mut conn, &member, std::slice::from_ref(&open)).await;
+    // Which transaction wrote a row, and where it stands.
+    let versions = "SELECT xmin::text, ctid::text FROM whoop_sleep
+        UNION ALL SELECT xmin::text, ctid::text FROM whoop_recovery
+        UNION ALL SELECT xmin::text, ctid::text FROM whoop_workout
+        UNION ALL SELECT xmin::text, ctid::text FROM whoop_cycle
+        UNION ALL SELECT xmin::text, ctid::text FROM whoop_users";
+    let before = stand.rows(versions).await;
+
+    assert_eq!(store(&mut conn, &member, &[night]).await, UNCHANGED);
+    assert_eq!(store(&mut conn, &member, &[judged]).await, UNCHANGED);
+    assert_eq!(store(&mut conn, &member, &[climb]).await, UNCHANGED);
+    assert_eq!(store(&mut conn, &member, &[open]).await, UNCHANGED);
+
+    assert_eq!(stand.rows(versions).await, before);
+}
+
+#[tokio::test]
+async fn at_the_same_moment_the_fresh_reading_wins_where_it_differs() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    store(&mut conn, &member, &[version(10, 5.0)]).await;
+
+    let fresh = store(&mut conn, &member, &[version(10, 6.5)]).await;
+
+    assert_eq!((fresh.updated, fresh.unchanged), (1, 0));
+    assert_eq!(stored_strain(&stand).await, Some(6.5));
+}
+
+#[tokio::test]
+async fn every_field_that_whoop_decides_tells_two_readings_apart() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let base = json!({
+        "score": {"strain": 1.0, "kilojoule": 2.0, "average_heart_rate": 3.0, "max_heart_rate": 4.0},
+        "end": "2026-05-02T22:00:00.000Z", "step_count": 6, "added": 1,
+    });
+    let changes = [
+        ("/score/strain", json!(1.5)),
+        ("/score/kilojoule", json!(null)),
+        ("/score/average_heart_rate", json!(3.5)),
+        ("/score/max_heart_rate", json!(4.5)),
+        ("/end", json!(null)),
+        ("/step_count", json!(7)),
+        ("/added", json!(2)),
+        ("/score_state", json!("UNSCORABLE")),
+        ("/created_at", json!("2026-05-02T06:30:00.001Z")),
+        ("/start", json!("2026-05-01T22:00:00.001Z")),
+        ("/timezone_offset", json!("+01:00")),
+    ];
+    for (place, value) in changes {
+        let member = connect(&mut conn, place).await;
+        store(&mut conn, &member, &[stand::cycle(5, base.clone())]).await;
+        let mut changed = serde_json::to_value(stand::cycle(5, base.clone())).unwrap();
+        *changed.pointer_mut(place).unwrap() = value;
+        let changed: Cycle = serde_json::from_value(changed).unwrap();
+
+        let stored = store(&mut conn, &member, &[changed]).await;
+
+        assert_eq!(stored.updated, 1, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_pending_recovery_is_replaced_once_whoop_scores_it() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let pending = stand::recovery(
+        5,
+        "a",
+        json!({"score_state": "PENDING_SCORE", "updated_at": "2026-05-02T06:30:00.000Z"}),
+    );
+    let scored = stand::recovery(
+        5,
+        "a",
+        json!({"updated_at": "2026-05-02T06:44:00.000Z", "score": {"recovery_score": 71.0}}),
+    );
+
+    store(&mut conn, &member, std::slice::from_ref(&pending)).await;
+    store(&mut conn, &member, &[scored]).await;
+    // A slow response of before must not undo it.
+    store(&mut conn, &member, &[pending]).await;
+
+    let rows = stand
+        .rows("SELECT score_state, recovery_score::text FROM whoop_recovery")
+        .await;
+    assert_eq!(rows, [[Some("SCORED".to_owned()), Some("71".to_owned())]]);
+}
+
+#[tokio::test]
+async fn a_page_that_holds_a_record_twice_keeps_its_newest_version() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let page = [version(12, 1.0), version(14, 2.0), version(13, 3.0)];
+
+    let stored = store(&mut conn, &member, &page).await;
+
+    assert_eq!(
+        (stored.inserted, stored.updated, stored.unchanged),
+        (1, 0, 2)
+    );
+    assert_eq!(stored_strain(&stand).await, Some(2.0));
+}
+
+#[tokio::test]
+async fn of_two_versions_of_the_same_moment_on_a_page_the_later_one_is_kept() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+
+    store(&mut conn, &member, &[version(12, 1.0), version(12, 2.0)]).await;
+
+    assert_eq!(stored_strain(&stand).await, Some(2.0));
+}
+
+#[tokio::test]
+async fn the_same_id_of_two_members_is_two_records() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let mara = connect(&mut conn, "mara").await;
+    let noa = connect(&mut conn, "noa").await;
+
+    store(&mut conn, &mara, &[version(12, 1.0)]).await;
+    let stored = store(&mut conn, &noa, &[version(11, 2.0)]).await;
+
+    assert_eq!(stored.inserted, 1);
+    let strains = stand
+        .rows("SELECT day_strain::text FROM whoop_cycle ORDER BY user_id")
+        .await;
+    assert_eq!(strains, [[Some("1".to_owned())], [Some("2".to_owned())]]);
+}
+
+/// Versions of three workouts: which one, when it changed, and on which page
+/// it comes. The content is the moment, as it is at WHOOP.
+fn any_arrival() -> impl Strategy<Value = Vec<(usize, u32, usize)>> {
+    prop::collection::vec((0_usize..3, 0_u32..40, 0_usize..5), 1..20)
+}
+
+#[test]
+fn any_order_and_any_paging_of_versions_ends_in_the_newest_of_each() {
+    for_any(48, any_arrival(), async |stand, member, arrivals| {
+        let mut conn = stand.connection().await;
+        for page in 0..5 {
+            let page: Vec<_> = arrivals
+                .iter()
+                .filter(|arrival| arrival.2 == page)
+                .map(|(id, minute, _)| {
+                    let updated_at = format!("2026-05-03T08:{minute:02}:00.000Z");
+                    let fields = json!({"updated_at": updated_at, "version": minute});
+                    stand::workout(&format!("workout {id}"), fields)
+                })
+                .collect();
+            store(&mut conn, member, &page).await;
+        }
+
+        for id in 0..3 {
+            let newest = arrivals
+                .iter()
+                .filter(|one| one.0 == id)
+                .map(|one| one.1)
+                .max();
+            let rows = stand
+                .rows(&format!(
+                    "SELECT extra::text FROM whoop_workout
+                     WHERE user_id = '{member}' AND id = 'workout {id}'"
+                ))
+                .await;
+            let kept: Vec<Value> = rows
+                .iter()
+                .map(|row| serde_json::from_str(row[0].as_deref().unwrap()).unwrap())
+                .collect();
+            let expected: Vec<Value> = newest
+                .map(|minute| json!({"version": minute}))
+                .into_iter()
+                .collect();
+            assert_eq!(kept, expected);
+        }
+    });
+}

@@ -1,0 +1,353 @@
+//! The eleventh law, for those who reach the tables without the API: a member
+//! sees only their own rows, writes none, and an anonymous caller sees nothing.
+
+use serde_json::json;
+use tokio_postgres::Client;
+use whoop_storage::{
+    migrate,
+    table::{
+        oauth_states, sync_log, sync_run,
+        tokens::{self, Tokens},
+    },
+};
+
+use crate::stand::{self, Stand, connect, now, store_with, texts};
+
+/// What a member may read of themselves.
+const READABLE: [&str; 6] = [
+    "whoop_cycle",
+    "whoop_recovery",
+    "whoop_sleep",
+    "whoop_sync_log",
+    "whoop_users",
+    "whoop_workout",
+];
+
+/// A database as Supabase makes it: its two roles are there, and whatever is
+/// created gets every privilege for both by default.
+async fn supabase() -> Stand {
+    let stand = Stand::empty().await;
+    stand.create_supabase_roles().await;
+    stand
+        .execute(
+            "GRANT USAGE ON SCHEMA public TO anon, authenticated;
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anon, authenticated;
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO anon, authenticated;
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO anon, authenticated;",
+        )
+        .await;
+    migrate::apply(&stand.database).await.unwrap();
+    stand
+}
+
+/// Gives two members a row in every table that holds any of theirs.
+async fn with_two_members(stand: &Stand) {
+    let keys = secrecy::SecretString::from("k:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
+    let keys = whoop_storage::seal::TokenKeys::parse(&keys).unwrap();
+    let mut conn = stand.connection().await;
+    for name in ["mara", "noa"] {
+        let member = connect(&mut conn, name).await;
+        let scored = json!({"score": {"recovery_score": 50.0}});
+        let not_theirs = stand::workout("of somebody else", json!({"user_id": 1}));
+        store_with(&mut conn, &member, &[stand::sleep("s", 5, json!({}))], &[]).await;
+        store_with(&mut conn, &member, &[stand::cycle(5, json!({}))], &[]).await;
+        store_with(&mut conn, &member, &[stand::recovery(5, "s", scored)], &[]).await;
+        store_with(
+            &mut conn,
+            &member,
+            &[stand::workout("w", json!({})), not_theirs],
+            &[],
+        )
+        .await;
+        sync_log::begin(&mut conn, &member, whoop_core::DataType::Sleep, now())
+            .await
+            .unwrap();
+        let pair = Tokens {
+            access_token: "a".into(),
+            refresh_token: None,
+            scope: String::new(),
+            expires_at: now(),
+        };
+        tokens::put(&mut conn, &keys, &member, &pair, now())
+            .await
+            .unwrap();
+        let pending = oauth_states::Pending {
+            user_id: name.to_owned(),
+            return_to: None,
+            consent: None,
+            created_at: now(),
+        };
+        oauth_states::insert(&mut conn, name, &pending)
+            .await
+            .unwrap();
+    }
+    sync_run::begin(&mut conn, None, "manual", now())
+        .await
+        .unwrap();
+}
+
+/// A connection as PostgREST opens one for a signed-in member.
+async fn signed_in(stand: &Stand, claims: &str) -> Client {
+    let client = stand.db.client().await;
+    client
+        .batch_execute(&format!(
+            "SET ROLE authenticated; SELECT set_config('request.jwt.claims', '{claims}', FALSE)"
+        ))
+        .await
+        .unwrap();
+    client
+}
+
+/// Every table that we made; those of Diesel among them.
+async fn our_tables(stand: &Stand) -> Vec<String> {
+    let rows = stand
+        .rows(
+            "SELECT table_name FROM information_schema.tables
+             WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY table_name",
+        )
+        .await;
+    rows.into_iter()
+        .map(|mut row| row.remove(0).unwrap())
+        .collect()
+}
+
+async fn members_in(client: &Client, table: &str) -> Vec<String> {
+    let sql = format!("SELECT DISTINCT user_id FROM {table} ORDER BY user_id");
+    let rows = texts(client, &sql).await;
+    rows.into_iter()
+        .map(|mut row| row.remove(0).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_member_sees_their_own_rows_and_no_others() {
+    let stand = supabase().await;
+    with_two_members(&stand).await;
+
+    let mara = signed_in(&stand, r#"{"sub": "mara", "role": "authenticated"}"#).await;
+    let nobody = signed_in(&stand, r#"{"sub": "somebody new"}"#).await;
+
+    for table in READABLE {
+        assert_eq!(members_in(&mara, table).await, ["mara"], "{table}");
+        assert!(members_in(&nobody, table).await.is_empty(), "{table}");
+        // Both are really there.
+        let all = stand
+            .value(&format!("SELECT count(DISTINCT user_id) FROM {table}"))
+            .await;
+        assert_eq!(all.as_deref(), Some("2"), "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_member_sees_nothing_of_tokens_connects_runs_and_what_was_set_aside() {
+    let stand = supabase().await;
+    with_two_members(&stand).await;
+    let mara = signed_in(&stand, r#"{"sub": "mara"}"#).await;
+
+    for table in our_tables(&stand).await {
+        let read = mara.simple_query(&format!("SELECT * FROM {table}")).await;
+        let is_readable = READABLE.contains(&table.as_str());
+        assert_eq!(read.is_ok(), is_readable, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn neither_a_member_nor_an_anonymous_caller_may_write_anything() {
+    let stand = supabase().await;
+
+    for table in our_tables(&stand).await {
+        for role in ["anon", "authenticated"] {
+            for privilege in [
+                "INSERT",
+                "UPDATE",
+                "DELETE",
+                "TRUNCATE",
+                "REFERENCES",
+                "TRIGGER",
+            ] {
+                let may = stand
+                    .value(&format!(
+                        "SELECT has_table_privilege('{role}', '{table}', '{privilege}')"
+                    ))
+                    .await;
+                assert_eq!(may.as_deref(), Some("f"), "{role} may {privilege} {table}");
+            }
+        }
+    }
+    with_two_members(&stand).await;
+    let mara = signed_in(&stand, r#"{"sub": "mara"}"#).await;
+    for table in READABLE {
+        for attempt in [
+            format!("DELETE FROM {table}"),
+            format!("UPDATE {table} SET user_id = 'mara'"),
+            format!("INSERT INTO {table} (user_id) VALUES ('mara')"),
+        ] {
+            assert!(mara.batch_execute(&attempt).await.is_err(), "{attempt}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_anonymous_caller_sees_nothing() {
+    let stand = supabase().await;
+    with_two_members(&stand).await;
+    let anon = stand.db.client().await;
+    anon.batch_execute("SET ROLE anon; SELECT set_config('whoop.user_id', 'mara', FALSE)")
+        .await
+        .unwrap();
+
+    for table in our_tables(&stand).await {
+        let read = anon.simple_query(&format!("SELECT 1 FROM {table}")).await;
+        assert!(read.is_err(), "{table}");
+    }
+    let summary = anon
+        .simple_query("SELECT * FROM get_daily_summary('mara', '2026-05-02')")
+        .await;
+    assert!(summary.is_err());
+}
+
+#[tokio::test]
+async fn the_summary_of_another_member_says_nothing() {
+    let stand = supabase().await;
+    with_two_members(&stand).await;
+    let mara = signed_in(&stand, r#"{"sub": "mara"}"#).await;
+    let summary = async |of: &str| {
+        let sql = format!("SELECT * FROM get_daily_summary('{of}', '2026-05-02')");
+        let mut rows = texts(&mara, &sql).await;
+        assert_eq!(rows.len(), 1);
+        rows.remove(0)
+    };
+
+    let own = summary("mara").await;
+    assert_eq!(
+        (own[0].as_deref(), own[7].as_deref()),
+        (Some("50"), Some("1"))
+    );
+
+    let others = summary("noa").await;
+    let (workouts, values) = others.split_last().unwrap();
+    assert!(values.iter().all(Option::is_none), "{others:?}");
+    assert_eq!(workouts.as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn a_setting_that_anybody_may_change_never_beats_a_token() {
+    let stand = supabase().await;
+    with_two_members(&stand).await;
+    let claims = [
+        (r#"{"sub": "mara"}"#, vec!["mara".to_owned()]),
+        // A token that names no member is nobody's, and not whom they please.
+        (r#"{"role": "authenticated"}"#, vec![]),
+        (r#"{"sub": null}"#, vec![]),
+        (r#"{"sub": ""}"#, vec![]),
+    ];
+    for (claims, expected) in claims {
+        let client = signed_in(&stand, claims).await;
+        client
+            .batch_execute(
+                "SELECT set_config('whoop.user_id', 'noa', FALSE),
+                        set_config('request.jwt.claim.sub', 'noa', FALSE)",
+            )
+            .await
+            .unwrap();
+
+        assert_eq!(
+            members_in(&client, "whoop_sleep").await,
+            expected,
+            "{claims}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn claims_that_cannot_be_read_show_nothing() {
+    let stand = supabase().await;
+    with_two_members(&stand).await;
+
+    for claims in ["", "{}", "[]", "null", "not json", "\"mara\""] {
+        let client = signed_in(&stand, claims).await;
+
+        let read = client.simple_query("SELECT user_id FROM whoop_sleep").await;
+
+        let rows = read.map_or(0, |messages| {
+            let rows = messages.iter();
+            rows.filter(|one| matches!(one, tokio_postgres::SimpleQueryMessage::Row(_)))
+                .count()
+        });
+        assert_eq!(rows, 0, "{claims:?}");
+    }
+}
+
+#[tokio::test]
+async fn on_plain_postgresql_a_reader_is_held_to_the_member_that_is_set() {
+    let stand = Stand::new().await;
+    with_two_members(&stand).await;
+    // Roles belong to the whole server, so this one is named for its database.
+    let role = format!("{}_reader", stand.db.name());
+    let reader = stand.db.client().await;
+    reader
+        .batch_execute(&format!(
+            "CREATE ROLE {role} NOLOGIN; GRANT SELECT ON whoop_sleep TO {role}; SET ROLE {role}"
+        ))
+        .await
+        .unwrap();
+
+    assert!(members_in(&reader, "whoop_sleep").await.is_empty());
+    reader
+        .batch_execute("SET whoop.user_id = 'noa'")
+        .await
+        .unwrap();
+    assert_eq!(members_in(&reader, "whoop_sleep").await, ["noa"]);
+
+    reader
+        .batch_execute(&format!(
+            "RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}"
+        ))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn every_table_of_ours_has_row_level_security() {
+    let stand = Stand::new().await;
+
+    let open = stand
+        .rows(
+            "SELECT c.relname FROM pg_class c
+             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+               AND NOT c.relrowsecurity AND c.relname <> '__diesel_schema_migrations'",
+        )
+        .await;
+
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[tokio::test]
+async fn every_table_of_member_data_has_the_member_first_in_its_key() {
+    let stand = Stand::new().await;
+
+    let rows = stand
+        .rows(
+            "SELECT c.table_name, (
+                 SELECT a.attname FROM pg_index i JOIN pg_attribute a
+                   ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                 WHERE i.indrelid = format('%I', c.table_name)::regclass AND i.indisprimary)
+             FROM information_schema.columns c
+             WHERE c.table_schema = 'public' AND c.column_name = 'user_id'
+             ORDER BY c.table_name",
+        )
+        .await;
+
+    for row in &rows {
+        let [Some(table), Some(first)] = row.as_slice() else {
+            panic!("{row:?} has no primary key");
+        };
+        // A connect under way is looked up by the state that WHOOP sends back.
+        let expected = match table.as_str() {
+            "whoop_oauth_states" => "state_hash",
+            _ => "user_id",
+        };
+        assert_eq!(first, expected, "{table}");
+    }
+    assert!(rows.len() >= READABLE.len(), "{rows:?}");
+}

@@ -1,0 +1,81 @@
+use crate::house::{House, plenty};
+
+/// Everything that a run could write.
+const STATE: &str = "
+    SELECT concat_ws(' ', 'user', user_id, status, lease_holder, lease_until, xmin) FROM whoop_users
+    UNION ALL SELECT concat_ws(' ', 'token', user_id, xmin) FROM whoop_tokens
+    UNION ALL SELECT concat_ws(' ', 'log', user_id, data_type, xmin) FROM whoop_sync_log
+    UNION ALL SELECT concat_ws(' ', 'run', id, xmin) FROM whoop_sync_run
+    UNION ALL SELECT concat_ws(' ', 'sleep', id, xmin) FROM whoop_sleep
+    ORDER BY 1";
+
+#[tokio::test]
+async fn a_dry_run_tells_the_cost_and_calls_nothing_and_changes_nothing() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+    house.connect("bob", 1).await;
+    house
+        .worker(&["run", "--slot=morning", "--user=bob"])
+        .await
+        .expect_code(0);
+    let before = house.texts(STATE).await;
+    house.world().reset_calls();
+
+    let table = house.worker(&["run", "--slot=night", "--dry-run"]).await;
+    let json = house
+        .worker(&["run", "--slot=night", "--dry-run", "--json"])
+        .await;
+
+    table.expect_code(0);
+    for expected in ["alice", "bob", "recovery", "history", "about 14 call(s)"] {
+        assert!(
+            table.stdout.contains(expected),
+            "no {expected} in {table:#?}"
+        );
+    }
+    let plan = json.expect_code(0).json();
+    assert_eq!(plan["dry_run"], true);
+    assert_eq!(plan["slot"], "night");
+    assert_eq!(plan["members"], 2);
+    // A first month takes two pages of each type; what was read this morning, one.
+    assert_eq!(plan["calls"], 4 * 2 + 2 * 1 + 2 * 2);
+    assert_eq!(house.world().call_count(), 0);
+    assert_eq!(house.texts(STATE).await, before);
+}
+
+#[tokio::test]
+async fn the_planned_cost_of_a_slot_is_what_the_run_then_costs() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+
+    let plan = house
+        .worker(&["run", "--slot=night", "--dry-run", "--json"])
+        .await
+        .json();
+    let run = house
+        .worker(&["run", "--slot=night", "--json"])
+        .await
+        .json();
+
+    assert_eq!(plan["calls"], 4);
+    assert_eq!(run["calls"], plan["calls"]);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_who_could_not_be_read() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+
+    let ended = house
+        .worker(&["run", "--slot=night", "--dry-run", "--user=alcie"])
+        .await;
+
+    ended.expect_code(3);
+    assert!(
+        ended
+            .stdout
+            .contains("alcie: no member of this id is connected to WHOOP"),
+        "{ended:#?}"
+    );
+}

@@ -1,0 +1,248 @@
+use whoop_sim::SimConfig;
+
+use crate::house::{House, bare_worker, plenty};
+
+#[tokio::test]
+async fn all_done_is_0_also_where_nobody_is_connected() {
+    let house = House::new(plenty()).await;
+    let nobody = house.worker(&["run", "--slot", "morning"]).await;
+    nobody.expect_code(0);
+
+    house.connect("alice", 0).await;
+    let one = house.worker(&["run", "--slot", "morning"]).await;
+
+    one.expect_code(0).expect_in_stderr("synced=1");
+    assert_eq!(one.stdout, "");
+    assert_eq!(
+        house
+            .texts("SELECT concat_ws(' ', slot, trigger, status, members, failures) FROM whoop_sync_run ORDER BY started_at")
+            .await,
+        ["morning scheduled success 0 0", "morning scheduled success 1 0"]
+    );
+}
+
+#[tokio::test]
+async fn postgresql_away_is_1_and_names_the_server_but_not_the_password() {
+    // A port that was free a moment ago, with nobody behind it.
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let url = format!("postgres://whoop:hunter2@127.0.0.1:{port}/whoop");
+
+    let migrate = bare_worker(&["migrate", "--database-url", &url]).await;
+    let run = bare_worker(&[
+        "run",
+        "--slot=night",
+        "--json",
+        "--database-url",
+        &url,
+        "--whoop-client-id=app",
+        "--whoop-client-secret=secret",
+        "--whoop-redirect-url=http://127.0.0.1/cb",
+        "--token-keys=k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    ])
+    .await;
+
+    for ended in [&migrate, &run] {
+        ended
+            .expect_code(1)
+            .expect_in_stderr(&format!("127.0.0.1:{port}"))
+            .expect_in_stderr("DATABASE_URL");
+        let all = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!all.contains("hunter2"), "{all}");
+    }
+    assert_eq!(run.json()["exit_code"], 1);
+}
+
+#[tokio::test]
+async fn a_missing_setting_is_1_and_named() {
+    let house = House::new(plenty()).await;
+
+    for name in [
+        "DATABASE_URL",
+        "WHOOP_CLIENT_ID",
+        "WHOOP_CLIENT_SECRET",
+        "WHOOP_REDIRECT_URL",
+        "TOKEN_KEYS",
+    ] {
+        let mut command = house.command(&["run", "--slot", "night"]);
+        command.env_remove(name);
+        let ended = crate::house::ended(command.spawn().unwrap()).await;
+        ended
+            .expect_code(1)
+            .expect_in_stderr(&format!("{name} is not set"));
+    }
+}
+
+#[tokio::test]
+async fn a_database_without_the_tables_is_1_and_says_what_to_do() {
+    let house = House {
+        db: whoop_devkit::TestDb::empty().await,
+        sim: whoop_sim::Sim::start(plenty()).await.unwrap(),
+    };
+
+    let ended = house.worker(&["run", "--slot", "night"]).await;
+
+    ended
+        .expect_code(1)
+        .expect_in_stderr("run `sync-worker migrate` first");
+}
+
+#[tokio::test]
+async fn a_member_who_revoked_is_3_and_the_other_is_synced() {
+    let house = House::new(plenty()).await;
+    let alice = house.connect("alice", 0).await;
+    let bob = house.connect("bob", 1).await;
+    house.world().revoke(alice);
+
+    let ended = house.worker(&["run", "--slot", "night", "--json"]).await;
+
+    let report = ended.expect_code(3).json();
+    assert_eq!(report["exit_code"], 3);
+    assert_eq!(
+        (&report["synced"], &report["failed"]),
+        (&1.into(), &1.into())
+    );
+    let reports = report["reports"].as_array().unwrap();
+    let of = |user: &str| reports.iter().find(|one| one["user_id"] == user).unwrap();
+    assert_eq!(of("alice")["outcome"], "failed");
+    assert_eq!(of("alice")["reauth_required"], true);
+    let why = of("alice")["error"].as_str().unwrap();
+    assert!(why.contains("connect WHOOP again"), "{why}");
+    assert_eq!(of("bob")["outcome"], "done");
+    house.expect_truth("bob", bob).await;
+    assert_eq!(
+        house
+            .texts("SELECT status FROM whoop_users ORDER BY user_id")
+            .await,
+        ["reauth_required", "connected"]
+    );
+
+    // Whoever must reconnect is not asked for again until they did.
+    house.world().reset_calls();
+    house
+        .worker(&["run", "--slot", "morning"])
+        .await
+        .expect_code(0);
+    let calls = house.world().calls();
+    assert!(
+        calls.iter().all(|call| call.whoop_user_id == Some(bob)),
+        "{calls:#?}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_member_is_3_and_said_so() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+
+    let ended = house
+        .worker(&[
+            "run",
+            "--slot=night",
+            "--user=alice",
+            "--user=alcie",
+            "--json",
+        ])
+        .await;
+
+    let report = ended.expect_code(3).json();
+    assert_eq!(
+        (&report["synced"], &report["failed"]),
+        (&1.into(), &1.into())
+    );
+    ended.expect_in_stderr("alcie");
+    assert!(
+        ended
+            .stdout
+            .contains("no member of this id is connected to WHOOP"),
+        "{ended:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up_is_4_with_the_reason() {
+    let house = House::new(SimConfig {
+        people: 3,
+        calls_per_day: 12,
+        ..plenty()
+    })
+    .await;
+    for (person, user) in ["alice", "bob", "carol"].into_iter().enumerate() {
+        house.connect(user, person).await;
+    }
+
+    let ended = house
+        .worker(&["run", "--slot=night", "--parallel=1", "--json"])
+        .await;
+
+    let report = ended.expect_code(4).json();
+    assert_eq!(report["exit_code"], 4);
+    assert_eq!(report["failed"], 0);
+    assert_eq!(report["stopped"], false);
+    assert_eq!(report["deferred"], 3);
+    for one in report["reports"].as_array().unwrap() {
+        assert_eq!(one["outcome"], "deferred");
+        let why = one["error"].as_str().unwrap();
+        assert!(why.contains("daily limit is used up"), "{why}");
+        assert!(one["retry_after_seconds"].as_u64() > Some(3600), "{one}");
+    }
+    ended.expect_in_stderr("daily limit is used up");
+    // Three profiles and three bodies at the connect: six were left.
+    let calls = house.world().calls();
+    let answered = calls.iter().filter(|call| call.status == 200).count();
+    assert_eq!(answered, 6, "{calls:#?}");
+    assert_eq!(
+        house.texts("SELECT status FROM whoop_sync_run").await,
+        ["deferred"]
+    );
+}
+
+#[tokio::test]
+async fn the_calls_that_a_run_may_make_are_not_passed_and_the_rest_is_4() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+    house.connect("bob", 1).await;
+
+    let ended = house
+        .worker(&["run", "--slot=night", "--max-calls=7", "--json"])
+        .await;
+
+    let report = ended.expect_code(4).json();
+    assert_eq!(report["calls"], 7);
+    assert_eq!(house.world().call_count(), 7);
+    // What came with those seven is kept, and counted.
+    let stored = house
+        .count(
+            "SELECT (SELECT count(*) FROM whoop_cycle) + (SELECT count(*) FROM whoop_recovery)
+                     + (SELECT count(*) FROM whoop_sleep) + (SELECT count(*) FROM whoop_workout)",
+        )
+        .await;
+    assert_eq!(report["inserted"], stored);
+    assert!(stored > 0);
+}
+
+#[tokio::test]
+async fn a_failure_beside_put_off_work_is_3() {
+    let house = House::new(plenty()).await;
+    let alice = house.connect("alice", 0).await;
+    house.connect("bob", 1).await;
+    house.world().revoke(alice);
+
+    let ended = house
+        .worker(&[
+            "run",
+            "--slot=night",
+            "--parallel=1",
+            "--max-calls=9",
+            "--json",
+        ])
+        .await;
+
+    let report = ended.expect_code(3).json();
+    assert_eq!(
+        (&report["failed"], &report["deferred"]),
+        (&1.into(), &1.into())
+    );
+}

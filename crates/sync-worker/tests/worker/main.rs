@@ -1,0 +1,15 @@
+//! The real binary, against a real PostgreSQL and the simulator.
+
+mod crash;
+mod dry_run;
+mod exit_codes;
+mod house;
+mod migrate;
+mod output;
+mod refresh;
+mod selection;
+mod stop;
+mod truth;
+mod usage;
+mod whole_history;
+mod zz_pty;

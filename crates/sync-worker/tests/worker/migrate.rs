@@ -1,0 +1,73 @@
+use whoop_devkit::TestDb;
+
+use crate::house::bare_worker;
+
+#[tokio::test]
+async fn migrate_tells_what_it_applied_and_then_that_there_is_nothing_to_do() {
+    let db = TestDb::empty().await;
+
+    let first = bare_worker(&["migrate", "--database-url", db.url()]).await;
+    let second = bare_worker(&["migrate", "--database-url", db.url()]).await;
+
+    first.expect_code(0);
+    let lines: Vec<&str> = first.stdout.lines().collect();
+    assert!(lines.len() >= 6, "{first:#?}");
+    assert!(
+        lines.iter().all(|line| line.starts_with("applied ")),
+        "{first:#?}"
+    );
+    second.expect_code(0);
+    assert!(second.stdout.starts_with("nothing to do"), "{second:#?}");
+}
+
+#[tokio::test]
+async fn migrate_tells_what_of_an_older_service_was_moved_aside() {
+    let db = TestDb::empty().await;
+    db.client()
+        .await
+        .batch_execute("CREATE TABLE whoop_sleep (id UUID PRIMARY KEY, note TEXT)")
+        .await
+        .unwrap();
+
+    let first = bare_worker(&["migrate", "--json", "--database-url", db.url()]).await;
+    let second = bare_worker(&["migrate", "--database-url", db.url()]).await;
+
+    let migrated = first.expect_code(0).json();
+    assert!(migrated["applied"].as_array().unwrap().len() >= 6);
+    let moved = &migrated["set_aside"][0];
+    assert_eq!(moved["name"], "whoop_sleep");
+    let now = moved["now"].as_str().unwrap();
+    let kept = format!("SELECT note FROM {now}");
+    assert!(db.client().await.query(&kept, &[]).await.is_ok());
+    // Told again until it is gone: the first time may have been a Job's log.
+    assert!(
+        second.stdout.contains(&format!("whoop_sleep -> {now}")),
+        "{second:#?}"
+    );
+}
+
+#[tokio::test]
+async fn several_migrators_at_once_apply_everything_once() {
+    let db = TestDb::empty().await;
+    let args = ["migrate", "--json", "--database-url", db.url()];
+
+    let (one, two, three) =
+        tokio::join!(bare_worker(&args), bare_worker(&args), bare_worker(&args));
+
+    let applied: usize = [one, two, three]
+        .iter()
+        .map(|ended| {
+            ended.expect_code(0).json()["applied"]
+                .as_array()
+                .unwrap()
+                .len()
+        })
+        .sum();
+    let known = db
+        .client()
+        .await
+        .query_one("SELECT count(*) FROM __diesel_schema_migrations", &[])
+        .await
+        .unwrap();
+    assert_eq!(i64::try_from(applied).unwrap(), known.get::<_, i64>(0));
+}

@@ -1,0 +1,92 @@
+use serde_json::Value;
+
+use crate::house::{House, plenty};
+
+#[tokio::test]
+async fn json_is_one_object_with_all_that_happened() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+
+    let ended = house.worker(&["run", "--slot=morning", "--json"]).await;
+
+    let report = ended.expect_code(0).json();
+    let number = |name: &str| {
+        report[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{name} in {report:#}"))
+    };
+    assert_eq!(report["slot"], "morning");
+    assert_eq!(report["stopped"], false);
+    for (name, value) in [
+        ("members", 1),
+        ("synced", 1),
+        ("failed", 0),
+        ("deferred", 0),
+        ("updated", 0),
+        ("unchanged", 0),
+        ("rejected", 0),
+        ("exit_code", 0),
+    ] {
+        assert_eq!(number(name), value, "{name}");
+    }
+    let calls = house.world().calls();
+    assert_eq!(number("calls"), calls.len() as u64);
+    let types = report["reports"][0]["types"].as_array().unwrap();
+    let inserted: u64 = types
+        .iter()
+        .map(|one| one["inserted"].as_u64().unwrap())
+        .sum();
+    assert_eq!(inserted, number("inserted"));
+    assert!(inserted > 40);
+    assert!(types.iter().all(|one| one["error"] == Value::Null));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_set_aside_and_counted() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+    house.world().fault(whoop_sim::Fault {
+        times: Some(1),
+        ..whoop_sim::Fault::new("sleep", whoop_sim::FaultKind::BrokenRecord)
+    });
+
+    let ended = house
+        .worker(&["run", "--slot=morning", "--data-type=sleep", "--json"])
+        .await;
+
+    let report = ended.expect_code(0).json();
+    assert_eq!(report["rejected"], 1);
+    assert_eq!(
+        house
+            .count("SELECT count(*) FROM whoop_rejected_record")
+            .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_log_in_json_has_one_line_a_member_and_one_for_the_run() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+    house.connect("bob", 1).await;
+
+    let ended = house
+        .worker(&["run", "--slot=morning", "--log-format=json"])
+        .await;
+
+    ended.expect_code(0);
+    assert_eq!(ended.stdout, "");
+    let lines: Vec<Value> = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let count = |message: &str| {
+        lines
+            .iter()
+            .filter(|line| line["message"] == message)
+            .count()
+    };
+    assert_eq!(count("synced"), 2, "{lines:#?}");
+    assert_eq!(count("the run ended"), 1, "{lines:#?}");
+}

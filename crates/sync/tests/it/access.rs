@@ -1,0 +1,243 @@
+//! Law 8: one refresh at a time, its pair stored before it is used.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::future::join_all;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use whoop_client::SCOPES;
+use whoop_core::plan::Slot;
+use whoop_sim::{Fault, FaultKind, Grant, ReuseMode};
+use whoop_sync::{Job, Outcome};
+
+use crate::harness::{Member, Stage, briskly, slot, until};
+
+/// The member's latest consent, as WHOOP keeps it.
+fn grant_of(stage: &Stage, member: &Member) -> Grant {
+    let grants = stage.world().grants().into_iter();
+    grants
+        .filter(|grant| grant.whoop_user_id == member.whoop_user_id)
+        .next_back()
+        .unwrap()
+}
+
+async fn token_of(stage: &Stage, member: &Member) -> SecretString {
+    let token = stage
+        .engine
+        .access_token(&member.user_id, &briskly(), None)
+        .await;
+    token.unwrap()
+}
+
+/// Twenty callers in two processes find the token ended, at the same moment.
+async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
+    let stage = Stage::new().await;
+    let member = stage.connect_person(0).await;
+    stage.world().set_reuse_mode(mode);
+    let known = token_of(&stage, &member).await;
+    let refused = refused.map(|_| &known);
+    if refused.is_none() {
+        stage.advance(TimeDelta::hours(2));
+    } else {
+        stage.world().expire_access_tokens();
+    }
+    let engines = [stage.engine.clone(), stage.another_engine()];
+
+    let job = Job::interactive();
+    let callers = (0..20).map(|nth| engines[nth % 2].access_token(&member.user_id, &job, refused));
+    let tokens: Vec<String> = join_all(callers)
+        .await
+        .into_iter()
+        .map(|token| token.unwrap().expose_secret().to_owned())
+        .collect();
+
+    let grant = grant_of(&stage, &member);
+    assert_eq!((grant.refreshes, grant.reuses), (1, 0), "{mode:?}");
+    assert!(!grant.is_revoked);
+    assert!(tokens.iter().all(|token| *token == grant.access_token));
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+}
+
+#[tokio::test]
+async fn twenty_callers_with_an_expired_token_refresh_once() {
+    twenty_at_once(ReuseMode::LoserRejected, None).await;
+}
+
+#[tokio::test]
+async fn twenty_callers_refresh_once_where_a_second_time_would_end_the_connection() {
+    twenty_at_once(ReuseMode::FamilyRevoked, None).await;
+}
+
+#[tokio::test]
+async fn twenty_callers_whose_token_was_refused_refresh_once() {
+    let told_so = SecretString::from("by WHOOP");
+    twenty_at_once(ReuseMode::FamilyRevoked, Some(&told_so)).await;
+}
+
+#[tokio::test]
+async fn a_token_that_whoop_refuses_once_is_replaced_and_the_call_made_again() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::minutes(20));
+    stage.world().expire_access_tokens();
+
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
+    assert_eq!(stage.connection_status(&member).await, "connected");
+}
+
+#[tokio::test]
+async fn a_token_that_lasts_is_not_replaced() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::minutes(58));
+
+    stage.sync(&member, &slot(Slot::Night)).await;
+
+    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 0);
+}
+
+#[tokio::test]
+async fn a_token_about_to_end_is_replaced_before_it_is_used() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::seconds(59 * 60 + 30));
+    stage.world().reset_calls();
+
+    stage.sync(&member, &slot(Slot::Night)).await;
+
+    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
+    assert!(stage.api_calls().iter().all(|call| call.status == 200));
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_does_not_lose_the_new_pair() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(2));
+    stage.world().reset_calls();
+    stage.world().fault(Fault {
+        millis: Some(400),
+        times: Some(1),
+        ..Fault::new("token", FaultKind::Latency)
+    });
+    let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
+    let caller = tokio::spawn(async move { engine.access_token(&user_id, &briskly(), None).await });
+    until("the refresh is under way", || stage.is_refreshing(&member)).await;
+
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    until("the refresh is over", || async {
+        !stage.is_refreshing(&member).await
+    })
+    .await;
+
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    let grant = grant_of(&stage, &member);
+    assert_eq!((grant.refreshes, grant.reuses), (1, 0));
+}
+
+#[tokio::test]
+async fn a_pair_that_cannot_be_stored_is_not_used() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(2));
+    stage
+        .sql
+        .batch_execute(
+            "ALTER TABLE whoop_tokens ADD CONSTRAINT nothing_new CHECK (length(key_id) > 99) NOT VALID",
+        )
+        .await
+        .unwrap();
+
+    let token = stage
+        .engine
+        .access_token(&member.user_id, &briskly(), None)
+        .await;
+
+    assert!(token.is_err());
+}
+
+#[tokio::test]
+async fn every_refresh_asks_for_all_that_was_granted() {
+    let (stage, member) = Stage::with_member().await;
+
+    for _ in 0..3 {
+        stage.advance(TimeDelta::hours(2));
+        token_of(&stage, &member).await;
+
+        let grant = grant_of(&stage, &member);
+        assert_eq!(grant.access_scopes.join(" "), SCOPES);
+    }
+    let grant = grant_of(&stage, &member);
+    assert_eq!((grant.refreshes, grant.reuses), (3, 0));
+}
+
+#[tokio::test]
+async fn a_member_who_granted_less_is_not_asked_for_more() {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+    let granted = ["offline", "read:profile", "read:sleep"];
+    let state = stage.state_for("modest", None).await;
+    let code = stage.world().issue_code(whoop_user_id, &granted);
+    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
+    let user_id = welcome.user_id;
+    welcome.first_sync.abort();
+    let _ = welcome.first_sync.await;
+    let member = Member {
+        user_id,
+        whoop_user_id,
+    };
+    stage.advance(TimeDelta::hours(2));
+
+    token_of(&stage, &member).await;
+
+    assert_eq!(grant_of(&stage, &member).access_scopes, granted);
+}
+
+#[tokio::test]
+async fn an_echo_that_names_less_changes_nothing() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(2));
+    stage.world().fault(Fault {
+        field: Some("scope".to_owned()),
+        value: Some(json!("read:cycles")),
+        times: Some(1),
+        ..Fault::new("token", FaultKind::BrokenRecord)
+    });
+    token_of(&stage, &member).await;
+
+    let stored = stage
+        .text("SELECT scope FROM whoop_tokens WHERE user_id = $1", &member)
+        .await;
+    assert_eq!(stored.as_deref(), Some(SCOPES));
+    stage.advance(TimeDelta::hours(2));
+    token_of(&stage, &member).await;
+    assert_eq!(grant_of(&stage, &member).access_scopes.join(" "), SCOPES);
+}
+
+#[tokio::test]
+async fn the_lock_is_not_held_between_two_attempts() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(2));
+    stage.world().reset_calls();
+    stage.world().fault(Fault::status("token", 503));
+    let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
+    let mut patient = briskly();
+    patient.refresh_patience = Duration::from_secs(60);
+    let waiting = tokio::spawn(async move { engine.access_token(&user_id, &patient, None).await });
+    // After the second failure the pause is a second or two.
+    until("two attempts have failed", || async {
+        stage.token_calls().len() == 2
+    })
+    .await;
+    stage.world().clear_faults();
+
+    let other = stage.another_engine();
+    let won = other.access_token(&member.user_id, &briskly(), None).await;
+    assert!(!waiting.is_finished(), "the other one is still waiting");
+
+    let lost = waiting.await.unwrap().unwrap();
+    assert_eq!(won.unwrap().expose_secret(), lost.expose_secret());
+    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
+}

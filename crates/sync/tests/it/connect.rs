@@ -1,0 +1,262 @@
+//! Connecting: a state works once and not for long, and a code that WHOOP
+//! refuses leaves nothing behind.
+
+use chrono::TimeDelta;
+use whoop_core::{DataType, plan::Slot};
+use whoop_sim::Fault;
+use whoop_sync::{Outcome, SyncError, connect::ConnectError};
+
+use crate::harness::{Member, Stage, history, slot};
+
+async fn rows_of(stage: &Stage, user: &str) -> usize {
+    let nobody = Member {
+        user_id: user.parse().unwrap(),
+        whoop_user_id: 0,
+    };
+    let mut rows = 0;
+    for table in ["whoop_users", "whoop_tokens", "whoop_sync_log"] {
+        let sql = format!("SELECT user_id FROM {table} WHERE user_id = $1");
+        rows += stage.texts(&sql, &nobody).await.len();
+    }
+    rows
+}
+
+#[tokio::test]
+async fn the_consent_page_is_asked_for_everything_and_names_the_state() {
+    let stage = Stage::new().await;
+
+    let url = stage
+        .engine
+        .begin_connect(&"a".parse().unwrap(), None, None)
+        .await
+        .unwrap();
+
+    assert!(url.as_str().starts_with(&stage.sim.oauth_url()), "{url}");
+    let query: std::collections::HashMap<_, _> = url.query_pairs().collect();
+    assert_eq!(query["scope"], whoop_client::SCOPES);
+    assert_eq!(query["response_type"], "code");
+    assert!(query["state"].len() >= 32);
+}
+
+#[tokio::test]
+async fn a_connect_keeps_the_profile_the_consent_and_the_way_back() {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+    let state = stage.state_for("ada", Some("app://health")).await;
+    let code = stage.code_for(whoop_user_id);
+
+    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
+
+    assert_eq!(welcome.user_id.as_str(), "ada");
+    assert_eq!(welcome.return_to.as_deref(), Some("app://health"));
+    welcome.first_sync.await.unwrap();
+    let status = stage.engine.status(&welcome.user_id).await.unwrap();
+    let member = status.member.unwrap();
+    assert_eq!(member.whoop_user_id, whoop_user_id);
+    assert_eq!(member.consent.as_deref(), Some("terms of 2026"));
+    assert_eq!(member.consented_at, Some(member.connected_at));
+    assert!(!status.syncing);
+    assert!(status.types.iter().all(|(_, log)| log.is_some()));
+}
+
+#[tokio::test]
+async fn a_state_that_was_never_given_out_is_unknown() {
+    let stage = Stage::new().await;
+    let code = stage.code_for(stage.world().people()[0]);
+
+    let connected = stage.engine.complete_connect("made up", &code).await;
+
+    assert!(matches!(connected, Err(ConnectError::StateUnknown)));
+    assert_eq!(stage.world().call_count(), 0);
+}
+
+#[tokio::test]
+async fn a_state_works_once() {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+    let state = stage.state_for("ada", None).await;
+    let welcome = stage
+        .engine
+        .complete_connect(&state, &stage.code_for(whoop_user_id))
+        .await;
+    welcome.unwrap().first_sync.await.unwrap();
+    stage.world().reset_calls();
+
+    let again = stage
+        .engine
+        .complete_connect(&state, &stage.code_for(whoop_user_id))
+        .await;
+
+    assert!(matches!(again, Err(ConnectError::StateUsed)));
+    assert_eq!(stage.world().call_count(), 0);
+}
+
+#[tokio::test]
+async fn of_two_callbacks_with_one_state_one_connects() {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+    let state = stage.state_for("ada", None).await;
+    let (one, two) = (stage.code_for(whoop_user_id), stage.code_for(whoop_user_id));
+
+    let (one, two) = tokio::join!(
+        stage.engine.complete_connect(&state, &one),
+        stage.engine.complete_connect(&state, &two),
+    );
+
+    let connected = [&one, &two].iter().filter(|it| it.is_ok()).count();
+    assert_eq!(connected, 1, "{one:?} {two:?}");
+    for refused in [one, two].into_iter().filter_map(Result::err) {
+        assert!(matches!(refused, ConnectError::StateUsed));
+    }
+}
+
+#[tokio::test]
+async fn a_state_expires_after_ten_minutes() {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+    let state = stage.state_for("ada", None).await;
+    stage.advance(TimeDelta::minutes(10) + TimeDelta::seconds(1));
+
+    let connected = stage
+        .engine
+        .complete_connect(&state, &stage.code_for(whoop_user_id))
+        .await;
+
+    assert!(matches!(connected, Err(ConnectError::StateExpired)));
+    assert_eq!(rows_of(&stage, "ada").await, 0);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_member_spends_the_state_and_knows_the_way_back() {
+    let stage = Stage::new().await;
+    let state = stage.state_for("ada", Some("app://health")).await;
+
+    let return_to = stage.engine.refuse_connect(&state).await.unwrap();
+
+    assert_eq!(return_to.as_deref(), Some("app://health"));
+    let code = stage.code_for(stage.world().people()[0]);
+    let connected = stage.engine.complete_connect(&state, &code).await;
+    assert!(matches!(connected, Err(ConnectError::StateUsed)));
+    assert_eq!(rows_of(&stage, "ada").await, 0);
+}
+
+/// The connect fails, says where to send the member, and stores nothing.
+async fn fails_without_a_trace(stage: &Stage, code: &str) -> SyncError {
+    let state = stage.state_for("ada", Some("app://health")).await;
+
+    let connected = stage.engine.complete_connect(&state, code).await;
+
+    let Err(ConnectError::Failed { return_to, source }) = connected else {
+        panic!("{connected:?}");
+    };
+    assert_eq!(return_to.as_deref(), Some("app://health"));
+    assert_eq!(rows_of(stage, "ada").await, 0);
+    source
+}
+
+#[tokio::test]
+async fn a_code_that_whoop_refuses_leaves_nothing_behind() {
+    let stage = Stage::new().await;
+
+    let source = fails_without_a_trace(&stage, "made up").await;
+
+    assert!(matches!(source, SyncError::Whoop(_)), "{source:?}");
+}
+
+#[tokio::test]
+async fn a_whoop_that_fails_during_the_connect_leaves_nothing_behind() {
+    let stage = Stage::new().await;
+    for route in ["token", "profile"] {
+        stage.world().fault(Fault::status(route, 503));
+        let code = stage.code_for(stage.world().people()[0]);
+        fails_without_a_trace(&stage, &code).await;
+        stage.world().clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_whoop_cannot_tell_does_not_cost_the_connect() {
+    let stage = Stage::new().await;
+    stage.world().fault(Fault::status("body", 500));
+
+    let member = stage.connect_person(0).await;
+
+    assert_eq!(stage.connection_status(&member).await, "connected");
+}
+
+#[tokio::test]
+async fn a_browser_that_hangs_up_does_not_cost_the_connect() {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+    stage.world().fault(Fault {
+        millis: Some(300),
+        ..Fault::new("profile", whoop_sim::FaultKind::Latency)
+    });
+    let state = stage.state_for("ada", None).await;
+    let code = stage.code_for(whoop_user_id);
+    let engine = stage.engine.clone();
+    let browser = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
+    crate::harness::until("WHOOP has taken the code", || async {
+        !stage.token_calls().is_empty()
+    })
+    .await;
+
+    browser.abort();
+
+    crate::harness::until("the connection is stored", || async {
+        rows_of(&stage, "ada").await >= 2
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reconnect_keeps_the_history_and_reads_on_where_it_ended() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    stage
+        .engine
+        .disconnect(&member.user_id, false)
+        .await
+        .unwrap();
+    stage.advance(TimeDelta::days(3));
+
+    let again = stage
+        .connect(member.user_id.as_str(), member.whoop_user_id)
+        .await;
+
+    stage.assert_stored_is_truth(&again).await;
+    let status = stage.engine.status(&again.user_id).await.unwrap();
+    assert!(status.history_complete());
+    assert_eq!(stage.connection_status(&again).await, "connected");
+    let disconnected_at = stage
+        .text(
+            "SELECT disconnected_at::TEXT FROM whoop_users WHERE user_id = $1",
+            &again,
+        )
+        .await;
+    assert_eq!(disconnected_at, None);
+}
+
+#[tokio::test]
+async fn another_whoop_account_is_refused_until_the_data_of_the_first_is_erased() {
+    let (stage, member) = Stage::with_member().await;
+    let (user, other) = (member.user_id.as_str(), stage.world().people()[1]);
+
+    let refused = stage.try_connect(user, other).await;
+
+    let Err(ConnectError::Failed { source, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(matches!(source, SyncError::OtherAccount));
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+    assert_eq!(report.outcome, Outcome::Done, "the first one goes on");
+
+    stage
+        .engine
+        .disconnect(&member.user_id, true)
+        .await
+        .unwrap();
+    let member = stage.connect(user, other).await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    stage.assert_stored_is_truth(&member).await;
+}

@@ -1,0 +1,238 @@
+//! Law 6: whatever ends a sync, the log is true and the next one finishes it.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::json;
+use whoop_core::{DataType, plan::Slot};
+use whoop_sim::{Fault, FaultKind, SimConfig};
+use whoop_sync::{Outcome, SyncError};
+
+use crate::harness::{
+    Member, Stage, back_to, briskly, half_a_year, history, now, slot, text_of, until,
+};
+
+/// What may end a call, by turns.
+fn ends(nth: usize) -> Fault {
+    let reset = Fault::new("*", FaultKind::Reset);
+    match nth % 4 {
+        0 => Fault::status("*", 500),
+        1 => reset,
+        2 => Fault::new("*", FaultKind::Truncate),
+        _ => Fault::new("*", FaultKind::NotJson),
+    }
+}
+
+/// The first calls go well, and none after them.
+fn fail_after(stage: &Stage, calls: u32, fault: Fault) {
+    if calls > 0 {
+        stage.world().fault(Fault {
+            times: Some(calls),
+            millis: Some(0),
+            ..Fault::new(fault.route.clone(), FaultKind::Latency)
+        });
+    }
+    stage.world().fault(fault);
+}
+
+/// A lease whose holder is gone ends by itself; here it ends now.
+async fn end_the_lease(stage: &Stage, member: &Member) {
+    stage
+        .execute(
+            "UPDATE whoop_users SET lease_until = now() - INTERVAL '1 second' WHERE user_id = $1",
+            member,
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_failure_on_a_later_page_leaves_the_log_and_keeps_the_pages_before() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(1));
+    let before = stage.log_of(&member, DataType::Sleep).await;
+    let newest = stage.newest_before(&member, DataType::Sleep, now());
+    stage.change(
+        &member,
+        DataType::Sleep,
+        &newest,
+        json!({"timezone_offset": "+05:45"}),
+    );
+    let errand = back_to(now() - TimeDelta::days(90), &[DataType::Sleep]);
+
+    fail_after(&stage, 1, Fault::status("sleep", 500));
+    let report = stage.sync(&member, &errand).await;
+
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(stage.log_of(&member, DataType::Sleep).await, before);
+    assert_eq!(
+        stage.status_of(&member, DataType::Sleep).await.as_deref(),
+        Some("failed")
+    );
+    let error = stage.error_of(&member, DataType::Sleep).await.unwrap();
+    assert!(error.contains("out of order (status 500)"), "{error}");
+    let id = newest["id"].as_str().unwrap();
+    let stored = stage.stored(&member, DataType::Sleep).await;
+    assert_eq!(stored[id]["timezone_offset"], "+05:45");
+
+    stage.world().clear_faults();
+    let again = stage.sync(&member, &errand).await;
+    assert_eq!(again.outcome, Outcome::Done);
+    assert_ne!(stage.log_of(&member, DataType::Sleep).await, before);
+    stage.assert_log_tells_the_truth(&member).await;
+}
+
+#[tokio::test]
+async fn one_type_that_fails_does_not_hold_up_the_others() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(1));
+    stage.world().fault(Fault::status("workout", 502));
+
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+
+    assert_eq!(report.outcome, Outcome::Failed);
+    for data_type in DataType::ALL {
+        let moved = stage.log_of(&member, data_type).await;
+        let is_new = moved.starts_with("2026-10-20 16:07:00");
+        assert_eq!(
+            is_new,
+            data_type != DataType::Workout,
+            "{data_type} {moved}"
+        );
+    }
+}
+
+/// Wherever it fails and however, the log is true and the re-run completes.
+async fn survives_failures(seed: u64, index: usize) {
+    let stage = Stage::with(SimConfig {
+        seed,
+        people: 9,
+        days: 90,
+        ..half_a_year()
+    })
+    .await;
+    let member = stage.connect_person(index).await;
+
+    for nth in 0..16_u32 {
+        stage.forget(&member).await;
+        fail_after(&stage, nth, ends(nth as usize));
+        let failed = stage.sync(&member, &history(&DataType::ALL)).await;
+        stage.world().clear_faults();
+        stage.assert_log_tells_the_truth(&member).await;
+
+        let report = stage.sync(&member, &history(&DataType::ALL)).await;
+
+        assert_eq!(
+            report.outcome,
+            Outcome::Done,
+            "after {failed:?}: {report:?}"
+        );
+        stage.assert_stored_is_truth(&member).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failure_at_any_call_is_made_good_by_the_next_run() {
+    survives_failures(7, 0).await;
+}
+
+#[tokio::test]
+async fn a_failure_at_any_call_for_an_athlete_is_made_good_by_the_next_run() {
+    survives_failures(2026, 6).await;
+}
+
+#[tokio::test]
+async fn a_sync_killed_anywhere_is_made_good_by_the_next_run() {
+    let stage = Stage::with(SimConfig {
+        days: 90,
+        ..half_a_year()
+    })
+    .await;
+    let member = stage.connect_person(1).await;
+
+    for kill_at in 0..20 {
+        stage.forget(&member).await;
+        stage.world().reset_calls();
+        let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
+        let sync = tokio::spawn(async move {
+            engine
+                .sync_member(&user_id, &briskly(), &history(&DataType::ALL))
+                .await
+        });
+        until("the call at which the sync is killed", || async {
+            stage.world().call_count() >= kill_at || sync.is_finished()
+        })
+        .await;
+        sync.abort();
+        let _ = sync.await;
+        end_the_lease(&stage, &member).await;
+        stage.assert_log_tells_the_truth(&member).await;
+
+        let report = stage.sync(&member, &history(&DataType::ALL)).await;
+
+        assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+        stage.assert_stored_is_truth(&member).await;
+    }
+}
+
+#[tokio::test]
+async fn a_killed_sync_blocks_its_member_until_the_lease_ends_and_no_longer() {
+    let (stage, member) = Stage::with_member().await;
+    stage.world().fault(Fault {
+        millis: Some(60_000),
+        ..Fault::new("sleep", FaultKind::Latency)
+    });
+    let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
+    let sync = tokio::spawn(async move {
+        engine
+            .sync_member(&user_id, &briskly(), &slot(Slot::Morning))
+            .await
+    });
+    until("the sync holds the lease", || async {
+        stage.engine.status(&member.user_id).await.unwrap().syncing
+    })
+    .await;
+    sync.abort();
+    let _ = sync.await;
+    stage.world().clear_faults();
+
+    let mut impatient = briskly();
+    impatient.lease_patience = Duration::ZERO;
+    let errand = slot(Slot::Morning);
+    let other = stage.another_engine();
+    let refused = other.sync_member(&member.user_id, &impatient, &errand);
+    assert!(matches!(refused.await, Err(SyncError::Busy)));
+
+    let seconds_left = stage
+        .text(
+            "SELECT ceil(extract(epoch FROM lease_until - now()))::TEXT \
+             FROM whoop_users WHERE user_id = $1",
+            &member,
+        )
+        .await;
+    let seconds_left: u32 = seconds_left.unwrap().parse().unwrap();
+    assert!(seconds_left <= 60, "{seconds_left} s");
+    end_the_lease(&stage, &member).await;
+    let report = other.sync_member(&member.user_id, &impatient, &errand);
+    assert_eq!(report.await.unwrap().outcome, Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_record_that_came_while_whoop_failed_is_stored_by_the_next_run() {
+    let (stage, member) = Stage::with_member().await;
+    stage.world().fault(Fault::status("*", 503));
+    let errand = slot(Slot::Afternoon);
+    stage.advance(TimeDelta::days(3));
+    assert_eq!(stage.sync(&member, &errand).await.outcome, Outcome::Failed);
+    stage.insert(
+        &member,
+        DataType::Workout,
+        json!({"start": text_of(now() + TimeDelta::hours(2)), "sport_name": "squash"}),
+    );
+    stage.advance(TimeDelta::days(5));
+    stage.world().clear_faults();
+
+    let report = stage.sync(&member, &errand).await;
+
+    assert_eq!(report.outcome, Outcome::Done);
+    stage.assert_log_tells_the_truth(&member).await;
+}

@@ -1,0 +1,216 @@
+//! Law 10: a day asks WHOOP only for what it lacks, and says why it lacks it.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use chrono::{Days, NaiveDate, TimeDelta};
+use whoop_core::{
+    DataType,
+    day::{Connection, Day, Missing, Source, SyncOutcome},
+    plan::{LOOK_BACK, Refresh},
+};
+use whoop_sim::{Fault, FaultKind, SimConfig};
+use whoop_sync::Outcome;
+
+use crate::harness::{Member, Stage, all_missing, half_a_year, history, list_of, now};
+
+fn today() -> NaiveDate {
+    now().date_naive()
+}
+
+/// Asks for a day with an empty log of calls before it.
+async fn ask(stage: &Stage, member: &Member, date: NaiveDate, refresh: Refresh) -> Day {
+    stage.world().reset_calls();
+    let day = stage.engine.day(&member.user_id, date, refresh).await;
+    day.unwrap()
+}
+
+#[tokio::test]
+async fn a_stored_day_is_answered_without_a_call() {
+    let (stage, member) = Stage::with_member().await;
+
+    for back in [0, 1, 2, 9, 20] {
+        let day = ask(&stage, &member, today() - Days::new(back), Refresh::Auto).await;
+
+        assert_eq!(stage.world().call_count(), 0, "{back} days ago");
+        assert_eq!(day.meta.sync, SyncOutcome::NotNeeded);
+        assert_eq!(day.meta.source, Source::Database);
+        assert_eq!(day.meta.connection, Connection::Connected);
+        assert_eq!(day.meta.last_synced_at, Some(now()));
+        assert!(!day.meta.stale);
+    }
+}
+
+#[tokio::test]
+async fn a_day_shows_what_whoop_has_of_it() {
+    let (stage, member) = Stage::with_member().await;
+    let sleep = stage.newest_before(&member, DataType::Sleep, now() - TimeDelta::days(2));
+    let woke: chrono::DateTime<chrono::FixedOffset> =
+        sleep["end"].as_str().unwrap().parse().unwrap();
+    let offset: chrono::FixedOffset = sleep["timezone_offset"].as_str().unwrap().parse().unwrap();
+    let date = woke.with_timezone(&offset).date_naive();
+
+    let day = ask(&stage, &member, date, Refresh::Auto).await;
+
+    let shown = day.sleep.into_iter().chain(day.naps);
+    let same = shown
+        .filter(|one| one.id.0 == sleep["id"].as_str().unwrap())
+        .count();
+    assert_eq!(same, 1);
+}
+
+#[tokio::test]
+async fn today_is_asked_again_once_it_is_older_than_the_freshness() {
+    let (stage, member) = Stage::with_member().await;
+
+    stage.advance(TimeDelta::minutes(14));
+    let fresh = ask(&stage, &member, today(), Refresh::Auto).await;
+    assert_eq!(stage.world().call_count(), 0);
+    assert_eq!(fresh.meta.sync, SyncOutcome::NotNeeded);
+
+    stage.advance(TimeDelta::minutes(2));
+    let old = ask(&stage, &member, today(), Refresh::Auto).await;
+    let asked: HashSet<String> = stage
+        .api_calls()
+        .into_iter()
+        .map(|call| call.path)
+        .collect();
+    let lists: HashSet<String> = DataType::ALL
+        .into_iter()
+        .map(|data_type| list_of(data_type).to_owned())
+        .collect();
+    assert_eq!(asked, lists);
+    assert_eq!(stage.world().call_count(), 4, "once each, and nothing else");
+    assert_eq!(old.meta.sync, SyncOutcome::Done);
+    assert_eq!(old.meta.source, Source::Whoop);
+    assert_eq!(
+        old.meta.last_synced_at,
+        Some(now() + TimeDelta::minutes(16))
+    );
+}
+
+#[tokio::test]
+async fn a_day_before_yesterday_is_not_asked_again_however_old() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(5));
+
+    let day = ask(&stage, &member, today() - Days::new(2), Refresh::Auto).await;
+
+    assert_eq!(stage.world().call_count(), 0);
+    assert_eq!(day.meta.sync, SyncOutcome::NotNeeded);
+}
+
+#[tokio::test]
+async fn an_empty_day_within_what_was_read_is_known_to_be_empty() {
+    let stage = Stage::with(SimConfig {
+        people: 9,
+        ..half_a_year()
+    })
+    .await;
+    let newcomer = stage.connect_person(8).await;
+    let report = stage.sync(&newcomer, &history(&DataType::ALL)).await;
+    assert_eq!(report.outcome, Outcome::Done);
+
+    for back in [20, 25, 100, 1_000] {
+        let day = ask(&stage, &newcomer, today() - Days::new(back), Refresh::Auto).await;
+
+        assert_eq!(stage.world().call_count(), 0, "{back} days ago");
+        assert_eq!(all_missing(&day), Some(Missing::NotRecorded));
+        assert_eq!(day.meta.sync, SyncOutcome::NotNeeded);
+        assert!(!day.meta.stale);
+    }
+}
+
+#[tokio::test]
+async fn an_old_day_that_was_not_read_is_left_to_the_back_fill() {
+    let (stage, member) = Stage::with_member().await;
+
+    let day = ask(&stage, &member, today() - Days::new(60), Refresh::Auto).await;
+
+    assert_eq!(stage.world().call_count(), 0);
+    assert_eq!(all_missing(&day), Some(Missing::NotSynced));
+    assert!(day.meta.stale);
+
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let day = ask(&stage, &member, today() - Days::new(60), Refresh::Auto).await;
+    assert_ne!(all_missing(&day), Some(Missing::NotSynced));
+    assert!(!day.meta.stale);
+}
+
+#[tokio::test]
+async fn a_recent_day_that_was_never_read_is_fetched_at_once() {
+    for back in [0, 1, 5, 17] {
+        let (stage, member) = Stage::with_member().await;
+        stage.forget(&member).await;
+
+        let date = today() - Days::new(back);
+        let day = ask(&stage, &member, date, Refresh::Auto).await;
+
+        assert_eq!(day.meta.sync, SyncOutcome::Done, "{back} days ago");
+        assert!(!day.meta.stale);
+        assert_ne!(all_missing(&day), Some(Missing::NotSynced));
+        for data_type in DataType::ALL {
+            assert_eq!(stage.walks_of(data_type), 1);
+        }
+        stage.assert_log_tells_the_truth(&member).await;
+        let again = ask(&stage, &member, date, Refresh::Auto).await;
+        assert_eq!(stage.world().call_count(), 0);
+        assert_eq!(again.sleep, day.sleep);
+    }
+}
+
+#[tokio::test]
+async fn never_means_no_call_and_force_means_four() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(1));
+
+    let never = ask(&stage, &member, today(), Refresh::Never).await;
+    assert_eq!(stage.world().call_count(), 0);
+    assert_eq!(never.meta.sync, SyncOutcome::Off);
+    assert!(never.meta.stale);
+
+    for _ in 0..2 {
+        let force = ask(&stage, &member, today(), Refresh::Force).await;
+        assert_eq!(stage.world().call_count(), 4);
+        assert_eq!(force.meta.sync, SyncOutcome::Done);
+    }
+}
+
+#[tokio::test]
+async fn force_reads_an_old_day_for_itself_and_says_nothing_of_the_present() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let date = (now() - LOOK_BACK * 3).date_naive();
+    let night = stage.newest_before(&member, DataType::Recovery, now() - LOOK_BACK * 3);
+    let score = serde_json::json!({"score_state": "SCORED", "score": {"recovery_score": 3.0}});
+    stage.advance(TimeDelta::hours(1));
+    stage.change(&member, DataType::Recovery, &night, score);
+    let before = stage.log_of(&member, DataType::Recovery).await;
+
+    let day = ask(&stage, &member, date, Refresh::Force).await;
+
+    assert_eq!(day.meta.sync, SyncOutcome::Done);
+    assert_eq!(stage.world().call_count(), 4);
+    stage.assert_stored_is_truth(&member).await;
+    assert_eq!(stage.log_of(&member, DataType::Recovery).await, before);
+}
+
+#[tokio::test]
+async fn the_four_calls_run_side_by_side() {
+    let (stage, member) = Stage::with_member().await;
+    stage.forget(&member).await;
+    let late = Duration::from_millis(800);
+    stage.world().fault(Fault {
+        millis: u64::try_from(late.as_millis()).ok(),
+        ..Fault::new("*", FaultKind::Latency)
+    });
+
+    let asked = Instant::now();
+    let day = ask(&stage, &member, today(), Refresh::Auto).await;
+
+    assert_eq!(day.meta.sync, SyncOutcome::Done);
+    assert_eq!(stage.world().call_count(), 4);
+    assert!(asked.elapsed() < late * 2, "{:?}", asked.elapsed());
+}

@@ -1,0 +1,159 @@
+//! Leaving: the permission ended at WHOOP, the tokens gone, and where it was
+//! asked for everything else too.
+
+use whoop_core::{DataType, plan::Slot};
+use whoop_sim::Fault;
+use whoop_sync::{Outcome, SyncError};
+
+use crate::harness::{Member, Stage, briskly, history, slot};
+
+async fn tokens_of(stage: &Stage, member: &Member) -> usize {
+    let sql = "SELECT user_id FROM whoop_tokens WHERE user_id = $1";
+    stage.texts(sql, member).await.len()
+}
+
+/// The tables with rows of a member, whatever tables there are.
+async fn tables_with_rows_of(stage: &Stage, member: &Member) -> Vec<String> {
+    let tables = stage
+        .sql
+        .query(
+            "SELECT format('%I.%I', table_schema, table_name) \
+             FROM information_schema.columns JOIN information_schema.tables \
+                  USING (table_catalog, table_schema, table_name) \
+             WHERE column_name = 'user_id' AND table_schema NOT LIKE 'pg\\_%' \
+             ORDER BY 1",
+            &[],
+        )
+        .await
+        .unwrap();
+    let mut with_rows = Vec::new();
+    for row in tables {
+        let table: String = row.get(0);
+        let sql = format!("SELECT user_id FROM {table} WHERE user_id = $1");
+        if !stage.texts(&sql, member).await.is_empty() {
+            with_rows.push(table);
+        }
+    }
+    with_rows
+}
+
+#[tokio::test]
+async fn leaving_revokes_at_whoop_and_destroys_the_tokens() {
+    let (stage, member) = Stage::with_member().await;
+
+    let left = stage.engine.disconnect(&member.user_id, false).await;
+
+    let left = left.unwrap();
+    assert!(left.revoked && !left.erased);
+    assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
+    assert_eq!(tokens_of(&stage, &member).await, 0);
+    assert_eq!(stage.connection_status(&member).await, "disconnected");
+    let day = stage.stored(&member, DataType::Sleep).await;
+    assert!(!day.is_empty(), "what is stored stays");
+}
+
+#[tokio::test]
+async fn whoop_out_of_order_does_not_keep_anybody() {
+    let (stage, member) = Stage::with_member().await;
+    stage.world().fault(Fault::status("*", 503));
+
+    let left = stage.engine.disconnect(&member.user_id, false).await;
+
+    assert!(!left.unwrap().revoked);
+    assert_eq!(tokens_of(&stage, &member).await, 0);
+    assert_eq!(stage.connection_status(&member).await, "disconnected");
+}
+
+#[tokio::test]
+async fn a_member_whose_connection_was_lost_can_leave() {
+    let (stage, member) = Stage::with_member().await;
+    stage.world().revoke(member.whoop_user_id);
+    stage.sync(&member, &slot(Slot::Night)).await;
+    assert_eq!(stage.connection_status(&member).await, "reauth_required");
+
+    let left = stage.engine.disconnect(&member.user_id, false).await;
+
+    assert!(!left.unwrap().revoked);
+    assert_eq!(stage.connection_status(&member).await, "disconnected");
+}
+
+#[tokio::test]
+async fn nobody_is_synced_after_leaving() {
+    let (stage, member) = Stage::with_member().await;
+    stage
+        .engine
+        .disconnect(&member.user_id, false)
+        .await
+        .unwrap();
+    stage.world().reset_calls();
+
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+    let token = stage
+        .engine
+        .access_token(&member.user_id, &briskly(), None)
+        .await;
+
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert!(matches!(token, Err(SyncError::NotConnected)));
+    assert_eq!(stage.world().call_count(), 0);
+}
+
+#[tokio::test]
+async fn leaving_twice_and_leaving_a_stranger_are_told_apart() {
+    let (stage, member) = Stage::with_member().await;
+
+    for _ in 0..2 {
+        let left = stage.engine.disconnect(&member.user_id, false).await;
+        assert!(left.is_ok());
+    }
+    let stranger = "stranger".parse().unwrap();
+    let left = stage.engine.disconnect(&stranger, true).await;
+    assert!(matches!(left, Err(SyncError::NotConnected)));
+}
+
+#[tokio::test]
+async fn erasing_leaves_no_row_of_the_member_in_any_table() {
+    let stage = Stage::new().await;
+    let leaves = stage.connect_person(0).await;
+    let stays = stage.connect_person(1).await;
+    for member in [&leaves, &stays] {
+        let night = stage.newest_before(member, DataType::Sleep, crate::harness::now());
+        let broken = serde_json::json!({"timezone_offset": 7});
+        stage.change(member, DataType::Sleep, &night, broken);
+        stage.sync(member, &history(&DataType::ALL)).await;
+        stage.state_for(member.user_id.as_str(), None).await;
+    }
+    let before = tables_with_rows_of(&stage, &stays).await;
+    for table in ["whoop_users", "whoop_rejected_record", "whoop_oauth_states"] {
+        let named = format!("public.{table}");
+        assert!(before.contains(&named), "{before:?}");
+    }
+    assert_eq!(tables_with_rows_of(&stage, &leaves).await, before);
+
+    let left = stage.engine.disconnect(&leaves.user_id, true).await;
+
+    assert!(left.unwrap().erased);
+    assert_eq!(
+        tables_with_rows_of(&stage, &leaves).await,
+        Vec::<String>::new()
+    );
+    assert_eq!(tables_with_rows_of(&stage, &stays).await, before);
+}
+
+#[tokio::test]
+async fn erasing_works_while_whoop_is_out_of_order() {
+    let (stage, member) = Stage::with_member().await;
+    stage.world().fault(Fault::status("*", 503));
+
+    let left = stage
+        .engine
+        .disconnect(&member.user_id, true)
+        .await
+        .unwrap();
+
+    assert!(left.erased && !left.revoked);
+    assert_eq!(
+        tables_with_rows_of(&stage, &member).await,
+        Vec::<String>::new()
+    );
+}

@@ -1,0 +1,57 @@
+//! What WHOOP was asked, as the simulator saw it.
+
+use url::form_urlencoded;
+use whoop_core::DataType;
+use whoop_sim::{Call, CallSide};
+
+use super::Stage;
+
+/// Where WHOOP lists a type.
+pub(crate) fn list_of(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::Recovery => "/developer/v2/recovery",
+        DataType::Sleep => "/developer/v2/activity/sleep",
+        DataType::Workout => "/developer/v2/activity/workout",
+        DataType::Cycle => "/developer/v2/cycle",
+    }
+}
+
+pub(crate) fn parameter(call: &Call, name: &str) -> Option<String> {
+    form_urlencoded::parse(call.query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+impl Stage {
+    /// The calls to the API, which count against the quota.
+    pub(crate) fn api_calls(&self) -> Vec<Call> {
+        self.calls_to(CallSide::Api)
+    }
+
+    /// The calls for tokens.
+    pub(crate) fn token_calls(&self) -> Vec<Call> {
+        self.calls_to(CallSide::OAuth)
+    }
+
+    fn calls_to(&self, side: CallSide) -> Vec<Call> {
+        let calls = self.world().calls().into_iter();
+        calls.filter(|call| call.side == side).collect()
+    }
+
+    /// The pages of a list that were asked for, in order.
+    pub(crate) fn pages_of(&self, data_type: DataType) -> Vec<Call> {
+        let calls = self.api_calls().into_iter();
+        calls
+            .filter(|call| call.path == list_of(data_type))
+            .collect()
+    }
+
+    /// How often a list was begun from its first page.
+    pub(crate) fn walks_of(&self, data_type: DataType) -> usize {
+        let pages = self.pages_of(data_type);
+        pages
+            .iter()
+            .filter(|page| parameter(page, "nextToken").is_none())
+            .count()
+    }
+}

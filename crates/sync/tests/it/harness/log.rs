@@ -1,0 +1,57 @@
+//! Everything that anything logs while a test runs, at every level.
+
+use std::{
+    io::Write,
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+
+/// One for the whole process: a subscriber of a single thread may miss what
+/// another thread happened to log first.
+static LOG: LazyLock<Log> = LazyLock::new(|| {
+    let log = Log::default();
+    // The simulator's side may say what it likes: it is not ours. `try_init`
+    // listens to the `log` crate as well, through which PostgreSQL's driver speaks.
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(
+            "trace,actix_http=off,actix_web=off,actix_server=off",
+        ))
+        .with_writer(log.clone())
+        .finish()
+        .try_init()
+        .unwrap();
+    log
+});
+
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+/// Called before anything else can log.
+pub(crate) fn listen() -> Log {
+    LOG.clone()
+}
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}

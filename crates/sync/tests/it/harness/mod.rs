@@ -1,0 +1,350 @@
+//! A stage for one member or many: a PostgreSQL, a WHOOP, the engine between.
+//!
+//! Both clocks stand still at the same instant until a test moves them, and
+//! the quota is out of the way unless a test puts it there.
+
+mod calls;
+mod hold;
+mod log;
+mod truth;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use whoop_client::{Pace, SCOPES, Whoop, WhoopConfig};
+use whoop_core::{
+    Clock, DataType, FixedClock, UserId,
+    day::{Day, Missing},
+    plan::Slot,
+};
+use whoop_devkit::TestDb;
+use whoop_sim::{Sim, SimConfig, WorldHandle};
+use whoop_storage::{Database, DatabaseConfig, seal::TokenKeys};
+use whoop_sync::{
+    Engine, Job, MemberReport, Settings,
+    connect::{ConnectError, Welcome},
+    member::Errand,
+};
+
+pub(crate) use calls::{list_of, parameter};
+pub(crate) use hold::Hold;
+pub(crate) use log::listen;
+pub(crate) use truth::{at_whoop, id_of};
+
+pub(crate) const APP_SECRET: &str = "hush-hush-app-secret";
+
+/// Long enough for a slow machine; whoever waits so long has failed.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Stage {
+    pub(crate) sim: Sim,
+    pub(crate) clock: FixedClock,
+    pub(crate) engine: Engine,
+    pub(crate) db: TestDb,
+    pub(crate) sql: tokio_postgres::Client,
+}
+
+/// A member of the app, and who that is at WHOOP.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) user_id: UserId,
+    pub(crate) whoop_user_id: i64,
+}
+
+pub(crate) fn now() -> DateTime<Utc> {
+    "2026-10-20T15:07:00Z".parse().unwrap()
+}
+
+/// As WHOOP writes an instant.
+pub(crate) fn text_of(instant: DateTime<Utc>) -> String {
+    whoop_core::instant::to_text(instant)
+}
+
+/// Half a year of three people.
+pub(crate) fn half_a_year() -> SimConfig {
+    SimConfig {
+        days: 180,
+        now: Some(now()),
+        speed: 0.0,
+        calls_per_minute: 1_000_000,
+        calls_per_day: 1_000_000,
+        client_secret: APP_SECRET.to_owned(),
+        ..SimConfig::default()
+    }
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::with(half_a_year()).await
+    }
+
+    pub(crate) async fn with(config: SimConfig) -> Self {
+        let db = TestDb::new().await;
+        let sim = Sim::start(config).await.unwrap();
+        let clock = FixedClock::at(now());
+        let engine = engine(&db, &sim, &clock);
+        let sql = db.client().await;
+        Self {
+            sim,
+            clock,
+            engine,
+            db,
+            sql,
+        }
+    }
+
+    /// The ordinary sleeper on a stage of their own, connected and read.
+    pub(crate) async fn with_member() -> (Self, Member) {
+        let stage = Self::new().await;
+        let member = stage.connect_person(0).await;
+        (stage, member)
+    }
+
+    /// The same service once more, as another process runs it.
+    pub(crate) fn another_engine(&self) -> Engine {
+        engine(&self.db, &self.sim, &self.clock)
+    }
+
+    pub(crate) fn world(&self) -> WorldHandle {
+        self.sim.world()
+    }
+
+    /// Moves the service and WHOOP into the future.
+    pub(crate) fn advance(&self, by: TimeDelta) {
+        self.stand_at(self.clock.now() + by);
+    }
+
+    pub(crate) fn stand_at(&self, now: DateTime<Utc>) {
+        self.clock.set(now);
+        self.world().set_now(now);
+    }
+
+    /// Begins a connect: the state that WHOOP's redirect will bring back.
+    pub(crate) async fn state_for(&self, user: &str, return_to: Option<&str>) -> String {
+        let url = self
+            .engine
+            .begin_connect(
+                &user.parse().unwrap(),
+                return_to.map(str::to_owned),
+                Some("terms of 2026".to_owned()),
+            )
+            .await
+            .unwrap();
+        url.query_pairs()
+            .find(|(name, _)| name == "state")
+            .map(|(_, state)| state.into_owned())
+            .unwrap()
+    }
+
+    pub(crate) fn code_for(&self, whoop_user_id: i64) -> String {
+        let scopes: Vec<&str> = SCOPES.split(' ').collect();
+        self.world().issue_code(whoop_user_id, &scopes)
+    }
+
+    pub(crate) async fn try_connect(
+        &self,
+        user: &str,
+        whoop_user_id: i64,
+    ) -> Result<Welcome, ConnectError> {
+        let state = self.state_for(user, None).await;
+        let code = self.code_for(whoop_user_id);
+        self.engine.complete_connect(&state, &code).await
+    }
+
+    /// Connects through WHOOP's consent and waits for the first sync.
+    pub(crate) async fn connect(&self, user: &str, whoop_user_id: i64) -> Member {
+        let welcome = self.try_connect(user, whoop_user_id).await.unwrap();
+        welcome.first_sync.await.unwrap();
+        Member {
+            user_id: welcome.user_id,
+            whoop_user_id,
+        }
+    }
+
+    pub(crate) async fn connect_person(&self, index: usize) -> Member {
+        let whoop_user_id = self.world().people()[index];
+        self.connect(&format!("member {index}"), whoop_user_id)
+            .await
+    }
+
+    pub(crate) async fn sync(&self, member: &Member, errand: &Errand) -> MemberReport {
+        self.engine
+            .sync_member(&member.user_id, &briskly(), errand)
+            .await
+            .unwrap()
+    }
+
+    /// The member as if nothing had been read of them yet.
+    pub(crate) async fn forget(&self, member: &Member) {
+        for table in [
+            "whoop_recovery",
+            "whoop_sleep",
+            "whoop_workout",
+            "whoop_cycle",
+            "whoop_rejected_record",
+            "whoop_sync_log",
+        ] {
+            self.execute(&format!("DELETE FROM {table} WHERE user_id = $1"), member)
+                .await;
+        }
+    }
+
+    /// A statement about one member, who is `$1` in it.
+    pub(crate) async fn execute(&self, sql: &str, member: &Member) -> u64 {
+        let user = member.user_id.as_str();
+        self.sql.execute(sql, &[&user]).await.unwrap()
+    }
+
+    /// The rows of a query about one member, each as one text.
+    pub(crate) async fn texts(&self, sql: &str, member: &Member) -> Vec<Option<String>> {
+        let user = member.user_id.as_str();
+        let rows = self.sql.query(sql, &[&user]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    pub(crate) async fn text(&self, sql: &str, member: &Member) -> Option<String> {
+        self.texts(sql, member).await.into_iter().next().flatten()
+    }
+
+    pub(crate) async fn connection_status(&self, member: &Member) -> String {
+        self.text("SELECT status FROM whoop_users WHERE user_id = $1", member)
+            .await
+            .unwrap()
+    }
+
+    /// What the log says of a type: the part that only a whole window moves.
+    pub(crate) async fn log_of(&self, member: &Member, data_type: DataType) -> String {
+        self.text(
+            &format!(
+                "SELECT concat_ws(' | ', last_sync_at, covered_from, covered_until, whole_history) \
+                 FROM whoop_sync_log WHERE user_id = $1 AND data_type = '{data_type}'"
+            ),
+            member,
+        )
+        .await
+        .unwrap_or_default()
+    }
+
+    pub(crate) async fn error_of(&self, member: &Member, data_type: DataType) -> Option<String> {
+        self.text(
+            &format!(
+                "SELECT last_error FROM whoop_sync_log \
+                 WHERE user_id = $1 AND data_type = '{data_type}'"
+            ),
+            member,
+        )
+        .await
+    }
+
+    pub(crate) async fn status_of(&self, member: &Member, data_type: DataType) -> Option<String> {
+        self.text(
+            &format!(
+                "SELECT sync_status FROM whoop_sync_log \
+                 WHERE user_id = $1 AND data_type = '{data_type}'"
+            ),
+            member,
+        )
+        .await
+    }
+
+    /// Whether somebody is replacing the member's tokens at this moment.
+    pub(crate) async fn is_refreshing(&self, member: &Member) -> bool {
+        self.texts(
+            "SELECT user_id FROM whoop_tokens WHERE user_id = $1 FOR UPDATE SKIP LOCKED",
+            member,
+        )
+        .await
+        .is_empty()
+    }
+}
+
+fn engine(db: &TestDb, sim: &Sim, clock: &FixedClock) -> Engine {
+    let database = Database::new(&DatabaseConfig {
+        url: SecretString::from(db.url()),
+        pool_size: 8,
+    })
+    .unwrap();
+    let config = WhoopConfig {
+        api_url: sim.api_url().parse().unwrap(),
+        oauth_url: sim.oauth_url().parse().unwrap(),
+        client_id: SimConfig::default().client_id,
+        client_secret: SecretString::from(APP_SECRET),
+        redirect_url: "http://127.0.0.1:8080/callback".parse().unwrap(),
+    };
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let whoop = Whoop::new(config, Arc::clone(&clock)).unwrap();
+    let key = SecretString::from("k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let keys = TokenKeys::parse(&key).unwrap();
+    Engine::new(database, whoop, keys, clock, Settings::default())
+}
+
+/// Patient with PostgreSQL, not with WHOOP: what fails, fails at once.
+pub(crate) fn briskly() -> Job {
+    let mut job = Job::scheduled(None, CancellationToken::new());
+    job.pace = Pace {
+        longest_wait: Duration::ZERO,
+        retries: 0,
+        call_timeout: Duration::from_secs(10),
+    };
+    job.refresh_patience = Duration::ZERO;
+    job
+}
+
+pub(crate) fn slot(slot: Slot) -> Errand {
+    Errand {
+        slot: Some(slot),
+        data_types: slot.data_types().to_vec(),
+        since: None,
+        history: false,
+    }
+}
+
+/// Everything there is of these types.
+pub(crate) fn history(data_types: &[DataType]) -> Errand {
+    Errand {
+        slot: None,
+        data_types: data_types.to_vec(),
+        since: None,
+        history: true,
+    }
+}
+
+/// One window back to `since`.
+pub(crate) fn back_to(since: DateTime<Utc>, data_types: &[DataType]) -> Errand {
+    Errand {
+        slot: None,
+        data_types: data_types.to_vec(),
+        since: Some(since),
+        history: false,
+    }
+}
+
+/// The reason that all absent parts of a day share, if every part is absent.
+pub(crate) fn all_missing(day: &Day) -> Option<Missing> {
+    let reason = *day.missing.get("sleep")?;
+    let parts = ["recovery", "sleep", "cycle", "workouts"];
+    let all_alike = parts
+        .iter()
+        .all(|part| day.missing.get(part) == Some(&reason));
+    let is_empty = day.sleep.is_none()
+        && day.recovery.is_none()
+        && day.cycle.is_none()
+        && day.naps.is_empty()
+        && day.workouts.is_empty();
+    (all_alike && is_empty).then_some(reason)
+}
+
+/// Waits for something that happens elsewhere, under a deadline.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(DEADLINE, waiting).await.is_ok(),
+        "it never came to this: {what}"
+    );
+}

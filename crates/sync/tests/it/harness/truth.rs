@@ -1,0 +1,261 @@
+//! What WHOOP has against what is stored, value for value.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use whoop_core::{DataType, record::Record};
+
+use super::{Member, Stage};
+
+pub(crate) type ById = BTreeMap<String, Value>;
+
+/// The key of a type's list in the simulator's truth.
+fn plural(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::Recovery => "recoveries",
+        DataType::Sleep => "sleeps",
+        DataType::Workout => "workouts",
+        DataType::Cycle => "cycles",
+    }
+}
+
+pub(crate) fn at_whoop(data_type: DataType) -> whoop_sim::DataType {
+    match data_type {
+        DataType::Recovery => whoop_sim::DataType::Recovery,
+        DataType::Sleep => whoop_sim::DataType::Sleep,
+        DataType::Workout => whoop_sim::DataType::Workout,
+        DataType::Cycle => whoop_sim::DataType::Cycle,
+    }
+}
+
+/// A recovery goes by its cycle.
+pub(crate) fn id_of(data_type: DataType, record: &Value) -> String {
+    let id = match data_type {
+        DataType::Recovery => &record["cycle_id"],
+        _ => &record["id"],
+    };
+    match id {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn instant(value: &Value) -> DateTime<Utc> {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+/// Null is absent, and so is an object of nothing but nulls.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, member)| (key.clone(), without_nulls(member)))
+            .filter(|(_, member)| {
+                !member.is_null() && !member.as_object().is_some_and(serde_json::Map::is_empty)
+            })
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// 68 and 68.0 are one number; all digits of an integer count.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => a == b,
+            _ => a.as_f64() == b.as_f64(),
+        },
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| is_same(a, b)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn add<R: Record + Serialize>(into: &mut ById, records: &[R]) {
+    for record in records {
+        let value = serde_json::to_value(record).unwrap();
+        let twin = into.insert(record.id(), without_nulls(&value));
+        assert!(twin.is_none(), "{} is on two days", record.id());
+    }
+}
+
+impl Stage {
+    /// What WHOOP has of a type, by id.
+    pub(crate) fn truth(&self, member: &Member, data_type: DataType) -> ById {
+        let truth = self.world().truth(member.whoop_user_id);
+        let records = truth[plural(data_type)].as_array().unwrap();
+        records
+            .iter()
+            .map(|record| (id_of(data_type, record), without_nulls(record)))
+            .collect()
+    }
+
+    /// What WHOOP has of a type, newest first, as it is listed.
+    pub(crate) fn listed(&self, member: &Member, data_type: DataType) -> Vec<Value> {
+        let truth = self.world().truth(member.whoop_user_id);
+        truth[plural(data_type)].as_array().unwrap().clone()
+    }
+
+    /// Changes a record at WHOOP, as an editor or a new score does.
+    pub(crate) fn change(
+        &self,
+        member: &Member,
+        data_type: DataType,
+        record: &Value,
+        change: Value,
+    ) {
+        let id = id_of(data_type, record);
+        self.world()
+            .patch(member.whoop_user_id, at_whoop(data_type), id, change)
+            .unwrap();
+    }
+
+    /// Adds a record at WHOOP and returns its id.
+    pub(crate) fn insert(&self, member: &Member, data_type: DataType, record: Value) -> String {
+        self.world()
+            .insert(member.whoop_user_id, at_whoop(data_type), record)
+            .unwrap()
+    }
+
+    /// What WHOOP has of a type, newest first, each with when it began; a
+    /// recovery began with its sleep.
+    pub(crate) fn dated(
+        &self,
+        member: &Member,
+        data_type: DataType,
+    ) -> Vec<(DateTime<Utc>, Value)> {
+        let truth = self.world().truth(member.whoop_user_id);
+        let list = |key: &str| truth[key].as_array().unwrap().clone();
+        let nights: BTreeMap<String, DateTime<Utc>> = list("sleeps")
+            .iter()
+            .map(|sleep| (sleep["id"].to_string(), instant(&sleep["start"])))
+            .collect();
+        let start_of = |record: &Value| match data_type {
+            DataType::Recovery => nights[&record["sleep_id"].to_string()],
+            _ => instant(&record["start"]),
+        };
+        list(plural(data_type))
+            .into_iter()
+            .map(|record| (start_of(&record), record))
+            .collect()
+    }
+
+    /// The newest record that began before `before`.
+    pub(crate) fn newest_before(
+        &self,
+        member: &Member,
+        data_type: DataType,
+        before: DateTime<Utc>,
+    ) -> Value {
+        let records = self.dated(member, data_type).into_iter();
+        records
+            .filter(|(start, _)| *start < before)
+            .map(|(_, record)| record)
+            .next()
+            .unwrap()
+    }
+
+    /// What is stored of a type, by id.
+    pub(crate) async fn stored(&self, member: &Member, data_type: DataType) -> ById {
+        self.stored_whole(member).await.take(data_type)
+    }
+
+    /// All that is stored, read the way a day is read.
+    async fn stored_whole(&self, member: &Member) -> Whole {
+        let dates = self
+            .texts(
+                "SELECT DISTINCT local_date::TEXT FROM ( \
+                     SELECT local_date FROM whoop_recovery WHERE user_id = $1 \
+                     UNION ALL SELECT local_date FROM whoop_sleep WHERE user_id = $1 \
+                     UNION ALL SELECT local_date FROM whoop_workout WHERE user_id = $1 \
+                     UNION ALL SELECT local_date FROM whoop_cycle WHERE user_id = $1 \
+                 ) AS days",
+                member,
+            )
+            .await;
+        let mut whole = Whole::default();
+        let conn = self.engine.database.get().await.unwrap();
+        for date in dates.into_iter().flatten() {
+            let date: NaiveDate = date.parse().unwrap();
+            let day = whoop_storage::day::read(&conn, &member.user_id, date).await;
+            let records = day.unwrap().records;
+            add(&mut whole.recoveries, &records.recoveries);
+            add(&mut whole.sleeps, &records.sleeps);
+            add(&mut whole.workouts, &records.workouts);
+            add(&mut whole.cycles, &records.cycles);
+        }
+        whole
+    }
+
+    /// Nothing missing, nothing too much, every value the same.
+    pub(crate) async fn assert_stored_is_truth(&self, member: &Member) {
+        let mut whole = self.stored_whole(member).await;
+        for data_type in DataType::ALL {
+            let stored = whole.take(data_type);
+            let truth = self.truth(member, data_type);
+            let known: BTreeSet<&String> = stored.keys().collect();
+            let there: BTreeSet<&String> = truth.keys().collect();
+            assert_eq!(known, there, "{data_type} of {member:?}");
+            assert_all_same(&truth, &stored);
+        }
+    }
+
+    /// What the log promises: whatever WHOOP has in the covered span is stored.
+    pub(crate) async fn assert_log_tells_the_truth(&self, member: &Member) {
+        let mut whole = self.stored_whole(member).await;
+        let status = self.engine.status(&member.user_id).await.unwrap();
+        for (data_type, log) in status.types {
+            let Some(log) = log else { continue };
+            let Some((from, until)) = log.covered_from.zip(log.covered_until) else {
+                assert_eq!(log.last_sync_at, None, "{data_type} was never read whole");
+                continue;
+            };
+            let promised: ById = self
+                .dated(member, data_type)
+                .iter()
+                .filter(|(start, _)| (log.whole_history || *start >= from) && *start < until)
+                .map(|(_, record)| (id_of(data_type, record), without_nulls(record)))
+                .collect();
+            assert_all_same(&promised, &whole.take(data_type));
+        }
+    }
+}
+
+#[derive(Default)]
+struct Whole {
+    recoveries: ById,
+    sleeps: ById,
+    workouts: ById,
+    cycles: ById,
+}
+
+impl Whole {
+    fn take(&mut self, data_type: DataType) -> ById {
+        std::mem::take(match data_type {
+            DataType::Recovery => &mut self.recoveries,
+            DataType::Sleep => &mut self.sleeps,
+            DataType::Workout => &mut self.workouts,
+            DataType::Cycle => &mut self.cycles,
+        })
+    }
+}
+
+pub(crate) fn assert_all_same(truth: &ById, stored: &ById) {
+    for (id, true_one) in truth {
+        let Some(stored_one) = stored.get(id) else {
+            panic!("{id} is not stored: {true_one:#}");
+        };
+        assert!(
+            is_same(true_one, stored_one),
+            "WHOOP has\n{true_one:#}\nand stored is\n{stored_one:#}"
+        );
+    }
+}

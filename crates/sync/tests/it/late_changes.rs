@@ -1,0 +1,228 @@
+//! Law 3: what changes late arrives, and days without a run leave no hole.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use whoop_core::{DataType, plan::Slot};
+use whoop_sim::SimConfig;
+use whoop_sync::Outcome;
+
+use crate::harness::{
+    Member, Stage, half_a_year, history, id_of, list_of, now, parameter, slot, text_of,
+};
+
+/// Everything but the score changes back: what WHOOP shows of a night before
+/// it has judged it.
+fn pending() -> Value {
+    json!({"score_state": "PENDING_SCORE", "score": null})
+}
+
+fn scored_as(record: &Value) -> Value {
+    json!({"score_state": "SCORED", "score": record["score"]})
+}
+
+fn scored_before(
+    stage: &Stage,
+    member: &Member,
+    data_type: DataType,
+    before: DateTime<Utc>,
+) -> Value {
+    let records = stage.dated(member, data_type).into_iter();
+    records
+        .filter(|(start, record)| *start < before && record["score_state"] == "SCORED")
+        .map(|(_, record)| record)
+        .next()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_night_rescored_ten_days_later_arrives_with_the_next_slot() {
+    let (stage, member) = Stage::with_member().await;
+    let ten_days_ago = now() - TimeDelta::days(10);
+    for (data_type, score) in [
+        (
+            DataType::Sleep,
+            json!({"sleep_performance_percentage": 12.5}),
+        ),
+        (DataType::Recovery, json!({"recovery_score": 34.0})),
+    ] {
+        let night = scored_before(&stage, &member, data_type, ten_days_ago);
+        stage.advance(TimeDelta::hours(1));
+        stage.change(&member, data_type, &night, json!({"score": score}));
+    }
+
+    let report = stage.sync(&member, &slot(Slot::Morning)).await;
+
+    assert_eq!(report.stored().updated, 2, "{report:?}");
+    stage.assert_log_tells_the_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_score_that_pends_beyond_every_window_is_asked_for_until_it_settles() {
+    let stage = Stage::new().await;
+    let member = stage.connect_person(0).await;
+    let long_ago = now() - TimeDelta::days(60);
+    let mut waiting = Vec::new();
+    for data_type in DataType::ALL {
+        let record = scored_before(&stage, &member, data_type, long_ago);
+        stage.change(&member, data_type, &record, pending());
+        waiting.push((data_type, record));
+    }
+    stage.sync(&member, &history(&DataType::ALL)).await;
+
+    stage.sync(&member, &slot(Slot::Night)).await;
+    stage.assert_stored_is_truth(&member).await;
+    for (data_type, record) in &waiting {
+        stage.change(&member, *data_type, record, scored_as(record));
+    }
+    stage.world().reset_calls();
+    stage.sync(&member, &slot(Slot::Night)).await;
+
+    stage.assert_stored_is_truth(&member).await;
+    for (data_type, record) in &waiting {
+        let id = id_of(*data_type, record);
+        let asked = stage.api_calls().iter().any(|call| call.path.contains(&id));
+        assert!(asked, "{data_type} {id}");
+    }
+    stage.world().reset_calls();
+    stage.sync(&member, &slot(Slot::Night)).await;
+    assert_eq!(stage.api_calls().len(), 4, "settled, and left alone");
+}
+
+#[tokio::test]
+async fn a_score_that_pends_at_the_edge_of_the_window_settles_with_the_list() {
+    let (stage, member) = Stage::with_member().await;
+    crowd(&stage, &member, TimeDelta::hours(40), 60);
+    let night = scored_before(
+        &stage,
+        &member,
+        DataType::Workout,
+        now() - TimeDelta::days(18),
+    );
+    stage.change(&member, DataType::Workout, &night, pending());
+    stage.sync(&member, &history(&[DataType::Workout])).await;
+    stage.advance(TimeDelta::minutes(1));
+    stage.change(&member, DataType::Workout, &night, scored_as(&night));
+
+    let report = stage.sync(&member, &slot(Slot::Afternoon)).await;
+
+    assert_eq!(report.stored().updated, 1, "{report:?}");
+}
+
+/// Many workouts within the last `span`: pages so full that one is not enough.
+fn crowd(stage: &Stage, member: &Member, span: TimeDelta, count: i32) {
+    for nth in 0..count {
+        work_out(
+            stage,
+            member,
+            now() - TimeDelta::minutes(20) - span / count * nth,
+        );
+    }
+}
+
+/// A workout that is settled, so that nothing but its time draws a window to it.
+fn work_out(stage: &Stage, member: &Member, start: DateTime<Utc>) -> String {
+    let record = json!({
+        "start": text_of(start),
+        "end": text_of(start + TimeDelta::minutes(5)),
+        "sport_name": "running",
+        "score_state": "UNSCORABLE",
+    });
+    stage.insert(member, DataType::Workout, record)
+}
+
+/// The slot reads back at least so far, however full the pages are.
+async fn reaches(slot_of_day: Slot, span: TimeDelta, workouts: i32) {
+    let stage = Stage::with(SimConfig {
+        people: 7,
+        ..half_a_year()
+    })
+    .await;
+    let athlete = stage.connect_person(6).await;
+    crowd(&stage, &athlete, span - TimeDelta::hours(2), workouts);
+    let at_the_edge = work_out(&stage, &athlete, now() - span + TimeDelta::minutes(30));
+    stage.sync(&athlete, &slot(slot_of_day)).await;
+    stage.advance(TimeDelta::minutes(10));
+    let edge = stage.truth(&athlete, DataType::Workout)[&at_the_edge].clone();
+    stage.change(
+        &athlete,
+        DataType::Workout,
+        &edge,
+        json!({"sport_name": "pilates"}),
+    );
+    stage.world().reset_calls();
+
+    stage.sync(&athlete, &slot(slot_of_day)).await;
+
+    let stored = stage.stored(&athlete, DataType::Workout).await;
+    assert_eq!(stored[&at_the_edge]["sport_name"], "pilates");
+    let pages = stage.pages_of(DataType::Workout);
+    let full = usize::try_from(workouts).unwrap() / 25;
+    assert!(
+        (full + 1..=full + 2).contains(&pages.len()),
+        "as far as it must and no farther: {}",
+        pages.len()
+    );
+}
+
+#[tokio::test]
+async fn every_slot_reaches_back_two_days_through_full_pages() {
+    reaches(Slot::Afternoon, TimeDelta::hours(48), 80).await;
+}
+
+#[tokio::test]
+async fn the_night_reaches_back_a_week_through_full_pages() {
+    reaches(Slot::Night, TimeDelta::days(7), 120).await;
+}
+
+#[tokio::test]
+async fn weeks_without_a_run_leave_no_hole() {
+    let stage = Stage::with(SimConfig {
+        people: 9,
+        ..half_a_year()
+    })
+    .await;
+    for index in [0, 1, 6] {
+        stage.stand_at(now() - TimeDelta::days(70));
+        let member = stage.connect_person(index).await;
+        stage.sync(&member, &history(&DataType::ALL)).await;
+
+        stage.stand_at(now());
+        for one in [Slot::Morning, Slot::Afternoon] {
+            let report = stage.sync(&member, &slot(one)).await;
+            assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+        }
+
+        stage.assert_stored_is_truth(&member).await;
+        stage.assert_log_tells_the_truth(&member).await;
+    }
+}
+
+#[tokio::test]
+async fn every_page_of_a_walk_asks_for_the_same_window() {
+    let stage = Stage::new().await;
+    stage.stand_at(now() - TimeDelta::days(120));
+    let member = stage.connect_person(0).await;
+    stage.stand_at(now());
+    stage.world().reset_calls();
+
+    stage.sync(&member, &slot(Slot::Night)).await;
+
+    for data_type in DataType::ALL {
+        let pages = stage.pages_of(data_type);
+        assert!(
+            pages.len() >= 3,
+            "{} has {}",
+            list_of(data_type),
+            pages.len()
+        );
+        assert_eq!(stage.walks_of(data_type), 1);
+        for page in &pages {
+            assert_eq!(
+                parameter(page, "end").as_deref(),
+                Some("2026-10-20T15:07:00.000Z")
+            );
+            assert_eq!(parameter(page, "start"), parameter(&pages[0], "start"));
+            assert_eq!(parameter(page, "limit").as_deref(), Some("25"));
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The engine between a WHOOP and a PostgreSQL, law by law.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+mod harness;
+
+mod access;
+mod broken_records;
+mod connect;
+mod crash;
+mod day;
+mod day_without_whoop;
+mod disconnect;
+mod late_changes;
+mod moving_lists;
+mod one_at_a_time;
+mod patience;
+mod secrets;
+mod translation;

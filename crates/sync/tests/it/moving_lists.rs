@@ -1,0 +1,141 @@
+//! Law 3: WHOOP's pages are offsets into a list that may move meanwhile.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use whoop_core::DataType;
+use whoop_sim::Fault;
+use whoop_sync::{MemberReport, Outcome};
+
+use crate::harness::{Hold, Member, Stage, at_whoop, back_to, briskly, id_of, now, text_of, until};
+
+/// Reads three months of a type, and does `meanwhile` when the first page was
+/// fetched and no other.
+async fn read_while(
+    stage: &Stage,
+    member: &Member,
+    data_type: DataType,
+    meanwhile: impl FnOnce(),
+) -> MemberReport {
+    let newest = stage.newest_before(member, data_type, now() - TimeDelta::days(1));
+    let hold = Hold::row(stage, member, data_type, &id_of(data_type, &newest)).await;
+    stage.world().reset_calls();
+    let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
+    let errand = back_to(now() - TimeDelta::days(90), &[data_type]);
+    let sync = tokio::spawn(async move { engine.sync_member(&user_id, &briskly(), &errand).await });
+    until("the first page was fetched", || async {
+        stage.pages_of(data_type).len() == 1
+    })
+    .await;
+    stage.until_somebody_waits().await;
+
+    meanwhile();
+
+    hold.release().await;
+    sync.await.unwrap().unwrap()
+}
+
+/// Every record of the last three months is stored, as it is.
+async fn assert_nothing_is_missing(stage: &Stage, member: &Member, data_type: DataType) {
+    stage.assert_log_tells_the_truth(member).await;
+    let stored = stage.stored(member, data_type).await;
+    let since = now() - TimeDelta::days(90);
+    for (start, record) in stage.dated(member, data_type) {
+        let id = id_of(data_type, &record);
+        assert!(
+            start < since || stored.contains_key(&id),
+            "{data_type} {id}"
+        );
+    }
+}
+
+async fn a_record_appears_between_two_pages(data_type: DataType) {
+    let (stage, member) = Stage::with_member().await;
+
+    let report = read_while(&stage, &member, data_type, || {
+        stage.insert(
+            &member,
+            data_type,
+            json!({"start": text_of(now() - TimeDelta::minutes(40))}),
+        );
+    })
+    .await;
+
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(stage.walks_of(data_type), 2, "it began again");
+    assert_nothing_is_missing(&stage, &member, data_type).await;
+}
+
+#[tokio::test]
+async fn a_sleep_that_appears_between_two_pages_is_stored_and_nothing_is_missed() {
+    a_record_appears_between_two_pages(DataType::Sleep).await;
+}
+
+#[tokio::test]
+async fn a_workout_that_appears_between_two_pages_is_stored_and_nothing_is_missed() {
+    a_record_appears_between_two_pages(DataType::Workout).await;
+}
+
+#[tokio::test]
+async fn a_cycle_that_disappears_between_two_pages_hides_no_other() {
+    let (stage, member) = Stage::with_member().await;
+    let gone = stage.newest_before(&member, DataType::Cycle, now() - TimeDelta::days(3));
+
+    let report = read_while(&stage, &member, DataType::Cycle, || {
+        stage
+            .world()
+            .delete(
+                member.whoop_user_id,
+                at_whoop(DataType::Cycle),
+                id_of(DataType::Cycle, &gone),
+            )
+            .unwrap();
+    })
+    .await;
+
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(stage.walks_of(DataType::Cycle), 2, "it began again");
+    assert_nothing_is_missing(&stage, &member, DataType::Cycle).await;
+}
+
+#[tokio::test]
+async fn a_list_that_rests_is_walked_once() {
+    let (stage, member) = Stage::with_member().await;
+
+    let report = read_while(&stage, &member, DataType::Cycle, || {}).await;
+
+    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(stage.walks_of(DataType::Cycle), 1);
+}
+
+#[tokio::test]
+async fn a_list_that_never_rests_is_left_alone_and_the_log_stays() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(1));
+    let before = stage.log_of(&member, DataType::Sleep).await;
+    stage.world().reset_calls();
+    // Each page repeats the one before it, as when records keep coming in.
+    stage.world().fault(Fault::every_record(
+        "sleep",
+        "id",
+        json!("00000000-0000-4000-8000-000000000000"),
+    ));
+    let errand = back_to(now() - TimeDelta::days(90), &[DataType::Sleep]);
+
+    let report = stage.sync(&member, &errand).await;
+
+    assert_eq!(report.outcome, Outcome::Failed);
+    let error = report.error.unwrap();
+    assert!(error.contains("kept changing"), "{error}");
+    assert_eq!(stage.log_of(&member, DataType::Sleep).await, before);
+    assert_eq!(
+        stage.status_of(&member, DataType::Sleep).await.as_deref(),
+        Some("failed")
+    );
+    assert!(stage.pages_of(DataType::Sleep).len() <= 10, "it gave up");
+
+    stage.world().clear_faults();
+    let again = stage.sync(&member, &errand).await;
+    assert_eq!(again.outcome, Outcome::Done);
+    assert_nothing_is_missing(&stage, &member, DataType::Sleep).await;
+    assert_eq!(stage.error_of(&member, DataType::Sleep).await, None);
+}

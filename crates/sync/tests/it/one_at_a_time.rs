@@ -1,0 +1,83 @@
+//! Law 9: one sync of a member at a time; the others share what it brought.
+
+use futures::future::join_all;
+use whoop_core::{
+    DataType,
+    day::{Day, SyncOutcome},
+    plan::{Refresh, Slot},
+};
+use whoop_sim::{Fault, FaultKind};
+use whoop_sync::Outcome;
+
+use crate::harness::{Member, Stage, now, slot};
+
+/// Slow enough that all ask before the first one has an answer.
+async fn with_a_slow_whoop() -> (Stage, Member) {
+    let (stage, member) = Stage::with_member().await;
+    stage.forget(&member).await;
+    stage.world().reset_calls();
+    stage.world().fault(Fault {
+        millis: Some(400),
+        ..Fault::new("*", FaultKind::Latency)
+    });
+    (stage, member)
+}
+
+async fn ten_at_once(refresh: Refresh) -> (Stage, Vec<Day>) {
+    let (stage, member) = with_a_slow_whoop().await;
+    let engines = [stage.engine.clone(), stage.another_engine()];
+    let today = now().date_naive();
+
+    let callers = (0..10).map(|nth| engines[nth % 2].day(&member.user_id, today, refresh));
+    let days = join_all(callers).await;
+
+    (stage, days.into_iter().map(Result::unwrap).collect())
+}
+
+fn assert_one_synced_and_nine_shared(stage: &Stage, days: &[Day]) {
+    for data_type in DataType::ALL {
+        assert_eq!(stage.pages_of(data_type).len(), 1, "{data_type}");
+    }
+    assert_eq!(stage.api_calls().len(), 4);
+    let count = |outcome| days.iter().filter(|day| day.meta.sync == outcome).count();
+    assert_eq!(
+        (count(SyncOutcome::Done), count(SyncOutcome::Shared)),
+        (1, 9)
+    );
+    for day in days {
+        let mut one = day.clone();
+        one.meta.sync = days[0].meta.sync;
+        one.meta.source = days[0].meta.source;
+        assert_eq!(one, days[0]);
+        assert!(!day.meta.stale);
+        assert!(day.sleep.is_some() && day.cycle.is_some());
+    }
+}
+
+#[tokio::test]
+async fn ten_who_ask_for_a_day_never_read_share_four_calls() {
+    let (stage, days) = ten_at_once(Refresh::Auto).await;
+
+    assert_one_synced_and_nine_shared(&stage, &days);
+}
+
+#[tokio::test]
+async fn ten_who_insist_on_a_fresh_day_share_four_calls() {
+    let (stage, days) = ten_at_once(Refresh::Force).await;
+
+    assert_one_synced_and_nine_shared(&stage, &days);
+}
+
+#[tokio::test]
+async fn members_do_not_wait_for_one_another() {
+    let stage = Stage::new().await;
+    let one = stage.connect_person(0).await;
+    let other = stage.connect_person(1).await;
+    let lent = "UPDATE whoop_users SET lease_holder = 'somebody', \
+                lease_until = now() + INTERVAL '1 hour' WHERE user_id = $1";
+    assert_eq!(stage.execute(lent, &one).await, 1);
+
+    let report = stage.sync(&other, &slot(Slot::Night)).await;
+
+    assert_eq!(report.outcome, Outcome::Done);
+}

@@ -1,0 +1,135 @@
+//! Law 1: nothing is lost between WHOOP and the database.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use whoop_core::{DataType, plan::Slot};
+use whoop_sim::SimConfig;
+use whoop_sync::Outcome;
+
+use crate::harness::{Member, Stage, half_a_year, history, id_of, now, slot};
+
+/// One of each life there is.
+fn all_lives(seed: u64) -> SimConfig {
+    SimConfig {
+        seed,
+        people: 9,
+        days: 100,
+        ..half_a_year()
+    }
+}
+
+async fn with_whole_history(stage: &Stage, index: usize) -> Member {
+    let member = stage.connect_person(index).await;
+    let report = stage.sync(&member, &history(&DataType::ALL)).await;
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    member
+}
+
+async fn every_record_of_everybody_reads_back(seed: u64) {
+    let stage = Stage::with(all_lives(seed)).await;
+
+    for index in 0..9 {
+        let member = with_whole_history(&stage, index).await;
+
+        stage.assert_stored_is_truth(&member).await;
+        let status = stage.engine.status(&member.user_id).await.unwrap();
+        assert!(status.history_complete(), "{status:?}");
+        assert_eq!(status.rejected_records, 0);
+    }
+}
+
+#[tokio::test]
+async fn every_record_of_nine_lives_reads_back_value_for_value() {
+    every_record_of_everybody_reads_back(7).await;
+}
+
+#[tokio::test]
+async fn every_record_of_nine_other_lives_reads_back_value_for_value() {
+    every_record_of_everybody_reads_back(1_000_003).await;
+}
+
+#[tokio::test]
+async fn the_first_sync_stores_the_last_thirty_days_of_every_type() {
+    let (stage, member) = Stage::with_member().await;
+    let month_ago = now() - TimeDelta::days(30);
+
+    for data_type in DataType::ALL {
+        let stored = stage.stored(&member, data_type).await;
+        for (start, record) in stage.dated(&member, data_type) {
+            let id = id_of(data_type, &record);
+            assert!(
+                start < month_ago || stored.contains_key(&id),
+                "{data_type} {id}"
+            );
+        }
+    }
+    stage.assert_log_tells_the_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_second_sync_writes_nothing() {
+    let stage = Stage::new().await;
+    let member = with_whole_history(&stage, 0).await;
+    stage.advance(TimeDelta::minutes(30));
+
+    let night = stage.sync(&member, &slot(Slot::Night)).await;
+    let again = stage.sync(&member, &history(&DataType::ALL)).await;
+
+    for report in [night, again] {
+        assert_eq!(report.outcome, Outcome::Done);
+        assert_eq!(report.stored().written(), 0, "{report:?}");
+        assert!(report.stored().unchanged > 0);
+    }
+    for data_type in DataType::ALL {
+        let written_later = stage
+            .texts(
+                &format!(
+                    "SELECT id FROM whoop_{data_type} \
+                     WHERE user_id = $1 AND synced_at > '2026-10-20 15:07:00Z'"
+                ),
+                &member,
+            )
+            .await;
+        assert_eq!(written_later, Vec::<Option<String>>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_field_and_a_state_that_nobody_has_heard_of_are_kept() {
+    let (stage, member) = Stage::with_member().await;
+    for data_type in DataType::ALL {
+        let record = stage.newest_before(&member, data_type, now() - TimeDelta::days(2));
+        stage.change(
+            &member,
+            data_type,
+            &record,
+            json!({
+                "mood": {"name": "calm", "since": [1, 2.5, null]},
+                "score_state": "SCORED_LATER",
+                "score": {"new_number": 1.000_000_000_000_000_2},
+            }),
+        );
+    }
+
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+
+    assert_eq!((report.stored().updated, report.stored().rejected), (4, 0));
+    let whole = stage.sync(&member, &history(&DataType::ALL)).await;
+    assert_eq!(whole.outcome, Outcome::Done);
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn two_members_of_the_app_may_share_one_whoop_account() {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+
+    let one = stage.connect("one", whoop_user_id).await;
+    let other = stage.connect("other", whoop_user_id).await;
+
+    for member in [one, other] {
+        let report = stage.sync(&member, &history(&DataType::ALL)).await;
+        assert_eq!(report.outcome, Outcome::Done);
+        stage.assert_stored_is_truth(&member).await;
+    }
+}
