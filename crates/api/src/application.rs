@@ -1,4 +1,4 @@
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
 use actix_web::{
     App, HttpServer, ResponseError,
@@ -11,8 +11,8 @@ use whoop_core::Clock;
 use whoop_sync::config::ConfigError;
 
 use crate::{
-    auth::Authenticator, body, config::Cli, log::RequestLine, problem::Problem,
-    return_to::ReturnUrls, routes, state::AppState,
+    auth::Authenticator, background::Background, body, config::Cli, log::RequestLine,
+    problem::Problem, return_to::ReturnUrls, routes, state::AppState,
 };
 
 /// Why the API does not start.
@@ -44,6 +44,7 @@ pub enum StartError {
 /// The API, bound to its address and not yet serving.
 pub struct Application {
     server: Server,
+    background: Background,
     address: SocketAddr,
 }
 
@@ -57,10 +58,12 @@ impl Application {
         let auth = Authenticator::new(&cli.auth, cli.api_listen.ip().is_loopback())?;
         let database = cli.database.database()?;
         let engine = cli.whoop.engine(database, clock, cli.freshness)?;
+        let background = Background::new();
         let state = web::Data::new(AppState {
             engine,
             auth,
             return_urls: ReturnUrls::new(cli.auth.app_return_urls.clone()),
+            background: background.clone(),
         });
         let server = HttpServer::new(move || {
             App::new()
@@ -93,6 +96,7 @@ impl Application {
         let address = server.addrs().first().copied().unwrap_or(cli.api_listen);
         Ok(Self {
             server: server.run(),
+            background,
             address,
         })
     }
@@ -102,24 +106,45 @@ impl Application {
         self.address
     }
 
-    /// Stops it from elsewhere: what is in flight is finished.
-    pub fn handle(&self) -> ServerHandle {
-        self.server.handle()
+    /// Stops it from elsewhere.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            server: self.server.handle(),
+            background: self.background.clone(),
+        }
     }
 
-    /// Serves until stopped.
+    /// Serves until stopped, and finishes what was begun on the way.
     ///
     /// # Errors
     ///
     /// The sockets broke.
     pub async fn run(self) -> io::Result<()> {
-        self.server.await
+        let served = self.server.await;
+        self.background.end().await;
+        served
+    }
+}
+
+/// Stops an [`Application`] that serves.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    server: ServerHandle,
+    background: Background,
+}
+
+impl Handle {
+    /// No new request is taken, what is in flight is finished. The call itself
+    /// asks for that; what it returns only waits.
+    pub fn stop(&self) -> impl Future<Output = ()> + use<> {
+        self.background.stop();
+        self.server.stop(true)
     }
 }
 
 /// An API that serves on a task of its own, in a process of several parts.
 pub struct Running {
-    handle: ServerHandle,
+    handle: Handle,
     task: tokio::task::JoinHandle<io::Result<()>>,
 }
 
@@ -140,7 +165,7 @@ impl Running {
     ///
     /// The server had broken before.
     pub async fn stop(self) -> io::Result<()> {
-        self.handle.stop(true).await;
+        self.handle.stop().await;
         self.task
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))

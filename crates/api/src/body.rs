@@ -9,7 +9,7 @@ use actix_web::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::problem::Problem;
+use crate::{parameters::shortened, problem::Problem};
 
 /// The largest body any route takes, in bytes.
 pub(crate) const LARGEST_BODY: usize = 16 * 1024;
@@ -29,7 +29,17 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Self(T::default()));
             }
+            // serde reads an array into a struct as well, member after member.
+            if bytes.trim_ascii_start().first() != Some(&b'{') {
+                return Err(Problem::invalid(
+                    "invalid-body",
+                    "body",
+                    "the body is not a JSON object",
+                ));
+            }
             serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+                // It names what it does not know, which may be long.
+                let error = shortened(&error.to_string(), 200);
                 Problem::invalid(
                     "invalid-body",
                     "body",

@@ -5,6 +5,7 @@
 
 mod application;
 mod auth;
+mod background;
 mod body;
 mod config;
 mod json;
@@ -17,6 +18,6 @@ mod return_to;
 mod routes;
 mod state;
 
-pub use application::{Application, Running, StartError};
+pub use application::{Application, Handle, Running, StartError};
 pub use config::Cli;
 pub use openapi::document;

@@ -34,7 +34,7 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping; what is in flight is finished first");
-        handle.stop(true).await;
+        handle.stop().await;
     });
     application.run().await.context("the server broke")
 }

@@ -26,19 +26,62 @@ fn authorise(request: &HttpRequest) -> Result<Member, Problem> {
         .ok_or_else(Problem::not_found)?;
     // First who calls, then what they ask: a stranger learns nothing.
     let caller = state.auth.caller(request.headers())?;
-    let path = web::Path::<String>::extract(request)
-        .into_inner()
-        .map_err(|_| {
-            Problem::invalid(
-                "invalid-user-id",
-                "user_id",
-                "the path is not percent-encoded UTF-8",
-            )
-        })?;
-    let user_id = UserId::try_from(path.into_inner())
-        .map_err(|error| Problem::invalid("invalid-user-id", "user_id", error.to_string()))?;
+    let invalid = |reason: &str| Problem::invalid("invalid-user-id", "user_id", reason);
+    let user_id = last_segment(request.uri().path())
+        .ok_or_else(|| invalid("the path is not percent-encoded UTF-8"))?;
+    if matches!(user_id.as_str(), "." | "..") {
+        // Every client and proxy would read it as another path.
+        return Err(invalid("a user id must not be `.` or `..`"));
+    }
+    let user_id = UserId::try_from(user_id).map_err(|error| invalid(&error.to_string()))?;
     if !caller.may_act_for(&user_id) {
         return Err(Problem::forbidden());
     }
     Ok(Member(user_id))
+}
+
+/// The end of a path as it was meant: `user_id` comes last in every route.
+///
+/// The framework reads what is no UTF-8 as `\u{FFFD}` and lets a lone `%` pass,
+/// so two different paths could name one member.
+fn last_segment(path: &str) -> Option<String> {
+    let segment = path.rsplit('/').next()?;
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn hex_digit(letter: u8) -> Option<u8> {
+    let digit = char::from(letter).to_digit(16)?;
+    u8::try_from(digit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_decoded_once_and_strictly() {
+        for (path, expected) in [
+            ("/a/alice", Some("alice")),
+            ("/a/%61lic%65", Some("alice")),
+            ("/a/b%2Fc", Some("b/c")),
+            ("/a/%252F", Some("%2F")),
+            ("/a/x+y", Some("x+y")),
+            ("/a/", Some("")),
+            ("/a/%", None),
+            ("/a/%4", None),
+            ("/a/%+4", None),
+            ("/a/%zz", None),
+            ("/a/%FF", None),
+        ] {
+            assert_eq!(last_segment(path).as_deref(), expected, "{path}");
+        }
+    }
 }

@@ -23,7 +23,10 @@ pub(crate) fn date(field: &'static str, text: &str) -> Result<NaiveDate, Problem
             Problem::invalid(
                 "invalid-date",
                 field,
-                format!("{:?} is no date; write it like 2025-01-20", shortened(text)),
+                format!(
+                    "{:?} is no date; write it like 2025-01-20",
+                    shortened(text, 40)
+                ),
             )
         })
 }
@@ -61,7 +64,10 @@ pub(crate) fn since(
             let date = past_date(field, text, now)?;
             // A whole day earlier covers the date wherever the member was.
             let midnight = date.checked_sub_days(Days::new(1)).unwrap_or(date);
-            midnight.and_time(chrono::NaiveTime::MIN).and_utc()
+            midnight
+                .and_time(chrono::NaiveTime::MIN)
+                .and_utc()
+                .max(DateTime::UNIX_EPOCH)
         }
     };
     if instant > now {
@@ -91,7 +97,7 @@ pub(crate) fn refresh(text: Option<&str>) -> Result<Refresh, Problem> {
             "refresh",
             format!(
                 "{:?} is not known; use auto, never or force",
-                shortened(other)
+                shortened(other, 40)
             ),
         )),
     }
@@ -104,7 +110,7 @@ pub(crate) fn flag(field: &'static str, text: Option<&str>) -> Result<bool, Prob
         Some(other) => Err(Problem::invalid(
             "invalid-flag",
             field,
-            format!("{:?} is neither true nor false", shortened(other)),
+            format!("{:?} is neither true nor false", shortened(other, 40)),
         )),
     }
 }
@@ -135,8 +141,8 @@ pub(crate) fn data_types(words: Option<Vec<String>>) -> Result<Vec<DataType>, Pr
 }
 
 /// A caller's text may be long; an error message is not.
-fn shortened(text: &str) -> String {
-    text.chars().take(40).collect()
+pub(crate) fn shortened(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-use whoop_sync::Engine;
+use std::future::Future;
 
-use crate::{auth::Authenticator, return_to::ReturnUrls};
+use whoop_sync::{Engine, SyncError};
+
+use crate::{auth::Authenticator, background::Background, problem::Problem, return_to::ReturnUrls};
 
 /// What every route needs, made once a process.
 #[derive(Debug)]
@@ -8,4 +10,20 @@ pub(crate) struct AppState {
     pub(crate) engine: Engine,
     pub(crate) auth: Authenticator,
     pub(crate) return_urls: ReturnUrls,
+    pub(crate) background: Background,
+}
+
+impl AppState {
+    /// Works with the engine, to the end even where the caller hangs up.
+    ///
+    /// The only way to it: a pooled connection lives on the runtime that opened
+    /// it, and the workers' runtimes end before the work does.
+    pub(crate) async fn run<T, F>(&self, work: impl FnOnce(Engine) -> F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let work = self.background.spawn(work(self.engine.clone()));
+        Ok(work.await.map_err(SyncError::from)?)
+    }
 }

@@ -1,11 +1,11 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use whoop_sync::{MemberReport, Outcome, run::Watch};
 
 use crate::Console;
 
-const BAR: &str = "{bar:30} {pos}/{len} members  {elapsed}  {per_sec}  {eta} left";
+const BAR: &str = "{bar:30} {pos}/{len} members  {rate}{elapsed} so far{left}";
 
 /// Shows a run as it goes: a bar on a terminal, a line a member in a log.
 pub(crate) struct Onlooker {
@@ -18,7 +18,9 @@ impl Onlooker {
         let bar = console.is_terminal().then(|| {
             let bar = console.bars().add(ProgressBar::no_length());
             match ProgressStyle::with_template(BAR) {
-                Ok(style) => bar.with_style(style),
+                Ok(style) => {
+                    bar.with_style(style.with_key("rate", rate).with_key("left", time_left))
+                }
                 // The default says less, and a run matters more than its bar.
                 Err(_) => bar,
             }
@@ -31,6 +33,20 @@ impl Onlooker {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Members a second; nothing before the first, which says nothing yet.
+fn rate(state: &ProgressState, to: &mut dyn fmt::Write) {
+    if state.pos() > 0 {
+        // A bar that cannot be written is no bar.
+        let _ = write!(to, "{:.1}/s  ", state.per_sec());
+    }
+}
+
+fn time_left(state: &ProgressState, to: &mut dyn fmt::Write) {
+    if state.pos() > 0 {
+        let _ = write!(to, ", {} left", HumanDuration(state.eta()));
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Connected {
         (status = 200, description = "Connected, and no `return_to` was given", body = Connected),
         (status = 303, description = "On to `return_to`"),
         (status = 400, description = "The state or the code is not good", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "WHOOP's quota is spent; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The member's data is of another WHOOP account", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "WHOOP or the database is away", body = Problem, content_type = "application/problem+json"),
     ),
@@ -53,7 +54,11 @@ pub(crate) async fn receive(
             )
         })?;
     if let Some(error) = &query.error {
-        let return_to = app.engine.refuse_connect(state).await.map_err(refused)?;
+        let state = state.to_owned();
+        let return_to = app
+            .run(|engine| async move { engine.refuse_connect(&state).await })
+            .await?
+            .map_err(refused)?;
         return send_back(return_to.as_deref(), word_of(error));
     }
     let code = query
@@ -67,14 +72,23 @@ pub(crate) async fn receive(
                 "WHOOP's redirect carries a code; this has none",
             )
         })?;
-    match app.engine.complete_connect(state, code).await {
-        Ok(welcome) => match welcome.return_to {
+    let (state, code) = (state.to_owned(), code.to_owned());
+    let background = app.background.clone();
+    let connected = app
+        .run(|engine| async move {
+            let welcome = engine.complete_connect(&state, &code).await?;
+            background.spawn(welcome.first_sync);
+            Ok((welcome.user_id, welcome.return_to))
+        })
+        .await?;
+    match connected {
+        Ok((user_id, return_to)) => match return_to {
             Some(return_to) => Ok(see_other(&return_to, "status", "connected")),
             None => Ok(json::respond(
                 HttpResponse::Ok(),
                 &Connected {
                     status: "connected",
-                    user_id: welcome.user_id.into(),
+                    user_id: user_id.into(),
                 },
             )),
         },

@@ -56,9 +56,12 @@ pub(crate) async fn begin(
         ));
     }
     let url = state
-        .engine
-        .begin_connect(&user_id, return_to, request.consent)
-        .await?;
+        .run(|engine| async move {
+            engine
+                .begin_connect(&user_id, return_to, request.consent)
+                .await
+        })
+        .await??;
     Ok(json::respond(
         HttpResponse::Ok(),
         &Begun {

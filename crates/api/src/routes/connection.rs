@@ -53,7 +53,10 @@ pub(crate) async fn read(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let Member(user_id) = member;
-    let status = state.engine.status(&user_id).await?;
+    let member = user_id.clone();
+    let status = state
+        .run(|engine| async move { engine.status(&member).await })
+        .await??;
     let row = status.member.as_ref();
     let body = State {
         user_id: user_id.into(),
@@ -93,12 +96,10 @@ pub(crate) async fn end(
 ) -> Result<HttpResponse, Problem> {
     let Member(user_id) = member;
     let erase = parameters::flag("erase", query.erase.as_deref())?;
-    let engine = state.engine.clone();
     let leaving = user_id.clone();
-    // A task of its own: who hangs up still leaves.
-    let left = tokio::spawn(async move { engine.disconnect(&leaving, erase).await })
-        .await
-        .map_err(SyncError::from)?
+    let left = state
+        .run(|engine| async move { engine.disconnect(&leaving, erase).await })
+        .await?
         .map_err(|error| match error {
             SyncError::NotConnected => Problem::new(
                 StatusCode::NOT_FOUND,

@@ -37,10 +37,20 @@ pub(crate) async fn read(
 ) -> Result<HttpResponse, Problem> {
     let Member(user_id) = member;
     let refresh = parameters::refresh(query.refresh.as_deref())?;
-    let date = match &query.date {
-        Some(text) => parameters::past_date("date", text, state.engine.clock().now())?,
-        None => state.engine.today(&user_id).await?,
-    };
-    let day = state.engine.day(&user_id, date, refresh).await?;
+    let now = state.engine.clock().now();
+    let date = query
+        .date
+        .as_deref()
+        .map(|text| parameters::past_date("date", text, now))
+        .transpose()?;
+    let day = state
+        .run(|engine| async move {
+            let date = match date {
+                Some(date) => date,
+                None => engine.today(&user_id).await?,
+            };
+            engine.day(&user_id, date, refresh).await
+        })
+        .await??;
     Ok(json::respond(HttpResponse::Ok(), &day))
 }

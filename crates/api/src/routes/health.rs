@@ -27,7 +27,9 @@ pub(crate) async fn alive() -> HttpResponse {
     ),
 )]
 pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    state.engine.database.check().await?;
+    state
+        .run(|engine| async move { engine.database.check().await })
+        .await??;
     Ok(json::respond(HttpResponse::Ok(), &Health { status: "ok" }))
 }
 

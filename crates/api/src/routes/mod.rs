@@ -8,7 +8,7 @@ pub(crate) mod health;
 pub(crate) mod sync;
 pub(crate) mod sync_status;
 
-use actix_web::{HttpResponse, ResponseError, web};
+use actix_web::{HttpResponse, ResponseError, Route, guard, web};
 
 use crate::problem::Problem;
 
@@ -19,13 +19,18 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
         .service(get(
             &path("daily-data/{user_id}"),
-            web::get().to(daily_data::read),
+            get_or_head().to(daily_data::read),
         ))
         .service(get(
             &path("sync-status/{user_id}"),
-            web::get().to(sync_status::read),
+            get_or_head().to(sync_status::read),
         ))
-        .service(get(&path("callback"), web::get().to(callback::receive)))
+        .service(
+            web::resource(path("callback"))
+                // No HEAD: a preview of the link would spend the state in it.
+                .route(web::get().to(callback::receive))
+                .default_service(web::to(|| wrong_method("GET"))),
+        )
         .service(
             web::resource(path("sync/{user_id}"))
                 .route(web::post().to(sync::start))
@@ -38,21 +43,25 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource(path("connection/{user_id}"))
-                .route(web::get().to(connection::read))
-                .route(web::head().to(connection::read))
+                .route(get_or_head().to(connection::read))
                 .route(web::delete().to(connection::end))
                 .default_service(web::to(|| wrong_method("GET, HEAD, DELETE"))),
         )
-        .service(get("/healthz", web::get().to(health::alive)))
-        .service(get("/readyz", web::get().to(health::ready)))
-        .service(get("/openapi.json", web::get().to(health::openapi)))
+        .service(get("/healthz", get_or_head().to(health::alive)))
+        .service(get("/readyz", get_or_head().to(health::ready)))
+        .service(get("/openapi.json", get_or_head().to(health::openapi)))
         .default_service(web::to(no_such_route));
 }
 
-fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
+fn get(path: &str, route: Route) -> actix_web::Resource {
     web::resource(path.to_owned())
         .route(route)
-        .default_service(web::to(|| wrong_method("GET")))
+        .default_service(web::to(|| wrong_method("GET, HEAD")))
+}
+
+/// A HEAD is a GET whose body is left out.
+fn get_or_head() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 async fn wrong_method(allow: &'static str) -> HttpResponse {

@@ -1,6 +1,5 @@
 use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use whoop_core::day::Connection;
 use whoop_sync::{Job, MemberReport, Outcome, member::Errand};
 
@@ -62,7 +61,11 @@ pub(crate) async fn start(
         since,
         history: false,
     };
-    match state.engine.status(&user_id).await?.connection {
+    let member = user_id.clone();
+    let status = state
+        .run(|engine| async move { engine.status(&member).await })
+        .await??;
+    match status.connection {
         Connection::Connected => {}
         Connection::ReauthRequired => return Err(whoop_sync::SyncError::ReauthRequired.into()),
         Connection::Disconnected | Connection::NeverConnected => {
@@ -70,7 +73,6 @@ pub(crate) async fn start(
         }
     }
 
-    let engine = state.engine.clone();
     if request.wait == Some(false) {
         let status_url = format!("/api/v1/whoop/sync-status/{}", encoded(user_id.as_str()));
         let started = Started {
@@ -78,8 +80,9 @@ pub(crate) async fn start(
             status: "running",
             status_url,
         };
-        tokio::spawn(async move {
-            let job = Job::scheduled(None, CancellationToken::new());
+        let job = Job::scheduled(None, state.background.stopping());
+        let engine = state.engine.clone();
+        state.background.spawn(async move {
             if let Err(error) = engine.sync_member(&user_id, &job, &errand).await {
                 tracing::warn!(member = %user_id, error = %error, "the sync failed");
             }
@@ -88,14 +91,13 @@ pub(crate) async fn start(
         response.insert_header((header::LOCATION, started.status_url.clone()));
         return Ok(json::respond(response, &started));
     }
-    // A task of its own: a caller that hangs up must not leave half a sync.
-    let report = tokio::spawn(async move {
-        engine
-            .sync_member(&user_id, &Job::interactive(), &errand)
-            .await
-    })
-    .await
-    .map_err(whoop_sync::SyncError::from)??;
+    let report = state
+        .run(|engine| async move {
+            engine
+                .sync_member(&user_id, &Job::interactive(), &errand)
+                .await
+        })
+        .await??;
     answer(&report)
 }
 

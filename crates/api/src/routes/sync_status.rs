@@ -108,7 +108,10 @@ pub(crate) async fn read(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let Member(user_id) = member;
-    let status = state.engine.status(&user_id).await?;
+    let member = user_id.clone();
+    let status = state
+        .run(|engine| async move { engine.status(&member).await })
+        .await??;
     Ok(json::respond(
         HttpResponse::Ok(),
         &SyncStatus::of(user_id.into(), &status),

@@ -211,8 +211,16 @@ async fn a_head_is_a_get_without_its_body() {
         // A preview of a link must not spend the state in it.
         .filter(|path| !path.ends_with("/callback"))
     {
-        let get = stage.client.get(&path).with_token(&alice.token).send().await;
-        let head = stage.client.ask(Method::HEAD, &path).with_token(&alice.token);
+        let get = stage
+            .client
+            .get(&path)
+            .with_token(&alice.token)
+            .send()
+            .await;
+        let head = stage
+            .client
+            .ask(Method::HEAD, &path)
+            .with_token(&alice.token);
         let head = head.send().await;
 
         assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");

@@ -39,7 +39,11 @@ async fn what_is_no_date_is_refused_with_an_example() {
     ] {
         let answer = alice.get("daily-data", &format!("?date={date}")).await;
         answer.assert_invalid("invalid-date", "date");
-        assert!(answer.text.contains("2025-01-20"), "{date}: {}", answer.text);
+        assert!(
+            answer.text.contains("2025-01-20"),
+            "{date}: {}",
+            answer.text
+        );
     }
     let long = format!("?date={}", "9".repeat(10_000));
     let answer = alice.get("daily-data", &long).await;
@@ -83,7 +87,9 @@ async fn other_parameters_are_refused_where_they_are_wrong() {
     let before = stage.rows().await;
 
     for refresh in ["", "AUTO", "force%20", "always", "1", "%00", "%F0%9F%92%A4"] {
-        let answer = alice.get("daily-data", &format!("?refresh={refresh}")).await;
+        let answer = alice
+            .get("daily-data", &format!("?refresh={refresh}"))
+            .await;
         answer.assert_invalid("invalid-refresh", "refresh");
     }
     for erase in ["", "TRUE", "yes", "2", "true%20", "%00"] {
@@ -101,7 +107,9 @@ async fn a_parameter_given_twice_is_refused() {
     let twice = format!("?date={TODAY}&date=2026-10-19");
     let answer = alice.get("daily-data", &twice).await;
     answer.assert_invalid("invalid-query", "query");
-    let answer = alice.get("daily-data", "?refresh=never&refresh=force").await;
+    let answer = alice
+        .get("daily-data", "?refresh=never&refresh=force")
+        .await;
     answer.assert_invalid("invalid-query", "query");
     let answer = alice.delete("?erase=false&erase=true").await;
     answer.assert_invalid("invalid-query", "query");

@@ -131,7 +131,10 @@ async fn an_authorization_of_strange_bytes_is_refused() {
         request.extend(value);
         request.extend(b"\r\n\r\n");
         let answer = stage.client.send_raw(&request).await;
-        assert!(matches!(status_of(&answer), 400 | 401), "{value:?}: {answer}");
+        assert!(
+            matches!(status_of(&answer), 400 | 401),
+            "{value:?}: {answer}"
+        );
     }
     assert!(lives(&stage).await);
 }

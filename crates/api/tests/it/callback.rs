@@ -36,11 +36,17 @@ async fn a_callback_without_a_state_or_a_code_says_which_it_lacks() {
 
     let none = call_back(&stage, &[]).await;
     none.assert_invalid("missing-state", "state");
-    for query in [[("code", "c"), ("state", "")], [("code", "c"), ("scope", "x")]] {
+    for query in [
+        [("code", "c"), ("state", "")],
+        [("code", "c"), ("scope", "x")],
+    ] {
         let answer = call_back(&stage, &query).await;
         answer.assert_invalid("missing-state", "state");
     }
-    for query in [[("state", state.as_str()), ("scope", "x")], [("state", &state), ("code", "")]] {
+    for query in [
+        [("state", state.as_str()), ("scope", "x")],
+        [("state", &state), ("code", "")],
+    ] {
         let answer = call_back(&stage, &query).await;
         answer.assert_invalid("missing-code", "code");
     }
@@ -151,7 +157,13 @@ async fn a_code_works_once() {
 async fn a_made_up_code_connects_nobody() {
     let stage = Stage::new().await;
 
-    for code in ["made-up", "\0", "💤", "a&grant_type=client_credentials", &"x".repeat(8_000)] {
+    for code in [
+        "made-up",
+        "\0",
+        "💤",
+        "a&grant_type=client_credentials",
+        &"x".repeat(8_000),
+    ] {
         let (state, _) = state_and_code(&stage, None).await;
         let answer = call_back(&stage, &[("state", &state), ("code", code)]).await;
         answer.assert_invalid("invalid-code", "code");
@@ -232,7 +244,10 @@ async fn a_whoop_that_is_out_of_order_is_told_apart_from_a_no() {
 
         let (state, code) = state_and_code(&stage, Some("hos://whoop")).await;
         let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
-        assert_eq!(answer.location().as_str(), "hos://whoop?error=whoop_unavailable");
+        assert_eq!(
+            answer.location().as_str(),
+            "hos://whoop?error=whoop_unavailable"
+        );
     }
     assert_eq!(stage.rows().await.count("whoop_users"), 0);
 }

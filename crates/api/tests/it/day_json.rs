@@ -9,24 +9,36 @@ use crate::harness::{Stage, two_months};
 /// spelling of numbers and times stay as they were sent.
 fn lines(text: &str) -> String {
     let (mut out, mut depth, mut in_string, mut escaped) = (String::new(), 0, false, false);
-    for letter in text.chars() {
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
         if in_string {
             out.push(letter);
             in_string = escaped || letter != '"';
             escaped = letter == '\\' && !escaped;
             continue;
         }
+        let line = |depth: usize| format!("\n{}", "  ".repeat(depth));
         match letter {
             '{' | '[' => {
-                depth += 1;
                 out.push(letter);
-                out.push_str(&format!("\n{}", "  ".repeat(depth)));
+                // Nothing has no lines.
+                match letters.next_if(|next| matches!(next, '}' | ']')) {
+                    Some(close) => out.push(close),
+                    None => {
+                        depth += 1;
+                        out.push_str(&line(depth));
+                    }
+                }
             }
             '}' | ']' => {
                 depth -= 1;
-                out.push_str(&format!("\n{}{letter}", "  ".repeat(depth)));
+                out.push_str(&line(depth));
+                out.push(letter);
             }
-            ',' => out.push_str(&format!(",\n{}", "  ".repeat(depth))),
+            ',' => {
+                out.push(letter);
+                out.push_str(&line(depth));
+            }
             ':' => out.push_str(": "),
             _ => {
                 in_string = letter == '"';
@@ -47,9 +59,89 @@ fn recoveries(stage: &Stage) -> Vec<Value> {
 async fn a_day_that_is_over_has_every_part() {
     let (_stage, alice) = Stage::with_member().await;
 
-    let day = alice.get("daily-data", "?date=2026-10-18").await;
+    let day = alice.get("daily-data", "?date=2026-10-19").await;
 
-    insta::assert_snapshot!(lines(&day.text), @"");
+    insta::assert_snapshot!(lines(&day.text), @r#"
+    {
+      "user_id": "alice",
+      "date": "2026-10-19",
+      "recovery": {
+        "score": 76,
+        "hrv": 96.699684,
+        "rhr": 45,
+        "spo2": 93.291,
+        "skin_temp": 32.820694,
+        "calibrating": false,
+        "cycle_id": 1732227584,
+        "sleep_id": "fe626e00-ef7d-454b-a5a2-72041f2e3770",
+        "state": "SCORED"
+      },
+      "sleep": {
+        "id": "fe626e00-ef7d-454b-a5a2-72041f2e3770",
+        "duration": "5h 51m",
+        "duration_milli": 21076923,
+        "performance": 63,
+        "efficiency": 93.525894,
+        "consistency": 75,
+        "respiratory_rate": 12.9140625,
+        "start": "2026-10-18T20:52:38.921Z",
+        "end": "2026-10-19T03:08:14.844Z",
+        "timezone_offset": "+02:00",
+        "stages": {
+          "light_milli": 9325923,
+          "slow_wave_milli": 5270000,
+          "rem_milli": 6481000,
+          "awake_milli": 1459000
+        },
+        "need_milli": 33557844,
+        "state": "SCORED"
+      },
+      "naps": [],
+      "cycle": {
+        "id": 1732227584,
+        "strain": 7.1996446,
+        "calories": 2393,
+        "kilojoule": 10010.428,
+        "average_heart_rate": 59,
+        "max_heart_rate": 123,
+        "steps": 12870,
+        "start": "2026-10-18T20:52:38.921Z",
+        "end": "2026-10-19T21:55:45.975Z",
+        "state": "SCORED"
+      },
+      "workouts": [
+        {
+          "id": "b261b3b1-029e-4e98-9f9a-027b34ee0efc",
+          "sport": "hot_tub",
+          "strain": 0.54755276,
+          "calories": 61,
+          "start": "2026-10-19T14:06:24.690Z",
+          "end": "2026-10-19T14:29:01.622Z",
+          "average_heart_rate": 79,
+          "max_heart_rate": 112,
+          "distance_meter": null,
+          "zones_milli": [
+            644862,
+            538090,
+            173980,
+            0,
+            0,
+            0
+          ],
+          "state": "SCORED"
+        }
+      ],
+      "missing": {},
+      "meta": {
+        "source": "database",
+        "connection": "connected",
+        "last_synced_at": "2026-10-20T15:07:00.000Z",
+        "stale": false,
+        "sync": "not_needed",
+        "detail": null
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -58,7 +150,89 @@ async fn a_day_that_still_runs_has_no_end() {
 
     let day = alice.get("daily-data", "").await;
 
-    insta::assert_snapshot!(lines(&day.text), @"");
+    insta::assert_snapshot!(lines(&day.text), @r#"
+    {
+      "user_id": "alice",
+      "date": "2026-10-20",
+      "recovery": {
+        "score": 57,
+        "hrv": 70.104324,
+        "rhr": 49,
+        "spo2": 93.729,
+        "skin_temp": 34.73972,
+        "calibrating": false,
+        "cycle_id": 1732534784,
+        "sleep_id": "242359f5-338a-4273-af11-5da283044a14",
+        "state": "SCORED"
+      },
+      "sleep": {
+        "id": "242359f5-338a-4273-af11-5da283044a14",
+        "duration": "7h 0m",
+        "duration_milli": 25217243,
+        "performance": 77,
+        "efficiency": 94.48821,
+        "consistency": 69,
+        "respiratory_rate": 13.068359,
+        "start": "2026-10-19T21:55:45.975Z",
+        "end": "2026-10-20T05:20:34.218Z",
+        "timezone_offset": "+02:00",
+        "stages": {
+          "light_milli": 15226243,
+          "slow_wave_milli": 4467000,
+          "rem_milli": 5524000,
+          "awake_milli": 1471000
+        },
+        "need_milli": 32655147,
+        "state": "SCORED"
+      },
+      "naps": [
+        {
+          "id": "fe8f6d74-f487-4935-8636-6cf26e33940a",
+          "duration": "0h 33m",
+          "duration_milli": 2016710,
+          "performance": null,
+          "efficiency": 89.80278,
+          "consistency": null,
+          "respiratory_rate": 13.2421875,
+          "start": "2026-10-20T11:45:23.298Z",
+          "end": "2026-10-20T12:22:49.008Z",
+          "timezone_offset": "+02:00",
+          "stages": {
+            "light_milli": 1604710,
+            "slow_wave_milli": 412000,
+            "rem_milli": 0,
+            "awake_milli": 229000
+          },
+          "need_milli": 31371397,
+          "state": "SCORED"
+        }
+      ],
+      "cycle": {
+        "id": 1732534784,
+        "strain": 6.5617228,
+        "calories": 1600,
+        "kilojoule": 6692.527,
+        "average_heart_rate": 63,
+        "max_heart_rate": 123,
+        "steps": 3366,
+        "start": "2026-10-19T21:55:45.975Z",
+        "end": null,
+        "state": "SCORED"
+      },
+      "workouts": [],
+      "missing": {
+        "workouts": "not_recorded"
+      },
+      "meta": {
+        "source": "database",
+        "connection": "connected",
+        "last_synced_at": "2026-10-20T15:07:00.000Z",
+        "stale": false,
+        "sync": "not_needed",
+        "detail": null
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -68,7 +242,31 @@ async fn a_day_of_which_nothing_is_known_has_reasons_instead() {
 
     let day = alice.get("daily-data", "?date=2026-10-18").await;
 
-    insta::assert_snapshot!(lines(&day.text), @"");
+    insta::assert_snapshot!(lines(&day.text), @r#"
+    {
+      "user_id": "alice",
+      "date": "2026-10-18",
+      "recovery": null,
+      "sleep": null,
+      "naps": [],
+      "cycle": null,
+      "workouts": [],
+      "missing": {
+        "cycle": "not_synced",
+        "recovery": "not_synced",
+        "sleep": "not_synced",
+        "workouts": "not_synced"
+      },
+      "meta": {
+        "source": "database",
+        "connection": "never_connected",
+        "last_synced_at": null,
+        "stale": true,
+        "sync": "off",
+        "detail": null
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -81,7 +279,9 @@ async fn each_absent_part_has_its_own_reason() {
     let cycle = newest["cycle_id"].clone();
     let patch = |data_type, id: &Value, patch: &Value| {
         let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
-        world.patch(whoop_user_id, data_type, id, patch.clone()).unwrap();
+        world
+            .patch(whoop_user_id, data_type, id, patch.clone())
+            .unwrap();
     };
     patch(DataType::Recovery, &cycle, &pending);
     patch(
@@ -142,7 +342,9 @@ async fn no_day_of_anybody_has_a_whole_number_with_a_point() {
     .await;
 
     for index in 0..9 {
-        let member = stage.connect_person(&format!("member {index}"), index).await;
+        let member = stage
+            .connect_person(&format!("member {index}"), index)
+            .await;
         for day in 10..=20 {
             // The harness holds each against the schema.
             let answer = member

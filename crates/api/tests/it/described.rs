@@ -67,7 +67,10 @@ async fn it_is_openapi_3_1_and_served_as_it_was_made() {
 
     let version = document["openapi"].as_str().unwrap();
     assert!(version.starts_with("3.1"), "{version}");
-    assert_eq!(document, serde_json::to_value(whoop_api::document()).unwrap());
+    assert_eq!(
+        document,
+        serde_json::to_value(whoop_api::document()).unwrap()
+    );
 }
 
 #[tokio::test]
@@ -121,13 +124,27 @@ fn a_day_and_a_problem_are_described_member_by_member() {
     for (name, members) in [
         (
             "Day",
-            &["user_id", "date", "recovery", "sleep", "naps", "cycle", "workouts", "missing", "meta"]
-                .as_slice(),
+            &[
+                "user_id", "date", "recovery", "sleep", "naps", "cycle", "workouts", "missing",
+                "meta",
+            ]
+            .as_slice(),
         ),
-        ("Problem", &["type", "title", "status", "detail", "field"].as_slice()),
+        (
+            "Problem",
+            &["type", "title", "status", "detail", "field"].as_slice(),
+        ),
         (
             "Meta",
-            &["source", "connection", "last_synced_at", "stale", "sync", "detail"].as_slice(),
+            &[
+                "source",
+                "connection",
+                "last_synced_at",
+                "stale",
+                "sync",
+                "detail",
+            ]
+            .as_slice(),
         ),
     ] {
         for member in *members {

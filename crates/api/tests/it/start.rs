@@ -8,12 +8,21 @@ const DATABASE_PASSWORD: &str = "hush-hush-password";
 /// Everything that is needed, as variables, and a port nobody else can take.
 const GOOD: [(&str, &str); 7] = [
     ("API_LISTEN", "127.0.0.1:0"),
-    ("DATABASE_URL", "postgres://whoop:hush-hush-password@127.0.0.1:1/whoop"),
+    (
+        "DATABASE_URL",
+        "postgres://whoop:hush-hush-password@127.0.0.1:1/whoop",
+    ),
     ("AUTH_JWT_SECRET", JWT_SECRET),
     ("WHOOP_CLIENT_ID", "an-app"),
     ("WHOOP_CLIENT_SECRET", APP_SECRET),
-    ("WHOOP_REDIRECT_URL", "http://127.0.0.1:8080/api/v1/whoop/callback"),
-    ("TOKEN_KEYS", "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+    (
+        "WHOOP_REDIRECT_URL",
+        "http://127.0.0.1:8080/api/v1/whoop/callback",
+    ),
+    (
+        "TOKEN_KEYS",
+        "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    ),
 ];
 
 /// The program with one variable set to something else, or without it.
@@ -37,7 +46,13 @@ async fn assert_refuses(binary: Binary, code: i32, mentions: &[&str]) {
     for word in mentions {
         assert!(told.contains(word), "no {word} in {told}");
     }
-    for secret in [APP_SECRET, JWT_SECRET, DATABASE_PASSWORD, TOKEN_KEY, "AAECAwQ"] {
+    for secret in [
+        APP_SECRET,
+        JWT_SECRET,
+        DATABASE_PASSWORD,
+        TOKEN_KEY,
+        "AAECAwQ",
+    ] {
         assert!(!told.contains(secret), "{told}");
     }
     assert!(!told.contains("panicked"), "{told}");
@@ -49,7 +64,12 @@ async fn each_setting_that_it_needs_is_named_when_it_lacks() {
         assert_refuses(but_for(name, None), 1, &[name]).await;
     }
     assert_refuses(but_for("AUTH_JWT_SECRET", None), 1, &["AUTH_SERVICE_KEYS"]).await;
-    assert_refuses(but_for("AUTH_JWT_SECRET", Some("")), 1, &["AUTH_JWT_SECRET"]).await;
+    assert_refuses(
+        but_for("AUTH_JWT_SECRET", Some("")),
+        1,
+        &["AUTH_JWT_SECRET"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -59,12 +79,21 @@ async fn a_setting_that_cannot_be_is_named() {
         ("TOKEN_KEYS", "k1:AAECAwQ="),
         ("TOKEN_KEYS", "k1:AAECAwQ not base64"),
         ("TOKEN_KEYS", ""),
-        ("TOKEN_KEYS", "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+        (
+            "TOKEN_KEYS",
+            "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ),
         ("AUTH_SERVICE_KEYS", "hush-hush-password"),
         ("AUTH_SERVICE_KEYS", "zz"),
-        ("DATABASE_URL", "mysql://whoop:hush-hush-password@127.0.0.1/whoop"),
+        (
+            "DATABASE_URL",
+            "mysql://whoop:hush-hush-password@127.0.0.1/whoop",
+        ),
         ("DATABASE_URL", "hush-hush-password"),
-        ("DATABASE_URL", "postgres://whoop:hush-hush-password@127.0.0.1/whoop?sslmode=hope"),
+        (
+            "DATABASE_URL",
+            "postgres://whoop:hush-hush-password@127.0.0.1/whoop?sslmode=hope",
+        ),
         ("RUST_LOG", "info,=nonsense="),
     ] {
         assert_refuses(but_for(name, Some(value)), 1, &[name]).await;
@@ -132,7 +161,13 @@ async fn help_shows_every_variable_and_no_value() {
     ] {
         assert!(ended.stdout.contains(name), "--help does not name {name}");
     }
-    for secret in [APP_SECRET, JWT_SECRET, DATABASE_PASSWORD, TOKEN_KEY, "hush-hush"] {
+    for secret in [
+        APP_SECRET,
+        JWT_SECRET,
+        DATABASE_PASSWORD,
+        TOKEN_KEY,
+        "hush-hush",
+    ] {
         assert!(!ended.stdout.contains(secret), "--help shows {secret}");
     }
 }

@@ -54,7 +54,10 @@ async fn what_is_in_flight_is_answered_first() {
         let alice = alice.clone();
         async move { alice.day("?refresh=force").await }
     });
-    until("the day is being read", || Stage::is_claimed_in(&db, "alice")).await;
+    until("the day is being read", || {
+        Stage::is_claimed_in(&db, "alice")
+    })
+    .await;
 
     let asked = Instant::now();
     api.signal(Signal::TERM);
@@ -64,7 +67,10 @@ async fn what_is_in_flight_is_answered_first() {
     assert_eq!(day["meta"]["sync"], "done");
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(asked.elapsed() < QUICKLY, "{:?}", asked.elapsed());
-    assert!(!Stage::is_claimed_in(&db, "alice").await, "the lease is left");
+    assert!(
+        !Stage::is_claimed_in(&db, "alice").await,
+        "the lease is left"
+    );
 }
 
 /// Law 8: the old pair is dead once WHOOP has answered, so an end between that
@@ -94,7 +100,9 @@ async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
     let again = RunningApi::start(db.url(), &sim, "info").await;
     let alice = Member::new(&again.client, "alice");
     let day = alice.day("?refresh=force").await;
-    assert_eq!(day["meta"]["connection"], "connected", "{day:#}");
+    assert_eq!(day["meta"]["sync"], "done", "{day:#}\n{log}");
+    assert_eq!(day["meta"]["connection"], "connected");
+    assert_eq!(sim.world().grants()[0].reuses, 0, "an old pair was used");
 }
 
 async fn connected(api: &RunningApi, sim: &Sim) -> Member {

@@ -146,9 +146,7 @@ async fn a_member_may_leave_and_erase_in_one_go() {
 #[tokio::test]
 async fn a_member_may_leave_although_whoop_is_out_of_order() {
     let (stage, member) = Stage::with_member().await;
-    stage
-        .world()
-        .fault(whoop_sim::Fault::status("access", 500));
+    stage.world().fault(whoop_sim::Fault::status("access", 500));
 
     let left = member.delete("").await.expect(200);
 
@@ -178,7 +176,10 @@ async fn two_members_of_the_app_may_share_one_whoop() {
     let (hers, his) = (alice.day("").await, bob.day("").await);
 
     assert_eq!(hers["sleep"], his["sleep"]);
-    assert_eq!((&hers["user_id"], &his["user_id"]), (&json!("alice"), &json!("bob")));
+    assert_eq!(
+        (&hers["user_id"], &his["user_id"]),
+        (&json!("alice"), &json!("bob"))
+    );
 }
 
 #[tokio::test]
@@ -195,11 +196,11 @@ async fn a_sync_that_nobody_waits_for_says_where_to_look() {
     crate::harness::until("the hour is caught up on", || async {
         let status = member.get("sync-status", "").await.expect(200);
         let types = status["data_types"].as_object().unwrap();
-        let caught_up = (now() + TimeDelta::hours(1)).to_rfc3339_opts(
-            chrono::SecondsFormat::Secs,
-            true,
-        );
-        types.values().all(|one| one["last_sync_at"] == caught_up.as_str())
+        let caught_up =
+            (now() + TimeDelta::hours(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        types
+            .values()
+            .all(|one| one["last_sync_at"] == caught_up.as_str())
     })
     .await;
 }

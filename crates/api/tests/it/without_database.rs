@@ -70,6 +70,7 @@ async fn connections_that_break_are_replaced() {
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         .await;
+    crate::harness::until("they are gone", || stage.is_alone()).await;
 
     crate::harness::until("it answers again", || async {
         let answer = alice.get("daily-data", "").await;
@@ -88,7 +89,11 @@ async fn a_database_without_tables_is_not_ready_and_says_what_to_do() {
     let answer = stage.client.get("/readyz").send().await;
 
     answer.assert_problem(503, "not-migrated");
-    assert!(answer.text.contains("sync-worker migrate"), "{}", answer.text);
+    assert!(
+        answer.text.contains("sync-worker migrate"),
+        "{}",
+        answer.text
+    );
     assert!(answer.header("retry-after").is_some());
     stage.client.get("/healthz").send().await.expect(200);
 }

@@ -17,7 +17,7 @@ use crate::stand::{self, Stand, at, connect, for_any, store};
 /// One thing that arrives from WHOOP.
 #[derive(Debug, Clone)]
 enum Arrival {
-    Sleep(Sleep),
+    Sleep(Box<Sleep>),
     Cycle(Cycle),
     Recovery(Recovery),
 }
@@ -55,7 +55,7 @@ fn expected(arrivals: &[Arrival]) -> Days {
         by_id.into_values().collect()
     }
     let sleeps = newest(arrivals.iter().filter_map(|one| match one {
-        Arrival::Sleep(sleep) => Some(sleep),
+        Arrival::Sleep(sleep) => Some(sleep.as_ref()),
         _ => None,
     }));
     let cycles = newest(arrivals.iter().filter_map(|one| match one {
@@ -138,12 +138,13 @@ fn any_arrivals() -> impl Strategy<Value = Vec<Arrival>> {
     let recovery = (1..4_i64, 0..4_i64, 0..96_i64);
     let first = "2026-05-01T00:00:00.000Z";
     let one = prop_oneof![
-        3 => sleep.prop_map(move |(id, cycle, from, lasts, offset, nap)| Arrival::Sleep(stand::sleep(
-            &format!("s{id}"),
-            cycle,
-            json!({"start": hours(first, from), "end": hours(first, from + lasts),
-                   "timezone_offset": offset, "nap": nap}),
-        ))),
+        3 => sleep.prop_map(move |(id, cycle, from, lasts, offset, nap)| {
+            let times = json!({
+                "start": hours(first, from), "end": hours(first, from + lasts),
+                "timezone_offset": offset, "nap": nap,
+            });
+            Arrival::Sleep(Box::new(stand::sleep(&format!("s{id}"), cycle, times)))
+        }),
         2 => cycle.prop_map(move |(id, from, offset)| Arrival::Cycle(stand::cycle(
             id,
             json!({"start": hours(first, from), "timezone_offset": offset}),
@@ -176,7 +177,7 @@ async fn store_in_order(stand: &Stand, member: &UserId, arrivals: &[Arrival], pa
         let mut recoveries = Vec::new();
         for arrival in arrivals {
             match arrival.clone() {
-                Arrival::Sleep(sleep) => sleeps.push(sleep),
+                Arrival::Sleep(sleep) => sleeps.push(*sleep),
                 Arrival::Cycle(cycle) => cycles.push(cycle),
                 Arrival::Recovery(recovery) => recoveries.push(recovery),
             }

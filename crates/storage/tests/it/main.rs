@@ -17,4 +17,5 @@ mod stand;
 mod transaction;
 mod translation;
 mod twins;
+mod values;
 mod whole;

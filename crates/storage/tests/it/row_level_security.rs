@@ -86,7 +86,7 @@ async fn with_two_members(stand: &Stand) {
         .unwrap();
 }
 
-/// A connection as PostgREST opens one for a signed-in member.
+/// A connection as Supabase's gateway opens one for a signed-in member.
 async fn signed_in(stand: &Stand, claims: &str) -> Client {
     let client = stand.db.client().await;
     client

@@ -38,7 +38,7 @@ async fn a_dry_run_tells_the_cost_and_calls_nothing_and_changes_nothing() {
     assert_eq!(plan["slot"], "night");
     assert_eq!(plan["members"], 2);
     // A first month takes two pages of each type; what was read this morning, one.
-    assert_eq!(plan["calls"], 4 * 2 + 2 * 1 + 2 * 2);
+    assert_eq!(plan["calls"], 4 * 2 + 2 + 2 * 2);
     assert_eq!(house.world().call_count(), 0);
     assert_eq!(house.texts(STATE).await, before);
 }

@@ -1,5 +1,7 @@
 //! The real binary, against a real PostgreSQL and the simulator.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
 mod crash;
 mod dry_run;
 mod exit_codes;
@@ -12,4 +14,3 @@ mod stop;
 mod truth;
 mod usage;
 mod whole_history;
-mod zz_pty;

@@ -3,16 +3,17 @@ use whoop_sim::{Fault, FaultKind, SimConfig};
 use crate::house::{House, plenty};
 
 #[tokio::test]
-async fn slow_refreshes_of_many_members_at_once_starve_nobody_of_connections() {
+async fn slow_refreshes_of_many_members_starve_nobody_of_connections() {
     let house = House::new(SimConfig {
-        people: 8,
+        people: 5,
         ..plenty()
     })
     .await;
-    for person in 0..8 {
-        house.connect(&format!("member-{person}"), person).await;
+    for person in 0..4 {
+        house.connect(&format!("expired-{person}"), person).await;
     }
     house.world().expire_access_tokens();
+    house.connect("fresh", 4).await;
     // Longer than anybody waits for a connection of the pool.
     house.world().fault(Fault {
         millis: Some(5_500),
@@ -20,12 +21,18 @@ async fn slow_refreshes_of_many_members_at_once_starve_nobody_of_connections() {
     });
 
     let ended = house
-        .worker(&["run", "--slot=night", "--parallel=8", "--json"])
+        .worker(&[
+            "run",
+            "--slot=night",
+            "--parallel=5",
+            "--database-pool-size=4",
+            "--json",
+        ])
         .await;
 
     let report = ended.expect_code(0).json();
-    assert_eq!(report["synced"], 8);
-    for whoop_user_id in house.world().people() {
-        assert_eq!(house.world().refresh_count(whoop_user_id), 1);
+    assert_eq!(report["synced"], 5);
+    for whoop_user_id in &house.world().people()[..4] {
+        assert_eq!(house.world().refresh_count(*whoop_user_id), 1);
     }
 }

@@ -43,6 +43,11 @@ async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
         stage.world().expire_access_tokens();
     }
     let engines = [stage.engine.clone(), stage.another_engine()];
+    // Long enough for everybody to come before WHOOP answers the first.
+    stage.world().fault(Fault {
+        millis: Some(300),
+        ..Fault::new("token", FaultKind::Latency)
+    });
 
     let job = Job::interactive();
     let callers = (0..20).map(|nth| engines[nth % 2].access_token(&member.user_id, &job, refused));
@@ -115,22 +120,24 @@ async fn a_token_about_to_end_is_replaced_before_it_is_used() {
 async fn a_caller_that_goes_away_does_not_lose_the_new_pair() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().reset_calls();
-    stage.world().fault(Fault {
-        millis: Some(400),
-        times: Some(1),
-        ..Fault::new("token", FaultKind::Latency)
-    });
+    // Reading goes on, writing waits: WHOOP will have given the new pair, and
+    // it will not be stored yet.
+    let writes = stage.db.client().await;
+    writes
+        .batch_execute("BEGIN; LOCK TABLE whoop_tokens IN SHARE MODE")
+        .await
+        .unwrap();
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
     let caller = tokio::spawn(async move { engine.access_token(&user_id, &briskly(), None).await });
-    until("the refresh is under way", || stage.is_refreshing(&member)).await;
+    until("WHOOP has replaced the pair", || async {
+        stage.world().refresh_count(member.whoop_user_id) == 1
+    })
+    .await;
+    stage.until_somebody_waits().await;
 
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
-    until("the refresh is over", || async {
-        !stage.is_refreshing(&member).await
-    })
-    .await;
+    writes.batch_execute("COMMIT").await.unwrap();
 
     let report = stage.sync(&member, &slot(Slot::Night)).await;
     assert_eq!(report.outcome, Outcome::Done, "{report:?}");

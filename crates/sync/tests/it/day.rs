@@ -164,7 +164,7 @@ async fn a_recent_day_that_was_never_read_is_fetched_at_once() {
 #[tokio::test]
 async fn never_means_no_call_and_force_means_four() {
     let (stage, member) = Stage::with_member().await;
-    stage.advance(TimeDelta::hours(1));
+    stage.advance(TimeDelta::minutes(40));
 
     let never = ask(&stage, &member, today(), Refresh::Never).await;
     assert_eq!(stage.world().call_count(), 0);
@@ -185,7 +185,7 @@ async fn force_reads_an_old_day_for_itself_and_says_nothing_of_the_present() {
     let date = (now() - LOOK_BACK * 3).date_naive();
     let night = stage.newest_before(&member, DataType::Recovery, now() - LOOK_BACK * 3);
     let score = serde_json::json!({"score_state": "SCORED", "score": {"recovery_score": 3.0}});
-    stage.advance(TimeDelta::hours(1));
+    stage.advance(TimeDelta::minutes(40));
     stage.change(&member, DataType::Recovery, &night, score);
     let before = stage.log_of(&member, DataType::Recovery).await;
 

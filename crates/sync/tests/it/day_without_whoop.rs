@@ -20,10 +20,11 @@ async fn ask(stage: &Stage, member: &Member, date: NaiveDate) -> Day {
     day.unwrap()
 }
 
-/// A member whose today is stored, and an hour old.
+/// A member whose latest day is stored, and an hour old.
 async fn an_hour_later() -> (Stage, Member, Day) {
     let (stage, member) = Stage::with_member().await;
-    let before = ask(&stage, &member, today()).await;
+    let latest = stage.latest_day(&member).await;
+    let before = ask(&stage, &member, latest).await;
     assert!(before.sleep.is_some() && before.cycle.is_some());
     stage.advance(TimeDelta::hours(1) + TimeDelta::minutes(1));
     (stage, member, before)
@@ -54,7 +55,7 @@ async fn while_whoop_is_down_the_stored_day_is_answered_as_stale() {
             });
         }
 
-        let day = ask(&stage, &member, today()).await;
+        let day = ask(&stage, &member, before.date).await;
 
         assert_eq!(day.meta.sync, SyncOutcome::Failed, "{fault:?}");
         assert!(day.meta.stale);
@@ -82,7 +83,7 @@ async fn a_spent_quota_defers_the_sync_and_answers_what_is_stored() {
     let (stage, member, before) = an_hour_later().await;
     stage.world().fault(Fault::status("*", 429));
 
-    let day = ask(&stage, &member, today()).await;
+    let day = ask(&stage, &member, before.date).await;
 
     // The refresh of the token came first, and was refused as well.
     assert_eq!(day.meta.sync, SyncOutcome::Deferred, "{:?}", day.meta);
@@ -121,12 +122,12 @@ async fn a_lost_connection_is_found_out_once_and_then_left_alone() {
     let (stage, member, before) = an_hour_later().await;
     stage.world().revoke(member.whoop_user_id);
 
-    let found_out = ask(&stage, &member, today()).await;
+    let found_out = ask(&stage, &member, before.date).await;
     assert_eq!(found_out.meta.sync, SyncOutcome::Failed);
     assert_eq!(found_out.meta.connection, Connection::ReauthRequired);
     assert_still_shows(&found_out, &before);
 
-    let then = ask(&stage, &member, today()).await;
+    let then = ask(&stage, &member, before.date).await;
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(then.meta.sync, SyncOutcome::Off);
     assert_eq!(then.meta.connection, Connection::ReauthRequired);
@@ -145,7 +146,7 @@ async fn a_member_who_left_is_shown_what_is_stored_and_whoop_is_not_asked() {
         .await
         .unwrap();
 
-    let day = ask(&stage, &member, today()).await;
+    let day = ask(&stage, &member, before.date).await;
 
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(day.meta.sync, SyncOutcome::Off);

@@ -1,5 +1,6 @@
 //! Law 9: one sync of a member at a time; the others share what it brought.
 
+use chrono::NaiveDate;
 use futures::future::join_all;
 use whoop_core::{
     DataType,
@@ -9,26 +10,26 @@ use whoop_core::{
 use whoop_sim::{Fault, FaultKind};
 use whoop_sync::Outcome;
 
-use crate::harness::{Member, Stage, now, slot};
+use crate::harness::{Member, Stage, slot};
 
 /// Slow enough that all ask before the first one has an answer.
-async fn with_a_slow_whoop() -> (Stage, Member) {
+async fn with_a_slow_whoop() -> (Stage, Member, NaiveDate) {
     let (stage, member) = Stage::with_member().await;
+    let date = stage.latest_day(&member).await;
     stage.forget(&member).await;
     stage.world().reset_calls();
     stage.world().fault(Fault {
         millis: Some(400),
         ..Fault::new("*", FaultKind::Latency)
     });
-    (stage, member)
+    (stage, member, date)
 }
 
 async fn ten_at_once(refresh: Refresh) -> (Stage, Vec<Day>) {
-    let (stage, member) = with_a_slow_whoop().await;
+    let (stage, member, date) = with_a_slow_whoop().await;
     let engines = [stage.engine.clone(), stage.another_engine()];
-    let today = now().date_naive();
 
-    let callers = (0..10).map(|nth| engines[nth % 2].day(&member.user_id, today, refresh));
+    let callers = (0..10).map(|nth| engines[nth % 2].day(&member.user_id, date, refresh));
     let days = join_all(callers).await;
 
     (stage, days.into_iter().map(Result::unwrap).collect())

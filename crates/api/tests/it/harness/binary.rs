@@ -112,7 +112,10 @@ impl RunningApi {
                     assert!(log.contains("cannot listen"), "{status}: {log}");
                     return false;
                 }
-                if tokio::net::TcpStream::connect(self.client.address).await.is_ok() {
+                if tokio::net::TcpStream::connect(self.client.address)
+                    .await
+                    .is_ok()
+                {
                     return true;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;

@@ -14,8 +14,7 @@ pub(crate) struct Client {
 }
 
 /// One request to be.
-pub(crate) struct Ask<'a> {
-    client: &'a Client,
+pub(crate) struct Ask {
     method: Method,
     path: String,
     request: RequestBuilder,
@@ -33,23 +32,22 @@ impl Client {
     }
 
     /// A request for a path, with its query if it has one.
-    pub(crate) fn ask(&self, method: Method, path_and_query: &str) -> Ask<'_> {
+    pub(crate) fn ask(&self, method: Method, path_and_query: &str) -> Ask {
         let url = format!("http://{}{path_and_query}", self.address);
         let request = self.http.request(method.clone(), url);
         let path = path_and_query.split('?').next().unwrap_or_default();
         Ask {
-            client: self,
             method,
             path: path.to_owned(),
             request,
         }
     }
 
-    pub(crate) fn get(&self, path_and_query: &str) -> Ask<'_> {
+    pub(crate) fn get(&self, path_and_query: &str) -> Ask {
         self.ask(Method::GET, path_and_query)
     }
 
-    pub(crate) fn post(&self, path_and_query: &str) -> Ask<'_> {
+    pub(crate) fn post(&self, path_and_query: &str) -> Ask {
         self.ask(Method::POST, path_and_query)
     }
 
@@ -59,7 +57,7 @@ impl Client {
     }
 }
 
-impl Ask<'_> {
+impl Ask {
     pub(crate) fn with_token(self, token: &str) -> Self {
         self.with_header("authorization", &format!("Bearer {token}"))
     }
@@ -83,7 +81,6 @@ impl Ask<'_> {
 
     pub(crate) async fn send(self) -> Answer {
         let Self {
-            client: _,
             method,
             path,
             request,

@@ -68,8 +68,7 @@ impl Member {
         until("all four types are read", || async {
             let status = self.get("sync-status", "").await.expect(200);
             let types = status["data_types"].as_object().unwrap();
-            status["syncing"] == false
-                && types.values().all(|one| one["sync_status"] == "success")
+            status["syncing"] == false && types.values().all(|one| one["sync_status"] == "success")
         })
         .await;
     }

@@ -14,10 +14,9 @@ mod wire;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use actix_web::dev::ServerHandle;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
-use whoop_api::{Application, Cli, StartError};
+use whoop_api::{Application, Cli, Handle, StartError};
 use whoop_core::{Clock, FixedClock};
 use whoop_devkit::TestDb;
 use whoop_sim::{Sim, SimConfig, WorldHandle};
@@ -25,12 +24,12 @@ use whoop_sim::{Sim, SimConfig, WorldHandle};
 pub(crate) use answer::Answer;
 pub(crate) use binary::{Binary, RunningApi};
 pub(crate) use client::Client;
+pub(crate) use description::Documented;
 pub(crate) use description::{documented, schema_of};
 pub(crate) use member::{Member, parameter};
 pub(crate) use rows::Rows;
-pub(crate) use wire::status_of;
-pub(crate) use description::Documented;
 pub(crate) use tokens::{Token, digest_of};
+pub(crate) use wire::status_of;
 
 pub(crate) const APP_SECRET: &str = "hush-hush-app-secret";
 pub(crate) const JWT_SECRET: &str = "a-secret-of-the-members-that-is-long-enough";
@@ -45,7 +44,7 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) clock: FixedClock,
     pub(crate) sim: Sim,
-    server: ServerHandle,
+    server: Handle,
     // Last: the others hold connections to it.
     pub(crate) db: TestDb,
 }
@@ -57,6 +56,8 @@ pub(crate) fn now() -> DateTime<Utc> {
 /// Sixty days of three people, at an instant that stands still.
 pub(crate) fn two_months() -> SimConfig {
     SimConfig {
+        // The first person has slept, napped and trained in the last two days.
+        seed: 9,
         days: 60,
         now: Some(now()),
         speed: 0.0,
@@ -133,6 +134,14 @@ impl Stage {
         !rows.unwrap().is_empty()
     }
 
+    /// Whether the API has no connection to the database.
+    pub(crate) async fn is_alone(&self) -> bool {
+        let sql = "SELECT 1 FROM pg_stat_activity \
+                   WHERE datname = current_database() AND application_name = 'whoop'";
+        let rows = self.db.client().await.query(sql, &[]).await;
+        rows.unwrap().is_empty()
+    }
+
     pub(crate) async fn execute(&self, sql: &str) {
         self.db.client().await.batch_execute(sql).await.unwrap();
     }
@@ -141,7 +150,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         // The command is sent by the call itself; what it returns only waits.
-        drop(self.server.stop(false));
+        drop(self.server.stop());
     }
 }
 
@@ -170,8 +179,8 @@ fn application(database_url: &str, sim: &Sim, clock: &FixedClock) -> Application
     loop {
         let cli = Cli::parse_from(flags(free_address(), database_url, sim));
         match Application::build(&cli, Arc::new(clock.clone())) {
-            Err(StartError::Listen { source, .. })
-                if source.kind() == io::ErrorKind::AddrInUse => {}
+            Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
+            }
             other => return other.unwrap(),
         }
     }

@@ -10,7 +10,7 @@ mod truth;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use whoop_client::{Pace, SCOPES, Whoop, WhoopConfig};
@@ -247,6 +247,20 @@ impl Stage {
             member,
         )
         .await
+    }
+
+    /// The date of the latest stored night: today, or the day before where the
+    /// last night was missed.
+    pub(crate) async fn latest_day(&self, member: &Member) -> NaiveDate {
+        let date = self
+            .text(
+                "SELECT max(local_date)::TEXT FROM whoop_sleep WHERE user_id = $1 AND NOT nap",
+                member,
+            )
+            .await;
+        let date = date.unwrap().parse().unwrap();
+        assert!(now().date_naive() - date <= TimeDelta::days(1));
+        date
     }
 
     /// Whether somebody is replacing the member's tokens at this moment.
