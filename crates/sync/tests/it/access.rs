@@ -15,10 +15,9 @@ use crate::harness::{Member, Stage, briskly, slot, until};
 
 /// The member's latest consent, as WHOOP keeps it.
 fn grant_of(stage: &Stage, member: &Member) -> Grant {
-    let grants = stage.world().grants().into_iter();
+    let mut grants = stage.world().grants().into_iter();
     grants
-        .filter(|grant| grant.whoop_user_id == member.whoop_user_id)
-        .next_back()
+        .rfind(|grant| grant.whoop_user_id == member.whoop_user_id)
         .unwrap()
 }
 
@@ -246,5 +245,6 @@ async fn the_lock_is_not_held_between_two_attempts() {
 
     let lost = waiting.await.unwrap().unwrap();
     assert_eq!(won.unwrap().expose_secret(), lost.expose_secret());
+    assert_eq!(stage.token_calls().len(), 3, "two failed, one won");
     assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
 }
