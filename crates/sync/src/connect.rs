@@ -138,10 +138,8 @@ impl Engine {
             .is_of_another_account(&user_id, profile.user_id)
             .await?
         {
-            // The permission that was just given serves nothing.
-            if let Err(error) = self.whoop.revoke(&pair.access_token).await {
-                tracing::warn!(member = %user_id, error = %error, "WHOOP did not confirm the revocation");
-            }
+            // Not revoked: WHOOP ends every permission of that account for this
+            // app, and it may be another member's living connection.
             return Err(SyncError::OtherAccount);
         }
         // What WHOOP says was granted; the whole list where it is silent.
