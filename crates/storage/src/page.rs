@@ -113,7 +113,7 @@ pub async fn store<R: RecordTable>(
             .extend(former_cycles(conn, user_id, &page).await?);
     }
     let written = match write(conn, user_id, &page, now).await {
-        Err(error) if is_about_a_value(&error) => {
+        Err(StorageError::Query(error)) if is_about_a_value(&error) => {
             one_by_one(conn, user_id, &page, now, &mut refused).await?
         }
         other => other?,
@@ -216,7 +216,7 @@ async fn one_by_one<R: RecordTable>(
     for record in page {
         match write(conn, user_id, &[*record], now).await {
             Ok(rows) => written.extend(rows),
-            Err(StorageError::Query(error)) => {
+            Err(StorageError::Query(error)) if is_about_a_value(&error) => {
                 refused.push(set_aside(
                     *record,
                     format!("PostgreSQL refused it: {error}"),
@@ -238,16 +238,27 @@ fn set_aside<R: Record>(record: &R, reason: String) -> Rejected {
 }
 
 /// Whether PostgreSQL objects to a value rather than to us or to the moment.
-const fn is_about_a_value(error: &StorageError) -> bool {
-    matches!(
-        error,
-        StorageError::Query(Diesel::DatabaseError(
-            DatabaseErrorKind::CheckViolation
-                | DatabaseErrorKind::NotNullViolation
-                | DatabaseErrorKind::Unknown,
-            _
-        ))
-    )
+///
+/// Diesel hides the SQLSTATE and calls a lock time-out and a float's underflow
+/// `Unknown` alike, so there the words decide. Words that are not known fail
+/// the page, which is read again: a good record must not be set aside.
+fn is_about_a_value(error: &Diesel) -> bool {
+    const WORDS: [&str; 4] = [
+        "out of range",
+        "invalid input",
+        "invalid byte sequence",
+        "unsupported Unicode",
+    ];
+    match error {
+        Diesel::DatabaseError(
+            DatabaseErrorKind::CheckViolation | DatabaseErrorKind::NotNullViolation,
+            _,
+        ) => true,
+        Diesel::DatabaseError(DatabaseErrorKind::Unknown, information) => WORDS
+            .iter()
+            .any(|words| information.message().contains(words)),
+        _ => false,
+    }
 }
 
 /// One statement for any number of rows: they come as one JSON parameter, so
