@@ -1,5 +1,6 @@
 //! A record that cannot be stored costs only itself, and is not forgotten.
 
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use serde_json::{Value, json, value::to_raw_value};
 use whoop_core::{
     DataType,
@@ -136,6 +137,34 @@ async fn a_value_that_only_postgresql_refuses_sets_aside_that_record_alone() {
     assert_eq!(set_aside[0][0].as_deref(), Some("5"));
     let raw: Cycle = serde_json::from_str(set_aside[0][1].as_deref().unwrap()).unwrap();
     assert_eq!(raw, page[1]);
+}
+
+#[tokio::test]
+async fn a_moment_that_is_bad_fails_the_page_and_sets_no_good_record_aside() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    store(&mut conn, &member, &[stand::cycle(5, json!({}))]).await;
+    // Somebody holds the row, and nobody waits for it.
+    let mut holder = stand.connection().await;
+    holder
+        .batch_execute("BEGIN; SELECT 1 FROM whoop_cycle FOR UPDATE")
+        .await
+        .unwrap();
+    conn.batch_execute("SET lock_timeout = '1ms'")
+        .await
+        .unwrap();
+    let newer = stand::cycle(5, json!({"updated_at": "2031-01-01T00:00:00.000Z"}));
+
+    let stored = conn
+        .transaction(async |conn| page::store(conn, &member, &[newer], &[], now()).await)
+        .await;
+
+    assert!(matches!(stored, Err(StorageError::Query(_))), "{stored:?}");
+    let set_aside = stand
+        .value("SELECT count(*) FROM whoop_rejected_record")
+        .await;
+    assert_eq!(set_aside.as_deref(), Some("0"));
 }
 
 #[tokio::test]
