@@ -36,14 +36,67 @@ impl From<Diesel> for StorageError {
                 _,
             )
             | Diesel::BrokenTransactionManager => Self::Unavailable(Box::new(error)),
+            // Diesel hides the SQLSTATE, so the words decide. Other words leave
+            // a query that was refused, which is reported in full.
+            Diesel::DatabaseError(DatabaseErrorKind::Unknown, ref information) => {
+                let message = information.message();
+                if GOING.iter().any(|words| message.contains(words)) {
+                    Self::Unavailable(Box::new(error))
+                } else if message.starts_with("relation ") && message.ends_with("does not exist") {
+                    Self::NotMigrated(message.to_owned())
+                } else {
+                    Self::Query(error)
+                }
+            }
             other => Self::Query(other),
         }
     }
 }
 
+/// What PostgreSQL says while it stops, starts, or ends a connection.
+const GOING: [&str; 4] = [
+    "terminating connection",
+    "the database system is",
+    "the database system was",
+    "server closed the connection",
+];
+
 impl StorageError {
     /// Whether the same request may well succeed in a moment.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(message: &str) -> StorageError {
+        Diesel::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned())).into()
+    }
+
+    #[test]
+    fn a_server_that_goes_is_told_from_a_query_that_is_refused() {
+        for going in [
+            "terminating connection due to administrator command",
+            "the database system is shutting down",
+            "the database system is starting up",
+        ] {
+            assert!(said(going).is_transient(), "{going}");
+        }
+        for refused in [
+            "value out of range: underflow",
+            "syntax error at or near \"SELEC\"",
+        ] {
+            assert!(matches!(said(refused), StorageError::Query(_)), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_not_there_asks_for_the_migrations() {
+        let error = said("relation \"whoop_users\" does not exist");
+
+        assert!(error.to_string().contains("sync-worker migrate"));
     }
 }

@@ -166,7 +166,9 @@ pub(crate) async fn check(conn: &mut AsyncPgConnection) -> Result<(), StorageErr
         .load(conn)
         .await
         .map_err(|error| match StorageError::from(error) {
-            StorageError::Query(_) => StorageError::NotMigrated("none is applied".to_owned()),
+            StorageError::NotMigrated(_) | StorageError::Query(_) => {
+                StorageError::NotMigrated("none is applied".to_owned())
+            }
             other => other,
         })?;
     let lacking: Vec<String> = known()

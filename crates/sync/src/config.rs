@@ -79,9 +79,11 @@ impl DatabaseArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "WHOOP")]
 pub struct WhoopArgs {
+    /// The app's id, from WHOOP's developer dashboard.
     #[arg(long, env = "WHOOP_CLIENT_ID", value_name = "ID")]
     pub whoop_client_id: Option<String>,
 
+    /// The app's secret, from the same page; never in a mobile app.
     #[arg(
         long,
         env = "WHOOP_CLIENT_SECRET",

@@ -134,14 +134,6 @@ impl Engine {
         let pair = self.whoop.exchange_code(code.expose_secret()).await?;
         // The reply names no member: the profile does, and webhooks need it.
         let profile = self.whoop.profile(&pair.access_token).await?;
-        if self
-            .is_of_another_account(&user_id, profile.user_id)
-            .await?
-        {
-            // Not revoked: WHOOP ends every permission of that account for this
-            // app, and it may be another member's living connection.
-            return Err(SyncError::OtherAccount);
-        }
         // What WHOOP says was granted; the whole list where it is silent.
         let scope = pair
             .scope
@@ -174,7 +166,12 @@ impl Engine {
         };
         let mut transaction = self.database.begin().await?;
         tokens::hold(&mut transaction, &user_id).await?;
-        users::connect(&mut transaction, &member).await?;
+        if !users::connect(&mut transaction, &member).await? {
+            transaction.rollback().await?;
+            // Not revoked: WHOOP ends every permission of that account for this
+            // app, and it may be another member's living connection.
+            return Err(SyncError::OtherAccount);
+        }
         tokens::put(&mut transaction, &self.keys, &user_id, &tokens, now).await?;
         transaction.commit().await?;
         tracing::info!(member = %user_id, "connected to WHOOP");
@@ -199,19 +196,6 @@ impl Engine {
             }
             answer => answer,
         }
-    }
-}
-
-impl Engine {
-    /// Whether what is stored of this member came from another WHOOP account.
-    async fn is_of_another_account(
-        &self,
-        user_id: &UserId,
-        whoop_user_id: i64,
-    ) -> Result<bool, SyncError> {
-        let mut conn = self.database.get().await?;
-        let known = users::find(&mut conn, user_id).await?;
-        Ok(known.is_some_and(|known| known.whoop_user_id != whoop_user_id))
     }
 }
 

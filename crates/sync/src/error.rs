@@ -17,6 +17,9 @@ pub enum SyncError {
     /// Only the member can repair this, by connecting again.
     #[error("WHOOP no longer accepts this connection; the member has to connect WHOOP again")]
     ReauthRequired,
+    /// Asking all the same would earn a 401 that reads like a dead token's.
+    #[error("the member did not grant {scope} at WHOOP; connecting again can add it")]
+    NotGranted { scope: &'static str },
     /// Two people's nights must not lie under one member.
     #[error(
         "this member's stored data is of another WHOOP account; erase it before connecting this one"

@@ -1,6 +1,6 @@
 //! Records that still wait for their score, beyond the reach of any window.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use whoop_client::Found;
 use whoop_core::{CycleId, DataType, SleepId, UserId, WorkoutId, record::Rejected};
 use whoop_storage::{
@@ -14,6 +14,17 @@ use crate::{Engine, Job, SyncError};
 /// Asked again by id in one sync: enough for a bad week, little enough not to
 /// eat the quota.
 const MOST_BY_ID: usize = 10;
+
+/// The share of a day: all come round, also behind ten that never settle.
+fn todays(mut open: Vec<String>, day: i32) -> Vec<String> {
+    if open.len() > MOST_BY_ID {
+        let turn = usize::try_from(day).unwrap_or(0) % open.len().div_ceil(MOST_BY_ID);
+        // At most the length: the last turn begins before the end.
+        open.rotate_left(turn * MOST_BY_ID);
+        open.truncate(MOST_BY_ID);
+    }
+    open
+}
 
 impl Engine {
     /// When the oldest open record that a window can reach happened.
@@ -44,11 +55,12 @@ impl Engine {
             let mut conn = self.database.get().await?;
             day::open_records(&mut conn, user_id, data_type).await?
         };
-        for (id, _) in open
+        let beyond = open
             .into_iter()
             .filter(|(_, when)| *when < before)
-            .take(MOST_BY_ID)
-        {
+            .map(|(id, _)| id)
+            .collect();
+        for id in todays(beyond, self.clock.now().num_days_from_ce()) {
             *stored += match data_type {
                 DataType::Sleep => {
                     let id = SleepId(id);
@@ -117,5 +129,27 @@ impl Engine {
         sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
         transaction.commit().await?;
         Ok(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_open_record_has_its_day() {
+        for count in [0, 1, 10, 11, 25, 40] {
+            let open: Vec<String> = (0..count).map(|id: usize| id.to_string()).collect();
+            let days = i32::try_from(count.div_ceil(MOST_BY_ID)).unwrap();
+
+            let asked: BTreeSet<String> = (739_000..739_000 + days.max(1))
+                .flat_map(|day| todays(open.clone(), day))
+                .collect();
+
+            assert_eq!(asked.len(), count, "of {count}");
+            assert!(todays(open, 739_000).len() <= MOST_BY_ID);
+        }
     }
 }

@@ -4,7 +4,7 @@ use whoop_client::{Listed, Walk};
 use whoop_core::{UserId, plan::Window};
 use whoop_storage::{
     page::{self, Stored},
-    table::{RecordTable, sync_log},
+    table::{RecordTable, sync_log, tokens},
 };
 
 use crate::{Engine, Job, SyncError};
@@ -31,6 +31,7 @@ impl Engine {
         up_to_now: bool,
         read: &mut Read,
     ) -> Result<(), SyncError> {
+        self.check_grant(user_id, R::SCOPE).await?;
         let mut walk = Walk::<R>::new(window);
         let mut restarts = 0;
         while let Some(query) = walk.query() {
@@ -90,5 +91,17 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Without tokens there is nothing to check: the call says why.
+    async fn check_grant(&self, user_id: &UserId, scope: &'static str) -> Result<(), SyncError> {
+        let mut conn = self.database.get().await?;
+        let granted = tokens::scope(&mut conn, user_id).await?;
+        match granted {
+            Some(granted) if !granted.split(' ').any(|one| one == scope) => {
+                Err(SyncError::NotGranted { scope })
+            }
+            _ => Ok(()),
+        }
     }
 }

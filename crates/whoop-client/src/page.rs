@@ -15,6 +15,9 @@ pub trait Listed: Record {
     /// Below the API's base, without a slash in front.
     const PATH: &'static str;
 
+    /// What a member has to grant for it.
+    const SCOPE: &'static str;
+
     /// What the list is sorted by, where the record tells.
     ///
     /// Recoveries are sorted by the start of their sleep, which they do not
@@ -34,6 +37,7 @@ pub trait Listed: Record {
 
 impl Listed for Cycle {
     const PATH: &'static str = "v2/cycle";
+    const SCOPE: &'static str = "read:cycles";
 
     fn sort_key(&self) -> Option<DateTime<Utc>> {
         Some(self.start)
@@ -50,6 +54,7 @@ impl Listed for Cycle {
 
 impl Listed for Recovery {
     const PATH: &'static str = "v2/recovery";
+    const SCOPE: &'static str = "read:recovery";
 
     fn sort_key(&self) -> Option<DateTime<Utc>> {
         None
@@ -63,6 +68,7 @@ impl Listed for Recovery {
 
 impl Listed for Sleep {
     const PATH: &'static str = "v2/activity/sleep";
+    const SCOPE: &'static str = "read:sleep";
 
     fn sort_key(&self) -> Option<DateTime<Utc>> {
         Some(self.start)
@@ -75,6 +81,7 @@ impl Listed for Sleep {
 
 impl Listed for Workout {
     const PATH: &'static str = "v2/activity/workout";
+    const SCOPE: &'static str = "read:workout";
 
     fn sort_key(&self) -> Option<DateTime<Utc>> {
         Some(self.start)

@@ -99,6 +99,21 @@ async fn a_database_without_tables_is_not_ready_and_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn every_route_of_a_member_says_that_the_tables_are_not_there() {
+    let stage = Stage::over(TestDb::empty().await, two_months()).await;
+
+    for route in documented() {
+        if !route.path.contains("{user_id}") {
+            continue;
+        }
+        let path = route.of_member("alice");
+        let ask = stage.client.ask(route.method.clone(), &path);
+        let answer = ask.with_token(SERVICE_KEY).send().await;
+        answer.assert_problem(503, "not-migrated");
+    }
+}
+
+#[tokio::test]
 async fn a_database_that_lacks_the_newest_migration_is_not_ready() {
     let stage = Stage::new().await;
     stage.client.get("/readyz").send().await.expect(200);

@@ -73,6 +73,19 @@ pub async fn find(
     row.map(|row| row.open(keys, user_id)).transpose()
 }
 
+/// What the member granted, as a space-separated list.
+pub async fn scope(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+) -> Result<Option<String>, StorageError> {
+    Ok(whoop_tokens::table
+        .find(user_id.as_str())
+        .select(whoop_tokens::scope)
+        .first(conn)
+        .await
+        .optional()?)
+}
+
 /// The tokens, with their row locked until the caller's transaction ends.
 ///
 /// WHOOP kills the old pair when it gives a new one, so only the holder of

@@ -79,15 +79,24 @@ pub async fn list_connected(conn: &mut AsyncPgConnection) -> Result<Vec<String>,
 }
 
 /// Writes a member who has just connected; what was stored of them before stays.
-pub async fn connect(conn: &mut AsyncPgConnection, member: &Connected) -> Result<(), StorageError> {
-    diesel::insert_into(whoop_users::table)
+///
+/// `false` if that was stored from another WHOOP account, and nothing is
+/// written: decided in the statement itself, or two connects at once would
+/// both find nobody there.
+pub async fn connect(
+    conn: &mut AsyncPgConnection,
+    member: &Connected,
+) -> Result<bool, StorageError> {
+    let update = diesel::insert_into(whoop_users::table)
         .values(member)
         .on_conflict(whoop_users::user_id)
         .do_update()
-        .set(member)
+        .set(member);
+    let same_account = whoop_users::whoop_user_id.eq(member.whoop_user_id);
+    let written = diesel::query_dsl::methods::FilterDsl::filter(update, same_account)
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(written > 0)
 }
 
 /// Moves a member to another state, with the reason for people.

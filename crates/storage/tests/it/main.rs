@@ -9,6 +9,7 @@ mod log;
 mod migrations;
 mod newest_wins;
 mod predecessor;
+mod round_trips;
 mod row_level_security;
 mod schema;
 mod seal;

@@ -260,3 +260,72 @@ async fn another_whoop_account_is_refused_until_the_data_of_the_first_is_erased(
     stage.sync(&member, &history(&DataType::ALL)).await;
     stage.assert_stored_is_truth(&member).await;
 }
+
+#[tokio::test]
+async fn refusing_another_account_leaves_its_other_member_connected() {
+    let (stage, member) = Stage::with_member().await;
+    let partner = stage.connect_person(1).await;
+
+    let mistaken = stage
+        .try_connect(member.user_id.as_str(), partner.whoop_user_id)
+        .await;
+
+    assert!(mistaken.is_err());
+    for one in [&member, &partner] {
+        let report = stage.sync(one, &history(&DataType::ALL)).await;
+        assert_eq!(report.outcome, Outcome::Done, "{}", one.user_id);
+        stage.assert_stored_is_truth(one).await;
+    }
+}
+
+#[tokio::test]
+async fn of_two_accounts_that_connect_at_once_one_is_stored() {
+    let stage = Stage::new().await;
+    let people = stage.world().people();
+
+    let (first, second) = tokio::join!(
+        stage.try_connect("mara", people[0]),
+        stage.try_connect("mara", people[1]),
+    );
+
+    let winner = match (first, second) {
+        (Ok(welcome), Err(_)) => (welcome, people[0]),
+        (Err(_), Ok(welcome)) => (welcome, people[1]),
+        both => panic!("{both:?}"),
+    };
+    winner.0.first_sync.await.unwrap();
+    let member = Member {
+        user_id: winner.0.user_id,
+        whoop_user_id: winner.1,
+    };
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_type_that_was_not_granted_fails_alone_and_the_connection_lives() {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+    let state = stage.state_for("mara", None).await;
+    let code = stage.code_without("read:workout", whoop_user_id);
+    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
+    welcome.first_sync.await.unwrap();
+    let member = Member {
+        user_id: welcome.user_id,
+        whoop_user_id,
+    };
+
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+
+    for one in &report.types {
+        assert_eq!(
+            one.error.is_some(),
+            one.data_type == DataType::Workout,
+            "{one:?}"
+        );
+    }
+    let error = stage.error_of(&member, DataType::Workout).await.unwrap();
+    assert!(error.contains("read:workout"), "{error}");
+    assert_eq!(stage.connection_status(&member).await, "connected");
+    assert!(!report.reauth_required);
+}

@@ -139,8 +139,13 @@ impl Stage {
     }
 
     pub(crate) fn code_for(&self, whoop_user_id: i64) -> String {
-        let scopes: Vec<&str> = SCOPES.split(' ').collect();
-        self.world().issue_code(whoop_user_id, &scopes)
+        self.code_without("nothing", whoop_user_id)
+    }
+
+    /// The code of a consent in which one scope was left out.
+    pub(crate) fn code_without(&self, scope: &str, whoop_user_id: i64) -> String {
+        let granted: Vec<&str> = SCOPES.split(' ').filter(|one| *one != scope).collect();
+        self.world().issue_code(whoop_user_id, &granted)
     }
 
     pub(crate) async fn try_connect(
