@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use chrono::{DateTime, Utc};
 
-/// Cycle ids of more people or of older days would no longer be unique.
-const MAX_PEOPLE: usize = 2_048;
-const MAX_DAYS: u32 = 3_650;
+/// Cycle ids of more people would no longer be unique.
+pub(crate) const MAX_PEOPLE: usize = 16_384;
+pub(crate) const MAX_DAYS: u32 = 3_653;
 
 /// Everything that `Sim::start` can be told.
 ///
@@ -24,6 +24,9 @@ pub struct SimConfig {
     pub now: Option<DateTime<Utc>>,
     /// Simulated seconds for each real one; 0 freezes the clock until it is moved.
     pub speed: f64,
+    /// Records stay as they are at the start while the clock moves; only edits
+    /// change them. For tests of everything but time.
+    pub still: bool,
     pub calls_per_minute: u32,
     pub calls_per_day: u32,
     pub client_id: String,
@@ -48,6 +51,7 @@ impl Default for SimConfig {
             days: 400,
             now: None,
             speed: 1.0,
+            still: false,
             calls_per_minute: 100,
             calls_per_day: 10_000,
             client_id: "whoop-sim-client".to_owned(),

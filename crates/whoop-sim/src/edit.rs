@@ -25,12 +25,12 @@ pub enum EditError {
     Invalid(&'static str),
 }
 
-/// A recovery is found by its cycle's or by its sleep's id.
-fn position(person: &Person, data_type: DataType, id: &str) -> Option<usize> {
+/// The record with this id; a recovery is found by its cycle's or its sleep's.
+pub(crate) fn find<'a>(person: &'a Person, data_type: DataType, id: &str) -> Option<&'a Record> {
     person
-        .records(data_type)
-        .iter()
-        .position(|record| record.id == id || record.sleep_id.as_deref() == Some(id))
+        .records
+        .newest_first(data_type)
+        .find(|record| record.id == id || record.sleep_id.as_deref() == Some(id))
 }
 
 pub(crate) fn patch(
@@ -43,40 +43,53 @@ pub(crate) fn patch(
     if !change.is_object() {
         return Err(EditError::Invalid("merge must be a JSON object"));
     }
-    let at = position(person, data_type, id).ok_or(EditError::NoSuchRecord)?;
-    let records = person.records_mut(data_type);
-    let old = &records[at];
+    let old = find(person, data_type, id).ok_or(EditError::NoSuchRecord)?;
     let mut value = old.value();
     merge(&mut value, change);
     if change.get("updated_at").is_none() {
         value["updated_at"] = json!(clock::print(now));
     }
-    let new = Record::from_value(data_type, &value, (old.start, old.end))
+    let mut new = Record::from_value(data_type, &value, (old.start, old.end))
         .ok_or(EditError::Invalid("the record must keep its id"))?;
+    new.grown_at = old.grown_at;
+    let old_id = old.id.clone();
     let place = (new.start, new.end);
-    records[at] = new;
-    if data_type == DataType::Sleep {
-        // A recovery is listed by the times of its sleep.
-        for recovery in person.records_mut(DataType::Recovery) {
-            if recovery.sleep_id.as_deref() == Some(id) {
-                (recovery.start, recovery.end) = place;
-            }
-        }
+    if new.id != old_id {
+        person.records.remove(data_type, &old_id);
+        person.ledger.deleted(data_type, &old_id);
     }
-    person.sort();
+    person.ledger.patched(data_type, &old_id, change);
+    person.records.put(data_type, new);
+    if data_type == DataType::Sleep
+        && let Some(recovery) = find(person, DataType::Recovery, id)
+    {
+        // A recovery is listed by the times of its sleep.
+        let mut moved = recovery.clone();
+        (moved.start, moved.end) = place;
+        person.records.put(DataType::Recovery, moved);
+    }
     Ok(())
 }
 
 /// Deleting a sleep deletes its recovery, as WHOOP does.
 pub(crate) fn delete(person: &mut Person, data_type: DataType, id: &str) -> Result<(), EditError> {
-    let at = position(person, data_type, id).ok_or(EditError::NoSuchRecord)?;
-    person.records_mut(data_type).remove(at);
-    if data_type == DataType::Sleep {
-        person
-            .records_mut(DataType::Recovery)
-            .retain(|recovery| recovery.sleep_id.as_deref() != Some(id));
+    let id = find(person, data_type, id)
+        .ok_or(EditError::NoSuchRecord)?
+        .id
+        .clone();
+    if data_type == DataType::Sleep
+        && let Some(recovery) = find(person, DataType::Recovery, &id)
+    {
+        let recovery = recovery.id.clone();
+        remove(person, DataType::Recovery, &recovery);
     }
+    remove(person, data_type, &id);
     Ok(())
+}
+
+pub(crate) fn remove(person: &mut Person, data_type: DataType, id: &str) {
+    person.records.remove(data_type, id);
+    person.ledger.deleted(data_type, id);
 }
 
 /// Adds a record and returns its id.
@@ -89,12 +102,12 @@ pub(crate) fn insert(
     data_type: DataType,
     record: &Value,
     now: DateTime<Utc>,
-    chance: &mut Chance,
+    mut chance: Chance,
 ) -> Result<String, EditError> {
     let Value::Object(given) = record else {
         return Err(EditError::Invalid("record must be a JSON object"));
     };
-    let mut value = Value::Object(defaults(person, data_type, now, chance));
+    let mut value = Value::Object(defaults(person, data_type, now, &mut chance));
     for (key, member) in given {
         value[key] = member.clone();
     }
@@ -102,8 +115,7 @@ pub(crate) fn insert(
     if data_type == DataType::Recovery {
         let sleep = value["sleep_id"]
             .as_str()
-            .and_then(|id| position(person, DataType::Sleep, id))
-            .map(|at| &person.records(DataType::Sleep)[at])
+            .and_then(|id| find(person, DataType::Sleep, id))
             .ok_or(EditError::Invalid(
                 "a recovery needs the sleep_id of a sleep",
             ))?;
@@ -114,12 +126,12 @@ pub(crate) fn insert(
     }
     let new = Record::from_value(data_type, &value, place)
         .ok_or(EditError::Invalid("the id must be a number or a text"))?;
-    if person.records(data_type).iter().any(|it| it.id == new.id) {
+    if person.records.find(data_type, &new.id).is_some() {
         return Err(EditError::Taken);
     }
     let id = new.id.clone();
-    person.records_mut(data_type).push(new);
-    person.sort();
+    person.ledger.restored(data_type, &id);
+    person.records.put(data_type, new);
     Ok(id)
 }
 

@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 
 use crate::{
     call_log::Call,
-    config::ReuseMode,
+    config::{MAX_DAYS, ReuseMode},
     data_type::DataType,
     edit::{self, EditError},
     fault::Fault,
+    life::{Life, Role},
+    nap,
     oauth::Grant,
     world::World,
 };
@@ -36,16 +38,15 @@ impl WorldHandle {
 
     /// The WHOOP user ids, in the order of the lives.
     pub fn people(&self) -> Vec<i64> {
-        let world = self.lock();
-        world.people.iter().map(|it| it.whoop_user_id).collect()
+        self.lock().people.ids().collect()
     }
 
     /// One person as `GET /_sim/truth?whoop_user_id=…` shows them; null if unknown.
     pub fn truth(&self, whoop_user_id: i64) -> Value {
-        let world = self.lock();
+        let mut world = self.lock();
         world
             .person(whoop_user_id)
-            .map_or(Value::Null, World::truth)
+            .map_or(Value::Null, |person| World::truth(person))
     }
 
     pub fn now(&self) -> DateTime<Utc> {
@@ -90,9 +91,7 @@ impl WorldHandle {
     ) -> Result<(), EditError> {
         let mut world = self.lock();
         let now = world.now();
-        let person = world
-            .person_mut(whoop_user_id)
-            .ok_or(EditError::NoSuchPerson)?;
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
         edit::patch(person, data_type, &id.to_string(), &merge, now)
     }
 
@@ -105,12 +104,9 @@ impl WorldHandle {
     ) -> Result<String, EditError> {
         let mut world = self.lock();
         let now = world.now();
-        let World { people, chance, .. } = &mut *world;
-        let person = people
-            .iter_mut()
-            .find(|person| person.whoop_user_id == whoop_user_id)
-            .ok_or(EditError::NoSuchPerson)?;
-        edit::insert(person, data_type, &record, now, chance)
+        let fresh = world.chance.fork();
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
+        edit::insert(person, data_type, &record, now, fresh)
     }
 
     /// Deletes a record; with a sleep goes its recovery.
@@ -121,10 +117,34 @@ impl WorldHandle {
         id: impl Display,
     ) -> Result<(), EditError> {
         let mut world = self.lock();
-        let person = world
-            .person_mut(whoop_user_id)
-            .ok_or(EditError::NoSuchPerson)?;
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
         edit::delete(person, data_type, &id.to_string())
+    }
+
+    /// A nap was the main sleep: it begins a cycle and gets a recovery.
+    pub fn nap_to_sleep(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
+        let mut world = self.lock();
+        let (now, chance) = (world.now(), world.chance.fork());
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
+        nap::to_sleep(person, id, now, chance)
+    }
+
+    /// A sleep was a nap: its cycle and its recovery go.
+    pub fn sleep_to_nap(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
+        let mut world = self.lock();
+        let now = world.now();
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
+        nap::to_nap(person, id, now)
+    }
+
+    /// Adds people and returns their WHOOP user ids.
+    pub fn add_people(&self, life: Life, count: usize, days: u32) -> Result<Vec<i64>, EditError> {
+        let room = EditError::Invalid("there is no room for so many people, or for so many days");
+        if days > MAX_DAYS {
+            return Err(room);
+        }
+        let role = Role { life, days };
+        self.lock().people.add(role, count).ok_or(room)
     }
 
     /// Switches a fault on.
@@ -182,8 +202,12 @@ impl WorldHandle {
     }
 
     pub(crate) fn all_truth(&self) -> Value {
-        let world = self.lock();
-        let people: Vec<Value> = world.people.iter().map(World::truth).collect();
+        let mut world = self.lock();
+        let ids: Vec<i64> = world.people.ids().collect();
+        let people: Vec<Value> = ids
+            .into_iter()
+            .filter_map(|id| world.person(id).map(|person| World::truth(person)))
+            .collect();
         json!({ "people": people })
     }
 }

@@ -30,6 +30,10 @@ struct Cli {
     /// Simulated seconds for each real one; 0 freezes the clock
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
+    /// Records stay as they are at the start while the clock moves; without it,
+    /// nights end, scores settle, cycles grow
+    #[arg(long)]
+    still: bool,
     /// The app's quota a minute
     #[arg(long, default_value_t = 100)]
     calls_per_minute: u32,
@@ -95,6 +99,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         days: cli.days,
         now: cli.now,
         speed: cli.speed,
+        still: cli.still,
         calls_per_minute: cli.calls_per_minute,
         calls_per_day: cli.calls_per_day,
         client_id: cli.client_id,

@@ -127,14 +127,14 @@ fn read(person: &Person, route: Route<'_>, query: &str, now: DateTime<Utc>) -> R
             None => Reply::empty(404),
         },
         Route::Collection(data_type) => match PageQuery::parse(query) {
-            Some(page) => collection(person.records(data_type), &page, now),
+            Some(page) => collection(person.records.newest_first(data_type), &page, now),
             None => Reply::empty(400),
         },
         Route::ById(data_type, id) => {
             if !is_id(data_type, id) {
                 return Reply::empty(400);
             }
-            one(person.records(data_type), |record| {
+            one(person.records.newest_first(data_type), |record| {
                 record.id.eq_ignore_ascii_case(id)
             })
         }
@@ -153,15 +153,18 @@ fn is_id(data_type: DataType, id: &str) -> bool {
 
 fn of_cycle(person: &Person, data_type: DataType, id: &str) -> Reply {
     match id.parse::<i64>() {
-        Ok(id) => one(person.records(data_type), |record| {
+        Ok(id) => one(person.records.newest_first(data_type), |record| {
             record.cycle_id == Some(id) && !record.nap
         }),
         Err(_) => Reply::empty(400),
     }
 }
 
-fn one(records: &[Record], is_it: impl Fn(&Record) -> bool) -> Reply {
-    match records.iter().find(|record| is_it(record)) {
+fn one<'a>(
+    mut records: impl Iterator<Item = &'a Record>,
+    is_it: impl Fn(&Record) -> bool,
+) -> Reply {
+    match records.find(|record| is_it(record)) {
         Some(record) => Reply::json(record.body.clone()),
         None => Reply::empty(404),
     }
@@ -169,9 +172,12 @@ fn one(records: &[Record], is_it: impl Fn(&Record) -> bool) -> Reply {
 
 /// The offset counts from the newest record of the moment: what is inserted
 /// between two pages shifts the second, as it does at WHOOP.
-fn collection(records: &[Record], page: &PageQuery, now: DateTime<Utc>) -> Reply {
+fn collection<'a>(
+    records: impl Iterator<Item = &'a Record>,
+    page: &PageQuery,
+    now: DateTime<Utc>,
+) -> Reply {
     let mut found = records
-        .iter()
         .filter(|record| page.covers(record.start, record.end, now))
         .skip(page.offset);
     let bodies: Vec<&str> = found

@@ -18,6 +18,8 @@ pub(crate) struct Record {
     /// For a recovery the times of its sleep, by which WHOOP sorts and filters.
     pub(crate) start: DateTime<Utc>,
     pub(crate) end: Option<DateTime<Utc>>,
+    /// Of an open cycle: the growth that this body shows.
+    pub(crate) grown_at: Option<DateTime<Utc>>,
     pub(crate) body: String,
 }
 
@@ -35,6 +37,7 @@ impl Record {
             nap: false,
             start,
             end,
+            grown_at: None,
             body: serde_json::to_string(wire).expect("wire records have string keys only"),
         }
     }
@@ -73,6 +76,7 @@ impl Record {
             nap: value["nap"].as_bool().unwrap_or(false),
             start,
             end,
+            grown_at: None,
             body: key_order::print(value),
         })
     }

@@ -9,8 +9,9 @@ use crate::{
     config::SimConfig,
     data_type::DataType,
     fault::{Fault, Faults},
-    life::{self, Chance, Person},
+    life::{Chance, Person},
     oauth::Grants,
+    people::People,
     rate_limit::Limiter,
 };
 
@@ -18,7 +19,9 @@ use crate::{
 pub(crate) struct World {
     pub(crate) config: SimConfig,
     pub(crate) clock: SimClock,
-    pub(crate) people: Vec<Person>,
+    pub(crate) people: People,
+    /// Where the clock began.
+    born: DateTime<Utc>,
     pub(crate) grants: Grants,
     pub(crate) limiter: Limiter,
     pub(crate) faults: Faults,
@@ -30,13 +33,12 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(config: SimConfig) -> Self {
         let clock = SimClock::new(config.now, config.speed);
-        let now = clock.now();
-        let people = (0..config.people)
-            .map(|index| life::generate(config.seed, index, config.days, now))
-            .collect();
+        let born = clock.now();
+        let people = People::new(&config, born);
         Self {
             clock,
             people,
+            born,
             grants: Grants::new(config.reuse_mode, config.token_ttl_seconds),
             limiter: Limiter::new(config.calls_per_minute, config.calls_per_day),
             faults: Faults::default(),
@@ -56,27 +58,21 @@ impl World {
         self.limiter.forget_after(now);
     }
 
-    pub(crate) fn person(&self, whoop_user_id: i64) -> Option<&Person> {
-        self.people
-            .iter()
-            .find(|person| person.whoop_user_id == whoop_user_id)
-    }
-
-    pub(crate) fn person_mut(&mut self, whoop_user_id: i64) -> Option<&mut Person> {
-        self.people
-            .iter_mut()
-            .find(|person| person.whoop_user_id == whoop_user_id)
+    /// Somebody as they are now.
+    pub(crate) fn person(&mut self, whoop_user_id: i64) -> Option<&mut Person> {
+        let until = if self.config.still {
+            self.born
+        } else {
+            self.now()
+        };
+        let (person, _happened) = self.people.at(whoop_user_id, until)?;
+        Some(person)
     }
 
     /// Whom the consent page proposes: the first who has not connected yet.
     pub(crate) fn next_unbound(&self) -> Option<i64> {
-        let unbound = self
-            .people
-            .iter()
-            .find(|person| !self.grants.is_bound(person.whoop_user_id));
-        unbound
-            .or_else(|| self.people.first())
-            .map(|person| person.whoop_user_id)
+        let unbound = self.people.ids().find(|id| !self.grants.is_bound(*id));
+        unbound.or_else(|| self.people.ids().next())
     }
 
     pub(crate) fn strike(&mut self, route: &str) -> Option<Fault> {
@@ -93,7 +89,7 @@ impl World {
             "body_measurement": person.body_measurement,
         });
         for data_type in DataType::ALL {
-            let records = person.records(data_type).iter();
+            let records = person.records.newest_first(data_type);
             truth[data_type.plural()] = records.map(|record| record.value()).collect();
         }
         truth

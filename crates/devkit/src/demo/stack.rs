@@ -115,6 +115,8 @@ async fn simulator(cli: &Cli) -> anyhow::Result<Sim> {
             people: cli.people.into(),
             days: cli.days,
             auto_consent: true,
+            // The script compares with what stands still; who stays to look sees it move.
+            still: cli.check,
             ..SimConfig::default()
         };
         match Sim::start(config).await {

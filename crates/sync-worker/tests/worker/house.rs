@@ -52,6 +52,7 @@ pub(crate) fn plenty() -> SimConfig {
         people: 2,
         days: 90,
         speed: 0.0,
+        still: true,
         calls_per_minute: 100_000,
         calls_per_day: 1_000_000,
         ..SimConfig::default()

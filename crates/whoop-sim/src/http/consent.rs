@@ -8,6 +8,9 @@ use crate::{
     world::World,
 };
 
+/// More would make the list unusable; the others go by `?person=`.
+const PROPOSED: usize = 200;
+
 /// `GET`: the page, or with auto consent the answer itself.
 pub(super) fn ask(world: &mut World, query: &str) -> Reply {
     let request = match Authorize::parse(&world.config, query.as_bytes()) {
@@ -15,8 +18,8 @@ pub(super) fn ask(world: &mut World, query: &str) -> Reply {
         Err(decision) => return answer(decision),
     };
     let proposed = match &request.person {
-        Some(named) => named.parse().ok().filter(|id| world.person(*id).is_some()),
-        None if world.config.auto_consent => world.people.first().map(|it| it.whoop_user_id),
+        Some(named) => named.parse().ok().filter(|id| world.people.knows(*id)),
+        None if world.config.auto_consent => world.people.ids().next(),
         None => world.next_unbound(),
     };
     let Some(proposed) = proposed else {
@@ -41,7 +44,7 @@ pub(super) fn decide(world: &mut World, form: &[u8]) -> Reply {
         .person
         .as_ref()
         .and_then(|id| id.parse().ok())
-        .filter(|id| world.person(*id).is_some());
+        .filter(|id| world.people.knows(*id));
     match (clicked.as_deref(), person) {
         (Some("allow"), Some(person)) => allow(world, &request, person),
         (Some("allow"), None) => {
@@ -71,7 +74,7 @@ fn answer(decision: Decision) -> Reply {
 
 fn page(world: &World, request: &Authorize, proposed: i64) -> String {
     let mut people = String::new();
-    for person in &world.people {
+    for person in world.people.sketches().take(PROPOSED) {
         let id = person.whoop_user_id;
         let selected = if id == proposed { " selected" } else { "" };
         let bound = if world.grants.is_bound(id) {

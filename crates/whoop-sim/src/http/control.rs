@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::respond;
 use crate::{
-    clock, data_type::DataType, edit::EditError, fault::Fault, handle::WorldHandle, reply::Reply,
+    clock, data_type::DataType, edit::EditError, fault::Fault, handle::WorldHandle, life::Life,
+    reply::Reply,
 };
 
 type Handle = web::Data<WorldHandle>;
@@ -16,6 +17,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(
         web::scope("/_sim")
             .route("/people", web::get().to(people))
+            .route("/people", web::post().to(add_people))
             .route("/truth", web::get().to(truth))
             .route("/calls", web::get().to(calls))
             .route("/calls", web::delete().to(clear_calls))
@@ -38,7 +40,7 @@ async fn people(world: Handle) -> HttpResponse {
     let world = world.lock();
     let people: Vec<Value> = world
         .people
-        .iter()
+        .sketches()
         .map(|person| {
             json!({
                 "whoop_user_id": person.whoop_user_id,
@@ -49,6 +51,35 @@ async fn people(world: Handle) -> HttpResponse {
         })
         .collect();
     respond(Reply::value(&json!({ "people": people })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddPeople {
+    life: Life,
+    #[serde(default = "one")]
+    count: usize,
+    #[serde(default)]
+    days: Option<u32>,
+}
+
+fn one() -> usize {
+    1
+}
+
+async fn add_people(world: Handle, body: web::Bytes) -> HttpResponse {
+    let add: AddPeople = match read(&body) {
+        Ok(add) => add,
+        Err(reply) => return respond(reply),
+    };
+    let days = add.days.unwrap_or_else(|| world.lock().config.days);
+    respond(match world.add_people(add.life, add.count, days) {
+        Ok(ids) => Reply {
+            status: 201,
+            ..Reply::value(&json!({ "people": ids }))
+        },
+        Err(error) => Reply::refused(400, &error.to_string()),
+    })
 }
 
 async fn truth(world: Handle, request: actix_web::HttpRequest) -> HttpResponse {
@@ -100,6 +131,8 @@ enum Op {
     Patch,
     Delete,
     Insert,
+    NapToSleep,
+    SleepToNap,
 }
 
 async fn edit(world: Handle, body: web::Bytes) -> HttpResponse {
@@ -120,6 +153,9 @@ async fn edit(world: Handle, body: web::Bytes) -> HttpResponse {
             .patch(person, data_type, &id, edit.merge.unwrap_or_default())
             .map(|()| id),
         (Op::Delete, Some(id)) => world.delete(person, data_type, &id).map(|()| id),
+        _ if data_type != DataType::Sleep => Err(EditError::Invalid("only a sleep can be a nap")),
+        (Op::NapToSleep, Some(id)) => world.nap_to_sleep(person, &id).map(|()| id),
+        (Op::SleepToNap, Some(id)) => world.sleep_to_nap(person, &id).map(|()| id),
     };
     respond(match done {
         Ok(id) => Reply::value(&json!({ "id": id })),
@@ -212,7 +248,7 @@ async fn revoke(world: Handle, body: web::Bytes) -> HttpResponse {
         Ok(revoke) => revoke,
         Err(reply) => return respond(reply),
     };
-    if world.lock().person(revoke.whoop_user_id).is_none() {
+    if !world.lock().people.knows(revoke.whoop_user_id) {
         let reason = EditError::NoSuchPerson.to_string();
         return respond(Reply::refused(404, &reason));
     }

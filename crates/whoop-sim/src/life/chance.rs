@@ -17,6 +17,11 @@ impl Chance {
         Self(rng)
     }
 
+    /// Dice of their own, thrown with these.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(ChaCha8Rng::from_rng(&mut self.0))
+    }
+
     pub(crate) fn real(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.0.random::<f64>()
     }
@@ -44,30 +49,58 @@ impl Chance {
         TimeDelta::milliseconds(self.int(low * 60_000, high * 60_000))
     }
 
-    /// When something that ended was stored, and when it was last changed.
+    /// When WHOOP stores something that ended, settles its score, and changes it again.
     ///
     /// Most of it arrives in minutes. A strap that was out of reach of its phone
     /// uploads hours or days later, and WHOOP scores some nights anew.
-    pub(crate) fn stored(&mut self, ended: DateTime<Utc>, now: DateTime<Utc>) -> Stored {
-        let delay = match self.int(0, 39) {
-            0..=2 => self.minutes(8 * 60, 11 * 60),
-            3 => self.minutes(2 * 24 * 60, 4 * 24 * 60),
+    pub(crate) fn stored(&mut self, ended: DateTime<Utc>, settles: Settles) -> Stored {
+        let delay = match self.int(0, 79) {
+            0..=3 => self.minutes(8 * 60, 11 * 60),
+            4 => self.minutes(2 * 24 * 60, 4 * 24 * 60),
             _ => self.minutes(3, 9),
         };
-        let created = (ended + delay).min(now);
-        let rework = match self.int(0, 19) {
-            0 => self.minutes(24 * 60, 6 * 24 * 60),
-            _ => TimeDelta::milliseconds(self.int(9_000, 280_000)),
+        let created = ended + delay;
+        let pending = match settles {
+            Settles::Slowly => self.minutes(14 * 60, 22 * 60),
+            Settles::Soon => TimeDelta::milliseconds(self.int(9_000, 280_000)),
         };
+        let settled = created + pending;
+        let again = self.minutes(24 * 60, 6 * 24 * 60);
         Stored {
             created,
-            updated: (created + rework).min(now),
+            settled,
+            again: self.odds(0.05).then(|| settled + again),
         }
     }
 }
 
+/// How long WHOOP needs for a person's scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settles {
+    /// Within five minutes.
+    Soon,
+    /// In the evening, or with the next night.
+    Slowly,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stored {
+    /// The record appears, PENDING_SCORE.
     pub(crate) created: DateTime<Utc>,
-    pub(crate) updated: DateTime<Utc>,
+    /// It is SCORED or UNSCORABLE.
+    pub(crate) settled: DateTime<Utc>,
+    /// Its score is another one.
+    pub(crate) again: Option<DateTime<Utc>>,
+}
+
+impl Stored {
+    /// Nothing arrives before what the same strap recorded earlier.
+    pub(crate) fn not_before(self, earliest: DateTime<Utc>) -> Self {
+        let late = (earliest - self.created).max(TimeDelta::zero());
+        Self {
+            created: self.created + late,
+            settled: self.settled + late,
+            again: self.again.map(|at| at + late),
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! What sets one life apart from another.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::chance::Settles;
 
 /// The people take these in turn, so the first three show the most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Life {
+pub enum Life {
     /// Regular nights in a zone with summer time, sport in the evening.
     OrdinarySleeper,
     /// Sleeps by day for four days, by night for four, and misses some.
@@ -24,9 +26,15 @@ pub(crate) enum Life {
     StrapOff,
     /// Joined a few days ago; WHOOP is still calibrating.
     Newcomer,
+    /// Stopped paying three weeks before the simulator's start; nothing is new since.
+    MembershipLapsed,
+    /// Stays up through every fifth night, so that a cycle lasts 40 hours.
+    LongCycle,
+    /// Ten years of history, however few days the others have.
+    Decade,
 }
 
-const LIVES: [Life; 9] = [
+const LIVES: [Life; 12] = [
     Life::OrdinarySleeper,
     Life::NightShiftNurse,
     Life::Traveller,
@@ -36,9 +44,13 @@ const LIVES: [Life; 9] = [
     Life::Athlete,
     Life::StrapOff,
     Life::Newcomer,
+    Life::MembershipLapsed,
+    Life::LongCycle,
+    Life::Decade,
 ];
 
 impl Life {
+    /// The lives in turn.
     pub(crate) fn of(index: usize) -> Self {
         LIVES[index % LIVES.len()]
     }
@@ -77,8 +89,11 @@ impl Life {
         }
     }
 
-    /// The newest night of these people is not scored yet.
-    pub(crate) fn awaits_scores(self) -> bool {
-        matches!(self, Self::NightShiftNurse | Self::Parent)
+    /// Some people wait for their scores for most of a day.
+    pub(crate) fn settles(self) -> Settles {
+        match self {
+            Self::NightShiftNurse | Self::Parent => Settles::Slowly,
+            _ => Settles::Soon,
+        }
     }
 }

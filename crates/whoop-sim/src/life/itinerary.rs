@@ -19,42 +19,57 @@ const ROUTE: [Zone; 8] = [
     BERLIN,
 ];
 
+#[derive(Debug)]
 pub(crate) struct Itinerary {
     /// Arrivals, oldest first; the first one lies before everything.
     stays: Vec<(DateTime<Utc>, Zone)>,
+    journey: Option<Journey>,
+}
+
+/// A journey without end, planned as far as it is asked for.
+#[derive(Debug)]
+struct Journey {
+    chance: Chance,
+    stop: usize,
+    planned_until: DateTime<Utc>,
 }
 
 impl Itinerary {
-    pub(crate) fn of(
-        life: Life,
-        chance: &mut Chance,
-        from: DateTime<Utc>,
-        until: DateTime<Utc>,
-    ) -> Self {
+    pub(crate) fn of(life: Life, mut chance: Chance, from: DateTime<Utc>) -> Self {
         let home = match life {
-            Life::OrdinarySleeper | Life::NightShiftNurse => BERLIN,
+            Life::OrdinarySleeper | Life::NightShiftNurse | Life::Decade => BERLIN,
             Life::DaylightSaver | Life::Newcomer => NEW_YORK,
             Life::Napper => AUCKLAND,
-            Life::Athlete => LOS_ANGELES,
-            Life::Parent | Life::StrapOff => LONDON,
-            Life::Traveller => return Self::round_the_world(chance, from, until),
+            Life::Athlete | Life::LongCycle => LOS_ANGELES,
+            Life::Parent | Life::StrapOff | Life::MembershipLapsed => LONDON,
+            Life::Traveller => {
+                let stop = chance.index(ROUTE.len());
+                return Self {
+                    stays: vec![(DateTime::<Utc>::MIN_UTC, ROUTE[stop])],
+                    journey: Some(Journey {
+                        chance,
+                        stop,
+                        planned_until: from,
+                    }),
+                };
+            }
         };
         Self {
             stays: vec![(DateTime::<Utc>::MIN_UTC, home)],
+            journey: None,
         }
     }
 
-    fn round_the_world(chance: &mut Chance, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
-        let mut stop = chance.index(ROUTE.len());
-        let mut stays = vec![(DateTime::<Utc>::MIN_UTC, ROUTE[stop])];
-        let mut arrival = from;
-        loop {
-            arrival += TimeDelta::hours(chance.int(3 * 24, 8 * 24));
-            if arrival >= until {
-                return Self { stays };
-            }
-            stop = (stop + 1) % ROUTE.len();
-            stays.push((arrival, ROUTE[stop]));
+    /// Plans on until `until`; places before it are known then.
+    pub(crate) fn plan_until(&mut self, until: DateTime<Utc>) {
+        let Some(journey) = &mut self.journey else {
+            return;
+        };
+        while journey.planned_until < until {
+            journey.planned_until += TimeDelta::hours(journey.chance.int(3 * 24, 8 * 24));
+            journey.stop = (journey.stop + 1) % ROUTE.len();
+            self.stays
+                .push((journey.planned_until, ROUTE[journey.stop]));
         }
     }
 

@@ -22,66 +22,99 @@ pub(crate) struct Day {
     pub(crate) workouts: Vec<(Span, Sport)>,
     /// Nothing was worn until the next sleep.
     pub(crate) strap_off: bool,
+    /// The onset of the next main sleep, where the cycle ends.
+    pub(crate) next: DateTime<Utc>,
 }
 
 /// Time from waking up until somebody may go to bed again.
 const AWAKE_AT_LEAST: TimeDelta = TimeDelta::hours(6);
-/// WHOOP needs this long after the end of something to know of it.
-const SEEN_AFTER: TimeDelta = TimeDelta::minutes(10);
+/// How far ahead of a night one may look: strap off, a night missed, a nap.
+const HORIZON: TimeDelta = TimeDelta::days(12);
 
-pub(crate) struct Planner<'a> {
-    pub(crate) life: Life,
-    pub(crate) chance: &'a mut Chance,
-    pub(crate) itinerary: &'a Itinerary,
-    pub(crate) now: DateTime<Utc>,
+/// Plans one day after the other, without end.
+#[derive(Debug)]
+pub(crate) struct Planner {
+    life: Life,
+    chance: Chance,
+    pub(crate) itinerary: Itinerary,
+    onset: DateTime<Utc>,
+    night: usize,
+    /// When the strap was taken off for good.
+    ends: Option<DateTime<Utc>>,
 }
 
-impl Planner<'_> {
-    /// All days from the first bedtime after `from`, oldest first.
-    pub(crate) fn days(&mut self, from: DateTime<Utc>) -> Vec<Day> {
-        let phase = self.chance.index(6);
-        let mut onset = self.bedtime_after(from);
-        let mut days = Vec::new();
-        loop {
-            let night = days.len() + phase;
-            let (sleep, second) = self.sleep(onset, night);
-            if sleep.end + SEEN_AFTER > self.now {
-                return days;
-            }
-            let falls = |every: Option<usize>| every.is_some_and(|n| night % n == n - 1);
-            let strap_off = falls(self.life.takes_it_off_every());
-            let late_sport = falls(self.life.trains_late_every());
-            let mut next = match second {
-                // The second sleep of the night opens a cycle of its own.
-                Some(Second::Main(span)) => span.start,
-                _ => self.bedtime_after(sleep.end + AWAKE_AT_LEAST),
-            };
-            let mut skipped = u8::from(falls(self.life.misses_every()));
-            if strap_off {
-                skipped = 4;
-            }
-            for _ in 0..skipped {
-                next = self.bedtime_after(next + TimeDelta::hours(14));
-            }
+impl Planner {
+    /// The first bedtime after `from` begins it.
+    pub(crate) fn new(
+        life: Life,
+        mut chance: Chance,
+        mut itinerary: Itinerary,
+        from: DateTime<Utc>,
+        ends: Option<DateTime<Utc>>,
+    ) -> Self {
+        itinerary.plan_until(from + HORIZON);
+        let night = chance.index(6);
+        let mut planner = Self {
+            life,
+            chance,
+            itinerary,
+            onset: from,
+            night,
+            ends,
+        };
+        planner.onset = planner.bedtime_after(from);
+        planner
+    }
 
-            let mut day = Day {
-                sleep,
-                naps: Vec::new(),
-                workouts: Vec::new(),
-                strap_off,
-            };
-            if let Some(Second::Nap(span)) = second {
-                day.naps.push(span);
-            }
-            if late_sport && !strap_off {
-                next = self.sport_over_midnight(&mut day, next);
-            }
-            if !strap_off {
-                self.fill(&mut day, next);
-            }
-            days.push(day);
-            onset = next;
+    /// When the next main sleep begins; `None` when there will be none.
+    pub(crate) fn onset(&self) -> Option<DateTime<Utc>> {
+        let is_over = self.ends.is_some_and(|ends| self.onset >= ends);
+        (!is_over).then_some(self.onset)
+    }
+
+    /// The day that begins at `onset`.
+    pub(crate) fn day(&mut self) -> Day {
+        self.itinerary.plan_until(self.onset + HORIZON);
+        let night = self.night;
+        let (sleep, second) = self.sleep(self.onset, night);
+        let falls = |every: Option<usize>| every.is_some_and(|n| night % n == n - 1);
+        let strap_off = falls(self.life.takes_it_off_every());
+        let late_sport = falls(self.life.trains_late_every());
+        let mut next = match second {
+            // The second sleep of the night opens a cycle of its own.
+            Some(Second::Main(span)) => span.start,
+            _ => self.bedtime_after(sleep.end + AWAKE_AT_LEAST),
+        };
+        let mut skipped = u8::from(falls(self.life.misses_every()));
+        if strap_off {
+            skipped = 4;
         }
+        for _ in 0..skipped {
+            next = self.bedtime_after(next + TimeDelta::hours(14));
+        }
+        if self.life == Life::LongCycle && falls(Some(5)) {
+            next = sleep.start + TimeDelta::hours(40);
+        }
+
+        let mut day = Day {
+            sleep,
+            naps: Vec::new(),
+            workouts: Vec::new(),
+            strap_off,
+            next,
+        };
+        if let Some(Second::Nap(span)) = second {
+            day.naps.push(span);
+        }
+        if late_sport && !strap_off {
+            day.next = self.sport_over_midnight(&mut day, next);
+        }
+        if !strap_off {
+            self.fill(&mut day);
+        }
+        self.onset = day.next;
+        self.night += 1;
+        day
     }
 
     /// The next time of going to bed, with the day's whim in it.
@@ -121,9 +154,6 @@ impl Planner<'_> {
             start,
             end: start + self.chance.minutes(110, 200),
         };
-        if again.end + SEEN_AFTER > self.now {
-            return (first, None);
-        }
         // The second half of the split night may itself be a main sleep only
         // after one that was not, or it would split without end.
         let kind = match night % 5 {
@@ -153,16 +183,14 @@ impl Planner<'_> {
         if span.start < day.sleep.end + TimeDelta::hours(2) {
             return next;
         }
-        if span.end + SEEN_AFTER <= self.now {
-            day.workouts.push((span, PADDLE));
-        }
+        day.workouts.push((span, PADDLE));
         next.max(span.end + self.chance.minutes(40, 80))
     }
 
     /// Naps and sport between waking up and the next sleep, nothing overlapping.
-    fn fill(&mut self, day: &mut Day, next: DateTime<Utc>) {
-        let awake = next - day.sleep.end;
-        let free_until = next.min(self.now - SEEN_AFTER);
+    fn fill(&mut self, day: &mut Day) {
+        let awake = day.next - day.sleep.end;
+        let free_until = day.next;
         let wake = day.sleep.end;
         let mut wished: Vec<(Span, Option<Sport>)> = Vec::new();
         let mut wish = |after: TimeDelta, length: TimeDelta, sport| {

@@ -1,125 +1,172 @@
-//! Writes a planned life down as the records that WHOOP would hold.
+//! Writes a planned life down as the records that WHOOP would hold, and when.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Chance, Life, Person,
-    chance::Stored,
-    cycle,
-    itinerary::Itinerary,
-    person::{Physique, profile, stream},
+    Chance, Life,
+    chance::{Settles, Stored},
+    cycle::{Cycle, Pace},
+    person::Physique,
     plan::{Day, Planner, Span},
     recovery,
     sleep::{self, Need},
     sport::Sport,
+    tale::{Change, Tale},
     wire::{self, MaybeAbsent, ScoreState},
     workout::{self, Load},
     zone::print_offset,
 };
-use crate::{clock::print, data_type::DataType, record::Record};
+use crate::{clock::print, config::MAX_PEOPLE, data_type::DataType, record::Record};
 
-/// A newcomer's whole history, and how many nights of it calibrate.
-const NEWCOMER_DAYS: u32 = 12;
+/// How many nights calibrate.
 const CALIBRATING_NIGHTS: usize = 4;
 /// Every so many-th night, WHOOP could make nothing of what the strap sent.
 const UNSCORABLE_EVERY: usize = 17;
 
-pub(crate) fn generate(seed: u64, index: usize, days: u32, now: DateTime<Utc>) -> Person {
-    let life = Life::of(index);
-    let mut chance = Chance::new(seed, stream(index));
-    let days = match life {
-        Life::Newcomer => days.min(NEWCOMER_DAYS),
-        _ => days,
-    };
-    let from = now
-        .checked_sub_signed(TimeDelta::days(i64::from(days)))
-        .unwrap_or(now);
-    let itinerary = Itinerary::of(life, &mut chance, from, now);
-    let plan = Planner {
-        life,
-        chance: &mut chance,
-        itinerary: &itinerary,
-        now,
-    }
-    .days(from);
-
-    let physique = Physique::of(life, &mut chance);
-    let profile = profile(seed, index);
-    let user_id = profile.user_id;
-    let mut story = Story {
-        person: Person::new(life, &physique, &profile),
-        user_id,
-        index,
-        physique,
-        chance,
-        itinerary,
-        now,
-    };
-    let mut napped = 0;
-    for (night, day) in plan.iter().enumerate() {
-        let next = plan.get(night + 1).map(|day| day.sleep.start);
-        napped = story.tell(night, day, next, napped);
-    }
-    story.person.sort();
-    story.person
-}
-
-struct Story {
-    person: Person,
+pub(crate) struct Story {
+    life: Life,
     user_id: i64,
     index: usize,
     physique: Physique,
     chance: Chance,
-    itinerary: Itinerary,
-    now: DateTime<Utc>,
+    planner: Planner,
+    night: usize,
+    napped: i64,
+    /// The newest cycle, and when it was first seen.
+    open: Option<Cycle>,
+    /// Whoever looks for the first time sees how things stand by then; what was
+    /// overtaken before is not written down at all.
+    first_look: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for Story {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Story")
+            .field("life", &self.life)
+            .field("night", &self.night)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whose story it is.
+pub(crate) struct Hero {
+    pub(crate) life: Life,
+    pub(crate) user_id: i64,
+    pub(crate) index: usize,
+    pub(crate) physique: Physique,
 }
 
 impl Story {
-    /// One cycle with all that lies in it. Returns how long was napped.
-    fn tell(
-        &mut self,
-        night: usize,
-        day: &Day,
-        next: Option<DateTime<Utc>>,
-        napped_before: i64,
-    ) -> i64 {
-        let is_newest = next.is_none();
-        let state = if is_newest && self.person.life.awaits_scores() {
-            ScoreState::PendingScore
-        } else if !is_newest && night % UNSCORABLE_EVERY == UNSCORABLE_EVERY / 2 {
+    pub(crate) fn new(
+        hero: Hero,
+        chance: Chance,
+        planner: Planner,
+        first_look: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            life: hero.life,
+            user_id: hero.user_id,
+            index: hero.index,
+            physique: hero.physique,
+            chance,
+            planner,
+            night: 0,
+            napped: 0,
+            open: None,
+            first_look,
+        }
+    }
+
+    /// When the next day to be told begins; nothing of it shows before.
+    pub(crate) fn next(&self) -> Option<DateTime<Utc>> {
+        self.planner.onset()
+    }
+
+    /// Tells one cycle with all that lies in it.
+    pub(crate) fn tell(&mut self, tale: &mut Tale) {
+        let day = self.planner.day();
+        let night = self.night;
+        self.night += 1;
+        let state = if night % UNSCORABLE_EVERY == UNSCORABLE_EVERY / 2 {
             ScoreState::Unscorable
         } else {
             ScoreState::Scored
         };
-        let cycle_id = cycle_id(self.index, day.sleep.start);
-
-        let mut stored = self.chance.stored(day.sleep.end, self.now);
-        if state == ScoreState::PendingScore {
-            stored.updated = stored.created;
+        let earliest = self.open.as_ref().map(|cycle| {
+            // One strap uploads in the order of its nights.
+            cycle.stored.created + TimeDelta::minutes(1)
+        });
+        let stored = self
+            .chance
+            .stored(day.sleep.end, self.life.settles())
+            .not_before(earliest.unwrap_or(DateTime::<Utc>::MIN_UTC));
+        if let Some(cycle) = self.open.take() {
+            self.close(&cycle, day.sleep.start, stored.created, tale);
         }
+
+        let cycle_id = cycle_id(self.index, day.sleep.start);
         let need = Need {
             debt_milli: self.chance.int(0, 5_400_000),
-            nap_milli: napped_before,
+            nap_milli: self.napped,
         };
-        let sleep_id = self.sleep(cycle_id, day.sleep, false, state, stored, &need);
-        self.recovery(night, cycle_id, &sleep_id, day.sleep, state, stored);
+        let sleep_id = self.sleep(cycle_id, day.sleep, false, (state, stored), &need, tale);
+        self.recovery(night, cycle_id, &sleep_id, day.sleep, (state, stored), tale);
+        self.napped = self.naps(cycle_id, &day, stored, tale);
 
+        let mut loads = Vec::new();
+        for (span, sport) in &day.workouts {
+            loads.extend(self.workout(*span, *sport, stored.created, tale));
+        }
+        let cycle_state = match state {
+            ScoreState::Unscorable if self.chance.odds(0.5) => ScoreState::Unscorable,
+            _ if day.strap_off => ScoreState::Unscorable,
+            _ => ScoreState::Scored,
+        };
+        let pace = Pace::draw(&mut self.chance, &self.physique);
+        let cycle = Cycle {
+            id: cycle_id,
+            user_id: self.user_id,
+            start: day.sleep.start,
+            woke: day.sleep.end,
+            timezone_offset: self.offset(day.sleep.end),
+            stored,
+            state: cycle_state,
+            sends_null: night.is_multiple_of(2),
+            pace,
+            loads,
+        };
+        tale.add(stored.created, Change::Open(Box::new(cycle.clone())));
+        self.open = Some(cycle);
+    }
+
+    fn close(&self, cycle: &Cycle, end: DateTime<Utc>, seen: DateTime<Utc>, tale: &mut Tale) {
+        let settled = cycle.stored.settled;
+        if settled <= seen || self.first_look < settled {
+            tale.add(seen, Change::Close(cycle.closed(end, seen)));
+        }
+        if seen < settled {
+            let record = cycle.closed(end, settled);
+            // Told as a close again: whoever looked for the first time in
+            // between has not seen the other.
+            tale.add(settled, Change::Close(record));
+        }
+    }
+
+    fn naps(&mut self, cycle_id: i64, day: &Day, night: Stored, tale: &mut Tale) -> i64 {
         let mut napped = 0;
         for nap in &day.naps {
             napped += (nap.end - nap.start).num_milliseconds() * 9 / 10;
-            let stored = self.chance.stored(nap.end, self.now);
+            let stored = self
+                .chance
+                .stored(nap.end, self.life.settles())
+                .not_before(night.created + TimeDelta::minutes(1));
             let need = Need {
                 debt_milli: self.chance.int(0, 3_600_000),
                 nap_milli: 0,
             };
-            self.sleep(cycle_id, *nap, true, ScoreState::Scored, stored, &need);
+            let settled = (ScoreState::Scored, stored);
+            self.sleep(cycle_id, *nap, true, settled, &need, tale);
         }
-        let loads: Vec<Load> = day
-            .workouts
-            .iter()
-            .filter_map(|(span, sport)| self.workout(*span, *sport))
-            .collect();
-        self.cycle(cycle_id, day, next, state, stored, &loads);
         napped
     }
 
@@ -128,36 +175,40 @@ impl Story {
         cycle_id: i64,
         span: Span,
         nap: bool,
-        state: ScoreState,
-        stored: Stored,
+        (state, stored): (ScoreState, Stored),
         need: &Need,
+        tale: &mut Tale,
     ) -> String {
         let id = self.chance.uuid().to_string();
-        let score = match state {
-            ScoreState::Scored => {
-                let chance = &mut self.chance;
-                Some(Some(sleep::score(chance, &self.physique, span, nap, need)))
-            }
-            _ => self.no_score(),
-        };
-        let wire = wire::Sleep {
+        let mut wire = wire::Sleep {
             id: id.clone(),
             cycle_id,
             v1_id: None,
             user_id: self.user_id,
             created_at: print(stored.created),
-            updated_at: print(stored.updated),
+            updated_at: String::new(),
             start: print(span.start),
             end: print(span.end),
             timezone_offset: self.offset(span.end),
             nap,
-            score_state: state,
-            score,
+            score_state: ScoreState::PendingScore,
+            score: self.no_score(),
         };
-        let mut record = Record::new(&id, span.start, Some(span.end), &wire);
-        record.cycle_id = Some(cycle_id);
-        record.nap = nap;
-        self.person.records_mut(DataType::Sleep).push(record);
+        for version in Version::of(state, stored) {
+            if version.state == ScoreState::Scored {
+                let chance = &mut self.chance;
+                wire.score = Some(Some(sleep::score(chance, &self.physique, span, nap, need)));
+            }
+            if version.is_overtaken(self.first_look) {
+                continue;
+            }
+            wire.score_state = version.state;
+            wire.updated_at = print(version.at);
+            let mut record = Record::new(&id, span.start, Some(span.end), &wire);
+            record.cycle_id = Some(cycle_id);
+            record.nap = nap;
+            tale.add(version.at, Change::Put(DataType::Sleep, record));
+        }
         id
     }
 
@@ -167,132 +218,89 @@ impl Story {
         cycle_id: i64,
         sleep_id: &str,
         span: Span,
-        state: ScoreState,
-        stored: Stored,
+        (state, stored): (ScoreState, Stored),
+        tale: &mut Tale,
     ) {
-        let calibrating = self.person.life == Life::Newcomer && night < CALIBRATING_NIGHTS;
-        let score = match state {
-            ScoreState::Scored => {
-                let chance = &mut self.chance;
-                Some(Some(recovery::score(chance, &self.physique, calibrating)))
-            }
-            _ => self.no_score(),
-        };
-        let wire = wire::Recovery {
+        let calibrating = self.life == Life::Newcomer && night < CALIBRATING_NIGHTS;
+        let mut wire = wire::Recovery {
             cycle_id,
             sleep_id: sleep_id.to_owned(),
             user_id: self.user_id,
             created_at: print(stored.created),
-            updated_at: print(stored.updated),
-            score_state: state,
-            score,
+            updated_at: String::new(),
+            score_state: ScoreState::PendingScore,
+            score: self.no_score(),
         };
-        let mut record = Record::new(cycle_id, span.start, Some(span.end), &wire);
-        record.cycle_id = Some(cycle_id);
-        record.sleep_id = Some(sleep_id.to_owned());
-        self.person.records_mut(DataType::Recovery).push(record);
-    }
-
-    fn cycle(
-        &mut self,
-        id: i64,
-        day: &Day,
-        next: Option<DateTime<Utc>>,
-        night: ScoreState,
-        stored: Stored,
-        loads: &[Load],
-    ) {
-        let start = day.sleep.start;
-        let state = match night {
-            ScoreState::PendingScore => ScoreState::PendingScore,
-            ScoreState::Unscorable if self.chance.odds(0.5) => ScoreState::Unscorable,
-            _ if day.strap_off => ScoreState::Unscorable,
-            _ => ScoreState::Scored,
-        };
-        let until = next.unwrap_or(self.now);
-        let score = match state {
-            ScoreState::Scored => {
+        for version in Version::of(state, stored) {
+            if version.state == ScoreState::Scored {
                 let chance = &mut self.chance;
-                Some(Some(cycle::score(
-                    chance,
-                    &self.physique,
-                    start,
-                    until,
-                    loads,
-                )))
+                wire.score = Some(Some(recovery::score(chance, &self.physique, calibrating)));
             }
-            _ => self.no_score(),
-        };
-        let worn_all_day = state == ScoreState::Scored && self.chance.odds(0.97);
-        let hours = (until - day.sleep.end).num_hours().max(1);
-        let wire = wire::Cycle {
-            id,
-            user_id: self.user_id,
-            created_at: print(stored.created),
-            updated_at: print(self.cycle_updated(next, state, stored)),
-            start: print(start),
-            end: next.map(print),
-            timezone_offset: self.offset(day.sleep.end),
-            score_state: state,
-            score,
-            step_count: worn_all_day.then(|| self.chance.int(180, 900) * hours),
-        };
-        let record = Record::new(id, start, next, &wire);
-        self.person.records_mut(DataType::Cycle).push(record);
+            if version.is_overtaken(self.first_look) {
+                continue;
+            }
+            wire.score_state = version.state;
+            wire.updated_at = print(version.at);
+            let mut record = Record::new(cycle_id, span.start, Some(span.end), &wire);
+            record.cycle_id = Some(cycle_id);
+            record.sleep_id = Some(sleep_id.to_owned());
+            tale.add(version.at, Change::Put(DataType::Recovery, record));
+        }
     }
 
-    /// A cycle changes until its end is known, an open one with every sync.
-    fn cycle_updated(
+    fn workout(
         &mut self,
-        next: Option<DateTime<Utc>>,
-        state: ScoreState,
-        stored: Stored,
-    ) -> DateTime<Utc> {
-        let changed = match next {
-            // The end is the onset of a sleep that was seen when it was over.
-            Some(end) => end + self.chance.minutes(6 * 60, 10 * 60),
-            None if state == ScoreState::PendingScore => stored.created,
-            None => self.now - self.chance.minutes(1, 25),
-        };
-        changed.min(self.now).max(stored.created)
-    }
-
-    fn workout(&mut self, span: Span, sport: Sport) -> Option<Load> {
+        span: Span,
+        sport: Sport,
+        earliest: DateTime<Utc>,
+        tale: &mut Tale,
+    ) -> Option<(DateTime<Utc>, Load)> {
         let id = self.chance.uuid().to_string();
-        let mut stored = self.chance.stored(span.end, self.now);
-        let is_fresh = self.now - span.end < TimeDelta::minutes(30);
-        let state = if is_fresh {
-            stored.updated = stored.created;
-            ScoreState::PendingScore
-        } else if self.chance.odds(0.04) {
+        let stored = self
+            .chance
+            .stored(span.end, Settles::Soon)
+            .not_before(earliest + TimeDelta::minutes(1));
+        let state = if self.chance.odds(0.04) {
             ScoreState::Unscorable
         } else {
             ScoreState::Scored
         };
-        let (score, load) = match state {
-            ScoreState::Scored => {
-                let (score, load) = workout::score(&mut self.chance, &self.physique, span, sport);
-                (Some(Some(score)), Some(load))
-            }
-            _ => (self.no_score(), None),
-        };
-        let wire = wire::Workout {
+        let mut wire = wire::Workout {
             id: id.clone(),
             v1_id: None,
             user_id: self.user_id,
             created_at: print(stored.created),
-            updated_at: print(stored.updated),
+            updated_at: String::new(),
             start: print(span.start),
             end: print(span.end),
             timezone_offset: self.offset(span.start),
             sport_name: sport.name,
-            score_state: state,
-            score,
+            score_state: ScoreState::PendingScore,
+            score: self.no_score(),
             sport_id: sport.id,
         };
-        let record = Record::new(&id, span.start, Some(span.end), &wire);
-        self.person.records_mut(DataType::Workout).push(record);
+        let mut load = None;
+        for version in Version::of(state, stored) {
+            if version.state == ScoreState::Scored {
+                let chance = &mut self.chance;
+                let (score, drawn) = workout::score(chance, &self.physique, span, sport);
+                wire.score = Some(Some(score));
+                load = load.or(Some((version.at, drawn)));
+            }
+            if version.is_overtaken(self.first_look) {
+                continue;
+            }
+            wire.score_state = version.state;
+            wire.updated_at = print(version.at);
+            let record = Record::new(&id, span.start, Some(span.end), &wire);
+            tale.add(version.at, Change::Put(DataType::Workout, record));
+        }
         load
+    }
+
+    pub(crate) fn score_a_recovery(&self, chance: &mut Chance) -> serde_json::Value {
+        serde_json::to_value(recovery::score(chance, &self.physique, false))
+            .expect("a score has string keys")
     }
 
     fn no_score<T>(&mut self) -> MaybeAbsent<T> {
@@ -300,22 +308,58 @@ impl Story {
     }
 
     fn offset(&self, at: DateTime<Utc>) -> String {
-        print_offset(self.itinerary.offset_minutes(at))
+        print_offset(self.planner.itinerary.offset_minutes(at))
     }
 }
 
-/// Ten-minute slots of time, so that no two cycles share an id.
+/// A record from `at` on, until `until` if it changes again.
+struct Version {
+    at: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
+    state: ScoreState,
+}
+
+impl Version {
+    /// Pending, settled, and sometimes scored anew.
+    fn of(state: ScoreState, stored: Stored) -> Vec<Self> {
+        let again = stored.again.filter(|_| state == ScoreState::Scored);
+        let mut versions = vec![
+            Self {
+                at: stored.created,
+                until: Some(stored.settled),
+                state: ScoreState::PendingScore,
+            },
+            Self {
+                at: stored.settled,
+                until: again,
+                state,
+            },
+        ];
+        versions.extend(again.map(|at| Self {
+            at,
+            until: None,
+            state,
+        }));
+        versions
+    }
+
+    fn is_overtaken(&self, by: DateTime<Utc>) -> bool {
+        self.until.is_some_and(|until| until <= by)
+    }
+}
+
+/// An hour of the years since 2020 and the person make a cycle's id: no two
+/// cycles share one, as nobody falls asleep twice in an hour.
 ///
 /// Every second person has ids past 2^31, where WHOOP is about to arrive.
-fn cycle_id(index: usize, start: DateTime<Utc>) -> i64 {
-    const PEOPLE_A_SLOT: i64 = 2_048;
-    let person = i64::try_from(index).unwrap_or(0) % PEOPLE_A_SLOT;
+pub(crate) fn cycle_id(index: usize, start: DateTime<Utc>) -> i64 {
+    let person = i64::try_from(index % MAX_PEOPLE).unwrap_or(0);
+    let people = i64::try_from(MAX_PEOPLE).unwrap_or(i64::MAX);
     let base = if index.is_multiple_of(2) {
         1_000_000_000
     } else {
         3_000_000_000
     };
-    // Slots since 2020.
-    let slot = (start.timestamp() - 1_577_836_800) / 600;
-    base + slot * PEOPLE_A_SLOT + person
+    let hour = (start.timestamp() - 1_577_836_800).div_euclid(3_600);
+    base + hour * people + person
 }

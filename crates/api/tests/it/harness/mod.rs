@@ -57,10 +57,11 @@ pub(crate) fn now() -> DateTime<Utc> {
 pub(crate) fn two_months() -> SimConfig {
     SimConfig {
         // The first person has slept, napped and trained in the last two days.
-        seed: 9,
+        seed: 18,
         days: 60,
         now: Some(now()),
         speed: 0.0,
+        still: true,
         calls_per_minute: 1_000_000,
         calls_per_day: 1_000_000,
         client_secret: APP_SECRET.to_owned(),

@@ -68,6 +68,7 @@ pub(crate) fn half_a_year() -> SimConfig {
         days: 180,
         now: Some(now()),
         speed: 0.0,
+        still: true,
         calls_per_minute: 1_000_000,
         calls_per_day: 1_000_000,
         client_secret: APP_SECRET.to_owned(),

@@ -1,0 +1,185 @@
+//! What happens to a life while the clock moves.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::{Life, Person, Role};
+use crate::{clock, data_type::DataType};
+
+fn born() -> DateTime<Utc> {
+    clock::parse("2026-11-20T18:00:00Z").unwrap()
+}
+
+fn person(index: usize) -> Person {
+    let life = Life::of(index);
+    Person::new(5, index, Role { life, days: 20 }, born(), born())
+}
+
+fn all(person: &Person) -> HashMap<(DataType, String), Value> {
+    let each = DataType::ALL.into_iter().flat_map(|data_type| {
+        person
+            .records
+            .newest_first(data_type)
+            .map(move |record| ((data_type, record.id.clone()), record.value()))
+    });
+    each.collect()
+}
+
+fn at(record: &Value, key: &str) -> DateTime<Utc> {
+    clock::parse(record[key].as_str().unwrap()).unwrap()
+}
+
+/// Looks at a person every ten minutes for so many days.
+fn watch(index: usize, days: i64, mut look: impl FnMut(DateTime<Utc>, &Person)) {
+    let mut person = person(index);
+    for step in 0..days * 144 {
+        let now = born() + TimeDelta::minutes(10 * step);
+        person.catch_up(now);
+        look(now, &person);
+    }
+}
+
+#[test]
+fn small_steps_and_one_leap_lead_to_the_same_records() {
+    for index in 0..11 {
+        let end = born() + TimeDelta::days(12) + TimeDelta::minutes(7);
+        let mut walker = person(index);
+        let mut now = born();
+        while now < end {
+            now = (now + TimeDelta::minutes(13)).min(end);
+            walker.catch_up(now);
+        }
+        let mut leaper = person(index);
+        leaper.catch_up(end);
+
+        assert_eq!(all(&walker), all(&leaper), "person {index}");
+
+        let life = Life::of(index);
+        let late = Person::new(5, index, Role { life, days: 20 }, born(), end);
+        assert_eq!(all(&late), all(&leaper), "first looked at then: {index}");
+    }
+}
+
+#[test]
+fn a_record_appears_pending_settles_and_keeps_what_it_is() {
+    let mut before: HashMap<_, Value> = HashMap::new();
+    let (mut pending, mut settled) = (0, 0);
+    watch(0, 8, |now, person| {
+        let records = all(person);
+        for (key, record) in &records {
+            assert!(at(record, "updated_at") <= now);
+            let Some(old) = before.get(key) else {
+                pending += usize::from(record["score_state"] == "PENDING_SCORE");
+                continue;
+            };
+            if old == record {
+                continue;
+            }
+            assert!(at(old, "updated_at") < at(record, "updated_at"));
+            settled += usize::from(old["score_state"] != record["score_state"]);
+            let kept = ["id", "start", "created_at", "timezone_offset", "sleep_id"];
+            assert!(
+                kept.iter().all(|key| old[key] == record[key]),
+                "{old} {record}"
+            );
+            assert_ne!(record["score_state"], "PENDING_SCORE", "never back");
+        }
+        before = records;
+    });
+    assert!(pending > 0 && settled > 0, "{pending} {settled}");
+}
+
+#[test]
+fn some_scores_become_others_days_later() {
+    let mut seen: HashMap<_, Value> = HashMap::new();
+    let mut again = HashSet::new();
+    watch(6, 40, |_, person| {
+        for data_type in [DataType::Sleep, DataType::Recovery, DataType::Workout] {
+            for record in person.records.newest_first(data_type).take(12) {
+                let value = record.value();
+                let key = (data_type, record.id.clone());
+                if value["score_state"] != "SCORED" {
+                    continue;
+                }
+                let old = seen.entry(key.clone()).or_insert_with(|| value.clone());
+                if old["score"] != value["score"] {
+                    let passed = at(&value, "updated_at") - at(old, "updated_at");
+                    assert!(passed > TimeDelta::hours(20), "{passed}");
+                    again.insert(key);
+                }
+            }
+        }
+    });
+    assert!(!again.is_empty(), "{}", again.len());
+}
+
+#[test]
+fn the_open_cycle_grows_until_the_next_sleep_is_seen() {
+    let mut strains: HashMap<String, (f64, usize)> = HashMap::new();
+    watch(0, 10, |_, person| {
+        let newest = person.records.newest_first(DataType::Cycle).next().unwrap();
+        let value = newest.value();
+        assert!(value["end"].is_null(), "the newest is open");
+        if let Some(strain) = value["score"]["strain"].as_f64() {
+            let (last, grown) = strains.entry(newest.id.clone()).or_default();
+            assert!(strain >= *last);
+            *grown += usize::from(strain > *last);
+            *last = strain;
+        }
+    });
+    assert!(strains.values().any(|(_, grown)| *grown > 20));
+}
+
+#[test]
+fn a_strap_out_of_reach_uploads_hours_later() {
+    let mut person = person(0);
+    person.catch_up(born() + TimeDelta::days(200));
+    let late = person
+        .records
+        .newest_first(DataType::Sleep)
+        .filter(|record| {
+            at(&record.value(), "created_at") - record.end.unwrap() > TimeDelta::hours(7)
+        });
+    assert!(late.count() > 5);
+}
+
+#[test]
+fn every_change_that_whoop_tells_of_is_told_once_and_in_order() {
+    let mut person = person(1);
+    let before = person.records.newest_first(DataType::Sleep).count();
+    let happened = person.catch_up(born() + TimeDelta::days(15));
+
+    assert!(happened.is_sorted_by_key(|it| it.at));
+    assert!(happened.iter().all(|it| it.data_type != DataType::Cycle));
+    let told: HashSet<_> = happened
+        .iter()
+        .filter(|it| it.data_type == DataType::Sleep)
+        .map(|it| it.id.clone())
+        .collect();
+    let now: Vec<_> = person.records.newest_first(DataType::Sleep).collect();
+    let new = now.len() - before;
+    assert!(new >= 13, "{new}");
+    assert!(now.iter().take(new).all(|it| told.contains(&it.id)));
+    assert_eq!(person.catch_up(born() + TimeDelta::days(15)), []);
+}
+
+#[test]
+fn an_edit_outlives_what_happens_later() {
+    let mut person = person(1);
+    let now = born() + TimeDelta::days(1);
+    person.catch_up(now);
+    let newest = person.records.newest_first(DataType::Sleep).next().unwrap();
+    let id = newest.id.clone();
+    let change = serde_json::json!({"timezone_offset": "+09:00"});
+    crate::edit::patch(&mut person, DataType::Sleep, &id, &change, now).unwrap();
+    person.catch_up(now + TimeDelta::days(9));
+    let later = person.records.find(DataType::Sleep, &id).unwrap().value();
+    assert_eq!(later["timezone_offset"], "+09:00");
+    assert_ne!(later["score_state"], "PENDING_SCORE");
+
+    crate::edit::delete(&mut person, DataType::Sleep, &id).unwrap();
+    person.catch_up(now + TimeDelta::days(30));
+    assert!(person.records.find(DataType::Sleep, &id).is_none());
+}

@@ -1,0 +1,216 @@
+//! A nap that was the night's sleep after all, and the other way round.
+//!
+//! The sleep keeps its id. What hangs on it moves: a recovery comes or goes, and
+//! so does the cycle that begins with it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use crate::{
+    clock,
+    data_type::DataType,
+    edit::{EditError, find, patch, remove},
+    life::{Chance, Person},
+    record::Record,
+};
+
+/// How long the new night waits for its recovery's score.
+const SCORED_AFTER: TimeDelta = TimeDelta::minutes(4);
+
+pub(crate) fn to_sleep(
+    person: &mut Person,
+    id: &str,
+    now: DateTime<Utc>,
+    mut chance: Chance,
+) -> Result<(), EditError> {
+    let nap = find(person, DataType::Sleep, id).ok_or(EditError::NoSuchRecord)?;
+    if !nap.nap {
+        return Err(EditError::Invalid("this sleep is no nap"));
+    }
+    let (start, end) = (nap.start, nap.end);
+    let (old_id, old) = cycle_of(person, nap)?;
+    let new_id = person.cycle_id(start).to_string();
+    if find(person, DataType::Cycle, &new_id).is_some() {
+        return Err(EditError::Taken);
+    }
+
+    let mut cycle = old.value();
+    let was_open = cycle["end"].is_null();
+    cycle["id"] = json!(person.cycle_id(start));
+    cycle["start"] = json!(clock::print(start));
+    cycle["created_at"] = json!(clock::print(now));
+    cycle["updated_at"] = json!(clock::print(now));
+    let cycle = Record::from_value(DataType::Cycle, &cycle, (start, old.end))
+        .ok_or(EditError::Invalid("the cycle has no id any more"))?;
+
+    let change = json!({"nap": false, "cycle_id": person.cycle_id(start)});
+    patch(person, DataType::Sleep, id, &change, now)?;
+    let change = json!({"end": clock::print(start)});
+    patch(person, DataType::Cycle, &old_id, &change, now)?;
+    // It may be the cycle that an earlier change to a nap took away.
+    person.ledger.restored(DataType::Cycle, &new_id);
+    person.records.put(DataType::Cycle, cycle);
+    if was_open {
+        person.ledger.inherits(&new_id, &old_id);
+    }
+
+    let mut recovery = json!({
+        "cycle_id": person.cycle_id(start), "sleep_id": id, "user_id": person.whoop_user_id,
+        "created_at": clock::print(now), "updated_at": clock::print(now),
+        "score_state": "PENDING_SCORE", "score": null,
+    });
+    let record =
+        |value: &serde_json::Value| Record::from_value(DataType::Recovery, value, (start, end));
+    let pending = record(&recovery).ok_or(EditError::Invalid("the recovery has no id"))?;
+    person.ledger.restored(DataType::Recovery, &new_id);
+    person.records.put(DataType::Recovery, pending);
+    recovery["score_state"] = json!("SCORED");
+    recovery["score"] = person.score_a_recovery(&mut chance);
+    recovery["updated_at"] = json!(clock::print(now + SCORED_AFTER));
+    if let Some(scored) = record(&recovery) {
+        person.expect(now + SCORED_AFTER, DataType::Recovery, scored);
+    }
+    Ok(())
+}
+
+pub(crate) fn to_nap(person: &mut Person, id: &str, now: DateTime<Utc>) -> Result<(), EditError> {
+    let sleep = find(person, DataType::Sleep, id).ok_or(EditError::NoSuchRecord)?;
+    if sleep.nap {
+        return Err(EditError::Invalid("this sleep is a nap already"));
+    }
+    let (gone_id, gone) = cycle_of(person, sleep)?;
+    let heir = person
+        .records
+        .newest_first(DataType::Cycle)
+        .find(|cycle| cycle.start < gone.start)
+        .ok_or(EditError::Invalid(
+            "there is no cycle before it that could take it in",
+        ))?;
+    let heir_id = heir.id.clone();
+    let heir_number = heir.value()["id"].clone();
+    let orphans: Vec<String> = person
+        .records
+        .newest_first(DataType::Sleep)
+        .filter(|it| {
+            it.cycle_id
+                .is_some_and(|cycle| cycle.to_string() == gone_id)
+        })
+        .map(|it| it.id.clone())
+        .collect();
+    for orphan in orphans {
+        let change = json!({"cycle_id": heir_number});
+        patch(person, DataType::Sleep, &orphan, &change, now)?;
+    }
+    patch(person, DataType::Sleep, id, &json!({"nap": true}), now)?;
+    remove(person, DataType::Recovery, &gone_id);
+    remove(person, DataType::Cycle, &gone_id);
+    let end = match gone.end {
+        Some(end) => json!(clock::print(end)),
+        None => {
+            person.ledger.inherits(&heir_id, &gone_id);
+            json!({"$null": true})
+        }
+    };
+    patch(person, DataType::Cycle, &heir_id, &json!({"end": end}), now)
+}
+
+fn cycle_of(person: &Person, sleep: &Record) -> Result<(String, Record), EditError> {
+    let cycle = sleep
+        .cycle_id
+        .and_then(|cycle| find(person, DataType::Cycle, &cycle.to_string()))
+        .ok_or(EditError::Invalid("this sleep lies in no cycle"))?;
+    Ok((cycle.id.clone(), cycle.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::life::{Life, Role};
+
+    fn now() -> DateTime<Utc> {
+        clock::parse("2026-11-20T18:00:00Z").unwrap()
+    }
+
+    fn napper() -> Person {
+        let (life, days) = (Life::Napper, 30);
+        Person::new(2, 4, Role { life, days }, now(), now())
+    }
+
+    fn newest(person: &Person, nap: bool) -> String {
+        let mut sleeps = person.records.newest_first(DataType::Sleep);
+        sleeps.find(|it| it.nap == nap).unwrap().id.clone()
+    }
+
+    fn cycles(person: &Person) -> Vec<Value> {
+        let cycles = person.records.newest_first(DataType::Cycle);
+        cycles.map(Record::value).collect()
+    }
+
+    fn follow_each_other(person: &Person) {
+        let cycles = cycles(person);
+        assert!(cycles[0]["end"].is_null());
+        for pair in cycles.windows(2) {
+            assert_eq!(pair[1]["end"], pair[0]["start"]);
+        }
+    }
+
+    #[test]
+    fn a_nap_that_becomes_a_sleep_begins_a_cycle_and_gets_a_recovery() {
+        let mut person = napper();
+        let id = newest(&person, true);
+        let before = cycles(&person).len();
+
+        to_sleep(&mut person, &id, now(), Chance::new(1, 1)).unwrap();
+
+        let sleep = find(&person, DataType::Sleep, &id).unwrap().value();
+        let recovery = find(&person, DataType::Recovery, &id).unwrap().value();
+        assert_eq!(sleep["nap"], false);
+        assert_eq!(sleep["cycle_id"], recovery["cycle_id"]);
+        assert_eq!(recovery["score_state"], "PENDING_SCORE");
+        assert_eq!(cycles(&person).len(), before + 1);
+        follow_each_other(&person);
+
+        person.catch_up(now() + SCORED_AFTER);
+        let recovery = find(&person, DataType::Recovery, &id).unwrap().value();
+        assert_eq!(recovery["score_state"], "SCORED");
+        person.catch_up(now() + TimeDelta::days(3));
+        follow_each_other(&person);
+    }
+
+    #[test]
+    fn a_sleep_that_becomes_a_nap_gives_its_cycle_and_recovery_up() {
+        let mut person = napper();
+        let id = newest(&person, false);
+        let before = cycles(&person).len();
+
+        to_nap(&mut person, &id, now()).unwrap();
+
+        assert_eq!(
+            find(&person, DataType::Sleep, &id).unwrap().value()["nap"],
+            true
+        );
+        assert!(find(&person, DataType::Recovery, &id).is_none());
+        assert_eq!(cycles(&person).len(), before - 1);
+        follow_each_other(&person);
+        person.catch_up(now() + TimeDelta::days(3));
+        follow_each_other(&person);
+    }
+
+    #[test]
+    fn there_and_back_leaves_a_sleep_with_a_recovery() {
+        let mut person = napper();
+        let id = newest(&person, false);
+
+        to_nap(&mut person, &id, now()).unwrap();
+        to_sleep(&mut person, &id, now(), Chance::new(1, 1)).unwrap();
+
+        assert!(find(&person, DataType::Recovery, &id).is_some());
+        follow_each_other(&person);
+        person.catch_up(now() + TimeDelta::days(3));
+        follow_each_other(&person);
+        let again = to_sleep(&mut person, &id, now(), Chance::new(1, 1));
+        assert!(matches!(again, Err(EditError::Invalid(_))));
+    }
+}
