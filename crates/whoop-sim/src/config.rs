@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use chrono::{DateTime, Utc};
 
+use crate::webhook::{WebhookMischief, check_url};
+
 /// Cycle ids of more people would no longer be unique.
 pub(crate) const MAX_PEOPLE: usize = 16_384;
 pub(crate) const MAX_DAYS: u32 = 3_653;
@@ -38,6 +40,9 @@ pub struct SimConfig {
     /// How long an access token lives, by the simulator's clock.
     pub token_ttl_seconds: u32,
     pub reuse_mode: ReuseMode,
+    /// Where changes are announced; `None` announces nothing.
+    pub webhook_url: Option<String>,
+    pub webhook_mischief: WebhookMischief,
     /// What a call without the needed scope gets; WHOOP's own status is unknown.
     pub missing_scope_status: u16,
 }
@@ -60,6 +65,8 @@ impl Default for SimConfig {
             auto_consent: false,
             token_ttl_seconds: 3_600,
             reuse_mode: ReuseMode::LoserRejected,
+            webhook_url: None,
+            webhook_mischief: WebhookMischief::default(),
             missing_scope_status: 401,
         }
     }
@@ -114,6 +121,10 @@ impl SimConfig {
         if !(400..=499).contains(&self.missing_scope_status) {
             return wrong("the status for a missing scope must be a 4xx");
         }
+        if let Some(url) = &self.webhook_url {
+            check_url(url).map_err(SimError::Config)?;
+        }
+        self.webhook_mischief.check().map_err(SimError::Config)?;
         if let Some(bad) = self
             .redirect_urls
             .iter()

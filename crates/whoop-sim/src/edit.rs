@@ -9,6 +9,7 @@ use crate::{
     life::{Chance, Person},
     merge_patch::merge,
     record::Record,
+    webhook::WebhookEvent,
 };
 
 /// Why an edit was not made.
@@ -31,6 +32,32 @@ pub(crate) fn find<'a>(person: &'a Person, data_type: DataType, id: &str) -> Opt
         .records
         .newest_first(data_type)
         .find(|record| record.id == id || record.sleep_id.as_deref() == Some(id))
+}
+
+/// What WHOOP announces when this record changes: a sleep's recovery changes
+/// and goes with it, and a recovery goes by its sleep's id.
+pub(crate) fn events(
+    person: &Person,
+    data_type: DataType,
+    id: &str,
+    deleted: bool,
+) -> Vec<WebhookEvent> {
+    let event = |data_type, id: &str| WebhookEvent {
+        data_type,
+        deleted,
+        id: id.to_owned(),
+    };
+    let recovery = find(person, DataType::Recovery, id)
+        .and_then(|recovery| recovery.sleep_id.as_deref())
+        .map(|sleep_id| event(DataType::Recovery, sleep_id));
+    match data_type {
+        DataType::Cycle => Vec::new(),
+        DataType::Workout => vec![event(data_type, id)],
+        DataType::Sleep => std::iter::once(event(data_type, id))
+            .chain(recovery)
+            .collect(),
+        DataType::Recovery => recovery.into_iter().collect(),
+    }
 }
 
 pub(crate) fn patch(

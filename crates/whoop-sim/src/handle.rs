@@ -18,6 +18,7 @@ use crate::{
     life::{Life, Role},
     nap,
     oauth::Grant,
+    webhook::{Delivery, Shipment},
     world::World,
 };
 
@@ -92,7 +93,11 @@ impl WorldHandle {
         let mut world = self.lock();
         let now = world.now();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        edit::patch(person, data_type, &id.to_string(), &merge, now)
+        let id = id.to_string();
+        let events = edit::events(person, data_type, &id, false);
+        edit::patch(person, data_type, &id, &merge, now)?;
+        world.announce_all(whoop_user_id, events);
+        Ok(())
     }
 
     /// Adds a record, as broken as you like, and returns its id.
@@ -106,7 +111,11 @@ impl WorldHandle {
         let now = world.now();
         let fresh = world.chance.fork();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        edit::insert(person, data_type, &record, now, fresh)
+        let id = edit::insert(person, data_type, &record, now, fresh)?;
+        // A sleep that is new has no recovery yet.
+        let events = edit::events(person, data_type, &id, false);
+        world.announce_all(whoop_user_id, events);
+        Ok(id)
     }
 
     /// Deletes a record; with a sleep goes its recovery.
@@ -118,7 +127,33 @@ impl WorldHandle {
     ) -> Result<(), EditError> {
         let mut world = self.lock();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        edit::delete(person, data_type, &id.to_string())
+        let id = id.to_string();
+        let events = edit::events(person, data_type, &id, true);
+        edit::delete(person, data_type, &id)?;
+        world.announce_all(whoop_user_id, events);
+        Ok(())
+    }
+
+    /// Every webhook that is kept, in the order of publishing.
+    pub fn webhooks(&self) -> Vec<Delivery> {
+        self.lock().outbox.list().into_iter().cloned().collect()
+    }
+
+    /// The receiver, the secret to sign with, and what is due; `None` without a
+    /// receiver.
+    pub(crate) fn due_webhooks(&self) -> Option<(String, String, Vec<Shipment>)> {
+        let mut world = self.lock();
+        world.catch_up();
+        let now = world.now();
+        let World {
+            outbox,
+            webhook_chance,
+            config,
+            ..
+        } = &mut *world;
+        let url = outbox.url.clone()?;
+        let due = outbox.due(now, webhook_chance);
+        Some((url, config.client_secret.clone(), due))
     }
 
     /// A nap was the main sleep: it begins a cycle and gets a recovery.
@@ -126,7 +161,10 @@ impl WorldHandle {
         let mut world = self.lock();
         let (now, chance) = (world.now(), world.chance.fork());
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        nap::to_sleep(person, id, now, chance)
+        nap::to_sleep(person, id, now, chance)?;
+        let events = edit::events(person, DataType::Sleep, id, false);
+        world.announce_all(whoop_user_id, events);
+        Ok(())
     }
 
     /// A sleep was a nap: its cycle and its recovery go.
@@ -134,7 +172,12 @@ impl WorldHandle {
         let mut world = self.lock();
         let now = world.now();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        nap::to_nap(person, id, now)
+        let recovery = edit::events(person, DataType::Recovery, id, true);
+        nap::to_nap(person, id, now)?;
+        let mut events = edit::events(person, DataType::Sleep, id, false);
+        events.extend(recovery);
+        world.announce_all(whoop_user_id, events);
+        Ok(())
     }
 
     /// Adds people and returns their WHOOP user ids.

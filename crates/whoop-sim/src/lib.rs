@@ -3,6 +3,7 @@
 //! - `world`, `life`: the people and their records, in memory and pure
 //! - `member_api`, `oauth`: what WHOOP answers, as functions of the world
 //! - `http`, `server`: the thin layer that makes it reachable
+//! - `webhook`: what is announced of changes, signed and sent
 //! - `handle`: the world in the hands of tests
 //!
 //! It shares no code with the rest of the workspace on purpose: a field name
@@ -31,6 +32,7 @@ mod record;
 mod records;
 mod reply;
 mod server;
+mod webhook;
 mod world;
 
 pub use call_log::{Call, CallSide};
@@ -42,3 +44,4 @@ pub use handle::WorldHandle;
 pub use life::Life;
 pub use oauth::{Grant, TokenPair};
 pub use server::Sim;
+pub use webhook::{Attempt, Delivery, DeliveryState, WebhookMischief};

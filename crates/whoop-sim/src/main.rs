@@ -4,9 +4,9 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use clap::{Parser, error::ErrorKind};
+use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use whoop_sim::{ReuseMode, Sim, SimConfig};
+use whoop_sim::{ReuseMode, Sim, SimConfig, WebhookMischief};
 
 /// A simulator of the WHOOP developer API v2
 #[derive(Debug, Parser)]
@@ -40,9 +40,24 @@ struct Cli {
     /// The app's quota a day
     #[arg(long, default_value_t = 10_000)]
     calls_per_day: u32,
-    /// Where to send webhooks (not simulated yet)
+    /// Where to send webhooks
     #[arg(long)]
     webhook_url: Option<String>,
+    /// How likely a webhook is never sent, from 0 to 1
+    #[arg(long, default_value_t = 0.0)]
+    webhook_lose: f64,
+    /// How likely a webhook is sent twice, from 0 to 1
+    #[arg(long, default_value_t = 0.0)]
+    webhook_duplicate: f64,
+    /// How late a webhook is at most
+    #[arg(long, default_value_t = 0)]
+    webhook_delay_seconds: u64,
+    /// Send webhooks that are due together in a random order
+    #[arg(long)]
+    webhook_reorder: bool,
+    /// Sign each retry of a webhook with its own time
+    #[arg(long)]
+    webhook_fresh_timestamps: bool,
     /// The app's client id
     #[arg(long, default_value = "whoop-sim-client")]
     client_id: String,
@@ -69,14 +84,6 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if cli.webhook_url.is_some() {
-        let usage = <Cli as clap::CommandFactory>::command().error(
-            ErrorKind::InvalidValue,
-            "--webhook-url: webhooks are not simulated yet; they come with a later version",
-        );
-        // Exits with status 2, as for any wrong usage.
-        usage.exit();
-    }
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
@@ -111,6 +118,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             ReuseMode::FamilyRevoked
         } else {
             ReuseMode::LoserRejected
+        },
+        webhook_url: cli.webhook_url,
+        webhook_mischief: WebhookMischief {
+            lose: cli.webhook_lose,
+            duplicate: cli.webhook_duplicate,
+            delay_seconds: cli.webhook_delay_seconds,
+            reorder: cli.webhook_reorder,
+            fresh_timestamp_on_retry: cli.webhook_fresh_timestamps,
         },
         missing_scope_status: cli.missing_scope_status,
     };

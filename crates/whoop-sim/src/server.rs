@@ -9,6 +9,7 @@ use crate::{
     config::{SimConfig, SimError},
     handle::WorldHandle,
     http,
+    webhook::{self, Gate},
     world::World,
 };
 
@@ -16,6 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Sim {
     world: WorldHandle,
+    gate: Gate,
     address: SocketAddr,
     server: ServerHandle,
     thread: Option<JoinHandle<()>>,
@@ -38,14 +40,16 @@ impl Sim {
 
         let world = WorldHandle::new(World::new(config));
         let (started, starts) = oneshot::channel();
-        let served = world.clone();
+        let gate = Gate::default();
+        let (served, served_gate) = (world.clone(), Gate::clone(&gate));
         let thread = std::thread::Builder::new()
             .name("whoop-sim".to_owned())
-            .spawn(move || serve(listener, served, started))
+            .spawn(move || serve(listener, served, served_gate, started))
             .map_err(SimError::Thread)?;
         match starts.await {
             Ok(Ok(server)) => Ok(Self {
                 world,
+                gate,
                 address,
                 server,
                 thread: Some(thread),
@@ -78,6 +82,22 @@ impl Sim {
         self.world.clone()
     }
 
+    /// Sends every webhook that is due now and returns when each is answered.
+    ///
+    /// A round that the simulator began by itself is waited for as well; its
+    /// webhooks are not in the number that comes back.
+    pub async fn deliver_webhooks(&self) -> usize {
+        // A client of its own: the connections of the other one belong to the
+        // server's runtime.
+        match webhook::client() {
+            Ok(http) => webhook::deliver(&self.world, &http, &self.gate).await,
+            Err(error) => {
+                tracing::error!(%error, "webhooks cannot be sent");
+                0
+            }
+        }
+    }
+
     /// Stops the server and waits for its thread to end. Open calls are cut off.
     pub fn stop(mut self) {
         self.end();
@@ -102,9 +122,12 @@ impl Drop for Sim {
 fn serve(
     listener: std::net::TcpListener,
     world: WorldHandle,
+    gate: Gate,
     started: oneshot::Sender<Result<ServerHandle, std::io::Error>>,
 ) {
     actix_web::rt::System::new().block_on(async move {
+        // It ends with this runtime.
+        actix_web::rt::spawn(webhook::keep_delivering(world.clone(), gate));
         let data = web::Data::new(world);
         let server =
             HttpServer::new(move || App::new().app_data(data.clone()).configure(http::configure))

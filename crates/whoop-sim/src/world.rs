@@ -1,7 +1,10 @@
 //! Everything the simulator knows, in memory and apart from HTTP.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::{
     call_log::CallLog,
@@ -9,10 +12,11 @@ use crate::{
     config::SimConfig,
     data_type::DataType,
     fault::{Fault, Faults},
-    life::{Chance, Person},
+    life::{Chance, Happening, Person},
     oauth::Grants,
     people::People,
     rate_limit::Limiter,
+    webhook::{Outbox, WebhookEvent},
 };
 
 #[derive(Debug)]
@@ -26,6 +30,11 @@ pub(crate) struct World {
     pub(crate) limiter: Limiter,
     pub(crate) faults: Faults,
     pub(crate) calls: CallLog,
+    pub(crate) outbox: Outbox,
+    /// Its own dice: webhooks change nothing else in the world.
+    pub(crate) webhook_chance: Chance,
+    /// Wakes the sender of webhooks.
+    pub(crate) kick: Arc<Notify>,
     /// For ids of inserted records and for faults that are only likely.
     pub(crate) chance: Chance,
 }
@@ -43,6 +52,9 @@ impl World {
             limiter: Limiter::new(config.calls_per_minute, config.calls_per_day),
             faults: Faults::default(),
             calls: CallLog::default(),
+            outbox: Outbox::new(config.webhook_url.clone(), config.webhook_mischief.clone()),
+            webhook_chance: Chance::new(config.seed, u64::MAX - 1),
+            kick: Arc::default(),
             // People use the streams from 0 up.
             chance: Chance::new(config.seed, u64::MAX),
             config,
@@ -56,17 +68,64 @@ impl World {
     pub(crate) fn set_now(&mut self, now: DateTime<Utc>) {
         self.clock.set(now);
         self.limiter.forget_after(now);
+        self.kick.notify_one();
     }
 
-    /// Somebody as they are now.
+    /// Tells the app's webhook about a change that was made just now.
+    pub(crate) fn announce(&mut self, whoop_user_id: i64, event: WebhookEvent) {
+        self.announce_at(whoop_user_id, event, self.now());
+    }
+
+    pub(crate) fn announce_all(&mut self, whoop_user_id: i64, events: Vec<WebhookEvent>) {
+        for event in events {
+            self.announce(whoop_user_id, event);
+        }
+    }
+
+    /// The same for a change at another time. Nobody hears of people without a
+    /// live grant.
+    pub(crate) fn announce_at(
+        &mut self,
+        whoop_user_id: i64,
+        event: WebhookEvent,
+        at: DateTime<Utc>,
+    ) {
+        if self.grants.is_bound(whoop_user_id) {
+            self.outbox
+                .publish(&event, whoop_user_id, at, &mut self.webhook_chance);
+            self.kick.notify_one();
+        }
+    }
+
+    /// Somebody as they are now; the app's webhook hears what happened since the
+    /// last look.
     pub(crate) fn person(&mut self, whoop_user_id: i64) -> Option<&mut Person> {
         let until = if self.config.still {
             self.born
         } else {
             self.now()
         };
-        let (person, _happened) = self.people.at(whoop_user_id, until)?;
-        Some(person)
+        let (_, happened) = self.people.at(whoop_user_id, until)?;
+        for Happening { at, data_type, id } in happened {
+            let event = WebhookEvent {
+                data_type,
+                deleted: false,
+                id,
+            };
+            self.announce_at(whoop_user_id, event, at);
+        }
+        self.people
+            .at(whoop_user_id, until)
+            .map(|(person, _)| person)
+    }
+
+    /// Lets happen what happens to everybody whom the app may hear of.
+    pub(crate) fn catch_up(&mut self) {
+        let live = self.grants.list().iter().filter(|it| !it.is_revoked);
+        let connected: BTreeSet<i64> = live.map(|it| it.whoop_user_id).collect();
+        for whoop_user_id in connected {
+            let _ = self.person(whoop_user_id);
+        }
     }
 
     /// Whom the consent page proposes: the first who has not connected yet.

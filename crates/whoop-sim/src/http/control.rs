@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::respond;
+use super::{respond, webhooks};
 use crate::{
     clock, data_type::DataType, edit::EditError, fault::Fault, handle::WorldHandle, life::Life,
     reply::Reply,
@@ -28,6 +28,9 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
             .route("/clock", web::get().to(show_clock))
             .route("/clock", web::post().to(set_clock))
             .route("/revoke", web::post().to(revoke))
+            .route("/webhooks", web::get().to(webhooks::show))
+            .route("/webhooks", web::post().to(webhooks::change))
+            .route("/webhooks", web::delete().to(webhooks::forget))
             .default_service(web::to(nowhere)),
     );
 }

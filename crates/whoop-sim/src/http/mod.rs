@@ -5,6 +5,7 @@ mod control;
 mod exchange;
 mod front;
 mod upstream;
+mod webhooks;
 
 use actix_web::{HttpResponse, http::StatusCode, http::header, web};
 

@@ -85,7 +85,7 @@ pub(crate) enum Settles {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stored {
-    /// The record appears, PENDING_SCORE.
+    /// The record appears, its score pending.
     pub(crate) created: DateTime<Utc>,
     /// It is SCORED or UNSCORABLE.
     pub(crate) settled: DateTime<Utc>,

@@ -8,3 +8,4 @@ mod paging;
 mod quota;
 mod schema;
 mod support;
+mod webhooks;

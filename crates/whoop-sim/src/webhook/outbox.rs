@@ -1,0 +1,280 @@
+//! Which webhooks are to be sent when, by the simulator's clock. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use super::WebhookMischief;
+use crate::{data_type::DataType, life::Chance};
+
+/// Minutes from the first try: five retries within an hour. WHOOP does not say
+/// how they are spaced.
+const RETRIES: [i64; 5] = [1, 5, 15, 30, 60];
+
+/// A test that runs for days must not eat the memory.
+const FINISHED_KEPT: usize = 100_000;
+
+/// A change that WHOOP tells about. A recovery goes by its sleep's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WebhookEvent {
+    pub(crate) data_type: DataType,
+    pub(crate) deleted: bool,
+    pub(crate) id: String,
+}
+
+impl WebhookEvent {
+    /// `None` for a cycle: WHOOP sends nothing about cycles. What is new is
+    /// announced as updated.
+    fn kind(&self) -> Option<&'static str> {
+        Some(match (self.data_type, self.deleted) {
+            (DataType::Cycle, _) => return None,
+            (DataType::Recovery, false) => "recovery.updated",
+            (DataType::Recovery, true) => "recovery.deleted",
+            (DataType::Sleep, false) => "sleep.updated",
+            (DataType::Sleep, true) => "sleep.deleted",
+            (DataType::Workout, false) => "workout.updated",
+            (DataType::Workout, true) => "workout.deleted",
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DeliveryState {
+    Waiting,
+    InFlight,
+    Delivered,
+    /// The first try and five retries failed.
+    GivenUp,
+    /// Never sent, on purpose.
+    Lost,
+}
+
+/// One webhook on its way; a duplicate is a delivery of its own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// Counts from 1 in the order of publishing.
+    pub seq: u64,
+    pub whoop_user_id: i64,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub id: String,
+    pub trace_id: String,
+    pub state: DeliveryState,
+    pub published_at: DateTime<Utc>,
+    pub due_at: DateTime<Utc>,
+    pub attempts: Vec<Attempt>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Attempt {
+    pub at: DateTime<Utc>,
+    /// The header that was signed.
+    pub timestamp_ms: i64,
+    pub status: Option<u16>,
+    /// Why there was no status.
+    pub error: Option<String>,
+}
+
+/// What the sender is to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shipment {
+    pub(crate) seq: u64,
+    pub(crate) timestamp_ms: i64,
+    pub(crate) body: String,
+}
+
+/// The body; its members stand in the order in which WHOOP sends them.
+#[derive(Serialize)]
+struct Body<'a> {
+    user_id: i64,
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    trace_id: &'a str,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) url: Option<String>,
+    pub(crate) mischief: WebhookMischief,
+    last_seq: u64,
+    open: BTreeMap<u64, Delivery>,
+    /// The waiting ones by their time, so that looking for work costs nothing.
+    queue: BTreeSet<(DateTime<Utc>, u64)>,
+    finished: VecDeque<Delivery>,
+}
+
+impl Outbox {
+    pub(crate) fn new(url: Option<String>, mischief: WebhookMischief) -> Self {
+        Self {
+            url,
+            mischief,
+            ..Self::default()
+        }
+    }
+
+    /// Without a URL there is nobody to tell, and nothing is kept.
+    pub(crate) fn publish(
+        &mut self,
+        event: &WebhookEvent,
+        whoop_user_id: i64,
+        at: DateTime<Utc>,
+        chance: &mut Chance,
+    ) {
+        let Some(kind) = event.kind().filter(|_| self.url.is_some()) else {
+            return;
+        };
+        let trace_id = chance.uuid().to_string();
+        let is_lost = chance.odds(self.mischief.lose);
+        let copies = 1 + u8::from(chance.odds(self.mischief.duplicate) && !is_lost);
+        for _ in 0..copies {
+            let most = i64::try_from(self.mischief.delay_seconds).unwrap_or(0);
+            let due_at = at + TimeDelta::milliseconds(chance.int(0, most * 1_000));
+            self.last_seq += 1;
+            let delivery = Delivery {
+                seq: self.last_seq,
+                whoop_user_id,
+                kind,
+                id: event.id.clone(),
+                trace_id: trace_id.clone(),
+                state: DeliveryState::Waiting,
+                published_at: at,
+                due_at,
+                attempts: Vec::new(),
+            };
+            if is_lost {
+                self.finish(delivery, DeliveryState::Lost);
+            } else {
+                self.queue.insert((due_at, self.last_seq));
+                self.open.insert(self.last_seq, delivery);
+            }
+        }
+    }
+
+    /// Hands out what is due, each as one attempt that is in flight from now on.
+    pub(crate) fn due(&mut self, now: DateTime<Utc>, chance: &mut Chance) -> Vec<Shipment> {
+        let mut shipments = Vec::new();
+        while let Some(&(due_at, seq)) = self.queue.first()
+            && due_at <= now
+        {
+            self.queue.pop_first();
+            let Some(delivery) = self.open.get_mut(&seq) else {
+                continue;
+            };
+            let timestamp_ms = match delivery.attempts.first() {
+                Some(first) if !self.mischief.fresh_timestamp_on_retry => first.timestamp_ms,
+                _ => now.timestamp_millis(),
+            };
+            delivery.state = DeliveryState::InFlight;
+            delivery.attempts.push(Attempt {
+                at: now,
+                timestamp_ms,
+                status: None,
+                error: None,
+            });
+            let body = Body {
+                user_id: delivery.whoop_user_id,
+                id: &delivery.id,
+                kind: delivery.kind,
+                trace_id: &delivery.trace_id,
+            };
+            shipments.push(Shipment {
+                seq,
+                timestamp_ms,
+                body: serde_json::to_string(&body).expect("numbers and texts always print"),
+            });
+        }
+        if self.mischief.reorder {
+            for last in (1..shipments.len()).rev() {
+                shipments.swap(last, chance.index(last + 1));
+            }
+        }
+        shipments
+    }
+
+    /// Anything but a 2xx is a failure. A delivery that was forgotten meanwhile
+    /// stays forgotten.
+    pub(crate) fn answered(&mut self, seq: u64, answer: Result<u16, String>) {
+        let Some(mut delivery) = self.open.remove(&seq) else {
+            return;
+        };
+        let is_good = matches!(answer, Ok(200..=299));
+        if let Some(attempt) = delivery.attempts.last_mut() {
+            match answer {
+                Ok(status) => attempt.status = Some(status),
+                Err(error) => attempt.error = Some(error),
+            }
+        }
+        let tries = delivery.attempts.len();
+        let retry = tries.checked_sub(1).and_then(|at| RETRIES.get(at));
+        match (is_good, retry, delivery.attempts.first()) {
+            (true, _, _) => self.finish(delivery, DeliveryState::Delivered),
+            (false, Some(&minutes), Some(first)) => {
+                delivery.due_at = first.at + TimeDelta::minutes(minutes);
+                delivery.state = DeliveryState::Waiting;
+                self.queue.insert((delivery.due_at, seq));
+                self.open.insert(seq, delivery);
+            }
+            _ => self.finish(delivery, DeliveryState::GivenUp),
+        }
+    }
+
+    fn finish(&mut self, mut delivery: Delivery, state: DeliveryState) {
+        delivery.state = state;
+        if self.finished.len() == FINISHED_KEPT {
+            self.finished.pop_front();
+        }
+        self.finished.push_back(delivery);
+    }
+
+    /// Finished and open ones, in the order of publishing.
+    pub(crate) fn list(&self) -> Vec<&Delivery> {
+        let mut all: Vec<_> = self.finished.iter().chain(self.open.values()).collect();
+        all.sort_by_key(|delivery| delivery.seq);
+        all
+    }
+
+    /// Forgets all, what is still to be sent too.
+    pub(crate) fn clear(&mut self) {
+        self.open.clear();
+        self.queue.clear();
+        self.finished.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_together_comes_out_of_order_when_told_so() {
+        let mischief = WebhookMischief {
+            reorder: true,
+            ..WebhookMischief::default()
+        };
+        let mut outbox = Outbox::new(Some("http://127.0.0.1:9".to_owned()), mischief);
+        let mut chance = Chance::new(7, 1);
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for id in 0..20 {
+            let event = WebhookEvent {
+                data_type: DataType::Workout,
+                deleted: false,
+                id: id.to_string(),
+            };
+            outbox.publish(&event, 1, now, &mut chance);
+        }
+        let order: Vec<u64> = outbox
+            .due(now, &mut chance)
+            .iter()
+            .map(|it| it.seq)
+            .collect();
+        assert_eq!(order.len(), 20);
+        assert!(!order.is_sorted());
+        assert!(outbox.due(now, &mut chance).is_empty());
+    }
+}

@@ -1,0 +1,273 @@
+//! Webhooks as a receiver meets them.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, web};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use whoop_sim::{DataType, DeliveryState, Sim, SimConfig, SimError, WebhookMischief};
+
+use crate::support::{Member, frozen, http, send};
+
+type Seen = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
+
+/// A receiver that answers everything with one status.
+struct Receiver {
+    url: String,
+    seen: Seen,
+}
+
+impl Receiver {
+    fn start(status: u16) -> Self {
+        let seen = Seen::default();
+        let kept = Arc::clone(&seen);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let status = StatusCode::from_u16(status).unwrap();
+            let server = HttpServer::new(move || {
+                let kept = Arc::clone(&kept);
+                let take = move |request: HttpRequest, body: web::Bytes| {
+                    let header = |name| {
+                        request
+                            .headers()
+                            .get(name)
+                            .unwrap()
+                            .to_str()
+                            .unwrap()
+                            .to_owned()
+                    };
+                    let stamp = header("x-whoop-signature-timestamp");
+                    let signature = header("x-whoop-signature");
+                    kept.lock().unwrap().push((stamp, signature, body.to_vec()));
+                    async move { HttpResponse::new(status) }
+                };
+                App::new().default_service(web::to(take))
+            });
+            let server = server.workers(1).disable_signals().listen(listener);
+            actix_web::rt::System::new().block_on(server.unwrap().run())
+        });
+        Self { url, seen }
+    }
+
+    fn bodies(&self) -> Vec<Value> {
+        let seen = self.seen.lock().unwrap();
+        let read = |body: &Vec<u8>| serde_json::from_slice(body).unwrap();
+        seen.iter().map(|(_, _, body)| read(body)).collect()
+    }
+
+    /// The pairs of type and id, sorted.
+    fn events(&self) -> Vec<(String, String)> {
+        let text = |it: &Value| it.as_str().unwrap().to_owned();
+        let bodies = self.bodies();
+        let mut events: Vec<_> = bodies
+            .iter()
+            .map(|it| (text(&it["type"]), text(&it["id"])))
+            .collect();
+        events.sort();
+        events
+    }
+
+    async fn sim(&self, mischief: WebhookMischief) -> Sim {
+        let config = SimConfig {
+            webhook_url: Some(self.url.clone()),
+            webhook_mischief: mischief,
+            still: true,
+            ..frozen()
+        };
+        Sim::start(config).await.unwrap()
+    }
+}
+
+fn touch(sim: &Sim, id: i64) -> String {
+    let workout = sim.world().truth(id)["workouts"][0]["id"].clone();
+    let workout = workout.as_str().unwrap().to_owned();
+    let change = json!({"sport_name": "yoga"});
+    let world = sim.world();
+    world
+        .patch(id, DataType::Workout, &workout, change)
+        .unwrap();
+    workout
+}
+
+#[tokio::test]
+async fn six_types_are_sent_and_each_is_signed_over_its_raw_bytes() {
+    let receiver = Receiver::start(204);
+    let sim = receiver.sim(WebhookMischief::default()).await;
+    let member = Member::connect(&sim, 0).await;
+    let world = sim.world();
+    let sleep = world.truth(member.id)["recoveries"][2]["sleep_id"].clone();
+    let sleep = sleep.as_str().unwrap();
+    let workout = touch(&sim, member.id);
+    let edit = json!({"score_state": "SCORED"});
+    world
+        .patch(member.id, DataType::Sleep, sleep, edit)
+        .unwrap();
+    world.delete(member.id, DataType::Sleep, sleep).unwrap();
+    world
+        .delete(member.id, DataType::Workout, &workout)
+        .unwrap();
+    sim.deliver_webhooks().await;
+
+    let expected = [
+        ("recovery.deleted", sleep),
+        ("recovery.updated", sleep),
+        ("sleep.deleted", sleep),
+        ("sleep.updated", sleep),
+        ("workout.deleted", &workout),
+        ("workout.updated", &workout),
+    ];
+    let expected = expected.map(|(kind, id)| (kind.to_owned(), id.to_owned()));
+    assert_eq!(receiver.events(), expected);
+    for (stamp, signature, body) in receiver.seen.lock().unwrap().iter() {
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"whoop-sim-secret").unwrap();
+        mac.update(&[stamp.as_bytes(), body].concat());
+        assert_eq!(
+            *signature,
+            BASE64_STANDARD.encode(mac.finalize().into_bytes())
+        );
+        assert_eq!(*stamp, world.now().timestamp_millis().to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_gets_five_retries_in_an_hour() {
+    let receiver = Receiver::start(500);
+    let sim = receiver.sim(WebhookMischief::default()).await;
+    let member = Member::connect(&sim, 0).await;
+    touch(&sim, member.id);
+    sim.deliver_webhooks().await;
+    for (tries, minutes) in [(1, 1), (2, 4), (3, 10), (4, 15), (5, 30)] {
+        assert_eq!(receiver.bodies().len(), tries);
+        let almost = Duration::from_secs(minutes * 60 - 1);
+        sim.world().advance(almost);
+        sim.deliver_webhooks().await;
+        assert_eq!(receiver.bodies().len(), tries);
+        sim.world().advance(Duration::from_secs(1));
+        sim.deliver_webhooks().await;
+    }
+    sim.world().advance(Duration::from_secs(86_400));
+    sim.deliver_webhooks().await;
+
+    assert_eq!(receiver.bodies().len(), 6);
+    let delivery = &sim.world().webhooks()[0];
+    assert_eq!(delivery.state, DeliveryState::GivenUp);
+    assert!(delivery.attempts.iter().all(|it| it.status == Some(500)));
+    let stamps = receiver.seen.lock().unwrap();
+    assert!(stamps.iter().all(|(stamp, ..)| *stamp == stamps[0].0));
+}
+
+#[tokio::test]
+async fn a_duplicate_has_the_same_trace_id() {
+    let receiver = Receiver::start(200);
+    let duplicate = WebhookMischief {
+        duplicate: 1.0,
+        ..WebhookMischief::default()
+    };
+    let sim = receiver.sim(duplicate).await;
+    let member = Member::connect(&sim, 0).await;
+    touch(&sim, member.id);
+    sim.deliver_webhooks().await;
+    let bodies = receiver.bodies();
+    assert_eq!(bodies.len(), 2);
+    assert_eq!(bodies[0], bodies[1]);
+}
+
+#[tokio::test]
+async fn a_lost_webhook_is_never_sent() {
+    let receiver = Receiver::start(200);
+    let lose = WebhookMischief {
+        lose: 1.0,
+        ..WebhookMischief::default()
+    };
+    let sim = receiver.sim(lose).await;
+    let member = Member::connect(&sim, 0).await;
+    touch(&sim, member.id);
+    sim.deliver_webhooks().await;
+    assert!(receiver.bodies().is_empty());
+    assert_eq!(sim.world().webhooks()[0].state, DeliveryState::Lost);
+}
+
+#[tokio::test]
+async fn nobody_without_a_live_grant_is_announced() {
+    let receiver = Receiver::start(200);
+    let sim = receiver.sim(WebhookMischief::default()).await;
+    let member = Member::connect(&sim, 0).await;
+    sim.world().revoke(member.id);
+    touch(&sim, member.id);
+    touch(&sim, sim.world().people()[1]);
+    sim.deliver_webhooks().await;
+    assert!(sim.world().webhooks().is_empty());
+    assert!(receiver.bodies().is_empty());
+}
+
+#[tokio::test]
+async fn bad_switches_are_refused_and_change_nothing() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let page = format!("{}/_sim/webhooks", sim.base_url());
+    for bad in [
+        r#"{"switches":{"lose":1.5}}"#,
+        r#"{"switches":{"loose":0.5}}"#,
+        r#"{"url":"ftp://127.0.0.1/"}"#,
+        r#"{"url":"http://127.0.0.1:9/","switches":{"duplicate":-1}}"#,
+    ] {
+        let answer = send(http().post(&page).body(bad)).await;
+        assert_eq!(answer.status, 400, "{bad}");
+        assert!(answer.json()["error"].is_string());
+    }
+    assert_eq!(send(http().get(&page)).await.json()["url"], Value::Null);
+    let config = SimConfig {
+        webhook_url: Some("nowhere".to_owned()),
+        ..frozen()
+    };
+    assert!(matches!(Sim::start(config).await, Err(SimError::Config(_))));
+}
+
+#[tokio::test]
+async fn a_url_can_be_given_later_and_the_list_forgotten() {
+    let receiver = Receiver::start(200);
+    let sim = Sim::start(frozen()).await.unwrap();
+    let page = format!("{}/_sim/webhooks", sim.base_url());
+    let member = Member::connect(&sim, 0).await;
+    let body = json!({"url": receiver.url, "switches": {"reorder": true}});
+    let set = send(http().post(&page).body(body.to_string())).await;
+    assert_eq!(set.status, 200);
+    touch(&sim, member.id);
+    sim.deliver_webhooks().await;
+
+    let shown = send(http().get(&page)).await.json();
+    assert_eq!(shown["counts"], json!({"delivered": 1}));
+    assert_eq!(shown["deliveries"][0]["attempts"][0]["status"], 200);
+    assert_eq!(send(http().delete(&page)).await.status, 204);
+    assert!(sim.world().webhooks().is_empty());
+}
+
+#[tokio::test]
+async fn a_night_is_announced_when_it_appears_and_when_it_settles() {
+    let receiver = Receiver::start(204);
+    let config = SimConfig {
+        webhook_url: Some(receiver.url.clone()),
+        ..frozen()
+    };
+    let sim = Sim::start(config).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    sim.world().truth(member.id);
+    for _ in 0..48 {
+        sim.world().advance(Duration::from_secs(1_800));
+        sim.deliver_webhooks().await;
+    }
+
+    let newest = sim.world().truth(member.id)["recoveries"][0].clone();
+    let sleep = newest["sleep_id"].as_str().unwrap();
+    let mine = |kind: &str| {
+        let events = receiver.events();
+        let count = |(it, id): &&(String, String)| it == kind && id == sleep;
+        events.iter().filter(count).count()
+    };
+    assert!(mine("sleep.updated") >= 2, "{:?}", receiver.events());
+    assert!(mine("recovery.updated") >= 2, "{:?}", receiver.events());
+}
