@@ -4,7 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use chrono::{DateTime, Utc};
 
-use crate::webhook::{WebhookMischief, check_url};
+use crate::{
+    protocol::Protocol,
+    webhook::{WebhookMischief, check_url},
+};
 
 /// Cycle ids of more people would no longer be unique.
 pub(crate) const MAX_PEOPLE: usize = 16_384;
@@ -39,12 +42,11 @@ pub struct SimConfig {
     pub auto_consent: bool,
     /// How long an access token lives, by the simulator's clock.
     pub token_ttl_seconds: u32,
-    pub reuse_mode: ReuseMode,
+    /// How to answer where WHOOP's own answer is not known for sure.
+    pub protocol: Protocol,
     /// Where changes are announced; `None` announces nothing.
     pub webhook_url: Option<String>,
     pub webhook_mischief: WebhookMischief,
-    /// What a call without the needed scope gets; WHOOP's own status is unknown.
-    pub missing_scope_status: u16,
 }
 
 impl Default for SimConfig {
@@ -64,10 +66,9 @@ impl Default for SimConfig {
             redirect_urls: Vec::new(),
             auto_consent: false,
             token_ttl_seconds: 3_600,
-            reuse_mode: ReuseMode::LoserRejected,
+            protocol: Protocol::default(),
             webhook_url: None,
             webhook_mischief: WebhookMischief::default(),
-            missing_scope_status: 401,
         }
     }
 }
@@ -118,8 +119,8 @@ impl SimConfig {
         if self.client_id.is_empty() || self.client_secret.is_empty() {
             return wrong("client id and client secret must not be empty");
         }
-        if !(400..=499).contains(&self.missing_scope_status) {
-            return wrong("the status for a missing scope must be a 4xx");
+        if let Err(reason) = self.protocol.check() {
+            return wrong(reason);
         }
         if let Some(url) = &self.webhook_url {
             check_url(url).map_err(SimError::Config)?;

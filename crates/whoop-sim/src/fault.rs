@@ -61,6 +61,14 @@ pub enum FaultKind {
     NotJson,
     /// Half of the answer, then nothing for a long time.
     Stall,
+    /// 429 with the headers of a spent quota.
+    RateLimited,
+    /// Any access token is refused, as when it is too old.
+    ExpiredToken,
+    /// The true answer, named HTML.
+    WrongContentType,
+    /// A collection without a record answers 404.
+    EmptyNotFound,
 }
 
 impl Fault {

@@ -18,6 +18,7 @@ use crate::{
     life::{Life, Role},
     nap,
     oauth::Grant,
+    protocol::Protocol,
     webhook::{Delivery, Shipment},
     world::World,
 };
@@ -215,7 +216,7 @@ impl WorldHandle {
     pub fn expire_access_tokens(&self) {
         let mut world = self.lock();
         let now = world.now();
-        world.grants.expire_access_tokens(now);
+        world.grants.expire_access_tokens(None, now);
     }
 
     pub fn grants(&self) -> Vec<Grant> {
@@ -233,7 +234,12 @@ impl WorldHandle {
     }
 
     pub fn set_reuse_mode(&self, mode: ReuseMode) {
-        self.lock().grants.reuse_mode = mode;
+        let mut world = self.lock();
+        let protocol = Protocol {
+            reuse_mode: mode,
+            ..world.config.protocol
+        };
+        world.set_protocol(protocol);
     }
 
     /// A code as the consent page gives it, good for any registered redirect.

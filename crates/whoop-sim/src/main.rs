@@ -6,7 +6,9 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use whoop_sim::{ReuseMode, Sim, SimConfig, WebhookMischief};
+use whoop_sim::{
+    EmptyCollection, LastPage, LimitOverMax, Protocol, ReuseMode, Sim, SimConfig, WebhookMischief,
+};
 
 /// A simulator of the WHOOP developer API v2
 #[derive(Debug, Parser)]
@@ -18,10 +20,10 @@ struct Cli {
     /// The same seed, now and days make the same people
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// How many members there are
+    /// How many members there are, up to 16384
     #[arg(long, default_value_t = 3)]
     people: usize,
-    /// How many days of history they have
+    /// How many days of history they have, up to 3653
     #[arg(long, default_value_t = 400)]
     days: u32,
     /// Where the clock starts (RFC 3339); without it, at the machine's time
@@ -71,15 +73,32 @@ struct Cli {
     /// Answer every consent with yes, without a page
     #[arg(long)]
     auto_consent: bool,
-    /// How long an access token lives
+    /// How many seconds an access token lives, by the simulated clock
     #[arg(long, default_value_t = 3_600)]
     token_ttl_seconds: u32,
+    /// A limit over 25 gives 25 records instead of 400
+    #[arg(long)]
+    clamp_limit: bool,
+    /// How the last page says that it is the last
+    #[arg(long, value_enum, default_value = "null")]
+    last_page: Last,
+    /// A collection without a record answers 404 instead of an empty page
+    #[arg(long)]
+    empty_is_not_found: bool,
     /// A spent refresh token that comes back ends the whole grant
     #[arg(long)]
     reuse_revokes_family: bool,
-    /// The status of a call that lacks its scope
+    /// The status of a call that lacks its scope; 401, 403 and 404 were reported
     #[arg(long, default_value_t = 401)]
     missing_scope_status: u16,
+}
+
+/// `next_token` on a last page.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Last {
+    Absent,
+    Null,
+    Empty,
 }
 
 fn main() -> ExitCode {
@@ -114,10 +133,28 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         redirect_urls: cli.redirect_urls,
         auto_consent: cli.auto_consent,
         token_ttl_seconds: cli.token_ttl_seconds,
-        reuse_mode: if cli.reuse_revokes_family {
-            ReuseMode::FamilyRevoked
-        } else {
-            ReuseMode::LoserRejected
+        protocol: Protocol {
+            limit_over_max: if cli.clamp_limit {
+                LimitOverMax::Clamp
+            } else {
+                LimitOverMax::Reject
+            },
+            last_page: match cli.last_page {
+                Last::Absent => LastPage::Absent,
+                Last::Null => LastPage::Null,
+                Last::Empty => LastPage::Empty,
+            },
+            empty_collection: if cli.empty_is_not_found {
+                EmptyCollection::NotFound
+            } else {
+                EmptyCollection::Empty
+            },
+            missing_scope_status: cli.missing_scope_status,
+            reuse_mode: if cli.reuse_revokes_family {
+                ReuseMode::FamilyRevoked
+            } else {
+                ReuseMode::LoserRejected
+            },
         },
         webhook_url: cli.webhook_url,
         webhook_mischief: WebhookMischief {
@@ -127,7 +164,6 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             reorder: cli.webhook_reorder,
             fresh_timestamp_on_retry: cli.webhook_fresh_timestamps,
         },
-        missing_scope_status: cli.missing_scope_status,
     };
     let (client_id, client_secret) = (config.client_id.clone(), config.client_secret.clone());
     let sim = Sim::start(config).await.context("cannot start")?;

@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use crate::{
     data_type::DataType,
     key_order,
-    life::Person,
+    life::{Life, Person},
     oauth::Access,
     page::{PageQuery, write_token},
+    protocol::{EmptyCollection, LastPage, Protocol},
     record::Record,
     reply::Reply,
     world::World,
@@ -33,13 +34,17 @@ enum Route<'a> {
     ById(DataType, &'a str),
     CycleSleep(&'a str),
     CycleRecovery(&'a str),
-    /// v1, the stream and the activity mapping are among these.
+    /// Not generally available; it tells of a membership that has lapsed.
+    Stream,
+    /// v1 and its activity mapping are among these.
     Nowhere,
 }
 
 impl<'a> Route<'a> {
     fn find(method: &str, path: &'a str) -> Self {
         let parts: Vec<&str> = path.split('/').collect();
+        // The server leaves the body of an answer to HEAD out.
+        let method = if method == "HEAD" { "GET" } else { method };
         match (method, parts.as_slice()) {
             ("DELETE", ["v2", "user", "access"]) => Self::Access,
             ("GET", ["v2", "user", "profile", "basic"]) => Self::Profile,
@@ -51,6 +56,7 @@ impl<'a> Route<'a> {
             ("GET", ["v2", "cycle", id]) => Self::ById(DataType::Cycle, id),
             ("GET", ["v2", "activity", "sleep", id]) => Self::ById(DataType::Sleep, id),
             ("GET", ["v2", "activity", "workout", id]) => Self::ById(DataType::Workout, id),
+            ("GET", ["v2", "activity", "sleep", _, "stream"]) => Self::Stream,
             ("GET", ["v2", "cycle", id, "sleep"]) => Self::CycleSleep(id),
             ("GET", ["v2", "cycle", id, "recovery"]) => Self::CycleRecovery(id),
             _ => Self::Nowhere,
@@ -73,7 +79,7 @@ impl<'a> Route<'a> {
             Self::Collection(DataType::Workout) | Self::ById(DataType::Workout, _) => {
                 Some("read:workout")
             }
-            Self::Access | Self::Nowhere => None,
+            Self::Access | Self::Stream | Self::Nowhere => None,
         }
     }
 }
@@ -87,7 +93,8 @@ pub(crate) fn fault_route(method: &str, path: &str) -> &'static str {
         Route::Collection(DataType::Cycle) | Route::ById(DataType::Cycle, _) => "cycle",
         Route::Collection(DataType::Sleep)
         | Route::ById(DataType::Sleep, _)
-        | Route::CycleSleep(_) => "sleep",
+        | Route::CycleSleep(_)
+        | Route::Stream => "sleep",
         Route::Collection(DataType::Recovery)
         | Route::ById(DataType::Recovery, _)
         | Route::CycleRecovery(_) => "recovery",
@@ -106,28 +113,34 @@ pub(crate) fn answer(world: &mut World, request: Request<'_>) -> Reply {
     };
     let lacks = |scope: &str| !access.scopes.iter().any(|it| it == scope);
     if route.scope().is_some_and(lacks) {
-        return Reply::unauthorized(world.config.missing_scope_status);
+        return Reply::unauthorized(world.config.protocol.missing_scope_status);
     }
     if route == Route::Access {
         world.grants.revoke(access.whoop_user_id);
         return Reply::empty(204);
     }
-    let now = world.now();
+    let (now, protocol) = (world.now(), world.config.protocol);
     match world.person(access.whoop_user_id) {
-        Some(person) => read(person, route, request.query, now),
+        Some(person) => read(person, route, request.query, now, protocol),
         None => Reply::empty(404),
     }
 }
 
-fn read(person: &Person, route: Route<'_>, query: &str, now: DateTime<Utc>) -> Reply {
+fn read(
+    person: &Person,
+    route: Route<'_>,
+    query: &str,
+    now: DateTime<Utc>,
+    protocol: Protocol,
+) -> Reply {
     match route {
         Route::Profile => Reply::json(key_order::print(&person.profile)),
         Route::Body => match &person.body_measurement {
             Some(body) => Reply::json(key_order::print(body)),
             None => Reply::empty(404),
         },
-        Route::Collection(data_type) => match PageQuery::parse(query) {
-            Some(page) => collection(person.records.newest_first(data_type), &page, now),
+        Route::Collection(data_type) => match PageQuery::parse(query, protocol.limit_over_max) {
+            Some(page) => collection(person.records.newest_first(data_type), &page, now, protocol),
             None => Reply::empty(400),
         },
         Route::ById(data_type, id) => {
@@ -140,7 +153,11 @@ fn read(person: &Person, route: Route<'_>, query: &str, now: DateTime<Utc>) -> R
         }
         Route::CycleSleep(id) => of_cycle(person, DataType::Sleep, id),
         Route::CycleRecovery(id) => of_cycle(person, DataType::Recovery, id),
-        Route::Access | Route::Nowhere => Reply::empty(404),
+        Route::Stream if person.life == Life::MembershipLapsed => Reply {
+            status: 403,
+            ..Reply::json(r#"{"error":"deactivated_user"}"#.to_owned())
+        },
+        Route::Stream | Route::Access | Route::Nowhere => Reply::empty(404),
     }
 }
 
@@ -176,6 +193,7 @@ fn collection<'a>(
     records: impl Iterator<Item = &'a Record>,
     page: &PageQuery,
     now: DateTime<Utc>,
+    protocol: Protocol,
 ) -> Reply {
     let mut found = records
         .filter(|record| page.covers(record.start, record.end, now))
@@ -185,12 +203,18 @@ fn collection<'a>(
         .take(page.limit)
         .map(|record| record.body.as_str())
         .collect();
-    let next_token = match found.next() {
-        Some(_) => format!("\"{}\"", write_token(page.offset + page.limit)),
-        None => "null".to_owned(),
+    if bodies.is_empty() && protocol.empty_collection == EmptyCollection::NotFound {
+        return Reply::empty(404);
+    }
+    let next_token = match (found.next(), protocol.last_page) {
+        (Some(_), _) => format!(
+            r#","next_token":"{}""#,
+            write_token(page.offset + page.limit)
+        ),
+        (None, LastPage::Null) => r#","next_token":null"#.to_owned(),
+        (None, LastPage::Empty) => r#","next_token":"""#.to_owned(),
+        (None, LastPage::Absent) => String::new(),
     };
     let records = bodies.join(",");
-    Reply::json(format!(
-        r#"{{"records":[{records}],"next_token":{next_token}}}"#
-    ))
+    Reply::json(format!(r#"{{"records":[{records}]{next_token}}}"#))
 }

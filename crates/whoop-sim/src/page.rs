@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
+use crate::{clock, protocol::LimitOverMax};
 
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 25;
@@ -28,7 +28,7 @@ struct Token {
 
 impl PageQuery {
     /// `None` is a 400. Unknown parameters are ignored.
-    pub(crate) fn parse(query: &str) -> Option<Self> {
+    pub(crate) fn parse(query: &str, over_max: LimitOverMax) -> Option<Self> {
         let mut page = Self {
             limit: DEFAULT_LIMIT,
             offset: 0,
@@ -39,10 +39,10 @@ impl PageQuery {
             match name.as_ref() {
                 "limit" => {
                     let limit: usize = value.parse().ok()?;
-                    if !(1..=MAX_LIMIT).contains(&limit) {
+                    if limit == 0 || (limit > MAX_LIMIT && over_max == LimitOverMax::Reject) {
                         return None;
                     }
-                    page.limit = limit;
+                    page.limit = limit.min(MAX_LIMIT);
                 }
                 "nextToken" => page.offset = read_token(&value)?,
                 "start" => page.start = Some(clock::parse(&value)?),
@@ -83,6 +83,10 @@ fn read_token(token: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn parse(query: &str) -> Option<PageQuery> {
+        PageQuery::parse(query, LimitOverMax::Reject)
+    }
+
     #[test]
     fn a_token_is_the_padded_base64_of_an_offset() {
         assert_eq!(write_token(5), "eyIkIjoib0AxIiwibyI6NX0=");
@@ -111,16 +115,16 @@ mod tests {
             "start=2026-10-01T00:00:00+02:00",
             "nextToken=zzz",
         ] {
-            assert_eq!(PageQuery::parse(query), None, "{query}");
+            assert_eq!(parse(query), None, "{query}");
         }
-        assert_eq!(PageQuery::parse("").unwrap().limit, 10);
-        assert_eq!(PageQuery::parse("limit=25&next_token=x").unwrap().limit, 25);
+        assert_eq!(parse("").unwrap().limit, 10);
+        assert_eq!(parse("limit=25&next_token=x").unwrap().limit, 25);
     }
 
     #[test]
     fn the_interval_includes_its_start_and_excludes_its_end() {
         let hour = |h: u32| clock::parse(&format!("2026-10-01T{h:02}:00:00Z")).unwrap();
-        let page = PageQuery::parse("start=2026-10-01T08:00:00Z&end=2026-10-01T12:00:00Z").unwrap();
+        let page = parse("start=2026-10-01T08:00:00Z&end=2026-10-01T12:00:00Z").unwrap();
         let now = hour(20);
 
         assert!(page.covers(hour(6), Some(hour(8)), now));

@@ -20,6 +20,13 @@ pub(crate) struct Quota {
     pub(crate) reset_seconds: i64,
 }
 
+/// How much of one window is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) limit: u32,
+    pub(crate) used: usize,
+}
+
 #[derive(Debug)]
 struct Window {
     limit: u32,
@@ -65,6 +72,11 @@ impl Limiter {
         }
     }
 
+    /// The minute and the day, without counting a call.
+    pub(crate) fn usage(&self, now: DateTime<Utc>) -> (Usage, Usage) {
+        (self.minute.usage(now), self.day.usage(now))
+    }
+
     /// For a clock that was turned back: calls of the future are no calls yet.
     pub(crate) fn forget_after(&mut self, now: DateTime<Utc>) {
         self.minute.calls.retain(|at| *at <= now);
@@ -88,6 +100,14 @@ impl Window {
             .is_some_and(|first| now - *first >= self.length)
         {
             self.calls.pop_front();
+        }
+    }
+
+    fn usage(&self, now: DateTime<Utc>) -> Usage {
+        let is_counted = |at: &&DateTime<Utc>| now - **at < self.length;
+        Usage {
+            limit: self.limit,
+            used: self.calls.iter().filter(is_counted).count(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     life::{Chance, Happening, Person},
     oauth::Grants,
     people::People,
+    protocol::Protocol,
     rate_limit::Limiter,
     webhook::{Outbox, WebhookEvent},
 };
@@ -48,7 +49,7 @@ impl World {
             clock,
             people,
             born,
-            grants: Grants::new(config.reuse_mode, config.token_ttl_seconds),
+            grants: Grants::new(config.protocol.reuse_mode, config.token_ttl_seconds),
             limiter: Limiter::new(config.calls_per_minute, config.calls_per_day),
             faults: Faults::default(),
             calls: CallLog::default(),
@@ -69,6 +70,11 @@ impl World {
         self.clock.set(now);
         self.limiter.forget_after(now);
         self.kick.notify_one();
+    }
+
+    pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
+        self.config.protocol = protocol;
+        self.grants.reuse_mode = protocol.reuse_mode;
     }
 
     /// Tells the app's webhook about a change that was made just now.

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{respond, webhooks};
+use super::{protocol, respond, webhooks};
 use crate::{
     clock, data_type::DataType, edit::EditError, fault::Fault, handle::WorldHandle, life::Life,
     reply::Reply,
@@ -28,6 +28,9 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
             .route("/clock", web::get().to(show_clock))
             .route("/clock", web::post().to(set_clock))
             .route("/revoke", web::post().to(revoke))
+            .route("/expire", web::post().to(protocol::expire))
+            .route("/protocol", web::get().to(protocol::show))
+            .route("/protocol", web::post().to(protocol::change))
             .route("/webhooks", web::get().to(webhooks::show))
             .route("/webhooks", web::post().to(webhooks::change))
             .route("/webhooks", web::delete().to(webhooks::forget))
@@ -39,11 +42,22 @@ async fn nowhere() -> HttpResponse {
     respond(Reply::refused(404, "no such page of the simulator"))
 }
 
-async fn people(world: Handle) -> HttpResponse {
+/// Everybody, or with `offset` and `limit` a part; `total` counts all.
+async fn people(world: Handle, request: actix_web::HttpRequest) -> HttpResponse {
+    let asked = (
+        parameter(&request, "offset").unwrap_or(Ok(0)),
+        parameter(&request, "limit").unwrap_or(Ok(usize::MAX)),
+    );
+    let (offset, limit) = match asked {
+        (Ok(offset), Ok(limit)) => (offset, limit),
+        (Err(reason), _) | (_, Err(reason)) => return respond(Reply::refused(400, &reason)),
+    };
     let world = world.lock();
     let people: Vec<Value> = world
         .people
         .sketches()
+        .skip(offset)
+        .take(limit)
         .map(|person| {
             json!({
                 "whoop_user_id": person.whoop_user_id,
@@ -53,7 +67,8 @@ async fn people(world: Handle) -> HttpResponse {
             })
         })
         .collect();
-    respond(Reply::value(&json!({ "people": people })))
+    let page = json!({"people": people, "total": world.people.len()});
+    respond(Reply::value(&page))
 }
 
 #[derive(Deserialize)]

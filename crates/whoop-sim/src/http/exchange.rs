@@ -164,6 +164,8 @@ fn replacement(fault: &Fault) -> Option<Reply> {
             body: fault.body.clone().unwrap_or_default(),
             ..Reply::empty(fault.status.unwrap_or(500))
         }),
+        FaultKind::RateLimited => Some(Reply::empty(429)),
+        FaultKind::ExpiredToken => Some(Reply::unauthorized(401)),
         FaultKind::NotJson => Some(Reply::page(
             200,
             "<html><head><title>Just a moment</title></head><body></body></html>".to_owned(),
@@ -181,6 +183,13 @@ fn finish(mut reply: Reply, fault: Option<Fault>) -> HttpResponse {
         FaultKind::Reset => upstream::reset(),
         FaultKind::Truncate => upstream::truncated(reply),
         FaultKind::Stall => upstream::stalled(reply, fault.millis),
+        FaultKind::WrongContentType => {
+            reply.content_type = Some("text/html; charset=utf-8");
+            respond(reply)
+        }
+        FaultKind::EmptyNotFound if reply.body.starts_with(r#"{"records":[]"#) => {
+            respond(Reply::empty(404))
+        }
         FaultKind::BrokenRecord if reply.status == 200 => {
             reply.body = break_record(&fault, &reply.body);
             respond(reply)

@@ -1,23 +1,42 @@
-//! `GET /`: what this is, for whoever opens the address in a browser.
+//! `GET /`: a page to watch and to steer the simulator by hand.
+//!
+//! It asks the same pages under `/_sim/` that tests use and has no way in of
+//! its own.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, http::header, web};
 
-use super::respond;
-use crate::reply::Reply;
+/// Nothing from another host, no script inside the page, no frame around it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
 
-pub(super) async fn front() -> HttpResponse {
-    respond(Reply::page(
-        200,
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>whoop-sim</title>\
-         <style>body{font:16px/1.5 system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}\
-         </style><h1>whoop-sim</h1>\
-         <p>A simulator of the WHOOP developer API v2. Nobody here is a real member.</p>\
-         <ul><li>API: <code>/developer/v2/…</code></li>\
-         <li>OAuth: <code>/oauth/oauth2/auth</code>, <code>/oauth/oauth2/token</code></li>\
-         <li><a href=\"/_sim/people\">people</a>: who is simulated</li>\
-         <li><a href=\"/_sim/truth\">truth</a>: every record of everybody</li>\
-         <li><a href=\"/_sim/calls\">calls</a>: every call received</li>\
-         <li><a href=\"/_sim/faults\">faults</a>, <a href=\"/_sim/clock\">clock</a></li></ul></html>"
-            .to_owned(),
-    ))
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.route("/", web::get().to(page))
+        .route("/_sim/page.css", web::get().to(css))
+        .route("/_sim/page.js", web::get().to(js));
+}
+
+async fn page() -> HttpResponse {
+    file("text/html; charset=utf-8", include_str!("front/page.html"))
+}
+
+async fn css() -> HttpResponse {
+    file("text/css; charset=utf-8", include_str!("front/page.css"))
+}
+
+async fn js() -> HttpResponse {
+    file(
+        "text/javascript; charset=utf-8",
+        include_str!("front/page.js"),
+    )
+}
+
+fn file(content_type: &'static str, text: &'static str) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, content_type))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .body(text)
 }

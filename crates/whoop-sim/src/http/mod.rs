@@ -4,6 +4,8 @@ mod consent;
 mod control;
 mod exchange;
 mod front;
+mod protocol;
+mod state;
 mod upstream;
 mod webhooks;
 
@@ -16,7 +18,9 @@ const MAX_BODY: usize = 256 * 1024;
 
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.app_data(web::PayloadConfig::new(MAX_BODY))
-        .route("/", web::get().to(front::front))
+        // Before the rest of `/_sim/`, which refuses what it does not know.
+        .configure(front::configure)
+        .route("/_sim/state", web::get().to(state::show))
         .configure(control::configure)
         .configure(exchange::configure);
 }

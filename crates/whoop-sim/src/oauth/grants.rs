@@ -223,8 +223,9 @@ impl Grants {
         !theirs.is_empty()
     }
 
-    pub(crate) fn expire_access_tokens(&mut self, now: DateTime<Utc>) {
-        for grant in &mut self.grants {
+    pub(crate) fn expire_access_tokens(&mut self, whose: Option<i64>, now: DateTime<Utc>) {
+        let theirs = |grant: &&mut Grant| whose.is_none_or(|id| grant.whoop_user_id == id);
+        for grant in self.grants.iter_mut().filter(theirs) {
             grant.access_expires_at = grant.access_expires_at.min(now);
         }
     }

@@ -269,3 +269,48 @@ async fn it_says_why_it_does_not_start() {
     assert!(matches!(Sim::start(silly).await, Err(SimError::Config(_))));
     assert_eq!(sim.world().truth(1), Value::Null);
 }
+
+#[tokio::test]
+async fn the_front_page_and_its_files_allow_nothing_from_elsewhere() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    for path in ["/", "/_sim/page.css", "/_sim/page.js"] {
+        let file = send(http().get(format!("{}{path}", sim.base_url()))).await;
+        assert_eq!(file.status, 200, "{path}");
+        let policy = file.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'"), "{path}");
+        assert!(!policy.contains("unsafe"), "{path}");
+        assert!(!file.text.contains("innerHTML"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_state_counts_calls_tokens_and_people() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    assert_eq!(member.get("cycle").await.status, 200);
+    let url = format!("{}/_sim/state", sim.base_url());
+    let state = send(http().get(url)).await.json();
+    assert_eq!(state["quota"]["minute"]["used"], 1);
+    assert_eq!(state["api_calls_by_minute"]["answered"][59], 1);
+    assert_eq!(
+        state["tokens"],
+        json!({"grants": 1, "access": 1, "refresh": 1})
+    );
+    assert_eq!(
+        (&state["people"], &state["connected"]),
+        (&json!(3), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn a_part_of_the_people_can_be_asked_for() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let url = format!("{}/_sim/people", sim.base_url());
+    let part = send(http().get(format!("{url}?offset=1&limit=1"))).await;
+    let part = part.json();
+    assert_eq!(part["total"], 3);
+    assert_eq!(part["people"].as_array().unwrap().len(), 1);
+    assert_eq!(part["people"][0]["whoop_user_id"], sim.world().people()[1]);
+    let wrong = send(http().get(format!("{url}?limit=a"))).await;
+    assert_eq!(wrong.status, 400);
+}

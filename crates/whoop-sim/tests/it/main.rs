@@ -5,6 +5,7 @@ mod control;
 mod faults;
 mod oauth;
 mod paging;
+mod protocol;
 mod quota;
 mod schema;
 mod support;

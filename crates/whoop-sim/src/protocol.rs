@@ -1,0 +1,96 @@
+//! Where nobody knows how WHOOP answers, or where it has answered in two ways.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::ReuseMode;
+
+/// How the simulator answers where the documents are silent or contradict what
+/// was seen. The defaults are what most clients report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Protocol {
+    pub limit_over_max: LimitOverMax,
+    pub last_page: LastPage,
+    pub empty_collection: EmptyCollection,
+    /// What a call without the needed scope gets: 401, 403 and 404 were reported.
+    pub missing_scope_status: u16,
+    pub reuse_mode: ReuseMode,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self {
+            limit_over_max: LimitOverMax::default(),
+            last_page: LastPage::default(),
+            empty_collection: EmptyCollection::default(),
+            missing_scope_status: 401,
+            reuse_mode: ReuseMode::default(),
+        }
+    }
+}
+
+/// What becomes of a `limit` over 25.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitOverMax {
+    /// 400
+    #[default]
+    Reject,
+    /// 25 records
+    Clamp,
+}
+
+/// How the last page says that it is the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastPage {
+    /// No `next_token`.
+    Absent,
+    #[default]
+    Null,
+    /// `"next_token": ""`
+    Empty,
+}
+
+/// What a collection without a record answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmptyCollection {
+    /// 200 and no records.
+    #[default]
+    Empty,
+    /// 404
+    NotFound,
+}
+
+/// What is to be answered otherwise from now on; the rest stays.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ProtocolChange {
+    limit_over_max: Option<LimitOverMax>,
+    last_page: Option<LastPage>,
+    empty_collection: Option<EmptyCollection>,
+    missing_scope_status: Option<u16>,
+    reuse_mode: Option<ReuseMode>,
+}
+
+impl Protocol {
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if (400..=499).contains(&self.missing_scope_status) {
+            Ok(())
+        } else {
+            Err("the status for a missing scope must be a 4xx")
+        }
+    }
+
+    pub(crate) fn with(self, change: &ProtocolChange) -> Self {
+        Self {
+            limit_over_max: change.limit_over_max.unwrap_or(self.limit_over_max),
+            last_page: change.last_page.unwrap_or(self.last_page),
+            empty_collection: change.empty_collection.unwrap_or(self.empty_collection),
+            missing_scope_status: change
+                .missing_scope_status
+                .unwrap_or(self.missing_scope_status),
+            reuse_mode: change.reuse_mode.unwrap_or(self.reuse_mode),
+        }
+    }
+}

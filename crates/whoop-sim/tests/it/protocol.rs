@@ -1,0 +1,264 @@
+//! The switches for what nobody knows of WHOOP, and faults that answer otherwise.
+
+use serde_json::{Value, json};
+use whoop_sim::{Fault, FaultKind, Life, Sim};
+
+use crate::support::{Member, frozen, http, send};
+
+async fn switch(sim: &Sim, change: Value) -> u16 {
+    let url = format!("{}/_sim/protocol", sim.base_url());
+    send(http().post(url).json(&change)).await.status
+}
+
+async fn connected() -> (Sim, Member) {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    (sim, member)
+}
+
+/// Long before anybody had a strap.
+const NOTHING: &str = "activity/workout?start=2001-01-01T00:00:00Z&end=2001-02-01T00:00:00Z";
+
+#[tokio::test]
+async fn a_limit_over_25_is_refused_or_clamped() {
+    let (sim, member) = connected().await;
+    assert_eq!(member.get("cycle?limit=26").await.status, 400);
+
+    assert_eq!(switch(&sim, json!({"limit_over_max": "clamp"})).await, 200);
+    let page = member.get("cycle?limit=99").await.json();
+    assert_eq!(page["records"].as_array().unwrap().len(), 25);
+    assert_eq!(member.get("cycle?limit=0").await.status, 400);
+}
+
+#[tokio::test]
+async fn the_last_page_ends_in_three_ways() {
+    let (sim, member) = connected().await;
+    assert!(
+        member
+            .get(NOTHING)
+            .await
+            .text
+            .contains(r#""next_token":null"#)
+    );
+    switch(&sim, json!({"last_page": "empty"})).await;
+    assert!(
+        member
+            .get(NOTHING)
+            .await
+            .text
+            .contains(r#""next_token":"""#)
+    );
+    switch(&sim, json!({"last_page": "absent"})).await;
+    assert_eq!(member.get(NOTHING).await.text, r#"{"records":[]}"#);
+    // Whoever walks finds all of it however it ends.
+    let all = member.walk("activity/sleep", "7").await.len();
+    let truth = sim.world().truth(member.id);
+    assert_eq!(all, truth["sleeps"].as_array().unwrap().len());
+}
+
+#[tokio::test]
+async fn an_empty_collection_can_be_not_found_by_switch_and_by_fault() {
+    let (sim, member) = connected().await;
+    sim.world().fault(Fault {
+        times: Some(1),
+        ..Fault::new("workout", FaultKind::EmptyNotFound)
+    });
+    assert_eq!(member.get(NOTHING).await.status, 404);
+    assert_eq!(member.get(NOTHING).await.status, 200);
+
+    switch(&sim, json!({"empty_collection": "not_found"})).await;
+    assert_eq!(member.get(NOTHING).await.status, 404);
+    assert_eq!(member.get("activity/workout").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_switch_that_makes_no_sense_is_refused_and_changes_nothing() {
+    let (sim, member) = connected().await;
+    for bad in [
+        json!({"limit_over_max": "maybe"}),
+        json!({"missing_scope_status": 200}),
+        json!({"nonsense": true}),
+        json!("clamp"),
+    ] {
+        assert_eq!(switch(&sim, bad.clone()).await, 400, "{bad}");
+    }
+    assert_eq!(member.get("cycle?limit=26").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_storm_of_429_reads_like_a_spent_quota() {
+    let (sim, member) = connected().await;
+    sim.world().fault(Fault {
+        times: Some(3),
+        ..Fault::new("*", FaultKind::RateLimited)
+    });
+    for _ in 0..3 {
+        let refused = member.get("cycle").await;
+        assert_eq!(refused.status, 429);
+        assert_eq!(refused.header("x-ratelimit-remaining"), "0");
+    }
+    assert_eq!(member.get("cycle").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_expired_token_and_a_wrong_content_type_can_be_had() {
+    let (sim, member) = connected().await;
+    let once = |kind| Fault {
+        times: Some(1),
+        ..Fault::new("cycle", kind)
+    };
+    sim.world().fault(once(FaultKind::ExpiredToken));
+    let refused = member.get("cycle").await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.text, "Authorization was not valid");
+
+    sim.world().fault(once(FaultKind::WrongContentType));
+    let odd = member.get("cycle").await;
+    assert!(odd.header("content-type").starts_with("text/html"));
+    assert!(odd.json()["records"].is_array());
+
+    let expire = format!("{}/_sim/expire", sim.base_url());
+    let nobody = json!({"whoop_user_id": 1});
+    assert_eq!(send(http().post(&expire).json(&nobody)).await.status, 404);
+    let me = json!({"whoop_user_id": member.id});
+    assert_eq!(send(http().post(&expire).json(&me)).await.status, 204);
+    assert_eq!(member.get("cycle").await.status, 401);
+}
+
+#[tokio::test]
+async fn the_stream_tells_of_a_membership_that_has_lapsed() {
+    let (sim, member) = connected().await;
+    let stream = "activity/sleep/5a3c6e0e-38f2-4d0c-a3f6-0c2a4e9d2f11/stream";
+    assert_eq!(member.get(stream).await.status, 404);
+
+    let lapsed = sim
+        .world()
+        .add_people(Life::MembershipLapsed, 1, 60)
+        .unwrap();
+    let index = sim.world().people().len() - 1;
+    let gone = Member::connect(&sim, index).await;
+    assert_eq!(gone.id, lapsed[0]);
+    let refused = gone.get(stream).await;
+    assert_eq!(refused.status, 403);
+    assert_eq!(refused.json(), json!({"error": "deactivated_user"}));
+    assert!(
+        !gone.walk("cycle", "25").await.is_empty(),
+        "the past is there"
+    );
+}
+
+#[tokio::test]
+async fn v1_is_gone() {
+    let (sim, member) = connected().await;
+    for path in [
+        "cycle",
+        "recovery",
+        "user/profile/basic",
+        "activity-mapping/7",
+    ] {
+        let url = format!("{}/v1/{path}", sim.api_url());
+        let answer = send(http().get(url).bearer_auth(&member.access)).await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn bad_control_requests_are_refused_with_a_reason() {
+    let (sim, member) = connected().await;
+    let id = member.id;
+    let long = "x".repeat(300_000);
+    for (path, body, status) in [
+        ("people", json!({"life": "nobody"}).to_string(), 400),
+        (
+            "people",
+            json!({"life": "napper", "count": 99_999}).to_string(),
+            400,
+        ),
+        (
+            "people",
+            json!({"life": "napper", "days": 99_999}).to_string(),
+            400,
+        ),
+        (
+            "people",
+            json!({"life": "napper", "count": -1}).to_string(),
+            400,
+        ),
+        (
+            "clock",
+            json!({"now": "2026-02-31T00:00:00Z"}).to_string(),
+            400,
+        ),
+        (
+            "clock",
+            json!({"advance_seconds": i64::MAX}).to_string(),
+            400,
+        ),
+        ("clock", "{".to_owned(), 400),
+        (
+            "faults",
+            json!([{"route": "cycle", "kind": "gremlin"}]).to_string(),
+            400,
+        ),
+        (
+            "faults",
+            json!([{"route": "moon", "kind": "reset"}]).to_string(),
+            400,
+        ),
+        (
+            "edit",
+            json!({"whoop_user_id": 1, "data_type": "sleep", "op": "delete", "id": "x"})
+                .to_string(),
+            404,
+        ),
+        (
+            "edit",
+            json!({"whoop_user_id": id, "data_type": "sleep", "op": "delete", "id": "x"})
+                .to_string(),
+            404,
+        ),
+        (
+            "edit",
+            json!({"whoop_user_id": id, "data_type": "cycle", "op": "nap_to_sleep", "id": "x"})
+                .to_string(),
+            400,
+        ),
+        (
+            "edit",
+            json!({"whoop_user_id": id, "data_type": "dream", "op": "delete", "id": "x"})
+                .to_string(),
+            400,
+        ),
+        ("webhooks", json!({"url": "ftp://x"}).to_string(), 400),
+        ("revoke", "\u{0}".to_owned(), 400),
+        ("edit", long, 413),
+    ] {
+        let url = format!("{}/_sim/{path}", sim.base_url());
+        let answer = send(http().post(url).body(body.clone())).await;
+        let shown: String = body.chars().take(90).collect();
+        assert_eq!(answer.status, status, "{path} {shown}");
+        assert!(!answer.text.is_empty(), "{path} {shown}");
+    }
+    assert_eq!(member.get("cycle").await.status, 200);
+}
+
+#[tokio::test]
+async fn absurd_requests_of_the_api_are_never_a_500() {
+    let (_sim, member) = connected().await;
+    // {"$":"o@1","o":18446744073709551615}
+    let far = "eyIkIjoib0AxIiwibyI6MTg0NDY3NDQwNzM3MDk1NTE2MTV9";
+    for path in [
+        &format!("cycle?nextToken={far}"),
+        "cycle?start=2026-02-31T00:00:00Z",
+        "cycle?start=9999-12-31T23:59:59Z&end=0001-01-01T00:00:00Z",
+        "cycle/99999999999999999999999",
+        "cycle/-1",
+        "cycle/%00",
+        "activity/sleep/not-a-uuid",
+        "activity/sleep//",
+        "cycle?limit=18446744073709551616",
+    ] {
+        let status = member.get(path).await.status;
+        assert!([200, 400, 404].contains(&status), "{path}: {status}");
+    }
+}
