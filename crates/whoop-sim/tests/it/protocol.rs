@@ -262,3 +262,14 @@ async fn absurd_requests_of_the_api_are_never_a_500() {
         assert!([200, 400, 404].contains(&status), "{path}: {status}");
     }
 }
+
+#[tokio::test]
+async fn a_missing_scope_is_answered_in_each_of_the_reported_ways() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect_for(&sim, 0, &["offline", "read:profile"]).await;
+    assert_eq!(member.get("cycle").await.status, 401);
+    for status in [403, 404] {
+        switch(&sim, json!({"missing_scope_status": status})).await;
+        assert_eq!(member.get("cycle").await.status, status);
+    }
+}

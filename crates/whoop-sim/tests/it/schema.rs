@@ -24,13 +24,13 @@ impl Schemas {
 async fn every_reply_of_every_life_has_the_described_shape() {
     let schemas = Schemas::load();
     let sim = Sim::start(SimConfig {
-        people: 9,
+        people: 12,
         ..frozen()
     })
     .await
     .unwrap();
 
-    for index in 0..9 {
+    for index in 0..12 {
         let member = Member::connect(&sim, index).await;
         schemas.check("profile", &member.get("user/profile/basic").await.json());
         let body = member.get("user/measurement/body").await;
