@@ -16,6 +16,7 @@ type Handle = web::Data<WorldHandle>;
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(
         web::scope("/_sim")
+            .route("/openapi.json", web::get().to(describe))
             .route("/people", web::get().to(people))
             .route("/people", web::post().to(add_people))
             .route("/truth", web::get().to(truth))
@@ -36,6 +37,10 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
             .route("/webhooks", web::delete().to(webhooks::forget))
             .default_service(web::to(nowhere)),
     );
+}
+
+async fn describe() -> HttpResponse {
+    respond(Reply::json(include_str!("control.openapi.json").to_owned()))
 }
 
 async fn nowhere() -> HttpResponse {

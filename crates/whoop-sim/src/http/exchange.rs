@@ -63,7 +63,7 @@ fn answer_api(
         return (Reply::empty(429), quota, member);
     }
     let replaced = fault.and_then(replacement);
-    let reply = replaced.unwrap_or_else(|| {
+    let mut reply = replaced.unwrap_or_else(|| {
         let request = Request {
             method: request.method().as_str(),
             path,
@@ -72,6 +72,10 @@ fn answer_api(
         };
         member_api::answer(world, request)
     });
+    let hides_empty = fault.is_some_and(|fault| fault.kind == FaultKind::EmptyNotFound);
+    if hides_empty && reply.body.starts_with(r#"{"records":[]"#) {
+        reply = Reply::empty(404);
+    }
     if reply.status == 429 {
         // A 429 that was switched on must read like a true one.
         quota.remaining = 0;
@@ -186,9 +190,6 @@ fn finish(mut reply: Reply, fault: Option<Fault>) -> HttpResponse {
         FaultKind::WrongContentType => {
             reply.content_type = Some("text/html; charset=utf-8");
             respond(reply)
-        }
-        FaultKind::EmptyNotFound if reply.body.starts_with(r#"{"records":[]"#) => {
-            respond(Reply::empty(404))
         }
         FaultKind::BrokenRecord if reply.status == 200 => {
             reply.body = break_record(&fault, &reply.body);

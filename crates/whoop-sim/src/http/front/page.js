@@ -121,7 +121,7 @@ function showChart({ answered, failed }) {
 function showFaults(faults) {
   const lines = faults.map((fault) => {
     const parts = [fault.kind.replaceAll("_", " ") + " on " + (fault.route === "*" ? "every route" : fault.route)];
-    for (const key of ["status", "millis", "skew_millis", "field"]) {
+    for (const key of ["status", "millis", "field"]) {
       if (fault[key] !== undefined && fault[key] !== null) parts.push(key.replace("_", " ") + " " + fault[key]);
     }
     if (fault.times) parts.push(fault.times + " more times");
