@@ -1,7 +1,10 @@
 //! Things that go wrong on purpose.
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::clock;
 
 /// One fault, as `POST /_sim/faults` and `WorldHandle::fault` take it.
 ///
@@ -23,6 +26,9 @@ pub struct Fault {
     /// For `latency` and `stall`.
     #[serde(default)]
     pub millis: Option<u64>,
+    /// For `clock_skew`: how far WHOOP's clock is ahead, or behind when negative.
+    #[serde(default)]
+    pub skew_millis: Option<i64>,
     /// How often it still strikes; absent: until it is taken away.
     #[serde(default)]
     pub times: Option<u32>,
@@ -39,6 +45,9 @@ pub struct Fault {
     #[serde(default)]
     pub every_record: bool,
 }
+
+/// A year of milliseconds; beyond it nobody's clock is wrong by accident.
+const MAX_SKEW: u64 = 31_622_400_000;
 
 fn always() -> f64 {
     1.0
@@ -69,6 +78,8 @@ pub enum FaultKind {
     WrongContentType,
     /// A collection without a record answers 404.
     EmptyNotFound,
+    /// `created_at`, `updated_at` and the `Date` header are by a clock that is off.
+    ClockSkew,
 }
 
 impl Fault {
@@ -79,6 +90,7 @@ impl Fault {
             status: None,
             body: None,
             millis: None,
+            skew_millis: None,
             times: None,
             probability: 1.0,
             field: None,
@@ -119,6 +131,10 @@ impl Fault {
         match (self.kind, self.status, self.millis) {
             (FaultKind::Status, Some(200..=599), _) => Ok(()),
             (FaultKind::Status, ..) => Err("status must be from 200 to 599".to_owned()),
+            (FaultKind::ClockSkew, ..) => match self.skew_millis {
+                Some(skew) if skew.unsigned_abs() <= MAX_SKEW => Ok(()),
+                _ => Err("clock_skew needs skew_millis, a year at most".to_owned()),
+            },
             (FaultKind::Latency, _, None) => Err("latency needs millis".to_owned()),
             _ => Ok(()),
         }
@@ -182,6 +198,30 @@ pub(crate) fn break_record(fault: &Fault, body: &str) -> String {
             records.get_mut(middle).into_iter().for_each(spoil);
         }
         None => spoil(&mut value),
+    }
+    crate::key_order::print(&value)
+}
+
+/// Moves what WHOOP wrote down by its own clock; when something was measured
+/// stays, as the strap has a clock of its own.
+pub(crate) fn skew(body: &str, by: TimeDelta) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(body) else {
+        return body.to_owned();
+    };
+    let shift = |record: &mut Value| {
+        for key in ["created_at", "updated_at"] {
+            let moved = record[key]
+                .as_str()
+                .and_then(clock::parse)
+                .and_then(|at| at.checked_add_signed(by));
+            if let Some(moved) = moved {
+                record[key] = json!(clock::print(moved));
+            }
+        }
+    };
+    match value.get_mut("records").and_then(Value::as_array_mut) {
+        Some(records) => records.iter_mut().for_each(shift),
+        None => shift(&mut value),
     }
     crate::key_order::print(&value)
 }

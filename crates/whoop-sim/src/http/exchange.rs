@@ -4,14 +4,17 @@ use std::time::{Duration, Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{HeaderName, HeaderValue},
+    http::header::{self, HeaderName, HeaderValue},
     web,
 };
+
+use chrono::TimeDelta;
 
 use super::{respond, upstream};
 use crate::{
     call_log::{Call, CallSide},
-    fault::{Fault, FaultKind, break_record},
+    clock::system_now,
+    fault::{Fault, FaultKind, break_record, skew},
     handle::WorldHandle,
     http::consent,
     member_api::{self, Request},
@@ -187,6 +190,16 @@ fn finish(mut reply: Reply, fault: Option<Fault>) -> HttpResponse {
         FaultKind::Reset => upstream::reset(),
         FaultKind::Truncate => upstream::truncated(reply),
         FaultKind::Stall => upstream::stalled(reply, fault.millis),
+        FaultKind::ClockSkew => {
+            let by = TimeDelta::milliseconds(fault.skew_millis.unwrap_or_default());
+            reply.body = skew(&reply.body, by);
+            let mut response = respond(reply);
+            let date = (system_now() + by).format("%a, %d %b %Y %H:%M:%S GMT");
+            if let Ok(date) = HeaderValue::from_str(&date.to_string()) {
+                response.headers_mut().insert(header::DATE, date);
+            }
+            response
+        }
         FaultKind::WrongContentType => {
             reply.content_type = Some("text/html; charset=utf-8");
             respond(reply)

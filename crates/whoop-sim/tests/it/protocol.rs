@@ -273,3 +273,31 @@ async fn a_missing_scope_is_answered_in_each_of_the_reported_ways() {
         assert_eq!(member.get("cycle").await.status, status);
     }
 }
+
+#[tokio::test]
+async fn a_clock_of_whoops_that_is_off_moves_what_it_wrote_and_no_night() {
+    let (sim, member) = connected().await;
+    let path = "activity/sleep?limit=3";
+    let before = member.get(path).await.json();
+    let hour = 3_600_000;
+    sim.world().fault(Fault {
+        times: Some(1),
+        skew_millis: Some(hour),
+        ..Fault::new("sleep", FaultKind::ClockSkew)
+    });
+    let after = member.get(path).await;
+    assert!(after.header("date").ends_with(" GMT"));
+    let after = after.json();
+    for (old, new) in (0..3).map(|at| (&before["records"][at], &after["records"][at])) {
+        let millis = |record: &Value, key: &str| {
+            crate::support::instant(record[key].as_str().unwrap()).timestamp_millis()
+        };
+        assert_eq!(old["start"], new["start"]);
+        for key in ["created_at", "updated_at"] {
+            assert_eq!(millis(new, key) - millis(old, key), hour);
+        }
+    }
+    let url = format!("{}/_sim/faults", sim.base_url());
+    let far = json!([{"route": "sleep", "kind": "clock_skew", "skew_millis": i64::MIN}]);
+    assert_eq!(send(http().post(url).json(&far)).await.status, 400);
+}

@@ -16,6 +16,7 @@ const KINDS = {
   wrong_content_type: null,
   empty_not_found: null,
   expired_token: null,
+  clock_skew: ["skew_millis", "Milliseconds", 300000],
 };
 
 const at = (id) => document.getElementById(id);
@@ -121,7 +122,7 @@ function showChart({ answered, failed }) {
 function showFaults(faults) {
   const lines = faults.map((fault) => {
     const parts = [fault.kind.replaceAll("_", " ") + " on " + (fault.route === "*" ? "every route" : fault.route)];
-    for (const key of ["status", "millis", "field"]) {
+    for (const key of ["status", "millis", "skew_millis", "field"]) {
       if (fault[key] !== undefined && fault[key] !== null) parts.push(key.replace("_", " ") + " " + fault[key]);
     }
     if (fault.times) parts.push(fault.times + " more times");
