@@ -108,6 +108,14 @@ impl SimConfig {
         if !(self.speed.is_finite() && self.speed >= 0.0) {
             return wrong("speed must be 0 or a positive number");
         }
+        // Histories reach ten years back, and lives twenty years on.
+        let year = |now: DateTime<Utc>| chrono::Datelike::year(&now);
+        if self
+            .now
+            .is_some_and(|now| !(1990..=9_000).contains(&year(now)))
+        {
+            return wrong("now must lie between the years 1990 and 9000");
+        }
         if self.calls_per_minute == 0 || self.calls_per_day == 0 {
             return wrong("calls per minute and per day must be at least 1");
         }

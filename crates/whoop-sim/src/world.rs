@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -19,6 +19,10 @@ use crate::{
     rate_limit::Limiter,
     webhook::{Outbox, WebhookEvent},
 };
+
+/// A clock set to the year 9000 must not make anybody live until then: nobody
+/// lives on for longer than twenty years after the simulator's start.
+const LIFE: TimeDelta = TimeDelta::days(20 * 365);
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -109,7 +113,7 @@ impl World {
         let until = if self.config.still {
             self.born
         } else {
-            self.now()
+            self.now().min(self.born + LIFE)
         };
         let (_, happened) = self.people.at(whoop_user_id, until)?;
         for Happening { at, data_type, id } in happened {

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::WebhookMischief;
 use crate::{data_type::DataType, life::Chance};
 
-/// Minutes from the first try: five retries within an hour. WHOOP does not say
-/// how they are spaced.
-const RETRIES: [i64; 5] = [1, 5, 15, 30, 60];
+/// Minutes from one try to the next: five retries within an hour. WHOOP does not
+/// say how they are spaced. They count from the last try, so that a leap of the
+/// clock does not use them all up at once.
+const RETRIES: [i64; 5] = [1, 4, 10, 15, 30];
 
 /// A test that runs for days must not eat the memory.
 const FINISHED_KEPT: usize = 100_000;
@@ -212,10 +213,10 @@ impl Outbox {
         }
         let tries = delivery.attempts.len();
         let retry = tries.checked_sub(1).and_then(|at| RETRIES.get(at));
-        match (is_good, retry, delivery.attempts.first()) {
+        match (is_good, retry, delivery.attempts.last()) {
             (true, _, _) => self.finish(delivery, DeliveryState::Delivered),
-            (false, Some(&minutes), Some(first)) => {
-                delivery.due_at = first.at + TimeDelta::minutes(minutes);
+            (false, Some(&minutes), Some(last)) => {
+                delivery.due_at = last.at + TimeDelta::minutes(minutes);
                 delivery.state = DeliveryState::Waiting;
                 self.queue.insert((delivery.due_at, seq));
                 self.open.insert(seq, delivery);

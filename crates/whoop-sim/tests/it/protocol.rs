@@ -301,3 +301,24 @@ async fn a_clock_of_whoops_that_is_off_moves_what_it_wrote_and_no_night() {
     let far = json!([{"route": "sleep", "kind": "clock_skew", "skew_millis": i64::MIN}]);
     assert_eq!(send(http().post(url).json(&far)).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_clock_in_the_far_future_is_answered_from_a_finite_life() {
+    let (sim, member) = connected().await;
+    let url = format!("{}/_sim/clock", sim.base_url());
+    let far = json!({"now": "8999-01-01T00:00:00Z"});
+    assert_eq!(send(http().post(url).json(&far)).await.status, 200);
+    let cycles = sim.world().truth(member.id)["cycles"].clone();
+    assert!(cycles.as_array().unwrap().len() < 9_000);
+}
+
+#[tokio::test]
+async fn a_start_outside_of_time_is_refused() {
+    let now = chrono::DateTime::<chrono::Utc>::MAX_UTC;
+    let config = whoop_sim::SimConfig {
+        now: Some(now),
+        ..frozen()
+    };
+    let error = Sim::start(config).await.unwrap_err();
+    assert!(error.to_string().contains("between the years"), "{error}");
+}

@@ -271,3 +271,17 @@ async fn a_night_is_announced_when_it_appears_and_when_it_settles() {
     assert!(mine("sleep.updated") >= 2, "{:?}", receiver.events());
     assert!(mine("recovery.updated") >= 2, "{:?}", receiver.events());
 }
+
+#[tokio::test]
+async fn a_leap_of_the_clock_uses_up_one_retry_and_not_all() {
+    let receiver = Receiver::start(500);
+    let sim = receiver.sim(WebhookMischief::default()).await;
+    let member = Member::connect(&sim, 0).await;
+    touch(&sim, member.id);
+    sim.deliver_webhooks().await;
+    sim.world().advance(Duration::from_secs(30 * 86_400));
+    for _ in 0..3 {
+        sim.deliver_webhooks().await;
+    }
+    assert_eq!(receiver.bodies().len(), 2);
+}
