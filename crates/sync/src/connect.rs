@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use url::Url;
 use whoop_client::{BodyMeasurement, SCOPES, WhoopError};
-use whoop_core::{DataType, UserId};
+use whoop_core::{DataType, UserId, day::Connection};
 use whoop_storage::{
     StorageError,
     table::{
@@ -33,9 +33,9 @@ pub enum ConnectError {
     #[error("this state was never given out, or is long over")]
     StateUnknown,
     #[error("this state was used before; each works once")]
-    StateUsed,
+    StateUsed { return_to: Option<String> },
     #[error("this state has expired; a connect has to be finished within ten minutes")]
-    StateExpired,
+    StateExpired { return_to: Option<String> },
     /// The state was good, so the app can be told.
     #[error("WHOOP did not complete the connect")]
     Failed {
@@ -115,8 +115,8 @@ impl Engine {
         match oauth_states::consume(&mut conn, state, self.clock.now()).await? {
             Consumed::Valid(pending) => Ok(pending),
             Consumed::Unknown => Err(ConnectError::StateUnknown),
-            Consumed::Used => Err(ConnectError::StateUsed),
-            Consumed::Expired => Err(ConnectError::StateExpired),
+            Consumed::Used { return_to } => Err(ConnectError::StateUsed { return_to }),
+            Consumed::Expired { return_to } => Err(ConnectError::StateExpired { return_to }),
         }
     }
 
@@ -141,7 +141,7 @@ impl Engine {
             .unwrap_or_else(|| SCOPES.to_owned());
         let body = self.body_of(&user_id, &pair.access_token, &scope).await?;
         let now = self.clock.now();
-        let member = Connected {
+        let mut member = Connected {
             user_id: user_id.to_string(),
             whoop_user_id: profile.user_id,
             status: "connected",
@@ -166,6 +166,14 @@ impl Engine {
         };
         let mut transaction = self.database.begin().await?;
         tokens::hold(&mut transaction, &user_id).await?;
+        if member.consent.is_none()
+            && let Some(before) = users::find(&mut transaction, &user_id).await?
+            && before.connection() != Connection::Disconnected
+        {
+            // Repaired, not begun anew: what was agreed to still stands.
+            member.consent = before.consent;
+            member.consented_at = before.consented_at;
+        }
         if !users::connect(&mut transaction, &member).await? {
             transaction.rollback().await?;
             // Not revoked: WHOOP ends every permission of that account for this

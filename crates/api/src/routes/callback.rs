@@ -21,7 +21,10 @@ pub(crate) struct Connected {
 /// Where WHOOP sends the member's browser after its consent page.
 ///
 /// With a `return_to` the browser goes on to it, with `status=connected` or
-/// `error=` and a word; otherwise the answer is here.
+/// `error=` and a word; otherwise the answer is here. The words: WHOOP's own,
+/// such as `access_denied` (the member said no); `invalid_code`, `used_state`,
+/// `expired_state` (begin again); `other_whoop_account` (erase first);
+/// `whoop_unavailable`, `quota_spent` (later); `internal`.
 #[utoipa::path(
     get, path = "/api/v1/whoop/callback", tag = "Connection",
     params(
@@ -57,9 +60,11 @@ pub(crate) async fn receive(
         let state = state.to_owned();
         let return_to = app
             .run(|engine| async move { engine.refuse_connect(&state).await })
-            .await?
-            .map_err(refused)?;
-        return send_back(return_to.as_deref(), word_of(error));
+            .await?;
+        return match return_to {
+            Ok(return_to) => send_back(return_to.as_deref(), word_of(error)),
+            Err(error) => refused(error),
+        };
     }
     let code = query
         .code
@@ -98,6 +103,7 @@ pub(crate) async fn receive(
                 "the connect failed"
             );
             let word = match &source {
+                error if error.quota_wait().is_some() => "quota_spent",
                 SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",
                 SyncError::Whoop(_) => "whoop_unavailable",
                 SyncError::OtherAccount => "other_whoop_account",
@@ -111,7 +117,7 @@ pub(crate) async fn receive(
                 _ => send_back(return_to.as_deref(), word),
             }
         }
-        Err(other) => Err(refused(other)),
+        Err(other) => refused(other),
     }
 }
 
@@ -149,18 +155,20 @@ fn see_other(return_to: &str, name: &str, value: &str) -> HttpResponse {
         .finish()
 }
 
-fn refused(error: ConnectError) -> Problem {
-    let name = match &error {
-        ConnectError::StateUnknown => "unknown-state",
-        ConnectError::StateUsed => "used-state",
-        ConnectError::StateExpired => "expired-state",
-        ConnectError::Storage(_) => {
-            return match error {
-                ConnectError::Storage(error) => error.into(),
-                _ => Problem::not_found(),
-            };
-        }
-        _ => "connect-refused",
+/// A connect that is over goes back to the app that began it, too: the browser
+/// may have been reloaded, or left open over lunch.
+fn refused(error: ConnectError) -> Result<HttpResponse, Problem> {
+    let (word, name, return_to) = match &error {
+        ConnectError::StateUsed { return_to } => ("used_state", "used-state", return_to),
+        ConnectError::StateExpired { return_to } => ("expired_state", "expired-state", return_to),
+        ConnectError::StateUnknown => ("unknown_state", "unknown-state", &None),
+        _ => ("internal", "connect-refused", &None),
     };
-    Problem::invalid(name, "state", error.to_string())
+    if return_to.is_some() {
+        return send_back(return_to.as_deref(), word);
+    }
+    match error {
+        ConnectError::Storage(error) => Err(error.into()),
+        error => Err(Problem::invalid(name, "state", error.to_string())),
+    }
 }

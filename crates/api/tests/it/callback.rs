@@ -121,6 +121,23 @@ async fn of_two_callbacks_at_once_one_connects() {
 }
 
 #[tokio::test]
+async fn whoever_comes_back_too_late_is_sent_to_the_app_that_can_begin_again() {
+    let stage = Stage::new().await;
+    let (state, code) = state_and_code(&stage, Some("https://app.example/whoop/done")).await;
+    let before = stage.rows().await;
+    stage.clock.advance(TimeDelta::minutes(11));
+
+    let query = [("state", state.as_str()), ("code", code.as_str())];
+    let late = call_back(&stage, &query).await;
+
+    assert_eq!(
+        late.location().as_str(),
+        "https://app.example/whoop/done?error=expired_state"
+    );
+    assert_eq!(stage.rows().await, before);
+}
+
+#[tokio::test]
 async fn a_state_ends_after_ten_minutes() {
     let stage = Stage::new().await;
     let (state, code) = state_and_code(&stage, None).await;
@@ -186,8 +203,12 @@ async fn a_member_who_says_no_is_sent_back_with_whoops_word() {
         answer.location().as_str(),
         "hos://whoop/done?tab=health&error=access_denied"
     );
+    // Going back in the browser brings the same address once more.
     let again = call_back(&stage, &query).await;
-    again.assert_invalid("used-state", "state");
+    assert_eq!(
+        again.location().as_str(),
+        "hos://whoop/done?tab=health&error=used_state"
+    );
     assert!(!is_connected(&stage).await);
 }
 

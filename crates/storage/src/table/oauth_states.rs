@@ -28,8 +28,13 @@ pub enum Consumed {
     /// Good, and spent by this call.
     Valid(Pending),
     Unknown,
-    Used,
-    Expired,
+    /// The app that began it can still be told.
+    Used {
+        return_to: Option<String>,
+    },
+    Expired {
+        return_to: Option<String>,
+    },
 }
 
 fn hash(state: &str) -> Vec<u8> {
@@ -82,16 +87,16 @@ pub async fn consume(
     if let Some(pending) = spent {
         return Ok(Consumed::Valid(pending));
     }
-    let used: Option<Option<DateTime<Utc>>> = whoop_oauth_states::table
+    let over: Option<(Option<DateTime<Utc>>, Option<String>)> = whoop_oauth_states::table
         .find(&hash)
-        .select(whoop_oauth_states::used_at)
+        .select((whoop_oauth_states::used_at, whoop_oauth_states::return_to))
         .first(conn)
         .await
         .optional()?;
-    Ok(match used {
+    Ok(match over {
         None => Consumed::Unknown,
-        Some(Some(_)) => Consumed::Used,
-        Some(None) => Consumed::Expired,
+        Some((Some(_), return_to)) => Consumed::Used { return_to },
+        Some((None, return_to)) => Consumed::Expired { return_to },
     })
 }
 

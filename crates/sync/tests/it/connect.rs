@@ -87,7 +87,7 @@ async fn a_state_works_once() {
         .complete_connect(&state, &stage.code_for(whoop_user_id))
         .await;
 
-    assert!(matches!(again, Err(ConnectError::StateUsed)));
+    assert!(matches!(again, Err(ConnectError::StateUsed { .. })));
     assert_eq!(stage.world().call_count(), 0);
 }
 
@@ -106,7 +106,7 @@ async fn of_two_callbacks_with_one_state_one_connects() {
     let connected = [&one, &two].iter().filter(|it| it.is_ok()).count();
     assert_eq!(connected, 1, "{one:?} {two:?}");
     for refused in [one, two].into_iter().filter_map(Result::err) {
-        assert!(matches!(refused, ConnectError::StateUsed));
+        assert!(matches!(refused, ConnectError::StateUsed { .. }));
     }
 }
 
@@ -122,7 +122,7 @@ async fn a_state_expires_after_ten_minutes() {
         .complete_connect(&state, &stage.code_for(whoop_user_id))
         .await;
 
-    assert!(matches!(connected, Err(ConnectError::StateExpired)));
+    assert!(matches!(connected, Err(ConnectError::StateExpired { .. })));
     assert_eq!(rows_of(&stage, "ada").await, 0);
 }
 
@@ -136,7 +136,7 @@ async fn a_refusal_of_the_member_spends_the_state_and_knows_the_way_back() {
     assert_eq!(return_to.as_deref(), Some("app://health"));
     let code = stage.code_for(stage.world().people()[0]);
     let connected = stage.engine.complete_connect(&state, &code).await;
-    assert!(matches!(connected, Err(ConnectError::StateUsed)));
+    assert!(matches!(connected, Err(ConnectError::StateUsed { .. })));
     assert_eq!(rows_of(&stage, "ada").await, 0);
 }
 
