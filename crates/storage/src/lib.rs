@@ -5,11 +5,13 @@
 //! - [`seal`]: tokens are sealed before they are written;
 //! - [`page`]: a page of records, stored in one transaction, newest wins;
 //! - [`day`]: a member's day, read in one round trip;
+//! - [`erase`](mod@erase): everything of a member who leaves, deleted;
 //! - [`table`]: the tables, each with its row and its queries.
 
 mod connect;
 mod database;
 pub mod day;
+pub mod erase;
 mod error;
 pub mod lease;
 pub mod migrate;
@@ -19,6 +21,7 @@ pub mod seal;
 mod settle;
 pub mod table;
 mod tls;
+mod tokens;
 mod transaction;
 
 pub use database::{Connection, Database, DatabaseConfig};

@@ -205,3 +205,32 @@ diesel::table! {
         times_seen -> BigInt,
     }
 }
+
+diesel::table! {
+    whoop_refresh (user_id) {
+        user_id -> Text,
+        begun_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    whoop_revocation (id) {
+        id -> Uuid,
+        sealed -> Bytea,
+        key_id -> Text,
+        scope -> Text,
+        expires_at -> Timestamptz,
+        attempts -> Integer,
+        next_attempt_at -> Timestamptz,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    whoop_erasure (id) {
+        id -> Uuid,
+        erased_at -> Timestamptz,
+        deleted_rows -> BigInt,
+    }
+}

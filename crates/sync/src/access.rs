@@ -7,13 +7,17 @@
 use std::future::Future;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use whoop_client::{Whoop, WhoopError};
-use whoop_core::{UserId, day::Connection};
-use whoop_storage::table::{
-    tokens::{self, Tokens},
-    users,
+use whoop_client::{TokenPair, Whoop, WhoopError};
+use whoop_core::{UserId, day::Connection, instant};
+use whoop_storage::{
+    Transaction,
+    table::{
+        refresh,
+        tokens::{self, Tokens},
+        users,
+    },
 };
 
 use crate::{Engine, Job, SyncError};
@@ -54,7 +58,7 @@ impl Engine {
     }
 
     /// One call, counted with every repetition that the client made of it.
-    async fn attempt<T, F>(
+    pub(crate) async fn attempt<T, F>(
         &self,
         job: &Job,
         token: SecretString,
@@ -103,7 +107,7 @@ impl Engine {
         self.refresh_with_patience(user_id, job, refused).await
     }
 
-    fn is_usable(&self, tokens: &Tokens, refused: Option<&SecretString>) -> bool {
+    pub(crate) fn is_usable(&self, tokens: &Tokens, refused: Option<&SecretString>) -> bool {
         let is_refused = refused
             .is_some_and(|refused| refused.expose_secret() == tokens.access_token.expose_secret());
         // Without a refresh token the old one is used to its very end.
@@ -200,8 +204,10 @@ impl Engine {
             locked.rollback().await?;
             return Err(SyncError::ReauthRequired);
         }
+        let cut_off = refresh::begun_at(&mut locked, user_id).await?;
         let answer = match &stored.refresh_token {
             Some(refresh_token) => {
+                self.note_refresh(user_id).await?;
                 self.whoop
                     .with_pace(job.pace)
                     .refresh(refresh_token, &stored.scope)
@@ -213,40 +219,58 @@ impl Engine {
         match answer {
             Ok(pair) => {
                 let now = self.clock.now();
-                let tokens = Tokens {
-                    access_token: pair.access_token,
-                    refresh_token: pair.refresh_token.or(stored.refresh_token),
-                    // What WHOOP echoes may be narrower; what was granted counts.
-                    scope: stored.scope,
-                    expires_at: now + pair.expires_in,
-                };
+                let tokens = renewed(stored, pair, now);
                 // The old pair is dead from WHOOP's answer on: nothing may come
                 // between that and this commit.
                 tokens::put(&mut locked, &self.keys, user_id, &tokens, now).await?;
+                refresh::end(&mut locked, user_id).await?;
                 locked.commit().await?;
                 tracing::debug!(member = %user_id, "the access token was refreshed");
                 Ok(tokens.access_token)
             }
             Err(WhoopError::InvalidGrant) => {
-                let detail = "WHOOP refused the refresh token";
-                let now = self.clock.now();
-                users::set_status(
-                    &mut locked,
-                    user_id,
-                    Connection::ReauthRequired,
-                    Some(detail),
-                    now,
-                )
-                .await?;
+                let detail = match cut_off {
+                    Some(since) => format!(
+                        "a refresh that began at {} was cut off before WHOOP's new tokens were \
+                         stored, and WHOOP refuses the old ones",
+                        instant::to_text(since)
+                    ),
+                    None => "WHOOP refused the refresh token".to_owned(),
+                };
+                refresh::end(&mut locked, user_id).await?;
+                self.require_reauth(&mut locked, user_id, &detail).await?;
                 locked.commit().await?;
-                tracing::warn!(member = %user_id, detail, "the member has to connect WHOOP again");
                 Err(SyncError::ReauthRequired)
             }
             Err(error) => {
-                locked.rollback().await?;
+                if cut_off.is_none() && error.is_an_answer() {
+                    refresh::end(&mut locked, user_id).await?;
+                }
+                locked.commit().await?;
                 Err(error.into())
             }
         }
+    }
+
+    /// Should this process die between WHOOP's answer and our commit, the next
+    /// one knows why the stored pair is dead.
+    async fn note_refresh(&self, user_id: &UserId) -> Result<(), SyncError> {
+        let mut conn = self.database.get().await?;
+        refresh::begin(&mut conn, user_id, self.clock.now()).await?;
+        Ok(())
+    }
+
+    /// Only the member can repair the connection; says so, and why.
+    async fn require_reauth(
+        &self,
+        locked: &mut Transaction,
+        user_id: &UserId,
+        detail: &str,
+    ) -> Result<(), SyncError> {
+        let status = Connection::ReauthRequired;
+        users::set_status(locked, user_id, status, Some(detail), self.clock.now()).await?;
+        tracing::warn!(member = %user_id, detail, "the member has to connect WHOOP again");
+        Ok(())
     }
 
     /// After a token that was refreshed a moment ago was refused as well.
@@ -258,18 +282,20 @@ impl Engine {
         // Whoever connected meanwhile brought a pair that may well work.
         if is_still_ours {
             let detail = "WHOOP refuses a token that it has just given";
-            let now = self.clock.now();
-            users::set_status(
-                &mut locked,
-                user_id,
-                Connection::ReauthRequired,
-                Some(detail),
-                now,
-            )
-            .await?;
-            tracing::warn!(member = %user_id, detail, "the member has to connect WHOOP again");
+            self.require_reauth(&mut locked, user_id, detail).await?;
         }
         locked.commit().await?;
         Ok(())
+    }
+}
+
+/// The pair that takes the place of another.
+pub(crate) fn renewed(before: Tokens, pair: TokenPair, now: DateTime<Utc>) -> Tokens {
+    Tokens {
+        access_token: pair.access_token,
+        refresh_token: pair.refresh_token.or(before.refresh_token),
+        // What WHOOP echoes may be narrower; what was granted counts.
+        scope: before.scope,
+        expires_at: now + pair.expires_in,
     }
 }

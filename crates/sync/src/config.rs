@@ -44,9 +44,9 @@ pub struct DatabaseArgs {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<SecretString>,
 
-    /// Connections that this process may hold.
+    /// Connections that this process may hold; a refresh of tokens takes two.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8, value_name = "N",
-          value_parser = clap::value_parser!(u16).range(1..=1000))]
+          value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub database_pool_size: u16,
 }
 

@@ -10,6 +10,7 @@ use whoop_storage::{
     StorageError,
     table::{
         oauth_states::{self, Consumed, Pending},
+        refresh,
         tokens::{self, Tokens},
         users::{self, Connected},
     },
@@ -181,6 +182,7 @@ impl Engine {
             return Err(SyncError::OtherAccount);
         }
         tokens::put(&mut transaction, &self.keys, &user_id, &tokens, now).await?;
+        refresh::end(&mut transaction, &user_id).await?;
         transaction.commit().await?;
         tracing::info!(member = %user_id, "connected to WHOOP");
         Ok(user_id)

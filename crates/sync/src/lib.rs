@@ -20,11 +20,12 @@ mod lease;
 pub mod member;
 mod open_scores;
 mod refresh_turn;
+mod revoke;
 pub mod run;
 pub mod status;
 mod window;
 
-pub use disconnect::Left;
+pub use disconnect::{Left, Revocation};
 pub use engine::{Engine, Settings};
 pub use error::SyncError;
 pub use job::Job;

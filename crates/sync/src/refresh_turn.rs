@@ -27,7 +27,8 @@ pub(crate) struct RefreshTurn {
 }
 
 impl RefreshTurns {
-    /// Half of the connections may be kept waiting for WHOOP, not more.
+    /// Half of the connections may be kept waiting for WHOOP, not more. Each of
+    /// those needs a second one for a moment, so the other half must not wait.
     pub(crate) fn new(connections: usize) -> Self {
         Self {
             places: Arc::new(Semaphore::new((connections / 2).max(1))),

@@ -182,6 +182,9 @@ impl Engine {
             sync_run::begin(&mut conn, slot, plan.trigger, self.clock.now()).await?
         };
         watch.begins(members.len());
+        if plan.users.is_empty() {
+            self.revoke_due(job).await?;
+        }
 
         let mut reports = Vec::with_capacity(members.len());
         let spent = OnceLock::new();

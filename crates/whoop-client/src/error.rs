@@ -89,6 +89,21 @@ impl WhoopError {
         matches!(self, Self::InvalidGrant)
     }
 
+    /// Whether WHOOP itself said no, so that nothing was done.
+    ///
+    /// Otherwise the answer was lost, or is a gateway's: what was asked for may
+    /// have been done all the same.
+    pub const fn is_an_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidGrant
+                | Self::TokenRefused { .. }
+                | Self::RateLimited { .. }
+                | Self::Forbidden
+                | Self::Unauthorized
+        )
+    }
+
     /// Whether the same call is worth sending again at once.
     pub(crate) fn is_hiccup(&self) -> bool {
         match self {

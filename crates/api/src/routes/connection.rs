@@ -1,8 +1,9 @@
 use actix_web::{HttpResponse, http::StatusCode, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use whoop_core::day::Connection;
-use whoop_sync::SyncError;
+use whoop_sync::{Revocation, SyncError};
 
 use crate::{json, member::Member, parameters, problem::Problem, state::AppState};
 
@@ -31,8 +32,25 @@ pub(crate) struct Left {
     connection: Connection,
     /// Whether WHOOP confirmed that the permission is gone.
     revoked: bool,
+    /// What became of the permission: `done`; `pending` where WHOOP did not
+    /// answer and is asked again; `not_needed`; `in_use` where the same WHOOP
+    /// account serves another member; `not_possible` where only the member can
+    /// end it, in WHOOP's app.
+    #[schema(value_type = String, example = "done")]
+    revocation: Revocation,
     /// Whether everything stored of the member was deleted.
     erased: bool,
+    /// That it was deleted, for whoever must be able to show it. It is kept
+    /// without a word about whose data it was.
+    receipt: Option<Receipt>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Receipt {
+    id: Uuid,
+    erased_at: DateTime<Utc>,
+    /// Rows that were deleted, in all tables together.
+    deleted_rows: i64,
 }
 
 /// How a member stands with WHOOP.
@@ -70,9 +88,11 @@ pub(crate) async fn read(
     Ok(json::respond(HttpResponse::Ok(), &body))
 }
 
-/// Disconnects a member: revoked at WHOOP, the tokens destroyed.
+/// Disconnects a member: the tokens destroyed, the permission ended at WHOOP.
 ///
-/// With `erase=true` everything that is stored of the member is deleted.
+/// With `erase=true` everything that is stored of the member is deleted, in one
+/// transaction, and a receipt is left. A WHOOP that does not answer keeps nobody
+/// from leaving: it is asked again until it does.
 #[utoipa::path(
     delete, path = "/api/v1/whoop/connection/{user_id}", tag = "Connection",
     params(
@@ -109,15 +129,28 @@ pub(crate) async fn end(
             ),
             other => other.into(),
         })?;
+    if left.revocation == Revocation::Pending {
+        let stop = state.background.stopping();
+        let engine = state.engine.clone();
+        state
+            .background
+            .spawn(async move { engine.go_on_revoking(stop).await });
+    }
     let body = Left {
         user_id: user_id.into(),
-        connection: if left.erased {
+        connection: if left.erased() {
             Connection::NeverConnected
         } else {
             Connection::Disconnected
         },
-        revoked: left.revoked,
-        erased: left.erased,
+        revoked: left.revoked(),
+        revocation: left.revocation,
+        erased: left.erased(),
+        receipt: left.receipt.map(|receipt| Receipt {
+            id: receipt.id,
+            erased_at: receipt.erased_at,
+            deleted_rows: receipt.deleted_rows,
+        }),
     };
     Ok(json::respond(HttpResponse::Ok(), &body))
 }

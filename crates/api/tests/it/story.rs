@@ -104,7 +104,9 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
             "user_id": "alice",
             "connection": "disconnected",
             "revoked": true,
+            "revocation": "done",
             "erased": false,
+            "receipt": null,
         })
     );
     assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
@@ -122,6 +124,10 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     let erased = member.delete("?erase=true").await.expect(200);
     assert_eq!(erased["connection"], "never_connected");
     assert_eq!(erased["erased"], true);
+    assert_eq!(erased["revocation"], "not_needed");
+    let receipt = &erased["receipt"];
+    assert!(receipt["deleted_rows"].as_i64() > Some(80), "{receipt}");
+    assert!(receipt["id"].is_string() && receipt["erased_at"].is_string());
     assert_eq!(stage.rows().await.tables_with("alice"), [""; 0]);
     let day = member.day("").await;
     assert_eq!(day["meta"]["connection"], "never_connected");

@@ -1,10 +1,13 @@
 //! One file a table: its row, and the queries that touch it.
 
 pub mod cycle;
+pub mod erasure;
 pub mod oauth_states;
 mod record;
 pub mod recovery;
+pub mod refresh;
 pub mod rejected_record;
+pub mod revocation;
 pub mod sleep;
 pub mod sync_log;
 pub mod sync_run;

@@ -1,27 +1,14 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use whoop_core::UserId;
 
+pub use crate::tokens::Tokens;
 use crate::{
     StorageError,
     schema::whoop_tokens,
-    seal::{SealError, Sealed, TokenKeys},
+    seal::{Sealed, TokenKeys},
 };
-
-/// A member's tokens, opened.
-#[derive(Debug, Clone)]
-pub struct Tokens {
-    pub access_token: SecretString,
-    /// Absent where the member did not grant `offline`.
-    pub refresh_token: Option<SecretString>,
-    /// What the member granted, as a space-separated list.
-    pub scope: String,
-    /// When the access token ends.
-    pub expires_at: DateTime<Utc>,
-}
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = whoop_tokens, check_for_backend(diesel::pg::Pg))]
@@ -32,30 +19,13 @@ struct TokenRow {
     expires_at: DateTime<Utc>,
 }
 
-/// What is inside the seal.
-#[derive(Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
-struct Pair {
-    access_token: String,
-    refresh_token: Option<String>,
-}
-
 impl TokenRow {
     fn open(self, keys: &TokenKeys, user_id: &UserId) -> Result<Tokens, StorageError> {
-        let text = keys.open(
-            user_id,
-            &Sealed {
-                key_id: self.key_id,
-                bytes: self.sealed,
-            },
-        )?;
-        let pair: Pair =
-            serde_json::from_str(text.expose_secret()).map_err(|_| SealError::DoesNotOpen)?;
-        Ok(Tokens {
-            access_token: SecretString::from(pair.access_token.clone()),
-            refresh_token: pair.refresh_token.clone().map(SecretString::from),
-            scope: self.scope,
-            expires_at: self.expires_at,
-        })
+        let sealed = Sealed {
+            key_id: self.key_id,
+            bytes: self.sealed,
+        };
+        Tokens::open(keys, user_id.as_str(), &sealed, self.scope, self.expires_at)
     }
 }
 
@@ -130,15 +100,7 @@ pub async fn put(
     tokens: &Tokens,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    let pair = Pair {
-        access_token: tokens.access_token.expose_secret().to_owned(),
-        refresh_token: tokens
-            .refresh_token
-            .as_ref()
-            .map(|token| token.expose_secret().to_owned()),
-    };
-    let text = serde_json::to_string(&pair).map_err(|_| SealError::DoesNotOpen)?;
-    let sealed = keys.seal(user_id, &SecretString::from(text))?;
+    let sealed = tokens.seal(keys, user_id.as_str())?;
     let columns = (
         whoop_tokens::sealed.eq(sealed.bytes),
         whoop_tokens::key_id.eq(sealed.key_id),

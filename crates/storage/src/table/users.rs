@@ -190,10 +190,18 @@ pub async fn seen(
     Ok(())
 }
 
-/// Removes a member and, by the foreign keys, every row of theirs.
-pub async fn delete(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<bool, StorageError> {
-    Ok(diesel::delete(whoop_users::table.find(user_id.as_str()))
-        .execute(conn)
-        .await?
-        > 0)
+/// Whether a WHOOP account serves a member who is connected.
+///
+/// The one look-up without `user_id`: what is known is WHOOP's side.
+pub async fn is_connected_account(
+    conn: &mut AsyncPgConnection,
+    whoop_user_id: i64,
+) -> Result<bool, StorageError> {
+    Ok(diesel::select(diesel::dsl::exists(
+        whoop_users::table
+            .filter(whoop_users::whoop_user_id.eq(whoop_user_id))
+            .filter(whoop_users::status.eq("connected")),
+    ))
+    .get_result(conn)
+    .await?)
 }

@@ -153,11 +153,9 @@ async fn tokens_go_with_their_member_and_print_as_nothing() {
     let printed = format!("{:?}", tokens::find(&mut conn, &first_key(), &member).await);
     assert!(!printed.contains("nobody"), "{printed}");
 
-    assert!(
-        whoop_storage::table::users::delete(&mut conn, &member)
-            .await
-            .unwrap()
-    );
+    let deleted = whoop_storage::erase::erase(&mut conn, &member).await;
+
+    assert_eq!(deleted.unwrap(), 2, "the member and the tokens");
 
     let left = stand.value("SELECT count(*) FROM whoop_tokens").await;
     assert_eq!(left.as_deref(), Some("0"));

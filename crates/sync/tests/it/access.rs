@@ -7,9 +7,9 @@ use futures::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use whoop_client::SCOPES;
-use whoop_core::plan::Slot;
+use whoop_core::{Clock, plan::Slot};
 use whoop_sim::{Fault, FaultKind, Grant, ReuseMode};
-use whoop_sync::{Job, Outcome};
+use whoop_sync::{Job, Outcome, SyncError};
 
 use crate::harness::{Member, Stage, briskly, slot, until};
 
@@ -19,6 +19,25 @@ fn grant_of(stage: &Stage, member: &Member) -> Grant {
     grants
         .rfind(|grant| grant.whoop_user_id == member.whoop_user_id)
         .unwrap()
+}
+
+/// Has PostgreSQL do something just before it takes a member's new pair.
+async fn before_a_new_pair(stage: &Stage, does: &str) {
+    stage
+        .sql
+        .batch_execute(&format!(
+            "CREATE FUNCTION before_a_new_pair() RETURNS trigger LANGUAGE plpgsql \
+                 AS $$ BEGIN {does}; RETURN NEW; END $$;
+             CREATE TRIGGER before_a_new_pair BEFORE INSERT OR UPDATE OF sealed ON whoop_tokens \
+                 FOR EACH ROW EXECUTE FUNCTION before_a_new_pair()"
+        ))
+        .await
+        .unwrap();
+}
+
+async fn detail_of(stage: &Stage, member: &Member) -> String {
+    let sql = "SELECT status_detail FROM whoop_users WHERE user_id = $1";
+    stage.text(sql, member).await.unwrap()
 }
 
 async fn token_of(stage: &Stage, member: &Member) -> SecretString {
@@ -119,11 +138,11 @@ async fn a_token_about_to_end_is_replaced_before_it_is_used() {
 async fn a_caller_that_goes_away_does_not_lose_the_new_pair() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    // Reading goes on, writing waits: WHOOP will have given the new pair, and
-    // it will not be stored yet.
+    // A new pair waits: WHOOP will have given it, and it will not be stored yet.
+    before_a_new_pair(&stage, "PERFORM pg_advisory_xact_lock(1)").await;
     let writes = stage.db.client().await;
     writes
-        .batch_execute("BEGIN; LOCK TABLE whoop_tokens IN SHARE MODE")
+        .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)")
         .await
         .unwrap();
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
@@ -148,13 +167,7 @@ async fn a_caller_that_goes_away_does_not_lose_the_new_pair() {
 async fn a_pair_that_cannot_be_stored_is_not_used() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    stage
-        .sql
-        .batch_execute(
-            "ALTER TABLE whoop_tokens ADD CONSTRAINT nothing_new CHECK (length(key_id) > 99) NOT VALID",
-        )
-        .await
-        .unwrap();
+    before_a_new_pair(&stage, "RAISE EXCEPTION 'the disk is full'").await;
 
     let token = stage
         .engine
@@ -162,6 +175,57 @@ async fn a_pair_that_cannot_be_stored_is_not_used() {
         .await;
 
     assert!(token.is_err());
+}
+
+#[tokio::test]
+async fn a_refresh_that_was_cut_off_before_its_pair_was_stored_is_told_to_the_member() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(2));
+    let cut_off_at = crate::harness::text_of(stage.clock.now());
+    // As a process that dies then: WHOOP has answered, and nothing is stored.
+    before_a_new_pair(&stage, "RAISE EXCEPTION 'the process is gone'").await;
+    let lost = stage
+        .engine
+        .access_token(&member.user_id, &briskly(), None)
+        .await;
+    assert!(lost.is_err());
+    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
+    stage
+        .sql
+        .batch_execute("DROP TRIGGER before_a_new_pair ON whoop_tokens")
+        .await
+        .unwrap();
+    stage.advance(TimeDelta::minutes(5));
+
+    let token = stage
+        .another_engine()
+        .access_token(&member.user_id, &briskly(), None)
+        .await;
+
+    assert!(matches!(token, Err(SyncError::ReauthRequired)), "{token:?}");
+    let detail = detail_of(&stage, &member).await;
+    assert!(
+        detail.contains("cut off") && detail.contains(&cut_off_at),
+        "{detail}"
+    );
+}
+
+#[tokio::test]
+async fn a_permission_that_the_member_ended_at_whoop_is_not_taken_for_a_crash() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(2));
+    token_of(&stage, &member).await;
+    stage.advance(TimeDelta::hours(2));
+    stage.world().revoke(member.whoop_user_id);
+
+    let token = stage
+        .engine
+        .access_token(&member.user_id, &briskly(), None)
+        .await;
+
+    assert!(matches!(token, Err(SyncError::ReauthRequired)), "{token:?}");
+    let detail = detail_of(&stage, &member).await;
+    assert_eq!(detail, "WHOOP refused the refresh token");
 }
 
 #[tokio::test]

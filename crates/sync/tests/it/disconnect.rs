@@ -44,7 +44,7 @@ async fn leaving_revokes_at_whoop_and_destroys_the_tokens() {
     let left = stage.engine.disconnect(&member.user_id, false).await;
 
     let left = left.unwrap();
-    assert!(left.revoked && !left.erased);
+    assert!(left.revoked() && !left.erased());
     assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
     assert_eq!(tokens_of(&stage, &member).await, 0);
     assert_eq!(stage.connection_status(&member).await, "disconnected");
@@ -59,7 +59,7 @@ async fn whoop_out_of_order_does_not_keep_anybody() {
 
     let left = stage.engine.disconnect(&member.user_id, false).await;
 
-    assert!(!left.unwrap().revoked);
+    assert!(!left.unwrap().revoked());
     assert_eq!(tokens_of(&stage, &member).await, 0);
     assert_eq!(stage.connection_status(&member).await, "disconnected");
 }
@@ -73,7 +73,7 @@ async fn a_member_whose_connection_was_lost_can_leave() {
 
     let left = stage.engine.disconnect(&member.user_id, false).await;
 
-    assert!(!left.unwrap().revoked);
+    assert!(!left.unwrap().revoked());
     assert_eq!(stage.connection_status(&member).await, "disconnected");
 }
 
@@ -132,7 +132,7 @@ async fn erasing_leaves_no_row_of_the_member_in_any_table() {
 
     let left = stage.engine.disconnect(&leaves.user_id, true).await;
 
-    assert!(left.unwrap().erased);
+    assert!(left.unwrap().erased());
     assert_eq!(
         tables_with_rows_of(&stage, &leaves).await,
         Vec::<String>::new()
@@ -151,7 +151,7 @@ async fn erasing_works_while_whoop_is_out_of_order() {
         .await
         .unwrap();
 
-    assert!(left.erased && !left.revoked);
+    assert!(left.erased() && !left.revoked());
     assert_eq!(
         tables_with_rows_of(&stage, &member).await,
         Vec::<String>::new()

@@ -15,5 +15,6 @@ mod late_changes;
 mod moving_lists;
 mod one_at_a_time;
 mod patience;
+mod revocation;
 mod secrets;
 mod translation;

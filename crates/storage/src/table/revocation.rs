@@ -1,0 +1,155 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    StorageError,
+    schema::whoop_revocation,
+    seal::{Sealed, TokenKeys},
+    tokens::Tokens,
+};
+
+/// How long an attempt keeps others from making one: longer than all of its
+/// calls together may take.
+const CLAIM: TimeDelta = TimeDelta::minutes(5);
+
+/// A permission that one caller has the right to end now.
+#[derive(Debug)]
+pub struct Claimed {
+    pub id: Uuid,
+    pub tokens: Tokens,
+    /// This one included.
+    pub attempts: i32,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = whoop_revocation, check_for_backend(diesel::pg::Pg))]
+struct Row {
+    sealed: Vec<u8>,
+    key_id: String,
+    scope: String,
+    expires_at: DateTime<Utc>,
+    attempts: i32,
+    created_at: DateTime<Utc>,
+}
+
+/// Notes a permission to be ended, under a name that leads to nobody.
+pub async fn insert(
+    conn: &mut AsyncPgConnection,
+    keys: &TokenKeys,
+    id: Uuid,
+    tokens: &Tokens,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let sealed = tokens.seal(keys, &id.to_string())?;
+    diesel::insert_into(whoop_revocation::table)
+        .values((
+            whoop_revocation::id.eq(id),
+            whoop_revocation::sealed.eq(sealed.bytes),
+            whoop_revocation::key_id.eq(sealed.key_id),
+            whoop_revocation::scope.eq(&tokens.scope),
+            whoop_revocation::expires_at.eq(tokens.expires_at),
+            whoop_revocation::next_attempt_at.eq(now),
+            whoop_revocation::created_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Those that may be tried now, oldest first.
+pub async fn due(
+    conn: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+) -> Result<Vec<Uuid>, StorageError> {
+    Ok(whoop_revocation::table
+        .filter(whoop_revocation::next_attempt_at.le(now))
+        .order(whoop_revocation::created_at)
+        .select(whoop_revocation::id)
+        .load(conn)
+        .await?)
+}
+
+/// Takes the right to try one; `None` if it is done, or not due, or another's.
+///
+/// # Errors
+///
+/// [`StorageError::Seal`] where none of the keys opens it; the claim stands.
+pub async fn claim(
+    conn: &mut AsyncPgConnection,
+    keys: &TokenKeys,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<Claimed>, StorageError> {
+    let row: Option<Row> = diesel::update(
+        whoop_revocation::table
+            .find(id)
+            .filter(whoop_revocation::next_attempt_at.le(now)),
+    )
+    .set((
+        whoop_revocation::next_attempt_at.eq(now + CLAIM),
+        whoop_revocation::attempts.eq(whoop_revocation::attempts + 1),
+    ))
+    .returning(Row::as_returning())
+    .get_result(conn)
+    .await
+    .optional()?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let sealed = Sealed {
+        key_id: row.key_id,
+        bytes: row.sealed,
+    };
+    Ok(Some(Claimed {
+        id,
+        tokens: Tokens::open(keys, &id.to_string(), &sealed, row.scope, row.expires_at)?,
+        attempts: row.attempts,
+        created_at: row.created_at,
+    }))
+}
+
+/// Stores the pair that a refresh gave; the one before it is dead.
+pub async fn put(
+    conn: &mut AsyncPgConnection,
+    keys: &TokenKeys,
+    id: Uuid,
+    tokens: &Tokens,
+) -> Result<(), StorageError> {
+    let sealed = tokens.seal(keys, &id.to_string())?;
+    diesel::update(whoop_revocation::table.find(id))
+        .set((
+            whoop_revocation::sealed.eq(sealed.bytes),
+            whoop_revocation::key_id.eq(sealed.key_id),
+            whoop_revocation::expires_at.eq(tokens.expires_at),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Puts the next attempt off, with the reason for people.
+pub async fn put_off(
+    conn: &mut AsyncPgConnection,
+    id: Uuid,
+    until: DateTime<Utc>,
+    error: &str,
+) -> Result<(), StorageError> {
+    diesel::update(whoop_revocation::table.find(id))
+        .set((
+            whoop_revocation::next_attempt_at.eq(until),
+            whoop_revocation::last_error.eq(error),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn delete(conn: &mut AsyncPgConnection, id: Uuid) -> Result<(), StorageError> {
+    diesel::delete(whoop_revocation::table.find(id))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    StorageError,
+    seal::{SealError, Sealed, TokenKeys},
+};
+
+/// A pair of tokens, opened.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    pub access_token: SecretString,
+    /// Absent where the member did not grant `offline`.
+    pub refresh_token: Option<SecretString>,
+    /// What the member granted, as a space-separated list.
+    pub scope: String,
+    /// When the access token ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What is inside the seal.
+#[derive(Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+struct Pair {
+    access_token: String,
+    refresh_token: Option<String>,
+}
+
+impl Tokens {
+    /// Seals the pair for its owner: a member, or a row that has none any more.
+    pub(crate) fn seal(&self, keys: &TokenKeys, owner: &str) -> Result<Sealed, StorageError> {
+        let exposed = |token: &SecretString| token.expose_secret().to_owned();
+        let pair = Pair {
+            access_token: exposed(&self.access_token),
+            refresh_token: self.refresh_token.as_ref().map(exposed),
+        };
+        let text = serde_json::to_string(&pair).map_err(|_| SealError::DoesNotOpen)?;
+        Ok(keys.seal(owner, &SecretString::from(text))?)
+    }
+
+    pub(crate) fn open(
+        keys: &TokenKeys,
+        owner: &str,
+        sealed: &Sealed,
+        scope: String,
+        expires_at: DateTime<Utc>,
+    ) -> Result<Self, StorageError> {
+        let text = keys.open(owner, sealed)?;
+        let pair: Pair =
+            serde_json::from_str(text.expose_secret()).map_err(|_| SealError::DoesNotOpen)?;
+        Ok(Self {
+            access_token: SecretString::from(pair.access_token.clone()),
+            refresh_token: pair.refresh_token.clone().map(SecretString::from),
+            scope,
+            expires_at,
+        })
+    }
+}

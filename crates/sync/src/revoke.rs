@@ -1,0 +1,185 @@
+//! Ending permissions at WHOOP of members who left, until WHOOP has heard it.
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use whoop_client::{Profile, Whoop, WhoopError};
+use whoop_storage::{
+    StorageError,
+    table::{
+        revocation::{self, Claimed},
+        users,
+    },
+};
+
+use crate::{Engine, Job, SyncError, access::renewed, disconnect::Revocation};
+
+/// After so long a refresh token is worth nothing any more.
+const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(30);
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
+
+impl Engine {
+    /// Tries every permission that is due. Returns how many are settled now.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn revoke_due(&self, job: &Job) -> Result<usize, SyncError> {
+        let due = {
+            let mut conn = self.database.get().await?;
+            revocation::due(&mut conn, self.clock.now()).await?
+        };
+        let mut settled = 0;
+        for id in due {
+            if job.stop.is_cancelled() {
+                break;
+            }
+            if self.revoke(id, job).await != Revocation::Pending {
+                settled += 1;
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Goes on trying for a while, for a process that stays; what is left then
+    /// is for the next scheduled run.
+    pub async fn go_on_revoking(&self, stop: CancellationToken) {
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(std::time::Duration::from_secs(60))
+            .with_factor(2.0)
+            .with_jitter()
+            .with_max_times(5)
+            .build();
+        for pause in pauses {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return,
+            }
+            let job = Job::scheduled(None, stop.clone());
+            if let Err(error) = self.revoke_due(&job).await {
+                tracing::warn!(%error, "permissions of members who left could not be looked up");
+            }
+        }
+    }
+
+    /// One attempt at one permission.
+    pub(crate) async fn revoke(&self, id: Uuid, job: &Job) -> Revocation {
+        match self.try_to_revoke(id, job).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // The claim runs out by itself, and then it is tried again.
+                tracing::error!(revocation = %id, %error, "a permission could not be ended now");
+                Revocation::Pending
+            }
+        }
+    }
+
+    async fn try_to_revoke(&self, id: Uuid, job: &Job) -> Result<Revocation, SyncError> {
+        let now = self.clock.now();
+        let claimed = {
+            let mut conn = self.database.get().await?;
+            revocation::claim(&mut conn, &self.keys, id, now).await
+        };
+        let mut claimed = match claimed {
+            Ok(Some(claimed)) => claimed,
+            Ok(None) => return Ok(Revocation::Pending),
+            Err(StorageError::Seal(error)) => {
+                tracing::error!(revocation = %id, %error, "a permission cannot be ended");
+                return Ok(Revocation::NotPossible);
+            }
+            Err(other) => return Err(other.into()),
+        };
+        let outcome = match self.end_permission(&mut claimed, job).await {
+            Ok(outcome) => outcome,
+            // Dead: the member ended it in WHOOP's app, or it ran out.
+            Err(SyncError::Whoop(WhoopError::InvalidGrant | WhoopError::Unauthorized)) => {
+                Revocation::NotNeeded
+            }
+            Err(SyncError::Whoop(error)) if now - claimed.created_at < GIVE_UP_AFTER => {
+                self.put_off(&claimed, &error).await?;
+                return Ok(Revocation::Pending);
+            }
+            Err(SyncError::Whoop(error)) => {
+                tracing::error!(revocation = %id, %error, "given up; the member can still end it in WHOOP's app");
+                Revocation::NotPossible
+            }
+            Err(other) => return Err(other),
+        };
+        let mut conn = self.database.get().await?;
+        revocation::delete(&mut conn, id).await?;
+        Ok(outcome)
+    }
+
+    async fn end_permission(
+        &self,
+        claimed: &mut Claimed,
+        job: &Job,
+    ) -> Result<Revocation, SyncError> {
+        if !self.is_usable(&claimed.tokens, None) {
+            self.renew_claimed(claimed, job).await?;
+        }
+        // It also tells whose the permission is, which is not kept here.
+        let mut profile = self.profile_of(claimed, job).await?;
+        if matches!(profile, Err(WhoopError::Unauthorized)) {
+            self.renew_claimed(claimed, job).await?;
+            profile = self.profile_of(claimed, job).await?;
+        }
+        let whoop_user_id = profile?.user_id;
+        let in_use = {
+            let mut conn = self.database.get().await?;
+            users::is_connected_account(&mut conn, whoop_user_id).await?
+        };
+        if in_use {
+            return Ok(Revocation::InUse);
+        }
+        let token = claimed.tokens.access_token.clone();
+        let revoke = |whoop: Whoop, token| async move { whoop.revoke(&token).await };
+        self.attempt(job, token, &revoke).await??;
+        Ok(Revocation::Done)
+    }
+
+    async fn profile_of(
+        &self,
+        claimed: &Claimed,
+        job: &Job,
+    ) -> Result<Result<Profile, WhoopError>, SyncError> {
+        let token = claimed.tokens.access_token.clone();
+        let profile = |whoop: Whoop, token| async move { whoop.profile(&token).await };
+        self.attempt(job, token, &profile).await
+    }
+
+    /// The claim stands for the lock: nobody else holds this pair.
+    async fn renew_claimed(&self, claimed: &mut Claimed, job: &Job) -> Result<(), SyncError> {
+        let before = claimed.tokens.clone();
+        let refresh_token = before
+            .refresh_token
+            .as_ref()
+            .ok_or(WhoopError::InvalidGrant)?;
+        let pair = self
+            .whoop
+            .with_pace(job.pace)
+            .refresh(refresh_token, &before.scope)
+            .await?;
+        claimed.tokens = renewed(before, pair, self.clock.now());
+        let mut conn = self.database.get().await?;
+        revocation::put(&mut conn, &self.keys, claimed.id, &claimed.tokens).await?;
+        Ok(())
+    }
+
+    async fn put_off(&self, claimed: &Claimed, error: &WhoopError) -> Result<(), SyncError> {
+        let doublings = claimed.attempts.clamp(1, 16) - 1;
+        let pause = (TimeDelta::minutes(1) * (1 << doublings)).min(LONGEST_PAUSE);
+        let until = self.clock.now() + pause;
+        tracing::warn!(
+            revocation = %claimed.id, attempts = claimed.attempts, %error,
+            "WHOOP did not end a permission; it is tried again"
+        );
+        let mut conn = self.database.get().await?;
+        let text = error.to_string();
+        revocation::put_off(&mut conn, claimed.id, until, &text).await?;
+        Ok(())
+    }
+}

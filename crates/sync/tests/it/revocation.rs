@@ -1,0 +1,190 @@
+//! Permissions of members who left: ended at WHOOP in the end, whatever is out
+//! of order, and never at another member's cost.
+
+use chrono::TimeDelta;
+use whoop_core::{DataType, plan::Slot};
+use whoop_sim::Fault;
+use whoop_sync::{
+    Job, MemberReport, Outcome, Revocation,
+    run::{Plan, Watch},
+};
+
+use crate::harness::{Member, Stage, briskly, slot};
+
+/// What is left to be ended, as text: everything in the rows.
+async fn pending(stage: &Stage) -> Vec<String> {
+    let sql = "SELECT to_jsonb(r)::text FROM whoop_revocation r";
+    let rows = stage.sql.query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+fn is_revoked(stage: &Stage, member: &Member) -> bool {
+    let grants = stage.world().grants();
+    grants
+        .iter()
+        .filter(|grant| grant.whoop_user_id == member.whoop_user_id)
+        .all(|grant| grant.is_revoked)
+}
+
+/// The member leaves while WHOOP is out of order, which passes then.
+async fn leave_in_an_outage(stage: &Stage, member: &Member, erase: bool) {
+    stage.world().fault(Fault::status("*", 503));
+    let left = stage.engine.disconnect(&member.user_id, erase).await;
+    assert_eq!(left.unwrap().revocation, Revocation::Pending);
+    assert!(!is_revoked(stage, member));
+    stage.world().clear_faults();
+}
+
+async fn run_later(stage: &Stage, after: TimeDelta) {
+    stage.advance(after);
+    let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
+    stage.another_engine().revoke_due(&job).await.unwrap();
+}
+
+/// Nobody looks on.
+struct Nobody;
+
+impl Watch for Nobody {
+    fn begins(&self, _members: usize) {}
+    fn member(&self, _report: &MemberReport) {}
+}
+
+#[tokio::test]
+async fn a_permission_that_whoop_could_not_end_is_ended_later() {
+    for erase in [false, true] {
+        let (stage, member) = Stage::with_member().await;
+        leave_in_an_outage(&stage, &member, erase).await;
+
+        run_later(&stage, TimeDelta::minutes(10)).await;
+
+        assert!(is_revoked(&stage, &member), "erase={erase}");
+        assert_eq!(pending(&stage).await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_permission_whose_token_ended_meanwhile_is_renewed_and_then_ended() {
+    let (stage, member) = Stage::with_member().await;
+    leave_in_an_outage(&stage, &member, true).await;
+
+    run_later(&stage, TimeDelta::hours(9)).await;
+
+    assert!(is_revoked(&stage, &member));
+    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
+    assert_eq!(pending(&stage).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_outage_that_lasts_puts_the_next_attempt_off_and_loses_nothing() {
+    let (stage, member) = Stage::with_member().await;
+    leave_in_an_outage(&stage, &member, true).await;
+    stage.world().fault(Fault::status("*", 503));
+    run_later(&stage, TimeDelta::minutes(2)).await;
+    stage.world().reset_calls();
+
+    // Not due yet: an attempt each time somebody looks would be a storm.
+    run_later(&stage, TimeDelta::seconds(30)).await;
+    assert_eq!(stage.world().call_count(), 0);
+
+    for _ in 0..5 {
+        run_later(&stage, TimeDelta::hours(7)).await;
+    }
+    stage.world().clear_faults();
+    run_later(&stage, TimeDelta::hours(7)).await;
+    assert!(is_revoked(&stage, &member));
+}
+
+#[tokio::test]
+async fn what_is_left_to_be_ended_does_not_say_whose_it_was() {
+    let (stage, member) = Stage::with_member().await;
+    leave_in_an_outage(&stage, &member, true).await;
+
+    let left = pending(&stage).await;
+
+    assert_eq!(left.len(), 1);
+    let traces = [member.user_id.to_string(), member.whoop_user_id.to_string()];
+    for trace in traces {
+        assert!(!left[0].contains(&trace), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_connects_again_before_whoop_heard_of_it_stays_connected() {
+    let (stage, member) = Stage::with_member().await;
+    leave_in_an_outage(&stage, &member, false).await;
+    let again = stage.connect_person(0).await;
+
+    run_later(&stage, TimeDelta::minutes(10)).await;
+
+    assert_eq!(pending(&stage).await, Vec::<String>::new());
+    let report = stage.sync(&again, &slot(Slot::Night)).await;
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+}
+
+#[tokio::test]
+async fn one_of_two_members_with_the_same_whoop_account_can_leave_without_the_other() {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+    let leaves = stage.connect("leaves", whoop_user_id).await;
+    let stays = stage.connect("stays", whoop_user_id).await;
+
+    let left = stage
+        .engine
+        .disconnect(&leaves.user_id, true)
+        .await
+        .unwrap();
+
+    assert_eq!(left.revocation, Revocation::InUse);
+    assert!(left.erased());
+    let report = stage.sync(&stays, &slot(Slot::Night)).await;
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert!(!stage.stored(&stays, DataType::Sleep).await.is_empty());
+
+    let left = stage.engine.disconnect(&stays.user_id, true).await.unwrap();
+    assert_eq!(left.revocation, Revocation::Done);
+    assert!(is_revoked(&stage, &stays));
+}
+
+#[tokio::test]
+async fn a_permission_that_the_member_ended_in_whoops_app_is_settled() {
+    let (stage, member) = Stage::with_member().await;
+    leave_in_an_outage(&stage, &member, true).await;
+    stage.world().revoke(member.whoop_user_id);
+
+    run_later(&stage, TimeDelta::minutes(10)).await;
+
+    assert_eq!(pending(&stage).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_scheduled_run_ends_the_permissions_that_are_due() {
+    let (stage, member) = Stage::with_member().await;
+    leave_in_an_outage(&stage, &member, true).await;
+    stage.advance(TimeDelta::minutes(10));
+
+    let plan = Plan {
+        trigger: "scheduled",
+        errand: slot(Slot::Morning),
+        users: Vec::new(),
+        parallel: 1,
+    };
+    stage.engine.run(&plan, &briskly(), &Nobody).await.unwrap();
+
+    assert!(is_revoked(&stage, &member));
+}
+
+#[tokio::test]
+async fn an_erasure_leaves_a_receipt_that_names_nobody() {
+    let (stage, member) = Stage::with_member().await;
+    let before = stage.stored(&member, DataType::Sleep).await.len();
+
+    let left = stage.engine.disconnect(&member.user_id, true).await;
+
+    let receipt = left.unwrap().receipt.unwrap();
+    assert!(receipt.deleted_rows > i64::try_from(before).unwrap());
+    let sql = "SELECT to_jsonb(e)::text FROM whoop_erasure e";
+    let row = stage.sql.query_one(sql, &[]).await.unwrap();
+    let text: String = row.get(0);
+    assert!(text.contains(&receipt.id.to_string()), "{text}");
+    assert!(!text.contains(member.user_id.as_str()), "{text}");
+}
