@@ -4,6 +4,7 @@ use actix_web::{
     App, HttpServer, ResponseError,
     dev::{Server, ServerHandle},
     error::InternalError,
+    middleware::from_fn,
     web,
 };
 use tracing_actix_web::TracingLogger;
@@ -11,8 +12,16 @@ use whoop_core::Clock;
 use whoop_sync::config::ConfigError;
 
 use crate::{
-    auth::Authenticator, background::Background, body, config::Cli, log::RequestLine,
-    problem::Problem, return_to::ReturnUrls, routes, state::AppState,
+    auth::Authenticator,
+    background::Background,
+    body,
+    config::Cli,
+    log::RequestLine,
+    metrics::{self, Metrics},
+    problem::Problem,
+    return_to::ReturnUrls,
+    routes,
+    state::AppState,
 };
 
 /// Why the API does not start.
@@ -64,9 +73,11 @@ impl Application {
             auth,
             return_urls: ReturnUrls::new(cli.auth.app_return_urls.clone()),
             background: background.clone(),
+            metrics: Metrics::new(),
         });
         let server = HttpServer::new(move || {
             App::new()
+                .wrap(from_fn(metrics::observe))
                 .wrap(TracingLogger::<RequestLine>::new())
                 .app_data(state.clone())
                 .app_data(body::limit())

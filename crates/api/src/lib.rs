@@ -11,6 +11,7 @@ mod config;
 mod json;
 mod log;
 mod member;
+mod metrics;
 mod openapi;
 mod parameters;
 mod problem;

@@ -33,6 +33,7 @@ pub fn document() -> Document {
         routes::health::alive,
         routes::health::ready,
         routes::health::openapi,
+        routes::metrics::read,
     ),
     components(schemas(Day, Problem, Missing, Connection)),
     modifiers(&Bearer),

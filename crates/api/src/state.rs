@@ -2,7 +2,10 @@ use std::future::Future;
 
 use whoop_sync::{Engine, SyncError};
 
-use crate::{auth::Authenticator, background::Background, problem::Problem, return_to::ReturnUrls};
+use crate::{
+    auth::Authenticator, background::Background, metrics::Metrics, problem::Problem,
+    return_to::ReturnUrls,
+};
 
 /// What every route needs, made once a process.
 #[derive(Debug)]
@@ -11,6 +14,7 @@ pub(crate) struct AppState {
     pub(crate) auth: Authenticator,
     pub(crate) return_urls: ReturnUrls,
     pub(crate) background: Background,
+    pub(crate) metrics: Metrics,
 }
 
 impl AppState {

@@ -27,6 +27,16 @@ pub struct DatabaseConfig {
     pub pool_size: usize,
 }
 
+/// How many connections are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    pub in_use: usize,
+    pub idle: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+    pub max: usize,
+}
+
 /// The pool of connections to the members' PostgreSQL.
 #[derive(Clone)]
 pub struct Database {
@@ -71,6 +81,17 @@ impl Database {
             .build()
             .map_err(|error| StorageError::Config(error.to_string()))?;
         Ok(Self { pool, address })
+    }
+
+    /// How the pool stands at this moment.
+    pub fn pool_status(&self) -> PoolStatus {
+        let status = self.pool.status();
+        PoolStatus {
+            in_use: status.size.saturating_sub(status.available),
+            idle: status.available,
+            waiting: status.waiting,
+            max: status.max_size,
+        }
     }
 
     /// Connections that this process may hold.

@@ -24,6 +24,6 @@ mod tls;
 mod tokens;
 mod transaction;
 
-pub use database::{Connection, Database, DatabaseConfig};
+pub use database::{Connection, Database, DatabaseConfig, PoolStatus};
 pub use error::StorageError;
 pub use transaction::Transaction;

@@ -5,6 +5,7 @@ pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod daily_data;
 pub(crate) mod health;
+pub(crate) mod metrics;
 pub(crate) mod sync;
 pub(crate) mod sync_status;
 
@@ -49,6 +50,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         )
         .service(get("/healthz", get_or_head().to(health::alive)))
         .service(get("/readyz", get_or_head().to(health::ready)))
+        .service(get("/metrics", get_or_head().to(metrics::read)))
         .service(get("/openapi.json", get_or_head().to(health::openapi)))
         .default_service(web::to(no_such_route));
 }

@@ -9,11 +9,12 @@ use serde_json::json;
 
 use crate::harness::{Answer, Documented, JWT_SECRET, SERVICE_KEY, Stage, Token, documented};
 
-/// What the contract lets anybody ask: liveness, the description, and the
-/// browser that comes back from WHOOP.
-const OPEN_TO_ALL: [&str; 4] = [
+/// What the contract lets anybody ask: liveness, the figures, the description,
+/// and the browser that comes back from WHOOP.
+const OPEN_TO_ALL: [&str; 5] = [
     "/api/v1/whoop/callback",
     "/healthz",
+    "/metrics",
     "/openapi.json",
     "/readyz",
 ];

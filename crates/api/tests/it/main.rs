@@ -14,6 +14,7 @@ mod callback;
 mod day_json;
 mod described;
 mod log_lines;
+mod metrics;
 mod quota;
 mod return_to;
 mod speed;

@@ -49,6 +49,21 @@ async fn the_process_is_alive_and_not_ready() {
 }
 
 #[tokio::test]
+async fn the_figures_say_that_the_database_is_away_and_show_no_old_ones() {
+    let stage = without().await;
+
+    let answer = stage.client.get("/metrics").send().await;
+
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(
+        answer.text.contains("\nwhoop_database_up 0\n"),
+        "{}",
+        answer.text
+    );
+    assert!(!answer.text.contains("whoop_users{"), "{}", answer.text);
+}
+
+#[tokio::test]
 async fn strangers_and_bad_input_are_told_so_all_the_same() {
     let stage = without().await;
 

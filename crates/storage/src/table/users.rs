@@ -205,3 +205,19 @@ pub async fn is_connected_account(
     .get_result(conn)
     .await?)
 }
+
+/// Members of one status.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct Count {
+    pub status: String,
+    pub members: i64,
+}
+
+/// How many members there are, by status.
+pub async fn count(conn: &mut AsyncPgConnection) -> Result<Vec<Count>, StorageError> {
+    Ok(whoop_users::table
+        .group_by(whoop_users::status)
+        .select((whoop_users::status, diesel::dsl::count_star()))
+        .load(conn)
+        .await?)
+}

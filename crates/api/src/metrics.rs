@@ -1,0 +1,203 @@
+//! What the operator reads at three in the morning, for Prometheus.
+//!
+//! Labels come from short lists only: a route's pattern and never its path,
+//! so nobody's name is in them and nobody can make them many.
+
+use std::{fmt, time::Duration};
+
+use actix_web::{
+    Error,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::Method,
+    middleware::Next,
+    web,
+};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+use whoop_core::day::Connection;
+use whoop_storage::{PoolStatus, table::users::Count};
+
+use crate::state::AppState;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolState {
+    state: &'static str,
+}
+
+/// The metrics of one API.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    durations: Family<Route, Histogram>,
+    users: Family<Status, Gauge>,
+    connections: Family<PoolState, Gauge>,
+    database_up: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("whoop");
+        let requests = Family::<Request, Counter>::default();
+        registry.register(
+            "http_requests",
+            "Requests answered, by method, route and status",
+            requests.clone(),
+        );
+        let durations = Family::<Route, Histogram>::new_with_constructor(|| {
+            // 1 ms to 8 s, each twice the one before.
+            Histogram::new(exponential_buckets(0.001, 2.0, 14))
+        });
+        registry.register(
+            "http_request_duration_seconds",
+            "From a request to the head of its answer",
+            durations.clone(),
+        );
+        let users = Family::<Status, Gauge>::default();
+        registry.register(
+            "users",
+            "Members by connection; reauth_required have to connect WHOOP again",
+            users.clone(),
+        );
+        let connections = Family::<PoolState, Gauge>::default();
+        registry.register(
+            "database_connections",
+            "Connections of this process to PostgreSQL, and requests that wait for one",
+            connections.clone(),
+        );
+        let database_up = Gauge::default();
+        registry.register(
+            "database_up",
+            "1 if PostgreSQL answered while these were read",
+            database_up.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            durations,
+            users,
+            connections,
+            database_up,
+        }
+    }
+
+    fn note_request(&self, method: &Method, route: String, status: u16, took: Duration) {
+        self.durations
+            .get_or_create(&Route {
+                route: route.clone(),
+            })
+            .observe(took.as_secs_f64());
+        let request = Request {
+            method: known(method),
+            route,
+            status,
+        };
+        self.requests.get_or_create(&request).inc();
+    }
+
+    /// The members as they stand now; `None` if PostgreSQL did not say.
+    pub(crate) fn note_users(&self, counts: Option<&[Count]>) {
+        self.database_up.set(i64::from(counts.is_some()));
+        let Some(counts) = counts else {
+            // An old number would look like a current one.
+            self.users.clear();
+            return;
+        };
+        for connection in [
+            Connection::Connected,
+            Connection::ReauthRequired,
+            Connection::Disconnected,
+        ] {
+            let status = connection.as_str();
+            let count = counts.iter().find(|one| one.status == status);
+            self.users
+                .get_or_create(&Status { status })
+                .set(count.map_or(0, |one| one.members));
+        }
+    }
+
+    pub(crate) fn note_pool(&self, pool: PoolStatus) {
+        for (state, number) in [
+            ("in_use", pool.in_use),
+            ("idle", pool.idle),
+            ("waiting", pool.waiting),
+            ("max", pool.max),
+        ] {
+            self.connections
+                .get_or_create(&PoolState { state })
+                .set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// All of them, in the text format that Prometheus reads.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// Anybody may send any word as a method, and each would be a time series.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Counts a request and takes its time.
+pub(crate) async fn observe<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let began = tokio::time::Instant::now();
+    let state = request.app_data::<web::Data<AppState>>().cloned();
+    let method = request.method().clone();
+    let response = next.call(request).await;
+    if let Some(state) = state {
+        let (route, status) = match &response {
+            Ok(response) => (response.request().match_pattern(), response.status()),
+            Err(error) => (None, error.as_response_error().status_code()),
+        };
+        let route = route.unwrap_or_else(|| "none".to_owned());
+        state
+            .metrics
+            .note_request(&method, route, status.as_u16(), began.elapsed());
+    }
+    response
+}
