@@ -1,14 +1,18 @@
-//! What the real program writes down at its most talkative: no secret.
+//! What the real program writes down and answers, at its most talkative: no
+//! secret.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::process::Signal;
 use serde_json::json;
 use whoop_devkit::TestDb;
-use whoop_sim::{Sim, SimConfig};
+use whoop_sim::{Fault, Sim, SimConfig};
 
-use crate::harness::{APP_SECRET, JWT_SECRET, Member, RunningApi, SERVICE_KEY, TOKEN_KEY, Token};
+use crate::harness::{
+    APP_SECRET, JWT_SECRET, Member, Rows, RunningApi, SERVICE_KEY, TOKEN_KEY, Token,
+};
 
 #[tokio::test]
-async fn the_log_of_a_whole_story_at_trace_holds_no_secret() {
+async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     let db = TestDb::new().await;
     let sim = Sim::start(SimConfig {
         days: 60,
@@ -74,8 +78,20 @@ async fn the_log_of_a_whole_story_at_trace_holds_no_secret() {
         ..alice.clone()
     };
     service.post("sync", &json!({})).await.expect(200);
+    let metrics = api.client.get("/metrics").send().await;
+    assert!(metrics.text.contains("whoop_users"), "{}", metrics.text);
+    // A refusal that WHOOP words itself, and a permission that cannot be ended.
+    world.expire_access_tokens();
+    world.fault(Fault::status("token", 503));
+    alice.day("?refresh=force").await;
+    let kept = Rows::of(&db).await.text();
+    let left = alice.delete("").await.expect(200);
+    assert_eq!(left["revocation"], "pending");
+    let left_over = Rows::of(&db).await.text();
+    world.clear_faults();
     alice.delete("?erase=true").await.expect(200);
 
+    let api_answers = api.client.answers();
     api.signal(Signal::TERM);
     let (status, log) = api.end().await;
 
@@ -85,9 +101,39 @@ async fn the_log_of_a_whole_story_at_trace_holds_no_secret() {
         assert!(log.contains(word), "no {word} among {} bytes", log.len());
     }
     assert!(secrets.len() >= 14, "{}", secrets.len());
+    let answers = api_answers.join("\n");
+    // They really hold what they should.
+    for (text, word) in [
+        (&answers, "expired-token"),
+        (&answers, "whoop_users"),
+        (&kept, "alice-whose-name-is-hers"),
+        (&left_over, "k1"),
+    ] {
+        assert!(text.contains(word), "no {word} among {} bytes", text.len());
+    }
     for (what, secret) in &secrets {
         assert!(secret.len() >= 8, "{what}");
-        let line = log.lines().find(|line| line.contains(secret.as_str()));
-        assert_eq!(line, None, "{what} is in the log");
+        let places = [
+            ("the log", &log),
+            ("the database", &kept),
+            ("the database after leaving", &left_over),
+            ("an answer", &answers),
+        ];
+        for (place, text) in places {
+            // The app is given the state, to send the member to WHOOP with it.
+            if (*what, place) == ("the state", "an answer") {
+                continue;
+            }
+            for form in forms(secret) {
+                let line = text.lines().find(|line| line.contains(&form));
+                assert_eq!(line, None, "{what} is in {place}");
+            }
+        }
     }
+}
+
+/// A text as it is, and as a column of bytes would show it.
+fn forms(secret: &str) -> [String; 3] {
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    [secret.to_owned(), hex, STANDARD.encode(secret)]
 }

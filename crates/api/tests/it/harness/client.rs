@@ -1,6 +1,9 @@
 //! Asks the API, and holds every answer against the description.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use reqwest::{Method, RequestBuilder, redirect};
 use serde_json::Value;
@@ -11,6 +14,7 @@ use super::{Answer, DEADLINE, description};
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
     http: reqwest::Client,
+    answers: Arc<Mutex<Vec<String>>>,
 }
 
 /// One request to be.
@@ -18,6 +22,7 @@ pub(crate) struct Ask {
     method: Method,
     path: String,
     request: RequestBuilder,
+    answers: Arc<Mutex<Vec<String>>>,
 }
 
 impl Client {
@@ -28,7 +33,16 @@ impl Client {
             .redirect(redirect::Policy::none())
             .build()
             .unwrap();
-        Self { address, http }
+        Self {
+            address,
+            http,
+            answers: Arc::default(),
+        }
+    }
+
+    /// Every answer so far, headers and body, as text.
+    pub(crate) fn answers(&self) -> Vec<String> {
+        self.answers.lock().unwrap().clone()
     }
 
     /// A request for a path, with its query if it has one.
@@ -40,6 +54,7 @@ impl Client {
             method,
             path: path.to_owned(),
             request,
+            answers: Arc::clone(&self.answers),
         }
     }
 
@@ -84,8 +99,10 @@ impl Ask {
             method,
             path,
             request,
+            answers,
         } = self;
         let answer = Answer::read(request.send().await.unwrap()).await;
+        answers.lock().unwrap().push(format!("{answer:?}"));
         description::assert_described(&method, &path, &answer);
         answer
     }

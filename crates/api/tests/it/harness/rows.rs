@@ -29,6 +29,12 @@ impl Rows {
         self.0[table].len()
     }
 
+    /// All of it, as a dump would hold it.
+    pub(crate) fn text(&self) -> String {
+        let rows = self.0.values().flatten();
+        rows.map(|row| format!("{row}\n")).collect()
+    }
+
     /// The tables in which a text occurs.
     pub(crate) fn tables_with(&self, text: &str) -> Vec<&str> {
         let holds = |rows: &[String]| rows.iter().any(|row| row.contains(text));
