@@ -14,6 +14,10 @@ check:
 test:
     cargo test --workspace
 
+# Refreshes, latency and kill -9 on two APIs and a worker: just soak --rounds 1000
+soak *arguments:
+    cargo run --quiet --package whoop-devkit --features demo --bin soak -- {{arguments}}
+
 # Format, clippy and rustdoc, warnings as errors.
 lint:
     cargo fmt --all --check

@@ -17,8 +17,10 @@ mod parameters;
 mod problem;
 mod return_to;
 mod routes;
+mod serve;
 mod state;
 
 pub use application::{Application, Handle, Running, StartError};
 pub use config::Cli;
 pub use openapi::document;
+pub use serve::serve;

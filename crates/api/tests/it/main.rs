@@ -11,6 +11,7 @@ mod any_query;
 mod any_request;
 mod bodies;
 mod callback;
+mod custody;
 mod day_json;
 mod described;
 mod log_lines;

@@ -1,0 +1,31 @@
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use whoop_core::SystemClock;
+
+use crate::{Application, Cli};
+
+/// The whole program: its log, its server, until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// A setting is missing or unusable, the address is taken, or the server broke.
+#[tokio::main]
+pub async fn serve(cli: &Cli) -> anyhow::Result<()> {
+    cli.log.init()?;
+    let application = Application::build(cli, Arc::new(SystemClock))?;
+    tracing::info!(address = %application.address(), "listening");
+    let handle = application.handle();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; what is in flight is finished first");
+        handle.stop().await;
+    });
+    application.run().await.context("the server broke")
+}

@@ -1,0 +1,286 @@
+//! Two APIs, a worker, a PostgreSQL, a WHOOP.
+
+use std::{net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
+
+use anyhow::{Context, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::{Args, Parser};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::process::{Child, Command};
+use whoop_core::{SystemClock, UserId};
+use whoop_devkit::TestDb;
+use whoop_sim::{Sim, SimConfig, WorldHandle};
+use whoop_sync::{
+    Engine, Job,
+    config::{DatabaseArgs, FreshnessArgs, WhoopArgs},
+};
+
+/// Long enough for a slow machine; whoever waits so long has failed.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Member {
+    pub(crate) user_id: UserId,
+    pub(crate) whoop_user_id: i64,
+}
+
+pub(crate) struct House {
+    pub(crate) members: Vec<Member>,
+    pub(crate) http: Client,
+    apis: [Program; 2],
+    sim: Sim,
+    /// In this process, to look with; it competes with nobody.
+    engine: Engine,
+    worker_flags: Vec<String>,
+    service_key: String,
+    database: TestDb,
+}
+
+/// One API process, and how to start it again in the same place.
+struct Program {
+    address: SocketAddr,
+    flags: Vec<String>,
+    child: Child,
+}
+
+#[derive(Debug, Parser)]
+struct EngineFlags {
+    #[command(flatten)]
+    parts: Parts,
+}
+
+#[derive(Debug, Args)]
+struct Parts {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    whoop: WhoopArgs,
+    #[command(flatten)]
+    freshness: FreshnessArgs,
+}
+
+impl House {
+    pub(crate) async fn build(members: usize) -> anyhow::Result<Self> {
+        let database = TestDb::new().await;
+        let sim = Sim::start(SimConfig {
+            people: members,
+            days: 40,
+            calls_per_minute: 10_000_000,
+            calls_per_day: 10_000_000,
+            auto_consent: true,
+            still: true,
+            ..SimConfig::default()
+        })
+        .await?;
+        let service_key = random_text()?;
+        let addresses = [free_address()?, free_address()?];
+        let defaults = SimConfig::default();
+        let shared = vec![
+            format!("--database-url={}", database.url()),
+            format!("--whoop-client-id={}", defaults.client_id),
+            format!("--whoop-client-secret={}", defaults.client_secret),
+            format!("--whoop-api-url={}", sim.api_url()),
+            format!("--whoop-oauth-url={}", sim.oauth_url()),
+            format!(
+                "--whoop-redirect-url=http://{}/api/v1/whoop/callback",
+                addresses[0]
+            ),
+            format!("--token-keys=soak:{}", random_text()?),
+        ];
+        let engine = engine(&shared)?;
+        let digest = Sha256::digest(service_key.as_bytes());
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let program = |address: SocketAddr| -> anyhow::Result<Program> {
+            let own = [
+                "api".to_owned(),
+                format!("--api-listen={address}"),
+                format!("--auth-service-keys={digest}"),
+                "--api-workers=2".to_owned(),
+                "--rust-log=error".to_owned(),
+            ];
+            let flags: Vec<String> = own.into_iter().chain(shared.clone()).collect();
+            Ok(Program {
+                address,
+                child: start(&flags)?,
+                flags,
+            })
+        };
+        let mut house = Self {
+            members: Vec::new(),
+            http: Client::builder().no_proxy().timeout(DEADLINE).build()?,
+            apis: [program(addresses[0])?, program(addresses[1])?],
+            sim,
+            engine,
+            worker_flags: shared,
+            service_key,
+            database,
+        };
+        for nth in 0..2 {
+            house.until_it_serves(nth).await?;
+        }
+        for (nth, whoop_user_id) in house.world().people().into_iter().enumerate() {
+            let user_id: UserId = format!("member-{nth}").parse()?;
+            let member = Member {
+                user_id,
+                whoop_user_id,
+            };
+            house.connect(&member).await?;
+            house.members.push(member);
+        }
+        Ok(house)
+    }
+
+    pub(crate) fn world(&self) -> WorldHandle {
+        self.sim.world()
+    }
+
+    /// One of the two, through which somebody asks.
+    pub(crate) fn url(&self, api: usize, route: &str, member: &Member, rest: &str) -> String {
+        let address = self.apis[api].address;
+        let user_id = &member.user_id;
+        format!("http://{address}/api/v1/whoop/{route}/{user_id}{rest}")
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.service_key
+    }
+
+    /// Connects as a person does, through WHOOP's consent.
+    pub(crate) async fn connect(&self, member: &Member) -> anyhow::Result<()> {
+        let begun: Value = self
+            .http
+            .post(self.url(0, "connect", member, ""))
+            .bearer_auth(&self.service_key)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        let page = begun["authorization_url"].as_str().context("no address")?;
+        let page = format!("{page}&login_hint={}", member.whoop_user_id);
+        let landed = self.http.get(page).send().await?;
+        let status = landed.status();
+        ensure!(
+            status == StatusCode::OK,
+            "connecting {} ended with {status}: {}",
+            member.user_id,
+            landed.text().await?
+        );
+        Ok(())
+    }
+
+    /// A run of the worker for one member, in a process of its own.
+    pub(crate) fn worker(&self, member: &Member) -> anyhow::Result<Child> {
+        let own = ["sync-worker", "run", "--slot=night", "--rust-log=off"];
+        let mut flags: Vec<String> = own.map(str::to_owned).to_vec();
+        flags.push(format!("--user={}", member.user_id));
+        flags.extend(self.worker_flags.clone());
+        start(&flags)
+    }
+
+    /// kill -9, then the same again in the same place.
+    pub(crate) async fn kill_api(&mut self, nth: usize) -> anyhow::Result<()> {
+        self.apis[nth].child.kill().await?;
+        self.free_leases().await?;
+        self.apis[nth].child = start(&self.apis[nth].flags)?;
+        self.until_it_serves(nth).await
+    }
+
+    /// What a dead process held runs out by itself within a minute; a thousand
+    /// rounds do not wait for it.
+    pub(crate) async fn free_leases(&self) -> anyhow::Result<()> {
+        let sql = "UPDATE whoop_users SET lease_until = NULL";
+        self.database.client().await.batch_execute(sql).await?;
+        Ok(())
+    }
+
+    /// Whether a call to WHOOP works for this member now.
+    pub(crate) async fn is_connected(&self, member: &Member) -> Result<(), String> {
+        let job = Job::interactive();
+        let token = self.engine.access_token(&member.user_id, &job, None).await;
+        let token = token.map_err(|error| error.to_string())?;
+        let mut profile = self.engine.whoop.profile(&token).await;
+        if profile.is_err() {
+            // Refused, perhaps: what every caller does then, once.
+            let fresh = self
+                .engine
+                .access_token(&member.user_id, &job, Some(&token))
+                .await
+                .map_err(|error| error.to_string())?;
+            profile = self.engine.whoop.profile(&fresh).await;
+        }
+        profile.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// As the app sees the connection: the word, and the reason for people.
+    pub(crate) async fn told(&self, member: &Member) -> anyhow::Result<(String, String)> {
+        let state: Value = self
+            .http
+            .get(self.url(1, "connection", member, ""))
+            .bearer_auth(&self.service_key)
+            .send()
+            .await?
+            .json()
+            .await?;
+        let word = |name: &str| state[name].as_str().unwrap_or_default().to_owned();
+        Ok((word("connection"), word("detail")))
+    }
+
+    async fn until_it_serves(&self, nth: usize) -> anyhow::Result<()> {
+        let url = format!("http://{}/healthz", self.apis[nth].address);
+        let serving = async {
+            while self.http.get(&url).send().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, serving)
+            .await
+            .with_context(|| format!("{url} never answered"))
+    }
+
+    pub(crate) async fn end(mut self) {
+        for api in &mut self.apis {
+            // It may have ended by itself.
+            let _ = api.child.kill().await;
+        }
+        self.sim.stop();
+    }
+}
+
+fn engine(flags: &[String]) -> anyhow::Result<Engine> {
+    let own = ["soak".to_owned(), "--database-pool-size=4".to_owned()];
+    let EngineFlags { parts } = EngineFlags::try_parse_from(own.iter().chain(flags))?;
+    let clock = Arc::new(SystemClock);
+    Ok(parts
+        .whoop
+        .engine(parts.database.database()?, clock, parts.freshness)?)
+}
+
+fn start(flags: &[String]) -> anyhow::Result<Child> {
+    Command::new(std::env::current_exe()?)
+        .args(flags)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .context("a process of our own does not start")
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(listener.local_addr()?)
+}
+
+fn random_text() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    Ok(STANDARD.encode(bytes))
+}
+
+/// What the app sends to have everything read anew.
+pub(crate) fn sync_now() -> Value {
+    json!({ "data_types": ["cycle"] })
+}

@@ -1,0 +1,46 @@
+use std::{fmt, process::ExitCode};
+
+/// What the rounds came to.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) kills: u32,
+    pub(crate) refreshes: u32,
+    pub(crate) answers: u32,
+    /// Requests that ended with the process that worked on them.
+    pub(crate) cut_off: u32,
+    /// A process died between WHOOP's answer and our commit, and the member was
+    /// told that this is why they have to connect again.
+    pub(crate) stranded_and_told: u32,
+    /// What must never be.
+    pub(crate) defects: Vec<String>,
+}
+
+impl Tally {
+    pub(crate) fn verdict(&self) -> ExitCode {
+        for defect in &self.defects {
+            println!("DEFECT  {defect}");
+        }
+        if self.defects.is_empty() {
+            println!("every member is connected, or was told why not");
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} killed, {} refreshes, {} answers, {} requests cut off, \
+             {} stranded by a kill and told so, {} defects",
+            self.kills,
+            self.refreshes,
+            self.answers,
+            self.cut_off,
+            self.stranded_and_told,
+            self.defects.len()
+        )
+    }
+}
