@@ -9,7 +9,6 @@ use actix_web::{
 };
 use tracing_actix_web::TracingLogger;
 use whoop_core::Clock;
-use whoop_sync::config::ConfigError;
 
 use crate::{
     auth::Authenticator,
@@ -21,34 +20,9 @@ use crate::{
     problem::Problem,
     return_to::ReturnUrls,
     routes,
+    start_error::StartError,
     state::AppState,
 };
-
-/// Why the API does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    #[error(
-        "there is no way to tell who is calling: set AUTH_JWT_SECRET or AUTH_SERVICE_KEYS \
-         (or, on loopback only and for development, --insecure-no-auth)"
-    )]
-    NoAuthentication,
-    #[error("--insecure-no-auth is for loopback only; API_LISTEN is reachable from outside")]
-    InsecureOutside,
-    #[error(
-        "AUTH_SERVICE_KEYS holds something that is no SHA-256 hex digest; \
-         make one with: printf %s \"$KEY\" | sha256sum"
-    )]
-    ServiceKey,
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("cannot listen on {address}")]
-    Listen {
-        address: SocketAddr,
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// The API, bound to its address and not yet serving.
 pub struct Application {
@@ -64,10 +38,11 @@ impl Application {
     ///
     /// A setting is missing or unusable, or the address is taken.
     pub fn build(cli: &Cli, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let auth = Authenticator::new(&cli.auth, cli.api_listen.ip().is_loopback())?;
+        let background = Background::new();
+        let is_loopback = cli.api_listen.ip().is_loopback();
+        let auth = Authenticator::new(&cli.auth, is_loopback, &clock, &background)?;
         let database = cli.database.database()?;
         let engine = cli.whoop.engine(database, clock, cli.freshness)?;
-        let background = Background::new();
         let state = web::Data::new(AppState {
             engine,
             auth,

@@ -44,7 +44,8 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Callers")]
 pub struct AuthArgs {
-    /// HS256 secret of the members' JWTs (Supabase: the legacy JWT secret).
+    /// HS256 secret of the members' JWTs, at least 32 bytes (Supabase: the legacy
+    /// JWT secret).
     #[arg(
         long,
         env = "AUTH_JWT_SECRET",
@@ -52,6 +53,11 @@ pub struct AuthArgs {
         value_name = "SECRET"
     )]
     pub auth_jwt_secret: Option<SecretString>,
+
+    /// Key set of whoever signs the members' JWTs with RS256, ES256 or `EdDSA`
+    /// (Supabase: `https://<project>.supabase.co/auth/v1/.well-known/jwks.json`).
+    #[arg(long, env = "AUTH_JWKS_URL", value_name = "URL")]
+    pub auth_jwks_url: Option<Url>,
 
     /// `aud` that a JWT must carry; empty accepts any.
     #[arg(

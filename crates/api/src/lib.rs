@@ -18,9 +18,11 @@ mod problem;
 mod return_to;
 mod routes;
 mod serve;
+mod start_error;
 mod state;
 
-pub use application::{Application, Handle, Running, StartError};
+pub use application::{Application, Handle, Running};
 pub use config::Cli;
 pub use openapi::document;
 pub use serve::serve;
+pub use start_error::StartError;

@@ -1,6 +1,5 @@
-use std::future::{Ready, ready};
-
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use futures::{FutureExt, future::LocalBoxFuture};
 use whoop_core::UserId;
 
 use crate::{problem::Problem, state::AppState};
@@ -13,19 +12,20 @@ pub(crate) struct Member(pub(crate) UserId);
 
 impl FromRequest for Member {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(authorise(request))
+        let request = request.clone();
+        async move { authorise(&request).await }.boxed_local()
     }
 }
 
-fn authorise(request: &HttpRequest) -> Result<Member, Problem> {
+async fn authorise(request: &HttpRequest) -> Result<Member, Problem> {
     let state = request
         .app_data::<web::Data<AppState>>()
         .ok_or_else(Problem::not_found)?;
     // First who calls, then what they ask: a stranger learns nothing.
-    let caller = state.auth.caller(request.headers())?;
+    let caller = state.auth.caller(request.headers()).await?;
     let invalid = |reason: &str| Problem::invalid("invalid-user-id", "user_id", reason);
     let user_id = last_segment(request.uri().path())
         .ok_or_else(|| invalid("the path is not percent-encoded UTF-8"))?;

@@ -225,7 +225,10 @@ async fn a_head_is_a_get_without_its_body() {
 
         assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");
         for name in ["content-type", "content-length"] {
-            assert_eq!(head.header(name), get.header(name), "{name} of {path}");
+            // The figures have moved on by the first of the two requests.
+            if (path.as_str(), name) != ("/metrics", "content-length") {
+                assert_eq!(head.header(name), get.header(name), "{name} of {path}");
+            }
         }
     }
     let answer = stage

@@ -14,6 +14,8 @@ mod callback;
 mod custody;
 mod day_json;
 mod described;
+mod jwt_attacks;
+mod key_sets;
 mod log_lines;
 mod metrics;
 mod quota;

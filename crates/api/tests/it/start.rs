@@ -94,6 +94,12 @@ async fn a_setting_that_cannot_be_is_named() {
             "DATABASE_URL",
             "postgres://whoop:hush-hush-password@127.0.0.1/whoop?sslmode=hope",
         ),
+        ("AUTH_JWT_SECRET", "hush-hush-but-too-short"),
+        ("AUTH_JWKS_URL", "http://issuer.example/keys"),
+        (
+            "AUTH_JWKS_URL",
+            "https://user:hush-hush-password@issuer.example/keys",
+        ),
         ("RUST_LOG", "info,=nonsense="),
     ] {
         assert_refuses(but_for(name, Some(value)), 1, &[name]).await;
@@ -108,6 +114,8 @@ async fn a_flag_that_cannot_be_is_a_wrong_usage() {
         ("WHOOP_API_URL", "whoop", "--whoop-api-url"),
         ("FRESHNESS_SECONDS", "0", "--freshness-seconds"),
         ("DATABASE_POOL_SIZE", "none", "--database-pool-size"),
+        ("DATABASE_POOL_SIZE", "1", "--database-pool-size"),
+        ("AUTH_JWKS_URL", "issuer", "--auth-jwks-url"),
         ("APP_RETURN_URLS", "app", "--app-return-urls"),
         ("LOG_FORMAT", "poem", "--log-format"),
     ] {
@@ -150,6 +158,7 @@ async fn help_shows_every_variable_and_no_value() {
         "TOKEN_KEYS",
         "API_LISTEN",
         "AUTH_JWT_SECRET",
+        "AUTH_JWKS_URL",
         "AUTH_JWT_AUDIENCE",
         "AUTH_JWT_ISSUER",
         "AUTH_SERVICE_KEYS",

@@ -7,6 +7,7 @@ mod answer;
 mod binary;
 mod client;
 mod description;
+mod issuer;
 mod member;
 mod rows;
 mod tokens;
@@ -26,6 +27,7 @@ pub(crate) use binary::{Binary, RunningApi};
 pub(crate) use client::Client;
 pub(crate) use description::Documented;
 pub(crate) use description::{documented, schema_of};
+pub(crate) use issuer::{Issuer, Signer};
 pub(crate) use member::{Member, parameter};
 pub(crate) use rows::Rows;
 pub(crate) use tokens::{Token, digest_of};
@@ -80,6 +82,13 @@ impl Stage {
         Self::over(db, config).await
     }
 
+    /// An API that is told something more, such as another way to know callers.
+    pub(crate) async fn told(more: &[String]) -> Self {
+        let db = TestDb::new().await;
+        let url = db.url().to_owned();
+        Self::build(&url, db, two_months(), more).await
+    }
+
     pub(crate) async fn over(db: TestDb, config: SimConfig) -> Self {
         let url = db.url().to_owned();
         Self::at(&url, db, config).await
@@ -87,9 +96,13 @@ impl Stage {
 
     /// An API that is told another database than the one the test sees.
     pub(crate) async fn at(database_url: &str, db: TestDb, config: SimConfig) -> Self {
+        Self::build(database_url, db, config, &[]).await
+    }
+
+    async fn build(database_url: &str, db: TestDb, config: SimConfig, more: &[String]) -> Self {
         let sim = Sim::start(config).await.unwrap();
         let clock = FixedClock::at(now());
-        let application = application(database_url, &sim, &clock);
+        let application = application(database_url, &sim, &clock, more);
         let client = Client::new(application.address());
         let server = application.handle();
         tokio::spawn(application.run());
@@ -176,9 +189,10 @@ pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &Sim) -> Vec<St
 
 /// WHOOP has to know the callback beforehand, so the port comes first; where
 /// somebody else took it meanwhile, another one does as well.
-fn application(database_url: &str, sim: &Sim, clock: &FixedClock) -> Application {
+fn application(database_url: &str, sim: &Sim, clock: &FixedClock, more: &[String]) -> Application {
     loop {
-        let cli = Cli::parse_from(flags(free_address(), database_url, sim));
+        let flags = flags(free_address(), database_url, sim);
+        let cli = Cli::parse_from(flags.iter().chain(more));
         match Application::build(&cli, Arc::new(clock.clone())) {
             Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
             }

@@ -66,6 +66,10 @@ impl Token {
         encode(&Header::new(self.algorithm), &self.claims, &key).unwrap()
     }
 
+    pub(crate) const fn claims(&self) -> &Value {
+        &self.claims
+    }
+
     /// A header of one's own over a signature of the right secret, as somebody
     /// sends it who hopes that the header decides how it is checked.
     pub(crate) fn under_header(&self, header: &Value) -> String {

@@ -1,0 +1,105 @@
+//! What a member's JWT must be, whatever it is signed with.
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Header, Validation, decode, decode_header, errors::ErrorKind,
+};
+use serde::Deserialize;
+use whoop_core::UserId;
+
+use crate::{config::AuthArgs, problem::Problem};
+
+/// Clocks differ; a token is not late because of that.
+const LEEWAY_SECONDS: u64 = 30;
+
+/// The longest token that is looked at. Real ones have one or two thousand.
+const LONGEST_TOKEN: usize = 16 * 1024;
+
+/// What is demanded of the claims.
+#[derive(Debug)]
+pub(super) struct Rules {
+    audience: Option<String>,
+    issuer: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+}
+
+impl Rules {
+    pub(super) fn new(args: &AuthArgs) -> Self {
+        let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Self {
+            audience: named(&args.auth_jwt_audience),
+            issuer: args.auth_jwt_issuer.as_deref().and_then(named),
+        }
+    }
+
+    /// The member that a token names, if this key signed it with one of these
+    /// algorithms. The key has them: a token cannot choose how it is checked.
+    pub(super) fn member(
+        &self,
+        token: &str,
+        key: &DecodingKey,
+        algorithms: &[Algorithm],
+    ) -> Result<UserId, Problem> {
+        let Some(first) = algorithms.first() else {
+            return Err(refused());
+        };
+        let mut validation = Validation::new(*first);
+        validation.algorithms = algorithms.to_vec();
+        validation.leeway = LEEWAY_SECONDS;
+        validation.validate_nbf = true;
+        validation.set_required_spec_claims(&["exp", "sub"]);
+        match &self.audience {
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                validation.required_spec_claims.insert("aud".to_owned());
+            }
+            None => validation.validate_aud = false,
+        }
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            validation.required_spec_claims.insert("iss".to_owned());
+        }
+        let token = decode::<Claims>(token, key, &validation).map_err(|error| {
+            let detail = match error.kind() {
+                ErrorKind::ExpiredSignature => {
+                    return Problem::unauthorized(
+                        "expired-token",
+                        "the token has expired; get a fresh one",
+                    );
+                }
+                ErrorKind::ImmatureSignature => "the token is not valid yet".to_owned(),
+                ErrorKind::InvalidAudience => "the token is for another audience".to_owned(),
+                ErrorKind::InvalidIssuer => "the token is from another issuer".to_owned(),
+                ErrorKind::MissingRequiredClaim(claim) => format!("the token has no `{claim}`"),
+                _ => return refused(),
+            };
+            Problem::unauthorized("invalid-token", detail)
+        })?;
+        UserId::try_from(token.claims.sub)
+            .map_err(|error| Problem::unauthorized("invalid-token", format!("`sub`: {error}")))
+    }
+}
+
+/// The part of a token that says which key is meant. Keys and addresses that a
+/// token brings along are not looked at.
+pub(super) fn header_of(token: &str) -> Result<Header, Problem> {
+    if token.len() > LONGEST_TOKEN {
+        return Err(refused());
+    }
+    let header = decode_header(token).map_err(|_| refused())?;
+    // It names rules that must be understood, and none of them is.
+    if header.crit.is_some() {
+        return Err(refused());
+    }
+    Ok(header)
+}
+
+pub(super) fn refused() -> Problem {
+    Problem::unauthorized(
+        "invalid-token",
+        "this is neither a valid JWT nor a service key",
+    )
+}

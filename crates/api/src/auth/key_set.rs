@@ -1,0 +1,237 @@
+//! The public keys of whoever signs the members' JWTs, by RFC 7517.
+
+use std::fmt;
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// More than any issuer has at a time.
+const MOST_KEYS: usize = 64;
+
+/// One key, and what it may be used for. The key decides, never a token.
+pub(super) struct Key {
+    id: Option<String>,
+    pub(super) algorithms: Vec<Algorithm>,
+    pub(super) decoding: DecodingKey,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Those keys of a set that can check a signature.
+#[derive(Debug, Default)]
+pub(super) struct KeySet(Vec<Key>);
+
+/// What a set says to a token's header.
+#[derive(Debug)]
+pub(super) enum Found<'a> {
+    Key(&'a Key),
+    /// No key of this name; a newer set may have one.
+    Unknown,
+    /// There is such a key, and it does not sign this way. Or the token names
+    /// none, and none or several would do.
+    Unfit,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    keys: Vec<Value>,
+}
+
+impl KeySet {
+    /// Reads a reply. Keys that are for something else, or of a kind that is
+    /// not known, are left out and cost the others nothing.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let reply: Reply = serde_json::from_slice(body)?;
+        let keys = reply
+            .keys
+            .into_iter()
+            .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
+            .filter_map(|key| usable(&key))
+            .take(MOST_KEYS)
+            .collect();
+        Ok(Self(keys))
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Found<'_> {
+        let fits = |key: &&Key| key.algorithms.contains(&algorithm);
+        if let Some(id) = id {
+            let mut named = self
+                .0
+                .iter()
+                .filter(|key| key.id.as_deref() == Some(id))
+                .peekable();
+            if named.peek().is_none() {
+                return Found::Unknown;
+            }
+            return named.find(fits).map_or(Found::Unfit, Found::Key);
+        }
+        let mut fitting = self.0.iter().filter(fits);
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Found::Key(key),
+            _ => Found::Unfit,
+        }
+    }
+}
+
+fn usable(key: &Jwk) -> Option<Key> {
+    let common = &key.common;
+    let signs = common
+        .public_key_use
+        .as_ref()
+        .is_none_or(|its| *its == PublicKeyUse::Signature);
+    let verifies = common
+        .key_operations
+        .as_ref()
+        .is_none_or(|its| its.contains(&KeyOperations::Verify));
+    if !signs || !verifies {
+        return None;
+    }
+    let possible: &[Algorithm] = match &key.algorithm {
+        AlgorithmParameters::RSA(_) => &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512],
+        AlgorithmParameters::EllipticCurve(its) => match its.curve {
+            EllipticCurve::P256 => &[Algorithm::ES256],
+            EllipticCurve::P384 => &[Algorithm::ES384],
+            _ => &[],
+        },
+        AlgorithmParameters::OctetKeyPair(its) if its.curve == EllipticCurve::Ed25519 => {
+            &[Algorithm::EdDSA]
+        }
+        // A secret that is published is none.
+        _ => &[],
+    };
+    let algorithms: Vec<Algorithm> = match common.key_algorithm {
+        Some(stated) => possible
+            .iter()
+            .copied()
+            .filter(|one| Some(*one) == algorithm_of(stated))
+            .collect(),
+        None => possible.to_vec(),
+    };
+    if algorithms.is_empty() {
+        return None;
+    }
+    Some(Key {
+        id: common.key_id.clone(),
+        algorithms,
+        decoding: DecodingKey::from_jwk(key).ok()?,
+    })
+}
+
+const fn algorithm_of(stated: KeyAlgorithm) -> Option<Algorithm> {
+    match stated {
+        KeyAlgorithm::RS256 => Some(Algorithm::RS256),
+        KeyAlgorithm::RS384 => Some(Algorithm::RS384),
+        KeyAlgorithm::RS512 => Some(Algorithm::RS512),
+        KeyAlgorithm::ES256 => Some(Algorithm::ES256),
+        KeyAlgorithm::ES384 => Some(Algorithm::ES384),
+        KeyAlgorithm::EdDSA => Some(Algorithm::EdDSA),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const N: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+
+    fn set(keys: Value) -> KeySet {
+        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
+    }
+
+    fn rsa(id: &str, more: Value) -> Value {
+        let mut key = json!({"kty": "RSA", "kid": id, "n": N, "e": "AQAB"});
+        key.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        key
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_name_and_signs_only_its_own_way() {
+        let keys = set(json!([
+            rsa("one", json!({"alg": "RS256", "use": "sig"})),
+            {"kty": "EC", "crv": "P-256", "kid": "two", "x": N, "y": N},
+        ]));
+
+        assert!(matches!(
+            keys.find(Some("one"), Algorithm::RS256),
+            Found::Key(_)
+        ));
+        assert!(matches!(
+            keys.find(Some("two"), Algorithm::ES256),
+            Found::Key(_)
+        ));
+        for (id, algorithm) in [
+            ("one", Algorithm::RS512),
+            ("one", Algorithm::HS256),
+            ("one", Algorithm::ES256),
+            ("two", Algorithm::RS256),
+            ("two", Algorithm::ES384),
+        ] {
+            assert!(
+                matches!(keys.find(Some(id), algorithm), Found::Unfit),
+                "{id}"
+            );
+        }
+        assert!(matches!(
+            keys.find(Some("three"), Algorithm::RS256),
+            Found::Unknown
+        ));
+    }
+
+    #[test]
+    fn a_token_without_a_key_id_is_for_the_only_key_that_fits() {
+        let one = set(json!([rsa("one", json!({}))]));
+        let two = set(json!([rsa("one", json!({})), rsa("two", json!({}))]));
+
+        assert!(matches!(one.find(None, Algorithm::RS256), Found::Key(_)));
+        assert!(matches!(two.find(None, Algorithm::RS256), Found::Unfit));
+        assert!(matches!(one.find(None, Algorithm::ES256), Found::Unfit));
+    }
+
+    #[test]
+    fn keys_for_something_else_are_left_out_and_cost_the_others_nothing() {
+        let keys = set(json!([
+            rsa("sealing", json!({"use": "enc"})),
+            rsa("wrapping", json!({"key_ops": ["wrapKey"]})),
+            rsa("symmetric by name", json!({"alg": "HS256"})),
+            {"kty": "oct", "kid": "secret", "k": "AAAA"},
+            {"kty": "from the future"},
+            "nonsense",
+            rsa("good", json!({})),
+        ]));
+
+        assert_eq!(keys.len(), 1);
+        assert!(matches!(
+            keys.find(Some("good"), Algorithm::RS256),
+            Found::Key(_)
+        ));
+    }
+
+    #[test]
+    fn a_set_without_end_is_cut() {
+        let many: Vec<Value> = (0..500)
+            .map(|nth| rsa(&nth.to_string(), json!({})))
+            .collect();
+
+        assert_eq!(set(json!(many)).len(), MOST_KEYS);
+    }
+}

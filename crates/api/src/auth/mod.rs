@@ -1,0 +1,162 @@
+//! Who is calling: a member with a JWT, or a service with a key.
+
+mod issuer;
+mod jwt;
+mod key_set;
+mod service_key;
+
+use std::{fmt, sync::Arc};
+
+use actix_web::http::header::{self, HeaderMap};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use secrecy::ExposeSecret;
+use whoop_core::{Clock, UserId};
+
+use self::{
+    issuer::{Issuer, NoKey},
+    jwt::Rules,
+    service_key::ServiceKeys,
+};
+use crate::{background::Background, config::AuthArgs, problem::Problem, start_error::StartError};
+
+/// What HS256 needs, by RFC 7518: as many bytes as its hash has.
+const SHORTEST_SECRET: usize = 32;
+
+/// Somebody who proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// May act for themselves.
+    Member(UserId),
+    /// May act for any member.
+    Service,
+}
+
+impl Caller {
+    pub(crate) fn may_act_for(&self, user_id: &UserId) -> bool {
+        match self {
+            Self::Member(own) => own == user_id,
+            Self::Service => true,
+        }
+    }
+}
+
+/// Tells who is calling.
+pub(crate) struct Authenticator {
+    rules: Rules,
+    secret: Option<DecodingKey>,
+    issuer: Option<Issuer>,
+    service_keys: ServiceKeys,
+    /// Whoever calls is a service; only on loopback.
+    trusts_everybody: bool,
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("secret", &self.secret.is_some())
+            .field("issuer", &self.issuer)
+            .field("service_keys", &self.service_keys.len())
+            .field("trusts_everybody", &self.trusts_everybody)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Authenticator {
+    pub(crate) fn new(
+        args: &AuthArgs,
+        listens_on_loopback: bool,
+        clock: &Arc<dyn Clock>,
+        background: &Background,
+    ) -> Result<Self, StartError> {
+        if args.insecure_no_auth && !listens_on_loopback {
+            return Err(StartError::InsecureOutside);
+        }
+        let secret = args
+            .auth_jwt_secret
+            .as_ref()
+            .map(|secret| secret.expose_secret().as_bytes())
+            .filter(|secret| !secret.is_empty());
+        if let Some(secret) = secret
+            && secret.len() < SHORTEST_SECRET
+        {
+            let bytes = secret.len();
+            return Err(StartError::ShortSecret { bytes });
+        }
+        let service_keys = ServiceKeys::parse(&args.auth_service_keys)?;
+        let issuer = args
+            .auth_jwks_url
+            .as_ref()
+            .map(|url| Issuer::new(url, Arc::clone(clock), background))
+            .transpose()?;
+        let has_a_way = secret.is_some() || issuer.is_some() || !service_keys.is_empty();
+        if !has_a_way && !args.insecure_no_auth {
+            return Err(StartError::NoAuthentication);
+        }
+        Ok(Self {
+            rules: Rules::new(args),
+            secret: secret.map(DecodingKey::from_secret),
+            issuer,
+            service_keys,
+            trusts_everybody: args.insecure_no_auth,
+        })
+    }
+
+    /// Who sent these headers.
+    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        if self.trusts_everybody && !headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Caller::Service);
+        }
+        let credentials = credentials(headers)?;
+        if self.service_keys.contain(credentials) {
+            return Ok(Caller::Service);
+        }
+        self.member(credentials).await.map(Caller::Member)
+    }
+
+    async fn member(&self, token: &str) -> Result<UserId, Problem> {
+        let header = jwt::header_of(token)?;
+        // The secret has its one algorithm, and public keys have none of its kind.
+        if header.alg == Algorithm::HS256 {
+            let secret = self.secret.as_ref().ok_or_else(jwt::refused)?;
+            return self.rules.member(token, secret, &[Algorithm::HS256]);
+        }
+        let issuer = self.issuer.as_ref().ok_or_else(jwt::refused)?;
+        issuer
+            .with_key(&header, |key| {
+                self.rules.member(token, &key.decoding, &key.algorithms)
+            })
+            .await
+            .unwrap_or_else(|no_key| {
+                Err(match no_key {
+                    NoKey::Unfit => jwt::refused(),
+                    NoKey::Away => Problem::unavailable(
+                        "keys-unavailable",
+                        "the keys that tokens are checked with cannot be reached",
+                    ),
+                })
+            })
+    }
+}
+
+fn credentials(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut sent = headers.get_all(header::AUTHORIZATION);
+    let (Some(value), None) = (sent.next(), sent.next()) else {
+        return Err(Problem::unauthorized(
+            "no-credentials",
+            "send one header `Authorization: Bearer …` with the member's JWT or a service key",
+        ));
+    };
+    value
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, credentials)| credentials.trim())
+        .filter(|credentials| !credentials.is_empty())
+        .ok_or_else(|| {
+            Problem::unauthorized(
+                "invalid-credentials",
+                "the Authorization header is not `Bearer` followed by a token",
+            )
+        })
+}

@@ -1,0 +1,152 @@
+//! Somebody else who signs the members' JWTs, and publishes their keys.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, http::StatusCode, web};
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        EcdsaSigningAlgorithm, Ed25519KeyPair,
+    },
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
+use serde_json::{Value, json};
+
+use super::Token;
+
+/// A pair of keys of their own making.
+#[derive(Clone)]
+pub(crate) struct Signer {
+    pub(crate) id: String,
+    pub(crate) algorithm: Algorithm,
+    key: EncodingKey,
+}
+
+impl Signer {
+    pub(crate) fn new(id: &str, algorithm: Algorithm) -> Self {
+        let key = match algorithm {
+            Algorithm::ES256 => elliptic(&ECDSA_P256_SHA256_FIXED_SIGNING),
+            Algorithm::ES384 => elliptic(&ECDSA_P384_SHA384_FIXED_SIGNING),
+            Algorithm::EdDSA => {
+                let pair = Ed25519KeyPair::generate().unwrap();
+                let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+                EncodingKey::from_ed_der(der.as_ref())
+            }
+            _ => {
+                let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+                let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+                // The bare key lies behind PKCS#8's head, which is that long.
+                EncodingKey::from_rsa_der(&der.as_ref()[26..])
+            }
+        };
+        Self {
+            id: id.to_owned(),
+            algorithm,
+            key,
+        }
+    }
+
+    /// The public half, as the issuer publishes it.
+    pub(crate) fn jwk(&self) -> Value {
+        let jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
+        let mut jwk = serde_json::to_value(jwk).unwrap();
+        jwk["kid"] = json!(self.id);
+        jwk["use"] = json!("sig");
+        jwk
+    }
+
+    pub(crate) fn sign(&self, token: &Token) -> String {
+        let mut header = Header::new(self.algorithm);
+        header.kid = Some(self.id.clone());
+        self.sign_under(token, &header)
+    }
+
+    pub(crate) fn sign_under(&self, token: &Token, header: &Header) -> String {
+        encode(header, token.claims(), &self.key).unwrap()
+    }
+}
+
+fn elliptic(algorithm: &'static EcdsaSigningAlgorithm) -> EncodingKey {
+    let pair = EcdsaKeyPair::generate(algorithm).unwrap();
+    let der = pair.to_pkcs8v1().unwrap();
+    EncodingKey::from_ec_der(der.as_ref())
+}
+
+/// A server that answers everything with the same, and counts.
+pub(crate) struct Issuer {
+    pub(crate) url: String,
+    answer: Arc<Mutex<(StatusCode, String)>>,
+    asked: Arc<AtomicUsize>,
+    server: ServerHandle,
+}
+
+impl Issuer {
+    pub(crate) fn of(signers: &[&Signer]) -> Self {
+        let answer = Arc::new(Mutex::new((StatusCode::OK, set_of(signers))));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (kept, counted) = (Arc::clone(&answer), Arc::clone(&asked));
+        let server = HttpServer::new(move || {
+            let (kept, counted) = (Arc::clone(&kept), Arc::clone(&counted));
+            App::new().default_service(web::to(move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let (status, body) = kept.lock().unwrap().clone();
+                async move {
+                    HttpResponse::build(status)
+                        .content_type("application/json")
+                        .insert_header(("location", "http://127.0.0.1:9/elsewhere"))
+                        .body(body)
+                }
+            }))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let url = format!("http://{}/keys", server.addrs()[0]);
+        let server = server.run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self {
+            url,
+            answer,
+            asked,
+            server: handle,
+        }
+    }
+
+    /// The flag that leads an API here.
+    pub(crate) fn flag(&self) -> String {
+        format!("--auth-jwks-url={}", self.url)
+    }
+
+    pub(crate) fn publish(&self, signers: &[&Signer]) {
+        self.answer_with(200, &set_of(signers));
+    }
+
+    pub(crate) fn answer_with(&self, status: u16, body: &str) {
+        let status = StatusCode::from_u16(status).unwrap();
+        *self.answer.lock().unwrap() = (status, body.to_owned());
+    }
+
+    /// How often anybody asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        // The command is sent by the call itself; what it returns only waits.
+        drop(self.server.stop(false));
+    }
+}
+
+fn set_of(signers: &[&Signer]) -> String {
+    let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
+    json!({ "keys": keys }).to_string()
+}

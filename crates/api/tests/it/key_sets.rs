@@ -1,0 +1,181 @@
+//! Members whose tokens somebody else signs: Supabase's signing keys, Auth0.
+
+use futures::future::join_all;
+use jsonwebtoken::{Algorithm, Header};
+use serde_json::json;
+
+use crate::harness::{Answer, Issuer, Member, Signer, Stage, Token, until};
+
+async fn day(stage: &Stage, token: &str) -> Answer {
+    let alice = Member {
+        token: token.to_owned(),
+        ..stage.member("alice")
+    };
+    alice.get("daily-data", "").await
+}
+
+/// An API that knows this issuer, and has read its keys.
+async fn with(issuer: &Issuer) -> Stage {
+    let stage = Stage::told(&[issuer.flag()]).await;
+    until("the keys were read", || async { issuer.asked() > 0 }).await;
+    stage
+}
+
+#[tokio::test]
+async fn tokens_by_rsa_elliptic_curves_and_edwards_curves_are_their_members() {
+    let signers: Vec<Signer> = [
+        Algorithm::RS256,
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::EdDSA,
+    ]
+    .into_iter()
+    .map(|algorithm| Signer::new(&format!("{algorithm:?}"), algorithm))
+    .collect();
+    let issuer = Issuer::of(&signers.iter().collect::<Vec<_>>());
+    let stage = with(&issuer).await;
+
+    for signer in &signers {
+        let own = day(&stage, &signer.sign(&Token::of("alice"))).await;
+        assert_eq!(own.expect(200)["user_id"], "alice", "{}", signer.id);
+        let other = day(&stage, &signer.sign(&Token::of("bob"))).await;
+        other.assert_problem(403, "not-your-data");
+    }
+    // Beside the secret, which still opens.
+    day(&stage, &Token::of("alice").text()).await.expect(200);
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
+async fn claims_are_demanded_of_every_kind_of_token() {
+    let signer = Signer::new("one", Algorithm::ES256);
+    let issuer = Issuer::of(&[&signer]);
+    let stage = with(&issuer).await;
+    let alice = || Token::of("alice");
+
+    for (token, kind) in [
+        (alice().with_time("exp", -3600), "expired-token"),
+        (alice().with("exp", json!(null)), "invalid-token"),
+        (alice().with_time("nbf", 3600), "invalid-token"),
+        (alice().with("aud", json!("anon")), "invalid-token"),
+        (alice().with("aud", json!(null)), "invalid-token"),
+        (alice().with("sub", json!(null)), "invalid-token"),
+        (alice().with("sub", json!(["alice"])), "invalid-token"),
+    ] {
+        let answer = day(&stage, &signer.sign(&token)).await;
+        answer.assert_problem(401, kind);
+    }
+    let many = alice().with("aud", json!(["other", "authenticated"]));
+    day(&stage, &signer.sign(&many)).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_key_that_appears_later_opens_and_one_that_is_gone_closes() {
+    let (old, new) = (
+        Signer::new("old", Algorithm::ES256),
+        Signer::new("new", Algorithm::ES256),
+    );
+    let issuer = Issuer::of(&[&old]);
+    let stage = with(&issuer).await;
+    let alice = Token::of("alice");
+    day(&stage, &old.sign(&alice)).await.expect(200);
+    issuer.publish(&[&old, &new]);
+    stage.clock.advance(chrono::TimeDelta::seconds(31));
+
+    // An unknown name is reason enough to look.
+    day(&stage, &new.sign(&alice)).await.expect(200);
+    day(&stage, &old.sign(&alice)).await.expect(200);
+    assert_eq!(issuer.asked(), 2);
+
+    issuer.publish(&[&new]);
+    stage.clock.advance(chrono::TimeDelta::minutes(11));
+    // This one finds them too old, and has a look taken.
+    day(&stage, &new.sign(&alice)).await.expect(200);
+    until("the keys were read again", || async { issuer.asked() == 3 }).await;
+    until("the old key does not open any more", || async {
+        day(&stage, &old.sign(&alice)).await.status == 401
+    })
+    .await;
+    day(&stage, &new.sign(&alice)).await.expect(200);
+}
+
+#[tokio::test]
+async fn made_up_key_names_do_not_make_us_knock_at_the_issuer() {
+    let signer = Signer::new("one", Algorithm::ES256);
+    let issuer = Issuer::of(&[&signer]);
+    let stage = with(&issuer).await;
+    stage.clock.advance(chrono::TimeDelta::seconds(31));
+
+    let made_up = (0..40).map(|nth| {
+        let header = Header {
+            kid: Some(format!("made up {nth}")),
+            ..Header::new(Algorithm::ES256)
+        };
+        let token = signer.sign_under(&Token::of("alice"), &header);
+        let stage = &stage;
+        async move { day(stage, &token).await }
+    });
+    for answer in join_all(made_up).await {
+        answer.assert_problem(401, "invalid-token");
+    }
+
+    assert_eq!(
+        issuer.asked(),
+        2,
+        "once at the start, once for all of these"
+    );
+    day(&stage, &signer.sign(&Token::of("alice")))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_locks_out_nobody_whose_keys_are_known() {
+    let signer = Signer::new("one", Algorithm::ES256);
+    let issuer = Issuer::of(&[&signer]);
+    let stage = with(&issuer).await;
+    let token = signer.sign(&Token::of("alice"));
+    day(&stage, &token).await.expect(200);
+
+    for (status, body) in [
+        (500, ""),
+        (200, "<html>"),
+        (200, r#"{"keys": []}"#),
+        (302, ""),
+        (
+            200,
+            &format!(r#"{{"keys": [], "x": "{}"}}"#, "x".repeat(400_000)),
+        ),
+    ] {
+        let before = issuer.asked();
+        issuer.answer_with(status, body);
+        stage.clock.advance(chrono::TimeDelta::hours(5));
+        day(&stage, &token).await.expect(200);
+        until("it was asked in vain", || async { issuer.asked() > before }).await;
+        day(&stage, &token).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_was_never_there_is_not_the_members_fault() {
+    let signer = Signer::new("one", Algorithm::ES256);
+    let issuer = Issuer::of(&[]);
+    issuer.answer_with(503, "");
+    let stage = with(&issuer).await;
+    let token = signer.sign(&Token::of("alice"));
+
+    let answer = day(&stage, &token).await;
+    answer.assert_problem(503, "keys-unavailable");
+    assert!(answer.header("retry-after").is_some());
+    // Neither of these needs it.
+    stage
+        .service_for("alice")
+        .get("daily-data", "")
+        .await
+        .expect(200);
+    day(&stage, &Token::of("alice").text()).await.expect(200);
+
+    issuer.publish(&[&signer]);
+    stage.clock.advance(chrono::TimeDelta::seconds(2));
+    day(&stage, &token).await.expect(200);
+}
