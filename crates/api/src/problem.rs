@@ -202,6 +202,13 @@ impl From<StorageError> for Problem {
                 Self::unavailable("database-unavailable", "the database cannot be reached")
             }
             StorageError::NotMigrated(_) => Self::unavailable("not-migrated", error.to_string()),
+            StorageError::NotAllowed(_) => {
+                tracing::error!(%error, "the role in DATABASE_URL may not serve");
+                Self::unavailable(
+                    "database-not-allowed",
+                    "the database does not let this service work; its log says more",
+                )
+            }
             StorageError::MemberGone(_) => {
                 Self::conflict("member-gone", "the member was erased meanwhile")
             }

@@ -16,6 +16,16 @@ pub enum StorageError {
     Migration(String),
     #[error("the database lacks migrations ({0}); run `sync-worker migrate` first")]
     NotMigrated(String),
+    #[error(
+        "PostgreSQL does not let this role work ({0}); \
+         run `sync-worker migrate --serving-role ROLE` as the owner of the tables"
+    )]
+    NotAllowed(String),
+    #[error(
+        "there is no role {0:?}; make it first, as a role that may create roles: \
+         CREATE ROLE \"{0}\" LOGIN PASSWORD '…'"
+    )]
+    NoSuchRole(String),
     #[error("member {0} is not in the database any more")]
     MemberGone(String),
     #[error("row {id} of {table} cannot be read back: {reason}")]
@@ -44,6 +54,8 @@ impl From<Diesel> for StorageError {
                     Self::Unavailable(Box::new(error))
                 } else if message.starts_with("relation ") && message.ends_with("does not exist") {
                     Self::NotMigrated(message.to_owned())
+                } else if message.starts_with("permission denied") {
+                    Self::NotAllowed(message.to_owned())
                 } else {
                     Self::Query(error)
                 }
@@ -91,6 +103,13 @@ mod tests {
         ] {
             assert!(matches!(said(refused), StorageError::Query(_)), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_role_that_may_not_is_told_how_it_may() {
+        let error = said("permission denied for table whoop_users");
+
+        assert!(error.to_string().contains("--serving-role"), "{error}");
     }
 
     #[test]

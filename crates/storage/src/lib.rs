@@ -2,6 +2,8 @@
 //!
 //! - [`Database`]: the pool, and how to reach a server (TLS included);
 //! - [`migrate`]: the one place that changes the schema;
+//! - [`rotate`]: sealed anew when keys change;
+//! - [`serving_role`]: lets a role serve that may not change the schema;
 //! - [`seal`]: tokens are sealed before they are written;
 //! - [`page`]: a page of records, stored in one transaction, newest wins;
 //! - [`day`]: a member's day, read in one round trip;
@@ -16,8 +18,10 @@ mod error;
 pub mod lease;
 pub mod migrate;
 pub mod page;
+pub mod rotate;
 mod schema;
 pub mod seal;
+pub mod serving_role;
 mod settle;
 pub mod table;
 mod tls;

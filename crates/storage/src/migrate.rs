@@ -79,7 +79,9 @@ enum Direction {
     Down,
 }
 
-async fn run(database: &Database, direction: Direction) -> Result<Applied, StorageError> {
+/// A transaction that nobody else who changes the schema is in; it ends with
+/// its connection.
+pub(crate) async fn lock(database: &Database) -> Result<AsyncPgConnection, StorageError> {
     let mut lock = database.dedicated().await?;
     lock.batch_execute("BEGIN").await?;
     loop {
@@ -89,11 +91,14 @@ async fn run(database: &Database, direction: Direction) -> Result<Applied, Stora
         .get_result(&mut lock)
         .await?;
         if taken.locked {
-            break;
+            return Ok(lock);
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }
+}
 
+async fn run(database: &Database, direction: Direction) -> Result<Applied, StorageError> {
+    let mut lock = lock(database).await?;
     let worker = database.dedicated().await?;
     let runtime = tokio::runtime::Handle::current();
     // Diesel's harness blocks, and panics on a current-thread runtime unless it

@@ -96,6 +96,11 @@ impl TokenKeys {
         Ok(XChaCha20Poly1305::new(&key))
     }
 
+    /// The id of the key that seals.
+    pub fn sealing(&self) -> &str {
+        self.0.first().map_or("", |key| key.id.as_str())
+    }
+
     /// Seals a text for one owner, with the first key.
     ///
     /// # Errors

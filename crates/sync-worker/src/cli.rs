@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use whoop_core::{DataType, UserId};
-use whoop_sync::config::{DatabaseArgs, LogArgs, WhoopArgs};
+use whoop_sync::config::{DatabaseArgs, KeyArgs, LogArgs, WhoopArgs};
 
 use crate::{since::Since, slot::SlotArg};
 
@@ -31,6 +31,38 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Sync the connected members with WHOOP once, as one of the day's four runs.
     Run(Box<RunArgs>),
+    /// The keys that seal members' tokens.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Seal everything with the first of `TOKEN_KEYS`, while everything runs.
+    ///
+    /// Put the new key first in `TOKEN_KEYS` everywhere, keep the old one behind
+    /// it, run this, and then take the old one out.
+    Rotate(RotateArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// Count what there is to do, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 impl Cli {
@@ -39,12 +71,18 @@ impl Cli {
         match &self.command {
             Command::Migrate(args) => &args.log,
             Command::Run(args) => &args.log,
+            Command::Keys(KeysCommand::Rotate(args)) => &args.log,
         }
     }
 }
 
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
+    /// Let this role serve: it may read and write every row, and change no
+    /// table. Roles that were given once are renewed by themselves.
+    #[arg(long, env = "DATABASE_SERVING_ROLE", value_name = "ROLE")]
+    pub serving_role: Option<String>,
+
     /// Print one JSON object on standard output, and nothing else there.
     #[arg(long)]
     pub json: bool,

@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
-//! - [`migrate`], [`run`]: one file a command;
+//! - [`migrate`], [`run`], [`rotate`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
 //!
@@ -14,6 +14,7 @@ pub mod console;
 pub mod exit;
 mod migrate;
 mod plan_table;
+mod rotate;
 mod run;
 pub mod signal;
 mod since;
@@ -24,7 +25,7 @@ mod watch;
 use tokio_util::sync::CancellationToken;
 
 pub use cli::Cli;
-use cli::Command;
+use cli::{Command, KeysCommand};
 pub use console::Console;
 pub use exit::Exit;
 
@@ -37,6 +38,9 @@ pub async fn run(cli: Cli) -> u8 {
 pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> u8 {
     let (done, json) = match &cli.command {
         Command::Migrate(args) => (migrate::migrate(args, console).await, args.json),
+        Command::Keys(KeysCommand::Rotate(args)) => {
+            (rotate::rotate(args, console, &stop).await, args.json)
+        }
         Command::Run(args) => (Box::pin(run::run(args, console, stop)).await, args.json),
     };
     let exit = done.unwrap_or_else(|refusal| {

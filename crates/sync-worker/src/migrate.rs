@@ -1,5 +1,5 @@
 use serde::Serialize;
-use whoop_storage::{StorageError, migrate};
+use whoop_storage::{StorageError, migrate, serving_role};
 use whoop_sync::config::DatabaseArgs;
 
 use crate::{Console, Exit, cli::MigrateArgs, exit::Refusal};
@@ -10,7 +10,15 @@ struct Migrated {
     applied: Vec<String>,
     /// Tables and functions of an older service that made room.
     set_aside: Vec<SetAside>,
+    /// Roles that may serve, and read and write every row.
+    serving_roles: Vec<Serving>,
     exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct Serving {
+    role: String,
+    warning: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -29,12 +37,22 @@ pub(crate) async fn migrate(args: &MigrateArgs, console: &Console) -> Result<Exi
         .await
         .map_err(|error| database_refusal(&args.database, &error))?;
 
+    let serving = serving_role::let_serve(&database, args.serving_role.as_deref())
+        .await
+        .map_err(|error| database_refusal(&args.database, &error))?;
     let migrated = Migrated {
         applied: done.migrations,
         set_aside: done
             .set_aside
             .into_iter()
             .map(|(name, now)| SetAside { name, now })
+            .collect(),
+        serving_roles: serving
+            .into_iter()
+            .map(|one| Serving {
+                role: one.name,
+                warning: one.warning,
+            })
             .collect(),
         exit_code: Exit::Done.code(),
     };
@@ -53,6 +71,12 @@ fn tell(migrated: &Migrated, console: &Console) {
     for name in &migrated.applied {
         console.say(format_args!("applied {name}"));
     }
+    for Serving { role, warning } in &migrated.serving_roles {
+        console.say(format_args!("{role} may serve"));
+        if let Some(warning) = warning {
+            console.say(format_args!("warning: {warning}"));
+        }
+    }
     if !migrated.set_aside.is_empty() {
         console.say("moved aside, of an older service, with everything in it:");
         for SetAside { name, now } in &migrated.set_aside {
@@ -70,7 +94,9 @@ pub(crate) fn database_refusal(args: &DatabaseArgs, error: &StorageError) -> Ref
             "PostgreSQL at {place}: {reason}. Check DATABASE_URL, and that the server runs and \
              accepts connections from here"
         ),
-        StorageError::NotMigrated(_) => reason,
+        StorageError::NotMigrated(_)
+        | StorageError::NoSuchRole(_)
+        | StorageError::NotAllowed(_) => reason,
         _ => format!("PostgreSQL at {place}: {reason}"),
     })
 }

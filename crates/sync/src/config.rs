@@ -114,20 +114,34 @@ pub struct WhoopArgs {
     )]
     pub whoop_oauth_url: Url,
 
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// The keys that seal members' tokens.
+#[derive(Debug, Clone, Args)]
+pub struct KeyArgs {
     /// `id:base64-of-32-bytes[,id:…]`: the first seals, all open.
     #[arg(long, env = "TOKEN_KEYS", hide_env_values = true, value_name = "KEYS")]
     pub token_keys: Option<SecretString>,
 }
 
-impl WhoopArgs {
-    fn keys(&self) -> Result<TokenKeys, ConfigError> {
+impl KeyArgs {
+    /// The keys, read.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or one of them is no key; never with a part of one.
+    pub fn keys(&self) -> Result<TokenKeys, ConfigError> {
         let keys = self.token_keys.as_ref().ok_or(ConfigError::Missing {
             name: "TOKEN_KEYS",
             what_to_do: "make one with: echo \"k1:$(openssl rand -base64 32)\"",
         })?;
         Ok(TokenKeys::parse(keys).map_err(StorageError::from)?)
     }
+}
 
+impl WhoopArgs {
     fn whoop(&self, clock: Arc<dyn Clock>) -> Result<Whoop, ConfigError> {
         let config = WhoopConfig {
             api_url: self.whoop_api_url.clone(),
@@ -165,7 +179,7 @@ impl WhoopArgs {
         clock: Arc<dyn Clock>,
         freshness: FreshnessArgs,
     ) -> Result<Engine, ConfigError> {
-        let keys = self.keys()?;
+        let keys = self.keys.keys()?;
         let whoop = self.whoop(Arc::clone(&clock))?;
         Ok(Engine::new(
             database,

@@ -20,6 +20,7 @@ mod log_lines;
 mod metrics;
 mod quota;
 mod return_to;
+mod serving_role;
 mod speed;
 mod start;
 mod stop;

@@ -188,6 +188,17 @@ async fn neither_a_member_nor_an_anonymous_caller_may_write_anything() {
 }
 
 #[tokio::test]
+async fn only_the_owner_may_let_a_role_serve() {
+    let stand = supabase().await;
+
+    for role in ["anon", "authenticated"] {
+        let sql =
+            format!("SELECT has_function_privilege('{role}', 'whoop_let_serve(text)', 'EXECUTE')");
+        assert_eq!(stand.value(&sql).await.as_deref(), Some("f"), "{role}");
+    }
+}
+
+#[tokio::test]
 async fn an_anonymous_caller_sees_nothing() {
     let stand = supabase().await;
     with_two_members(&stand).await;

@@ -13,7 +13,7 @@ use whoop_devkit::TestDb;
 use whoop_sim::{Sim, SimConfig, WorldHandle};
 use whoop_sync::{
     Engine,
-    config::{DatabaseArgs, FreshnessArgs, WhoopArgs},
+    config::{DatabaseArgs, FreshnessArgs, KeyArgs, WhoopArgs},
 };
 
 const TOKEN_KEYS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -115,7 +115,9 @@ impl House {
             whoop_redirect_url: Some(REDIRECT_URL.parse().unwrap()),
             whoop_api_url: self.sim.api_url().parse().unwrap(),
             whoop_oauth_url: self.sim.oauth_url().parse().unwrap(),
-            token_keys: Some(TOKEN_KEYS.into()),
+            keys: KeyArgs {
+                token_keys: Some(TOKEN_KEYS.into()),
+            },
         }
     }
 

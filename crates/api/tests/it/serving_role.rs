@@ -1,0 +1,75 @@
+//! The API as it should be run: by a role that may not change the schema.
+
+use serde_json::json;
+use whoop_devkit::TestDb;
+use whoop_sim::Fault;
+
+use crate::harness::{Stage, two_months};
+
+#[tokio::test]
+async fn a_role_that_only_serves_is_enough_for_every_route() {
+    let db = TestDb::new().await;
+    // Roles are the server's, so it bears its database's name.
+    let role = format!("{}_serves", db.name());
+    let owner = db.client().await;
+    owner
+        .batch_execute(&format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'serving-word'; SELECT whoop_let_serve('{role}')"
+        ))
+        .await
+        .unwrap();
+    let mut url: url::Url = db.url().parse().unwrap();
+    url.set_username(&role).unwrap();
+    url.set_password(Some("serving-word")).unwrap();
+    let stage = Stage::at(url.as_str(), db, two_months()).await;
+
+    stage.client.get("/readyz").send().await.expect(200);
+    let alice = stage.connect("alice").await;
+    let day = alice.day("?refresh=force").await;
+    assert_eq!(day["meta"]["sync"], "done");
+    stage.world().expire_access_tokens();
+    alice.post("sync", &json!({})).await.expect(200);
+    let broken = json!({"timezone_offset": 7});
+    let person = stage.world().people()[0];
+    stage
+        .world()
+        .fault(Fault::every_record("sleep", "timezone_offset", broken));
+    alice
+        .post("sync", &json!({"data_types": ["sleep"]}))
+        .await
+        .expect(200);
+    stage.world().clear_faults();
+    let status = alice.get("sync-status", "").await.expect(200);
+    assert!(status["rejected_records"].as_i64() > Some(0), "{status}");
+    let metrics = stage.client.get("/metrics").send().await;
+    assert!(
+        metrics.text.contains("whoop_database_up 1"),
+        "{}",
+        metrics.text
+    );
+
+    // Left while WHOOP is out of order, and ended there later.
+    stage.world().fault(Fault::status("*", 503));
+    let left = alice.delete("").await.expect(200);
+    assert_eq!(left["revocation"], "pending");
+    stage.world().clear_faults();
+    let alice = stage.connect_person("alice", 0).await;
+    let left = alice.delete("?erase=true").await.expect(200);
+    assert_eq!(
+        (&left["revocation"], &left["erased"]),
+        (&json!("done"), &json!(true))
+    );
+    assert!(
+        stage
+            .world()
+            .grants()
+            .iter()
+            .all(|grant| grant.is_revoked || grant.whoop_user_id != person)
+    );
+
+    let sql = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'; \
+         DROP OWNED BY {role}; DROP ROLE {role}"
+    );
+    owner.batch_execute(&sql).await.unwrap();
+}

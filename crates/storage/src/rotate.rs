@@ -1,0 +1,160 @@
+//! Sealing everything anew with the first key, while everything runs.
+
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Bytea, Text},
+};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use crate::{
+    Database, StorageError,
+    seal::{SealError, Sealed, TokenKeys},
+};
+
+/// The tables that hold sealed tokens, and whom each row is sealed for.
+const TABLES: [(&str, &str); 2] = [("whoop_tokens", "user_id"), ("whoop_revocation", "id")];
+
+/// Rows that are looked at between two looks at whether to stop.
+pub const BATCH: usize = 100;
+
+/// A row that is not sealed with the first key.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Outdated {
+    /// Which of the tables.
+    #[diesel(sql_type = Text)]
+    pub table_name: String,
+    /// A member, or a permission that is to be ended.
+    #[diesel(sql_type = Text)]
+    pub owner: String,
+}
+
+/// What became of a row.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Resealed {
+    Done,
+    /// Gone, or sealed anew by a refresh meanwhile.
+    NotNeeded,
+    /// No key of ours opens it; it is as it was.
+    DoesNotOpen(SealError),
+    /// Somebody holds it for so long that it is better tried again.
+    Held,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Bytea)]
+    sealed: Vec<u8>,
+    #[diesel(sql_type = Text)]
+    key_id: String,
+}
+
+/// How many rows a key seals.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct KeyUse {
+    #[diesel(sql_type = Text)]
+    pub key_id: String,
+    #[diesel(sql_type = BigInt)]
+    pub rows: i64,
+}
+
+/// The next rows that are not sealed with the first key, after one of them.
+pub async fn outdated(
+    database: &Database,
+    keys: &TokenKeys,
+    after: Option<&Outdated>,
+) -> Result<Vec<Outdated>, StorageError> {
+    let each: Vec<String> = TABLES
+        .iter()
+        .map(|(table, owner)| {
+            format!(
+                "SELECT '{table}' AS table_name, {owner}::text AS owner \
+                 FROM {table} WHERE key_id <> $1"
+            )
+        })
+        .collect();
+    let sql = format!(
+        "SELECT table_name, owner FROM ({}) AS every \
+         WHERE (table_name, owner) > ($2, $3) ORDER BY table_name, owner LIMIT {BATCH}",
+        each.join(" UNION ALL ")
+    );
+    let mut conn = database.get().await?;
+    Ok(diesel::sql_query(sql)
+        .bind::<Text, _>(keys.sealing())
+        .bind::<Text, _>(after.map_or("", |row| &row.table_name))
+        .bind::<Text, _>(after.map_or("", |row| &row.owner))
+        .load(&mut conn)
+        .await?)
+}
+
+/// Seals one row anew, under its lock: a refresh that stores a new pair comes
+/// before or after, and never in between.
+pub async fn reseal(
+    database: &Database,
+    keys: &TokenKeys,
+    row: &Outdated,
+) -> Result<Resealed, StorageError> {
+    let Some((table, owner)) = TABLES.iter().find(|(table, _)| *table == row.table_name) else {
+        return Ok(Resealed::NotNeeded);
+    };
+    let mut locked = database.begin().await?;
+    locked
+        .batch_execute("SET LOCAL lock_timeout = '15s'")
+        .await?;
+    let found = diesel::sql_query(format!(
+        "SELECT sealed, key_id FROM {table} WHERE {owner}::text = $1 AND key_id <> $2 FOR UPDATE"
+    ))
+    .bind::<Text, _>(&row.owner)
+    .bind::<Text, _>(keys.sealing())
+    .load::<Row>(&mut *locked)
+    .await;
+    let found = match found {
+        Ok(mut rows) => rows.pop(),
+        Err(error) if error.to_string().contains("lock timeout") => {
+            locked.rollback().await?;
+            return Ok(Resealed::Held);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Some(Row { sealed, key_id }) = found else {
+        locked.rollback().await?;
+        return Ok(Resealed::NotNeeded);
+    };
+    let sealed = Sealed {
+        key_id,
+        bytes: sealed,
+    };
+    let anew = keys
+        .open(&row.owner, &sealed)
+        .and_then(|text| keys.seal(&row.owner, &text));
+    let anew = match anew {
+        Ok(anew) => anew,
+        Err(error) => {
+            locked.rollback().await?;
+            return Ok(Resealed::DoesNotOpen(error));
+        }
+    };
+    diesel::sql_query(format!(
+        "UPDATE {table} SET sealed = $2, key_id = $3 WHERE {owner}::text = $1"
+    ))
+    .bind::<Text, _>(&row.owner)
+    .bind::<Bytea, _>(anew.bytes)
+    .bind::<Text, _>(anew.key_id)
+    .execute(&mut *locked)
+    .await?;
+    locked.commit().await?;
+    Ok(Resealed::Done)
+}
+
+/// How many rows each key seals now.
+pub async fn key_use(database: &Database) -> Result<Vec<KeyUse>, StorageError> {
+    let each: Vec<String> = TABLES
+        .iter()
+        .map(|(table, _)| format!("SELECT key_id FROM {table}"))
+        .collect();
+    let sql = format!(
+        "SELECT key_id, count(*) AS rows FROM ({}) AS every GROUP BY key_id ORDER BY key_id",
+        each.join(" UNION ALL ")
+    );
+    let mut conn = database.get().await?;
+    Ok(diesel::sql_query(sql).load(&mut conn).await?)
+}

@@ -1,0 +1,99 @@
+//! The role that serves: it reads and writes every row, and changes no table.
+
+use diesel::{
+    OptionalExtension, QueryableByName,
+    sql_types::{Bool, Text},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use crate::{Database, StorageError, migrate};
+
+/// A role that may serve now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServingRole {
+    pub name: String,
+    /// Why it could change the schema all the same, and how to end that.
+    pub warning: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct Powers {
+    #[diesel(sql_type = Bool)]
+    owns: bool,
+    #[diesel(sql_type = Bool)]
+    creates: bool,
+}
+
+/// Lets a role serve, and renews it for every one that may serve already: a
+/// migration may have added a table.
+///
+/// # Errors
+///
+/// [`StorageError::NoSuchRole`]; or only the owner of the tables may do this.
+pub async fn let_serve(
+    database: &Database,
+    role: Option<&str>,
+) -> Result<Vec<ServingRole>, StorageError> {
+    let mut conn = migrate::lock(database).await?;
+    let mut names: Vec<String> = diesel::sql_query(
+        "SELECT DISTINCT r.rolname::text AS name FROM pg_policy p, unnest(p.polroles) AS of_role \
+         JOIN pg_roles r ON r.oid = of_role \
+         WHERE p.polname LIKE 'whoop\\_serves\\_%' ORDER BY 1",
+    )
+    .load::<Named>(&mut conn)
+    .await?
+    .into_iter()
+    .map(|one| one.name)
+    .collect();
+    if let Some(role) = role
+        && !names.iter().any(|name| name == role)
+    {
+        names.push(role.to_owned());
+    }
+    let mut serving = Vec::with_capacity(names.len());
+    for name in names {
+        let warning = powers(&mut conn, &name).await?;
+        diesel::sql_query("SELECT whoop_let_serve($1)")
+            .bind::<Text, _>(&name)
+            .execute(&mut conn)
+            .await?;
+        serving.push(ServingRole { name, warning });
+    }
+    conn.batch_execute("COMMIT").await?;
+    Ok(serving)
+}
+
+async fn powers(conn: &mut AsyncPgConnection, name: &str) -> Result<Option<String>, StorageError> {
+    let powers: Option<Powers> = diesel::sql_query(
+        "SELECT r.rolsuper OR pg_has_role(r.oid, c.relowner, 'MEMBER') AS owns, \
+                has_schema_privilege(r.oid, 'public', 'CREATE') AS creates \
+         FROM pg_roles r, pg_class c \
+         WHERE r.rolname = $1 AND c.oid = 'public.whoop_users'::regclass",
+    )
+    .bind::<Text, _>(name)
+    .get_result(conn)
+    .await
+    .optional()?;
+    let Some(powers) = powers else {
+        return Err(StorageError::NoSuchRole(name.to_owned()));
+    };
+    Ok(if powers.owns {
+        Some(format!(
+            "{name} is a superuser or owns the tables, so nothing keeps it from changing them; \
+             let another role serve"
+        ))
+    } else if powers.creates {
+        Some(format!(
+            "{name} may create tables in the schema; end that with: \
+             REVOKE CREATE ON SCHEMA public FROM PUBLIC, {name}"
+        ))
+    } else {
+        None
+    })
+}
