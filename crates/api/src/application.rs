@@ -7,6 +7,7 @@ use actix_web::{
     middleware::from_fn,
     web,
 };
+use tokio::sync::Semaphore;
 use tracing_actix_web::TracingLogger;
 use whoop_core::Clock;
 
@@ -23,6 +24,10 @@ use crate::{
     start_error::StartError,
     state::AppState,
 };
+
+/// Exports at the same time: a few members' downloads must not keep the pool
+/// from the days that others open.
+const EXPORTS: usize = 4;
 
 /// The API, bound to its address and not yet serving.
 pub struct Application {
@@ -49,6 +54,7 @@ impl Application {
             return_urls: ReturnUrls::new(cli.auth.app_return_urls.clone()),
             background: background.clone(),
             metrics: Metrics::new(),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
         });
         let server = HttpServer::new(move || {
             App::new()

@@ -26,12 +26,17 @@ impl Formatter for PlainNumbers {
     }
 }
 
+/// A value as such text.
+pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let mut text = Vec::with_capacity(1024);
+    value.serialize(&mut Serializer::with_formatter(&mut text, PlainNumbers))?;
+    Ok(text)
+}
+
 /// A body that nobody but the caller may keep.
 pub(crate) fn respond<T: Serialize>(mut response: HttpResponseBuilder, body: &T) -> HttpResponse {
-    let mut text = Vec::with_capacity(1024);
-    let mut serializer = Serializer::with_formatter(&mut text, PlainNumbers);
-    match body.serialize(&mut serializer) {
-        Ok(()) => response
+    match to_vec(body) {
+        Ok(text) => response
             .content_type("application/json")
             .insert_header((header::CACHE_CONTROL, "private, no-cache"))
             .body(text),

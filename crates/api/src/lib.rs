@@ -8,6 +8,7 @@ mod auth;
 mod background;
 mod body;
 mod config;
+mod export;
 mod json;
 mod log;
 mod member;

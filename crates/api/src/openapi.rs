@@ -30,6 +30,7 @@ pub fn document() -> Document {
         routes::callback::receive,
         routes::connection::read,
         routes::connection::end,
+        routes::export::read,
         routes::health::alive,
         routes::health::ready,
         routes::health::openapi,

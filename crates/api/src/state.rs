@@ -1,5 +1,6 @@
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
+use tokio::sync::Semaphore;
 use whoop_sync::{Engine, SyncError};
 
 use crate::{
@@ -15,6 +16,8 @@ pub(crate) struct AppState {
     pub(crate) return_urls: ReturnUrls,
     pub(crate) background: Background,
     pub(crate) metrics: Metrics,
+    /// One permit for each export under way.
+    pub(crate) exports: Arc<Semaphore>,
 }
 
 impl AppState {

@@ -34,6 +34,8 @@ pub enum StorageError {
         id: String,
         reason: String,
     },
+    #[error("what is stored cannot be written out")]
+    Unwritable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Seal(#[from] crate::seal::SealError),
 }

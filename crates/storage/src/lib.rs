@@ -2,6 +2,7 @@
 //!
 //! - [`Database`]: the pool, and how to reach a server (TLS included);
 //! - [`migrate`]: the one place that changes the schema;
+//! - [`export`]: everything of a member, batch by batch;
 //! - [`rotate`]: sealed anew when keys change;
 //! - [`serving_role`]: lets a role serve that may not change the schema;
 //! - [`seal`]: tokens are sealed before they are written;
@@ -15,6 +16,7 @@ mod database;
 pub mod day;
 pub mod erase;
 mod error;
+pub mod export;
 pub mod lease;
 pub mod migrate;
 pub mod page;

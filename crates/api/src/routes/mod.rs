@@ -4,6 +4,7 @@ pub(crate) mod callback;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod daily_data;
+pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod sync;
@@ -26,6 +27,12 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
             &path("sync-status/{user_id}"),
             get_or_head().to(sync_status::read),
         ))
+        .service(
+            web::resource(path("export/{user_id}"))
+                // No HEAD: it would read everything to say nothing.
+                .route(web::get().to(export::read))
+                .default_service(web::to(|| wrong_method("GET"))),
+        )
         .service(
             web::resource(path("callback"))
                 // No HEAD: a preview of the link would spend the state in it.

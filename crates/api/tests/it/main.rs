@@ -14,6 +14,7 @@ mod callback;
 mod custody;
 mod day_json;
 mod described;
+mod export;
 mod jwt_attacks;
 mod key_sets;
 mod log_lines;

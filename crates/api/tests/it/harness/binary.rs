@@ -124,6 +124,10 @@ impl RunningApi {
         timeout(DEADLINE, starting).await.unwrap()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     pub(crate) fn log_so_far(&self) -> String {
         self.log.lock().unwrap().clone()
     }

@@ -1,0 +1,168 @@
+//! How an export is written: as lines of JSON, or as one table.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use whoop_core::DataType;
+use whoop_storage::{
+    StorageError,
+    export::{Item, Whole, columns},
+};
+
+use crate::json;
+
+/// The two shapes of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One JSON object a line, with everything.
+    Ndjson,
+    /// One row a record, for spreadsheets.
+    Csv,
+}
+
+/// Words of WHOOP's in the table. A spreadsheet would take one that begins like
+/// a formula for one.
+const FREE_TEXT: [&str; 2] = ["sport_name", "score_state"];
+
+#[derive(Serialize)]
+struct Line {
+    r#type: DataType,
+    local_date: chrono::NaiveDate,
+    record: Whole,
+}
+
+/// Turns what is stored into text, and counts the records.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    format: Format,
+    columns: Vec<&'static str>,
+    whoop_user_id: i64,
+    records: u64,
+    is_begun: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(format: Format) -> Self {
+        Self {
+            format,
+            columns: columns(),
+            whoop_user_id: 0,
+            records: 0,
+            is_begun: false,
+        }
+    }
+
+    pub(crate) fn write(&mut self, items: Vec<Item>) -> Result<Vec<u8>, StorageError> {
+        for item in &items {
+            if let Item::Member(member) = item {
+                self.whoop_user_id = member["whoop_user_id"].as_i64().unwrap_or_default();
+            }
+        }
+        match self.format {
+            Format::Ndjson => self.lines(items),
+            Format::Csv => self.rows(items).map_err(unwritable),
+        }
+    }
+
+    /// What tells a whole export from one that broke off.
+    pub(crate) fn end(&self) -> Vec<u8> {
+        match self.format {
+            Format::Ndjson => {
+                format!("{}\n", json!({"type": "end", "records": self.records})).into()
+            }
+            Format::Csv => Vec::new(),
+        }
+    }
+
+    fn lines(&mut self, items: Vec<Item>) -> Result<Vec<u8>, StorageError> {
+        let mut text = Vec::new();
+        for item in items {
+            let line = match item {
+                Item::Record(row) => {
+                    self.records += 1;
+                    json::to_vec(&Line {
+                        r#type: row.data_type(),
+                        local_date: row.local_date(),
+                        record: row.whole(self.whoop_user_id)?,
+                    })
+                }
+                Item::Member(value) => json::to_vec(&named("member", value)),
+                Item::SyncLog(value) => json::to_vec(&named("sync_log", value)),
+                Item::Rejected(value) => json::to_vec(&named("rejected", value)),
+            };
+            text.extend(line.map_err(|error| unwritable(error.into()))?);
+            text.push(b'\n');
+        }
+        Ok(text)
+    }
+
+    fn rows(&mut self, items: Vec<Item>) -> Result<Vec<u8>, anyhow::Error> {
+        let mut table = csv::Writer::from_writer(Vec::new());
+        if !self.is_begun {
+            self.is_begun = true;
+            table.write_field("data_type")?;
+            table.write_record(&self.columns)?;
+        }
+        for item in items {
+            let (kind, row) = match item {
+                Item::Record(row) => {
+                    self.records += 1;
+                    (row.data_type().as_str(), row.flat()?)
+                }
+                // No columns of their own: what they hold is one cell.
+                Item::Member(value) => ("member", json!({ "extra": value })),
+                Item::SyncLog(value) => ("sync_log", json!({ "extra": value })),
+                Item::Rejected(value) => ("rejected", json!({ "extra": value })),
+            };
+            table.write_field(kind)?;
+            let cells = self
+                .columns
+                .iter()
+                .map(|column| cell(column, &row[*column]));
+            table.write_record(cells.collect::<Vec<_>>())?;
+        }
+        Ok(table
+            .into_inner()
+            .map_err(csv::IntoInnerError::into_error)?)
+    }
+}
+
+fn cell(column: &str, value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if FREE_TEXT.contains(&column) => {
+            if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+                format!("'{text}")
+            } else {
+                text.clone()
+            }
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn named(kind: &str, mut value: Value) -> Value {
+    value["type"] = json!(kind);
+    value
+}
+
+fn unwritable(error: anyhow::Error) -> StorageError {
+    StorageError::Unwritable(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_begins_like_a_formula_is_no_formula() {
+        assert_eq!(
+            cell("sport_name", &json!("=HYPERLINK(\"x\")")),
+            "'=HYPERLINK(\"x\")"
+        );
+        assert_eq!(cell("sport_name", &json!("running")), "running");
+        assert_eq!(cell("timezone_offset", &json!("-05:00")), "-05:00");
+        assert_eq!(cell("need_from_recent_nap_milli", &json!(-5)), "-5");
+        assert_eq!(cell("end_time", &Value::Null), "");
+    }
+}

@@ -1,0 +1,210 @@
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use futures::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use whoop_core::UserId;
+use whoop_storage::{
+    StorageError,
+    export::{self, Cursor},
+};
+use whoop_sync::Engine;
+
+use crate::{
+    export::{Format, Writer},
+    member::Member,
+    problem::Problem,
+    state::AppState,
+};
+
+/// Batches that may wait for a caller who reads slowly.
+const AHEAD: usize = 2;
+
+/// How long a caller may take for one of them.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+pub(crate) struct Query {
+    format: Option<String>,
+}
+
+/// Everything that is stored of a member, streamed.
+///
+/// `ndjson`: a line `member`, a line for each record in WHOOP's own shape with
+/// its `type` and `local_date`, lines `sync_log` and `rejected`, and at the end
+/// a line `end` with the number of records; without it the download broke off.
+/// `csv`: the same as one table with the columns of the database, those of every
+/// type; what is no record stands as JSON in `extra`. Tokens are in neither.
+#[utoipa::path(
+    get, path = "/api/v1/whoop/export/{user_id}", tag = "Data",
+    params(
+        ("user_id" = String, Path, description = "The app's id of the member"),
+        ("format" = Option<String>, Query, description = "`ndjson` (if not given) or `csv`"),
+    ),
+    responses(
+        (status = 200, description = "All of it", content(
+            (String = "application/x-ndjson"),
+            (String = "text/csv; charset=utf-8; header=present"),
+        )),
+        (status = 400, description = "The format or the user id is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The member never connected", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Others are exporting, or the database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn read(
+    member: Member,
+    query: web::Query<Query>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let Member(user_id) = member;
+    let (format, content_type, extension) = match query.format.as_deref() {
+        None | Some("ndjson") => (Format::Ndjson, "application/x-ndjson", "ndjson"),
+        Some("csv") => (
+            Format::Csv,
+            "text/csv; charset=utf-8; header=present",
+            "csv",
+        ),
+        Some(_) => {
+            return Err(Problem::invalid(
+                "invalid-format",
+                "format",
+                "the formats are ndjson and csv",
+            ));
+        }
+    };
+    let exports = Arc::clone(&state.exports);
+    let permit = exports.try_acquire_owned().map_err(|_| {
+        Problem::unavailable("busy", "others are exporting now; try again in a moment")
+    })?;
+    // The first batch before the first header: what is wrong is told as such.
+    let mut writer = Writer::new(format);
+    let of = user_id.clone();
+    let first = state
+        .run(|engine| async move { batch(&engine, &of, Cursor::default()).await })
+        .await??;
+    let Some((items, cursor)) = first.filter(|(items, _)| !items.is_empty()) else {
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "never-connected",
+            "There is nothing to export",
+            "this member never connected WHOOP here",
+        ));
+    };
+    let text = writer.write(items)?;
+    let date = state.engine.clock().now().date_naive();
+    let (to, from) = mpsc::channel(AHEAD);
+    let export = Export {
+        engine: state.engine.clone(),
+        user_id,
+        writer,
+        to,
+        _permit: permit,
+    };
+    state.background.spawn(export.go_on(text, cursor));
+    Ok(HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header((header::CACHE_CONTROL, "private, no-store"))
+        .insert_header((
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"whoop-{date}.{extension}\""),
+        ))
+        .streaming(body(from)))
+}
+
+async fn batch(
+    engine: &Engine,
+    user_id: &UserId,
+    cursor: Cursor,
+) -> Result<Option<(Vec<export::Item>, Cursor)>, StorageError> {
+    let mut conn = engine.database.get().await?;
+    export::next(&mut conn, user_id, cursor).await
+}
+
+/// A part of the text, or its end. A stream that ends without that was cut off.
+enum Part {
+    Text(web::Bytes),
+    End,
+}
+
+/// Writes on while the caller reads.
+struct Export {
+    engine: Engine,
+    user_id: UserId,
+    writer: Writer,
+    to: mpsc::Sender<Part>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The caller went away, or reads no more.
+struct Gone;
+
+impl Export {
+    async fn go_on(mut self, first: Vec<u8>, mut cursor: Cursor) {
+        let mut text = first;
+        loop {
+            if self.send(Part::Text(text.into())).await.is_err() {
+                return;
+            }
+            let next = batch(&self.engine, &self.user_id, cursor).await;
+            let written = next.and_then(|next| match next {
+                Some((items, cursor)) => Ok(Some((self.writer.write(items)?, cursor))),
+                None => Ok(None),
+            });
+            match written {
+                Ok(Some((more, further))) => (text, cursor) = (more, further),
+                Ok(None) => break,
+                Err(error) => {
+                    // The status is long sent; a body that breaks off is all
+                    // that is left to say.
+                    tracing::error!(
+                        member = %self.user_id,
+                        error = &error as &dyn std::error::Error,
+                        "an export broke off"
+                    );
+                    return;
+                }
+            }
+        }
+        let end = self.writer.end();
+        if self.send(Part::Text(end.into())).await.is_ok() {
+            // Nobody is left to hear it if this fails.
+            let _ = self.send(Part::End).await;
+        }
+    }
+
+    async fn send(&self, part: Part) -> Result<(), Gone> {
+        self.to.send_timeout(part, PATIENCE).await.map_err(|_| {
+            tracing::info!(member = %self.user_id, "whoever exported has stopped reading");
+            Gone
+        })
+    }
+}
+
+fn body(
+    from: mpsc::Receiver<Part>,
+) -> impl Stream<Item = Result<web::Bytes, std::io::Error>> + 'static {
+    stream::unfold(Some(from), |from| async {
+        let mut from = from?;
+        match from.recv().await {
+            Some(Part::Text(text)) => Some((Ok(text), Some(from))),
+            Some(Part::End) => None,
+            None => {
+                let error = std::io::Error::other("the export broke off");
+                Some((Err(error), None))
+            }
+        }
+    })
+    .filter(|part| {
+        // An empty chunk would end the body.
+        let is_empty = part.as_ref().is_ok_and(web::Bytes::is_empty);
+        std::future::ready(!is_empty)
+    })
+}

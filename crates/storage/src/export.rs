@@ -1,0 +1,325 @@
+//! Everything that is stored of a member, batch by batch.
+//!
+//! Each batch is a short query of its own: whoever downloads slowly holds no
+//! connection and no transaction. Records are paged by when WHOOP made them
+//! and by their id, which never change, so writers that go on meanwhile make
+//! none appear twice or be left out.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::{
+    QueryableByName,
+    prelude::*,
+    sql_types::{Bytea, Nullable, Text, Timestamptz},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use whoop_core::{
+    DataType, UserId,
+    record::{Cycle, Recovery, Sleep, Workout},
+};
+
+use crate::{
+    StorageError,
+    schema::{whoop_cycle, whoop_recovery, whoop_sleep, whoop_workout},
+    table::{
+        RecordTable, cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow,
+    },
+};
+
+/// Rows that are read, and held in memory, at a time.
+pub const BATCH: i64 = 500;
+
+/// Set-aside records may be long.
+const REJECTED_BATCH: i64 = 50;
+
+/// Where an export stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(Place);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Member,
+    Records(DataType, Option<(DateTime<Utc>, String)>),
+    Log,
+    Rejected(Option<(DateTime<Utc>, Vec<u8>)>),
+    End,
+}
+
+/// The types in the order in which they are exported.
+const TYPES: [DataType; 4] = [
+    DataType::Cycle,
+    DataType::Recovery,
+    DataType::Sleep,
+    DataType::Workout,
+];
+
+/// Something that is stored.
+#[derive(Debug)]
+pub enum Item {
+    /// The profile, the connection and the consent.
+    Member(Value),
+    Record(Box<Row>),
+    /// What was read of one type, and when.
+    SyncLog(Value),
+    /// A record of WHOOP that could not be read.
+    Rejected(Value),
+}
+
+/// A record as its table holds it.
+#[derive(Debug)]
+pub enum Row {
+    Cycle(CycleRow),
+    Recovery(RecoveryRow),
+    Sleep(SleepRow),
+    Workout(WorkoutRow),
+}
+
+/// A record in WHOOP's own shape.
+#[derive(Debug, serde::Serialize)]
+#[serde(untagged)]
+pub enum Whole {
+    Cycle(Cycle),
+    Recovery(Recovery),
+    Sleep(Box<Sleep>),
+    Workout(Box<Workout>),
+}
+
+impl Row {
+    pub const fn data_type(&self) -> DataType {
+        match self {
+            Self::Cycle(_) => DataType::Cycle,
+            Self::Recovery(_) => DataType::Recovery,
+            Self::Sleep(_) => DataType::Sleep,
+            Self::Workout(_) => DataType::Workout,
+        }
+    }
+
+    pub const fn local_date(&self) -> NaiveDate {
+        match self {
+            Self::Cycle(row) => row.local_date,
+            Self::Recovery(row) => row.local_date,
+            Self::Sleep(row) => row.local_date,
+            Self::Workout(row) => row.local_date,
+        }
+    }
+
+    fn position(&self) -> (DateTime<Utc>, String) {
+        match self {
+            Self::Cycle(row) => (row.created_at, row.id.clone()),
+            Self::Recovery(row) => (row.created_at, row.id.clone()),
+            Self::Sleep(row) => (row.created_at, row.id.clone()),
+            Self::Workout(row) => (row.created_at, row.id.clone()),
+        }
+    }
+
+    /// Column by column, as [`columns`] names them.
+    ///
+    /// # Errors
+    ///
+    /// A value that JSON does not have.
+    pub fn flat(&self) -> Result<Value, serde_json::Error> {
+        match self {
+            Self::Cycle(row) => serde_json::to_value(row),
+            Self::Recovery(row) => serde_json::to_value(row),
+            Self::Sleep(row) => serde_json::to_value(row),
+            Self::Workout(row) => serde_json::to_value(row),
+        }
+    }
+
+    /// As WHOOP sent it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Corrupt`] where somebody changed the row by hand.
+    pub fn whole(self, whoop_user_id: i64) -> Result<Whole, StorageError> {
+        Ok(match self {
+            Self::Cycle(row) => Whole::Cycle(row.into_record(whoop_user_id)?),
+            Self::Recovery(row) => Whole::Recovery(row.into_record(whoop_user_id)?),
+            Self::Sleep(row) => Whole::Sleep(Box::new(row.into_record(whoop_user_id)?)),
+            Self::Workout(row) => Whole::Workout(Box::new(row.into_record(whoop_user_id))),
+        })
+    }
+}
+
+/// The columns of all four tables together, those of every table first.
+pub fn columns() -> Vec<&'static str> {
+    let common = [
+        "id",
+        "local_date",
+        "timezone_offset",
+        "score_state",
+        "created_at",
+        "updated_at",
+        "synced_at",
+    ];
+    let own = [
+        Cycle::COLUMNS,
+        Recovery::COLUMNS,
+        Sleep::COLUMNS,
+        Workout::COLUMNS,
+    ];
+    let mut seen = BTreeSet::new();
+    common
+        .into_iter()
+        .chain(own.into_iter().flatten().copied())
+        .filter(|column| seen.insert(*column))
+        .chain(["extra"])
+        .collect()
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self(Place::Member)
+    }
+}
+
+#[derive(QueryableByName)]
+struct Json {
+    #[diesel(sql_type = Text)]
+    json: String,
+}
+
+#[derive(QueryableByName)]
+struct RejectedJson {
+    #[diesel(sql_type = Text)]
+    json: String,
+    #[diesel(sql_type = Timestamptz)]
+    first_seen_at: DateTime<Utc>,
+    #[diesel(sql_type = Bytea)]
+    raw_hash: Vec<u8>,
+}
+
+/// The next batch and where to go on; `None` at the end.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn next(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    cursor: Cursor,
+) -> Result<Option<(Vec<Item>, Cursor)>, StorageError> {
+    let (items, place) = match cursor.0 {
+        Place::Member => {
+            let sql = "SELECT (to_jsonb(u) - 'lease_holder' - 'lease_until')::text AS json \
+                       FROM whoop_users u WHERE user_id = $1";
+            let items = documents(conn, sql, user_id).await?;
+            (
+                items.into_iter().map(Item::Member).collect(),
+                Place::Records(TYPES[0], None),
+            )
+        }
+        Place::Records(data_type, after) => {
+            let rows = records(conn, user_id, data_type, after.as_ref()).await?;
+            let place = match rows.last() {
+                Some(last) if rows.len() as i64 == BATCH => {
+                    Place::Records(data_type, Some(last.position()))
+                }
+                _ => TYPES
+                    .iter()
+                    .skip_while(|one| **one != data_type)
+                    .nth(1)
+                    .map_or(Place::Log, |next| Place::Records(*next, None)),
+            };
+            (
+                rows.into_iter()
+                    .map(|row| Item::Record(Box::new(row)))
+                    .collect(),
+                place,
+            )
+        }
+        Place::Log => {
+            let sql = "SELECT to_jsonb(l)::text AS json FROM whoop_sync_log l \
+                       WHERE user_id = $1 ORDER BY data_type";
+            let items = documents(conn, sql, user_id).await?;
+            (
+                items.into_iter().map(Item::SyncLog).collect(),
+                Place::Rejected(None),
+            )
+        }
+        Place::Rejected(after) => rejected(conn, user_id, after).await?,
+        Place::End => return Ok(None),
+    };
+    Ok(Some((items, Cursor(place))))
+}
+
+async fn documents(
+    conn: &mut AsyncPgConnection,
+    sql: &str,
+    user_id: &UserId,
+) -> Result<Vec<Value>, StorageError> {
+    let rows: Vec<Json> = diesel::sql_query(sql)
+        .bind::<Text, _>(user_id.as_str())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(|row| parsed(&row.json)).collect()
+}
+
+fn parsed(json: &str) -> Result<Value, StorageError> {
+    serde_json::from_str(json)
+        .map_err(|error| diesel::result::Error::DeserializationError(error.into()).into())
+}
+
+async fn records(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    after: Option<&(DateTime<Utc>, String)>,
+) -> Result<Vec<Row>, StorageError> {
+    macro_rules! read {
+        ($table:ident, $row:ident, $kind:ident) => {{
+            let mut query = $table::table
+                .filter($table::user_id.eq(user_id.as_str()))
+                .order(($table::created_at, $table::id))
+                .limit(BATCH)
+                .select($row::as_select())
+                .into_boxed();
+            if let Some((at, id)) = after {
+                let later = $table::created_at.gt(at);
+                let same = $table::created_at.eq(at).and($table::id.gt(id));
+                query = query.filter(later.or(same));
+            }
+            let rows: Vec<$row> = query.load(conn).await?;
+            rows.into_iter().map(Row::$kind).collect()
+        }};
+    }
+    Ok(match data_type {
+        DataType::Cycle => read!(whoop_cycle, CycleRow, Cycle),
+        DataType::Recovery => read!(whoop_recovery, RecoveryRow, Recovery),
+        DataType::Sleep => read!(whoop_sleep, SleepRow, Sleep),
+        DataType::Workout => read!(whoop_workout, WorkoutRow, Workout),
+    })
+}
+
+async fn rejected(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    after: Option<(DateTime<Utc>, Vec<u8>)>,
+) -> Result<(Vec<Item>, Place), StorageError> {
+    let (at, hash) = after.unzip();
+    let rows: Vec<RejectedJson> = diesel::sql_query(
+        "SELECT (to_jsonb(r) - 'raw_hash')::text AS json, first_seen_at, raw_hash \
+         FROM whoop_rejected_record r WHERE user_id = $1 \
+           AND ($2 IS NULL OR (first_seen_at, raw_hash) > ($2, $3)) \
+         ORDER BY first_seen_at, raw_hash LIMIT $4",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Nullable<Timestamptz>, _>(at)
+    .bind::<Nullable<Bytea>, _>(hash)
+    .bind::<diesel::sql_types::BigInt, _>(REJECTED_BATCH)
+    .load(conn)
+    .await?;
+    let place = match rows.last() {
+        Some(last) if rows.len() as i64 == REJECTED_BATCH => {
+            Place::Rejected(Some((last.first_seen_at, last.raw_hash.clone())))
+        }
+        _ => Place::End,
+    };
+    let items: Result<_, _> = rows
+        .iter()
+        .map(|row| parsed(&row.json).map(Item::Rejected))
+        .collect();
+    Ok((items?, place))
+}
