@@ -10,6 +10,7 @@ use actix_web::{
 use tokio::sync::Semaphore;
 use tracing_actix_web::TracingLogger;
 use whoop_core::Clock;
+use whoop_sync::Settings;
 
 use crate::{
     auth::Authenticator,
@@ -47,7 +48,11 @@ impl Application {
         let is_loopback = cli.api_listen.ip().is_loopback();
         let auth = Authenticator::new(&cli.auth, is_loopback, &clock, &background)?;
         let database = cli.database.database()?;
-        let engine = cli.whoop.engine(database, clock, cli.freshness)?;
+        let settings = Settings {
+            freshness: cli.freshness.interval(),
+            retention: cli.retention.retention(),
+        };
+        let engine = cli.whoop.engine(database, clock, settings)?;
         let state = web::Data::new(AppState {
             engine,
             auth,

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use clap::{Args, Parser};
 use secrecy::SecretString;
 use url::Url;
-use whoop_sync::config::{DatabaseArgs, FreshnessArgs, LogArgs, WhoopArgs};
+use whoop_sync::config::{DatabaseArgs, FreshnessArgs, LogArgs, RetentionArgs, WhoopArgs};
 
 /// Answers the app from the members' own database.
 ///
@@ -35,6 +35,9 @@ pub struct Cli {
 
     #[command(flatten)]
     pub freshness: FreshnessArgs,
+
+    #[command(flatten)]
+    pub retention: RetentionArgs,
 
     #[command(flatten)]
     pub log: LogArgs,

@@ -20,6 +20,7 @@ pub mod local_date;
 pub mod offset;
 pub mod plan;
 pub mod record;
+pub mod retention;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use data_type::DataType;

@@ -145,16 +145,21 @@ pub fn first_window(now: DateTime<Utc>) -> Window {
 ///
 /// Each page is a walk of its own that ends just after the oldest instant
 /// known, so a back-fill resumes wherever it was stopped, and records that
-/// shift between pages cannot open a hole. `None` when nothing older is left.
-pub fn history(coverage: &Coverage) -> Option<Window> {
+/// shift between pages cannot open a hole. `None` when nothing older is left,
+/// or is kept.
+pub fn history(coverage: &Coverage, kept_from: Option<DateTime<Utc>>) -> Option<Window> {
     if coverage.whole_history {
         return None;
     }
     let covered_from = coverage.covered_from?;
+    if kept_from.is_some_and(|kept| covered_from <= kept) {
+        return None;
+    }
     let end = covered_from + TimeDelta::milliseconds(1);
     // Any page reaches back past its own end, so one page is always enough.
     Some(Window {
-        start: None,
+        // The night before belongs to the first day that is kept.
+        start: kept_from.map(|kept| kept - NIGHT_BEFORE),
         must_reach: Some(end),
         end,
     })

@@ -3,6 +3,7 @@
 //! - [`Database`]: the pool, and how to reach a server (TLS included);
 //! - [`migrate`]: the one place that changes the schema;
 //! - [`export`]: everything of a member, batch by batch;
+//! - [`retention`]: what is too old leaves;
 //! - [`rotate`]: sealed anew when keys change;
 //! - [`serving_role`]: lets a role serve that may not change the schema;
 //! - [`seal`]: tokens are sealed before they are written;
@@ -20,6 +21,7 @@ pub mod export;
 pub mod lease;
 pub mod migrate;
 pub mod page;
+pub mod retention;
 pub mod rotate;
 mod schema;
 pub mod seal;

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use whoop_core::{DataType, UserId};
-use whoop_sync::config::{DatabaseArgs, KeyArgs, LogArgs, WhoopArgs};
+use whoop_sync::config::{DatabaseArgs, KeyArgs, LogArgs, RetentionArgs, WhoopArgs};
 
 use crate::{since::Since, slot::SlotArg};
 
@@ -140,6 +140,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub whoop: WhoopArgs,
+
+    #[command(flatten)]
+    pub retention: RetentionArgs,
 
     #[command(flatten)]
     pub log: LogArgs,

@@ -5,8 +5,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use whoop_core::{Clock, DataType, SystemClock, plan::Slot};
 use whoop_sync::{
-    Engine, Job, SyncError,
-    config::FreshnessArgs,
+    Engine, Job, Settings, SyncError,
     member::Errand,
     run::{Plan, Planned, RunReport},
 };
@@ -136,9 +135,13 @@ async fn engine(args: &RunArgs, clock: Arc<dyn Clock>) -> Result<Engine, Refusal
     let unusable =
         |error: whoop_sync::config::ConfigError| Refusal::could_not_run(error.to_string());
     let database = args.database.database().map_err(unusable)?;
+    let settings = Settings {
+        retention: args.retention.retention(),
+        ..Settings::default()
+    };
     let engine = args
         .whoop
-        .engine(database, clock, FreshnessArgs::default())
+        .engine(database, clock, settings)
         .map_err(unusable)?;
     engine
         .database

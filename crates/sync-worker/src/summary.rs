@@ -35,6 +35,7 @@ pub(crate) fn log(ended: &Ended<'_>) {
         updated = report.stored.updated,
         unchanged = report.stored.unchanged,
         rejected = report.stored.rejected,
+        removed_by_retention = report.removed_by_retention,
         reason = put_off_because(report),
         seconds = took.as_secs_f64(),
         exit_code = exit.code(),
@@ -58,6 +59,13 @@ pub(crate) fn text(ended: &Ended<'_>) -> String {
     if report.stored.rejected > 0 {
         text.push_str(
             "\nWhat was set aside is in the table whoop_rejected_record, with the reason.",
+        );
+    }
+    if report.removed_by_retention > 0 {
+        let _ = write!(
+            text,
+            "\n{} row(s) older than RETENTION_DAYS left the database.",
+            report.removed_by_retention
         );
     }
     if report.failed > 0 {

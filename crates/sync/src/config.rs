@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use url::Url;
 use whoop_client::{Whoop, WhoopConfig, WhoopError};
-use whoop_core::Clock;
+use whoop_core::{Clock, retention::Retention};
 use whoop_storage::{Database, DatabaseConfig, StorageError, seal::TokenKeys};
 
 use crate::{Engine, Settings};
@@ -177,17 +177,11 @@ impl WhoopArgs {
         &self,
         database: Database,
         clock: Arc<dyn Clock>,
-        freshness: FreshnessArgs,
+        settings: Settings,
     ) -> Result<Engine, ConfigError> {
         let keys = self.keys.keys()?;
         let whoop = self.whoop(Arc::clone(&clock))?;
-        Ok(Engine::new(
-            database,
-            whoop,
-            keys,
-            clock,
-            freshness.settings(),
-        ))
+        Ok(Engine::new(database, whoop, keys, clock, settings))
     }
 }
 
@@ -200,19 +194,26 @@ pub struct FreshnessArgs {
     pub freshness_seconds: u32,
 }
 
-impl Default for FreshnessArgs {
-    fn default() -> Self {
-        Self {
-            freshness_seconds: 900,
-        }
+impl FreshnessArgs {
+    pub fn interval(self) -> TimeDelta {
+        TimeDelta::seconds(i64::from(self.freshness_seconds))
     }
 }
 
-impl FreshnessArgs {
-    fn settings(self) -> Settings {
-        Settings {
-            freshness: TimeDelta::seconds(i64::from(self.freshness_seconds)),
-        }
+/// How long records are kept.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct RetentionArgs {
+    /// Days that records are kept, 31 at the least because every sync reads up
+    /// to 30 back; what is older leaves the database at night. For ever if not
+    /// given.
+    #[arg(long, env = "RETENTION_DAYS", value_name = "DAYS",
+          value_parser = clap::value_parser!(u32).range(i64::from(Retention::LEAST_DAYS)..=36_500))]
+    pub retention_days: Option<u32>,
+}
+
+impl RetentionArgs {
+    pub fn retention(self) -> Option<Retention> {
+        self.retention_days.and_then(Retention::of_days)
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use whoop_client::Whoop;
-use whoop_core::Clock;
+use whoop_core::{Clock, retention::Retention};
 use whoop_storage::{
     Database, StorageError,
     seal::{SealError, TokenKeys},
@@ -16,12 +16,15 @@ use crate::refresh_turn::RefreshTurns;
 pub struct Settings {
     /// How old today's data may be before a request asks WHOOP.
     pub freshness: TimeDelta,
+    /// How long records are kept; `None` for ever.
+    pub retention: Option<Retention>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             freshness: TimeDelta::minutes(15),
+            retention: None,
         }
     }
 }

@@ -20,6 +20,7 @@ mod lease;
 pub mod member;
 mod open_scores;
 mod refresh_turn;
+mod retention;
 mod revoke;
 pub mod run;
 pub mod status;

@@ -9,7 +9,10 @@ use whoop_core::{
     plan::{self, LOOK_BACK, Slot, Window},
     record::{Cycle, Recovery, Sleep, Workout},
 };
-use whoop_storage::{page::Stored, table::sync_log};
+use whoop_storage::{
+    page::Stored,
+    table::{sync_log, users},
+};
 
 use crate::{Engine, Job, SyncError, window::Read};
 
@@ -270,12 +273,18 @@ impl Engine {
         data_type: DataType,
         read: &mut Read,
     ) -> Result<(), SyncError> {
+        let timezone_offset = {
+            let mut conn = self.database.get().await?;
+            users::find(&mut conn, user_id).await?
+        }
+        .and_then(|member| member.timezone_offset);
+        let kept_from = self.kept_from(timezone_offset.as_deref());
         loop {
             let coverage = self.coverage(user_id).await?;
             let Some(known) = coverage.iter().find(|one| one.data_type == data_type) else {
                 return Ok(());
             };
-            let Some(window) = plan::history(known) else {
+            let Some(window) = plan::history(known, kept_from) else {
                 return Ok(());
             };
             self.read_type(user_id, job, data_type, window, false, read)

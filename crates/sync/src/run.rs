@@ -10,7 +10,7 @@ use serde::Serialize;
 use whoop_core::{
     DataType, UserId,
     day::Connection,
-    plan::{LOOK_BACK, Slot, Window},
+    plan::{self, LOOK_BACK, Slot, Window},
 };
 use whoop_storage::{
     page::Stored,
@@ -48,6 +48,8 @@ pub struct RunReport {
     /// Told to stop, by a signal.
     pub stopped: bool,
     pub calls: u64,
+    /// Rows that `RETENTION_DAYS` removed; only the night does.
+    pub removed_by_retention: u64,
     #[serde(flatten)]
     pub stored: Stored,
     pub reports: Vec<MemberReport>,
@@ -120,7 +122,8 @@ impl Engine {
     }
 
     async fn planned(&self, user_id: &UserId, errand: &Errand) -> Result<Planned, SyncError> {
-        let error = match self.status(user_id).await?.connection {
+        let status = self.status(user_id).await?;
+        let error = match status.connection {
             Connection::Connected => None,
             Connection::ReauthRequired => Some(SyncError::ReauthRequired),
             Connection::Disconnected | Connection::NeverConnected => Some(SyncError::NotConnected),
@@ -129,7 +132,7 @@ impl Engine {
         if error.is_none() {
             for (data_type, window) in self.windows(user_id, errand, self.clock.now()).await? {
                 windows.push(
-                    self.planned_window(user_id, errand, data_type, window)
+                    self.planned_window(user_id, errand, status.kept_from, data_type, window)
                         .await?,
                 );
             }
@@ -145,6 +148,7 @@ impl Engine {
         &self,
         user_id: &UserId,
         errand: &Errand,
+        kept_from: Option<chrono::DateTime<chrono::Utc>>,
         data_type: DataType,
         window: Window,
     ) -> Result<PlannedWindow, SyncError> {
@@ -152,9 +156,10 @@ impl Engine {
             .count_by_id(user_id, data_type, window.end - LOOK_BACK)
             .await?;
         let coverage = self.coverage(user_id).await?;
-        let is_whole = coverage
-            .iter()
-            .any(|one| one.data_type == data_type && one.whole_history);
+        let known = coverage.iter().find(|one| one.data_type == data_type);
+        let is_whole = known.is_some_and(|one| {
+            one.covered_from.is_some() && plan::history(one, kept_from).is_none()
+        });
         Ok(PlannedWindow {
             data_type,
             start: window.start,
@@ -205,6 +210,12 @@ impl Engine {
             }
         }
 
+        let is_whole_night = plan.users.is_empty() && plan.errand.slot == Some(Slot::Night);
+        let removed_by_retention = if is_whole_night && !job.stop.is_cancelled() {
+            self.tidy().await?
+        } else {
+            0
+        };
         let count = |outcome| reports.iter().filter(|one| one.outcome == outcome).count();
         let report = RunReport {
             slot,
@@ -214,6 +225,7 @@ impl Engine {
             deferred: count(Outcome::Deferred),
             stopped: job.stop.is_cancelled(),
             calls: job.calls(),
+            removed_by_retention,
             stored: reports.iter().fold(Stored::default(), |mut sum, one| {
                 sum += one.stored();
                 sum

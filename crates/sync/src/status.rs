@@ -22,14 +22,23 @@ pub struct MemberStatus {
     pub rejected_records: i64,
     /// Whether somebody is syncing this member now.
     pub syncing: bool,
+    /// Since when records are kept; `None` for ever.
+    pub kept_from: Option<DateTime<Utc>>,
 }
 
 impl MemberStatus {
-    /// Whether nothing older is left to read of any type.
+    /// Whether nothing older is left to read of any type, or is kept.
     pub fn history_complete(&self) -> bool {
+        let reaches_back = |log: &SyncLogRow| {
+            log.whole_history
+                || self
+                    .kept_from
+                    .zip(log.covered_from)
+                    .is_some_and(|(kept, from)| from <= kept)
+        };
         self.types
             .iter()
-            .all(|(_, log)| log.as_ref().is_some_and(|log| log.whole_history))
+            .all(|(_, log)| log.as_ref().is_some_and(reaches_back))
     }
 
     /// Since when everything of every type is stored.
@@ -66,6 +75,11 @@ impl Engine {
             connection: member
                 .as_ref()
                 .map_or(Connection::NeverConnected, UserRow::connection),
+            kept_from: self.kept_from(
+                member
+                    .as_ref()
+                    .and_then(|member| member.timezone_offset.as_deref()),
+            ),
             member,
             types,
             rejected_records,

@@ -13,8 +13,8 @@ use whoop_core::{SystemClock, UserId};
 use whoop_devkit::TestDb;
 use whoop_sim::{Sim, SimConfig, WorldHandle};
 use whoop_sync::{
-    Engine, Job,
-    config::{DatabaseArgs, FreshnessArgs, WhoopArgs},
+    Engine, Job, Settings,
+    config::{DatabaseArgs, WhoopArgs},
 };
 
 /// Long enough for a slow machine; whoever waits so long has failed.
@@ -56,8 +56,6 @@ struct Parts {
     database: DatabaseArgs,
     #[command(flatten)]
     whoop: WhoopArgs,
-    #[command(flatten)]
-    freshness: FreshnessArgs,
 }
 
 impl House {
@@ -254,7 +252,7 @@ fn engine(flags: &[String]) -> anyhow::Result<Engine> {
     let clock = Arc::new(SystemClock);
     Ok(parts
         .whoop
-        .engine(parts.database.database()?, clock, parts.freshness)?)
+        .engine(parts.database.database()?, clock, Settings::default())?)
 }
 
 fn start(flags: &[String]) -> anyhow::Result<Child> {

@@ -78,6 +78,18 @@ pub async fn list_connected(conn: &mut AsyncPgConnection) -> Result<Vec<String>,
         .await?)
 }
 
+/// Every member, whatever their connection, with the offset of their latest
+/// record.
+pub async fn list_offsets(
+    conn: &mut AsyncPgConnection,
+) -> Result<Vec<(String, Option<String>)>, StorageError> {
+    Ok(whoop_users::table
+        .order(whoop_users::user_id)
+        .select((whoop_users::user_id, whoop_users::timezone_offset))
+        .load(conn)
+        .await?)
+}
+
 /// Writes a member who has just connected; what was stored of them before stays.
 ///
 /// `false` if that was stored from another WHOOP account, and nothing is

@@ -12,8 +12,8 @@ use whoop_core::{SystemClock, UserId};
 use whoop_devkit::TestDb;
 use whoop_sim::{Sim, SimConfig, WorldHandle};
 use whoop_sync::{
-    Engine,
-    config::{DatabaseArgs, FreshnessArgs, KeyArgs, WhoopArgs},
+    Engine, Settings,
+    config::{DatabaseArgs, KeyArgs, WhoopArgs},
 };
 
 const TOKEN_KEYS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -181,7 +181,7 @@ impl House {
 fn engine(database: &DatabaseArgs, whoop: &WhoopArgs) -> Engine {
     let database = database.database().unwrap();
     whoop
-        .engine(database, Arc::new(SystemClock), FreshnessArgs::default())
+        .engine(database, Arc::new(SystemClock), Settings::default())
         .unwrap()
 }
 

@@ -10,6 +10,7 @@ mod keys;
 mod migrate;
 mod output;
 mod refresh;
+mod retention;
 mod selection;
 mod serving_role;
 mod stop;

@@ -1,0 +1,93 @@
+//! How long records are kept, where the operator bounds it.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+
+use crate::{coverage::span_of, offset};
+
+/// A number of days; what is older leaves the database at night.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention(u32);
+
+/// Where a member's kept days begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptFrom {
+    /// The oldest date that stays.
+    pub date: NaiveDate,
+    /// Its midnight, at the member's present offset.
+    pub instant: DateTime<Utc>,
+}
+
+impl Retention {
+    /// Every window reads up to 30 days back. Less than that would be fetched
+    /// again after each night.
+    pub const LEAST_DAYS: u32 = 31;
+
+    /// `None` for fewer days than [`Retention::LEAST_DAYS`].
+    pub const fn of_days(days: u32) -> Option<Self> {
+        if days >= Self::LEAST_DAYS {
+            Some(Self(days))
+        } else {
+            None
+        }
+    }
+
+    /// Counted in the member's own dates: today and that many before it.
+    pub fn kept_from(self, now: DateTime<Utc>, timezone_offset: Option<&str>) -> KeptFrom {
+        let today = offset::local_date(now, timezone_offset);
+        let date = today
+            .checked_sub_days(Days::new(u64::from(self.0)))
+            .unwrap_or(NaiveDate::MIN);
+        let east = timezone_offset
+            .and_then(offset::parse)
+            .map_or(0, |offset| offset.local_minus_utc());
+        KeptFrom {
+            date,
+            instant: span_of(date, east).0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn days_are_the_members_own() {
+        let retention = Retention::of_days(31).unwrap();
+        let now = "2026-03-04T11:30:00Z".parse().unwrap();
+
+        for (offset, date, instant) in [
+            (None, "2026-02-01", "2026-02-01T00:00:00Z"),
+            (Some("+14:00"), "2026-02-02", "2026-02-01T10:00:00Z"),
+            (Some("-12:00"), "2026-01-31", "2026-01-31T12:00:00Z"),
+        ] {
+            let kept = retention.kept_from(now, offset);
+            assert_eq!(kept.date, date.parse().unwrap(), "{offset:?}");
+            assert_eq!(kept.instant, instant.parse::<DateTime<Utc>>().unwrap());
+        }
+    }
+
+    #[test]
+    fn fewer_days_than_a_window_reads_are_none() {
+        assert_eq!(Retention::of_days(30), None);
+        assert!(Retention::of_days(u32::MAX).is_some());
+    }
+
+    proptest! {
+        /// No record that a window of the same day reads is one that leaves.
+        #[test]
+        fn what_a_first_sync_reads_stays(
+            seconds in 0_i64..4_000_000_000, days in 31_u32..40_000, hours in -12_i32..=14
+        ) {
+            let now = DateTime::from_timestamp(seconds, 0).unwrap();
+            let offset = format!("{}{:02}:00", if hours < 0 { '-' } else { '+' }, hours.abs());
+            let kept = Retention::of_days(days).unwrap().kept_from(now, Some(&offset));
+
+            let oldest = now - crate::plan::FIRST_SYNC;
+            prop_assert!(offset::local_date(oldest, Some(&offset)) > kept.date);
+            prop_assert!(kept.instant < oldest);
+        }
+    }
+}

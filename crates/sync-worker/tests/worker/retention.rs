@@ -1,0 +1,151 @@
+//! What is older than the operator keeps it leaves at night, and stays away.
+
+use whoop_sim::SimConfig;
+
+use crate::house::{Ended, House, ended, plenty};
+
+const TABLES: [&str; 4] = [
+    "whoop_cycle",
+    "whoop_recovery",
+    "whoop_sleep",
+    "whoop_workout",
+];
+
+async fn night(house: &House, days: Option<&str>) -> Ended {
+    house.world().reset_calls();
+    let mut command = house.command(&["run", "--slot=night", "--json"]);
+    if let Some(days) = days {
+        command.env("RETENTION_DAYS", days);
+    }
+    ended(command.spawn().unwrap()).await
+}
+
+async fn older_than(house: &House, days: u32) -> i64 {
+    let mut older = 0;
+    for table in TABLES {
+        // A day of slack: the member's date may be another than the server's.
+        let sql = format!(
+            "SELECT count(*) FROM {table} WHERE local_date < current_date - {} ",
+            days + 1
+        );
+        older += house.count(&sql).await;
+    }
+    older
+}
+
+async fn all(house: &House) -> Vec<String> {
+    let mut rows = Vec::new();
+    for table in TABLES {
+        let sql = format!("SELECT id || ' ' || local_date FROM {table} ORDER BY 1");
+        rows.extend(house.texts(&sql).await);
+    }
+    rows
+}
+
+#[tokio::test]
+async fn what_is_too_old_leaves_at_night_and_is_not_fetched_again() {
+    let house = House::new(SimConfig {
+        days: 200,
+        ..plenty()
+    })
+    .await;
+    house.connect("mara", 0).await;
+    night(&house, None).await.expect_code(0);
+    assert!(older_than(&house, 60).await > 100);
+    let younger = |rows: Vec<String>| rows.len();
+    let before = younger(all(&house).await);
+
+    let first = night(&house, Some("60")).await.expect_code(0).json();
+
+    assert_eq!(older_than(&house, 60).await, 0);
+    let removed = first["removed_by_retention"].as_u64().unwrap();
+    let kept = all(&house).await;
+    assert_eq!(before - kept.len(), usize::try_from(removed).unwrap());
+    assert!(kept.len() > 100, "{}", kept.len());
+    // The log does not claim what left.
+    let claims = "SELECT count(*) FROM whoop_sync_log \
+                  WHERE covered_from < current_date - 62 OR whole_history";
+    assert_eq!(house.count(claims).await, 0);
+
+    let second = night(&house, Some("60")).await.expect_code(0).json();
+    assert_eq!(second["removed_by_retention"], 0);
+    assert_eq!(second["inserted"], 0);
+    assert_eq!(
+        house.world().call_count(),
+        4,
+        "a window a type, and no history"
+    );
+    assert_eq!(all(&house).await, kept);
+}
+
+#[tokio::test]
+async fn history_is_read_as_far_back_as_it_is_kept() {
+    let house = House::new(SimConfig {
+        days: 300,
+        ..plenty()
+    })
+    .await;
+    house.connect("mara", 0).await;
+
+    let first = night(&house, Some("90")).await.expect_code(0).json();
+    let kept = all(&house).await;
+    let calls = house.world().call_count();
+
+    assert!(first["inserted"].as_u64() > Some(200), "{first}");
+    assert!(calls < 40, "{calls} calls");
+    assert_eq!(older_than(&house, 90).await, 0);
+    let oldest = "SELECT count(*) FROM whoop_sleep WHERE local_date <= current_date - 87";
+    assert!(house.count(oldest).await > 0);
+    night(&house, Some("90")).await.expect_code(0);
+    assert_eq!(house.world().call_count(), 4);
+    assert_eq!(all(&house).await, kept);
+    // Kept longer from now on: what is missing is read.
+    night(&house, None).await.expect_code(0);
+    assert!(older_than(&house, 290).await > 0);
+}
+
+#[tokio::test]
+async fn the_data_of_whoever_left_goes_too() {
+    let house = House::new(SimConfig {
+        days: 100,
+        ..plenty()
+    })
+    .await;
+    house.connect("mara", 0).await;
+    night(&house, None).await.expect_code(0);
+    house
+        .execute("UPDATE whoop_users SET status = 'disconnected'; DELETE FROM whoop_tokens")
+        .await;
+
+    let night = night(&house, Some("31")).await.expect_code(0).json();
+
+    assert_eq!(night["members"], 0);
+    assert!(night["removed_by_retention"].as_u64() > Some(100));
+    assert_eq!(older_than(&house, 31).await, 0);
+}
+
+#[tokio::test]
+async fn fewer_days_than_a_sync_reads_are_refused() {
+    let house = House::new(plenty()).await;
+
+    for days in ["30", "0", "-1", "ever"] {
+        let refused = night(&house, Some(days)).await;
+        refused.expect_code(2).expect_in_stderr("--retention-days");
+    }
+}
+
+#[tokio::test]
+async fn runs_of_long_ago_leave_the_list() {
+    let house = House::new(plenty()).await;
+    house
+        .execute(
+            "INSERT INTO whoop_sync_run (trigger, started_at) VALUES \
+             ('scheduled', now() - interval '91 days'), ('scheduled', now() - interval '89 days')",
+        )
+        .await;
+
+    night(&house, None).await.expect_code(0);
+
+    let old = "SELECT count(*) FROM whoop_sync_run WHERE started_at < now() - interval '1 day'";
+    assert_eq!(house.count(old).await, 1);
+}

@@ -1,0 +1,56 @@
+//! The night's tidying: records older than `RETENTION_DAYS`, and old runs.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_core::UserId;
+use whoop_storage::{StorageError, retention, table::users};
+
+use crate::{Engine, SyncError};
+
+/// How long the list of runs goes back.
+const RUNS_KEPT: TimeDelta = TimeDelta::days(90);
+
+impl Engine {
+    /// Since when a member's records are kept; `None` if all are.
+    pub(crate) fn kept_from(&self, timezone_offset: Option<&str>) -> Option<DateTime<Utc>> {
+        let kept = self
+            .settings
+            .retention?
+            .kept_from(self.clock.now(), timezone_offset);
+        Some(kept.instant)
+    }
+
+    /// Removes what is too old of every member, also of those who left, whom no
+    /// sync visits any more. Returns how many rows that were.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn tidy(&self) -> Result<u64, SyncError> {
+        let now = self.clock.now();
+        let members = {
+            let mut conn = self.database.get().await?;
+            retention::trim_runs(&mut conn, now - RUNS_KEPT).await?;
+            users::list_offsets(&mut conn).await?
+        };
+        let Some(days) = self.settings.retention else {
+            return Ok(0);
+        };
+        let mut removed = 0;
+        for (user_id, timezone_offset) in members {
+            let Ok(user_id) = user_id.parse::<UserId>() else {
+                continue;
+            };
+            let kept = days.kept_from(now, timezone_offset.as_deref());
+            let mut transaction = self.database.begin().await?;
+            match retention::trim(&mut transaction, &user_id, kept).await {
+                Ok(rows) => {
+                    transaction.commit().await?;
+                    removed += rows;
+                }
+                Err(StorageError::MemberGone(_)) => transaction.rollback().await?,
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Ok(removed)
+    }
+}
