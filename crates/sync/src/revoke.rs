@@ -22,7 +22,8 @@ const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(30);
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 
 impl Engine {
-    /// Tries every permission that is due. Returns how many are settled now.
+    /// Tries the permissions that are due, until one is put off: a WHOOP that is
+    /// out of order is not asked again for each. Returns how many are settled.
     ///
     /// # Errors
     ///
@@ -34,12 +35,10 @@ impl Engine {
         };
         let mut settled = 0;
         for id in due {
-            if job.stop.is_cancelled() {
+            if job.stop.is_cancelled() || self.revoke(id, job).await == Revocation::Pending {
                 break;
             }
-            if self.revoke(id, job).await != Revocation::Pending {
-                settled += 1;
-            }
+            settled += 1;
         }
         Ok(settled)
     }
@@ -50,8 +49,10 @@ impl Engine {
         let pauses = ExponentialBuilder::new()
             .with_min_delay(std::time::Duration::from_secs(60))
             .with_factor(2.0)
+            .with_max_delay(std::time::Duration::from_secs(30 * 60))
             .with_jitter()
-            .with_max_times(5)
+            // An hour, or two with the jitter.
+            .with_max_times(6)
             .build();
         for pause in pauses {
             tokio::select! {

@@ -59,14 +59,14 @@ pub async fn insert(
     Ok(())
 }
 
-/// Those that may be tried now, oldest first.
+/// Those that may be tried now; those that failed before come last.
 pub async fn due(
     conn: &mut AsyncPgConnection,
     now: DateTime<Utc>,
 ) -> Result<Vec<Uuid>, StorageError> {
     Ok(whoop_revocation::table
         .filter(whoop_revocation::next_attempt_at.le(now))
-        .order(whoop_revocation::created_at)
+        .order((whoop_revocation::attempts, whoop_revocation::created_at))
         .select(whoop_revocation::id)
         .load(conn)
         .await?)

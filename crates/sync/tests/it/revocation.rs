@@ -95,6 +95,32 @@ async fn an_outage_that_lasts_puts_the_next_attempt_off_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn an_outage_is_met_once_and_not_for_everybody_who_left() {
+    let stage = Stage::new().await;
+    let mut members = Vec::new();
+    for index in 0..3 {
+        members.push(stage.connect_person(index).await);
+    }
+    for member in &members {
+        leave_in_an_outage(&stage, member, true).await;
+    }
+    let attempts = async || -> i64 {
+        let sql = "SELECT coalesce(sum(attempts), 0) FROM whoop_revocation";
+        stage.sql.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    assert_eq!(attempts().await, 3);
+    stage.world().fault(Fault::status("*", 503));
+
+    run_later(&stage, TimeDelta::minutes(2)).await;
+
+    assert_eq!(attempts().await, 4);
+    stage.world().clear_faults();
+    run_later(&stage, TimeDelta::minutes(20)).await;
+    assert!(members.iter().all(|member| is_revoked(&stage, member)));
+    assert_eq!(pending(&stage).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn what_is_left_to_be_ended_does_not_say_whose_it_was() {
     let (stage, member) = Stage::with_member().await;
     leave_in_an_outage(&stage, &member, true).await;
