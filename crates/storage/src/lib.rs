@@ -7,6 +7,7 @@
 //! - [`rotate`]: sealed anew when keys change;
 //! - [`serving_role`]: lets a role serve that may not change the schema;
 //! - [`seal`]: tokens are sealed before they are written;
+//! - [`overview`]: all members at a glance;
 //! - [`page`]: a page of records, stored in one transaction, newest wins;
 //! - [`day`]: a member's day, read in one round trip;
 //! - [`erase`](mod@erase): everything of a member who leaves, deleted;
@@ -20,6 +21,7 @@ mod error;
 pub mod export;
 pub mod lease;
 pub mod migrate;
+pub mod overview;
 pub mod page;
 pub mod retention;
 pub mod rotate;

@@ -31,9 +31,101 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Sync the connected members with WHOOP once, as one of the day's four runs.
     Run(Box<RunArgs>),
+    /// Who there is, how they stand, and letting them go.
+    #[command(subcommand)]
+    Users(UsersCommand),
     /// The keys that seal members' tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UsersCommand {
+    /// All members, with their connection and their last sync.
+    List(ListArgs),
+    /// One member: connection, consent, and what was read of each type.
+    Show(ShowArgs),
+    /// End a member's connection; what is stored stays.
+    Disconnect(Box<LeaveArgs>),
+    /// End a member's connection and delete everything that is stored of them.
+    Erase(Box<LeaveArgs>),
+}
+
+/// How a member stands, as the table has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Status {
+    Connected,
+    ReauthRequired,
+    Disconnected,
+}
+
+impl Status {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::ReauthRequired => "reauth_required",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only those who stand so.
+    #[arg(long, value_enum)]
+    pub status: Option<Status>,
+
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Your id of the member.
+    #[arg(value_name = "ID")]
+    pub user: UserId,
+
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct LeaveArgs {
+    /// Your id of the member.
+    #[arg(value_name = "ID")]
+    pub user: UserId,
+
+    /// Erase without asking.
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    #[command(flatten)]
+    pub whoop: WhoopArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,6 +164,11 @@ impl Cli {
             Command::Migrate(args) => &args.log,
             Command::Run(args) => &args.log,
             Command::Keys(KeysCommand::Rotate(args)) => &args.log,
+            Command::Users(command) => match command {
+                UsersCommand::List(args) => &args.log,
+                UsersCommand::Show(args) => &args.log,
+                UsersCommand::Disconnect(args) | UsersCommand::Erase(args) => &args.log,
+            },
         }
     }
 }

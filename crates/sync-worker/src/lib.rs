@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
-//! - [`migrate`], [`run`], [`rotate`]: one file a command;
+//! - [`migrate`], [`run`], [`rotate`], [`users`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
 //!
@@ -20,12 +20,13 @@ pub mod signal;
 mod since;
 mod slot;
 mod summary;
+mod users;
 mod watch;
 
 use tokio_util::sync::CancellationToken;
 
 pub use cli::Cli;
-use cli::{Command, KeysCommand};
+use cli::{Command, KeysCommand, UsersCommand};
 pub use console::Console;
 pub use exit::Exit;
 
@@ -41,6 +42,12 @@ pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> 
         Command::Keys(KeysCommand::Rotate(args)) => {
             (rotate::rotate(args, console, &stop).await, args.json)
         }
+        Command::Users(command) => match command {
+            UsersCommand::List(args) => (users::list(args, console).await, args.json),
+            UsersCommand::Show(args) => (users::show(args, console).await, args.json),
+            UsersCommand::Disconnect(args) => (users::leave(args, false, console).await, args.json),
+            UsersCommand::Erase(args) => (users::leave(args, true, console).await, args.json),
+        },
         Command::Run(args) => (Box::pin(run::run(args, console, stop)).await, args.json),
     };
     let exit = done.unwrap_or_else(|refusal| {

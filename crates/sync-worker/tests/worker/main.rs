@@ -16,4 +16,5 @@ mod serving_role;
 mod stop;
 mod truth;
 mod usage;
+mod users;
 mod whole_history;

@@ -56,7 +56,7 @@ async fn wrong_usage_is_2_and_says_what_would_be_right() {
 async fn help_names_every_variable_and_only_commands_that_exist() {
     let all = bare_worker(&["--help"]).await;
     all.expect_code(0);
-    for command in ["migrate", "run"] {
+    for command in ["migrate", "run", "users", "keys"] {
         assert!(all.stdout.contains(command), "{}", all.stdout);
     }
 
@@ -71,6 +71,7 @@ async fn help_names_every_variable_and_only_commands_that_exist() {
         "WHOOP_API_URL",
         "WHOOP_OAUTH_URL",
         "TOKEN_KEYS",
+        "RETENTION_DAYS",
         "LOG_FORMAT",
         "RUST_LOG",
     ] {

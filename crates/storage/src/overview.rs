@@ -1,0 +1,53 @@
+//! All members at a glance, for administrators.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Nullable, Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+
+use crate::{Database, StorageError};
+
+/// One member, summed up.
+#[derive(Debug, Clone, serde::Serialize, QueryableByName)]
+pub struct Summary {
+    #[diesel(sql_type = Text)]
+    pub user_id: String,
+    #[diesel(sql_type = Text)]
+    pub status: String,
+    #[diesel(sql_type = Timestamptz)]
+    pub connected_at: DateTime<Utc>,
+    /// When the app last asked for this member.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub last_seen_at: Option<DateTime<Utc>>,
+    /// Of the type that was read longest ago; null if one never was.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub last_sync_at: Option<DateTime<Utc>>,
+    /// Records ever written, of all types together.
+    #[diesel(sql_type = BigInt)]
+    pub records_synced: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub last_error: Option<String>,
+}
+
+/// The members, by their ids; only those of a status if one is given.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn list(database: &Database, status: Option<&str>) -> Result<Vec<Summary>, StorageError> {
+    let mut conn = database.get().await?;
+    Ok(diesel::sql_query(
+        "SELECT u.user_id, u.status, u.connected_at, u.last_seen_at, \
+                CASE WHEN count(l.last_sync_at) = 4 THEN min(l.last_sync_at) END AS last_sync_at, \
+                coalesce(sum(l.records_synced), 0)::bigint AS records_synced, \
+                coalesce(u.status_detail, max(l.last_error)) AS last_error \
+         FROM whoop_users u LEFT JOIN whoop_sync_log l ON l.user_id = u.user_id \
+         WHERE $1 IS NULL OR u.status = $1 \
+         GROUP BY u.user_id ORDER BY u.user_id",
+    )
+    .bind::<Nullable<Text>, _>(status)
+    .load(&mut conn)
+    .await?)
+}

@@ -1,0 +1,319 @@
+//! `sync-worker users`: who there is, how they stand, and letting them go.
+
+use std::{
+    io::{self, BufRead, IsTerminal},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use serde::Serialize;
+use whoop_core::{SystemClock, UserId};
+use whoop_storage::{
+    Database,
+    overview::{self, Summary},
+    table::{
+        rejected_record,
+        sync_log::{self, SyncLogRow},
+        users::{self, UserRow},
+    },
+};
+use whoop_sync::{Settings, SyncError, config::DatabaseArgs};
+
+use crate::{
+    Console, Exit,
+    cli::{LeaveArgs, ListArgs, ShowArgs},
+    exit::Refusal,
+    migrate::database_refusal,
+};
+
+#[derive(Serialize)]
+struct Listed {
+    members: Vec<Summary>,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    user_id: &'a str,
+    whoop_user_id: i64,
+    status: &'a str,
+    detail: Option<&'a str>,
+    connected_at: DateTime<Utc>,
+    disconnected_at: Option<DateTime<Utc>>,
+    last_seen_at: Option<DateTime<Utc>>,
+    consent: Option<&'a str>,
+    consented_at: Option<DateTime<Utc>>,
+    timezone_offset: Option<&'a str>,
+    rejected_records: i64,
+    data_types: Vec<ShownType<'a>>,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct ShownType<'a> {
+    data_type: &'a str,
+    sync_status: &'a str,
+    last_sync_at: Option<DateTime<Utc>>,
+    records_synced: i64,
+    covered_from: Option<DateTime<Utc>>,
+    covered_until: Option<DateTime<Utc>>,
+    whole_history: bool,
+    last_error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Gone<'a> {
+    user_id: &'a str,
+    revocation: whoop_sync::Revocation,
+    erased: bool,
+    receipt: Option<String>,
+    deleted_rows: Option<i64>,
+    exit_code: u8,
+}
+
+async fn open(args: &DatabaseArgs) -> Result<Database, Refusal> {
+    let database = args
+        .database()
+        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+    database
+        .check()
+        .await
+        .map_err(|error| database_refusal(args, &error))?;
+    Ok(database)
+}
+
+fn nobody(user_id: &UserId) -> Refusal {
+    Refusal::could_not_run(format!(
+        "no member {user_id} ever connected here; `sync-worker users list` shows who did"
+    ))
+}
+
+pub(crate) async fn list(args: &ListArgs, console: &Console) -> Result<Exit, Refusal> {
+    let database = open(&args.database).await?;
+    let status = args.status.map(crate::cli::Status::as_str);
+    let members = overview::list(&database, status)
+        .await
+        .map_err(|error| database_refusal(&args.database, &error))?;
+    if args.json {
+        let exit_code = Exit::Done.code();
+        console.json(&Listed { members, exit_code });
+        return Ok(Exit::Done);
+    }
+    if members.is_empty() {
+        console.say("nobody");
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header([
+        "member",
+        "status",
+        "connected",
+        "seen",
+        "synced",
+        "records",
+        "last error",
+    ]);
+    for one in &members {
+        table.add_row([
+            one.user_id.clone(),
+            one.status.clone(),
+            minute(Some(one.connected_at)),
+            minute(one.last_seen_at),
+            minute(one.last_sync_at),
+            one.records_synced.to_string(),
+            one.last_error.clone().unwrap_or_default(),
+        ]);
+    }
+    console.say(format_args!("{table}\n{} member(s)", members.len()));
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn show(args: &ShowArgs, console: &Console) -> Result<Exit, Refusal> {
+    let database = open(&args.database).await?;
+    let read = async {
+        let mut conn = database.get().await?;
+        let Some(member) = users::find(&mut conn, &args.user).await? else {
+            return Ok(None);
+        };
+        let log = sync_log::list(&mut conn, &args.user).await?;
+        let rejected = rejected_record::count(&mut conn, &args.user).await?;
+        Ok(Some((member, log, rejected)))
+    };
+    let (member, log, rejected) = read
+        .await
+        .map_err(|error| database_refusal(&args.database, &error))?
+        .ok_or_else(|| nobody(&args.user))?;
+    let shown = shown(&member, &log, rejected);
+    if args.json {
+        console.json(&shown);
+    } else {
+        console.say(text(&shown));
+    }
+    Ok(Exit::Done)
+}
+
+fn shown<'a>(member: &'a UserRow, log: &'a [SyncLogRow], rejected_records: i64) -> Shown<'a> {
+    Shown {
+        user_id: &member.user_id,
+        whoop_user_id: member.whoop_user_id,
+        status: &member.status,
+        detail: member.status_detail.as_deref(),
+        connected_at: member.connected_at,
+        disconnected_at: member.disconnected_at,
+        last_seen_at: member.last_seen_at,
+        consent: member.consent.as_deref(),
+        consented_at: member.consented_at,
+        timezone_offset: member.timezone_offset.as_deref(),
+        rejected_records,
+        data_types: log
+            .iter()
+            .map(|row| ShownType {
+                data_type: &row.data_type,
+                sync_status: &row.sync_status,
+                last_sync_at: row.last_sync_at,
+                records_synced: row.records_synced,
+                covered_from: row.covered_from,
+                covered_until: row.covered_until,
+                whole_history: row.whole_history,
+                last_error: row.last_error.as_deref(),
+            })
+            .collect(),
+        exit_code: Exit::Done.code(),
+    }
+}
+
+fn text(shown: &Shown<'_>) -> String {
+    let mut lines = vec![
+        format!(
+            "member      {} (WHOOP {})",
+            shown.user_id, shown.whoop_user_id
+        ),
+        format!(
+            "connection  {}, since {}",
+            shown.status,
+            minute(Some(shown.connected_at))
+        ),
+    ];
+    lines.extend(shown.detail.map(|detail| format!("            {detail}")));
+    lines.push(format!(
+        "consent     {}",
+        shown.consent.map_or_else(
+            || "none was named".to_owned(),
+            |consent| format!("{consent:?}, {}", minute(shown.consented_at))
+        )
+    ));
+    lines.push(format!("last seen   {}", minute(shown.last_seen_at)));
+    lines.push(format!("set aside   {} record(s)", shown.rejected_records));
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header([
+        "type",
+        "status",
+        "synced",
+        "records",
+        "covered from",
+        "until",
+        "last error",
+    ]);
+    for one in &shown.data_types {
+        let from = minute(one.covered_from);
+        table.add_row([
+            one.data_type.to_owned(),
+            one.sync_status.to_owned(),
+            minute(one.last_sync_at),
+            one.records_synced.to_string(),
+            if one.whole_history {
+                format!("{from} (all)")
+            } else {
+                from
+            },
+            minute(one.covered_until),
+            one.last_error.unwrap_or_default().to_owned(),
+        ]);
+    }
+    format!("{}\n{table}", lines.join("\n"))
+}
+
+/// `disconnect`, and `erase` with everything.
+pub(crate) async fn leave(
+    args: &LeaveArgs,
+    erase: bool,
+    console: &Console,
+) -> Result<Exit, Refusal> {
+    if erase && !args.yes {
+        confirm(&args.user, console)?;
+    }
+    let database = open(&args.database).await?;
+    let engine = args
+        .whoop
+        .engine(database, Arc::new(SystemClock), Settings::default())
+        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+    let left = engine
+        .disconnect(&args.user, erase)
+        .await
+        .map_err(|error| match error {
+            SyncError::NotConnected => nobody(&args.user),
+            SyncError::Storage(error) => database_refusal(&args.database, &error),
+            other => Refusal::could_not_run(other.in_full()),
+        })?;
+    let gone = Gone {
+        user_id: args.user.as_str(),
+        revocation: left.revocation,
+        erased: left.erased(),
+        receipt: left.receipt.map(|receipt| receipt.id.to_string()),
+        deleted_rows: left.receipt.map(|receipt| receipt.deleted_rows),
+        exit_code: Exit::Done.code(),
+    };
+    if args.json {
+        console.json(&gone);
+        return Ok(Exit::Done);
+    }
+    use whoop_sync::Revocation;
+    console.say(format_args!(
+        "{} is disconnected; {}",
+        gone.user_id,
+        match left.revocation {
+            Revocation::Done => "WHOOP has ended the permission",
+            Revocation::Pending => "WHOOP did not answer, the next run ends the permission",
+            Revocation::NotNeeded => "there was no permission to end",
+            Revocation::InUse => "the WHOOP account serves another member and stays connected",
+            Revocation::NotPossible =>
+                "the tokens are dead, so only the member can end the permission, in WHOOP's app",
+        }
+    ));
+    if let (Some(receipt), Some(rows)) = (&gone.receipt, gone.deleted_rows) {
+        console.say(format_args!("{rows} row(s) deleted, receipt {receipt}"));
+    }
+    Ok(Exit::Done)
+}
+
+/// What is erased does not come back, so it is asked for twice.
+fn confirm(user_id: &UserId, console: &Console) -> Result<(), Refusal> {
+    if !console.is_terminal() || !io::stdin().is_terminal() {
+        return Err(Refusal::wrong_usage(
+            "erasing needs --yes where nobody can be asked".to_owned(),
+        ));
+    }
+    console.remark(format_args!(
+        "Everything that is stored of {user_id} will be deleted. Type the id to go on:"
+    ));
+    let mut typed = String::new();
+    // What cannot be read is not a yes.
+    let read = io::stdin().lock().read_line(&mut typed).is_ok();
+    if read && typed.trim() == user_id.as_str() {
+        Ok(())
+    } else {
+        Err(Refusal::could_not_run(
+            "not confirmed; nothing was deleted".to_owned(),
+        ))
+    }
+}
+
+fn minute(instant: Option<DateTime<Utc>>) -> String {
+    instant.map_or_else(
+        || "never".to_owned(),
+        |instant| instant.format("%Y-%m-%d %H:%MZ").to_string(),
+    )
+}

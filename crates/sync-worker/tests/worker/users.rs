@@ -1,0 +1,113 @@
+//! What an administrator sees of the members, and how they let one go.
+
+use crate::house::{House, plenty};
+
+async fn with_two() -> House {
+    let house = House::new(plenty()).await;
+    house.connect("mara", 0).await;
+    house.connect("noa", 1).await;
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    house
+}
+
+#[tokio::test]
+async fn the_list_shows_everybody_or_those_who_stand_so() {
+    let house = with_two().await;
+    house
+        .execute("UPDATE whoop_users SET status = 'reauth_required', status_detail = 'lost' WHERE user_id = 'noa'")
+        .await;
+
+    let all = house
+        .worker(&["users", "list", "--json"])
+        .await
+        .expect_code(0)
+        .json();
+    let members = all["members"].as_array().unwrap();
+    assert_eq!(members.len(), 2);
+    assert_eq!(
+        (&members[0]["user_id"], &members[1]["last_error"]),
+        (&"mara".into(), &"lost".into())
+    );
+    assert!(members[0]["records_synced"].as_i64() > Some(100), "{all}");
+    assert!(members[0]["last_sync_at"].is_string(), "{all}");
+
+    let lost = house
+        .worker(&["users", "list", "--status=reauth_required"])
+        .await;
+    lost.expect_code(0);
+    assert!(
+        lost.stdout.contains("noa") && !lost.stdout.contains("mara"),
+        "{lost:#?}"
+    );
+    // An e-mail address is not for a list.
+    assert!(!all.to_string().contains('@'), "{all}");
+}
+
+#[tokio::test]
+async fn one_member_is_shown_with_what_was_read_of_each_type() {
+    let house = with_two().await;
+
+    let shown = house
+        .worker(&["users", "show", "mara", "--json"])
+        .await
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        (&shown["user_id"], &shown["status"]),
+        (&"mara".into(), &"connected".into())
+    );
+    assert_eq!(shown["data_types"].as_array().unwrap().len(), 4);
+    assert_eq!(shown["data_types"][0]["whole_history"], true);
+
+    let text = house.worker(&["users", "show", "mara"]).await;
+    text.expect_code(0);
+    assert!(text.stdout.contains("none was named"), "{text:#?}");
+    let nobody = house.worker(&["users", "show", "nobody"]).await;
+    nobody.expect_code(1).expect_in_stderr("users list");
+}
+
+#[tokio::test]
+async fn a_member_is_let_go_and_another_erased_for_good() {
+    let house = with_two().await;
+
+    let gone = house
+        .worker(&["users", "disconnect", "mara", "--json"])
+        .await
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        (&gone["revocation"], &gone["erased"]),
+        (&"done".into(), &false.into())
+    );
+    assert!(
+        house
+            .count("SELECT count(*) FROM whoop_sleep WHERE user_id = 'mara'")
+            .await
+            > 0
+    );
+
+    // Nobody is there to be asked.
+    let unsure = house.worker(&["users", "erase", "noa"]).await;
+    unsure.expect_code(2).expect_in_stderr("--yes");
+    assert_eq!(
+        house
+            .count("SELECT count(*) FROM whoop_users WHERE user_id = 'noa'")
+            .await,
+        1
+    );
+
+    let erased = house.worker(&["users", "erase", "noa", "--yes"]).await;
+    erased.expect_code(0);
+    assert!(erased.stdout.contains("receipt"), "{erased:#?}");
+    assert_eq!(
+        house
+            .count("SELECT count(*) FROM whoop_users WHERE user_id = 'noa'")
+            .await,
+        0
+    );
+    assert!(house.world().grants().iter().all(|grant| grant.is_revoked));
+    house
+        .worker(&["users", "erase", "noa", "--yes"])
+        .await
+        .expect_code(1);
+}
