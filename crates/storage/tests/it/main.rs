@@ -4,6 +4,7 @@
 
 mod daily_summary;
 mod days_settle;
+mod erase;
 mod generate;
 mod log;
 mod migrations;

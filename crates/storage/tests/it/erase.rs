@@ -1,0 +1,41 @@
+//! Erasing a member while others write.
+
+use serde_json::json;
+use whoop_storage::{erase, page};
+
+use crate::stand::{Stand, connect, now, recovery, sleep, store};
+
+#[tokio::test]
+async fn erasing_waits_for_the_turn_of_whoever_stores_pages() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let mara = connect(&mut conn, "mara").await;
+    let (night, recovered) = (
+        [sleep("night", 5, json!({}))],
+        [recovery(5, "night", json!({}))],
+    );
+    store(&mut conn, &mara, &night).await;
+    store(&mut conn, &mara, &recovered).await;
+
+    let mut pages = stand.database.begin().await.unwrap();
+    page::store(&mut pages, &mara, &night, &[], now())
+        .await
+        .unwrap();
+    let (database, leaving) = (stand.database.clone(), mara.clone());
+    let erasing = tokio::spawn(async move {
+        let mut transaction = database.begin().await.unwrap();
+        let rows = erase::erase(&mut transaction, &leaving).await?;
+        transaction.commit().await.map(|()| rows)
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while stand.value(waiting).await.as_deref() == Some("0") {
+        tokio::task::yield_now().await;
+    }
+    page::store(&mut pages, &mara, &recovered, &[], now())
+        .await
+        .unwrap();
+    pages.commit().await.unwrap();
+
+    assert_eq!(erasing.await.unwrap().unwrap(), 3);
+}
