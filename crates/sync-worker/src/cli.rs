@@ -48,7 +48,7 @@ pub enum UsersCommand {
     /// End a member's connection; what is stored stays.
     Disconnect(Box<LeaveArgs>),
     /// End a member's connection and delete everything that is stored of them.
-    Erase(Box<LeaveArgs>),
+    Erase(Box<EraseArgs>),
 }
 
 /// How a member stands, as the table has it.
@@ -76,15 +76,8 @@ pub struct ListArgs {
     #[arg(long, value_enum)]
     pub status: Option<Status>,
 
-    /// Print one JSON object on standard output, and nothing else there.
-    #[arg(long)]
-    pub json: bool,
-
     #[command(flatten)]
-    pub database: DatabaseArgs,
-
-    #[command(flatten)]
-    pub log: LogArgs,
+    pub common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
@@ -93,15 +86,8 @@ pub struct ShowArgs {
     #[arg(value_name = "ID")]
     pub user: UserId,
 
-    /// Print one JSON object on standard output, and nothing else there.
-    #[arg(long)]
-    pub json: bool,
-
     #[command(flatten)]
-    pub database: DatabaseArgs,
-
-    #[command(flatten)]
-    pub log: LogArgs,
+    pub common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
@@ -110,22 +96,21 @@ pub struct LeaveArgs {
     #[arg(value_name = "ID")]
     pub user: UserId,
 
-    /// Erase without asking.
-    #[arg(long)]
-    pub yes: bool,
-
-    /// Print one JSON object on standard output, and nothing else there.
-    #[arg(long)]
-    pub json: bool,
-
-    #[command(flatten)]
-    pub database: DatabaseArgs,
-
     #[command(flatten)]
     pub whoop: WhoopArgs,
 
     #[command(flatten)]
-    pub log: LogArgs,
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct EraseArgs {
+    /// Erase without asking.
+    #[arg(long)]
+    pub yes: bool,
+
+    #[command(flatten)]
+    pub leave: LeaveArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,12 +128,19 @@ pub struct RotateArgs {
     #[arg(long)]
     pub dry_run: bool,
 
+    #[command(flatten)]
+    pub keys: KeyArgs,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// What every command has.
+#[derive(Debug, Args)]
+pub struct CommonArgs {
     /// Print one JSON object on standard output, and nothing else there.
     #[arg(long)]
     pub json: bool,
-
-    #[command(flatten)]
-    pub keys: KeyArgs,
 
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -158,16 +150,16 @@ pub struct RotateArgs {
 }
 
 impl Cli {
-    /// The settings of the log, which every command has.
-    pub fn log(&self) -> &LogArgs {
+    pub fn common(&self) -> &CommonArgs {
         match &self.command {
-            Command::Migrate(args) => &args.log,
-            Command::Run(args) => &args.log,
-            Command::Keys(KeysCommand::Rotate(args)) => &args.log,
+            Command::Migrate(args) => &args.common,
+            Command::Run(args) => &args.common,
+            Command::Keys(KeysCommand::Rotate(args)) => &args.common,
             Command::Users(command) => match command {
-                UsersCommand::List(args) => &args.log,
-                UsersCommand::Show(args) => &args.log,
-                UsersCommand::Disconnect(args) | UsersCommand::Erase(args) => &args.log,
+                UsersCommand::List(args) => &args.common,
+                UsersCommand::Show(args) => &args.common,
+                UsersCommand::Disconnect(args) => &args.common,
+                UsersCommand::Erase(args) => &args.leave.common,
             },
         }
     }
@@ -180,15 +172,8 @@ pub struct MigrateArgs {
     #[arg(long, env = "DATABASE_SERVING_ROLE", value_name = "ROLE")]
     pub serving_role: Option<String>,
 
-    /// Print one JSON object on standard output, and nothing else there.
-    #[arg(long)]
-    pub json: bool,
-
     #[command(flatten)]
-    pub database: DatabaseArgs,
-
-    #[command(flatten)]
-    pub log: LogArgs,
+    pub common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
@@ -228,13 +213,6 @@ pub struct RunArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Print one JSON object on standard output, and nothing else there.
-    #[arg(long)]
-    pub json: bool,
-
-    #[command(flatten)]
-    pub database: DatabaseArgs,
-
     #[command(flatten)]
     pub whoop: WhoopArgs,
 
@@ -242,7 +220,7 @@ pub struct RunArgs {
     pub retention: RetentionArgs,
 
     #[command(flatten)]
-    pub log: LogArgs,
+    pub common: CommonArgs,
 }
 
 #[cfg(test)]

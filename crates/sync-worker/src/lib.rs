@@ -37,21 +37,19 @@ pub async fn run(cli: Cli) -> u8 {
 
 /// The same, until told to stop: the page in hand is finished first.
 pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> u8 {
-    let (done, json) = match &cli.command {
-        Command::Migrate(args) => (migrate::migrate(args, console).await, args.json),
-        Command::Keys(KeysCommand::Rotate(args)) => {
-            (rotate::rotate(args, console, &stop).await, args.json)
-        }
+    let done = match &cli.command {
+        Command::Migrate(args) => migrate::migrate(args, console).await,
+        Command::Keys(KeysCommand::Rotate(args)) => rotate::rotate(args, console, &stop).await,
         Command::Users(command) => match command {
-            UsersCommand::List(args) => (users::list(args, console).await, args.json),
-            UsersCommand::Show(args) => (users::show(args, console).await, args.json),
-            UsersCommand::Disconnect(args) => (users::leave(args, false, console).await, args.json),
-            UsersCommand::Erase(args) => (users::leave(args, true, console).await, args.json),
+            UsersCommand::List(args) => users::list(args, console).await,
+            UsersCommand::Show(args) => users::show(args, console).await,
+            UsersCommand::Disconnect(args) => users::leave(args, false, console).await,
+            UsersCommand::Erase(args) => users::erase(args, console).await,
         },
-        Command::Run(args) => (Box::pin(run::run(args, console, stop)).await, args.json),
+        Command::Run(args) => Box::pin(run::run(args, console, stop)).await,
     };
     let exit = done.unwrap_or_else(|refusal| {
-        console.refuse(&refusal, json);
+        console.refuse(&refusal, cli.common().json);
         refusal.exit
     });
     exit.code()

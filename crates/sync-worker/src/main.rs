@@ -8,7 +8,7 @@ use whoop_sync_worker::{Cli, Console, Exit, cli::Command, run_until, signal};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let console = Console::of_process();
-    if let Err(error) = cli.log().init_to(console.log_writer()) {
+    if let Err(error) = cli.common().log.init_to(console.log_writer()) {
         eprintln!("error: {error}");
         return Exit::CouldNotRun.code().into();
     }

@@ -30,16 +30,17 @@ struct SetAside {
 /// `sync-worker migrate`.
 pub(crate) async fn migrate(args: &MigrateArgs, console: &Console) -> Result<Exit, Refusal> {
     let database = args
+        .common
         .database
         .database()
         .map_err(|error| Refusal::could_not_run(error.to_string()))?;
     let done = migrate::apply(&database)
         .await
-        .map_err(|error| database_refusal(&args.database, &error))?;
+        .map_err(|error| database_refusal(&args.common.database, &error))?;
 
     let serving = serving_role::let_serve(&database, args.serving_role.as_deref())
         .await
-        .map_err(|error| database_refusal(&args.database, &error))?;
+        .map_err(|error| database_refusal(&args.common.database, &error))?;
     let migrated = Migrated {
         applied: done.migrations,
         set_aside: done
@@ -56,7 +57,7 @@ pub(crate) async fn migrate(args: &MigrateArgs, console: &Console) -> Result<Exi
             .collect(),
         exit_code: Exit::Done.code(),
     };
-    if args.json {
+    if args.common.json {
         console.json(&migrated);
     } else {
         tell(&migrated, console);

@@ -48,12 +48,13 @@ pub(crate) async fn rotate(
         .keys()
         .map_err(|error| refused(error.to_string()))?;
     let database = args
+        .common
         .database
         .database()
         .map_err(|error| refused(error.to_string()))?;
     let mut rotated = all(&database, &keys, args.dry_run, stop)
         .await
-        .map_err(|error| database_refusal(&args.database, &error))?;
+        .map_err(|error| database_refusal(&args.common.database, &error))?;
     let exit = if !rotated.failed.is_empty() {
         Exit::SomeFailed
     } else if rotated.stopped {
@@ -62,7 +63,7 @@ pub(crate) async fn rotate(
         Exit::Done
     };
     rotated.exit_code = exit.code();
-    if args.json {
+    if args.common.json {
         console.json(&rotated);
     } else {
         tell(&rotated, console);

@@ -53,7 +53,7 @@ pub(crate) async fn run(
         say_slot(slot, &engine, console);
     }
     let failed = |error: SyncError| match error {
-        SyncError::Storage(error) => database_refusal(&args.database, &error),
+        SyncError::Storage(error) => database_refusal(&args.common.database, &error),
         other => Refusal::could_not_run(other.in_full()),
     };
     if args.dry_run {
@@ -69,7 +69,7 @@ pub(crate) async fn run(
     let report = report.map_err(failed)?;
 
     let exit = exit_of(&report);
-    if args.json {
+    if args.common.json {
         console.json(&RunResult {
             report: &report,
             exit_code: exit.code(),
@@ -82,7 +82,7 @@ pub(crate) async fn run(
     };
     if !console.is_terminal() {
         summary::log(&ended);
-    } else if args.json {
+    } else if args.common.json {
         console.remark(summary::text(&ended));
     } else {
         console.say(summary::text(&ended));
@@ -134,7 +134,7 @@ fn plan(args: &RunArgs, slot: Slot, clock: &dyn Clock, console: &Console) -> Res
 async fn engine(args: &RunArgs, clock: Arc<dyn Clock>) -> Result<Engine, Refusal> {
     let unusable =
         |error: whoop_sync::config::ConfigError| Refusal::could_not_run(error.to_string());
-    let database = args.database.database().map_err(unusable)?;
+    let database = args.common.database.database().map_err(unusable)?;
     let settings = Settings {
         retention: args.retention.retention(),
         ..Settings::default()
@@ -147,7 +147,7 @@ async fn engine(args: &RunArgs, clock: Arc<dyn Clock>) -> Result<Engine, Refusal
         .database
         .check()
         .await
-        .map_err(|error| database_refusal(&args.database, &error))?;
+        .map_err(|error| database_refusal(&args.common.database, &error))?;
     Ok(engine)
 }
 
@@ -173,7 +173,7 @@ fn tell_plan(args: &RunArgs, slot: Slot, planned: &[Planned], console: &Console)
     } else {
         Exit::Done
     };
-    if args.json {
+    if args.common.json {
         console.json(&DryRunResult {
             dry_run: true,
             slot: slot.as_str(),

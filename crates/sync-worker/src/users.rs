@@ -22,7 +22,7 @@ use whoop_sync::{Settings, SyncError, config::DatabaseArgs};
 
 use crate::{
     Console, Exit,
-    cli::{LeaveArgs, ListArgs, ShowArgs},
+    cli::{EraseArgs, LeaveArgs, ListArgs, ShowArgs},
     exit::Refusal,
     migrate::database_refusal,
 };
@@ -90,12 +90,12 @@ fn nobody(user_id: &UserId) -> Refusal {
 }
 
 pub(crate) async fn list(args: &ListArgs, console: &Console) -> Result<Exit, Refusal> {
-    let database = open(&args.database).await?;
+    let database = open(&args.common.database).await?;
     let status = args.status.map(crate::cli::Status::as_str);
     let members = overview::list(&database, status)
         .await
-        .map_err(|error| database_refusal(&args.database, &error))?;
-    if args.json {
+        .map_err(|error| database_refusal(&args.common.database, &error))?;
+    if args.common.json {
         let exit_code = Exit::Done.code();
         console.json(&Listed { members, exit_code });
         return Ok(Exit::Done);
@@ -131,7 +131,7 @@ pub(crate) async fn list(args: &ListArgs, console: &Console) -> Result<Exit, Ref
 }
 
 pub(crate) async fn show(args: &ShowArgs, console: &Console) -> Result<Exit, Refusal> {
-    let database = open(&args.database).await?;
+    let database = open(&args.common.database).await?;
     let read = async {
         let mut conn = database.get().await?;
         let Some(member) = users::find(&mut conn, &args.user).await? else {
@@ -143,10 +143,10 @@ pub(crate) async fn show(args: &ShowArgs, console: &Console) -> Result<Exit, Ref
     };
     let (member, log, rejected) = read
         .await
-        .map_err(|error| database_refusal(&args.database, &error))?
+        .map_err(|error| database_refusal(&args.common.database, &error))?
         .ok_or_else(|| nobody(&args.user))?;
     let shown = shown(&member, &log, rejected);
-    if args.json {
+    if args.common.json {
         console.json(&shown);
     } else {
         console.say(text(&shown));
@@ -236,16 +236,20 @@ fn text(shown: &Shown<'_>) -> String {
     format!("{}\n{table}", lines.join("\n"))
 }
 
-/// `disconnect`, and `erase` with everything.
+/// `leave` with everything, once that is sure.
+pub(crate) async fn erase(args: &EraseArgs, console: &Console) -> Result<Exit, Refusal> {
+    if !args.yes {
+        confirm(&args.leave.user, console)?;
+    }
+    leave(&args.leave, true, console).await
+}
+
 pub(crate) async fn leave(
     args: &LeaveArgs,
     erase: bool,
     console: &Console,
 ) -> Result<Exit, Refusal> {
-    if erase && !args.yes {
-        confirm(&args.user, console)?;
-    }
-    let database = open(&args.database).await?;
+    let database = open(&args.common.database).await?;
     let engine = args
         .whoop
         .engine(database, Arc::new(SystemClock), Settings::default())
@@ -255,7 +259,7 @@ pub(crate) async fn leave(
         .await
         .map_err(|error| match error {
             SyncError::NotConnected => nobody(&args.user),
-            SyncError::Storage(error) => database_refusal(&args.database, &error),
+            SyncError::Storage(error) => database_refusal(&args.common.database, &error),
             other => Refusal::could_not_run(other.in_full()),
         })?;
     let gone = Gone {
@@ -266,7 +270,7 @@ pub(crate) async fn leave(
         deleted_rows: left.receipt.map(|receipt| receipt.deleted_rows),
         exit_code: Exit::Done.code(),
     };
-    if args.json {
+    if args.common.json {
         console.json(&gone);
         return Ok(Exit::Done);
     }

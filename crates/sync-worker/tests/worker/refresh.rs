@@ -36,3 +36,32 @@ async fn slow_refreshes_of_many_members_starve_nobody_of_connections() {
         assert_eq!(house.world().refresh_count(*whoop_user_id), 1);
     }
 }
+
+#[tokio::test]
+async fn two_connections_are_enough_to_refresh_many_members() {
+    let people = 6;
+    let house = House::new(SimConfig { people, ..plenty() }).await;
+    for person in 0..people {
+        house.connect(&format!("expired-{person}"), person).await;
+    }
+    house.world().expire_access_tokens();
+    house.world().fault(Fault {
+        millis: Some(100),
+        ..Fault::new("token", FaultKind::Latency)
+    });
+
+    let ended = house
+        .worker(&[
+            "run",
+            "--slot=night",
+            "--parallel=6",
+            "--database-pool-size=2",
+            "--json",
+        ])
+        .await;
+
+    assert_eq!(ended.expect_code(0).json()["synced"], people);
+    for whoop_user_id in house.world().people() {
+        assert_eq!(house.world().refresh_count(whoop_user_id), 1);
+    }
+}

@@ -86,6 +86,10 @@ async fn a_member_is_let_go_and_another_erased_for_good() {
             > 0
     );
 
+    // A word of the other command means nothing here, and is not passed over.
+    let wrong = house.worker(&["users", "disconnect", "noa", "--yes"]).await;
+    wrong.expect_code(2).expect_in_stderr("--yes");
+
     // Nobody is there to be asked.
     let unsure = house.worker(&["users", "erase", "noa"]).await;
     unsure.expect_code(2).expect_in_stderr("--yes");
