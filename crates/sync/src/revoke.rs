@@ -1,6 +1,7 @@
 //! Ending permissions at WHOOP of members who left, until WHOOP has heard it.
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,7 +20,16 @@ use crate::{Engine, Job, SyncError, access::renewed, disconnect::Revocation};
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(30);
 
 /// The longest pause between two attempts.
-const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
+const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// How many pauses make an hour.
+const ATTEMPTS_WITHIN_AN_HOUR: i32 = 6;
+
+/// How long to wait after so many attempts: a minute, and twice as long each time.
+fn pause_after(attempts: i32) -> Duration {
+    let doublings = attempts.clamp(1, 16) - 1;
+    (Duration::from_secs(60) * (1 << doublings)).min(LONGEST_PAUSE)
+}
 
 impl Engine {
     /// Tries the permissions that are due, until one is put off: a WHOOP that is
@@ -43,20 +53,12 @@ impl Engine {
         Ok(settled)
     }
 
-    /// Goes on trying for a while, for a process that stays; what is left then
+    /// Goes on trying for an hour, for a process that stays; what is left then
     /// is for the next scheduled run.
     pub async fn go_on_revoking(&self, stop: CancellationToken) {
-        let pauses = ExponentialBuilder::new()
-            .with_min_delay(std::time::Duration::from_secs(60))
-            .with_factor(2.0)
-            .with_max_delay(std::time::Duration::from_secs(30 * 60))
-            .with_jitter()
-            // An hour, or two with the jitter.
-            .with_max_times(6)
-            .build();
-        for pause in pauses {
+        for attempts in 1..=ATTEMPTS_WITHIN_AN_HOUR {
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause_after(attempts)) => {}
                 () = stop.cancelled() => return,
             }
             let job = Job::scheduled(None, stop.clone());
@@ -171,9 +173,7 @@ impl Engine {
     }
 
     async fn put_off(&self, claimed: &Claimed, error: &WhoopError) -> Result<(), SyncError> {
-        let doublings = claimed.attempts.clamp(1, 16) - 1;
-        let pause = (TimeDelta::minutes(1) * (1 << doublings)).min(LONGEST_PAUSE);
-        let until = self.clock.now() + pause;
+        let until = self.clock.now() + pause_after(claimed.attempts);
         tracing::warn!(
             revocation = %claimed.id, attempts = claimed.attempts, %error,
             "WHOOP did not end a permission; it is tried again"
@@ -182,5 +182,23 @@ impl Engine {
         let text = error.to_string();
         revocation::put_off(&mut conn, claimed.id, until, &text).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_six_hours_and_an_hour_holds_six_of_them() {
+        let minutes = |attempts| pause_after(attempts).as_secs() / 60;
+
+        assert_eq!([1, 2, 3, 4].map(minutes), [1, 2, 4, 8]);
+        for far in [i32::MIN, 0, 9, 30, i32::MAX] {
+            assert!(minutes(far) <= 360, "{far}");
+        }
+        assert_eq!(minutes(i32::MAX), 360);
+        let all: u64 = (1..=ATTEMPTS_WITHIN_AN_HOUR).map(minutes).sum();
+        assert!((60..70).contains(&all), "{all} minutes");
     }
 }
