@@ -19,7 +19,7 @@ mod host;
 mod migrate;
 mod password;
 mod postgres;
-mod random;
+pub mod random;
 mod server;
 mod supervisor;
 mod sweep;

@@ -6,10 +6,10 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use whoop_devkit::TestDb;
-use whoop_sim::{Fault, FaultKind, ReuseMode, Sim, SimConfig};
+use whoop_sim::{Fault, FaultKind, ReuseMode, Sim};
 use whoop_sync_worker::{Cli, Console, run_until};
 
-use crate::harness::{APP_SECRET, Member, RunningApi, flags};
+use crate::harness::{Member, RunningApi, flags, simulator};
 
 /// The worker's own command line, over the same database and the same WHOOP.
 async fn night_run(database_url: &str, sim: &Sim, api: &RunningApi) -> u8 {
@@ -26,16 +26,7 @@ async fn night_run(database_url: &str, sim: &Sim, api: &RunningApi) -> u8 {
 
 async fn one_refresh_for_all(mode: ReuseMode) {
     let db = TestDb::new().await;
-    let sim = Sim::start(SimConfig {
-        days: 60,
-        calls_per_minute: 1_000_000,
-        calls_per_day: 1_000_000,
-        client_secret: APP_SECRET.to_owned(),
-        auto_consent: true,
-        ..SimConfig::default()
-    })
-    .await
-    .unwrap();
+    let sim = simulator().await;
     let first = RunningApi::start(db.url(), &sim, "warn").await;
     let second = RunningApi::start(db.url(), &sim, "warn").await;
     let alice = Member::new(&first.client, "alice");

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use whoop_devkit::TestDb;
-use whoop_sim::{Fault, Sim, SimConfig};
+use whoop_sim::Fault;
 
-use crate::harness::{APP_SECRET, Member, RunningApi, Stage, until};
+use crate::harness::{Member, RunningApi, Stage, simulator, until};
 
 const TYPES: [&str; 4] = ["cycle", "recovery", "sleep", "workout"];
 
@@ -58,6 +58,13 @@ fn lines_of<'a>(
     records
         .map(|(kind, record)| ((kind.to_owned(), id_of(kind, &record)), plain(&record)))
         .collect()
+}
+
+/// A download that is begun, and not read yet.
+async fn begun(member: &Member) -> reqwest::Response {
+    let url = format!("http://{}{}", member.client.address, member.path("export"));
+    let ask = reqwest::Client::new().get(url).bearer_auth(&member.token);
+    ask.send().await.unwrap()
 }
 
 async fn with_everything() -> (Stage, Member) {
@@ -199,13 +206,7 @@ async fn there_is_nothing_to_export_of_a_stranger_and_no_third_format() {
 async fn a_database_that_goes_in_the_middle_breaks_the_export_off() {
     let (stage, alice) = Stage::with_member().await;
     multiply(&stage.db, 4_000).await;
-    let url = format!("http://{}{}", stage.client.address, alice.path("export"));
-    let answer = reqwest::Client::new()
-        .get(url)
-        .bearer_auth(&alice.token)
-        .send()
-        .await
-        .unwrap();
+    let answer = begun(&alice).await;
     assert_eq!(answer.status(), 200);
     let mut body = answer.bytes_stream();
     body.next().await.unwrap().unwrap();
@@ -241,18 +242,9 @@ async fn a_database_that_goes_in_the_middle_breaks_the_export_off() {
 async fn more_than_a_few_at_once_are_asked_to_wait() {
     let (stage, alice) = Stage::with_member().await;
     multiply(&stage.db, 20_000).await;
-    let url = format!("http://{}{}", stage.client.address, alice.path("export"));
-    let http = reqwest::Client::new();
     let mut open = Vec::new();
     for _ in 0..4 {
-        // Begun, and not read on.
-        open.push(
-            http.get(&url)
-                .bearer_auth(&alice.token)
-                .send()
-                .await
-                .unwrap(),
-        );
+        open.push(begun(&alice).await);
     }
 
     let fifth = alice.get("export", "").await;
@@ -307,14 +299,7 @@ async fn eighty_thousand_records_are_exported_in_a_few_megabytes() {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
     let db = TestDb::new().await;
-    let sim = Sim::start(SimConfig {
-        days: 60,
-        client_secret: APP_SECRET.to_owned(),
-        auto_consent: true,
-        ..SimConfig::default()
-    })
-    .await
-    .unwrap();
+    let sim = simulator().await;
     let api = RunningApi::start(db.url(), &sim, "warn").await;
     let alice = Member::new(&api.client, "alice");
     let consent = alice.begin(&json!({})).await;
@@ -331,13 +316,7 @@ async fn eighty_thousand_records_are_exported_in_a_few_megabytes() {
     multiply(&db, 20_000).await;
     let before = resident_kb(api.pid());
 
-    let url = format!("http://{}{}", api.client.address, alice.path("export"));
-    let answer = reqwest::Client::new()
-        .get(url)
-        .bearer_auth(&alice.token)
-        .send()
-        .await
-        .unwrap();
+    let answer = begun(&alice).await;
     let mut body = answer.bytes_stream();
     let (mut bytes, mut lines, mut most) = (0_usize, 0_usize, before);
     while let Some(part) = body.next().await {

@@ -5,23 +5,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::process::Signal;
 use serde_json::json;
 use whoop_devkit::TestDb;
-use whoop_sim::{Fault, Sim, SimConfig};
+use whoop_sim::Fault;
 
 use crate::harness::{
-    APP_SECRET, JWT_SECRET, Member, Rows, RunningApi, SERVICE_KEY, TOKEN_KEY, Token,
+    APP_SECRET, JWT_SECRET, Member, Rows, RunningApi, SERVICE_KEY, TOKEN_KEY, Token, simulator,
 };
 
 #[tokio::test]
 async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     let db = TestDb::new().await;
-    let sim = Sim::start(SimConfig {
-        days: 60,
-        client_secret: APP_SECRET.to_owned(),
-        auto_consent: true,
-        ..SimConfig::default()
-    })
-    .await
-    .unwrap();
+    let sim = simulator().await;
     let api = RunningApi::start(db.url(), &sim, "trace").await;
     let world = sim.world();
     let mut secrets: Vec<(&str, String)> = vec![

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use whoop_devkit::TestDb;
-use whoop_sim::{Fault, FaultKind, Sim, SimConfig};
+use whoop_sim::{Fault, FaultKind, Sim};
 
-use crate::harness::{APP_SECRET, Member, RunningApi, Stage, until};
+use crate::harness::{Member, RunningApi, Stage, simulator, until};
 
 /// The contract gives ten seconds; a caller who keeps a connection open for
 /// the next request must not use them up.
@@ -14,14 +14,7 @@ const QUICKLY: Duration = Duration::from_secs(3);
 
 async fn running(log_filter: &str) -> (TestDb, Sim, RunningApi) {
     let db = TestDb::new().await;
-    let sim = Sim::start(SimConfig {
-        days: 60,
-        client_secret: APP_SECRET.to_owned(),
-        auto_consent: true,
-        ..SimConfig::default()
-    })
-    .await
-    .unwrap();
+    let sim = simulator().await;
     let api = RunningApi::start(db.url(), &sim, log_filter).await;
     (db, sim, api)
 }

@@ -10,7 +10,7 @@ use clap::Parser;
 use sha2::{Digest, Sha256};
 use whoop_api::{Application, Running, StartError};
 use whoop_core::SystemClock;
-use whoop_devkit::{Server, TestDb, server};
+use whoop_devkit::{Server, TestDb, random, server};
 use whoop_sim::{Sim, SimConfig, SimError};
 
 use super::{cli::Cli, report::Report};
@@ -43,8 +43,8 @@ impl Stack {
             &format!("{}  (stands in for WHOOP)", sim.base_url()),
         );
 
-        let jwt_secret = random_text()?;
-        let service_key = random_text()?;
+        let jwt_secret = random_text();
+        let service_key = random_text();
         let defaults = SimConfig::default();
         let flags = vec![
             format!("--database-url={}", database.url()),
@@ -52,7 +52,7 @@ impl Stack {
             format!("--whoop-client-secret={}", defaults.client_secret),
             format!("--whoop-api-url={}", sim.api_url()),
             format!("--whoop-oauth-url={}", sim.oauth_url()),
-            format!("--token-keys=demo:{}", STANDARD.encode(random_bytes()?)),
+            format!("--token-keys=demo:{}", random_text()),
         ];
         let (application, flags) = api(cli, flags, &jwt_secret, &service_key)?;
         let address = application.address();
@@ -148,7 +148,10 @@ fn api(
             "api".to_owned(),
             format!("--api-listen={listen}"),
             format!("--auth-jwt-secret={jwt_secret}"),
-            format!("--auth-service-keys={:x}", HexDigest(service_key)),
+            format!(
+                "--auth-service-keys={}",
+                random::to_hex(&Sha256::digest(service_key.as_bytes()))
+            ),
             "--api-workers=2".to_owned(),
         ];
         let cli = whoop_api::Cli::try_parse_from(own.into_iter().chain(flags.clone()))
@@ -173,22 +176,7 @@ fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-struct HexDigest<'a>(&'a str);
-
-impl std::fmt::LowerHex for HexDigest<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Sha256::digest(self.0.as_bytes())
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-fn random_bytes() -> anyhow::Result<[u8; 32]> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-    Ok(bytes)
-}
-
-fn random_text() -> anyhow::Result<String> {
-    Ok(STANDARD.encode(random_bytes()?))
+/// 32 random bytes, as `TOKEN_KEYS` wants them and as a secret is pasted.
+fn random_text() -> String {
+    STANDARD.encode(random::bytes::<32>())
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::process::{Child, Command};
 use whoop_core::{SystemClock, UserId};
-use whoop_devkit::TestDb;
+use whoop_devkit::{TestDb, random};
 use whoop_sim::{Sim, SimConfig, WorldHandle};
 use whoop_sync::{
     Engine, Job, Settings,
@@ -71,7 +71,7 @@ impl House {
             ..SimConfig::default()
         })
         .await?;
-        let service_key = random_text()?;
+        let service_key = random::hex::<32>();
         let addresses = [free_address()?, free_address()?];
         let defaults = SimConfig::default();
         let shared = vec![
@@ -84,11 +84,13 @@ impl House {
                 "--whoop-redirect-url=http://{}/api/v1/whoop/callback",
                 addresses[0]
             ),
-            format!("--token-keys=soak:{}", random_text()?),
+            format!(
+                "--token-keys=soak:{}",
+                STANDARD.encode(random::bytes::<32>())
+            ),
         ];
         let engine = engine(&shared)?;
-        let digest = Sha256::digest(service_key.as_bytes());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = random::to_hex(&Sha256::digest(service_key.as_bytes()));
         let program = |address: SocketAddr| -> anyhow::Result<Program> {
             let own = [
                 "api".to_owned(),
@@ -270,12 +272,6 @@ fn start(flags: &[String]) -> anyhow::Result<Child> {
 fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
     Ok(listener.local_addr()?)
-}
-
-fn random_text() -> anyhow::Result<String> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-    Ok(STANDARD.encode(bytes))
 }
 
 /// What the app sends to have everything read anew.

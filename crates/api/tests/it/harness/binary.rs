@@ -12,9 +12,9 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use whoop_sim::Sim;
+use whoop_sim::{Sim, SimConfig};
 
-use super::{Client, DEADLINE, flags, free_address};
+use super::{APP_SECRET, Client, DEADLINE, flags, free_address};
 
 /// `api` with nothing in its environment.
 pub(crate) struct Binary(Command);
@@ -69,6 +69,19 @@ pub(crate) struct RunningApi {
     child: Child,
     log: Arc<Mutex<String>>,
     reading: JoinHandle<()>,
+}
+
+/// A WHOOP as the programs meet it: its clock is the machine's.
+pub(crate) async fn simulator() -> Sim {
+    let config = SimConfig {
+        days: 60,
+        calls_per_minute: 1_000_000,
+        calls_per_day: 1_000_000,
+        client_secret: APP_SECRET.to_owned(),
+        auto_consent: true,
+        ..SimConfig::default()
+    };
+    Sim::start(config).await.unwrap()
 }
 
 impl RunningApi {

@@ -23,7 +23,7 @@ use whoop_devkit::TestDb;
 use whoop_sim::{Sim, SimConfig, WorldHandle};
 
 pub(crate) use answer::Answer;
-pub(crate) use binary::{Binary, RunningApi};
+pub(crate) use binary::{Binary, RunningApi, simulator};
 pub(crate) use client::Client;
 pub(crate) use description::Documented;
 pub(crate) use description::{documented, schema_of};
