@@ -51,6 +51,7 @@ impl Application {
         let settings = Settings {
             freshness: cli.freshness.interval(),
             retention: cli.retention.retention(),
+            ..Settings::default()
         };
         let engine = cli.whoop.engine(database, clock, settings)?;
         let state = web::Data::new(AppState {

@@ -25,6 +25,7 @@ use prometheus_client::{
 };
 use whoop_core::day::Connection;
 use whoop_storage::{PoolStatus, table::users::Count};
+use whoop_sync::QuotaLeft;
 
 use crate::state::AppState;
 
@@ -50,6 +51,11 @@ struct PoolState {
     state: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Window {
+    window: &'static str,
+}
+
 /// The metrics of one API.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -57,6 +63,7 @@ pub(crate) struct Metrics {
     durations: Family<Route, Histogram>,
     users: Family<Status, Gauge>,
     connections: Family<PoolState, Gauge>,
+    quota: Family<Window, Gauge>,
     database_up: Gauge,
 }
 
@@ -96,6 +103,12 @@ impl Metrics {
             "Connections of this process to PostgreSQL, and requests that wait for one",
             connections.clone(),
         );
+        let quota = Family::<Window, Gauge>::default();
+        registry.register(
+            "upstream_budget_remaining",
+            "Calls to WHOOP that are left of the app's quota, all processes together",
+            quota.clone(),
+        );
         let database_up = Gauge::default();
         registry.register(
             "database_up",
@@ -108,6 +121,7 @@ impl Metrics {
             durations,
             users,
             connections,
+            quota,
             database_up,
         }
     }
@@ -144,6 +158,19 @@ impl Metrics {
             self.users
                 .get_or_create(&Status { status })
                 .set(count.map_or(0, |one| one.members));
+        }
+    }
+
+    /// What is left of WHOOP's quota; `None` if PostgreSQL did not say.
+    pub(crate) fn note_quota(&self, left: Option<QuotaLeft>) {
+        let Some(left) = left else {
+            self.quota.clear();
+            return;
+        };
+        for (window, calls) in [("minute", left.minute), ("day", left.day)] {
+            self.quota
+                .get_or_create(&Window { window })
+                .set(i64::from(calls));
         }
     }
 

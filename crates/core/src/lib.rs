@@ -7,9 +7,11 @@
 //! - [`local_date`]: which day a record belongs to;
 //! - [`coverage`] and [`plan`]: what is known of a member, and which calls
 //!   that leaves to make;
+//! - [`budget`]: WHOOP's quota, and who may spend it;
 //! - [`day`]: the one-call day that an app shows;
 //! - [`Clock`]: the only door to the present, passed in by the caller.
 
+pub mod budget;
 mod clock;
 pub mod coverage;
 mod data_type;

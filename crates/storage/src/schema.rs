@@ -234,3 +234,12 @@ diesel::table! {
         deleted_rows -> BigInt,
     }
 }
+
+diesel::table! {
+    whoop_call_budget (id) {
+        id -> Integer,
+        version -> BigInt,
+        ledger -> Jsonb,
+        updated_at -> Timestamptz,
+    }
+}

@@ -37,6 +37,7 @@ pub(crate) fn log(ended: &Ended<'_>) {
         rejected = report.stored.rejected,
         removed_by_retention = report.removed_by_retention,
         reason = put_off_because(report),
+        goes_on_at = report.goes_on_at.map(whoop_core::instant::to_text),
         seconds = took.as_secs_f64(),
         exit_code = exit.code(),
         "the run ended"
@@ -76,6 +77,14 @@ pub(crate) fn text(ended: &Ended<'_>) -> String {
         let _ = write!(text, "\nPut off: {} member(s)", report.deferred);
         if let Some(reason) = put_off_because(report) {
             let _ = write!(text, ", because {reason}");
+        }
+        if let Some(at) = report.goes_on_at {
+            let at = at.with_timezone(&chrono::Local);
+            let _ = write!(
+                text,
+                "\nThe quota allows them again after {}; the next run goes on.",
+                at.format("%Y-%m-%d %H:%M %:z")
+            );
         }
     }
     if report.stopped {

@@ -68,7 +68,7 @@ impl Engine {
         F: Future<Output = Result<T, WhoopError>>,
     {
         job.spend()?;
-        let whoop = self.whoop.with_pace(job.pace);
+        let whoop = self.whoop_for(job);
         let answer = job.finish_call(call(whoop.clone(), token)).await;
         job.correct(whoop.requests_sent());
         answer

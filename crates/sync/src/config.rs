@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use url::Url;
 use whoop_client::{Whoop, WhoopConfig, WhoopError};
-use whoop_core::{Clock, retention::Retention};
+use whoop_core::{Clock, budget::Limits, retention::Retention};
 use whoop_storage::{Database, DatabaseConfig, StorageError, seal::TokenKeys};
 
 use crate::{Engine, Settings};
@@ -114,6 +114,16 @@ pub struct WhoopArgs {
     )]
     pub whoop_oauth_url: Url,
 
+    /// Calls a minute that WHOOP allows the app, all processes together.
+    #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = Limits::default().per_minute,
+          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub whoop_calls_per_minute: u32,
+
+    /// Calls a day that WHOOP allows the app, all processes together.
+    #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = Limits::default().per_day,
+          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub whoop_calls_per_day: u32,
+
     #[command(flatten)]
     pub keys: KeyArgs,
 }
@@ -168,6 +178,13 @@ impl WhoopArgs {
         Ok(Whoop::new(config, clock)?)
     }
 
+    const fn limits(&self) -> Limits {
+        Limits {
+            per_minute: self.whoop_calls_per_minute,
+            per_day: self.whoop_calls_per_day,
+        }
+    }
+
     /// The engine over a database.
     ///
     /// # Errors
@@ -181,6 +198,10 @@ impl WhoopArgs {
     ) -> Result<Engine, ConfigError> {
         let keys = self.keys.keys()?;
         let whoop = self.whoop(Arc::clone(&clock))?;
+        let settings = Settings {
+            limits: self.limits(),
+            ..settings
+        };
         Ok(Engine::new(database, whoop, keys, clock, settings))
     }
 }

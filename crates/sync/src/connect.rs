@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use url::Url;
 use whoop_client::{BodyMeasurement, SCOPES, WhoopError};
-use whoop_core::{DataType, UserId, day::Connection};
+use whoop_core::{DataType, UserId, budget::Class, day::Connection};
 use whoop_storage::{
     StorageError,
     table::{
@@ -134,7 +134,8 @@ impl Engine {
             .map_err(|_| StorageError::MemberGone(pending.user_id.clone()))?;
         let pair = self.whoop.exchange_code(code.expose_secret()).await?;
         // The reply names no member: the profile does, and webhooks need it.
-        let profile = self.whoop.profile(&pair.access_token).await?;
+        let whoop = self.whoop_for(&Job::interactive());
+        let profile = whoop.profile(&pair.access_token).await?;
         // What WHOOP says was granted; the whole list where it is silent.
         let scope = pair
             .scope
@@ -199,7 +200,11 @@ impl Engine {
         if !scope.split(' ').any(|one| one == "read:body_measurement") {
             return Ok(None);
         }
-        match self.whoop.body_measurement(access_token).await {
+        match self
+            .whoop_for(&Job::interactive())
+            .body_measurement(access_token)
+            .await
+        {
             Err(error) if !matches!(error, WhoopError::Unauthorized) => {
                 tracing::info!(member = %user_id, error = %error, "no body measurement");
                 Ok(None)
@@ -218,7 +223,7 @@ async fn first_sync(engine: Engine, user_id: UserId) {
         history: false,
     };
     // Patient: the quota's minute may be spent at just this moment.
-    let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
+    let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new()).of(Class::Waiting);
     match engine.sync_member(&user_id, &job, &errand).await {
         Ok(report) => {
             tracing::info!(member = %user_id, outcome = ?report.outcome, stored = ?report.stored(), "first sync");

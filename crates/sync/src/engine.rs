@@ -1,15 +1,20 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use whoop_client::Whoop;
-use whoop_core::{Clock, retention::Retention};
+use whoop_core::{Clock, budget::Limits, retention::Retention};
 use whoop_storage::{
     Database, StorageError,
     seal::{SealError, TokenKeys},
+    table::call_budget,
 };
 
-use crate::refresh_turn::RefreshTurns;
+use crate::{
+    Job,
+    budget::{Budget, Share},
+    refresh_turn::RefreshTurns,
+};
 
 /// What can be set of the engine.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +23,8 @@ pub struct Settings {
     pub freshness: TimeDelta,
     /// How long records are kept; `None` for ever.
     pub retention: Option<Retention>,
+    /// What WHOOP allows the app, all processes together.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -25,17 +32,30 @@ impl Default for Settings {
         Self {
             freshness: TimeDelta::minutes(15),
             retention: None,
+            limits: Limits::default(),
         }
     }
+}
+
+/// What is left of WHOOP's quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaLeft {
+    /// Calls in the last 60 seconds fewer than the limit.
+    pub minute: u32,
+    /// Calls in the last 24 hours fewer than the limit.
+    pub day: u32,
+    /// WHOOP has refused a call and answers none for so long.
+    pub closed_for: Option<Duration>,
 }
 
 /// Everything a sync needs; cheap to clone, made once a process.
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub database: Database,
-    pub whoop: Whoop,
+    pub(crate) whoop: Whoop,
     pub settings: Settings,
     pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) refresh_turns: Arc<RefreshTurns>,
 }
@@ -49,6 +69,7 @@ impl Engine {
         settings: Settings,
     ) -> Self {
         Self {
+            budget: Arc::new(Budget::new(database.clone(), settings.limits)),
             refresh_turns: Arc::new(RefreshTurns::new(database.most_connections())),
             database,
             whoop,
@@ -56,6 +77,37 @@ impl Engine {
             keys: Arc::new(keys),
             clock,
         }
+    }
+
+    /// WHOOP at a job's pace, each call counted against the budget.
+    pub fn whoop_for(&self, job: &Job) -> Whoop {
+        let share = Share {
+            budget: Arc::clone(&self.budget),
+            class: job.class,
+        };
+        self.whoop
+            .with_pace(job.pace)
+            .with_allowance(Arc::new(share))
+    }
+
+    /// How many calls a member who waits may still cause, as all processes
+    /// together stand.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn quota(&self) -> Result<QuotaLeft, StorageError> {
+        let mut conn = self.database.get().await?;
+        let current = call_budget::read(&mut conn).await?;
+        let limits = self.settings.limits;
+        let spent = current.ledger.spent(current.now);
+        Ok(QuotaLeft {
+            minute: limits.per_minute.saturating_sub(spent.minute),
+            day: limits.per_day.saturating_sub(spent.day),
+            closed_for: spent
+                .closed_until
+                .and_then(|until| (until - current.now).to_std().ok()),
+        })
     }
 
     pub fn clock(&self) -> &dyn Clock {

@@ -8,7 +8,7 @@ use whoop_storage::StorageError;
 #[non_exhaustive]
 pub enum SyncError {
     #[error(transparent)]
-    Whoop(#[from] WhoopError),
+    Whoop(WhoopError),
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// There is no member of this name, or they disconnected.
@@ -79,6 +79,19 @@ impl SyncError {
             source = cause.source();
         }
         text
+    }
+}
+
+impl From<WhoopError> for SyncError {
+    fn from(error: WhoopError) -> Self {
+        match error {
+            // WHOOP has no part in it: the database did not answer.
+            WhoopError::NoLeave(source) => match source.downcast::<StorageError>() {
+                Ok(storage) => Self::Storage(*storage),
+                Err(source) => Self::Whoop(WhoopError::NoLeave(source)),
+            },
+            other => Self::Whoop(other),
+        }
     }
 }
 

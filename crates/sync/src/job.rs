@@ -9,6 +9,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use whoop_client::Pace;
+use whoop_core::budget::Class;
 
 use crate::SyncError;
 
@@ -22,6 +23,7 @@ const LAST_REFRESH: Duration = Duration::from_secs(7);
 /// On whose behalf calls are made: how patient, how many, until when.
 #[derive(Debug, Clone)]
 pub struct Job {
+    pub class: Class,
     pub pace: Pace,
     /// How long a refresh is tried again while WHOOP is out of order.
     pub refresh_patience: Duration,
@@ -37,6 +39,7 @@ impl Job {
     /// A member waits in the app.
     pub fn interactive() -> Self {
         Self {
+            class: Class::Waiting,
             pace: Pace::interactive(),
             refresh_patience: Duration::from_secs(3),
             lease_patience: Duration::from_secs(10),
@@ -49,12 +52,22 @@ impl Job {
     /// Nobody waits; a WHOOP outage of half an hour may pass.
     pub fn scheduled(max_calls: Option<u64>, stop: CancellationToken) -> Self {
         Self {
+            class: Class::Slot,
             pace: Pace::scheduled(),
             refresh_patience: Duration::from_secs(30 * 60),
             lease_patience: Duration::from_secs(60),
             stop,
             max_calls,
             calls: Arc::default(),
+        }
+    }
+
+    /// The same job with the rights of another class; calls count together.
+    #[must_use]
+    pub fn of(&self, class: Class) -> Self {
+        Self {
+            class,
+            ..self.clone()
         }
     }
 

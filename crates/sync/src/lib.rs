@@ -9,6 +9,7 @@
 //! - [`config`]: the flags and variables that every binary shares.
 
 pub mod access;
+mod budget;
 pub mod config;
 pub mod connect;
 pub mod day;
@@ -27,7 +28,7 @@ pub mod status;
 mod window;
 
 pub use disconnect::{Left, Revocation};
-pub use engine::{Engine, Settings};
+pub use engine::{Engine, QuotaLeft, Settings};
 pub use error::SyncError;
 pub use job::Job;
 pub use member::{MemberReport, Outcome, TypeReport};

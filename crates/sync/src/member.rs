@@ -5,6 +5,7 @@ use futures::future::join_all;
 use serde::Serialize;
 use whoop_core::{
     DataType, UserId,
+    budget::Class,
     coverage::Coverage,
     plan::{self, LOOK_BACK, Slot, Window},
     record::{Cycle, Recovery, Sleep, Workout},
@@ -248,7 +249,8 @@ impl Engine {
                 .ask_for_open(user_id, job, data_type, oldest, &mut read.stored)
                 .await;
             if ended.is_ok() && errand.history {
-                ended = self.read_history(user_id, job, data_type, &mut read).await;
+                let job = job.of(Class::History);
+                ended = self.read_history(user_id, &job, data_type, &mut read).await;
             }
             let more = self.report(user_id, data_type, read, ended).await;
             let Some(one) = report

@@ -3,8 +3,9 @@
 //! Nothing here loops until tomorrow: cron does that. A member that fails
 //! stops nobody else; a quota that is spent ends the run and says so.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use whoop_core::{
@@ -45,6 +46,9 @@ pub struct RunReport {
     pub failed: usize,
     /// Put off because of the quota, or of the calls that were allowed.
     pub deferred: usize,
+    /// When the quota allows what was put off; `None` if it did not stand in
+    /// the way.
+    pub goes_on_at: Option<DateTime<Utc>>,
     /// Told to stop, by a signal.
     pub stopped: bool,
     pub calls: u64,
@@ -67,8 +71,8 @@ pub struct Planned {
 #[derive(Debug, Serialize)]
 pub struct PlannedWindow {
     pub data_type: DataType,
-    pub start: Option<chrono::DateTime<chrono::Utc>>,
-    pub end: chrono::DateTime<chrono::Utc>,
+    pub start: Option<DateTime<Utc>>,
+    pub end: DateTime<Utc>,
     /// Calls this takes, for a member with a record a day.
     pub calls: u32,
     /// Older pages follow, until the member's first record; how many is not
@@ -148,7 +152,7 @@ impl Engine {
         &self,
         user_id: &UserId,
         errand: &Errand,
-        kept_from: Option<chrono::DateTime<chrono::Utc>>,
+        kept_from: Option<DateTime<Utc>>,
         data_type: DataType,
         window: Window,
     ) -> Result<PlannedWindow, SyncError> {
@@ -223,6 +227,12 @@ impl Engine {
             synced: count(Outcome::Done) + count(Outcome::Shared),
             failed: count(Outcome::Failed),
             deferred: count(Outcome::Deferred),
+            goes_on_at: reports
+                .iter()
+                .filter_map(|one| one.retry_after_seconds)
+                .max()
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| self.clock.now() + Duration::from_secs(seconds)),
             stopped: job.stop.is_cancelled(),
             calls: job.calls(),
             removed_by_retention,

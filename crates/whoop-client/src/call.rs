@@ -66,6 +66,9 @@ impl Whoop {
         let mut pauses = self.pace().pauses();
         loop {
             self.gate().pass(&mut patience).await?;
+            if let Some(allowance) = self.allowance() {
+                allowance.take(&mut patience).await?;
+            }
 
             let started = Instant::now();
             let error = match timeout(time_left, self.attempt(call, &read)).await {
@@ -106,7 +109,7 @@ impl Whoop {
         let exchange = async {
             self.count_request();
             let response = self.exchange(request).await?;
-            let quota = self.note_quota(response.headers());
+            let quota = self.note_quota(response.headers()).await;
             if let Some(wait) = quota.used_up() {
                 self.gate().close(wait, quota.is_the_days(wait));
             }
@@ -118,6 +121,9 @@ impl Whoop {
                     let retry_after = quota.after_refusal();
                     let day = quota.is_the_days(retry_after);
                     self.gate().close(retry_after, day);
+                    if let Some(allowance) = self.allowance() {
+                        allowance.refused(retry_after, day).await;
+                    }
                     Err(WhoopError::RateLimited { retry_after, day })
                 }
                 status if status.is_success() => read(&body(response).await?).map(Some),

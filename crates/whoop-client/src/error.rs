@@ -33,6 +33,9 @@ pub enum WhoopError {
     Server { status: u16 },
     #[error("WHOOP answered with the unexpected status {status}")]
     Unexpected { status: u16 },
+    /// Whoever counts the calls of all processes cannot be asked.
+    #[error("WHOOP was not asked, because the calls that were made cannot be counted")]
+    NoLeave(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the connection to WHOOP failed")]
     Transport(#[source] reqwest::Error),
     #[error("WHOOP did not answer in time")]
@@ -74,6 +77,7 @@ impl WhoopError {
             | Self::Server { .. }
             | Self::Transport(_)
             | Self::TimedOut
+            | Self::NoLeave(_)
             // A gateway's page of HTML is no reason to bother a member.
             | Self::Decode { .. } => Advice::Retry,
             Self::TokenRefused { .. }

@@ -13,9 +13,10 @@
 //! [`Walk`] is the state of reading one list to its end. It does no I/O: ask
 //! it for the next query, hand it the page.
 //!
-//! What it leaves to the caller: the budget shared between processes, and the
-//! row lock around a refresh. A 401 is reported, not repaired.
+//! What it leaves to the caller: the budget shared between processes, which it
+//! asks before every request ([`Allowance`]), and the row lock around a refresh. A 401 is reported, not repaired.
 
+mod allowance;
 mod by_id;
 mod call;
 mod config;
@@ -29,6 +30,7 @@ mod rate_limit;
 mod walk;
 mod whoop;
 
+pub use allowance::Allowance;
 pub use by_id::Found;
 pub use config::WhoopConfig;
 pub use error::{Advice, WhoopError};

@@ -14,19 +14,20 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A member looks at the screen.
+    /// A member looks at the screen; a moment's wait for the limit is worth it.
     pub const fn interactive() -> Self {
         Self {
-            longest_wait: Duration::ZERO,
+            longest_wait: Duration::from_secs(3),
             retries: 1,
             call_timeout: Duration::from_secs(10),
         }
     }
 
-    /// Nobody waits: a minute's limit may turn, a hiccup may pass.
+    /// Nobody waits: a minute's limit may turn several times while others are
+    /// more urgent, a hiccup may pass. A day's limit is not waited for.
     pub const fn scheduled() -> Self {
         Self {
-            longest_wait: Duration::from_secs(65),
+            longest_wait: Duration::from_secs(10 * 60),
             retries: 4,
             call_timeout: Duration::from_secs(30),
         }

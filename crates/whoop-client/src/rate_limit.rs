@@ -22,6 +22,18 @@ pub struct RateLimit {
     pub said_at: DateTime<Utc>,
 }
 
+impl RateLimit {
+    /// Whether the limit that is nearest is the day's.
+    pub fn is_the_days(&self) -> bool {
+        is_the_days(&self.windows, Some(self.limit))
+    }
+}
+
+fn is_the_days(windows: &[(u64, Duration)], limit: Option<u64>) -> bool {
+    let window = windows.iter().find(|(known, _)| Some(*known) == limit);
+    window.is_some_and(|(_, length)| *length > MINUTE)
+}
+
 /// The same headers as they came: each may be absent or unreadable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Quota {
@@ -70,11 +82,7 @@ impl Quota {
 
     /// Whether it is the day's limit that is used up.
     pub(crate) fn is_the_days(&self, wait: Duration) -> bool {
-        let window = self
-            .windows
-            .iter()
-            .find(|(limit, _)| Some(*limit) == self.limit);
-        wait > MINUTE || window.is_some_and(|(_, length)| *length > MINUTE)
+        wait > MINUTE || is_the_days(&self.windows, self.limit)
     }
 }
 

@@ -13,7 +13,8 @@ use url::Url;
 use whoop_core::Clock;
 
 use crate::{
-    Pace, RateLimit, WhoopConfig, WhoopError, config::below, gate::Gate, rate_limit::Quota,
+    Allowance, Pace, RateLimit, WhoopConfig, WhoopError, config::below, gate::Gate,
+    rate_limit::Quota,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,6 +28,7 @@ const USER_AGENT: &str = concat!("whoop-backend/", env!("CARGO_PKG_VERSION"));
 pub struct Whoop {
     shared: Arc<Shared>,
     pace: Pace,
+    allowance: Option<Arc<dyn Allowance>>,
     sent: Arc<AtomicU64>,
 }
 
@@ -72,6 +74,7 @@ impl Whoop {
                 rate_limit: Mutex::default(),
             }),
             pace: Pace::interactive(),
+            allowance: None,
             sent: Arc::default(),
         })
     }
@@ -82,7 +85,17 @@ impl Whoop {
         Self {
             shared: Arc::clone(&self.shared),
             pace,
+            allowance: self.allowance.clone(),
             sent: Arc::default(),
+        }
+    }
+
+    /// The same WHOOP, called with leave of `allowance`.
+    #[must_use]
+    pub fn with_allowance(&self, allowance: Arc<dyn Allowance>) -> Self {
+        Self {
+            allowance: Some(allowance),
+            ..self.clone()
         }
     }
 
@@ -108,10 +121,13 @@ impl Whoop {
     }
 
     /// Keeps what a reply's headers say about the quota.
-    pub(crate) fn note_quota(&self, headers: &HeaderMap) -> Quota {
+    pub(crate) async fn note_quota(&self, headers: &HeaderMap) -> Quota {
         let now = self.now();
         let quota = Quota::read(headers, now);
         if let Some(said) = quota.rate_limit(now) {
+            if let Some(allowance) = self.allowance() {
+                allowance.said(&said).await;
+            }
             *self
                 .shared
                 .rate_limit
@@ -135,6 +151,10 @@ impl Whoop {
 
     pub(crate) fn gate(&self) -> &Gate {
         &self.shared.gate
+    }
+
+    pub(crate) fn allowance(&self) -> Option<&dyn Allowance> {
+        self.allowance.as_deref()
     }
 
     pub(crate) fn pace(&self) -> &Pace {

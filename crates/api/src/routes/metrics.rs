@@ -1,5 +1,5 @@
 use actix_web::{HttpResponse, web};
-use whoop_storage::table::users;
+use whoop_storage::{StorageError, table::users};
 use whoop_sync::SyncError;
 
 use crate::{problem::Problem, state::AppState};
@@ -20,13 +20,17 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
     let counted = state
         .run(|engine| async move {
             let mut conn = engine.database.get().await?;
-            users::count(&mut conn).await
+            let users = users::count(&mut conn).await?;
+            drop(conn);
+            Ok::<_, StorageError>((users, engine.quota().await?))
         })
         .await?;
     if let Err(error) = &counted {
         tracing::warn!(%error, "the members could not be counted");
     }
-    state.metrics.note_users(counted.as_deref().ok());
+    let (users, quota) = counted.ok().unzip();
+    state.metrics.note_users(users.as_deref());
+    state.metrics.note_quota(quota);
     state.metrics.note_pool(state.engine.database.pool_status());
     let text = state.metrics.text().map_err(|_| SyncError::Aborted)?;
     Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text))

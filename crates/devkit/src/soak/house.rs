@@ -77,6 +77,8 @@ impl House {
         let shared = vec![
             format!("--database-url={}", database.url()),
             format!("--whoop-client-id={}", defaults.client_id),
+            "--whoop-calls-per-minute=10000000".to_owned(),
+            "--whoop-calls-per-day=10000000".to_owned(),
             format!("--whoop-client-secret={}", defaults.client_secret),
             format!("--whoop-api-url={}", sim.api_url()),
             format!("--whoop-oauth-url={}", sim.oauth_url()),
@@ -200,7 +202,7 @@ impl House {
         let job = Job::interactive();
         let token = self.engine.access_token(&member.user_id, &job, None).await;
         let token = token.map_err(|error| error.to_string())?;
-        let mut profile = self.engine.whoop.profile(&token).await;
+        let mut profile = self.engine.whoop_for(&job).profile(&token).await;
         if profile.is_err() {
             // Refused, perhaps: what every caller does then, once.
             let fresh = self
@@ -208,7 +210,7 @@ impl House {
                 .access_token(&member.user_id, &job, Some(&token))
                 .await
                 .map_err(|error| error.to_string())?;
-            profile = self.engine.whoop.profile(&fresh).await;
+            profile = self.engine.whoop_for(&job).profile(&fresh).await;
         }
         profile.map(drop).map_err(|error| error.to_string())
     }

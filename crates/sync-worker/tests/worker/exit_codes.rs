@@ -1,6 +1,6 @@
 use whoop_sim::SimConfig;
 
-use crate::house::{House, bare_worker, plenty};
+use crate::house::{House, bare_worker, ended, plenty};
 
 #[tokio::test]
 async fn all_done_is_0_also_where_nobody_is_connected() {
@@ -197,6 +197,30 @@ async fn a_quota_that_is_used_up_is_4_with_the_reason() {
         house.texts("SELECT status FROM whoop_sync_run").await,
         ["deferred"]
     );
+}
+
+#[tokio::test]
+async fn a_day_that_the_app_has_spent_is_4_before_whoop_has_to_refuse() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+    house.connect("bob", 1).await;
+    let run = ["run", "--slot=night", "--parallel=1", "--json"];
+
+    let limited = house.command(&run).env("WHOOP_CALLS_PER_DAY", "20").spawn();
+    let put_off = ended(limited.unwrap()).await;
+
+    let report = put_off.expect_code(4).json();
+    assert!(report["goes_on_at"].is_string(), "{report}");
+    for one in report["reports"].as_array().unwrap() {
+        assert!(
+            one["retry_after_seconds"].as_u64() > Some(23 * 3600),
+            "{one}"
+        );
+    }
+    put_off.expect_in_stderr("WHOOP's daily limit is used up");
+    let calls = house.world().calls();
+    assert!((10..=20).contains(&calls.len()), "{} calls", calls.len());
+    assert!(calls.iter().all(|call| call.status == 200));
 }
 
 #[tokio::test]

@@ -115,6 +115,8 @@ impl House {
             whoop_redirect_url: Some(REDIRECT_URL.parse().unwrap()),
             whoop_api_url: self.sim.api_url().parse().unwrap(),
             whoop_oauth_url: self.sim.oauth_url().parse().unwrap(),
+            whoop_calls_per_minute: 1_000_000,
+            whoop_calls_per_day: 1_000_000,
             keys: KeyArgs {
                 token_keys: Some(TOKEN_KEYS.into()),
             },
@@ -132,6 +134,8 @@ impl House {
             .env("WHOOP_REDIRECT_URL", REDIRECT_URL)
             .env("WHOOP_API_URL", self.sim.api_url())
             .env("WHOOP_OAUTH_URL", self.sim.oauth_url())
+            .env("WHOOP_CALLS_PER_MINUTE", "1000000")
+            .env("WHOOP_CALLS_PER_DAY", "1000000")
             .env("TOKEN_KEYS", TOKEN_KEYS);
         command
     }

@@ -6,6 +6,7 @@ mod harness;
 
 mod access;
 mod broken_records;
+mod budget;
 mod connect;
 mod crash;
 mod day;

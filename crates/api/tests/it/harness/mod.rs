@@ -179,6 +179,8 @@ pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &Sim) -> Vec<St
         format!("--auth-service-keys={}", tokens::digest_of(SERVICE_KEY)),
         format!("--app-return-urls={RETURN_URLS}"),
         format!("--whoop-client-id={}", SimConfig::default().client_id),
+        "--whoop-calls-per-minute=1000000".to_owned(),
+        "--whoop-calls-per-day=1000000".to_owned(),
         format!("--whoop-client-secret={APP_SECRET}"),
         format!("--whoop-redirect-url=http://{listen}/api/v1/whoop/callback"),
         format!("--whoop-api-url={}", sim.api_url()),

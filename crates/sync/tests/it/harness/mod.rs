@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use whoop_client::{Pace, SCOPES, Whoop, WhoopConfig};
 use whoop_core::{
     Clock, DataType, FixedClock, UserId,
+    budget::Limits,
     day::{Day, Missing},
     plan::Slot,
 };
@@ -85,7 +86,7 @@ impl Stage {
         let db = TestDb::new().await;
         let sim = Sim::start(config).await.unwrap();
         let clock = FixedClock::at(now());
-        let engine = engine(&db, &sim, &clock);
+        let engine = engine(&db, &sim, &clock, PLENTY);
         let sql = db.client().await;
         Self {
             sim,
@@ -105,7 +106,12 @@ impl Stage {
 
     /// The same service once more, as another process runs it.
     pub(crate) fn another_engine(&self) -> Engine {
-        engine(&self.db, &self.sim, &self.clock)
+        self.engine_within(PLENTY)
+    }
+
+    /// Another process, which knows of a quota.
+    pub(crate) fn engine_within(&self, limits: Limits) -> Engine {
+        engine(&self.db, &self.sim, &self.clock, limits)
     }
 
     pub(crate) fn world(&self) -> WorldHandle {
@@ -280,7 +286,13 @@ impl Stage {
     }
 }
 
-fn engine(db: &TestDb, sim: &Sim, clock: &FixedClock) -> Engine {
+/// WHOOP's own word is what most tests are about, not our count.
+const PLENTY: Limits = Limits {
+    per_minute: 1_000_000,
+    per_day: 1_000_000,
+};
+
+fn engine(db: &TestDb, sim: &Sim, clock: &FixedClock, limits: Limits) -> Engine {
     let database = Database::new(&DatabaseConfig {
         url: SecretString::from(db.url()),
         pool_size: 8,
@@ -297,7 +309,11 @@ fn engine(db: &TestDb, sim: &Sim, clock: &FixedClock) -> Engine {
     let whoop = Whoop::new(config, Arc::clone(&clock)).unwrap();
     let key = SecretString::from("k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     let keys = TokenKeys::parse(&key).unwrap();
-    Engine::new(database, whoop, keys, clock, Settings::default())
+    let settings = Settings {
+        limits,
+        ..Settings::default()
+    };
+    Engine::new(database, whoop, keys, clock, settings)
 }
 
 /// Patient with PostgreSQL, not with WHOOP: what fails, fails at once.

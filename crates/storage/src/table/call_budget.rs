@@ -1,0 +1,84 @@
+//! WHOOP's quota, shared by every process: one row, replaced as a whole.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Jsonb, Nullable, Timestamptz},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use whoop_core::budget::Ledger;
+
+use crate::StorageError;
+
+/// The ledger as it stood at a moment of the database's clock, by which all
+/// processes go.
+#[derive(Debug, Clone)]
+pub struct Current {
+    pub ledger: Ledger,
+    pub now: DateTime<Utc>,
+    version: i64,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Timestamptz)]
+    now: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    version: Option<i64>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    ledger: Option<Value>,
+}
+
+/// Reads the ledger; an empty one where nothing was ever spent, or what is
+/// there cannot be read.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn read(conn: &mut AsyncPgConnection) -> Result<Current, StorageError> {
+    let row: Row = diesel::sql_query(
+        "SELECT clock_timestamp() AS now, version, ledger \
+         FROM (SELECT) AS one LEFT JOIN whoop_call_budget ON id = 1",
+    )
+    .get_result(conn)
+    .await?;
+    let ledger = row.ledger.map(serde_json::from_value).transpose();
+    Ok(Current {
+        ledger: ledger
+            .unwrap_or_else(|error| {
+                // WHOOP's own count corrects what is forgotten here.
+                tracing::error!(%error, "whoop_call_budget cannot be read and begins anew");
+                None
+            })
+            .unwrap_or_default(),
+        now: row.now,
+        version: row.version.unwrap_or(0),
+    })
+}
+
+/// Replaces the ledger that was read; `false` if somebody else was faster, and
+/// then nothing is written.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn replace(
+    conn: &mut AsyncPgConnection,
+    current: &Current,
+) -> Result<bool, StorageError> {
+    let ledger = serde_json::to_value(&current.ledger)
+        .map_err(|error| StorageError::Unwritable(error.into()))?;
+    let written = diesel::sql_query(
+        "INSERT INTO whoop_call_budget AS known (id, version, ledger, updated_at) \
+         VALUES (1, $1 + 1, $2, $3) \
+         ON CONFLICT (id) DO UPDATE SET version = $1 + 1, ledger = $2, updated_at = $3 \
+         WHERE known.version = $1",
+    )
+    .bind::<BigInt, _>(current.version)
+    .bind::<Jsonb, _>(ledger)
+    .bind::<Timestamptz, _>(current.now)
+    .execute(conn)
+    .await?;
+    Ok(written > 0)
+}

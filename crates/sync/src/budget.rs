@@ -1,0 +1,269 @@
+//! WHOOP's quota as one process sees it: leave taken from the shared ledger, in
+//! batches as large as the number of calls that wait at the moment.
+
+use std::{
+    sync::{
+        Arc, Mutex as StdMutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::{BoxFuture, FutureExt};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+use whoop_client::{Allowance, RateLimit, WhoopError};
+use whoop_core::budget::{Class, Leave, Ledger, Limits, Period, Spent};
+use whoop_storage::{Database, StorageError, table::call_budget};
+
+/// The most that one process takes at once, however many wait.
+const LARGEST_BATCH: u32 = 16;
+
+/// Leave that nobody used at once is void: the ledger counts a call where it
+/// was allowed, and WHOOP where it arrives.
+const SPARE_LASTS: Duration = Duration::from_millis(500);
+
+/// The budget of the WHOOP app.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    database: Database,
+    limits: Limits,
+    queues: [Queue; Class::ALL.len()],
+    /// As of the last look at the ledger.
+    spent: StdMutex<Option<Spent>>,
+}
+
+/// Callers of one class.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: AtomicU32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Leave taken on behalf of those who stand in the queue.
+    spare: u32,
+    spare_since: Option<Instant>,
+    later: Option<Later>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Later {
+    at: Instant,
+    period: Period,
+}
+
+impl Budget {
+    pub(crate) fn new(database: Database, limits: Limits) -> Self {
+        Self {
+            database,
+            limits,
+            queues: Default::default(),
+            spent: StdMutex::default(),
+        }
+    }
+
+    async fn take(&self, class: Class, patience: &mut Duration) -> Result<(), WhoopError> {
+        let queue = &self.queues[class as usize];
+        let _standing = Standing::in_line(&queue.waiting);
+        loop {
+            let later = {
+                let mut state = queue.state.lock().await;
+                if state.take_spare() {
+                    return Ok(());
+                }
+                match state.later.filter(|later| later.at > Instant::now()) {
+                    Some(later) => later,
+                    None => match self.lease(class, &mut state, &queue.waiting).await? {
+                        Some(later) => later,
+                        None => return Ok(()),
+                    },
+                }
+            };
+            let wait = later.at.saturating_duration_since(Instant::now());
+            if wait > *patience {
+                return Err(WhoopError::RateLimited {
+                    retry_after: wait,
+                    day: later.period == Period::Day,
+                });
+            }
+            *patience -= wait;
+            tracing::debug!(
+                millis = wait.as_millis(),
+                class = class.as_str(),
+                "waiting for leave to call WHOOP"
+            );
+            sleep(wait).await;
+        }
+    }
+
+    /// One call for the caller, and one for each who stands behind.
+    async fn lease(
+        &self,
+        class: Class,
+        state: &mut State,
+        waiting: &AtomicU32,
+    ) -> Result<Option<Later>, WhoopError> {
+        let want = waiting.load(Ordering::Relaxed).clamp(1, LARGEST_BATCH);
+        let asked_at = Instant::now();
+        let (leave, now) = self
+            .change(|ledger, now| {
+                let leave = ledger.take(now, self.limits, class, want);
+                let is_noted = matches!(leave, Leave::Granted(_)) || class == Class::Waiting;
+                (is_noted, (leave, now))
+            })
+            .await
+            .map_err(|error| WhoopError::NoLeave(error.into()))?;
+        match leave {
+            Leave::Granted(calls) => {
+                state.spare = calls.saturating_sub(1);
+                state.spare_since = Some(asked_at);
+                Ok(None)
+            }
+            Leave::Later { at, period } => {
+                let wait = (at - now).to_std().unwrap_or_default();
+                let later = Later {
+                    at: Instant::now() + wait,
+                    period,
+                };
+                state.later = Some(later);
+                Ok(Some(later))
+            }
+        }
+    }
+
+    /// Changes the ledger; again from the start where another process was
+    /// faster. `change` says whether there is anything to write.
+    async fn change<T>(
+        &self,
+        mut change: impl FnMut(&mut Ledger, DateTime<Utc>) -> (bool, T) + Send,
+    ) -> Result<T, StorageError> {
+        // One of those who meet is always through; jitter keeps them apart.
+        let mut pauses = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(1))
+            .with_max_delay(Duration::from_millis(50))
+            .with_jitter()
+            .without_max_times()
+            .build();
+        let mut conn = self.database.get().await?;
+        loop {
+            let mut current = call_budget::read(&mut conn).await?;
+            let (is_changed, answer) = change(&mut current.ledger, current.now);
+            self.note(current.ledger.spent(current.now));
+            if !is_changed || call_budget::replace(&mut conn, &current).await? {
+                return Ok(answer);
+            }
+            sleep(pauses.next().unwrap_or_default()).await;
+        }
+    }
+
+    fn note(&self, spent: Spent) {
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some(spent);
+    }
+
+    async fn said(&self, said: &RateLimit) {
+        let period = if said.is_the_days() {
+            Period::Day
+        } else {
+            Period::Minute
+        };
+        let counted = said.limit.saturating_sub(said.remaining);
+        let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+        let known = *self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = known.is_some_and(|spent| {
+            counted
+                <= match period {
+                    Period::Minute => spent.minute,
+                    Period::Day => spent.day,
+                }
+        });
+        if is_known {
+            return;
+        }
+        let reset = TimeDelta::from_std(said.reset).unwrap_or_default();
+        let corrected = self
+            .change(|ledger, now| {
+                let is_foreign = ledger.whoop_counted(now, period, counted, reset);
+                (is_foreign, is_foreign)
+            })
+            .await;
+        match corrected {
+            Ok(true) => tracing::info!(
+                ?period,
+                counted,
+                "WHOOP has counted more calls than were made here: somebody else uses this WHOOP app"
+            ),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "WHOOP's count could not be noted"),
+        }
+    }
+
+    async fn refused(&self, wait: Duration, day: bool) {
+        let period = if day { Period::Day } else { Period::Minute };
+        let wait = TimeDelta::from_std(wait).unwrap_or_default();
+        let noted = self
+            .change(|ledger, now| {
+                ledger.close(now + wait, period);
+                (true, ())
+            })
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "WHOOP's refusal could not be told to the other processes");
+        }
+    }
+}
+
+impl State {
+    fn take_spare(&mut self) -> bool {
+        let is_fresh = self
+            .spare_since
+            .is_some_and(|since| since.elapsed() < SPARE_LASTS);
+        if self.spare == 0 || !is_fresh {
+            return false;
+        }
+        self.spare -= 1;
+        true
+    }
+}
+
+/// A place in the line, left also by a caller that goes away.
+struct Standing<'a>(&'a AtomicU32);
+
+impl<'a> Standing<'a> {
+    fn in_line(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The budget, spent on behalf of one class.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) class: Class,
+}
+
+impl Allowance for Share {
+    fn take<'a>(&'a self, patience: &'a mut Duration) -> BoxFuture<'a, Result<(), WhoopError>> {
+        self.budget.take(self.class, patience).boxed()
+    }
+
+    fn said<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()> {
+        self.budget.said(rate_limit).boxed()
+    }
+
+    fn refused(&self, wait: Duration, day: bool) -> BoxFuture<'_, ()> {
+        self.budget.refused(wait, day).boxed()
+    }
+}

@@ -1,0 +1,179 @@
+//! Law 7: one budget for the whole app, whoever spends it.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use secrecy::SecretString;
+use whoop_client::WhoopError;
+use whoop_core::budget::{Class, Limits};
+use whoop_sim::{Fault, FaultKind, SimConfig};
+use whoop_sync::{Engine, Job, SyncError};
+
+use crate::harness::{Member, Stage, briskly, half_a_year, slot};
+
+const LIMITS: Limits = Limits {
+    per_minute: 100,
+    per_day: 10_000,
+};
+
+/// A member, and a WHOOP that counts as it does in earnest. Its clock stands,
+/// so nothing of the minute ever comes back.
+async fn in_earnest() -> (Stage, Member, SecretString) {
+    let stage = Stage::with(SimConfig {
+        calls_per_minute: 100,
+        calls_per_day: 10_000,
+        ..half_a_year()
+    })
+    .await;
+    let member = stage.connect_person(0).await;
+    let token = stage
+        .engine
+        .access_token(&member.user_id, &Job::interactive(), None)
+        .await
+        .unwrap();
+    (stage, member, token)
+}
+
+/// So many calls at once, each told at once if it has to wait.
+async fn calls(engine: &Engine, token: &SecretString, class: Class, count: usize) -> usize {
+    let job = impatient(class);
+    let answers = join_all((0..count).map(|_| {
+        let whoop = engine.whoop_for(&job);
+        async move { whoop.profile(token).await }
+    }));
+    let made = answers.await.into_iter().filter(|answer| match answer {
+        Ok(_) => true,
+        Err(WhoopError::RateLimited { .. }) => false,
+        Err(other) => panic!("{other}"),
+    });
+    made.count()
+}
+
+fn impatient(class: Class) -> Job {
+    let mut job = briskly().of(class);
+    job.pace.longest_wait = Duration::ZERO;
+    job
+}
+
+fn refusals(stage: &Stage) -> usize {
+    let calls = stage.world().calls();
+    calls.iter().filter(|call| call.status == 429).count()
+}
+
+#[tokio::test]
+async fn four_processes_together_spend_the_minute_once_and_provoke_no_refusal() {
+    let (stage, _, token) = in_earnest().await;
+    let before = stage.world().call_count();
+    let processes: Vec<Engine> = (0..4).map(|_| stage.engine_within(LIMITS)).collect();
+    // What the connect spent was not counted by these limits' budget alone.
+    let left = processes[0].quota().await.unwrap().minute as usize;
+
+    let made = join_all(
+        processes
+            .iter()
+            .map(|engine| calls(engine, &token, Class::Waiting, 60)),
+    )
+    .await;
+
+    assert_eq!(made.iter().sum::<usize>(), left);
+    assert_eq!(stage.world().call_count(), before + left);
+    assert_eq!(refusals(&stage), 0);
+    assert_eq!(processes[3].quota().await.unwrap().minute, 0);
+}
+
+#[tokio::test]
+async fn runs_leave_members_who_wait_their_share() {
+    let (stage, _, token) = in_earnest().await;
+    let (run, app) = (stage.engine_within(LIMITS), stage.engine_within(LIMITS));
+
+    assert_eq!(calls(&app, &token, Class::Waiting, 1).await, 1);
+    calls(&run, &token, Class::Slot, 200).await;
+    calls(&run, &token, Class::History, 200).await;
+
+    assert!(run.quota().await.unwrap().minute >= 20);
+    assert_eq!(calls(&app, &token, Class::Waiting, 20).await, 20);
+    assert_eq!(refusals(&stage), 0);
+}
+
+#[tokio::test]
+async fn what_another_client_of_the_app_spends_is_seen_before_whoop_refuses() {
+    let (stage, _, token) = in_earnest().await;
+    // It counts nowhere but at WHOOP.
+    for _ in 0..70 {
+        stage
+            .engine
+            .whoop_for(&impatient(Class::Waiting))
+            .profile(&token)
+            .await
+            .unwrap();
+    }
+    stage
+        .sql
+        .batch_execute("DELETE FROM whoop_call_budget")
+        .await
+        .unwrap();
+    let engine = stage.engine_within(LIMITS);
+
+    let made = calls(&engine, &token, Class::Waiting, 1).await
+        + calls(&engine, &token, Class::Waiting, 60).await;
+
+    assert!((15..=30).contains(&made), "{made} calls");
+    assert_eq!(refusals(&stage), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_that_one_process_met_holds_all_of_them() {
+    let (stage, member, token) = in_earnest().await;
+    let (one, other) = (stage.engine_within(LIMITS), stage.engine_within(LIMITS));
+    stage.world().fault(Fault::new("*", FaultKind::RateLimited));
+    assert_eq!(calls(&one, &token, Class::Slot, 1).await, 0);
+    stage.world().clear_faults();
+    let sent = stage.world().call_count();
+
+    assert_eq!(calls(&other, &token, Class::Waiting, 5).await, 0);
+    let job = impatient(Class::Waiting);
+    let report = other
+        .sync_member(
+            &member.user_id,
+            &job,
+            &slot(whoop_core::plan::Slot::Morning),
+        )
+        .await
+        .unwrap();
+
+    assert_eq!(stage.world().call_count(), sent, "nothing was sent");
+    assert!(report.retry_after_seconds > Some(0), "{report:?}");
+    assert!(other.quota().await.unwrap().closed_for.is_some());
+}
+
+#[tokio::test]
+async fn without_the_database_nothing_is_sent_to_whoop() {
+    let (stage, _, token) = in_earnest().await;
+    let engine = stage.engine_within(LIMITS);
+    let sent = stage.world().call_count();
+    stage
+        .sql
+        .batch_execute("ALTER TABLE whoop_call_budget RENAME TO gone")
+        .await
+        .unwrap();
+
+    let answer = engine
+        .whoop_for(&impatient(Class::Waiting))
+        .profile(&token)
+        .await;
+
+    let error = SyncError::from(answer.unwrap_err());
+    assert!(matches!(error, SyncError::Storage(_)), "{error}");
+    assert_eq!(stage.world().call_count(), sent);
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_read_begins_anew() {
+    let (stage, _, token) = in_earnest().await;
+    let engine = stage.engine_within(LIMITS);
+    let sql = "UPDATE whoop_call_budget SET ledger = '[\"scribble\"]'";
+    stage.sql.batch_execute(sql).await.unwrap();
+
+    assert_eq!(calls(&engine, &token, Class::Waiting, 3).await, 3);
+    assert!(engine.quota().await.unwrap().minute < 100);
+}

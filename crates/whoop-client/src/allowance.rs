@@ -1,0 +1,27 @@
+use std::{fmt::Debug, time::Duration};
+
+use futures::future::BoxFuture;
+
+use crate::{RateLimit, WhoopError};
+
+/// Whoever counts the calls of all processes together.
+///
+/// Asked before every request to the API, repetitions included. The token
+/// endpoint does not count.
+pub trait Allowance: Debug + Send + Sync {
+    /// Waits until one request may be sent, and no longer than `patience`,
+    /// which it uses up. The request is to be sent at once.
+    ///
+    /// # Errors
+    ///
+    /// [`WhoopError::RateLimited`] where the wait would be longer,
+    /// [`WhoopError::NoLeave`] where nobody can be asked.
+    fn take<'a>(&'a self, patience: &'a mut Duration) -> BoxFuture<'a, Result<(), WhoopError>>;
+
+    /// Hears what a reply said about the quota.
+    fn said<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()>;
+
+    /// Hears that nothing will be answered for so long; `day` if it is the
+    /// day's limit.
+    fn refused(&self, wait: Duration, day: bool) -> BoxFuture<'_, ()>;
+}
