@@ -23,6 +23,7 @@ pub mod lease;
 pub mod migrate;
 pub mod overview;
 pub mod page;
+pub mod remove;
 pub mod retention;
 pub mod rotate;
 mod schema;

@@ -27,6 +27,8 @@ pub struct Stored {
     pub updated: u64,
     /// Already there, in this version or a newer one.
     pub unchanged: u64,
+    /// WHOOP no longer has them; they left.
+    pub deleted: u64,
     /// Set aside with a reason.
     pub rejected: u64,
 }
@@ -42,6 +44,7 @@ impl std::ops::AddAssign for Stored {
         self.inserted += other.inserted;
         self.updated += other.updated;
         self.unchanged += other.unchanged;
+        self.deleted += other.deleted;
         self.rejected += other.rejected;
     }
 }
@@ -157,6 +160,7 @@ pub async fn store<R: RecordTable>(
         inserted,
         updated: written - inserted,
         unchanged: (records.len() as u64).saturating_sub(written + refused_here),
+        deleted: 0,
         rejected: refused.len() as u64,
     })
 }

@@ -33,6 +33,7 @@ pub(crate) fn log(ended: &Ended<'_>) {
         calls = report.calls,
         inserted = report.stored.inserted,
         updated = report.stored.updated,
+        deleted = report.stored.deleted,
         unchanged = report.stored.unchanged,
         rejected = report.stored.rejected,
         removed_by_retention = report.removed_by_retention,
@@ -102,7 +103,14 @@ pub(crate) fn text(ended: &Ended<'_>) -> String {
 fn table(report: &RunReport) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["type", "new", "changed", "unchanged", "set aside"]);
+    table.set_header([
+        "type",
+        "new",
+        "changed",
+        "deleted",
+        "unchanged",
+        "set aside",
+    ]);
     for data_type in DataType::ALL {
         let mut types = report
             .reports
@@ -121,6 +129,7 @@ fn table(report: &RunReport) -> Table {
             data_type.to_string(),
             stored.inserted.to_string(),
             stored.updated.to_string(),
+            stored.deleted.to_string(),
             stored.unchanged.to_string(),
             stored.rejected.to_string(),
         ]);

@@ -78,6 +78,7 @@ fn log(report: &MemberReport) {
             member,
             inserted = stored.inserted,
             updated = stored.updated,
+            deleted = stored.deleted,
             unchanged = stored.unchanged,
             rejected = stored.rejected,
             "synced"

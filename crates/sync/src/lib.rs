@@ -10,6 +10,7 @@
 
 pub mod access;
 mod budget;
+mod by_id;
 pub mod config;
 pub mod connect;
 pub mod day;
@@ -25,6 +26,7 @@ mod retention;
 mod revoke;
 pub mod run;
 pub mod status;
+mod vanished;
 mod window;
 
 pub use disconnect::{Left, Revocation};

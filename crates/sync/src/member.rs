@@ -41,6 +41,9 @@ pub struct TypeReport {
     pub error: Option<String>,
     #[serde(skip)]
     pub cause: Option<SyncError>,
+    /// WHOOP answered 404 in place of a list.
+    #[serde(skip)]
+    pub(crate) not_found: bool,
 }
 
 /// What became of one member.
@@ -244,6 +247,11 @@ impl Engine {
         let mut types = errand.data_types.clone();
         types.sort_by_key(|data_type| *data_type != DataType::Sleep);
         for data_type in types {
+            // Where WHOOP answers 404 to everything, by id it would do so too.
+            let is_gone = |one: &TypeReport| one.data_type == data_type && one.not_found;
+            if report.types.iter().any(is_gone) {
+                continue;
+            }
             let mut read = Read::default();
             let mut ended = self
                 .ask_for_open(user_id, job, data_type, oldest, &mut read.stored)
@@ -339,7 +347,11 @@ impl Engine {
         read: Read,
         ended: Result<(), SyncError>,
     ) -> TypeReport {
-        let Read { stored, pages } = read;
+        let Read {
+            stored,
+            pages,
+            not_found,
+        } = read;
         match ended {
             Ok(()) => {
                 tracing::debug!(member = %user_id, %data_type, pages, ?stored, "read");
@@ -348,6 +360,7 @@ impl Engine {
                     stored,
                     error: None,
                     cause: None,
+                    not_found,
                 }
             }
             Err(cause) => {
@@ -358,6 +371,7 @@ impl Engine {
                     stored,
                     error: Some(error),
                     cause: Some(cause),
+                    not_found,
                 }
             }
         }

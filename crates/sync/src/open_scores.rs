@@ -1,22 +1,18 @@
 //! Records that still wait for their score, beyond the reach of any window.
 
 use chrono::{DateTime, Datelike, Utc};
-use whoop_client::Found;
-use whoop_core::{CycleId, DataType, SleepId, UserId, WorkoutId, record::Rejected};
-use whoop_storage::{
-    day,
-    page::{self, Stored},
-    table::{RecordTable, sync_log},
-};
+use whoop_core::{DataType, UserId};
+use whoop_storage::{day, page::Stored};
 
 use crate::{Engine, Job, SyncError};
 
 /// Asked again by id in one sync: enough for a bad week, little enough not to
 /// eat the quota.
-const MOST_BY_ID: usize = 10;
+pub(crate) const MOST_BY_ID: usize = 10;
 
-/// The share of a day: all come round, also behind ten that never settle.
-fn todays(mut open: Vec<String>, day: i32) -> Vec<String> {
+/// The share of a day: all come round, also behind ten that never settle or
+/// that WHOOP has and does not list.
+pub(crate) fn todays(mut open: Vec<String>, day: i32) -> Vec<String> {
     if open.len() > MOST_BY_ID {
         let turn = usize::try_from(day).unwrap_or(0) % open.len().div_ceil(MOST_BY_ID);
         // At most the length: the last turn begins before the end.
@@ -61,41 +57,7 @@ impl Engine {
             .map(|(id, _)| id)
             .collect();
         for id in todays(beyond, self.clock.now().num_days_from_ce()) {
-            *stored += match data_type {
-                DataType::Sleep => {
-                    let id = SleepId(id);
-                    let found = self.call(user_id, job, |whoop, token| {
-                        let id = id.clone();
-                        async move { whoop.sleep(&token, &id).await }
-                    });
-                    self.keep(user_id, found.await?).await?
-                }
-                DataType::Workout => {
-                    let id = WorkoutId(id);
-                    let found = self.call(user_id, job, |whoop, token| {
-                        let id = id.clone();
-                        async move { whoop.workout(&token, &id).await }
-                    });
-                    self.keep(user_id, found.await?).await?
-                }
-                DataType::Cycle | DataType::Recovery => {
-                    // Both go by the cycle's number, which we wrote ourselves.
-                    let Ok(id) = id.parse().map(CycleId) else {
-                        continue;
-                    };
-                    if data_type == DataType::Cycle {
-                        let found = self.call(user_id, job, |whoop, token| async move {
-                            whoop.cycle(&token, id).await
-                        });
-                        self.keep(user_id, found.await?).await?
-                    } else {
-                        let found = self.call(user_id, job, |whoop, token| async move {
-                            whoop.recovery_of(&token, id).await
-                        });
-                        self.keep(user_id, found.await?).await?
-                    }
-                }
-            };
+            *stored += self.ask_by_id(user_id, job, data_type, id).await?;
         }
         Ok(())
     }
@@ -111,24 +73,6 @@ impl Engine {
         let open = day::open_records(&mut conn, user_id, data_type).await?;
         let older = open.iter().filter(|(_, when)| *when < before).count();
         Ok(older.min(MOST_BY_ID))
-    }
-
-    async fn keep<R: RecordTable>(
-        &self,
-        user_id: &UserId,
-        found: Found<R>,
-    ) -> Result<Stored, SyncError> {
-        let (records, rejected): (Vec<R>, Vec<Rejected>) = match found {
-            Found::Record(record) => (vec![*record], Vec::new()),
-            Found::Rejected(rejected) => (Vec::new(), vec![rejected]),
-            Found::Gone => return Ok(Stored::default()),
-        };
-        let mut transaction = self.database.begin().await?;
-        let now = self.clock.now();
-        let stored = page::store(&mut transaction, user_id, &records, &rejected, now).await?;
-        sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
-        transaction.commit().await?;
-        Ok(stored)
     }
 }
 

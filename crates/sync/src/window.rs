@@ -18,6 +18,9 @@ const MOST_RESTARTS: u32 = 3;
 pub(crate) struct Read {
     pub(crate) stored: Stored,
     pub(crate) pages: u64,
+    /// WHOOP answered 404 in place of a list, which says nothing of what was on
+    /// it.
+    pub(crate) not_found: bool,
 }
 
 impl Engine {
@@ -33,6 +36,7 @@ impl Engine {
     ) -> Result<(), SyncError> {
         self.check_grant(user_id, R::SCOPE).await?;
         let mut walk = Walk::<R>::new(window);
+        let began_at = self.clock.now();
         let mut restarts = 0;
         while let Some(query) = walk.query() {
             let page = self
@@ -42,6 +46,7 @@ impl Engine {
                 })
                 .await?;
             read.pages += 1;
+            read.not_found |= page.not_found;
             if let Err(shifted) = walk.accept(&page) {
                 restarts += 1;
                 tracing::info!(member = %user_id, data_type = %R::DATA_TYPE, %shifted, "the walk starts again");
@@ -89,6 +94,9 @@ impl Engine {
                     data_type: R::DATA_TYPE,
                 });
             }
+        }
+        if !read.not_found {
+            read.stored += self.judge(user_id, job, window, &walk, began_at).await?;
         }
         Ok(())
     }

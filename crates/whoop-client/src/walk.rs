@@ -134,6 +134,11 @@ impl<R: Listed> Walk<R> {
         })
     }
 
+    /// The ids on the walk's pages, those of unreadable records included.
+    pub const fn ids(&self) -> &HashSet<String> {
+        &self.ids
+    }
+
     fn join(&mut self, page: &Page<R>) -> Result<(), Shifted> {
         let ids: Vec<String> = ids_of(page).collect();
         if let Some(id) = ids.iter().find(|id| self.ids.contains(*id)) {

@@ -24,6 +24,7 @@ async fn stored_strain(stand: &Stand) -> Option<f64> {
 }
 
 const UNCHANGED: Stored = Stored {
+    deleted: 0,
     inserted: 0,
     updated: 0,
     unchanged: 1,

@@ -11,6 +11,7 @@ mod connect;
 mod crash;
 mod day;
 mod day_without_whoop;
+mod deletions;
 mod disconnect;
 mod late_changes;
 mod moving_lists;

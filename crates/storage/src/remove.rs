@@ -1,0 +1,153 @@
+//! Records that WHOOP no longer has: which may be gone, and their leaving.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    QueryableByName,
+    sql_types::{Nullable, Text, Timestamptz},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use whoop_core::{DataType, UserId};
+
+use crate::{
+    StorageError,
+    settle::{self, Touched},
+    table::{rejected_record, users},
+};
+
+/// A span of a list that was read to its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'a> {
+    pub data_type: DataType,
+    /// Only what lies wholly between the two is looked for.
+    pub from: DateTime<Utc>,
+    pub until: DateTime<Utc>,
+    /// What was stored later may have come after the list was read.
+    pub began_at: DateTime<Utc>,
+    /// What the list held.
+    pub ids: &'a HashSet<String>,
+}
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+#[derive(QueryableByName)]
+struct Removed {
+    #[diesel(sql_type = Nullable<Text>)]
+    cycle_id: Option<String>,
+}
+
+/// What is stored of the span and was not on the list, the newest first.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn missing(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    listed: Listed<'_>,
+) -> Result<Vec<String>, StorageError> {
+    // A recovery has no times: it happened when its sleep did.
+    let sql = match listed.data_type {
+        DataType::Recovery => {
+            "SELECT r.id FROM whoop_recovery r \
+             LEFT JOIN whoop_sleep s ON s.user_id = r.user_id AND s.id = r.sleep_id \
+             LEFT JOIN whoop_cycle c ON c.user_id = r.user_id AND c.id = r.cycle_id \
+             WHERE r.user_id = $1 AND r.synced_at <= $4 \
+               AND coalesce(s.start_time, c.start_time) >= $2 \
+               AND coalesce(s.end_time, c.end_time) <= $3 \
+             ORDER BY r.created_at DESC"
+        }
+        DataType::Sleep => {
+            "SELECT id FROM whoop_sleep WHERE user_id = $1 AND synced_at <= $4 \
+               AND start_time >= $2 AND end_time <= $3 ORDER BY start_time DESC"
+        }
+        DataType::Workout => {
+            "SELECT id FROM whoop_workout WHERE user_id = $1 AND synced_at <= $4 \
+               AND start_time >= $2 AND end_time <= $3 ORDER BY start_time DESC"
+        }
+        DataType::Cycle => {
+            "SELECT id FROM whoop_cycle WHERE user_id = $1 AND synced_at <= $4 \
+               AND start_time >= $2 AND end_time <= $3 ORDER BY start_time DESC"
+        }
+    };
+    let stored: Vec<Id> = diesel::sql_query(sql)
+        .bind::<Text, _>(user_id.as_str())
+        .bind::<Timestamptz, _>(listed.from)
+        .bind::<Timestamptz, _>(listed.until)
+        .bind::<Timestamptz, _>(listed.began_at)
+        .load(conn)
+        .await?;
+    Ok(stored
+        .into_iter()
+        .map(|row| row.id)
+        .filter(|id| !listed.ids.contains(id))
+        .collect())
+}
+
+/// Removes a record that WHOOP no longer has, within the caller's transaction
+/// and in the member's turn. A sleep takes its recovery along.
+///
+/// Returns how many rows left.
+///
+/// # Errors
+///
+/// [`StorageError::MemberGone`] if the member was erased meanwhile.
+pub async fn remove(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    id: &str,
+) -> Result<u64, StorageError> {
+    users::take_turn(conn, user_id).await?;
+    let mut touched = Touched::default();
+    let mut rows = delete(conn, user_id, own(data_type), id, &mut touched).await?;
+    if data_type == DataType::Sleep {
+        let its_recovery =
+            "DELETE FROM whoop_recovery WHERE user_id = $1 AND sleep_id = $2 RETURNING cycle_id";
+        rows += delete(conn, user_id, its_recovery, id, &mut touched).await?;
+    }
+    settle::settle(conn, user_id, touched).await?;
+    rejected_record::forget(conn, user_id, data_type, &[id.to_owned()]).await?;
+    Ok(rows)
+}
+
+const fn own(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::Recovery => {
+            "DELETE FROM whoop_recovery WHERE user_id = $1 AND id = $2 RETURNING cycle_id"
+        }
+        DataType::Sleep => {
+            "DELETE FROM whoop_sleep WHERE user_id = $1 AND id = $2 RETURNING cycle_id"
+        }
+        DataType::Workout => {
+            "DELETE FROM whoop_workout WHERE user_id = $1 AND id = $2 RETURNING NULL AS cycle_id"
+        }
+        DataType::Cycle => {
+            "DELETE FROM whoop_cycle WHERE user_id = $1 AND id = $2 RETURNING id AS cycle_id"
+        }
+    }
+}
+
+async fn delete(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    sql: &str,
+    id: &str,
+    touched: &mut Touched,
+) -> Result<u64, StorageError> {
+    let removed: Vec<Removed> = diesel::sql_query(sql)
+        .bind::<Text, _>(user_id.as_str())
+        .bind::<Text, _>(id)
+        .load(conn)
+        .await?;
+    let rows = removed.len() as u64;
+    touched
+        .cycles
+        .extend(removed.into_iter().filter_map(|row| row.cycle_id));
+    Ok(rows)
+}

@@ -1,0 +1,96 @@
+//! One record, asked for by its id: stored as it is, or gone.
+
+use whoop_client::Found;
+use whoop_core::{CycleId, DataType, SleepId, UserId, WorkoutId, record::Rejected};
+use whoop_storage::{
+    page::{self, Stored},
+    remove,
+    table::{RecordTable, sync_log},
+};
+
+use crate::{Engine, Job, SyncError};
+
+impl Engine {
+    /// Makes what is stored under an id equal to what WHOOP has there, which
+    /// may be nothing.
+    pub(crate) async fn ask_by_id(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        data_type: DataType,
+        id: String,
+    ) -> Result<Stored, SyncError> {
+        match data_type {
+            DataType::Sleep => {
+                let sleep = SleepId(id.clone());
+                let found = self.call(user_id, job, |whoop, token| {
+                    let sleep = sleep.clone();
+                    async move { whoop.sleep(&token, &sleep).await }
+                });
+                self.keep(user_id, &id, found.await?).await
+            }
+            DataType::Workout => {
+                let workout = WorkoutId(id.clone());
+                let found = self.call(user_id, job, |whoop, token| {
+                    let workout = workout.clone();
+                    async move { whoop.workout(&token, &workout).await }
+                });
+                self.keep(user_id, &id, found.await?).await
+            }
+            DataType::Cycle | DataType::Recovery => {
+                // Both go by the cycle's number, which we wrote ourselves.
+                let Ok(cycle) = id.parse().map(CycleId) else {
+                    return Ok(Stored::default());
+                };
+                if data_type == DataType::Cycle {
+                    let found = self.call(user_id, job, |whoop, token| async move {
+                        whoop.cycle(&token, cycle).await
+                    });
+                    self.keep(user_id, &id, found.await?).await
+                } else {
+                    let found = self.call(user_id, job, |whoop, token| async move {
+                        whoop.recovery_of(&token, cycle).await
+                    });
+                    self.keep(user_id, &id, found.await?).await
+                }
+            }
+        }
+    }
+
+    async fn keep<R: RecordTable>(
+        &self,
+        user_id: &UserId,
+        id: &str,
+        found: Found<R>,
+    ) -> Result<Stored, SyncError> {
+        let (records, rejected): (Vec<R>, Vec<Rejected>) = match found {
+            Found::Record(record) => (vec![*record], Vec::new()),
+            Found::Rejected(rejected) => (Vec::new(), vec![rejected]),
+            Found::Gone => return self.let_go(user_id, R::DATA_TYPE, id).await,
+        };
+        let mut transaction = self.database.begin().await?;
+        let now = self.clock.now();
+        let stored = page::store(&mut transaction, user_id, &records, &rejected, now).await?;
+        sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
+        transaction.commit().await?;
+        Ok(stored)
+    }
+
+    async fn let_go(
+        &self,
+        user_id: &UserId,
+        data_type: DataType,
+        id: &str,
+    ) -> Result<Stored, SyncError> {
+        let mut transaction = self.database.begin().await?;
+        let deleted = remove::remove(&mut transaction, user_id, data_type, id).await?;
+        transaction.commit().await?;
+        if deleted > 0 {
+            tracing::info!(member = %user_id, %data_type, id, "WHOOP no longer has it; deleted");
+        }
+        Ok(Stored {
+            deleted,
+            ..Stored::default()
+        })
+    }
+}

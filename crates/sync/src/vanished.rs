@@ -1,0 +1,67 @@
+//! What a list that was read to its end no longer holds.
+//!
+//! Absence from a list is a doubt and not a proof: a record may have moved out
+//! of the window, or hide at the seam of two pages that shifted. So each is
+//! asked for by its id, a bounded number at a time, and only what WHOOP does
+//! not know by its id either leaves. It costs no call unless something is gone.
+
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use whoop_client::{Listed, Walk};
+use whoop_core::{UserId, plan::Window};
+use whoop_storage::{page::Stored, remove, table::RecordTable};
+
+use crate::{
+    Engine, Job, SyncError,
+    open_scores::{MOST_BY_ID, todays},
+};
+
+/// What lies this close to the older end of a window is not judged: whether a
+/// list holds what began before it is not documented.
+const EDGE: TimeDelta = TimeDelta::days(1);
+
+impl Engine {
+    /// Asks by id for what should have been on the pages of a walk that came to
+    /// its end, and was not.
+    pub(crate) async fn judge<R: RecordTable + Listed>(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        window: Window,
+        walk: &Walk<R>,
+        began_at: DateTime<Utc>,
+    ) -> Result<Stored, SyncError> {
+        let read_from = match window.start {
+            Some(start) if walk.is_complete() => Some(start),
+            None if walk.is_complete() => Some(DateTime::UNIX_EPOCH),
+            _ => walk.reached(),
+        };
+        let Some(from) = read_from else {
+            return Ok(Stored::default());
+        };
+        let listed = remove::Listed {
+            data_type: R::DATA_TYPE,
+            from: from.checked_add_signed(EDGE).unwrap_or(from),
+            until: window.end,
+            began_at,
+            ids: walk.ids(),
+        };
+        let missing = {
+            let mut conn = self.database.get().await?;
+            remove::missing(&mut conn, user_id, listed).await?
+        };
+        if missing.len() > MOST_BY_ID {
+            tracing::warn!(
+                member = %user_id,
+                data_type = %R::DATA_TYPE,
+                missing = missing.len(),
+                asked = MOST_BY_ID,
+                "WHOOP's list lacks many records; the rest is asked for by the next runs"
+            );
+        }
+        let mut stored = Stored::default();
+        for id in todays(missing, self.clock.now().num_days_from_ce()) {
+            stored += self.ask_by_id(user_id, job, R::DATA_TYPE, id).await?;
+        }
+        Ok(stored)
+    }
+}

@@ -1,0 +1,248 @@
+//! Law 4: deleted means deleted, and nothing else is.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use whoop_core::{DataType, plan::Slot};
+use whoop_sim::Fault;
+use whoop_sync::Outcome;
+
+use crate::harness::{Member, Stage, at_whoop, back_to, history, id_of, now, slot, text_of};
+
+/// Records of a member that began in a span, the newest first.
+fn between(
+    stage: &Stage,
+    member: &Member,
+    data_type: DataType,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Vec<Value> {
+    let dated = stage.dated(member, data_type).into_iter();
+    dated
+        .filter(|(start, _)| from <= *start && *start < until)
+        .map(|(_, record)| record)
+        .collect()
+}
+
+fn delete(stage: &Stage, member: &Member, data_type: DataType, record: &Value) {
+    let id = id_of(data_type, record);
+    stage
+        .world()
+        .delete(member.whoop_user_id, at_whoop(data_type), id)
+        .unwrap();
+}
+
+fn days_ago(days: i64) -> DateTime<Utc> {
+    now() - TimeDelta::days(days)
+}
+
+fn calls_by_id(stage: &Stage) -> usize {
+    let calls = stage.world().calls();
+    calls
+        .iter()
+        .filter(|call| {
+            let last = call.path.rsplit('/').next().unwrap_or_default();
+            last.contains(char::is_numeric) || call.path.contains("/cycle/")
+        })
+        .count()
+}
+
+#[tokio::test]
+async fn what_a_member_deleted_leaves_with_the_next_sync() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    for data_type in [DataType::Workout, DataType::Cycle, DataType::Recovery] {
+        let gone = &between(&stage, &member, data_type, days_ago(12), days_ago(4))[0];
+        delete(&stage, &member, data_type, gone);
+    }
+
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.stored().deleted, 3, "{report:?}");
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_deleted_sleep_takes_its_recovery_along_and_its_cycle_finds_another_day() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let nights = between(&stage, &member, DataType::Sleep, days_ago(12), days_ago(4));
+    let night = nights.iter().find(|night| night["nap"] == false).unwrap();
+    delete(&stage, &member, DataType::Sleep, night);
+
+    // Only the list of sleeps is read.
+    let report = stage
+        .sync(&member, &back_to(days_ago(14), &[DataType::Sleep]))
+        .await;
+
+    assert_eq!(report.stored().deleted, 2, "{report:?}");
+    stage.assert_stored_is_truth(&member).await;
+    let date_of_cycle = "SELECT local_date::text FROM whoop_cycle WHERE user_id = $1 AND id = $2";
+    let cycle = night["cycle_id"].to_string();
+    let row = stage
+        .sql
+        .query_one(date_of_cycle, &[&member.user_id.as_str(), &cycle])
+        .await
+        .unwrap();
+    let began: DateTime<Utc> = between(&stage, &member, DataType::Cycle, days_ago(15), now())
+        .iter()
+        .find(|one| one["id"] == night["cycle_id"])
+        .and_then(|one| one["start"].as_str()?.parse().ok())
+        .unwrap();
+    let date: String = row.get(0);
+    let noon_after = (began + TimeDelta::hours(12)).date_naive();
+    let distance = date.parse::<chrono::NaiveDate>().unwrap() - noon_after;
+    assert!(
+        distance.num_days().abs() <= 1,
+        "{date} for a cycle of {began}"
+    );
+}
+
+#[tokio::test]
+async fn a_window_that_was_half_read_deletes_nothing() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let gone = &between(&stage, &member, DataType::Sleep, days_ago(12), days_ago(4))[0];
+    delete(&stage, &member, DataType::Sleep, gone);
+    let mut job = crate::harness::briskly();
+    job = whoop_sync::Job::scheduled(Some(2), job.stop.clone());
+
+    let errand = back_to(days_ago(90), &[DataType::Sleep]);
+    let report = stage
+        .engine
+        .sync_member(&member.user_id, &job, &errand)
+        .await
+        .unwrap();
+
+    assert_eq!(report.outcome, Outcome::Deferred, "{report:?}");
+    let stored = stage.stored(&member, DataType::Sleep).await;
+    assert!(stored.contains_key(&id_of(DataType::Sleep, gone)));
+}
+
+#[tokio::test]
+async fn what_lies_outside_the_window_or_at_its_edge_is_not_judged() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let old = &between(
+        &stage,
+        &member,
+        DataType::Workout,
+        days_ago(120),
+        days_ago(70),
+    )[0];
+    delete(&stage, &member, DataType::Workout, old);
+    let errand = back_to(days_ago(40), &[DataType::Workout]);
+    let at_the_edge = between(
+        &stage,
+        &member,
+        DataType::Workout,
+        days_ago(40),
+        days_ago(39),
+    );
+    for one in &at_the_edge {
+        delete(&stage, &member, DataType::Workout, one);
+    }
+    stage.world().reset_calls();
+
+    let report = stage.sync(&member, &errand).await;
+
+    assert_eq!(report.stored().deleted, 0, "{report:?}");
+    assert_eq!(calls_by_id(&stage), 0);
+    let stored = stage.stored(&member, DataType::Workout).await;
+    assert!(stored.contains_key(&id_of(DataType::Workout, old)));
+}
+
+#[tokio::test]
+async fn a_record_that_moved_out_of_the_window_is_asked_for_and_stays() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let moved = between(
+        &stage,
+        &member,
+        DataType::Workout,
+        days_ago(12),
+        days_ago(4),
+    )
+    .remove(0);
+    let start = days_ago(100);
+    let times = json!({
+        "start": text_of(start), "end": text_of(start + TimeDelta::hours(1)),
+    });
+    stage.advance(TimeDelta::minutes(1));
+    stage.change(&member, DataType::Workout, &moved, times);
+
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+
+    assert_eq!(
+        (report.stored().deleted, report.stored().updated),
+        (0, 1),
+        "{report:?}"
+    );
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_404_in_place_of_a_list_deletes_nothing() {
+    let (stage, member) = Stage::with_member().await;
+    let before = stage.stored(&member, DataType::Sleep).await;
+    for list in ["sleep", "recovery", "workout", "cycle"] {
+        stage.world().fault(Fault::status(list, 404));
+    }
+    stage.world().reset_calls();
+
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+
+    assert_eq!(report.stored().deleted, 0, "{report:?}");
+    assert_eq!(stage.stored(&member, DataType::Sleep).await, before);
+    assert_eq!(calls_by_id(&stage), 0);
+}
+
+#[tokio::test]
+async fn many_that_vanish_at_once_are_asked_for_one_by_one_ten_at_a_time() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let gone = between(&stage, &member, DataType::Sleep, days_ago(17), days_ago(3));
+    assert!(gone.len() > 10);
+    for one in &gone {
+        delete(&stage, &member, DataType::Sleep, one);
+    }
+    stage.world().reset_calls();
+
+    let errand = back_to(days_ago(20), &[DataType::Sleep]);
+    let report = stage.sync(&member, &errand).await;
+
+    assert_eq!(calls_by_id(&stage), 10);
+    // Each night with its recovery, the naps without.
+    assert!((10..=20).contains(&report.stored().deleted), "{report:?}");
+    stage.sync(&member, &errand).await;
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_pending_record_that_whoop_drops_leaves_however_old_it_is() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let old = between(
+        &stage,
+        &member,
+        DataType::Workout,
+        days_ago(60),
+        days_ago(40),
+    )
+    .remove(0);
+    stage.advance(TimeDelta::minutes(1));
+    stage.change(
+        &member,
+        DataType::Workout,
+        &old,
+        json!({"score_state": "PENDING_SCORE", "score": null}),
+    );
+    stage
+        .sync(&member, &back_to(days_ago(70), &[DataType::Workout]))
+        .await;
+    delete(&stage, &member, DataType::Workout, &old);
+
+    stage.sync(&member, &slot(Slot::Afternoon)).await;
+
+    stage.assert_stored_is_truth(&member).await;
+}
