@@ -3,6 +3,9 @@
 //! A call costs the same for one record as for 25, so a window asks for as far
 //! back as one full page goes and goes on only as far as it must.
 
+pub mod roster;
+pub mod visits;
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::{

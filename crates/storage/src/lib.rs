@@ -30,6 +30,7 @@ mod schema;
 pub mod seal;
 pub mod serving_role;
 mod settle;
+pub mod standing;
 pub mod table;
 mod tls;
 mod tokens;

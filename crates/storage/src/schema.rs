@@ -18,6 +18,7 @@ diesel::table! {
         connected_at -> Timestamptz,
         disconnected_at -> Nullable<Timestamptz>,
         last_seen_at -> Nullable<Timestamptz>,
+        visit_days -> Integer,
         timezone_offset -> Nullable<Text>,
         timezone_offset_at -> Nullable<Timestamptz>,
         lease_holder -> Nullable<Text>,

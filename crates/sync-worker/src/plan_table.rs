@@ -2,15 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
-use whoop_core::plan::Slot;
-use whoop_sync::run::{Planned, PlannedWindow};
+use whoop_core::plan::{Slot, roster::Reason};
+use whoop_sync::run::{DryRun, Planned, PlannedWindow};
 
 /// The calls of the whole plan; history comes on top.
 pub(crate) fn calls(planned: &[Planned]) -> u64 {
     planned.iter().map(|one| u64::from(one.calls())).sum()
 }
 
-pub(crate) fn text(slot: Slot, planned: &[Planned]) -> String {
+pub(crate) fn text(slot: Slot, plan: &DryRun) -> String {
+    let planned = plan.members.as_slice();
     let windows = || planned.iter().flat_map(|one| &one.windows);
     let mut text = format!(
         "The {} run: {} member(s), about {} call(s) to WHOOP{}. Nothing was called or written.",
@@ -23,6 +24,18 @@ pub(crate) fn text(slot: Slot, planned: &[Planned]) -> String {
             ""
         },
     );
+    if plan.fresh > 0 {
+        text = format!(
+            "{text}\n{} member(s) have just been read and have no turn.",
+            plan.fresh
+        );
+    }
+    if plan.left > 0 {
+        text = format!(
+            "{text}\nThe quota is scarce: {} member(s) are read when they open the app, or once in a fortnight.",
+            plan.left
+        );
+    }
     if windows().next().is_some() {
         text = format!("{text}\n{}", table(planned));
     }
@@ -37,11 +50,12 @@ pub(crate) fn text(slot: Slot, planned: &[Planned]) -> String {
 fn table(planned: &[Planned]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["member", "type", "from", "to", "calls"]);
+    table.set_header(["member", "why", "type", "from", "to", "calls"]);
     for one in planned {
         for window in &one.windows {
             table.add_row([
                 one.user_id.clone(),
+                why(one.reason).to_owned(),
                 window.data_type.to_string(),
                 window.start.map_or_else(|| "the first".to_owned(), minute),
                 minute(window.end),
@@ -49,10 +63,19 @@ fn table(planned: &[Planned]) -> Table {
             ]);
         }
     }
-    if let Some(column) = table.column_mut(4) {
+    if let Some(column) = table.column_mut(5) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+const fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NeverRead => "never read",
+        Reason::Slot => "the slot's turn",
+        Reason::Fortnight => "a fortnight away",
+        Reason::Asked => "asked for",
+    }
 }
 
 fn cost(window: &PlannedWindow) -> String {

@@ -7,7 +7,7 @@ use whoop_core::{Clock, DataType, SystemClock, plan::Slot};
 use whoop_sync::{
     Engine, Job, Settings, SyncError,
     member::Errand,
-    run::{Plan, Planned, RunReport},
+    run::{DryRun, Plan, Planned, RunReport},
 };
 
 use crate::{
@@ -33,6 +33,8 @@ struct DryRunResult<'a> {
     dry_run: bool,
     slot: &'static str,
     members: usize,
+    fresh: usize,
+    left: usize,
     /// At the least; history comes on top.
     calls: u64,
     plan: &'a [Planned],
@@ -167,7 +169,8 @@ fn say_slot(slot: Slot, engine: &Engine, console: &Console) {
     }
 }
 
-fn tell_plan(args: &RunArgs, slot: Slot, planned: &[Planned], console: &Console) -> Exit {
+fn tell_plan(args: &RunArgs, slot: Slot, plan: &DryRun, console: &Console) -> Exit {
+    let planned = plan.members.as_slice();
     let exit = if planned.iter().any(|one| one.error.is_some()) {
         Exit::SomeFailed
     } else {
@@ -178,12 +181,14 @@ fn tell_plan(args: &RunArgs, slot: Slot, planned: &[Planned], console: &Console)
             dry_run: true,
             slot: slot.as_str(),
             members: planned.len(),
+            fresh: plan.fresh,
+            left: plan.left,
             calls: plan_table::calls(planned),
             plan: planned,
             exit_code: exit.code(),
         });
     } else {
-        console.say(plan_table::text(slot, planned));
+        console.say(plan_table::text(slot, plan));
     }
     exit
 }

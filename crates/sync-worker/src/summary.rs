@@ -25,6 +25,8 @@ pub(crate) fn log(ended: &Ended<'_>) {
     tracing::info!(
         slot = report.slot,
         members = report.members,
+        fresh = report.fresh,
+        left = report.left,
         synced = report.synced,
         failed = report.failed,
         deferred = report.deferred,
@@ -57,6 +59,20 @@ pub(crate) fn text(ended: &Ended<'_>) -> String {
     );
     if report.members > 0 {
         let _ = write!(text, "\n{}", table(report));
+    }
+    if report.fresh > 0 {
+        let _ = write!(
+            text,
+            "\n{} member(s) had just been read and had no turn.",
+            report.fresh
+        );
+    }
+    if report.left > 0 {
+        let _ = write!(
+            text,
+            "\nThe quota is scarce: {} member(s) are read when they open the app, or once in a fortnight.",
+            report.left
+        );
     }
     if report.stored.rejected > 0 {
         text.push_str(

@@ -68,6 +68,22 @@ impl Budget {
         }
     }
 
+    /// Calls that a class may still make today.
+    pub(crate) async fn day_room(&self, classes: [Class; 2]) -> Result<[u32; 2], StorageError> {
+        let mut conn = self.database.get().await?;
+        let current = call_budget::read(&mut conn).await?;
+        Ok(classes.map(|class| current.ledger.day_room(current.now, self.limits, class)))
+    }
+
+    /// Says what a class cannot do without in a day.
+    pub(crate) async fn need(&self, class: Class, calls_a_day: u32) -> Result<(), StorageError> {
+        self.change(|ledger, _| {
+            ledger.need(class, calls_a_day);
+            (true, ())
+        })
+        .await
+    }
+
     async fn take(&self, class: Class, patience: &mut Duration) -> Result<(), WhoopError> {
         let queue = &self.queues[class as usize];
         let _standing = Standing::in_line(&queue.waiting);

@@ -4,7 +4,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use whoop_core::UserId;
 use whoop_storage::{StorageError, lease};
 
-use crate::{Engine, SyncError, engine::random_text};
+use crate::{Engine, Job, SyncError, engine::random_text};
 
 /// How long a holder that was killed blocks its member.
 const LASTS: Duration = Duration::from_secs(60);
@@ -39,6 +39,31 @@ impl Engine {
             holder,
             heartbeat,
         }))
+    }
+
+    /// Waits for the lease, as long as the job has patience.
+    pub(crate) async fn take_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
+        loop {
+            match self.claim(user_id).await? {
+                Some(lease) => return Ok(lease),
+                None if self.is_unknown(user_id).await? => return Err(SyncError::NotConnected),
+                None => tokio::select! {
+                    () = job.stop.cancelled() => return Err(SyncError::Stopped),
+                    free = self.wait_for_lease(user_id, job.lease_patience) => {
+                        if !free? {
+                            return Err(SyncError::Busy);
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    async fn is_unknown(&self, user_id: &UserId) -> Result<bool, SyncError> {
+        let mut conn = self.database.get().await?;
+        Ok(whoop_storage::table::users::find(&mut conn, user_id)
+            .await?
+            .is_none())
     }
 
     /// Waits until nobody syncs this member; `false` if that took too long.

@@ -9,6 +9,7 @@
 //! - [`config`]: the flags and variables that every binary shares.
 
 pub mod access;
+mod back_fill;
 mod budget;
 mod by_id;
 pub mod config;
@@ -27,6 +28,7 @@ mod revoke;
 pub mod run;
 pub mod status;
 mod vanished;
+mod visits;
 mod window;
 
 pub use disconnect::{Left, Revocation};

@@ -10,10 +10,7 @@ use whoop_core::{
     plan::{self, LOOK_BACK, Slot, Window},
     record::{Cycle, Recovery, Sleep, Workout},
 };
-use whoop_storage::{
-    page::Stored,
-    table::{sync_log, users},
-};
+use whoop_storage::{page::Stored, table::sync_log};
 
 use crate::{Engine, Job, SyncError, window::Read};
 
@@ -46,6 +43,17 @@ pub struct TypeReport {
     pub(crate) not_found: bool,
 }
 
+impl TypeReport {
+    /// Adds what came of more work on the same type.
+    fn and(&mut self, more: Self) {
+        self.stored += more.stored;
+        if more.cause.is_some() {
+            self.error = more.error;
+            self.cause = more.cause;
+        }
+    }
+}
+
 /// What became of one member.
 #[derive(Debug, Serialize)]
 pub struct MemberReport {
@@ -60,7 +68,7 @@ pub struct MemberReport {
 }
 
 impl MemberReport {
-    fn of(user_id: &UserId, types: Vec<TypeReport>) -> Self {
+    pub(crate) fn of(user_id: &UserId, types: Vec<TypeReport>) -> Self {
         let causes = || types.iter().filter_map(|one| one.cause.as_ref());
         let wait = causes().filter_map(SyncError::quota_wait).max();
         let outcome = if causes().next().is_none() {
@@ -80,6 +88,26 @@ impl MemberReport {
             reauth_required: causes().any(|cause| matches!(cause, SyncError::ReauthRequired)),
             types,
         }
+    }
+
+    /// Adds what came of more work on the same member.
+    pub(crate) fn and(&mut self, more: Self) {
+        for one in more.types {
+            match self
+                .types
+                .iter_mut()
+                .find(|known| known.data_type == one.data_type)
+            {
+                Some(known) => known.and(one),
+                None => self.types.push(one),
+            }
+        }
+        if more.outcome != Outcome::Done {
+            self.outcome = more.outcome;
+            self.error = more.error;
+            self.retry_after_seconds = more.retry_after_seconds;
+        }
+        self.reauth_required |= more.reauth_required;
     }
 
     pub(crate) fn without_types(
@@ -141,20 +169,7 @@ impl Engine {
         job: &Job,
         errand: &Errand,
     ) -> Result<MemberReport, SyncError> {
-        let lease = loop {
-            match self.claim(user_id).await? {
-                Some(lease) => break lease,
-                None if self.is_unknown(user_id).await? => return Err(SyncError::NotConnected),
-                None => tokio::select! {
-                    () = job.stop.cancelled() => return Err(SyncError::Stopped),
-                    free = self.wait_for_lease(user_id, job.lease_patience) => {
-                        if !free? {
-                            return Err(SyncError::Busy);
-                        }
-                    }
-                },
-            }
-        };
+        let lease = self.take_lease(user_id, job).await?;
         let now = self.clock.now();
         let windows = self.windows(user_id, errand, now).await;
         let report = match windows {
@@ -169,13 +184,6 @@ impl Engine {
         };
         lease.release().await?;
         report
-    }
-
-    async fn is_unknown(&self, user_id: &UserId) -> Result<bool, SyncError> {
-        let mut conn = self.database.get().await?;
-        Ok(whoop_storage::table::users::find(&mut conn, user_id)
-            .await?
-            .is_none())
     }
 
     /// The windows of an errand, from what is covered and what is open.
@@ -258,7 +266,9 @@ impl Engine {
                 .await;
             if ended.is_ok() && errand.history {
                 let job = job.of(Class::History);
-                ended = self.read_history(user_id, &job, data_type, &mut read).await;
+                ended = self
+                    .read_history(user_id, &job, data_type, None, &mut read)
+                    .await;
             }
             let more = self.report(user_id, data_type, read, ended).await;
             let Some(one) = report
@@ -268,46 +278,12 @@ impl Engine {
             else {
                 continue;
             };
-            one.stored += more.stored;
-            one.error = more.error;
-            one.cause = more.cause;
+            one.and(more);
         }
         *report = MemberReport::of(user_id, std::mem::take(&mut report.types));
     }
 
-    /// History from the newest to the oldest, a page at a time, resumable.
-    async fn read_history(
-        &self,
-        user_id: &UserId,
-        job: &Job,
-        data_type: DataType,
-        read: &mut Read,
-    ) -> Result<(), SyncError> {
-        let timezone_offset = {
-            let mut conn = self.database.get().await?;
-            users::find(&mut conn, user_id).await?
-        }
-        .and_then(|member| member.timezone_offset);
-        let kept_from = self.kept_from(timezone_offset.as_deref());
-        loop {
-            let coverage = self.coverage(user_id).await?;
-            let Some(known) = coverage.iter().find(|one| one.data_type == data_type) else {
-                return Ok(());
-            };
-            let Some(window) = plan::history(known, kept_from) else {
-                return Ok(());
-            };
-            self.read_type(user_id, job, data_type, window, false, read)
-                .await?;
-            let after = self.coverage(user_id).await?;
-            // A page that brings nothing older would be asked for ever.
-            if after.iter().any(|one| one == known) {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn read_type(
+    pub(crate) async fn read_type(
         &self,
         user_id: &UserId,
         job: &Job,
@@ -340,7 +316,7 @@ impl Engine {
         }
     }
 
-    async fn report(
+    pub(crate) async fn report(
         &self,
         user_id: &UserId,
         data_type: DataType,

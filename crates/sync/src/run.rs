@@ -11,17 +11,14 @@ use serde::Serialize;
 use whoop_core::{
     DataType, UserId,
     day::Connection,
-    plan::{self, LOOK_BACK, Slot, Window},
+    plan::{self, LOOK_BACK, Slot, Window, roster::Reason},
 };
 use whoop_storage::{
     page::Stored,
-    table::{
-        sync_run::{self, Finished},
-        users,
-    },
+    table::sync_run::{self, Finished},
 };
 
-use crate::{Engine, Job, MemberReport, Outcome, SyncError, member::Errand};
+use crate::{Engine, Job, MemberReport, Outcome, SyncError, member::Errand, visits::Visit};
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -41,7 +38,12 @@ pub struct Plan {
 #[derive(Debug, Serialize)]
 pub struct RunReport {
     pub slot: Option<&'static str>,
+    /// Members who had a turn.
     pub members: usize,
+    /// Members of whom everything was read a moment ago; they had none.
+    pub fresh: usize,
+    /// Members who are read when they come, because the quota is scarce.
+    pub left: usize,
     pub synced: usize,
     pub failed: usize,
     /// Put off because of the quota, or of the calls that were allowed.
@@ -59,10 +61,22 @@ pub struct RunReport {
     pub reports: Vec<MemberReport>,
 }
 
+/// What a run would do.
+#[derive(Debug)]
+pub struct DryRun {
+    pub members: Vec<Planned>,
+    /// Members of whom everything was read a moment ago.
+    pub fresh: usize,
+    /// Members who are read when they come, because the quota is scarce.
+    pub left: usize,
+}
+
 /// One member of a dry run: what would be read.
 #[derive(Debug, Serialize)]
 pub struct Planned {
     pub user_id: String,
+    /// Why this member has a turn.
+    pub reason: Reason,
     /// Why nothing can be read of this member.
     pub error: Option<String>,
     pub windows: Vec<PlannedWindow>,
@@ -102,30 +116,28 @@ impl RunReport {
 }
 
 impl Engine {
-    /// The members of a run: those named, else everybody who is connected.
-    async fn members(&self, plan: &Plan) -> Result<Vec<UserId>, SyncError> {
-        if !plan.users.is_empty() {
-            return Ok(plan.users.clone());
-        }
-        let mut conn = self.database.get().await?;
-        let ids = users::list_connected(&mut conn).await?;
-        Ok(ids.into_iter().filter_map(|id| id.parse().ok()).collect())
-    }
-
     /// What a run would read, without a call to WHOOP.
     ///
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn dry_run(&self, plan: &Plan) -> Result<Vec<Planned>, SyncError> {
-        let mut planned = Vec::new();
-        for user_id in self.members(plan).await? {
-            planned.push(self.planned(&user_id, &plan.errand).await?);
+    pub async fn dry_run(&self, plan: &Plan) -> Result<DryRun, SyncError> {
+        let visits = self.visits(plan).await?;
+        let mut members = Vec::with_capacity(visits.turns.len());
+        for visit in &visits.turns {
+            members.push(self.planned(visit, plan.errand.history).await?);
         }
-        Ok(planned)
+        Ok(DryRun {
+            members,
+            fresh: visits.fresh,
+            left: visits.left,
+        })
     }
 
-    async fn planned(&self, user_id: &UserId, errand: &Errand) -> Result<Planned, SyncError> {
+    async fn planned(&self, visit: &Visit, history: bool) -> Result<Planned, SyncError> {
+        let Visit {
+            user_id, errand, ..
+        } = visit;
         let status = self.status(user_id).await?;
         let error = match status.connection {
             Connection::Connected => None,
@@ -136,13 +148,14 @@ impl Engine {
         if error.is_none() {
             for (data_type, window) in self.windows(user_id, errand, self.clock.now()).await? {
                 windows.push(
-                    self.planned_window(user_id, errand, status.kept_from, data_type, window)
+                    self.planned_window(user_id, history, status.kept_from, data_type, window)
                         .await?,
                 );
             }
         }
         Ok(Planned {
             user_id: user_id.to_string(),
+            reason: visit.reason,
             error: error.map(|error| error.to_string()),
             windows,
         })
@@ -151,7 +164,7 @@ impl Engine {
     async fn planned_window(
         &self,
         user_id: &UserId,
-        errand: &Errand,
+        history: bool,
         kept_from: Option<DateTime<Utc>>,
         data_type: DataType,
         window: Window,
@@ -169,7 +182,7 @@ impl Engine {
             start: window.start,
             end: window.end,
             calls: window.calls() + u32::try_from(by_id).unwrap_or(0),
-            history: errand.history && !is_whole,
+            history: history && !is_whole,
         })
     }
 
@@ -184,23 +197,24 @@ impl Engine {
         job: &Job,
         watch: &(dyn Watch + Sync),
     ) -> Result<RunReport, SyncError> {
-        let members = self.members(plan).await?;
+        let visits = self.visits(plan).await?;
         let slot = plan.errand.slot.map(Slot::as_str);
         let id = {
             let mut conn = self.database.get().await?;
             sync_run::begin(&mut conn, slot, plan.trigger, self.clock.now()).await?
         };
-        watch.begins(members.len());
+        watch.begins(visits.turns.len());
         if plan.users.is_empty() {
             self.revoke_due(job).await?;
         }
 
-        let mut reports = Vec::with_capacity(members.len());
+        let mut reports = Vec::with_capacity(visits.turns.len());
         let spent = OnceLock::new();
+        let parallel = plan.parallel.max(1);
         {
-            let mut under_way = stream::iter(&members)
-                .map(|user_id| self.run_member(user_id, job, &plan.errand, &spent))
-                .buffer_unordered(plan.parallel.max(1));
+            let mut under_way = stream::iter(&visits.turns)
+                .map(|visit| self.run_member(visit, job, &spent))
+                .buffer_unordered(parallel);
             while let Some(report) = under_way.next().await {
                 watch.member(&report);
                 // Whatever is under way finds the same gate closed by itself.
@@ -213,6 +227,8 @@ impl Engine {
                 reports.push(report);
             }
         }
+        self.run_histories(&visits.histories, job, parallel, &spent, &mut reports)
+            .await;
 
         let is_whole_night = plan.users.is_empty() && plan.errand.slot == Some(Slot::Night);
         let removed_by_retention = if is_whole_night && !job.stop.is_cancelled() {
@@ -223,7 +239,9 @@ impl Engine {
         let count = |outcome| reports.iter().filter(|one| one.outcome == outcome).count();
         let report = RunReport {
             slot,
-            members: members.len(),
+            members: reports.len(),
+            fresh: visits.fresh,
+            left: visits.left,
             synced: count(Outcome::Done) + count(Outcome::Shared),
             failed: count(Outcome::Failed),
             deferred: count(Outcome::Deferred),
@@ -264,35 +282,85 @@ impl Engine {
         Ok(report)
     }
 
-    async fn run_member(
+    /// Goes on with histories, with what everybody's turn has left of the day.
+    async fn run_histories(
         &self,
-        user_id: &UserId,
+        members: &[UserId],
         job: &Job,
-        errand: &Errand,
+        parallel: usize,
         spent: &OnceLock<Spent>,
-    ) -> MemberReport {
-        if job.stop.is_cancelled() {
-            return MemberReport::without_types(user_id, Outcome::Stopped, None);
-        }
-        if let Some(spent) = spent.get() {
-            return MemberReport {
-                error: spent.error.clone(),
-                retry_after_seconds: spent.retry_after_seconds,
-                ..MemberReport::without_types(user_id, Outcome::Deferred, None)
-            };
-        }
-        match self.sync_member(user_id, job, errand).await {
-            Ok(report) => report,
-            Err(error) => {
-                let outcome = match &error {
-                    SyncError::Stopped => Outcome::Stopped,
-                    error if error.quota_wait().is_some() => Outcome::Deferred,
-                    _ => Outcome::Failed,
-                };
-                MemberReport::without_types(user_id, outcome, Some(&error))
+        reports: &mut Vec<MemberReport>,
+    ) {
+        let mut under_way = stream::iter(members)
+            .map(|user_id| self.run_history(user_id, job, spent))
+            .buffer_unordered(parallel);
+        while let Some(more) = under_way.next().await {
+            if more.ends_the_run() {
+                spent.get_or_init(|| Spent {
+                    error: more.error.clone(),
+                    retry_after_seconds: more.retry_after_seconds,
+                });
+            }
+            match reports.iter_mut().find(|one| one.user_id == more.user_id) {
+                // Why a member failed is worth more than why the rest was left.
+                Some(report) if report.outcome != Outcome::Done => {}
+                Some(report) => report.and(more),
+                None => reports.push(more),
             }
         }
     }
+
+    async fn run_history(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        spent: &OnceLock<Spent>,
+    ) -> MemberReport {
+        match self.not_begun(user_id, job, spent) {
+            Some(report) => report,
+            None => outcome_of(user_id, self.back_fill(user_id, job, None).await),
+        }
+    }
+
+    async fn run_member(&self, visit: &Visit, job: &Job, spent: &OnceLock<Spent>) -> MemberReport {
+        match self.not_begun(&visit.user_id, job, spent) {
+            Some(report) => report,
+            None => {
+                let job = job.of(visit.class);
+                let synced = self.sync_member(&visit.user_id, &job, &visit.errand).await;
+                outcome_of(&visit.user_id, synced)
+            }
+        }
+    }
+
+    /// Why a member's turn does not begin, if it does not.
+    fn not_begun(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        spent: &OnceLock<Spent>,
+    ) -> Option<MemberReport> {
+        if job.stop.is_cancelled() {
+            return Some(MemberReport::without_types(user_id, Outcome::Stopped, None));
+        }
+        let spent = spent.get()?;
+        Some(MemberReport {
+            error: spent.error.clone(),
+            retry_after_seconds: spent.retry_after_seconds,
+            ..MemberReport::without_types(user_id, Outcome::Deferred, None)
+        })
+    }
+}
+
+fn outcome_of(user_id: &UserId, synced: Result<MemberReport, SyncError>) -> MemberReport {
+    synced.unwrap_or_else(|error| {
+        let outcome = match &error {
+            SyncError::Stopped => Outcome::Stopped,
+            error if error.quota_wait().is_some() => Outcome::Deferred,
+            _ => Outcome::Failed,
+        };
+        MemberReport::without_types(user_id, outcome, Some(&error))
+    })
 }
 
 /// Somebody who looks on: a progress bar, or the log.

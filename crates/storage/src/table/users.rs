@@ -1,5 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{Text, Timestamptz},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::{UserId, day::Connection};
 
@@ -63,19 +66,6 @@ pub async fn find(
         .first(conn)
         .await
         .optional()?)
-}
-
-/// The connected members, those who were seen last first.
-pub async fn list_connected(conn: &mut AsyncPgConnection) -> Result<Vec<String>, StorageError> {
-    Ok(whoop_users::table
-        .filter(whoop_users::status.eq("connected"))
-        .order((
-            whoop_users::last_seen_at.desc().nulls_last(),
-            whoop_users::user_id,
-        ))
-        .select(whoop_users::user_id)
-        .load(conn)
-        .await?)
 }
 
 /// Every member, whatever their connection, with the offset of their latest
@@ -189,14 +179,17 @@ pub async fn seen(
     now: DateTime<Utc>,
     every: TimeDelta,
 ) -> Result<(), StorageError> {
-    diesel::update(
-        whoop_users::table.find(user_id.as_str()).filter(
-            whoop_users::last_seen_at
-                .is_null()
-                .or(whoop_users::last_seen_at.lt(now - every)),
-        ),
+    // As `core::plan::visits` reads it: 28 bits, moved on by the days between.
+    diesel::sql_query(
+        "UPDATE whoop_users SET last_seen_at = $2, visit_days = \
+             (((visit_days::bigint << least(28, greatest(0, coalesce( \
+                 ($2 AT TIME ZONE 'UTC')::date - (last_seen_at AT TIME ZONE 'UTC')::date, 0)))) \
+               & ((1 << 28) - 1)) | 1)::integer \
+         WHERE user_id = $1 AND (last_seen_at IS NULL OR last_seen_at < $3)",
     )
-    .set(whoop_users::last_seen_at.eq(now))
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Timestamptz, _>(now)
+    .bind::<Timestamptz, _>(now - every)
     .execute(conn)
     .await?;
     Ok(())

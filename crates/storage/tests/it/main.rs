@@ -20,4 +20,5 @@ mod transaction;
 mod translation;
 mod twins;
 mod values;
+mod visits;
 mod whole;

@@ -18,6 +18,7 @@ async fn a_dry_run_tells_the_cost_and_calls_nothing_and_changes_nothing() {
         .worker(&["run", "--slot=morning", "--user=bob"])
         .await
         .expect_code(0);
+    house.an_hour_passes().await;
     let before = house.texts(STATE).await;
     house.world().reset_calls();
 
@@ -48,6 +49,7 @@ async fn the_planned_cost_of_a_slot_is_what_the_run_then_costs() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    house.an_hour_passes().await;
 
     let plan = house
         .worker(&["run", "--slot=night", "--dry-run", "--json"])

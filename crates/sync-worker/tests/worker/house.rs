@@ -148,6 +148,12 @@ impl House {
         self.command(args).spawn().unwrap()
     }
 
+    /// What was read is not fresh any more, and due at the next run.
+    pub(crate) async fn an_hour_passes(&self) {
+        self.execute("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - interval '1 hour'")
+            .await;
+    }
+
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let client = self.db.client().await;
         client.query_one(sql, &[]).await.unwrap().get(0)

@@ -59,6 +59,7 @@ async fn after_a_rotation_the_old_key_is_not_needed_any_more() {
     assert!(again.stdout.contains("may be taken out"), "{again:#?}");
 
     house.world().expire_access_tokens();
+    house.an_hour_passes().await;
     let run = with_keys(&house, NEW, &["run", "--slot=night", "--json"]).await;
     assert_eq!(run.expect_code(0).json()["synced"], 2);
 }
@@ -81,6 +82,7 @@ async fn a_rotation_in_the_middle_of_refreshes_loses_no_pair() {
             .await
             .expect_code(0);
         house.world().expire_access_tokens();
+        house.an_hour_passes().await;
 
         let (run, rotated) = tokio::join!(
             with_keys(
@@ -98,6 +100,7 @@ async fn a_rotation_in_the_middle_of_refreshes_loses_no_pair() {
         assert_eq!((grant.refreshes, grant.reuses), (3, 0));
     }
     house.world().expire_access_tokens();
+    house.an_hour_passes().await;
     let run = with_keys(&house, NEW, &["run", "--slot=morning", "--json"]).await;
     assert_eq!(run.expect_code(0).json()["synced"], people);
 }

@@ -12,6 +12,7 @@ const TABLES: [&str; 4] = [
 ];
 
 async fn night(house: &House, days: Option<&str>) -> Ended {
+    house.an_hour_passes().await;
     house.world().reset_calls();
     let mut command = house.command(&["run", "--slot=night", "--json"]);
     if let Some(days) = days {

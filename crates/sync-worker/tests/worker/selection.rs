@@ -28,6 +28,7 @@ async fn each_slot_reads_its_types_and_a_choice_replaces_them() {
         ),
     ] {
         let args = [vec!["run", "--json"], args].concat();
+        house.an_hour_passes().await;
         let report = house.worker(&args).await.expect_code(0).json();
         let read: Vec<&str> = report["reports"][0]["types"]
             .as_array()
@@ -37,6 +38,27 @@ async fn each_slot_reads_its_types_and_a_choice_replaces_them() {
             .collect();
         assert_eq!(read, types, "{args:?}");
     }
+}
+
+#[tokio::test]
+async fn a_run_that_finds_nothing_due_makes_no_call() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    house.world().reset_calls();
+
+    for slot in ["morning", "afternoon", "night"] {
+        let again = house.worker(&["run", "--json", "--slot", slot]).await;
+        let report = again.expect_code(0).json();
+        assert_eq!(report["members"], 0, "{report}");
+        assert_eq!(report["fresh"], 1, "{report}");
+    }
+
+    assert_eq!(house.world().call_count(), 0);
+    // Whoever is named is read all the same.
+    let named = ["run", "--json", "--slot=morning", "--user=alice"];
+    house.worker(&named).await.expect_code(0);
+    assert_eq!(house.world().call_count(), 2);
 }
 
 #[tokio::test]

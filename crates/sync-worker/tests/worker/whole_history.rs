@@ -38,6 +38,7 @@ async fn the_same_night_again_writes_nothing() {
     house.connect("bob", 1).await;
     let first = house.worker(&["run", "--slot", "night", "--json"]).await;
     assert!(first.expect_code(0).json()["inserted"].as_u64() > Some(300));
+    house.an_hour_passes().await;
     let before = house.row_versions().await;
 
     let second = house.worker(&["run", "--slot", "night", "--json"]).await;

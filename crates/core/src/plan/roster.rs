@@ -1,0 +1,375 @@
+//! Whom a run visits, for what, and whom it leaves to their next visit.
+//!
+//! Where the quota is plentiful everybody is read at every slot. Where it is
+//! scarce the likeliest visitors come first, as far as the slot's allowance
+//! goes; the others are read when they open the app, and once in a fortnight.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{DataType, budget::Class, plan::visits::Visits};
+
+/// A member who does not come is read at least this often: a page of 25 records
+/// reaches back over it.
+pub const FORTNIGHT: TimeDelta = TimeDelta::days(14);
+
+/// Runs in a fortnight.
+const RUNS: usize = 4 * 14;
+
+/// A member who has not come is not read again before this, however much is
+/// left.
+const NOT_BEFORE: TimeDelta = TimeDelta::days(10);
+
+/// Whoever would pass the fortnight before the next run is read now.
+const NOT_AFTER: TimeDelta = TimeDelta::hours(13 * 24 + 12);
+
+/// What is known of a member before a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// When a whole window up to the present was last stored, in the order of
+    /// [`DataType::ALL`].
+    pub last_sync_at: [Option<DateTime<Utc>>; 4],
+    pub visits: Visits,
+}
+
+impl Standing {
+    fn of(&self, data_type: DataType) -> Option<DateTime<Utc>> {
+        let known = DataType::ALL.iter().zip(self.last_sync_at);
+        known
+            .filter(|(one, _)| **one == data_type)
+            .find_map(|(_, at)| at)
+    }
+
+    /// When the type that was longest not read was read, of those that ever
+    /// were: a member may not have granted one.
+    fn oldest(&self) -> Option<DateTime<Utc>> {
+        self.last_sync_at.into_iter().flatten().min()
+    }
+}
+
+/// What a run is to do.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// The slot's types.
+    pub data_types: &'a [DataType],
+    pub now: DateTime<Utc>,
+    /// What was read within this is fresh and not read again.
+    pub freshness: TimeDelta,
+    /// Calls that the slot may make.
+    pub calls: u32,
+    /// Calls for members who have not come.
+    pub calls_for_dormant: u32,
+}
+
+/// Why a member is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Nothing was ever read.
+    NeverRead,
+    /// It is the slot's turn.
+    Slot,
+    /// The member has not come for two weeks.
+    Fortnight,
+    /// Somebody named the member, or a date to read back to.
+    Asked,
+}
+
+/// One member's turn in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// The member's place in the list that was given.
+    pub member: usize,
+    pub data_types: Vec<DataType>,
+    pub reason: Reason,
+}
+
+impl Turn {
+    pub const fn class(&self) -> Class {
+        match self.reason {
+            Reason::Fortnight => Class::Dormant,
+            Reason::NeverRead | Reason::Slot | Reason::Asked => Class::Slot,
+        }
+    }
+
+    /// A page for each type, which is nearly always enough.
+    fn calls(&self) -> u32 {
+        u32::try_from(self.data_types.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// A run's members in the order of their turns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roster {
+    pub turns: Vec<Turn>,
+    /// Members of whom everything was read a moment ago.
+    pub fresh: usize,
+    /// Members who are read when they come, because the quota is scarce.
+    pub left: usize,
+}
+
+/// Decides whom a run reads.
+pub fn roster(members: &[Standing], order: &Order<'_>) -> Roster {
+    let mut roster = Roster::default();
+    let mut wanted: Vec<Turn> = Vec::new();
+    for (member, standing) in members.iter().enumerate() {
+        match turn(member, standing, order) {
+            Some(turn) => wanted.push(turn),
+            None => roster.fresh += 1,
+        }
+    }
+    // New members first, then the likeliest visitors; the rest by their names'
+    // order, so that two runs agree.
+    wanted.sort_by(|one, other| {
+        let key = |turn: &Turn| {
+            let visits = members.get(turn.member).map(|member| member.visits);
+            (
+                turn.reason != Reason::NeverRead,
+                std::cmp::Reverse(visits.map_or(0, |visits| visits.likelihood(order.now))),
+                turn.member,
+            )
+        };
+        key(one).cmp(&key(other))
+    });
+
+    let mut calls = order.calls;
+    let mut away = Vec::new();
+    for turn in wanted {
+        match calls.checked_sub(turn.calls()) {
+            Some(left) => {
+                calls = left;
+                roster.turns.push(turn);
+            }
+            None => away.push(turn.member),
+        }
+    }
+    roster.left = away.len();
+    for turn in fortnightly(members, away, order) {
+        roster.left -= 1;
+        roster.turns.push(turn);
+    }
+    roster
+}
+
+fn turn(member: usize, standing: &Standing, order: &Order<'_>) -> Option<Turn> {
+    let is_fresh = |at: DateTime<Utc>| order.now - at < order.freshness;
+    if standing.oldest().is_none() {
+        return Some(Turn {
+            member,
+            data_types: order.data_types.to_vec(),
+            reason: Reason::NeverRead,
+        });
+    }
+    let data_types: Vec<DataType> = order
+        .data_types
+        .iter()
+        .copied()
+        .filter(|data_type| !standing.of(*data_type).is_some_and(is_fresh))
+        .collect();
+    (!data_types.is_empty()).then_some(Turn {
+        member,
+        data_types,
+        reason: Reason::Slot,
+    })
+}
+
+/// Everything of those who were not read for longest: a steady share of them
+/// at every run, and whoever would wait for longer than a fortnight.
+fn fortnightly(members: &[Standing], away: Vec<usize>, order: &Order<'_>) -> Vec<Turn> {
+    let share = away.len().div_ceil(RUNS);
+    let mut by_age: Vec<(TimeDelta, usize)> = away
+        .into_iter()
+        .filter_map(|member| {
+            let oldest = members.get(member)?.oldest()?;
+            Some((order.now - oldest, member))
+        })
+        .filter(|(age, _)| *age >= NOT_BEFORE)
+        .collect();
+    by_age.sort_by_key(|(age, member)| (std::cmp::Reverse(*age), *member));
+
+    let mut calls = order.calls_for_dormant;
+    let mut turns = Vec::new();
+    for (place, (age, member)) in by_age.into_iter().enumerate() {
+        if place >= share && age < NOT_AFTER {
+            break;
+        }
+        let turn = Turn {
+            member,
+            data_types: DataType::ALL.to_vec(),
+            reason: Reason::Fortnight,
+        };
+        match calls.checked_sub(turn.calls()) {
+            Some(left) => calls = left,
+            None => break,
+        }
+        turns.push(turn);
+    }
+    turns
+}
+
+/// Calls a day that so many members take who do not come.
+pub fn calls_for_dormant(members: usize) -> u32 {
+    let days = usize::try_from(FORTNIGHT.num_days()).unwrap_or(1);
+    let calls = members.saturating_mul(DataType::ALL.len()).div_ceil(days);
+    u32::try_from(calls).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn noon() -> DateTime<Utc> {
+        "2026-03-20T12:00:00Z".parse().unwrap()
+    }
+
+    fn read(hours_ago: i64) -> Standing {
+        Standing {
+            last_sync_at: [Some(noon() - TimeDelta::hours(hours_ago)); 4],
+            visits: Visits::default(),
+        }
+    }
+
+    fn seen(hours_ago: i64) -> Visits {
+        Visits::default().with(noon() - TimeDelta::hours(hours_ago))
+    }
+
+    fn order(calls: u32) -> Order<'static> {
+        Order {
+            data_types: &[DataType::Recovery, DataType::Sleep],
+            now: noon(),
+            freshness: TimeDelta::minutes(15),
+            calls,
+            calls_for_dormant: 100,
+        }
+    }
+
+    fn members_of(roster: &Roster) -> Vec<usize> {
+        roster.turns.iter().map(|turn| turn.member).collect()
+    }
+
+    #[test]
+    fn where_calls_are_plentiful_everybody_is_read() {
+        let members = [read(9), read(400), read(1)];
+
+        let roster = roster(&members, &order(100));
+
+        assert_eq!(roster.turns.len(), 3);
+        assert_eq!((roster.fresh, roster.left), (0, 0));
+        assert!(
+            roster
+                .turns
+                .iter()
+                .all(|turn| turn.data_types == order(0).data_types)
+        );
+    }
+
+    #[test]
+    fn what_was_read_a_moment_ago_is_left_out() {
+        let mut half = read(9);
+        half.last_sync_at[0] = Some(noon() - TimeDelta::minutes(5));
+
+        let roster = roster(&[read(0), half], &order(100));
+
+        assert_eq!(roster.fresh, 1);
+        assert_eq!(roster.turns.len(), 1);
+        assert_eq!(roster.turns[0].data_types.len(), 1);
+    }
+
+    #[test]
+    fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
+        let new = Standing {
+            last_sync_at: [None; 4],
+            visits: Visits::default(),
+        };
+        let yesterday = Standing {
+            visits: seen(20),
+            ..read(9)
+        };
+        let last_week = Standing {
+            visits: seen(170),
+            ..read(9)
+        };
+
+        let roster = roster(&[read(9), last_week, yesterday, new], &order(5));
+
+        assert_eq!(members_of(&roster), [3, 2]);
+        assert_eq!(roster.turns[0].reason, Reason::NeverRead);
+        assert_eq!(roster.left, 2);
+    }
+
+    #[test]
+    fn a_member_who_does_not_come_is_read_whole_before_the_fortnight_is_over() {
+        let roster = roster(&[read(13 * 24 + 13), read(9 * 24)], &order(0));
+
+        assert_eq!(members_of(&roster), [0]);
+        assert_eq!(roster.turns[0].reason, Reason::Fortnight);
+        assert_eq!(roster.turns[0].class(), Class::Dormant);
+        assert_eq!(roster.turns[0].data_types, DataType::ALL);
+    }
+
+    fn standing() -> impl Strategy<Value = Standing> {
+        let at = prop::option::of(
+            (0_i64..60 * 24 * 20).prop_map(|minutes| noon() - TimeDelta::minutes(minutes)),
+        );
+        let visits = prop::collection::vec(0_i64..24 * 40, 0..4);
+        (prop::array::uniform4(at), visits).prop_map(|(last_sync_at, hours)| {
+            let mut hours = hours;
+            hours.sort_unstable_by(|one, other| other.cmp(one));
+            let visits = hours.into_iter().fold(Visits::default(), |visits, hours| {
+                visits.with(noon() - TimeDelta::hours(hours))
+            });
+            Standing {
+                last_sync_at,
+                visits,
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_never_exceeds_what_it_was_given_and_asks_nothing_twice(
+            members in prop::collection::vec(standing(), 0..60), calls in 0_u32..150, dormant in 0_u32..50,
+        ) {
+            let order = Order { calls_for_dormant: dormant, ..order(calls) };
+            let roster = roster(&members, &order);
+
+            let cost = |class| roster.turns.iter().filter(|turn| turn.class() == class).map(Turn::calls).sum::<u32>();
+            prop_assert!(cost(Class::Slot) <= calls);
+            prop_assert!(cost(Class::Dormant) <= dormant);
+            let mut visited = members_of(&roster);
+            visited.sort_unstable();
+            visited.dedup();
+            prop_assert_eq!(visited.len(), roster.turns.len());
+            prop_assert_eq!(roster.turns.len() + roster.fresh + roster.left, members.len());
+            for turn in &roster.turns {
+                let fresh = turn.data_types.iter().filter(|one| {
+                    turn.reason == Reason::Slot && members[turn.member].of(**one).is_some_and(|at| noon() - at < order.freshness)
+                });
+                prop_assert_eq!(fresh.count(), 0);
+            }
+        }
+
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        /// Nobody who does not come waits for longer than a fortnight, as long
+        /// as there is a call for each who is due.
+        #[test]
+        fn members_who_stay_away_are_read_once_in_a_fortnight(count in 1_usize..120, ages in prop::collection::vec(0_i64..14 * 24, 120)) {
+            let mut members: Vec<Standing> = ages.iter().take(count).map(|hours| read(*hours)).collect();
+            let a_day = calls_for_dormant(count);
+            for run in 0..4 * 30 {
+                let now = noon() + TimeDelta::hours(6 * run);
+                let order = Order { now, calls: 0, calls_for_dormant: a_day.max(4) * 14, ..order(0) };
+                for turn in roster(&members, &order).turns {
+                    members[turn.member].last_sync_at = [Some(now); 4];
+                }
+                let oldest = members.iter().filter_map(Standing::oldest).min().unwrap();
+                prop_assert!(now - oldest <= FORTNIGHT, "{}", now - oldest);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Who has a turn in a run, decided by [`whoop_core::plan::roster`].
+
+use whoop_core::{
+    UserId,
+    budget::Class,
+    plan::roster::{self, Order, Reason, Turn},
+};
+use whoop_storage::standing::{self, Member};
+
+use crate::{Engine, SyncError, member::Errand, run::Plan};
+
+/// The members of a run, in the order of their turns.
+#[derive(Debug, Default)]
+pub(crate) struct Visits {
+    pub(crate) turns: Vec<Visit>,
+    pub(crate) fresh: usize,
+    pub(crate) left: usize,
+    /// Whose history is to be gone on with, once everybody had their turn.
+    pub(crate) histories: Vec<UserId>,
+}
+
+/// One member's turn.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) user_id: UserId,
+    pub(crate) errand: Errand,
+    pub(crate) class: Class,
+    pub(crate) reason: Reason,
+}
+
+impl Engine {
+    pub(crate) async fn visits(&self, plan: &Plan) -> Result<Visits, SyncError> {
+        let asked = |user_id: UserId| Visit {
+            user_id,
+            errand: plan.errand.clone(),
+            class: Class::Slot,
+            reason: Reason::Asked,
+        };
+        if !plan.users.is_empty() {
+            return Ok(Visits {
+                turns: plan.users.iter().cloned().map(asked).collect(),
+                ..Visits::default()
+            });
+        }
+        let members = {
+            let mut conn = self.database.get().await?;
+            standing::list(&mut conn).await?
+        };
+        if plan.errand.since.is_some() {
+            let ids = members
+                .into_iter()
+                .filter_map(|one| one.user_id.parse().ok());
+            return Ok(Visits {
+                turns: ids.map(asked).collect(),
+                ..Visits::default()
+            });
+        }
+        self.by_turn(plan, &members).await
+    }
+
+    async fn by_turn(&self, plan: &Plan, members: &[Member]) -> Result<Visits, SyncError> {
+        let [calls, calls_for_dormant] =
+            self.budget.day_room([Class::Slot, Class::Dormant]).await?;
+        let standings: Vec<_> = members.iter().map(|one| one.standing.clone()).collect();
+        let order = Order {
+            data_types: &plan.errand.data_types,
+            now: self.clock.now(),
+            freshness: self.settings.freshness,
+            calls,
+            calls_for_dormant,
+        };
+        let roster = roster::roster(&standings, &order);
+        let is_away = |turn: &&Turn| turn.class() == Class::Dormant;
+        let away = roster.left + roster.turns.iter().filter(is_away).count();
+        self.budget
+            .need(Class::Dormant, roster::calls_for_dormant(away))
+            .await?;
+        let turns = roster.turns.into_iter().filter_map(|turn| {
+            let class = turn.class();
+            Some(Visit {
+                user_id: members.get(turn.member)?.user_id.parse().ok()?,
+                errand: Errand {
+                    data_types: turn.data_types,
+                    history: false,
+                    ..plan.errand.clone()
+                },
+                class,
+                reason: turn.reason,
+            })
+        });
+        let histories = members
+            .iter()
+            .filter(|one| plan.errand.history && !one.history_complete)
+            .filter_map(|one| one.user_id.parse().ok());
+        Ok(Visits {
+            turns: turns.collect(),
+            fresh: roster.fresh,
+            left: roster.left,
+            histories: histories.collect(),
+        })
+    }
+}
