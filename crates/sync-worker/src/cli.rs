@@ -31,6 +31,11 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Sync the connected members with WHOOP once, as one of the day's four runs.
     Run(Box<RunArgs>),
+    /// Go on with members' history, page by page, back to their first record.
+    ///
+    /// It may be stopped at any moment and goes on where it was. Every night run
+    /// does the same with what the day has left.
+    Backfill(Box<BackfillArgs>),
     /// Who there is, how they stand, and letting them go.
     #[command(subcommand)]
     Users(UsersCommand),
@@ -154,6 +159,7 @@ impl Cli {
         match &self.command {
             Command::Migrate(args) => &args.common,
             Command::Run(args) => &args.common,
+            Command::Backfill(args) => &args.common,
             Command::Keys(KeysCommand::Rotate(args)) => &args.common,
             Command::Users(command) => match command {
                 UsersCommand::List(args) => &args.common,
@@ -212,6 +218,38 @@ pub struct RunArgs {
     /// Print the plan with its cost; call nothing, write nothing.
     #[arg(long)]
     pub dry_run: bool,
+
+    #[command(flatten)]
+    pub whoop: WhoopArgs,
+
+    #[command(flatten)]
+    pub retention: RetentionArgs,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct BackfillArgs {
+    /// Only this member; repeat it for several. Without it: everybody connected
+    /// whose history is not complete.
+    #[arg(long = "user", value_name = "ID")]
+    pub users: Vec<UserId>,
+
+    /// Back to here and no farther: YYYY-MM-DD, or an instant as
+    /// 2026-01-31T08:00:00Z.
+    #[arg(long, value_name = "WHEN")]
+    pub from: Option<Since>,
+
+    /// Members whose history is read at the same time.
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallel: u16,
+
+    /// Calls to WHOOP that this run may make; what is left is put off.
+    #[arg(long, value_name = "N")]
+    pub max_calls: Option<u64>,
 
     #[command(flatten)]
     pub whoop: WhoopArgs,

@@ -2,13 +2,14 @@
 //!
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
-//! - [`migrate`], [`run`], [`rotate`], [`users`]: one file a command;
+//! - [`migrate`], [`run`], [`backfill`], [`rotate`], [`users`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
 //!
 //! Nothing here waits for tomorrow: cron, a systemd timer or Kubernetes does.
 //! Runs may overlap; a member is synced by one of them at a time.
 
+mod backfill;
 pub mod cli;
 pub mod console;
 pub mod exit;
@@ -47,6 +48,7 @@ pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> 
             UsersCommand::Erase(args) => users::erase(args, console).await,
         },
         Command::Run(args) => Box::pin(run::run(args, console, stop)).await,
+        Command::Backfill(args) => Box::pin(backfill::backfill(args, console, stop)).await,
     };
     let exit = done.unwrap_or_else(|refusal| {
         console.refuse(&refusal, cli.common().json);

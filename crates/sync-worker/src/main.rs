@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 async fn work(cli: Cli, console: &Console) -> u8 {
     let when_cut_off = match cli.command {
         Command::Migrate(_) | Command::Users(_) => Exit::CouldNotRun,
-        Command::Run(_) | Command::Keys(_) => Exit::PutOff,
+        Command::Run(_) | Command::Backfill(_) | Command::Keys(_) => Exit::PutOff,
     };
     let stop = CancellationToken::new();
     tokio::select! {

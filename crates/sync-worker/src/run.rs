@@ -1,21 +1,23 @@
 use std::{sync::Arc, time::Instant};
 
-use chrono::Local;
+use chrono::{DateTime, Local, Utc};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use whoop_core::{Clock, DataType, SystemClock, plan::Slot};
+use whoop_core::{Clock, DataType, SystemClock, UserId, plan::Slot};
 use whoop_sync::{
     Engine, Job, Settings, SyncError,
+    config::{RetentionArgs, WhoopArgs},
     member::Errand,
     run::{DryRun, Plan, Planned, RunReport},
 };
 
 use crate::{
     Console, Exit,
-    cli::RunArgs,
+    cli::{CommonArgs, RunArgs},
     exit::Refusal,
     migrate::database_refusal,
     plan_table,
+    since::Since,
     slot::SlotArg,
     summary::{self, Ended},
     watch::Onlooker,
@@ -50,28 +52,38 @@ pub(crate) async fn run(
     let clock = Arc::new(SystemClock);
     let slot = args.slot.at(clock.now());
     let plan = plan(args, slot, clock.as_ref(), console)?;
-    let engine = engine(args, clock).await?;
+    let engine = engine(&args.whoop, args.retention, &args.common, clock).await?;
     if args.slot == SlotArg::Auto {
         say_slot(slot, &engine, console);
     }
-    let failed = |error: SyncError| match error {
-        SyncError::Storage(error) => database_refusal(&args.common.database, &error),
-        other => Refusal::could_not_run(other.in_full()),
-    };
     if args.dry_run {
-        let planned = engine.dry_run(&plan).await.map_err(failed)?;
+        let planned = engine
+            .dry_run(&plan)
+            .await
+            .map_err(|error| failed(&args.common, error))?;
         return Ok(tell_plan(args, slot, &planned, console));
     }
 
-    let started = Instant::now();
     let job = Job::scheduled(args.max_calls, stop);
+    carry_out(&engine, &plan, &job, &args.common, console).await
+}
+
+/// Runs a plan, and tells how that went.
+pub(crate) async fn carry_out(
+    engine: &Engine,
+    plan: &Plan,
+    job: &Job,
+    common: &CommonArgs,
+    console: &Console,
+) -> Result<Exit, Refusal> {
+    let started = Instant::now();
     let onlooker = Onlooker::new(console);
-    let report = engine.run(&plan, &job, &onlooker).await;
+    let report = engine.run(plan, job, &onlooker).await;
     onlooker.ends();
-    let report = report.map_err(failed)?;
+    let report = report.map_err(|error| failed(common, error))?;
 
     let exit = exit_of(&report);
-    if args.common.json {
+    if common.json {
         console.json(&RunResult {
             report: &report,
             exit_code: exit.code(),
@@ -84,7 +96,7 @@ pub(crate) async fn run(
     };
     if !console.is_terminal() {
         summary::log(&ended);
-    } else if args.common.json {
+    } else if common.json {
         console.remark(summary::text(&ended));
     } else {
         console.say(summary::text(&ended));
@@ -92,30 +104,24 @@ pub(crate) async fn run(
     Ok(exit)
 }
 
+fn failed(common: &CommonArgs, error: SyncError) -> Refusal {
+    match error {
+        SyncError::Storage(error) => database_refusal(&common.database, &error),
+        other => Refusal::could_not_run(other.in_full()),
+    }
+}
+
 fn plan(args: &RunArgs, slot: Slot, clock: &dyn Clock, console: &Console) -> Result<Plan, Refusal> {
     let now = clock.now();
-    let since = args
-        .since
-        .map(|since| since.resolve(now, now.with_timezone(&Local).date_naive()))
-        .transpose()
-        .map_err(|error| Refusal::wrong_usage(error.to_string()))?;
+    let since = past("--since", args.since, now)?;
     let chosen: &[DataType] = if args.data_types.is_empty() {
         slot.data_types()
     } else {
         &args.data_types
     };
-    let mut users = Vec::new();
-    for user in &args.users {
-        if !users.contains(user) {
-            users.push(user.clone());
-        }
-    }
     Ok(Plan {
-        trigger: if console.is_terminal() {
-            "manual"
-        } else {
-            "scheduled"
-        },
+        trigger: trigger(console),
+        back_fill: None,
         errand: Errand {
             slot: Some(slot),
             // In one order, and each once.
@@ -127,29 +133,61 @@ fn plan(args: &RunArgs, slot: Slot, clock: &dyn Clock, console: &Console) -> Res
             // The night has the whole day's leftovers of the quota.
             history: slot == Slot::Night,
         },
-        users,
+        users: each_once(&args.users),
         parallel: args.parallel.into(),
     })
 }
 
+/// An instant to read back to.
+pub(crate) fn past(
+    flag: &str,
+    since: Option<Since>,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, Refusal> {
+    since
+        .map(|since| since.resolve(now, now.with_timezone(&Local).date_naive()))
+        .transpose()
+        .map_err(|error| Refusal::wrong_usage(format!("{flag}: {error}")))
+}
+
+pub(crate) fn each_once(users: &[UserId]) -> Vec<UserId> {
+    let mut once = Vec::new();
+    for user in users {
+        if !once.contains(user) {
+            once.push(user.clone());
+        }
+    }
+    once
+}
+
+pub(crate) fn trigger(console: &Console) -> &'static str {
+    if console.is_terminal() {
+        "manual"
+    } else {
+        "scheduled"
+    }
+}
+
 /// The engine over a database that is there and has every migration.
-async fn engine(args: &RunArgs, clock: Arc<dyn Clock>) -> Result<Engine, Refusal> {
+pub(crate) async fn engine(
+    whoop: &WhoopArgs,
+    retention: RetentionArgs,
+    common: &CommonArgs,
+    clock: Arc<dyn Clock>,
+) -> Result<Engine, Refusal> {
     let unusable =
         |error: whoop_sync::config::ConfigError| Refusal::could_not_run(error.to_string());
-    let database = args.common.database.database().map_err(unusable)?;
+    let database = common.database.database().map_err(unusable)?;
     let settings = Settings {
-        retention: args.retention.retention(),
+        retention: retention.retention(),
         ..Settings::default()
     };
-    let engine = args
-        .whoop
-        .engine(database, clock, settings)
-        .map_err(unusable)?;
+    let engine = whoop.engine(database, clock, settings).map_err(unusable)?;
     engine
         .database
         .check()
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
+        .map_err(|error| database_refusal(&common.database, &error))?;
     Ok(engine)
 }
 

@@ -23,9 +23,7 @@ pub struct InvalidSince;
 
 /// A moment that has not come yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "--since lies in the future; WHOOP has no records from then yet. Name a past date or instant"
-)]
+#[error("it lies in the future; WHOOP has no records from then yet. Name a past date or instant")]
 pub(crate) struct InTheFuture;
 
 impl FromStr for Since {

@@ -26,10 +26,19 @@ pub struct Plan {
     /// `scheduled` or `manual`.
     pub trigger: &'static str,
     pub errand: Errand,
+    /// Goes on with history, and reads nothing else.
+    pub back_fill: Option<BackFill>,
     /// Only these; everybody who is connected if empty.
     pub users: Vec<UserId>,
     /// Members at the same time.
     pub parallel: usize,
+}
+
+/// How far a back-fill goes.
+#[derive(Debug, Clone, Copy)]
+pub struct BackFill {
+    /// Back to here; to each member's first record if not given.
+    pub from: Option<DateTime<Utc>>,
 }
 
 /// What a run came to.
@@ -203,7 +212,10 @@ impl Engine {
             let mut conn = self.database.get().await?;
             sync_run::begin(&mut conn, slot, plan.trigger, self.clock.now()).await?
         };
-        watch.begins(visits.turns.len());
+        watch.begins(match plan.back_fill {
+            Some(_) => visits.histories.len(),
+            None => visits.turns.len(),
+        });
         if plan.users.is_empty() {
             self.revoke_due(job).await?;
         }
@@ -227,7 +239,7 @@ impl Engine {
                 reports.push(report);
             }
         }
-        self.run_histories(&visits.histories, job, parallel, &spent, &mut reports)
+        self.run_histories(plan, &visits.histories, job, &spent, watch, &mut reports)
             .await;
 
         let is_whole_night = plan.users.is_empty() && plan.errand.slot == Some(Slot::Night);
@@ -285,16 +297,20 @@ impl Engine {
     /// Goes on with histories, with what everybody's turn has left of the day.
     async fn run_histories(
         &self,
+        plan: &Plan,
         members: &[UserId],
         job: &Job,
-        parallel: usize,
         spent: &OnceLock<Spent>,
+        watch: &(dyn Watch + Sync),
         reports: &mut Vec<MemberReport>,
     ) {
         let mut under_way = stream::iter(members)
-            .map(|user_id| self.run_history(user_id, job, spent))
-            .buffer_unordered(parallel);
+            .map(|user_id| self.run_history(plan, user_id, job, spent))
+            .buffer_unordered(plan.parallel.max(1));
         while let Some(more) = under_way.next().await {
+            if plan.back_fill.is_some() {
+                watch.member(&more);
+            }
             if more.ends_the_run() {
                 spent.get_or_init(|| Spent {
                     error: more.error.clone(),
@@ -312,13 +328,15 @@ impl Engine {
 
     async fn run_history(
         &self,
+        plan: &Plan,
         user_id: &UserId,
         job: &Job,
         spent: &OnceLock<Spent>,
     ) -> MemberReport {
+        let from = plan.back_fill.and_then(|back_fill| back_fill.from);
         match self.not_begun(user_id, job, spent) {
             Some(report) => report,
-            None => outcome_of(user_id, self.back_fill(user_id, job, None).await),
+            None => outcome_of(user_id, self.back_fill(user_id, job, from).await),
         }
     }
 

@@ -36,6 +36,12 @@ impl Engine {
             class: Class::Slot,
             reason: Reason::Asked,
         };
+        if plan.back_fill.is_some() && !plan.users.is_empty() {
+            return Ok(Visits {
+                histories: plan.users.clone(),
+                ..Visits::default()
+            });
+        }
         if !plan.users.is_empty() {
             return Ok(Visits {
                 turns: plan.users.iter().cloned().map(asked).collect(),
@@ -46,6 +52,12 @@ impl Engine {
             let mut conn = self.database.get().await?;
             standing::list(&mut conn).await?
         };
+        if plan.back_fill.is_some() {
+            return Ok(Visits {
+                histories: histories_of(&members),
+                ..Visits::default()
+            });
+        }
         if plan.errand.since.is_some() {
             let ids = members
                 .into_iter()
@@ -88,15 +100,22 @@ impl Engine {
                 reason: turn.reason,
             })
         });
-        let histories = members
-            .iter()
-            .filter(|one| plan.errand.history && !one.history_complete)
-            .filter_map(|one| one.user_id.parse().ok());
         Ok(Visits {
             turns: turns.collect(),
             fresh: roster.fresh,
             left: roster.left,
-            histories: histories.collect(),
+            histories: if plan.errand.history {
+                histories_of(members)
+            } else {
+                Vec::new()
+            },
         })
     }
+}
+
+fn histories_of(members: &[Member]) -> Vec<UserId> {
+    let unfinished = members.iter().filter(|one| !one.history_complete);
+    unfinished
+        .filter_map(|one| one.user_id.parse().ok())
+        .collect()
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+mod backfill;
 mod crash;
 mod dry_run;
 mod exit_codes;

@@ -189,6 +189,7 @@ async fn a_scheduled_run_ends_the_permissions_that_are_due() {
     stage.advance(TimeDelta::minutes(10));
 
     let plan = Plan {
+        back_fill: None,
         trigger: "scheduled",
         errand: slot(Slot::Morning),
         users: Vec::new(),

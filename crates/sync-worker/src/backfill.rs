@@ -1,0 +1,41 @@
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use whoop_core::{Clock, DataType, SystemClock};
+use whoop_sync::{
+    Job,
+    member::Errand,
+    run::{BackFill, Plan},
+};
+
+use crate::{
+    Console, Exit,
+    cli::BackfillArgs,
+    exit::Refusal,
+    run::{carry_out, each_once, engine, past, trigger},
+};
+
+/// `sync-worker backfill`.
+pub(crate) async fn backfill(
+    args: &BackfillArgs,
+    console: &Console,
+    stop: CancellationToken,
+) -> Result<Exit, Refusal> {
+    let clock = Arc::new(SystemClock);
+    let from = past("--from", args.from, clock.now())?;
+    let engine = engine(&args.whoop, args.retention, &args.common, clock).await?;
+    let plan = Plan {
+        trigger: trigger(console),
+        errand: Errand {
+            slot: None,
+            data_types: DataType::ALL.to_vec(),
+            since: None,
+            history: true,
+        },
+        back_fill: Some(BackFill { from }),
+        users: each_once(&args.users),
+        parallel: args.parallel.into(),
+    };
+    let job = Job::scheduled(args.max_calls, stop);
+    carry_out(&engine, &plan, &job, &args.common, console).await
+}
