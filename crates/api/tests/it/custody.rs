@@ -18,7 +18,14 @@ async fn night_run(database_url: &str, sim: &Sim, api: &RunningApi) -> u8 {
     let shared = shared
         .into_iter()
         .filter(|flag| known.iter().any(|one| flag.starts_with(one)));
-    let own = ["sync-worker", "run", "--slot=night", "--json"].map(str::to_owned);
+    let own = [
+        "sync-worker",
+        "run",
+        "--slot=night",
+        "--user=alice",
+        "--json",
+    ]
+    .map(str::to_owned);
     let cli = Cli::try_parse_from(own.into_iter().chain(shared)).unwrap();
     let (console, _results) = Console::kept();
     run_until(cli, &console, CancellationToken::new()).await

@@ -14,7 +14,7 @@ pub const DAY: TimeDelta = TimeDelta::hours(24);
 const SLICE: TimeDelta = TimeDelta::minutes(10);
 
 /// What is left of an expectation a day later.
-const FADES: f64 = 0.9;
+const FADES: f64 = 0.8;
 
 /// Kept for members who wait, whatever is expected: one call in so many.
 const LEAST_FOR_WAITING: u32 = 20;
