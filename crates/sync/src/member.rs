@@ -102,7 +102,8 @@ impl MemberReport {
                 None => self.types.push(one),
             }
         }
-        if more.outcome != Outcome::Done {
+        // Why something failed is worth more than why the rest was left.
+        if self.outcome == Outcome::Done {
             self.outcome = more.outcome;
             self.error = more.error;
             self.retry_after_seconds = more.retry_after_seconds;

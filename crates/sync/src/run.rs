@@ -3,13 +3,18 @@
 //! Nothing here loops until tomorrow: cron does that. A member that fails
 //! stops nobody else; a quota that is spent ends the run and says so.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use whoop_core::{
     DataType, UserId,
+    budget::Class,
     day::Connection,
     plan::{self, LOOK_BACK, Slot, Window, roster::Reason},
 };
@@ -207,6 +212,9 @@ impl Engine {
         watch: &(dyn Watch + Sync),
     ) -> Result<RunReport, SyncError> {
         let visits = self.visits(plan).await?;
+        if let Some(calls_a_day) = visits.calls_for_dormant {
+            self.budget.need(Class::Dormant, calls_a_day).await?;
+        }
         let slot = plan.errand.slot.map(Slot::as_str);
         let id = {
             let mut conn = self.database.get().await?;
@@ -304,6 +312,23 @@ impl Engine {
         watch: &(dyn Watch + Sync),
         reports: &mut Vec<MemberReport>,
     ) {
+        // Nothing of them could be read; as many attempts more would not help.
+        let is_out_of_order = |one: &MemberReport| {
+            one.outcome == Outcome::Failed && one.types.iter().all(|one| one.error.is_some())
+        };
+        let out_of_order: HashSet<String> = reports
+            .iter()
+            .filter(|one| is_out_of_order(one))
+            .map(|one| one.user_id.clone())
+            .collect();
+        let places: HashMap<String, usize> = reports
+            .iter()
+            .enumerate()
+            .map(|(place, one)| (one.user_id.clone(), place))
+            .collect();
+        let members = members
+            .iter()
+            .filter(|user_id| !out_of_order.contains(user_id.as_str()));
         let mut under_way = stream::iter(members)
             .map(|user_id| self.run_history(plan, user_id, job, spent))
             .buffer_unordered(plan.parallel.max(1));
@@ -317,9 +342,9 @@ impl Engine {
                     retry_after_seconds: more.retry_after_seconds,
                 });
             }
-            match reports.iter_mut().find(|one| one.user_id == more.user_id) {
-                // Why a member failed is worth more than why the rest was left.
-                Some(report) if report.outcome != Outcome::Done => {}
+            let place = places.get(&more.user_id);
+            let known = place.and_then(|place| reports.get_mut(*place));
+            match known {
                 Some(report) => report.and(more),
                 None => reports.push(more),
             }

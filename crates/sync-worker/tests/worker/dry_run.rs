@@ -6,6 +6,7 @@ const STATE: &str = "
     UNION ALL SELECT concat_ws(' ', 'token', user_id, xmin) FROM whoop_tokens
     UNION ALL SELECT concat_ws(' ', 'log', user_id, data_type, xmin) FROM whoop_sync_log
     UNION ALL SELECT concat_ws(' ', 'run', id, xmin) FROM whoop_sync_run
+    UNION ALL SELECT concat_ws(' ', 'budget', id, xmin) FROM whoop_call_budget
     UNION ALL SELECT concat_ws(' ', 'sleep', id, xmin) FROM whoop_sleep
     ORDER BY 1";
 
