@@ -3,15 +3,17 @@
 //! A call costs the same for one record as for 25, so a window asks for as far
 //! back as one full page goes and goes on only as far as it must.
 
+pub mod heard;
 pub mod roster;
+pub mod visit;
 pub mod visits;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 
-use crate::{
-    DataType,
-    coverage::{Coverage, span_of},
-};
+pub use visit::{DayQuery, Night, Refresh};
+
+use crate::{DataType, coverage::Coverage};
 
 /// WHOOP's maximum; asking for more is a 400, not a clamp.
 pub const PAGE_SIZE: usize = 25;
@@ -57,6 +59,41 @@ impl Window {
         let must_reach = self.must_reach.unwrap_or(self.end);
         let pages = (self.end - must_reach).num_seconds() / LOOK_BACK.num_seconds();
         u32::try_from(pages).unwrap_or(0).saturating_add(1)
+    }
+}
+
+/// Why something is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Nothing was ever read.
+    NeverRead,
+    /// It is the slot's turn.
+    Slot,
+    /// The member has not come for two weeks.
+    Fortnight,
+    /// Somebody named the member, a date, or wants it anew.
+    Asked,
+    /// WHOOP said that it changed.
+    Webhook,
+    /// What is stored of a day that may still change is too old.
+    Stale,
+    /// The day was never read to its end.
+    Missing,
+}
+
+/// One thing to read: a page, or a few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    pub data_type: DataType,
+    pub window: Window,
+    pub reason: Reason,
+}
+
+impl Call {
+    /// Calls that this takes; see [`Window::calls`].
+    pub fn cost(&self) -> u32 {
+        self.window.calls()
     }
 }
 
@@ -168,106 +205,6 @@ pub fn history(coverage: &Coverage, kept_from: Option<DateTime<Utc>>) -> Option<
     })
 }
 
-/// How much a request for a day may ask of WHOOP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Refresh {
-    /// What is missing or out of date.
-    #[default]
-    Auto,
-    /// Nothing.
-    Never,
-    /// Everything that belongs to the day.
-    Force,
-}
-
-/// A request for a day, with all that decides whether WHOOP is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct DayQuery {
-    pub date: NaiveDate,
-    /// The member's date at `now`.
-    pub today: NaiveDate,
-    /// The member's offset from UTC, in seconds east.
-    pub offset_seconds: i32,
-    pub now: DateTime<Utc>,
-    /// How old today's data may be before WHOOP is asked.
-    pub freshness: TimeDelta,
-    pub refresh: Refresh,
-}
-
-impl DayQuery {
-    /// Today and yesterday: WHOOP may still add to them at any moment.
-    pub fn is_live(&self) -> bool {
-        self.date >= self.today - chrono::Days::new(1)
-    }
-
-    fn is_recent(&self) -> bool {
-        let (from, _) = span_of(self.date, self.offset_seconds);
-        from >= self.now - LOOK_BACK
-    }
-
-    /// Whether the stored state of one type answers for this date.
-    ///
-    /// A live date is never read "to its end"; it is known as of the last
-    /// sync, while that is fresh.
-    pub fn is_known(&self, coverage: &Coverage) -> bool {
-        let (from, until) = span_of(self.date, self.offset_seconds);
-        if self.is_live() {
-            let asked = coverage.last_sync_at.unwrap_or(from).min(self.now);
-            self.is_fresh(coverage) && coverage.contains(from.min(asked), asked.min(until))
-        } else {
-            coverage.contains(from, until)
-        }
-    }
-
-    /// Whether the type was read within the freshness interval.
-    pub fn is_fresh(&self, coverage: &Coverage) -> bool {
-        coverage
-            .last_sync_at
-            .is_some_and(|last| self.now - last < self.freshness)
-    }
-
-    /// The windows to read before answering; usually none.
-    pub fn calls(&self, coverage: &[Coverage]) -> Vec<(DataType, Window)> {
-        coverage
-            .iter()
-            .filter(|one| match self.refresh {
-                Refresh::Never => false,
-                Refresh::Force => true,
-                Refresh::Auto if self.is_live() => !self.is_fresh(one),
-                Refresh::Auto => self.is_recent() && !self.is_known(one),
-            })
-            .map(|one| (one.data_type, self.window(one)))
-            .collect()
-    }
-
-    fn window(&self, coverage: &Coverage) -> Window {
-        let (from, until) = span_of(self.date, self.offset_seconds);
-        let from = from - NIGHT_BEFORE;
-        if !self.is_recent() {
-            // An old day on demand is read for itself alone.
-            let end = (until + NIGHT_BEFORE).min(self.now);
-            return Window {
-                start: Some(from),
-                must_reach: Some(from),
-                end,
-            };
-        }
-        let mut window = window(None, coverage, None, self.now);
-        if coverage.covered_until.is_none() {
-            // Somebody waits: one page now, the rest of the first month later.
-            window.must_reach = Some(self.now - LEAST_LOOK_BACK);
-        }
-        window.must_reach = window.must_reach.map(|reach| {
-            if coverage.contains(from, until.min(self.now)) {
-                reach
-            } else {
-                reach.min(from)
-            }
-        });
-        window
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -284,51 +221,6 @@ mod tests {
         let mut coverage = Coverage::none(DataType::Sleep).with(last - back, last, false);
         coverage.last_sync_at = Some(last);
         coverage
-    }
-
-    fn query(date: &str, refresh: Refresh) -> DayQuery {
-        DayQuery {
-            date: date.parse().unwrap(),
-            today: "2026-03-20".parse().unwrap(),
-            offset_seconds: 3600,
-            now: noon(),
-            freshness: TimeDelta::minutes(15),
-            refresh,
-        }
-    }
-
-    #[test]
-    fn a_day_that_was_read_moments_ago_asks_for_nothing() {
-        let fresh = [read_at(
-            noon() - TimeDelta::minutes(14),
-            TimeDelta::days(30),
-        )];
-
-        for date in ["2026-03-20", "2026-03-19", "2026-03-05", "2024-01-01"] {
-            assert_eq!(query(date, Refresh::Auto).calls(&fresh), vec![], "{date}");
-        }
-    }
-
-    #[test]
-    fn only_today_and_yesterday_are_asked_again_when_the_last_read_is_old() {
-        let old = [read_at(
-            noon() - TimeDelta::minutes(16),
-            TimeDelta::days(30),
-        )];
-
-        assert_eq!(query("2026-03-20", Refresh::Auto).calls(&old).len(), 1);
-        assert_eq!(query("2026-03-19", Refresh::Auto).calls(&old).len(), 1);
-        assert_eq!(query("2026-03-18", Refresh::Auto).calls(&old), vec![]);
-    }
-
-    #[test]
-    fn a_recent_day_never_read_is_asked_for_and_an_old_one_is_left_to_the_back_fill() {
-        let never = [Coverage::none(DataType::Sleep)];
-
-        assert_eq!(query("2026-03-10", Refresh::Auto).calls(&never).len(), 1);
-        assert_eq!(query("2025-03-10", Refresh::Auto).calls(&never), vec![]);
-        assert_eq!(query("2026-03-10", Refresh::Never).calls(&never), vec![]);
-        assert_eq!(query("2025-03-10", Refresh::Force).calls(&never).len(), 1);
     }
 
     #[test]

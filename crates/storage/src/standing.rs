@@ -72,6 +72,7 @@ impl From<Row> for Member {
                     last: row.last_seen_at,
                     days: u32::try_from(row.visit_days).unwrap_or(0),
                 },
+                heard: None,
             },
             history_complete: row.history_complete,
         }

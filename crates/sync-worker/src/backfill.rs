@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use whoop_core::{Clock, DataType, SystemClock};
+use whoop_core::{Clock, DataType, SystemClock, plan::Reason};
 use whoop_sync::{
     Job,
     member::Errand,
@@ -27,6 +27,7 @@ pub(crate) async fn backfill(
     let plan = Plan {
         trigger: trigger(console),
         errand: Errand {
+            reason: Reason::Asked,
             slot: None,
             data_types: DataType::ALL.to_vec(),
             since: None,

@@ -1,7 +1,7 @@
 //! What can be typed. The flags that the API has too come from the engine.
 
 use clap::{Args, Parser, Subcommand};
-use whoop_core::{DataType, UserId};
+use whoop_core::{DataType, UserId, budget::Limits};
 use whoop_sync::config::{DatabaseArgs, KeyArgs, LogArgs, RetentionArgs, WhoopArgs};
 
 use crate::{since::Since, slot::SlotArg};
@@ -36,6 +36,11 @@ pub enum Command {
     /// It may be stopped at any moment and goes on where it was. Every night run
     /// does the same with what the day has left.
     Backfill(Box<BackfillArgs>),
+    /// How many members WHOOP's quota carries: days of generated members, in
+    /// memory, planned as the product plans.
+    ///
+    /// Ends with 1 where the quota or a goal of freshness is not held.
+    Capacity(CapacityArgs),
     /// Who there is, how they stand, and letting them go.
     #[command(subcommand)]
     Users(UsersCommand),
@@ -160,6 +165,7 @@ impl Cli {
             Command::Migrate(args) => &args.common,
             Command::Run(args) => &args.common,
             Command::Backfill(args) => &args.common,
+            Command::Capacity(args) => &args.common,
             Command::Keys(KeysCommand::Rotate(args)) => &args.common,
             Command::Users(command) => match command {
                 UsersCommand::List(args) => &args.common,
@@ -259,6 +265,56 @@ pub struct BackfillArgs {
 
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Args)]
+pub struct CapacityArgs {
+    /// Connected members.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    pub users: u32,
+
+    /// Members who open the app on a day, twice each: 0.25 for a quarter.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = share)]
+    pub active_share: f64,
+
+    /// Days to live through.
+    #[arg(long, value_name = "D", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=366))]
+    pub days: u32,
+
+    /// Whether WHOOP's webhooks arrive.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    pub webhooks: Switch,
+
+    /// The same seed gives the same members.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Calls a minute that WHOOP allows the app.
+    #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = Limits::default().per_minute,
+          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub whoop_calls_per_minute: u32,
+
+    /// Calls a day that WHOOP allows the app.
+    #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = Limits::default().per_day,
+          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub whoop_calls_per_day: u32,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "a share from 0 to 1, as 0.25 for a quarter".to_owned())
 }
 
 #[cfg(test)]

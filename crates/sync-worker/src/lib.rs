@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
-//! - [`migrate`], [`run`], [`backfill`], [`rotate`], [`users`]: one file a command;
+//! - [`migrate`], [`run`], [`backfill`], [`capacity`], [`rotate`], [`users`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
 //!
@@ -10,6 +10,7 @@
 //! Runs may overlap; a member is synced by one of them at a time.
 
 mod backfill;
+mod capacity;
 pub mod cli;
 pub mod console;
 pub mod exit;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli) -> u8 {
 /// The same, until told to stop: the page in hand is finished first.
 pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> u8 {
     let done = match &cli.command {
+        Command::Capacity(args) => capacity::capacity(args, console).await,
         Command::Migrate(args) => migrate::migrate(args, console).await,
         Command::Keys(KeysCommand::Rotate(args)) => rotate::rotate(args, console, &stop).await,
         Command::Users(command) => match command {

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 
 async fn work(cli: Cli, console: &Console) -> u8 {
     let when_cut_off = match cli.command {
-        Command::Migrate(_) | Command::Users(_) => Exit::CouldNotRun,
+        Command::Migrate(_) | Command::Users(_) | Command::Capacity(_) => Exit::CouldNotRun,
         Command::Run(_) | Command::Backfill(_) | Command::Keys(_) => Exit::PutOff,
     };
     let stop = CancellationToken::new();

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
-use whoop_core::plan::{Slot, roster::Reason};
+use whoop_core::plan::{Reason, Slot};
 use whoop_sync::run::{DryRun, Planned, PlannedWindow};
 
 /// The calls of the whole plan; history comes on top.
@@ -72,12 +72,14 @@ fn table(planned: &[Planned]) -> Table {
 const fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::NeverRead => "never read",
-        Reason::Slot => "the slot's turn",
-        Reason::Fortnight => "a fortnight away",
+        Reason::Slot => "its slot",
+        Reason::Fortnight => "a fortnight",
         Reason::Asked => "asked for",
+        Reason::Webhook => "webhook",
+        Reason::Stale => "too old",
+        Reason::Missing => "not read yet",
     }
 }
-
 fn cost(window: &PlannedWindow) -> String {
     if window.history {
         format!("{} + history", window.calls)

@@ -3,7 +3,10 @@ use std::{sync::Arc, time::Instant};
 use chrono::{DateTime, Local, Utc};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use whoop_core::{Clock, DataType, SystemClock, UserId, plan::Slot};
+use whoop_core::{
+    Clock, DataType, SystemClock, UserId,
+    plan::{Reason, Slot},
+};
 use whoop_sync::{
     Engine, Job, Settings, SyncError,
     config::{RetentionArgs, WhoopArgs},
@@ -123,6 +126,7 @@ fn plan(args: &RunArgs, slot: Slot, clock: &dyn Clock, console: &Console) -> Res
         trigger: trigger(console),
         back_fill: None,
         errand: Errand {
+            reason: Reason::Asked,
             slot: Some(slot),
             // In one order, and each once.
             data_types: DataType::ALL

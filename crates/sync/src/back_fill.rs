@@ -5,7 +5,11 @@
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use whoop_core::{DataType, UserId, budget::Class, plan};
+use whoop_core::{
+    DataType, UserId,
+    budget::Class,
+    plan::{self, Reason},
+};
 use whoop_storage::table::users;
 
 use crate::{Engine, Job, MemberReport, SyncError, member::Errand, window::Read};
@@ -33,6 +37,7 @@ impl Engine {
             MemberReport::of(user_id, Vec::new())
         } else {
             let errand = Errand {
+                reason: Reason::NeverRead,
                 slot: None,
                 data_types: never_read,
                 since: None,

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex as StdMutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,7 @@ pub(crate) struct Budget {
     queues: [Queue; Class::ALL.len()],
     /// As of the last look at the ledger.
     spent: StdMutex<Option<Spent>>,
+    was_scarce: AtomicBool,
 }
 
 /// Callers of one class.
@@ -65,23 +66,45 @@ impl Budget {
             limits,
             queues: Default::default(),
             spent: StdMutex::default(),
+            was_scarce: AtomicBool::new(false),
         }
     }
 
-    /// Calls that a class may still make today.
-    pub(crate) async fn day_room(&self, classes: [Class; 2]) -> Result<[u32; 2], StorageError> {
+    /// Calls that a class may still make today, where `visitors` will probably
+    /// want so many.
+    pub(crate) async fn day_room(
+        &self,
+        classes: [Class; 2],
+        visitors: u32,
+    ) -> Result<[u32; 2], StorageError> {
         let mut conn = self.database.get().await?;
-        let current = call_budget::read(&mut conn).await?;
+        let mut current = call_budget::read(&mut conn).await?;
+        let now = current.now;
+        current.ledger.foresee(now, Class::Waiting, visitors);
         Ok(classes.map(|class| current.ledger.day_room(current.now, self.limits, class)))
     }
 
-    /// Says what a class cannot do without in a day.
-    pub(crate) async fn need(&self, class: Class, calls_a_day: u32) -> Result<(), StorageError> {
-        self.change(|ledger, _| {
-            ledger.need(class, calls_a_day);
+    /// Says what members who stay away cannot do without in a day, and what
+    /// those who come will probably want.
+    pub(crate) async fn plan_day(&self, dormant: u32, visitors: u32) -> Result<(), StorageError> {
+        self.change(|ledger, now| {
+            ledger.need(Class::Dormant, dormant);
+            ledger.foresee(now, Class::Waiting, visitors);
             (true, ())
         })
         .await
+    }
+
+    /// Whether calls that can be spared are to be spared.
+    pub(crate) async fn is_scarce(&self) -> Result<bool, StorageError> {
+        let mut conn = self.database.get().await?;
+        let current = call_budget::read(&mut conn).await?;
+        Ok(self.note(&current.ledger, current.now))
+    }
+
+    /// The same as of the last look, without one.
+    pub(crate) fn was_scarce(&self) -> bool {
+        self.was_scarce.load(Ordering::Relaxed)
     }
 
     async fn take(&self, class: Class, patience: &mut Duration) -> Result<(), WhoopError> {
@@ -170,7 +193,7 @@ impl Budget {
         loop {
             let mut current = call_budget::read(&mut conn).await?;
             let (is_changed, answer) = change(&mut current.ledger, current.now);
-            self.note(current.ledger.spent(current.now));
+            self.note(&current.ledger, current.now);
             if !is_changed || call_budget::replace(&mut conn, &current).await? {
                 return Ok(answer);
             }
@@ -178,8 +201,11 @@ impl Budget {
         }
     }
 
-    fn note(&self, spent: Spent) {
-        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some(spent);
+    fn note(&self, ledger: &Ledger, now: DateTime<Utc>) -> bool {
+        let is_scarce = ledger.is_scarce(now, self.limits);
+        self.was_scarce.store(is_scarce, Ordering::Relaxed);
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some(ledger.spent(now));
+        is_scarce
     }
 
     async fn said(&self, said: &RateLimit) {

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use url::Url;
 use whoop_client::{BodyMeasurement, SCOPES, WhoopError};
-use whoop_core::{DataType, UserId, budget::Class, day::Connection};
+use whoop_core::{DataType, UserId, budget::Class, day::Connection, plan::Reason};
 use whoop_storage::{
     StorageError,
     table::{
@@ -217,6 +217,7 @@ impl Engine {
 /// The last 30 days, so that the app has something to show at once.
 async fn first_sync(engine: Engine, user_id: UserId) {
     let errand = Errand {
+        reason: Reason::NeverRead,
         slot: None,
         data_types: DataType::ALL.to_vec(),
         since: None::<DateTime<Utc>>,

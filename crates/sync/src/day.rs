@@ -22,11 +22,17 @@ const NOTE_VISITS_EVERY: TimeDelta = TimeDelta::minutes(5);
 struct Fetch {
     sync: SyncOutcome,
     detail: Option<String>,
+    /// Whether it spared calls; see [`DayQuery::thrifty`].
+    thrifty: bool,
 }
 
 impl Fetch {
-    const fn quiet(sync: SyncOutcome) -> Self {
-        Self { sync, detail: None }
+    const fn quiet(sync: SyncOutcome, thrifty: bool) -> Self {
+        Self {
+            sync,
+            detail: None,
+            thrifty,
+        }
     }
 }
 
@@ -58,7 +64,8 @@ impl Engine {
         refresh: Refresh,
     ) -> Result<Day, SyncError> {
         let stored = self.stored_day(user_id, date).await?;
-        let query = self.query(&stored, date, refresh);
+        let thrifty = self.budget.was_scarce();
+        let query = self.query(&stored, date, refresh, thrifty);
         let connection = connection_of(&stored);
         self.note_visit(user_id, &stored);
 
@@ -72,7 +79,8 @@ impl Engine {
             } else {
                 SyncOutcome::Off
             };
-            return Ok(answer(user_id, &stored, &query, &Fetch::quiet(sync)));
+            let fetch = Fetch::quiet(sync, thrifty);
+            return Ok(answer(user_id, &stored, &query, &fetch));
         }
 
         let engine = self.clone();
@@ -88,8 +96,9 @@ impl Engine {
                 SyncOutcome::Failed
             },
             detail: Some(error.to_string()),
+            thrifty: false,
         });
-        let query = self.query(&stored, date, refresh);
+        let query = self.query(&stored, date, refresh, fetch.thrifty);
         Ok(answer(user_id, &stored, &query, &fetch))
     }
 
@@ -113,18 +122,23 @@ impl Engine {
                 } else {
                     refresh
                 };
-                let query = self.query(&stored, date, left);
+                let thrifty = self.budget.is_scarce().await?;
+                let query = self.query(&stored, date, left, thrifty);
                 let calls = query.calls(&coverage_of(&stored.log));
-                let report = if calls.is_empty() {
-                    None
-                } else {
-                    Some(self.read(user_id, &job, query.now, calls).await)
-                };
+                let mut report = None;
+                if !calls.is_empty() {
+                    let mut read = self.read(user_id, &job, query.now, calls).await;
+                    if thrifty && read.outcome == Outcome::Done {
+                        self.read_what_follows(user_id, &job, date, &mut read)
+                            .await?;
+                    }
+                    report = Some(read);
+                }
                 lease.release().await?;
                 return Ok(match report {
-                    Some(report) => fetch_of(&report),
-                    None if waited => Fetch::quiet(SyncOutcome::Shared),
-                    None => Fetch::quiet(SyncOutcome::NotNeeded),
+                    Some(report) => fetch_of(&report, thrifty),
+                    None if waited => Fetch::quiet(SyncOutcome::Shared, thrifty),
+                    None => Fetch::quiet(SyncOutcome::NotNeeded, thrifty),
                 });
             }
             waited = true;
@@ -134,12 +148,35 @@ impl Engine {
         }
     }
 
+    /// Reads what only now is known to be there; see [`DayQuery::calls`].
+    async fn read_what_follows(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        date: NaiveDate,
+        read: &mut MemberReport,
+    ) -> Result<(), SyncError> {
+        let stored = self.stored_day(user_id, date).await?;
+        let query = self.query(&stored, date, Refresh::Auto, true);
+        let calls = query.calls(&coverage_of(&stored.log));
+        if !calls.is_empty() {
+            read.and(self.read(user_id, job, query.now, calls).await);
+        }
+        Ok(())
+    }
+
     async fn stored_day(&self, user_id: &UserId, date: NaiveDate) -> Result<StoredDay, SyncError> {
         let conn = self.database.get().await?;
         Ok(stored_day::read(&conn, user_id, date).await?)
     }
 
-    fn query(&self, stored: &StoredDay, date: NaiveDate, refresh: Refresh) -> DayQuery {
+    fn query(
+        &self,
+        stored: &StoredDay,
+        date: NaiveDate,
+        refresh: Refresh,
+        thrifty: bool,
+    ) -> DayQuery {
         let now = self.clock.now();
         let timezone_offset = stored
             .member
@@ -154,6 +191,9 @@ impl Engine {
             now,
             freshness: self.settings.freshness,
             refresh,
+            night: stored.records.night(),
+            thrifty,
+            heard: None,
         }
     }
 
@@ -187,7 +227,7 @@ fn connection_of(stored: &StoredDay) -> Connection {
         .map_or(Connection::NeverConnected, |member| member.connection())
 }
 
-fn fetch_of(report: &MemberReport) -> Fetch {
+fn fetch_of(report: &MemberReport, thrifty: bool) -> Fetch {
     let sync = match report.outcome {
         Outcome::Done => SyncOutcome::Done,
         Outcome::Shared => SyncOutcome::Shared,
@@ -197,6 +237,7 @@ fn fetch_of(report: &MemberReport) -> Fetch {
     Fetch {
         sync,
         detail: report.error.clone(),
+        thrifty,
     }
 }
 
@@ -210,7 +251,7 @@ fn answer(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &Fetch)
         // A type that was never read makes the day one that never was.
         .flatten();
     let stale = if query.is_live() {
-        !coverage.iter().all(|one| query.is_fresh(one))
+        !coverage.iter().all(|one| query.is_current(one))
     } else {
         !coverage.iter().all(|one| query.is_known(one))
     };

@@ -5,6 +5,7 @@
 //! - [`connect`]: from a state to stored tokens, and back out again;
 //! - [`member`]: one member's sync, one at a time across processes;
 //! - [`day`]: the day an app asks for, fetched first where it must be;
+//! - [`capacity`]: how many members the quota carries, by trying it out;
 //! - [`run`]: a scheduled run over many members;
 //! - [`config`]: the flags and variables that every binary shares.
 
@@ -12,6 +13,7 @@ pub mod access;
 mod back_fill;
 mod budget;
 mod by_id;
+pub mod capacity;
 pub mod config;
 pub mod connect;
 pub mod day;

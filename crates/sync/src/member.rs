@@ -7,7 +7,7 @@ use whoop_core::{
     DataType, UserId,
     budget::Class,
     coverage::Coverage,
-    plan::{self, LOOK_BACK, Slot, Window},
+    plan::{self, Call, LOOK_BACK, Reason, Slot, Window},
     record::{Cycle, Recovery, Sleep, Workout},
 };
 use whoop_storage::{page::Stored, table::sync_log};
@@ -149,6 +149,8 @@ impl MemberReport {
 #[derive(Debug, Clone)]
 pub struct Errand {
     pub slot: Option<Slot>,
+    /// Why what was read before is read again.
+    pub reason: Reason,
     pub data_types: Vec<DataType>,
     /// Reads back to here at the least, whatever is covered. Never less than
     /// without it: a window that left a hole would forget what lies before.
@@ -172,10 +174,10 @@ impl Engine {
     ) -> Result<MemberReport, SyncError> {
         let lease = self.take_lease(user_id, job).await?;
         let now = self.clock.now();
-        let windows = self.windows(user_id, errand, now).await;
-        let report = match windows {
-            Ok(windows) => {
-                let mut report = self.read(user_id, job, now, windows).await;
+        let calls = self.calls(user_id, errand, now).await;
+        let report = match calls {
+            Ok(calls) => {
+                let mut report = self.read(user_id, job, now, calls).await;
                 if report.outcome == Outcome::Done {
                     self.read_on(user_id, job, errand, &mut report).await;
                 }
@@ -187,15 +189,15 @@ impl Engine {
         report
     }
 
-    /// The windows of an errand, from what is covered and what is open.
-    pub(crate) async fn windows(
+    /// The calls of an errand, from what is covered and what is open.
+    pub(crate) async fn calls(
         &self,
         user_id: &UserId,
         errand: &Errand,
         now: DateTime<Utc>,
-    ) -> Result<Vec<(DataType, Window)>, SyncError> {
+    ) -> Result<Vec<Call>, SyncError> {
         let coverage = self.coverage(user_id).await?;
-        let mut windows = Vec::new();
+        let mut calls = Vec::new();
         for one in coverage
             .iter()
             .filter(|one| errand.data_types.contains(&one.data_type))
@@ -208,9 +210,17 @@ impl Engine {
                 window.start = window.start.map(|start| start.min(since));
                 window.must_reach = window.must_reach.map(|reach| reach.min(since));
             }
-            windows.push((one.data_type, window));
+            calls.push(Call {
+                data_type: one.data_type,
+                window,
+                reason: if one.last_sync_at.is_none() {
+                    Reason::NeverRead
+                } else {
+                    errand.reason
+                },
+            });
         }
-        Ok(windows)
+        Ok(calls)
     }
 
     pub(crate) async fn coverage(&self, user_id: &UserId) -> Result<Vec<Coverage>, SyncError> {
@@ -229,9 +239,12 @@ impl Engine {
         user_id: &UserId,
         job: &Job,
         planned_at: DateTime<Utc>,
-        windows: Vec<(DataType, Window)>,
+        calls: Vec<Call>,
     ) -> MemberReport {
-        let types = join_all(windows.into_iter().map(|(data_type, window)| async move {
+        let types = join_all(calls.into_iter().map(|call| async move {
+            let Call {
+                data_type, window, ..
+            } = call;
             let mut read = Read::default();
             let up_to_now = window.end >= planned_at;
             let ended = self

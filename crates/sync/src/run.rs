@@ -14,9 +14,8 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 use whoop_core::{
     DataType, UserId,
-    budget::Class,
     day::Connection,
-    plan::{self, LOOK_BACK, Slot, Window, roster::Reason},
+    plan::{self, Call, LOOK_BACK, Reason, Slot},
 };
 use whoop_storage::{
     page::Stored,
@@ -101,6 +100,8 @@ pub struct PlannedWindow {
     pub data_type: DataType,
     pub start: Option<DateTime<Utc>>,
     pub end: DateTime<Utc>,
+    /// Why the type is read.
+    pub reason: Reason,
     /// Calls this takes, for a member with a record a day.
     pub calls: u32,
     /// Older pages follow, until the member's first record; how many is not
@@ -160,9 +161,9 @@ impl Engine {
         };
         let mut windows = Vec::new();
         if error.is_none() {
-            for (data_type, window) in self.windows(user_id, errand, self.clock.now()).await? {
+            for call in self.calls(user_id, errand, self.clock.now()).await? {
                 windows.push(
-                    self.planned_window(user_id, history, status.kept_from, data_type, window)
+                    self.planned_window(user_id, history, status.kept_from, &call)
                         .await?,
                 );
             }
@@ -180,9 +181,13 @@ impl Engine {
         user_id: &UserId,
         history: bool,
         kept_from: Option<DateTime<Utc>>,
-        data_type: DataType,
-        window: Window,
+        call: &Call,
     ) -> Result<PlannedWindow, SyncError> {
+        let Call {
+            data_type,
+            window,
+            reason,
+        } = *call;
         let by_id = self
             .count_by_id(user_id, data_type, window.end - LOOK_BACK)
             .await?;
@@ -195,7 +200,8 @@ impl Engine {
             data_type,
             start: window.start,
             end: window.end,
-            calls: window.calls() + u32::try_from(by_id).unwrap_or(0),
+            reason,
+            calls: call.cost() + u32::try_from(by_id).unwrap_or(0),
             history: history && !is_whole,
         })
     }
@@ -212,8 +218,8 @@ impl Engine {
         watch: &(dyn Watch + Sync),
     ) -> Result<RunReport, SyncError> {
         let visits = self.visits(plan).await?;
-        if let Some(calls_a_day) = visits.calls_for_dormant {
-            self.budget.need(Class::Dormant, calls_a_day).await?;
+        if let Some(day) = visits.day {
+            self.budget.plan_day(day.dormant, day.visitors).await?;
         }
         let slot = plan.errand.slot.map(Slot::as_str);
         let id = {

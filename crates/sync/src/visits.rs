@@ -3,7 +3,10 @@
 use whoop_core::{
     UserId,
     budget::Class,
-    plan::roster::{self, Order, Reason, Turn},
+    plan::{
+        Reason, Slot,
+        roster::{self, Order, Turn},
+    },
 };
 use whoop_storage::standing::{self, Member};
 
@@ -15,11 +18,19 @@ pub(crate) struct Visits {
     pub(crate) turns: Vec<Visit>,
     pub(crate) fresh: usize,
     pub(crate) left: usize,
-    /// What members who stay away need in a day; `None` where only some members
-    /// were looked at.
-    pub(crate) calls_for_dormant: Option<u32>,
+    /// `None` where only some members were looked at.
+    pub(crate) day: Option<ExpectedDay>,
     /// Whose history is to be gone on with, once everybody had their turn.
     pub(crate) histories: Vec<UserId>,
+}
+
+/// Calls that a day will take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExpectedDay {
+    /// Members who stay away cannot do without.
+    pub(crate) dormant: u32,
+    /// Members who come will probably want.
+    pub(crate) visitors: u32,
 }
 
 /// One member's turn.
@@ -74,12 +85,16 @@ impl Engine {
     }
 
     async fn by_turn(&self, plan: &Plan, members: &[Member]) -> Result<Visits, SyncError> {
-        let [calls, calls_for_dormant] =
-            self.budget.day_room([Class::Slot, Class::Dormant]).await?;
         let standings: Vec<_> = members.iter().map(|one| one.standing.clone()).collect();
+        let visitors = roster::calls_for_visitors(&standings, self.clock.now());
+        let [calls, calls_for_dormant] = self
+            .budget
+            .day_room([Class::Slot, Class::Dormant], visitors)
+            .await?;
         let order = Order {
             data_types: &plan.errand.data_types,
             now: self.clock.now(),
+            looks_at_everything: plan.errand.slot == Some(Slot::Night),
             freshness: self.settings.freshness,
             calls,
             calls_for_dormant,
@@ -92,6 +107,7 @@ impl Engine {
             Some(Visit {
                 user_id: members.get(turn.member)?.user_id.parse().ok()?,
                 errand: Errand {
+                    reason: turn.reason,
                     data_types: turn.data_types,
                     history: false,
                     ..plan.errand.clone()
@@ -104,7 +120,10 @@ impl Engine {
             turns: turns.collect(),
             fresh: roster.fresh,
             left: roster.left,
-            calls_for_dormant: Some(roster::calls_for_dormant(away)),
+            day: Some(ExpectedDay {
+                dormant: roster::calls_for_dormant(away),
+                visitors,
+            }),
             histories: if plan.errand.history {
                 histories_of(members)
             } else {

@@ -1,6 +1,6 @@
 use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
-use whoop_core::day::Connection;
+use whoop_core::{day::Connection, plan::Reason};
 use whoop_sync::{Job, MemberReport, Outcome, member::Errand};
 
 use crate::{body::JsonBody, json, member::Member, parameters, problem::Problem, state::AppState};
@@ -56,6 +56,7 @@ pub(crate) async fn start(
         .map(|text| parameters::since("from", &text, now))
         .transpose()?;
     let errand = Errand {
+        reason: Reason::Asked,
         slot: None,
         data_types,
         since,

@@ -1,4 +1,4 @@
-//! The last 24 hours, by class, in slices of ten minutes.
+//! The last 24 hours, by class in slices of ten minutes, and by minute.
 
 use std::collections::VecDeque;
 
@@ -10,8 +10,10 @@ use super::{Class, Limits};
 /// The length of the day's window.
 pub const DAY: TimeDelta = TimeDelta::hours(24);
 
-/// A slice leaves the window as a whole, when its youngest call may.
 const SLICE: TimeDelta = TimeDelta::minutes(10);
+
+/// A minute's calls leave the window together, when the youngest of them may.
+const MINUTES: usize = 10;
 
 /// What is left of an expectation a day later.
 const FADES: f64 = 0.8;
@@ -21,7 +23,11 @@ const LEAST_FOR_WAITING: u32 = 20;
 
 /// What every class finds, whatever is expected of others, as long as no member
 /// needs it who waits: one in so many.
-const LEAST_FOR_ANY: u32 = 100;
+const LEAST_FOR_ANY: u32 = 400;
+
+/// From this share of the day's calls on, in percent, what members who wait may
+/// want makes calls scarce.
+const SCARCE_FROM: f64 = 75.0;
 
 type ByClass<T> = [T; Class::ALL.len()];
 
@@ -30,6 +36,8 @@ struct Slice {
     #[serde(with = "ts_seconds")]
     from: DateTime<Utc>,
     made: ByClass<u32>,
+    /// Calls of all classes in each minute since `from`.
+    by_minute: [u32; MINUTES],
     /// With those that had to be refused to whoever cannot choose the moment.
     wanted: ByClass<u32>,
 }
@@ -39,6 +47,8 @@ struct Slice {
 #[serde(default)]
 pub(super) struct Day {
     slices: VecDeque<Slice>,
+    /// When the first call was noted.
+    since: Option<DateTime<Utc>>,
     /// Calls a day that a class has wanted lately.
     expected: ByClass<f64>,
     /// Calls a day that a class cannot do without, as the planner says.
@@ -47,30 +57,41 @@ pub(super) struct Day {
 
 impl Day {
     pub(super) fn forget_old(&mut self, now: DateTime<Utc>) {
-        self.slices.retain(|slice| now - slice.from < DAY + SLICE);
+        self.slices
+            .retain(|slice| now - slice.from < DAY || slice.calls_at(now) > 0);
     }
 
-    /// As it will be at another moment, if nothing is spent until then.
-    pub(super) fn at(&self, now: DateTime<Utc>) -> Self {
-        let mut then = self.clone();
-        then.forget_old(now);
-        then
-    }
-
-    pub(super) fn used(&self) -> u32 {
-        Class::ALL
-            .into_iter()
-            .map(|class| self.made_by(class))
-            .sum()
-    }
-
-    pub(super) fn made_by(&self, class: Class) -> u32 {
-        self.sum(|slice| slice.made[class.index()])
-    }
-
-    fn sum(&self, of: impl Fn(&Slice) -> u32) -> u32 {
+    /// What is still in the window at a moment, if nothing is spent until then.
+    fn within(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Slice> {
         self.slices
             .iter()
+            .filter(move |slice| now - slice.from < DAY || slice.calls_at(now) > 0)
+    }
+
+    pub(super) fn used(&self, now: DateTime<Utc>) -> u32 {
+        self.sum(now, |slice| slice.calls_at(now))
+    }
+
+    /// Calls a minute that members who wait have wanted in the last minutes.
+    pub(super) fn waiting_a_minute(&self, now: DateTime<Utc>) -> u32 {
+        let lately = self.slices.iter().rev().take(2);
+        lately
+            .filter_map(|slice| {
+                let since = (now - slice.from).num_minutes();
+                let minutes = u32::try_from(since.clamp(2, SLICE.num_minutes())).ok()?;
+                (since < 2 * SLICE.num_minutes())
+                    .then(|| slice.wanted[Class::Waiting.index()].div_ceil(minutes))
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    pub(super) fn made_by(&self, now: DateTime<Utc>, class: Class) -> u32 {
+        self.sum(now, |slice| slice.made[class.index()])
+    }
+
+    fn sum(&self, now: DateTime<Utc>, of: impl Fn(&Slice) -> u32) -> u32 {
+        self.within(now)
             .fold(0, |sum, slice| sum.saturating_add(of(slice)))
     }
 
@@ -78,19 +99,41 @@ impl Day {
         self.needs[class.index()] = calls_a_day;
     }
 
+    /// Says what a class will probably want, where no whole day was seen yet.
+    /// Returns whether that was so.
+    pub(super) fn foresee(&mut self, now: DateTime<Utc>, class: Class, calls_a_day: u32) -> bool {
+        let is_new = self.since.is_none_or(|since| now - since < DAY);
+        if is_new {
+            let expected = &mut self.expected[class.index()];
+            *expected = expected.max(f64::from(calls_a_day));
+        }
+        is_new
+    }
+
+    /// Whether members who wait and WHOOP's events may take most of the day.
+    pub(super) fn is_scarce(&self, now: DateTime<Utc>, limits: Limits, foreign: u32) -> bool {
+        let urgent =
+            self.reserved(now, limits, Class::Waiting) + self.reserved(now, limits, Class::Webhook);
+        (urgent + f64::from(foreign)) * 100.0 > f64::from(limits.per_day) * SCARCE_FROM
+    }
+
     /// Notes calls that were wanted, and how many of them were allowed.
     pub(super) fn spend(&mut self, now: DateTime<Utc>, class: Class, wanted: u32, made: u32) {
+        self.since.get_or_insert(now);
         let is_over = |slice: &Slice| now - slice.from >= SLICE;
         if self.slices.back().is_none_or(is_over) {
             self.learn(now);
             self.slices.push_back(Slice {
                 from: now,
                 made: ByClass::default(),
+                by_minute: [0; MINUTES],
                 wanted: ByClass::default(),
             });
         }
         if let Some(slice) = self.slices.back_mut() {
             slice.made[class.index()] += made;
+            let minute = usize::try_from((now - slice.from).num_minutes()).unwrap_or(0);
+            slice.by_minute[minute.min(MINUTES - 1)] += made;
             slice.wanted[class.index()] += match class {
                 Class::Waiting | Class::Webhook => wanted,
                 // A run that wants more than there is says nothing of tomorrow.
@@ -106,59 +149,89 @@ impl Day {
             .map_or(TimeDelta::zero(), |last| now - last.from);
         let days = since.as_seconds_f64() / DAY.as_seconds_f64();
         for class in Class::ALL {
-            let wanted = self.sum(|slice| slice.wanted[class.index()]);
+            let wanted = self.sum(now, |slice| slice.wanted[class.index()]);
             let expected = &mut self.expected[class.index()];
             *expected = (*expected * FADES.powf(days)).max(f64::from(wanted));
         }
     }
 
     /// Calls that are held back for a class that is more urgent.
-    fn reserved(&self, limits: Limits, class: Class) -> f64 {
+    fn reserved(&self, now: DateTime<Utc>, limits: Limits, class: Class) -> f64 {
         let least = match class {
             Class::Waiting => limits.per_day / LEAST_FOR_WAITING,
             _ => 0,
         };
         self.expected[class.index()]
-            .max(f64::from(self.made_by(class)))
+            .max(f64::from(self.made_by(now, class)))
             .max(f64::from(least))
     }
 
     /// Calls that a class may still make today.
-    pub(super) fn room(&self, limits: Limits, class: Class, foreign: u32) -> u32 {
+    pub(super) fn room(
+        &self,
+        now: DateTime<Utc>,
+        limits: Limits,
+        class: Class,
+        foreign: u32,
+    ) -> u32 {
         let left = limits
             .per_day
-            .saturating_sub(self.used())
+            .saturating_sub(self.used(now))
             .saturating_sub(foreign);
         if class == Class::Waiting {
             return left;
         }
         let reserved: f64 = class
             .more_urgent()
-            .map(|other| self.reserved(limits, other))
+            .map(|other| self.reserved(now, limits, other))
             .sum();
-        let least = limits.per_day / LEAST_FOR_ANY;
+        let least = (limits.per_day / LEAST_FOR_ANY).max(1);
         let needed: u32 = class
             .and_less_urgent()
             .skip(1)
             .map(|other| {
                 self.needs[other.index()]
                     .max(least)
-                    .saturating_sub(self.made_by(other))
+                    .saturating_sub(self.made_by(now, other))
             })
             .sum();
         let spent: u32 = class
             .and_less_urgent()
-            .map(|other| self.made_by(other))
+            .map(|other| self.made_by(now, other))
             .sum();
         let share = f64::from(limits.per_day) - reserved - f64::from(needed) - f64::from(spent);
         let own = self.needs[class.index()].max(least);
-        left.min(own.saturating_sub(self.made_by(class)).max(whole(share)))
+        left.min(
+            own.saturating_sub(self.made_by(now, class))
+                .max(whole(share)),
+        )
     }
 
     /// The moments at which there may be more room than now, in order.
     pub(super) fn turns(&self) -> impl Iterator<Item = DateTime<Utc>> {
-        self.slices.iter().map(|slice| slice.from + DAY + SLICE)
+        self.slices.iter().flat_map(|slice| {
+            let minutes = slice.by_minute.iter().enumerate();
+            minutes
+                .filter(|(_, calls)| **calls > 0)
+                .map(|(minute, _)| end_of(slice.from, minute) + DAY)
+        })
     }
+}
+
+impl Slice {
+    /// Those that are still in the window.
+    fn calls_at(&self, now: DateTime<Utc>) -> u32 {
+        let minutes = self.by_minute.iter().enumerate();
+        minutes
+            .filter(|(minute, _)| now < end_of(self.from, *minute) + DAY)
+            .map(|(_, calls)| calls)
+            .sum()
+    }
+}
+
+/// Ten minutes after the start at the latest, as no slice is longer.
+fn end_of(from: DateTime<Utc>, minute: usize) -> DateTime<Utc> {
+    from + TimeDelta::minutes(i64::try_from(minute).unwrap_or(i64::MAX).saturating_add(1))
 }
 
 #[expect(

@@ -85,13 +85,14 @@ impl Ledger {
     /// Calls that a class may make today, however many minutes that takes.
     pub fn day_room(&self, now: DateTime<Utc>, limits: Limits, class: Class) -> u32 {
         let foreign = calls_of(self.foreign_day, now);
-        self.day.at(now).room(limits, class, foreign)
+        self.day.room(now, limits, class, foreign)
     }
 
     fn minute_room(&self, now: DateTime<Utc>, limits: Limits, class: Class) -> u32 {
         let foreign = calls_of(self.foreign_minute, now);
+        let waiting = self.day.waiting_a_minute(now);
         self.minute
-            .room(now, limits, class, foreign, self.waited_at)
+            .room(now, limits, class, foreign, self.waited_at, waiting)
     }
 
     fn closed_at(&self, now: DateTime<Utc>) -> Option<Closed> {
@@ -119,6 +120,12 @@ impl Ledger {
             Period::Day => self.day.turns().collect(),
         };
         turns.extend(foreign.map(|other| other.until));
+        // What is kept for members who wait falls from minute to minute.
+        let minutes = match period {
+            Period::Minute => 20,
+            Period::Day => 0,
+        };
+        turns.extend((1..=minutes).map(|minutes| now + TimeDelta::minutes(minutes)));
         turns.retain(|turn| *turn > now);
         turns.sort_unstable();
         let has_room = |at: &DateTime<Utc>| match period {
@@ -130,7 +137,15 @@ impl Ledger {
             Period::Day => DAY,
         };
         // Without a turn that helps, as with a limit of 0, after a whole window.
-        let at = turns.into_iter().find(has_room).unwrap_or(now + longest);
+        let at = match period {
+            Period::Minute => turns.into_iter().find(has_room),
+            // Of a day there are many turns, and each leaves more room.
+            Period::Day => {
+                let first = turns.partition_point(|turn| !has_room(turn));
+                turns.get(first).copied()
+            }
+        };
+        let at = at.unwrap_or(now + longest);
         Leave::Later { at, period }
     }
 
@@ -138,6 +153,19 @@ impl Ledger {
     /// leave it that much. Members who wait are not held up by it.
     pub fn need(&mut self, class: Class, calls_a_day: u32) {
         self.day.need(class, calls_a_day);
+    }
+
+    /// Says what a class will probably want in a day, until the ledger has
+    /// learned it by itself. Returns whether it did not know.
+    pub fn foresee(&mut self, now: DateTime<Utc>, class: Class, calls_a_day: u32) -> bool {
+        self.day.foresee(now, class, calls_a_day)
+    }
+
+    /// Whether the day may not be enough for everybody who will come, so that
+    /// calls which can be spared are to be spared.
+    pub fn is_scarce(&self, now: DateTime<Utc>, limits: Limits) -> bool {
+        let foreign = calls_of(self.foreign_day, now);
+        self.day.is_scarce(now, limits, foreign)
     }
 
     /// Corrects by WHOOP's own count of a window: what it has counted and we
@@ -153,7 +181,7 @@ impl Ledger {
         self.day.forget_old(now);
         let ours = match period {
             Period::Minute => self.minute.used(now),
-            Period::Day => self.day.used(),
+            Period::Day => self.day.used(now),
         };
         let known = match period {
             Period::Minute => &mut self.foreign_minute,
@@ -180,15 +208,14 @@ impl Ledger {
     pub fn spent(&self, now: DateTime<Utc>) -> Spent {
         Spent {
             minute: self.minute.used(now) + calls_of(self.foreign_minute, now),
-            day: self.day.at(now).used() + calls_of(self.foreign_day, now),
+            day: self.day.used(now) + calls_of(self.foreign_day, now),
             closed_until: self.closed_at(now).map(|closed| closed.until),
         }
     }
 
     /// What each class has spent of the day.
     pub fn spent_by_class(&self, now: DateTime<Utc>) -> [(Class, u32); 5] {
-        let day = self.day.at(now);
-        Class::ALL.map(|class| (class, day.made_by(class)))
+        Class::ALL.map(|class| (class, self.day.made_by(now, class)))
     }
 }
 

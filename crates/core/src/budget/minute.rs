@@ -75,7 +75,8 @@ impl Minute {
         }
     }
 
-    /// Calls that a class may make now.
+    /// Calls that a class may make now, where members who wait have wanted so many
+    /// a minute lately.
     pub(super) fn room(
         &self,
         now: DateTime<Utc>,
@@ -83,6 +84,7 @@ impl Minute {
         class: Class,
         foreign: u32,
         waited_at: Option<DateTime<Utc>>,
+        waiting_a_minute: u32,
     ) -> u32 {
         let left = limits
             .per_minute
@@ -92,7 +94,10 @@ impl Minute {
             return left;
         }
         let kept = if waited_at.is_some_and(|at| now - at < KEPT_FOR) {
-            limits.per_minute / KEPT_SHARE
+            // Twice what comes on average: members do not come evenly.
+            (2 * waiting_a_minute)
+                .min(limits.per_minute / 10 * 9)
+                .max(limits.per_minute / KEPT_SHARE)
         } else {
             0
         };

@@ -6,7 +6,7 @@ use super::{
 use crate::{
     DataType, UserId,
     coverage::Coverage,
-    plan::DayQuery,
+    plan::{DayQuery, Night},
     record::{Cycle, Record, Recovery, ScoreState, Sleep, Workout},
 };
 
@@ -17,6 +17,24 @@ pub struct Records {
     pub sleeps: Vec<Sleep>,
     pub cycles: Vec<Cycle>,
     pub workouts: Vec<Workout>,
+}
+
+impl Records {
+    /// How far the date's night has come; with several, all of them.
+    pub fn night(&self) -> Night {
+        let mut nights = self
+            .sleeps
+            .iter()
+            .filter(|sleep| !sleep.is_nap())
+            .peekable();
+        let has_scored_sleep = nights.peek().is_some() && nights.all(is_scored);
+        let has_recovery = !self.recoveries.is_empty() && self.recoveries.iter().all(is_scored);
+        match (has_scored_sleep, has_recovery) {
+            (false, _) => Night::Unscored,
+            (true, false) => Night::SleepScored,
+            (true, true) => Night::Scored,
+        }
+    }
 }
 
 /// What decides the reason for an absent part.

@@ -77,7 +77,8 @@ pub struct Meta {
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub last_synced_at: Option<DateTime<Utc>>,
-    /// True when WHOOP may know more than this answer shows.
+    /// True when what is shown is older than it should be. A night that has its
+    /// score may be spared where calls are scarce.
     pub stale: bool,
     pub sync: SyncOutcome,
     /// A sentence for a person, where `sync` needs one.

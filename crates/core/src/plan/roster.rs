@@ -6,21 +6,33 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{DataType, budget::Class, plan::visits::Visits};
+use crate::{
+    DataType,
+    budget::Class,
+    plan::{
+        Reason,
+        heard::{Heard, Said},
+        visits::Visits,
+    },
+};
 
 /// A member who does not come is read at least this often: a page of 25 records
 /// reaches back over it.
 pub const FORTNIGHT: TimeDelta = TimeDelta::days(14);
 
-/// Runs in a fortnight.
-const RUNS: usize = 4 * 14;
+/// What a member takes on a day on which they come.
+const CALLS_OF_A_VISITOR: u64 = 6;
+
+/// Runs between [`NOT_BEFORE`] and [`NOT_AFTER`].
+const RUNS: usize = 12;
 
 /// A member who has not come is not read again before this, however much is
 /// left.
 const NOT_BEFORE: TimeDelta = TimeDelta::days(10);
 
-/// Whoever would pass the fortnight before the next run is read now.
-const NOT_AFTER: TimeDelta = TimeDelta::hours(13 * 24 + 12);
+/// Whoever would pass the fortnight before the next day's run is read now: a
+/// busy morning may put a turn off.
+const NOT_AFTER: TimeDelta = TimeDelta::days(13);
 
 /// What is known of a member before a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +41,8 @@ pub struct Standing {
     /// [`DataType::ALL`].
     pub last_sync_at: [Option<DateTime<Utc>>; 4],
     pub visits: Visits,
+    /// `None` where webhooks are not known to arrive.
+    pub heard: Option<Heard>,
 }
 
 impl Standing {
@@ -37,6 +51,20 @@ impl Standing {
         known
             .filter(|(one, _)| **one == data_type)
             .find_map(|(_, at)| at)
+    }
+
+    fn wants(&self, data_type: DataType, order: &Order<'_>) -> bool {
+        let Some(at) = self.of(data_type) else {
+            return true;
+        };
+        let said = self
+            .heard
+            .map_or(Said::Nothing, |heard| heard.said(data_type, at, order.now));
+        match said {
+            Said::Changed => true,
+            Said::Unchanged if !order.looks_at_everything => false,
+            Said::Unchanged | Said::Nothing => order.now - at >= order.freshness,
+        }
     }
 
     /// When the type that was longest not read was read, of those that ever
@@ -52,26 +80,15 @@ pub struct Order<'a> {
     /// The slot's types.
     pub data_types: &'a [DataType],
     pub now: DateTime<Utc>,
+    /// Reads also what webhooks have not named: the night does, for the sake of
+    /// those that were lost.
+    pub looks_at_everything: bool,
     /// What was read within this is fresh and not read again.
     pub freshness: TimeDelta,
     /// Calls that the slot may make.
     pub calls: u32,
     /// Calls for members who have not come.
     pub calls_for_dormant: u32,
-}
-
-/// Why a member is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// Nothing was ever read.
-    NeverRead,
-    /// It is the slot's turn.
-    Slot,
-    /// The member has not come for two weeks.
-    Fortnight,
-    /// Somebody named the member, or a date to read back to.
-    Asked,
 }
 
 /// One member's turn in a run.
@@ -87,7 +104,7 @@ impl Turn {
     pub const fn class(&self) -> Class {
         match self.reason {
             Reason::Fortnight => Class::Dormant,
-            Reason::NeverRead | Reason::Slot | Reason::Asked => Class::Slot,
+            _ => Class::Slot,
         }
     }
 
@@ -151,7 +168,6 @@ pub fn roster(members: &[Standing], order: &Order<'_>) -> Roster {
 }
 
 fn turn(member: usize, standing: &Standing, order: &Order<'_>) -> Option<Turn> {
-    let is_fresh = |at: DateTime<Utc>| order.now - at < order.freshness;
     if standing.oldest().is_none() {
         return Some(Turn {
             member,
@@ -163,7 +179,7 @@ fn turn(member: usize, standing: &Standing, order: &Order<'_>) -> Option<Turn> {
         .data_types
         .iter()
         .copied()
-        .filter(|data_type| !standing.of(*data_type).is_some_and(is_fresh))
+        .filter(|data_type| standing.wants(*data_type, order))
         .collect();
     (!data_types.is_empty()).then_some(Turn {
         member,
@@ -175,7 +191,6 @@ fn turn(member: usize, standing: &Standing, order: &Order<'_>) -> Option<Turn> {
 /// Everything of those who were not read for longest: a steady share of them
 /// at every run, and whoever would wait for longer than a fortnight.
 fn fortnightly(members: &[Standing], away: Vec<usize>, order: &Order<'_>) -> Vec<Turn> {
-    let share = away.len().div_ceil(RUNS);
     let mut by_age: Vec<(TimeDelta, usize)> = away
         .into_iter()
         .filter_map(|member| {
@@ -184,6 +199,7 @@ fn fortnightly(members: &[Standing], away: Vec<usize>, order: &Order<'_>) -> Vec
         })
         .filter(|(age, _)| *age >= NOT_BEFORE)
         .collect();
+    let share = by_age.len().div_ceil(RUNS);
     by_age.sort_by_key(|(age, member)| (std::cmp::Reverse(*age), *member));
 
     let mut calls = order.calls_for_dormant;
@@ -204,6 +220,17 @@ fn fortnightly(members: &[Standing], away: Vec<usize>, order: &Order<'_>) -> Vec
         turns.push(turn);
     }
     turns
+}
+
+/// Calls a day that members who come will probably want, from the days on which
+/// they came lately: two visits each, the second without the night.
+pub fn calls_for_visitors(members: &[Standing], now: DateTime<Utc>) -> u32 {
+    let visits: u64 = members
+        .iter()
+        .map(|one| u64::from(one.visits.days_of_fortnight(now)))
+        .sum();
+    let calls = visits.saturating_mul(CALLS_OF_A_VISITOR) / FORTNIGHT.num_days().unsigned_abs();
+    u32::try_from(calls).unwrap_or(u32::MAX)
 }
 
 /// Calls a day that so many members take who do not come.
@@ -227,6 +254,7 @@ mod tests {
         Standing {
             last_sync_at: [Some(noon() - TimeDelta::hours(hours_ago)); 4],
             visits: Visits::default(),
+            heard: None,
         }
     }
 
@@ -238,6 +266,7 @@ mod tests {
         Order {
             data_types: &[DataType::Recovery, DataType::Sleep],
             now: noon(),
+            looks_at_everything: false,
             freshness: TimeDelta::minutes(15),
             calls,
             calls_for_dormant: 100,
@@ -277,10 +306,33 @@ mod tests {
     }
 
     #[test]
+    fn where_webhooks_arrive_only_the_night_reads_what_they_did_not_name() {
+        let mut heard = Heard::default();
+        heard.note(DataType::Sleep, noon() - TimeDelta::hours(2));
+        let member = Standing {
+            heard: Some(heard),
+            ..read(5)
+        };
+        let types = |looks_at_everything| {
+            let order = Order {
+                looks_at_everything,
+                ..order(100)
+            };
+            roster(std::slice::from_ref(&member), &order).turns[0]
+                .data_types
+                .clone()
+        };
+
+        assert_eq!(types(false), [DataType::Sleep]);
+        assert_eq!(types(true), [DataType::Recovery, DataType::Sleep]);
+    }
+
+    #[test]
     fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
         let new = Standing {
             last_sync_at: [None; 4],
             visits: Visits::default(),
+            heard: None,
         };
         let yesterday = Standing {
             visits: seen(20),
@@ -322,6 +374,7 @@ mod tests {
             Standing {
                 last_sync_at,
                 visits,
+                heard: None,
             }
         })
     }

@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 /// Days that are remembered.
 const DAYS: u32 = 28;
 
+const FORTNIGHT: u32 = 14;
+
 /// The days of the last four weeks on which a member opened the app.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Visits {
@@ -33,6 +35,12 @@ impl Visits {
             .and_then(|since| self.days.checked_shl(since))
             .unwrap_or(0);
         shifted & ((1 << DAYS) - 1)
+    }
+
+    /// On how many days of the last fortnight, today not counted, the member came.
+    pub fn days_of_fortnight(self, now: DateTime<Utc>) -> u32 {
+        let before_today = self.days_at(now) >> 1;
+        (before_today & ((1 << FORTNIGHT) - 1)).count_ones()
     }
 
     /// How likely a visit is today, compared with other members: how often

@@ -13,7 +13,7 @@ use whoop_core::{
     DataType, UserId,
     coverage::Coverage,
     day::{Connection, Day, Knowledge, Meta, Records, Source, SyncOutcome, compose},
-    plan::{DayQuery, Refresh},
+    plan::{DayQuery, Night, Refresh},
     record::{Cycle, Recovery, Sleep, Workout},
 };
 
@@ -127,6 +127,9 @@ fn day_known(records: &Records, known: &Known) -> Day {
         now: now(),
         freshness: TimeDelta::minutes(15),
         refresh: Refresh::Auto,
+        night: Night::default(),
+        thrifty: false,
+        heard: None,
     };
     let meta = Meta {
         source: Source::Database,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use whoop_core::{
     day::{Connection, Day, Knowledge, Meta, Source, SyncOutcome, compose},
-    plan::{DayQuery, Refresh},
+    plan::{DayQuery, Night, Refresh},
     record::{Cycle, Recovery, Sleep, Workout},
 };
 use whoop_storage::day;
@@ -101,6 +101,9 @@ async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
         now: now(),
         freshness: TimeDelta::minutes(15),
         refresh: Refresh::Never,
+        night: Night::default(),
+        thrifty: false,
+        heard: None,
     };
     let meta = Meta {
         source: Source::Database,

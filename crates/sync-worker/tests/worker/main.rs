@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 mod backfill;
+mod capacity;
 mod crash;
 mod dry_run;
 mod exit_codes;

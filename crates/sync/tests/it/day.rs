@@ -8,6 +8,7 @@ use std::{
 use chrono::{Days, NaiveDate, TimeDelta};
 use whoop_core::{
     DataType,
+    budget::Limits,
     day::{Connection, Day, Missing, Source, SyncOutcome},
     plan::{LOOK_BACK, Refresh},
 };
@@ -213,4 +214,42 @@ async fn the_four_calls_run_side_by_side() {
     assert_eq!(day.meta.sync, SyncOutcome::Done);
     assert_eq!(stage.world().call_count(), 4);
     assert!(asked.elapsed() < late * 2, "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_again() {
+    let (stage, member) = Stage::with_member().await;
+    let date = stage.latest_day(&member).await;
+    stage.advance(TimeDelta::hours(1));
+    let spent = 1_000_000 - stage.engine.quota().await.unwrap().day;
+    let engine = stage.engine_within(Limits {
+        per_minute: 1_000,
+        per_day: spent + 2,
+    });
+    let before = stage.api_calls().len();
+
+    let day = engine
+        .day(&member.user_id, date, Refresh::Auto)
+        .await
+        .unwrap();
+
+    let mut asked: Vec<String> = stage.api_calls()[before..]
+        .iter()
+        .map(|call| call.path.clone())
+        .collect();
+    asked.sort();
+    assert_eq!(
+        asked,
+        [list_of(DataType::Workout), list_of(DataType::Cycle)]
+    );
+    assert_eq!(day.meta.sync, SyncOutcome::Done);
+    assert!(!day.meta.stale);
+
+    let plenty = stage
+        .engine
+        .day(&member.user_id, date, Refresh::Auto)
+        .await
+        .unwrap();
+    assert_eq!(plenty.meta.sync, SyncOutcome::Done);
+    assert_eq!(stage.api_calls().len() - before, 4);
 }

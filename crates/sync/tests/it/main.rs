@@ -7,6 +7,7 @@ mod harness;
 mod access;
 mod broken_records;
 mod budget;
+mod capacity;
 mod connect;
 mod crash;
 mod day;

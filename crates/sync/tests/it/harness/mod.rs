@@ -18,7 +18,7 @@ use whoop_core::{
     Clock, DataType, FixedClock, UserId,
     budget::Limits,
     day::{Day, Missing},
-    plan::Slot,
+    plan::{Reason, Slot},
 };
 use whoop_devkit::TestDb;
 use whoop_sim::{Sim, SimConfig, WorldHandle};
@@ -330,6 +330,7 @@ pub(crate) fn briskly() -> Job {
 
 pub(crate) fn slot(slot: Slot) -> Errand {
     Errand {
+        reason: Reason::Asked,
         slot: Some(slot),
         data_types: slot.data_types().to_vec(),
         since: None,
@@ -340,6 +341,7 @@ pub(crate) fn slot(slot: Slot) -> Errand {
 /// Everything there is of these types.
 pub(crate) fn history(data_types: &[DataType]) -> Errand {
     Errand {
+        reason: Reason::Asked,
         slot: None,
         data_types: data_types.to_vec(),
         since: None,
@@ -350,6 +352,7 @@ pub(crate) fn history(data_types: &[DataType]) -> Errand {
 /// One window back to `since`.
 pub(crate) fn back_to(since: DateTime<Utc>, data_types: &[DataType]) -> Errand {
     Errand {
+        reason: Reason::Asked,
         slot: None,
         data_types: data_types.to_vec(),
         since: Some(since),

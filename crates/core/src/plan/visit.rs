@@ -1,0 +1,326 @@
+//! A visit: what a request for a day reads before it is answered.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::{
+    Call, LEAST_LOOK_BACK, LOOK_BACK, NIGHT_BEFORE, Reason, Window,
+    heard::{Heard, Said},
+    window,
+};
+use crate::{
+    DataType,
+    coverage::{Coverage, span_of},
+};
+
+/// How much a request for a day may ask of WHOOP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Refresh {
+    /// What is missing or out of date.
+    #[default]
+    Auto,
+    /// Nothing.
+    Never,
+    /// Everything that belongs to the day.
+    Force,
+}
+
+/// How far a night has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Night {
+    /// There is none, or its sleep has no score yet.
+    #[default]
+    Unscored,
+    /// The sleep has its score, and the recovery is not there or has none.
+    SleepScored,
+    /// Both have their scores.
+    Scored,
+}
+
+/// A request for a day, with all that decides whether WHOOP is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct DayQuery {
+    pub date: NaiveDate,
+    /// The member's date at `now`.
+    pub today: NaiveDate,
+    /// The member's offset from UTC, in seconds east.
+    pub offset_seconds: i32,
+    pub now: DateTime<Utc>,
+    /// How old today's data may be before WHOOP is asked.
+    pub freshness: TimeDelta,
+    pub refresh: Refresh,
+    /// What is stored of the date's night.
+    pub night: Night,
+    /// Whether members who wait may need most of the day's calls: then a night
+    /// that has its score is left to the next slot.
+    pub thrifty: bool,
+    /// `None` where webhooks are not known to arrive.
+    pub heard: Option<Heard>,
+}
+
+impl DayQuery {
+    /// Today and yesterday: WHOOP may still add to them at any moment.
+    pub fn is_live(&self) -> bool {
+        self.date >= self.today - chrono::Days::new(1)
+    }
+
+    fn is_recent(&self) -> bool {
+        let (from, _) = span_of(self.date, self.offset_seconds);
+        from >= self.now - LOOK_BACK
+    }
+
+    /// Whether the stored state of one type answers for this date.
+    ///
+    /// A live date is never read "to its end"; it is known as of the last
+    /// sync, while that is fresh.
+    pub fn is_known(&self, coverage: &Coverage) -> bool {
+        let (from, until) = span_of(self.date, self.offset_seconds);
+        if self.is_live() {
+            let asked = coverage.last_sync_at.unwrap_or(from).min(self.now);
+            self.is_current(coverage) && coverage.contains(from.min(asked), asked.min(until))
+        } else {
+            coverage.contains(from, until)
+        }
+    }
+
+    /// Whether the type was read within the freshness interval.
+    pub fn is_fresh(&self, coverage: &Coverage) -> bool {
+        coverage
+            .last_sync_at
+            .is_some_and(|last| self.now - last < self.freshness)
+    }
+
+    /// Whether what is stored of a type may be shown as it is, on a date to
+    /// which WHOOP may still add.
+    pub fn is_current(&self, coverage: &Coverage) -> bool {
+        let Some(last) = coverage.last_sync_at else {
+            return false;
+        };
+        let said = self.heard.map_or(Said::Nothing, |heard| {
+            heard.said(coverage.data_type, last, self.now)
+        });
+        match said {
+            Said::Changed => false,
+            Said::Unchanged => true,
+            Said::Nothing => self.is_fresh(coverage) || self.is_settled(coverage.data_type),
+        }
+    }
+
+    /// Whether reading a type can be spared. WHOOP may score a night again,
+    /// which the next slot will see; and before a sleep has its score there is
+    /// no recovery.
+    fn is_settled(&self, data_type: DataType) -> bool {
+        self.thrifty
+            && match data_type {
+                DataType::Recovery => self.night != Night::SleepScored,
+                DataType::Sleep => self.night == Night::Scored,
+                DataType::Workout | DataType::Cycle => false,
+            }
+    }
+
+    /// What to read before answering; usually nothing. Where that is thrifty,
+    /// what was read may call for one thing more.
+    pub fn calls(&self, coverage: &[Coverage]) -> Vec<Call> {
+        coverage
+            .iter()
+            .filter_map(|one| {
+                Some(Call {
+                    data_type: one.data_type,
+                    window: self.window(one),
+                    reason: self.reason(one)?,
+                })
+            })
+            .collect()
+    }
+
+    fn reason(&self, coverage: &Coverage) -> Option<Reason> {
+        match self.refresh {
+            Refresh::Never => None,
+            Refresh::Force => Some(Reason::Asked),
+            Refresh::Auto if self.is_live() => {
+                let last = coverage.last_sync_at;
+                if self.is_current(coverage) {
+                    None
+                } else if last.is_none() {
+                    Some(Reason::NeverRead)
+                } else if self.is_fresh(coverage) {
+                    Some(Reason::Webhook)
+                } else {
+                    Some(Reason::Stale)
+                }
+            }
+            Refresh::Auto if self.is_recent() && !self.is_known(coverage) => Some(Reason::Missing),
+            Refresh::Auto => None,
+        }
+    }
+
+    fn window(&self, coverage: &Coverage) -> Window {
+        let (from, until) = span_of(self.date, self.offset_seconds);
+        let from = from - NIGHT_BEFORE;
+        if !self.is_recent() {
+            // An old day on demand is read for itself alone.
+            let end = (until + NIGHT_BEFORE).min(self.now);
+            return Window {
+                start: Some(from),
+                must_reach: Some(from),
+                end,
+            };
+        }
+        let mut window = window(None, coverage, None, self.now);
+        if coverage.covered_until.is_none() {
+            // Somebody waits: one page now, the rest of the first month later.
+            window.must_reach = Some(self.now - LEAST_LOOK_BACK);
+        }
+        window.must_reach = window.must_reach.map(|reach| {
+            if coverage.contains(from, until.min(self.now)) {
+                reach
+            } else {
+                reach.min(from)
+            }
+        });
+        window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> DateTime<Utc> {
+        DateTime::parse_from_rfc3339("2026-03-20T12:00:00Z")
+            .unwrap()
+            .to_utc()
+    }
+
+    fn read_at(last: DateTime<Utc>, back: TimeDelta) -> Coverage {
+        let mut coverage = Coverage::none(DataType::Sleep).with(last - back, last, false);
+        coverage.last_sync_at = Some(last);
+        coverage
+    }
+
+    /// All four types, read so many minutes ago.
+    fn all_read(minutes_ago: i64) -> Vec<Coverage> {
+        let last = noon() - TimeDelta::minutes(minutes_ago);
+        let of = |data_type| Coverage {
+            data_type,
+            ..read_at(last, TimeDelta::days(30))
+        };
+        DataType::ALL.into_iter().map(of).collect()
+    }
+
+    fn types_of(calls: &[Call]) -> Vec<DataType> {
+        calls.iter().map(|call| call.data_type).collect()
+    }
+
+    #[test]
+    fn where_calls_are_scarce_a_night_with_its_score_is_not_asked_for_again() {
+        let today = query("2026-03-20", Refresh::Auto);
+        let thrifty = DayQuery {
+            thrifty: true,
+            ..today
+        };
+        let unscored = DayQuery {
+            night: Night::Unscored,
+            ..thrifty
+        };
+        let old = all_read(300);
+
+        assert_eq!(today.calls(&old).len(), 4);
+        assert_eq!(
+            types_of(&thrifty.calls(&old)),
+            [DataType::Workout, DataType::Cycle]
+        );
+        assert_eq!(
+            types_of(&unscored.calls(&old)),
+            [DataType::Sleep, DataType::Workout, DataType::Cycle]
+        );
+        let half = DayQuery {
+            night: Night::SleepScored,
+            ..thrifty
+        };
+        assert_eq!(half.calls(&old).len(), 4);
+        assert!(old.iter().all(|one| !today.is_current(one)));
+    }
+
+    #[test]
+    fn where_webhooks_arrive_only_what_they_named_and_the_running_cycle_are_read() {
+        let mut heard = Heard::default();
+        heard.note(DataType::Workout, noon() - TimeDelta::minutes(1));
+        heard.note(DataType::Sleep, noon() - TimeDelta::hours(4));
+        let today = DayQuery {
+            heard: Some(heard),
+            ..query("2026-03-20", Refresh::Auto)
+        };
+
+        let calls = today.calls(&all_read(300));
+        assert_eq!(
+            types_of(&calls),
+            [DataType::Sleep, DataType::Workout, DataType::Cycle]
+        );
+
+        let calls = today.calls(&all_read(5));
+        assert_eq!(types_of(&calls), [DataType::Workout]);
+        assert_eq!(calls[0].reason, Reason::Webhook);
+    }
+
+    #[test]
+    fn webhooks_that_say_nothing_for_two_days_are_not_relied_on() {
+        let today = DayQuery {
+            heard: Some(Heard::default()),
+            ..query("2026-03-20", Refresh::Auto)
+        };
+
+        assert_eq!(
+            types_of(&today.calls(&all_read(47 * 60))),
+            [DataType::Cycle]
+        );
+        assert_eq!(today.calls(&all_read(48 * 60)).len(), 4);
+    }
+
+    fn query(date: &str, refresh: Refresh) -> DayQuery {
+        DayQuery {
+            date: date.parse().unwrap(),
+            today: "2026-03-20".parse().unwrap(),
+            offset_seconds: 3600,
+            now: noon(),
+            freshness: TimeDelta::minutes(15),
+            refresh,
+            night: Night::Scored,
+            thrifty: false,
+            heard: None,
+        }
+    }
+
+    #[test]
+    fn a_day_that_was_read_moments_ago_asks_for_nothing() {
+        let fresh = [read_at(
+            noon() - TimeDelta::minutes(14),
+            TimeDelta::days(30),
+        )];
+
+        for date in ["2026-03-20", "2026-03-19", "2026-03-05", "2024-01-01"] {
+            assert_eq!(query(date, Refresh::Auto).calls(&fresh), vec![], "{date}");
+        }
+    }
+
+    #[test]
+    fn only_today_and_yesterday_are_asked_again_when_the_last_read_is_old() {
+        let old = [read_at(
+            noon() - TimeDelta::minutes(16),
+            TimeDelta::days(30),
+        )];
+
+        assert_eq!(query("2026-03-20", Refresh::Auto).calls(&old).len(), 1);
+        assert_eq!(query("2026-03-19", Refresh::Auto).calls(&old).len(), 1);
+        assert_eq!(query("2026-03-18", Refresh::Auto).calls(&old), vec![]);
+    }
+
+    #[test]
+    fn a_recent_day_never_read_is_asked_for_and_an_old_one_is_left_to_the_back_fill() {
+        let never = [Coverage::none(DataType::Sleep)];
+
+        assert_eq!(query("2026-03-10", Refresh::Auto).calls(&never).len(), 1);
+        assert_eq!(query("2025-03-10", Refresh::Auto).calls(&never), vec![]);
+        assert_eq!(query("2026-03-10", Refresh::Never).calls(&never), vec![]);
+        assert_eq!(query("2025-03-10", Refresh::Force).calls(&never).len(), 1);
+    }
+}

@@ -1,0 +1,187 @@
+//! `sync-worker capacity`: how many members the quota carries.
+
+use chrono::{DateTime, TimeDelta};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use serde::Serialize;
+use whoop_core::budget::Limits;
+use whoop_sync::{
+    Settings,
+    capacity::{Behind, Report, Setting, simulate},
+};
+
+use crate::{Console, Exit, cli::CapacityArgs, exit::Refusal};
+
+/// The longest bar.
+const WIDTH: f64 = 48.0;
+
+#[derive(Serialize)]
+struct CapacityResult<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    exit_code: u8,
+}
+
+pub(crate) async fn capacity(args: &CapacityArgs, console: &Console) -> Result<Exit, Refusal> {
+    let setting = Setting {
+        // Every day is alike, so any would do; always the same for the same seed.
+        begins: DateTime::UNIX_EPOCH + TimeDelta::days(20_000),
+        users: args.users as usize,
+        active_share: args.active_share,
+        days: args.days,
+        webhooks: args.webhooks == crate::cli::Switch::On,
+        seed: args.seed,
+        limits: Limits {
+            per_minute: args.whoop_calls_per_minute,
+            per_day: args.whoop_calls_per_day,
+        },
+        freshness: Settings::default().freshness,
+    };
+    // Hours of computing at the most: a signal is to find the process awake.
+    let report = tokio::task::spawn_blocking(move || simulate(&setting))
+        .await
+        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+    let exit = if report.held {
+        Exit::Done
+    } else {
+        Exit::CouldNotRun
+    };
+    if args.common.json {
+        console.json(&CapacityResult {
+            report: &report,
+            exit_code: exit.code(),
+        });
+    } else {
+        console.say(text(&report));
+    }
+    Ok(exit)
+}
+
+fn text(report: &Report) -> String {
+    let mut lines = vec![format!(
+        "{} generated members, {:.0} % of them active on a day, {} days, webhooks {}, seed {}",
+        report.users,
+        report.active_share * 100.0,
+        report.days,
+        if report.webhooks { "on" } else { "off" },
+        report.seed,
+    )];
+    lines.push(format!(
+        "\nCalls a day ({} allowed; in any 24 hours at most {})",
+        report.calls_per_day, report.most_in_a_day
+    ));
+    let most = report.by_day.iter().map(|day| day.total).max().unwrap_or(0);
+    let scale = as_f64(most.max(report.calls_per_day.into()));
+    for day in &report.by_day {
+        lines.push(format!(
+            "{:>5} {:>6} {}",
+            format!("d{}", day.day),
+            day.total,
+            parts(
+                &[(day.waiting, '█'), (day.slot, '▓'), (day.dormant, '░')],
+                scale
+            ),
+        ));
+        if day.visits_put_off > 0 {
+            lines.push(format!("{:>12} visit(s) put off", day.visits_put_off));
+        }
+    }
+    lines.push("       █ members who wait  ▓ slots  ░ members who stay away".to_owned());
+    lines.push(format!(
+        "\nCalls a minute by the hour, on average ({} allowed; in any 60 seconds at most {})",
+        report.calls_per_minute, report.most_in_a_minute
+    ));
+    for (hour, calls) in report.by_hour.iter().enumerate() {
+        let a_minute = calls / 60.0;
+        let scale = f64::from(report.calls_per_minute);
+        lines.push(format!(
+            "{hour:>5} {a_minute:>6.1} {}",
+            bar(a_minute, scale, '█')
+        ));
+    }
+
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(["behind WHOOP at a visit", "median", "p95", "worst", "goal"]);
+    for Behind {
+        data_type,
+        goal_seconds,
+        spread,
+    } in &report.behind
+    {
+        table.add_row([
+            data_type.to_string(),
+            time(spread.median_seconds),
+            time(spread.p95_seconds),
+            time(spread.worst_seconds),
+            time(*goal_seconds),
+        ]);
+    }
+    for (name, spread) in [
+        ("nights spared, their score known", &report.settled),
+        ("members who stay away", &report.away),
+    ] {
+        table.add_row([
+            name.to_owned(),
+            time(spread.median_seconds),
+            time(spread.p95_seconds),
+            time(spread.worst_seconds),
+            String::new(),
+        ]);
+    }
+    lines.push(format!("\n{table}"));
+    lines.push(format!(
+        "{} visits: {} answered without a call, {} put off. {} turns in runs: {} put off; \
+         a run leaves {} members to their next visit.",
+        report.visits,
+        report.visits_without_a_call,
+        report.visits_put_off,
+        report.turns,
+        report.turns_put_off,
+        report.left,
+    ));
+    for goal in report.goals.iter().filter(|goal| !goal.held) {
+        lines.push(format!(
+            "NOT HELD: {}: {}, allowed {}",
+            goal.name, goal.was, goal.at_most
+        ));
+    }
+    if report.held {
+        lines.push("Every goal is held.".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn parts(parts: &[(u64, char)], scale: f64) -> String {
+    parts
+        .iter()
+        .map(|(calls, sign)| bar(as_f64(*calls), scale, *sign))
+        .collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bar is some dozens of signs long"
+)]
+fn bar(value: f64, scale: f64, sign: char) -> String {
+    let length = (value / scale.max(1.0) * WIDTH).round() as usize;
+    std::iter::repeat_n(sign, length).collect()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "calls of a day are far below 2^52"
+)]
+fn as_f64(calls: u64) -> f64 {
+    calls as f64
+}
+
+fn time(seconds: i64) -> String {
+    let time = TimeDelta::seconds(seconds);
+    match (time.num_days(), time.num_hours(), time.num_minutes()) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (0, hours, minutes) => format!("{hours} h {} min", minutes % 60),
+        (days, hours, _) => format!("{days} d {} h", hours % 24),
+    }
+}

@@ -1,0 +1,65 @@
+use crate::house::bare_worker;
+
+#[tokio::test]
+async fn capacity_needs_neither_a_database_nor_whoop_and_is_the_same_for_the_same_seed() {
+    let args = [
+        "capacity",
+        "--users=40",
+        "--active-share=0.5",
+        "--days=3",
+        "--webhooks=on",
+        "--json",
+    ];
+
+    let once = bare_worker(&args).await;
+    let again = bare_worker(&args).await;
+
+    once.expect_code(0);
+    assert_eq!(once.stdout, again.stdout);
+    let report = once.json();
+    assert_eq!(report["held"], true);
+    assert_eq!(report["by_day"].as_array().unwrap().len(), 3);
+    assert!(report["calls"].as_u64().unwrap() > 100);
+}
+
+#[tokio::test]
+async fn a_crowd_that_the_quota_cannot_carry_is_1_and_the_goal_is_named() {
+    let ended = bare_worker(&[
+        "capacity",
+        "--users=100",
+        "--active-share=1",
+        "--days=2",
+        "--whoop-calls-per-day=200",
+    ])
+    .await;
+
+    ended.expect_code(1);
+    assert!(ended.stdout.contains("NOT HELD"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("in any 24 hours at most 200"));
+}
+
+#[tokio::test]
+async fn shares_and_numbers_that_cannot_be_are_2() {
+    for (args, said) in [
+        (vec!["capacity"], "--users"),
+        (vec!["capacity", "--users=0"], "1..=200000"),
+        (
+            vec!["capacity", "--users=9", "--active-share=25"],
+            "0.25 for a quarter",
+        ),
+        (
+            vec!["capacity", "--users=9", "--active-share=nan"],
+            "0.25 for a quarter",
+        ),
+        (vec!["capacity", "--users=9", "--days=0"], "1..=366"),
+        (
+            vec!["capacity", "--users=9", "--webhooks=perhaps"],
+            "on, off",
+        ),
+    ] {
+        bare_worker(&args)
+            .await
+            .expect_code(2)
+            .expect_in_stderr(said);
+    }
+}

@@ -1,0 +1,194 @@
+//! Generated members: when they wake, train and open the app.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use whoop_core::plan::visits::Visits;
+
+const HOUR: i64 = 60 * 60;
+
+/// Something that happens to a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// WHOOP has last night's sleep, without its score.
+    Wakes,
+    /// WHOOP has the score of the sleep, and the recovery.
+    NightScored,
+    /// WHOOP has scored last night again.
+    NightRescored,
+    /// WHOOP has a new workout with its score.
+    WorkoutScored,
+    /// The member opens the app.
+    Visits,
+}
+
+/// What is alike on all of a member's days, but for half an hour or so.
+struct Habits {
+    /// After midnight.
+    wakes: TimeDelta,
+    first_visit_after: TimeDelta,
+    /// After midnight.
+    second_visit: TimeDelta,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Happening {
+    pub at: DateTime<Utc>,
+    pub member: usize,
+    pub event: Event,
+}
+
+/// Members who are the same for the same seed.
+///
+/// Some come nearly every day and some hardly ever; on average the active share
+/// comes on a day, in the first hours after waking and again in the evening.
+#[derive(Debug, Clone, Copy)]
+pub struct Crowd {
+    pub users: usize,
+    pub active_share: f64,
+    pub seed: u64,
+}
+
+impl Crowd {
+    /// What happens on the day that begins at `midnight`, in no order.
+    pub fn day(&self, midnight: DateTime<Utc>) -> Vec<Happening> {
+        (0..self.users)
+            .flat_map(|member| {
+                self.day_of(member, midnight)
+                    .into_iter()
+                    .map(move |(at, event)| Happening { at, member, event })
+            })
+            .collect()
+    }
+
+    fn day_of(&self, member: usize, midnight: DateTime<Utc>) -> Vec<(DateTime<Utc>, Event)> {
+        let mut dice = self.dice(member, midnight);
+        // Thrown first: `comes` throws no other.
+        let comes = dice.random::<f64>() < self.chance(member);
+        let mut within = |from: i64, until: i64| TimeDelta::seconds(dice.random_range(from..until));
+
+        let habits = self.habits(member);
+        let wakes = midnight + habits.wakes + within(0, HOUR) - TimeDelta::minutes(30);
+        let scored = wakes + within(3 * 60, 20 * 60);
+        let mut events = vec![(wakes, Event::Wakes), (scored, Event::NightScored)];
+        let rescored = scored + within(HOUR, 10 * HOUR);
+        let is_rescored = within(0, 100) < TimeDelta::seconds(20);
+        if is_rescored {
+            events.push((rescored, Event::NightRescored));
+        }
+        let workouts = match within(0, 100).num_seconds() {
+            0..50 => 0,
+            50..90 => 1,
+            _ => 2,
+        };
+        for _ in 0..workouts {
+            let at = midnight + within(6 * HOUR, 21 * HOUR);
+            events.push((at, Event::WorkoutScored));
+        }
+        if comes {
+            let first = wakes + habits.first_visit_after + within(5 * 60, HOUR);
+            let second = midnight + habits.second_visit + within(0, HOUR) - TimeDelta::minutes(30);
+            events.extend([(first, Event::Visits), (second, Event::Visits)]);
+        }
+        events
+    }
+
+    fn habits(&self, member: usize) -> Habits {
+        let mut dice = self.dice(member, DateTime::UNIX_EPOCH + TimeDelta::days(2));
+        let mut within = |until: i64| TimeDelta::seconds(dice.random_range(0..until));
+        Habits {
+            // From five to nine, mostly about seven.
+            wakes: TimeDelta::hours(5) + within(HOUR) + within(HOUR) + within(2 * HOUR),
+            first_visit_after: within(3 * HOUR).min(within(3 * HOUR)),
+            second_visit: TimeDelta::hours(17) + within(5 * HOUR),
+        }
+    }
+
+    /// The visits of the four weeks before a day.
+    pub fn visits_before(&self, member: usize, midnight: DateTime<Utc>) -> Visits {
+        (1..=28)
+            .rev()
+            .map(|days| midnight - TimeDelta::days(days))
+            .filter(|day| self.comes(member, *day))
+            .fold(Visits::default(), |visits, day| {
+                visits.with(day + TimeDelta::hours(12))
+            })
+    }
+
+    fn comes(&self, member: usize, midnight: DateTime<Utc>) -> bool {
+        self.dice(member, midnight).random::<f64>() < self.chance(member)
+    }
+
+    /// How likely the member comes on a day; the mean over all is the share.
+    fn chance(&self, member: usize) -> f64 {
+        let place: f64 = self.dice(member, DateTime::UNIX_EPOCH).random();
+        place.powf(1.0 / self.active_share - 1.0)
+    }
+
+    /// How long before the first day a member was last read.
+    pub fn last_read_before(&self, member: usize) -> TimeDelta {
+        let mut dice = self.dice(member, DateTime::UNIX_EPOCH + TimeDelta::days(1));
+        TimeDelta::seconds(dice.random_range(0..10 * 24 * HOUR))
+    }
+
+    /// How long an event is on its way.
+    pub fn delay(&self, happening: &Happening) -> TimeDelta {
+        TimeDelta::seconds(
+            self.dice(happening.member, happening.at)
+                .random_range(1..60),
+        )
+    }
+
+    fn dice(&self, member: usize, at: DateTime<Utc>) -> ChaCha8Rng {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seed.to_le_bytes());
+        seed[8..16].copy_from_slice(&(member as u64).to_le_bytes());
+        seed[16..24].copy_from_slice(&at.timestamp().to_le_bytes());
+        ChaCha8Rng::from_seed(seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_average_the_active_share_comes_and_past_visits_are_those_that_were() {
+        let crowd = Crowd {
+            users: 4_000,
+            active_share: 0.25,
+            seed: 1,
+        };
+        let midnight = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+
+        let events = crowd.day(midnight);
+        let visits: Vec<_> = events
+            .iter()
+            .filter(|one| one.event == Event::Visits)
+            .collect();
+        assert!((1_850..2_150).contains(&visits.len()), "{}", visits.len());
+
+        let next = midnight + TimeDelta::days(1);
+        for one in visits.iter().take(50) {
+            let days = crowd.visits_before(one.member, next).days;
+            assert_eq!(days & 1, 1);
+        }
+    }
+
+    #[test]
+    fn everybody_comes_where_everybody_is_active() {
+        let crowd = Crowd {
+            users: 300,
+            active_share: 1.0,
+            seed: 7,
+        };
+        let events = crowd.day(DateTime::UNIX_EPOCH);
+        assert_eq!(
+            events
+                .iter()
+                .filter(|one| one.event == Event::Visits)
+                .count(),
+            600
+        );
+    }
+}

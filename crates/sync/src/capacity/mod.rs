@@ -1,0 +1,35 @@
+//! How many members the quota carries: the planner and the budget of the
+//! product, over days of generated members, in memory.
+//!
+//! Nobody's records are made up here: only when members wake, train and open
+//! the app, and when WHOOP would have something new.
+
+mod crowd;
+mod member;
+mod report;
+mod simulate;
+mod tally;
+
+pub use crowd::{Crowd, Event, Happening};
+pub use report::{Behind, DayCalls, Goal, Report};
+pub use simulate::simulate;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_core::budget::Limits;
+
+/// What to try out.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Midnight of the first day, in UTC, where everybody lives here.
+    pub begins: DateTime<Utc>,
+    pub users: usize,
+    /// Members who come on a day, 0 to 1, on average.
+    pub active_share: f64,
+    pub days: u32,
+    /// Whether WHOOP's webhooks arrive.
+    pub webhooks: bool,
+    pub seed: u64,
+    pub limits: Limits,
+    /// How old a day may be before a visit reads it again.
+    pub freshness: TimeDelta,
+}

@@ -1,0 +1,232 @@
+//! What came out, and whether it is good enough.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+use whoop_core::{DataType, budget::Class, plan::roster::FORTNIGHT};
+
+use super::{Setting, tally::Tally};
+
+/// Behind WHOOP at a visit, where webhooks say what changed.
+const GOAL_WITH_WEBHOOKS: TimeDelta = TimeDelta::minutes(5);
+
+/// The same for the running cycle, of which there are no webhooks, and for
+/// everything where there are none.
+const GOAL: TimeDelta = TimeDelta::minutes(15);
+
+/// What a simulation came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    pub users: usize,
+    pub active_share: f64,
+    pub days: u32,
+    pub webhooks: bool,
+    pub seed: u64,
+    pub calls_per_minute: u32,
+    pub calls_per_day: u32,
+    pub calls: u64,
+    /// The most calls in any 60 seconds.
+    pub most_in_a_minute: u32,
+    /// The most calls in any 24 hours.
+    pub most_in_a_day: u32,
+    pub by_day: Vec<DayCalls>,
+    /// Calls in each hour of the day, on average.
+    pub by_hour: Vec<f64>,
+    pub visits: u64,
+    /// Visits that were answered without WHOOP.
+    pub visits_without_a_call: u64,
+    /// Visits for which the quota was not enough.
+    pub visits_put_off: u64,
+    /// Turns of members in scheduled runs.
+    pub turns: u64,
+    /// Turns that the quota ended.
+    pub turns_put_off: u64,
+    /// Members whom a run left to their next visit, on average.
+    pub left: u64,
+    /// At a visit, type by type.
+    pub behind: Vec<Behind>,
+    /// At a visit, of nights that have their score and were spared: how far they
+    /// are behind a score that WHOOP changed afterwards.
+    pub settled: Spread,
+    /// Since members who did not come were read.
+    pub away: Spread,
+    pub goals: Vec<Goal>,
+    /// Whether every goal was held.
+    pub held: bool,
+}
+
+/// The calls of one day.
+#[derive(Debug, Clone, Serialize)]
+pub struct DayCalls {
+    pub day: usize,
+    pub waiting: u64,
+    pub slot: u64,
+    pub dormant: u64,
+    pub total: u64,
+    /// Visits for which the quota was not enough.
+    pub visits_put_off: u64,
+}
+
+/// How far one type is behind WHOOP.
+#[derive(Debug, Clone, Serialize)]
+pub struct Behind {
+    pub data_type: DataType,
+    pub goal_seconds: i64,
+    #[serde(flatten)]
+    pub spread: Spread,
+}
+
+/// Seconds: of half, of 95 in a hundred, of all.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Spread {
+    pub count: usize,
+    pub median_seconds: i64,
+    pub p95_seconds: i64,
+    pub worst_seconds: i64,
+}
+
+impl Spread {
+    fn of(seconds: &mut [i64]) -> Self {
+        seconds.sort_unstable();
+        let at = |percent: usize| {
+            let place = (seconds.len() * percent).div_ceil(100).max(1) - 1;
+            seconds.get(place).copied().unwrap_or(0)
+        };
+        Self {
+            count: seconds.len(),
+            median_seconds: at(50),
+            p95_seconds: at(95),
+            worst_seconds: at(100),
+        }
+    }
+}
+
+/// Something that has to be so.
+#[derive(Debug, Clone, Serialize)]
+pub struct Goal {
+    pub name: String,
+    pub at_most: i64,
+    pub was: i64,
+    pub held: bool,
+}
+
+impl Goal {
+    fn new(name: impl Into<String>, at_most: i64, was: i64) -> Self {
+        Self {
+            name: name.into(),
+            at_most,
+            was,
+            held: was <= at_most,
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn of(setting: &Setting, mut tally: Tally) -> Self {
+        let most_in_a_minute = tally.most_within(TimeDelta::seconds(60));
+        let most_in_a_day = tally.most_within(TimeDelta::days(1));
+        let (by_day, by_hour) = calls_by_time(setting, &mut tally);
+        let behind: Vec<Behind> = DataType::ALL
+            .into_iter()
+            .zip(&mut tally.behind)
+            .map(|(data_type, seconds)| Behind {
+                data_type,
+                goal_seconds: if setting.webhooks && data_type != DataType::Cycle {
+                    GOAL_WITH_WEBHOOKS.num_seconds()
+                } else {
+                    GOAL.max(setting.freshness).num_seconds()
+                },
+                spread: Spread::of(seconds),
+            })
+            .collect();
+        let mut away = Spread::of(&mut tally.away);
+        away.worst_seconds = away.worst_seconds.max(tally.away_at_most);
+
+        let mut goals = vec![
+            Goal::new(
+                "calls in any 60 seconds",
+                setting.limits.per_minute.into(),
+                most_in_a_minute.into(),
+            ),
+            Goal::new(
+                "calls in any 24 hours",
+                setting.limits.per_day.into(),
+                most_in_a_day.into(),
+            ),
+        ];
+        goals.extend(behind.iter().map(|one| {
+            Goal::new(
+                format!("seconds {} is behind WHOOP at a visit", one.data_type),
+                one.goal_seconds,
+                one.spread.worst_seconds,
+            )
+        }));
+        goals.push(Goal::new(
+            "seconds since a member who stays away was read",
+            FORTNIGHT.num_seconds(),
+            away.worst_seconds,
+        ));
+        let runs = u64::from(setting.days) * 4;
+        Self {
+            users: setting.users,
+            active_share: setting.active_share,
+            days: setting.days,
+            webhooks: setting.webhooks,
+            seed: setting.seed,
+            calls_per_minute: setting.limits.per_minute,
+            calls_per_day: setting.limits.per_day,
+            calls: by_day.iter().map(|day| day.total).sum(),
+            most_in_a_minute,
+            most_in_a_day,
+            by_day,
+            by_hour,
+            visits: tally.visits,
+            visits_without_a_call: tally.visits_without_a_call,
+            visits_put_off: tally.visits_put_off.len() as u64,
+            turns: tally.turns,
+            turns_put_off: tally.turns_put_off,
+            left: tally.left.checked_div(runs).unwrap_or(0),
+            behind,
+            settled: Spread::of(&mut tally.settled),
+            away,
+            held: goals.iter().all(|goal| goal.held),
+            goals,
+        }
+    }
+}
+
+fn calls_by_time(setting: &Setting, tally: &mut Tally) -> (Vec<DayCalls>, Vec<f64>) {
+    let mut by_day: Vec<DayCalls> = (0..setting.days as usize)
+        .map(|day| DayCalls {
+            day: day + 1,
+            waiting: 0,
+            slot: 0,
+            dormant: 0,
+            total: 0,
+            visits_put_off: 0,
+        })
+        .collect();
+    let mut by_hour = vec![0.0; 24];
+    let begins = setting.begins;
+    let place = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    for at in &tally.visits_put_off {
+        if let Some(day) = by_day.get_mut(place((*at - begins).num_days())) {
+            day.visits_put_off += 1;
+        }
+    }
+    for (at, class, calls) in tally.calls() {
+        let since = *at - begins;
+        if let Some(day) = by_day.get_mut(place(since.num_days())) {
+            let made = u64::from(*calls);
+            day.total += made;
+            match class {
+                Class::Waiting | Class::Webhook => day.waiting += made,
+                Class::Slot | Class::History => day.slot += made,
+                Class::Dormant => day.dormant += made,
+            }
+        }
+        if let Some(hour) = by_hour.get_mut(place(since.num_hours() % 24)) {
+            *hour += f64::from(*calls) / f64::from(setting.days);
+        }
+    }
+    (by_day, by_hour)
+}

@@ -1,0 +1,387 @@
+//! Days in seconds: events in their order, and for each what the product does.
+
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::{BinaryHeap, VecDeque},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_core::{
+    DataType,
+    budget::{Class, Leave, Ledger},
+    plan::{
+        self, Call, DayQuery, Refresh, Slot,
+        heard::Heard,
+        roster::{self, Order, Turn},
+    },
+};
+
+use super::{Crowd, Event, Happening, Report, Setting, member::Member, tally::Tally};
+
+/// How long a visit waits for the minute's limit, as the API has it.
+const PATIENCE_OF_A_VISIT: TimeDelta = TimeDelta::seconds(3);
+
+/// How long a run does, as the worker has it.
+const PATIENCE_OF_A_RUN: TimeDelta = TimeDelta::minutes(10);
+
+/// Members that a run reads side by side, and how long that takes.
+const SIDE_BY_SIDE: usize = 4;
+const ROUND: TimeDelta = TimeDelta::milliseconds(500);
+
+/// The local hours of the four runs.
+const SLOTS: [(i64, Slot); 4] = [
+    (8, Slot::Morning),
+    (14, Slot::Afternoon),
+    (20, Slot::Evening),
+    (23, Slot::Night),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    Midnight,
+    RunBegins(Slot),
+    RunGoesOn(usize),
+    Happens(Happening),
+    Hears(usize, DataType),
+}
+
+struct Scheduled {
+    at: DateTime<Utc>,
+    number: u64,
+    due: Due,
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Scheduled {}
+
+struct Run {
+    slot: Slot,
+    turns: VecDeque<Turn>,
+    /// Calls that are allowed and not made yet.
+    credit: u32,
+}
+
+struct Simulation<'a> {
+    setting: &'a Setting,
+    crowd: Crowd,
+    members: Vec<Member>,
+    ledger: Ledger,
+    agenda: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: u64,
+    runs: Vec<Run>,
+    tally: Tally,
+}
+
+/// Lives through the days. The same setting gives the same report.
+pub fn simulate(setting: &Setting) -> Report {
+    let mut simulation = Simulation::new(setting);
+    let begins = setting.begins;
+    for day in 0..i64::from(setting.days) {
+        let midnight = begins + TimeDelta::days(day);
+        simulation.schedule(midnight, Due::Midnight);
+        for (hour, slot) in SLOTS {
+            simulation.schedule(midnight + TimeDelta::hours(hour), Due::RunBegins(slot));
+        }
+    }
+    let ends = begins + TimeDelta::days(i64::from(setting.days));
+    while let Some(Reverse(next)) = simulation.agenda.pop() {
+        if next.at >= ends {
+            break;
+        }
+        simulation.live(next.at, next.due);
+    }
+    Report::of(setting, simulation.tally)
+}
+
+impl<'a> Simulation<'a> {
+    fn new(setting: &'a Setting) -> Self {
+        let crowd = Crowd {
+            users: setting.users,
+            active_share: setting.active_share,
+            seed: setting.seed,
+        };
+        let begins = setting.begins;
+        let heard = setting.webhooks.then_some(Heard([Some(begins); 4]));
+        let members = (0..setting.users)
+            .map(|member| {
+                Member::new(
+                    begins - crowd.last_read_before(member),
+                    crowd.visits_before(member, begins),
+                    heard,
+                )
+            })
+            .collect();
+        Self {
+            setting,
+            crowd,
+            members,
+            ledger: Ledger::default(),
+            agenda: BinaryHeap::new(),
+            scheduled: 0,
+            runs: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn schedule(&mut self, at: DateTime<Utc>, due: Due) {
+        self.scheduled += 1;
+        let number = self.scheduled;
+        self.agenda.push(Reverse(Scheduled { at, number, due }));
+    }
+
+    fn live(&mut self, now: DateTime<Utc>, due: Due) {
+        match due {
+            Due::Midnight => self.begin_day(now),
+            Due::RunBegins(slot) => self.begin_run(now, slot),
+            Due::RunGoesOn(run) => self.go_on(now, run),
+            Due::Happens(happening) if happening.event == Event::Visits => {
+                self.visit(now, happening.member);
+            }
+            Due::Happens(happening) => self.change(now, &happening),
+            Due::Hears(member, data_type) => {
+                let heard = self
+                    .members
+                    .get_mut(member)
+                    .and_then(|one| one.heard.as_mut());
+                if let Some(heard) = heard {
+                    heard.note(data_type, now);
+                }
+            }
+        }
+    }
+
+    fn begin_day(&mut self, midnight: DateTime<Utc>) {
+        for happening in self.crowd.day(midnight) {
+            self.schedule(happening.at, Due::Happens(happening));
+        }
+        for member in &self.members {
+            let is_away = member
+                .visits
+                .last
+                .is_none_or(|last| midnight - last >= TimeDelta::days(1));
+            if is_away {
+                self.tally.away.push(member.age(midnight).num_seconds());
+                self.tally.away(member.age(midnight));
+            }
+        }
+    }
+
+    fn change(&mut self, now: DateTime<Utc>, happening: &Happening) {
+        let Some(member) = self.members.get_mut(happening.member) else {
+            return;
+        };
+        let changed = member.changes(happening.event, now);
+        if self.setting.webhooks {
+            let arrives = now + self.crowd.delay(happening);
+            for data_type in changed {
+                self.schedule(arrives, Due::Hears(happening.member, *data_type));
+            }
+        }
+    }
+
+    fn visit(&mut self, now: DateTime<Utc>, place: usize) {
+        let thrifty = self.ledger.is_scarce(now, self.setting.limits);
+        let mut asked = Vec::new();
+        let mut at = now;
+        let mut is_served = true;
+        // What was read may call for one thing more, and only once.
+        for _ in 0..2 {
+            let calls = self.calls_of_visit(now, place, thrifty);
+            for call in calls {
+                is_served = is_served && self.take_for_visit(&mut at, now, call.cost());
+                if is_served && let Some(member) = self.members.get_mut(place) {
+                    member.read(&call, now);
+                }
+                asked.push(call.data_type);
+            }
+        }
+        self.tally.visits += 1;
+        self.tally.visits_without_a_call += u64::from(asked.is_empty());
+        if !is_served {
+            self.tally.visits_put_off.push(now);
+        }
+        let Some(member) = self.members.get_mut(place) else {
+            return;
+        };
+        for data_type in DataType::ALL {
+            let is_night = matches!(data_type, DataType::Recovery | DataType::Sleep);
+            let behind = member.behind(data_type, now);
+            if is_night && thrifty && !asked.contains(&data_type) {
+                self.tally.settled.push(behind.num_seconds());
+            } else {
+                self.tally.behind(data_type, behind);
+            }
+        }
+        member.visits = member.visits.with(now);
+    }
+
+    fn calls_of_visit(&self, now: DateTime<Utc>, place: usize, thrifty: bool) -> Vec<Call> {
+        let Some(member) = self.members.get(place) else {
+            return Vec::new();
+        };
+        let query = DayQuery {
+            date: now.date_naive(),
+            today: now.date_naive(),
+            offset_seconds: 0,
+            now,
+            freshness: self.setting.freshness,
+            refresh: Refresh::Auto,
+            night: member.night(now.date_naive()),
+            thrifty,
+            heard: member.heard,
+        };
+        query.calls(&member.coverage)
+    }
+
+    /// Whether so many calls could be made within the visit's patience.
+    fn take_for_visit(&mut self, at: &mut DateTime<Utc>, came: DateTime<Utc>, calls: u32) -> bool {
+        let mut left = calls;
+        while left > 0 {
+            match self
+                .ledger
+                .take(*at, self.setting.limits, Class::Waiting, left)
+            {
+                Leave::Granted(granted) => {
+                    self.tally.call(*at, Class::Waiting, granted);
+                    left -= granted;
+                }
+                Leave::Later { at: later, .. } if later - came <= PATIENCE_OF_A_VISIT => {
+                    *at = later;
+                }
+                Leave::Later { .. } => return false,
+            }
+        }
+        true
+    }
+
+    fn begin_run(&mut self, now: DateTime<Utc>, slot: Slot) {
+        let standings: Vec<_> = self.members.iter().map(Member::standing).collect();
+        let visitors = roster::calls_for_visitors(&standings, now);
+        self.ledger.foresee(now, Class::Waiting, visitors);
+        let room = |class| self.ledger.day_room(now, self.setting.limits, class);
+        let order = Order {
+            data_types: slot.data_types(),
+            now,
+            looks_at_everything: slot == Slot::Night,
+            freshness: self.setting.freshness,
+            calls: room(Class::Slot),
+            calls_for_dormant: room(Class::Dormant),
+        };
+        let roster = roster::roster(&standings, &order);
+        let is_away = |turn: &&Turn| turn.class() == Class::Dormant;
+        let away = roster.left + roster.turns.iter().filter(is_away).count();
+        self.ledger
+            .need(Class::Dormant, roster::calls_for_dormant(away));
+        self.tally.turns += roster.turns.len() as u64;
+        self.tally.left += roster.left as u64;
+        self.runs.push(Run {
+            slot,
+            turns: roster.turns.into(),
+            credit: 0,
+        });
+        self.go_on(now, self.runs.len() - 1);
+    }
+
+    fn calls_of(&self, slot: Slot, turn: &Turn, now: DateTime<Utc>) -> Vec<Call> {
+        let Some(member) = self.members.get(turn.member) else {
+            return Vec::new();
+        };
+        let wanted = member
+            .coverage
+            .iter()
+            .filter(|one| turn.data_types.contains(&one.data_type));
+        wanted
+            .map(|one| Call {
+                data_type: one.data_type,
+                window: plan::window(Some(slot), one, None, now),
+                reason: turn.reason,
+            })
+            .collect()
+    }
+
+    fn go_on(&mut self, now: DateTime<Utc>, number: usize) {
+        let Some(run) = self.runs.get(number) else {
+            return;
+        };
+        let (slot, credit) = (run.slot, run.credit);
+        let Some(class) = run.turns.front().map(Turn::class) else {
+            return;
+        };
+        let round: Vec<(Turn, Vec<Call>)> = run
+            .turns
+            .iter()
+            .take(SIDE_BY_SIDE)
+            .take_while(|turn| turn.class() == class)
+            .map(|turn| (turn.clone(), self.calls_of(slot, turn, now)))
+            .collect();
+        let cost: u32 = round
+            .iter()
+            .flat_map(|(_, calls)| calls)
+            .map(Call::cost)
+            .sum();
+        let want = cost.saturating_sub(credit).max(1);
+        match self.ledger.take(now, self.setting.limits, class, want) {
+            Leave::Granted(granted) => {
+                self.tally.call(now, class, granted);
+                self.spend(now, number, round, credit + granted);
+                self.schedule(now + ROUND, Due::RunGoesOn(number));
+            }
+            Leave::Later { at, .. } if at - now <= PATIENCE_OF_A_RUN => {
+                self.schedule(at, Due::RunGoesOn(number));
+            }
+            Leave::Later { .. } => {
+                if let Some(run) = self.runs.get_mut(number) {
+                    self.tally.turns_put_off += run.turns.len() as u64;
+                    run.turns.clear();
+                }
+            }
+        }
+    }
+
+    fn spend(
+        &mut self,
+        now: DateTime<Utc>,
+        number: usize,
+        round: Vec<(Turn, Vec<Call>)>,
+        mut credit: u32,
+    ) {
+        let mut done = 0;
+        for (turn, calls) in round {
+            let cost: u32 = calls.iter().map(Call::cost).sum();
+            let Some(left) = credit.checked_sub(cost) else {
+                break;
+            };
+            credit = left;
+            done += 1;
+            if let Some(member) = self.members.get_mut(turn.member) {
+                if turn.class() == Class::Dormant {
+                    self.tally.away(member.age(now));
+                }
+                for call in &calls {
+                    member.read(call, now);
+                }
+            }
+        }
+        if let Some(run) = self.runs.get_mut(number) {
+            run.turns.drain(..done);
+            run.credit = credit;
+        }
+    }
+}

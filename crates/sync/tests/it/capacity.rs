@@ -1,0 +1,146 @@
+//! What `capacity` says, held against a crowd that really calls.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+use whoop_core::{
+    budget::Limits,
+    plan::{Refresh, Slot},
+};
+use whoop_sim::SimConfig;
+use whoop_sync::{
+    Job, MemberReport, Settings,
+    capacity::{Crowd, Event, Setting, simulate},
+    run::{Plan, Watch},
+};
+
+use crate::harness::{self, Stage, half_a_year};
+
+struct Nobody;
+
+impl Watch for Nobody {
+    fn begins(&self, _: usize) {}
+    fn member(&self, _: &MemberReport) {}
+}
+
+fn setting(users: usize, active_share: f64, days: u32, webhooks: bool) -> Setting {
+    Setting {
+        begins: "2026-10-21T00:00:00Z".parse().unwrap(),
+        users,
+        active_share,
+        days,
+        webhooks,
+        seed: 3,
+        limits: Limits::default(),
+        freshness: Settings::default().freshness,
+    }
+}
+
+enum Due {
+    Slot(Slot),
+    Visit(usize),
+}
+
+fn agenda(setting: &Setting) -> Vec<(DateTime<Utc>, Due)> {
+    let crowd = Crowd {
+        users: setting.users,
+        active_share: setting.active_share,
+        seed: setting.seed,
+    };
+    let mut agenda = Vec::new();
+    for day in 0..i64::from(setting.days) {
+        let midnight = setting.begins + TimeDelta::days(day);
+        for (hour, slot) in [8, 14, 20, 23].into_iter().zip(Slot::ALL) {
+            agenda.push((midnight + TimeDelta::hours(hour), Due::Slot(slot)));
+        }
+        for one in crowd.day(midnight) {
+            if one.event == Event::Visits {
+                agenda.push((one.at, Due::Visit(one.member)));
+            }
+        }
+    }
+    agenda.sort_by_key(|(at, _)| *at);
+    agenda
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_lives_through_three_days_makes_the_calls_that_capacity_predicts() {
+    let users = 12;
+    let setting = Setting {
+        limits: Limits {
+            per_minute: 1_000_000,
+            per_day: 1_000_000,
+        },
+        ..setting(users, 0.6, 3, false)
+    };
+    let stage = Stage::with(SimConfig {
+        people: users,
+        ..half_a_year()
+    })
+    .await;
+    let mut members = Vec::new();
+    for person in 0..users {
+        members.push(stage.connect_person(person).await);
+    }
+    stage.stand_at(setting.begins);
+    let before = stage.api_calls().len();
+
+    for (at, due) in agenda(&setting) {
+        stage.stand_at(at);
+        match due {
+            Due::Slot(slot) => {
+                let plan = Plan {
+                    trigger: "scheduled",
+                    errand: harness::slot(slot),
+                    back_fill: None,
+                    users: Vec::new(),
+                    parallel: 4,
+                };
+                let job = Job::scheduled(None, CancellationToken::new());
+                let report = stage.engine.run(&plan, &job, &Nobody).await.unwrap();
+                assert_eq!(report.failed, 0, "{:?}", report.reports);
+            }
+            Due::Visit(member) => {
+                let user_id = &members[member].user_id;
+                let today = stage.engine.today(user_id).await.unwrap();
+                stage
+                    .engine
+                    .day(user_id, today, Refresh::Auto)
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
+    let made = stage.api_calls().len() - before;
+    let predicted = usize::try_from(simulate(&setting).calls).unwrap();
+    assert!(
+        made.abs_diff(predicted) * 20 <= predicted,
+        "predicted {predicted}, made {made}"
+    );
+}
+
+#[test]
+fn six_thousand_members_of_whom_a_quarter_comes_are_carried_with_webhooks() {
+    let report = simulate(&setting(6_000, 0.25, 4, true));
+
+    assert!(report.held, "{:?}", report.goals);
+    assert_eq!(report.visits_put_off, 0);
+}
+
+#[test]
+fn sixteen_hundred_members_who_all_come_every_day_are_carried_without_webhooks() {
+    let report = simulate(&setting(1_600, 1.0, 4, false));
+
+    assert!(report.held, "{:?}", report.goals);
+    assert_eq!(report.visits_put_off, 0);
+}
+
+#[test]
+fn a_crowd_that_is_too_large_is_said_to_be() {
+    let report = simulate(&setting(2_500, 1.0, 3, false));
+
+    assert!(!report.held);
+    assert!(report.visits_put_off > 0);
+    assert!(report.most_in_a_minute <= 100);
+    assert!(report.most_in_a_day <= 10_000);
+}
