@@ -51,3 +51,75 @@ pub async fn list(database: &Database, status: Option<&str>) -> Result<Vec<Summa
     .load(&mut conn)
     .await?)
 }
+
+/// The last run of a slot, or of those that had none.
+#[derive(Debug, Clone, serde::Serialize, QueryableByName)]
+pub struct LastRun {
+    #[diesel(sql_type = Nullable<Text>)]
+    pub slot: Option<String>,
+    #[diesel(sql_type = Text)]
+    pub trigger: String,
+    #[diesel(sql_type = Text)]
+    pub status: String,
+    #[diesel(sql_type = Timestamptz)]
+    pub started_at: DateTime<Utc>,
+    /// Null while it goes on, and for ever where it was killed.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub finished_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = BigInt)]
+    pub members: i64,
+    #[diesel(sql_type = BigInt)]
+    pub calls: i64,
+    #[diesel(sql_type = BigInt)]
+    pub records: i64,
+    #[diesel(sql_type = BigInt)]
+    pub failures: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub detail: Option<String>,
+}
+
+/// The last run of each slot, the latest first.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn last_runs(database: &Database) -> Result<Vec<LastRun>, StorageError> {
+    let mut conn = database.get().await?;
+    let mut runs: Vec<LastRun> = diesel::sql_query(
+        "SELECT DISTINCT ON (slot) slot, trigger, status, started_at, finished_at, \
+                members, calls, records, failures, detail \
+         FROM whoop_sync_run ORDER BY slot, started_at DESC",
+    )
+    .load(&mut conn)
+    .await?;
+    runs.sort_by_key(|run| std::cmp::Reverse(run.started_at));
+    Ok(runs)
+}
+
+/// What somebody should look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub struct Trouble {
+    /// Connected members of whom the last sync of a type failed.
+    #[diesel(sql_type = BigInt)]
+    pub failing: i64,
+    /// Records that could not be read and are set aside.
+    #[diesel(sql_type = BigInt)]
+    pub rejected_records: i64,
+}
+
+/// Counts what somebody should look at.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn trouble(database: &Database) -> Result<Trouble, StorageError> {
+    let mut conn = database.get().await?;
+    Ok(diesel::sql_query(
+        "SELECT (SELECT count(DISTINCT u.user_id) FROM whoop_users u \
+                 JOIN whoop_sync_log l ON l.user_id = u.user_id \
+                 WHERE u.status = 'connected' AND l.sync_status = 'failed') AS failing, \
+                (SELECT count(*) FROM whoop_rejected_record) AS rejected_records",
+    )
+    .get_result(&mut conn)
+    .await?)
+}

@@ -101,6 +101,11 @@ impl TokenKeys {
         self.0.first().map_or("", |key| key.id.as_str())
     }
 
+    /// Whether a key of this id is among them.
+    pub fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|key| key.id == id)
+    }
+
     /// Seals a text for one owner, with the first key.
     ///
     /// # Errors

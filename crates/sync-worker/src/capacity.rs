@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
-use whoop_core::budget::Limits;
 use whoop_sync::{
     Settings,
     capacity::{Behind, Report, Setting, simulate},
@@ -30,10 +29,7 @@ pub(crate) async fn capacity(args: &CapacityArgs, console: &Console) -> Result<E
         days: args.days,
         webhooks: args.webhooks == crate::cli::Switch::On,
         seed: args.seed,
-        limits: Limits {
-            per_minute: args.whoop_calls_per_minute,
-            per_day: args.whoop_calls_per_day,
-        },
+        limits: args.limits.limits(),
         freshness: Settings::default().freshness,
     };
     // Hours of computing at the most: a signal is to find the process awake.

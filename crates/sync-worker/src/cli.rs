@@ -1,8 +1,8 @@
 //! What can be typed. The flags that the API has too come from the engine.
 
 use clap::{Args, Parser, Subcommand};
-use whoop_core::{DataType, UserId, budget::Limits};
-use whoop_sync::config::{DatabaseArgs, KeyArgs, LogArgs, RetentionArgs, WhoopArgs};
+use whoop_core::{DataType, UserId};
+use whoop_sync::config::{DatabaseArgs, KeyArgs, LimitArgs, LogArgs, RetentionArgs, WhoopArgs};
 
 use crate::{since::Since, slot::SlotArg};
 
@@ -41,6 +41,17 @@ pub enum Command {
     ///
     /// Ends with 1 where the quota or a goal of freshness is not held.
     Capacity(CapacityArgs),
+    /// The whole service on one page: members, quota, last runs.
+    Status(StatusArgs),
+    /// What is wrong, and what to do about it. Makes one call to WHOOP.
+    ///
+    /// Ends with 0 where nothing but warnings is found, 3 where there is a
+    /// problem, 1 where the settings or the database do not allow to look.
+    Doctor(Box<DoctorArgs>),
+    /// Print what makes a shell complete commands and flags.
+    Completions(CompletionsArgs),
+    /// Print the manual page, for `man -l -`.
+    Man,
     /// Who there is, how they stand, and letting them go.
     #[command(subcommand)]
     Users(UsersCommand),
@@ -160,12 +171,15 @@ pub struct CommonArgs {
 }
 
 impl Cli {
-    pub fn common(&self) -> &CommonArgs {
-        match &self.command {
+    /// `None` for what only prints.
+    pub fn common(&self) -> Option<&CommonArgs> {
+        Some(match &self.command {
             Command::Migrate(args) => &args.common,
             Command::Run(args) => &args.common,
             Command::Backfill(args) => &args.common,
             Command::Capacity(args) => &args.common,
+            Command::Status(args) => &args.common,
+            Command::Doctor(args) => &args.common,
             Command::Keys(KeysCommand::Rotate(args)) => &args.common,
             Command::Users(command) => match command {
                 UsersCommand::List(args) => &args.common,
@@ -173,7 +187,8 @@ impl Cli {
                 UsersCommand::Disconnect(args) => &args.common,
                 UsersCommand::Erase(args) => &args.leave.common,
             },
-        }
+            Command::Completions(_) | Command::Man => return None,
+        })
     }
 }
 
@@ -267,6 +282,31 @@ pub struct BackfillArgs {
     pub common: CommonArgs,
 }
 
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub whoop: WhoopArgs,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// Which shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Switch {
@@ -296,15 +336,8 @@ pub struct CapacityArgs {
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
 
-    /// Calls a minute that WHOOP allows the app.
-    #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = Limits::default().per_minute,
-          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub whoop_calls_per_minute: u32,
-
-    /// Calls a day that WHOOP allows the app.
-    #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = Limits::default().per_day,
-          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub whoop_calls_per_day: u32,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     #[command(flatten)]
     pub common: CommonArgs,

@@ -2,7 +2,8 @@
 //!
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
-//! - [`migrate`], [`run`], [`backfill`], [`capacity`], [`rotate`], [`users`]: one file a command;
+//! - [`migrate`], [`run`], [`backfill`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`],
+//!   [`print`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
 //!
@@ -13,14 +14,17 @@ mod backfill;
 mod capacity;
 pub mod cli;
 pub mod console;
+mod doctor;
 pub mod exit;
 mod migrate;
 mod plan_table;
+mod print;
 mod rotate;
 mod run;
 pub mod signal;
 mod since;
 mod slot;
+mod status;
 mod summary;
 mod users;
 mod watch;
@@ -41,6 +45,10 @@ pub async fn run(cli: Cli) -> u8 {
 pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> u8 {
     let done = match &cli.command {
         Command::Capacity(args) => capacity::capacity(args, console).await,
+        Command::Status(args) => status::status(args, console).await,
+        Command::Doctor(args) => Box::pin(doctor::doctor(args, console)).await,
+        Command::Completions(args) => print::completions(args.shell, console),
+        Command::Man => print::man(console),
         Command::Migrate(args) => migrate::migrate(args, console).await,
         Command::Keys(KeysCommand::Rotate(args)) => rotate::rotate(args, console, &stop).await,
         Command::Users(command) => match command {
@@ -53,7 +61,7 @@ pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> 
         Command::Backfill(args) => Box::pin(backfill::backfill(args, console, stop)).await,
     };
     let exit = done.unwrap_or_else(|refusal| {
-        console.refuse(&refusal, cli.common().json);
+        console.refuse(&refusal, cli.common().is_some_and(|common| common.json));
         refusal.exit
     });
     exit.code()

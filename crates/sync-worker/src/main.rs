@@ -8,7 +8,9 @@ use whoop_sync_worker::{Cli, Console, Exit, cli::Command, run_until, signal};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let console = Console::of_process();
-    if let Err(error) = cli.common().log.init_to(console.log_writer()) {
+    if let Some(common) = cli.common()
+        && let Err(error) = common.log.init_to(console.log_writer())
+    {
         eprintln!("error: {error}");
         return Exit::CouldNotRun.code().into();
     }
@@ -27,8 +29,8 @@ fn main() -> ExitCode {
 
 async fn work(cli: Cli, console: &Console) -> u8 {
     let when_cut_off = match cli.command {
-        Command::Migrate(_) | Command::Users(_) | Command::Capacity(_) => Exit::CouldNotRun,
         Command::Run(_) | Command::Backfill(_) | Command::Keys(_) => Exit::PutOff,
+        _ => Exit::CouldNotRun,
     };
     let stop = CancellationToken::new();
     tokio::select! {

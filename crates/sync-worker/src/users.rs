@@ -72,7 +72,7 @@ struct Gone<'a> {
     exit_code: u8,
 }
 
-async fn open(args: &DatabaseArgs) -> Result<Database, Refusal> {
+pub(crate) async fn open(args: &DatabaseArgs) -> Result<Database, Refusal> {
     let database = args
         .database()
         .map_err(|error| Refusal::could_not_run(error.to_string()))?;

@@ -75,6 +75,29 @@ impl DatabaseArgs {
     }
 }
 
+/// What WHOOP allows the app.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LimitArgs {
+    /// Calls a minute that WHOOP allows the app, all processes together.
+    #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = Limits::default().per_minute,
+          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub whoop_calls_per_minute: u32,
+
+    /// Calls a day that WHOOP allows the app, all processes together.
+    #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = Limits::default().per_day,
+          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub whoop_calls_per_day: u32,
+}
+
+impl LimitArgs {
+    pub const fn limits(self) -> Limits {
+        Limits {
+            per_minute: self.whoop_calls_per_minute,
+            per_day: self.whoop_calls_per_day,
+        }
+    }
+}
+
 /// The WHOOP app, and the keys that seal its members' tokens.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "WHOOP")]
@@ -114,15 +137,8 @@ pub struct WhoopArgs {
     )]
     pub whoop_oauth_url: Url,
 
-    /// Calls a minute that WHOOP allows the app, all processes together.
-    #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = Limits::default().per_minute,
-          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub whoop_calls_per_minute: u32,
-
-    /// Calls a day that WHOOP allows the app, all processes together.
-    #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = Limits::default().per_day,
-          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub whoop_calls_per_day: u32,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -178,13 +194,6 @@ impl WhoopArgs {
         Ok(Whoop::new(config, clock)?)
     }
 
-    const fn limits(&self) -> Limits {
-        Limits {
-            per_minute: self.whoop_calls_per_minute,
-            per_day: self.whoop_calls_per_day,
-        }
-    }
-
     /// The engine over a database.
     ///
     /// # Errors
@@ -199,7 +208,7 @@ impl WhoopArgs {
         let keys = self.keys.keys()?;
         let whoop = self.whoop(Arc::clone(&clock))?;
         let settings = Settings {
-            limits: self.limits(),
+            limits: self.limits.limits(),
             ..settings
         };
         Ok(Engine::new(database, whoop, keys, clock, settings))

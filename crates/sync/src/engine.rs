@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use whoop_client::Whoop;
+use whoop_client::{Reached, Whoop};
 use whoop_core::{Clock, budget::Limits, retention::Retention};
 use whoop_storage::{
     Database, StorageError,
@@ -11,7 +11,7 @@ use whoop_storage::{
 };
 
 use crate::{
-    Job,
+    Job, SyncError,
     budget::{Budget, Share},
     refresh_turn::RefreshTurns,
 };
@@ -108,6 +108,15 @@ impl Engine {
                 .closed_until
                 .and_then(|until| (until - current.now).to_std().ok()),
         })
+    }
+
+    /// Whether WHOOP answers, and what time it is there. Takes one call.
+    ///
+    /// # Errors
+    ///
+    /// WHOOP is away, or the quota does not allow a call.
+    pub async fn reach(&self) -> Result<Reached, SyncError> {
+        Ok(self.whoop_for(&Job::interactive()).reach().await?)
     }
 
     pub fn clock(&self) -> &dyn Clock {

@@ -27,6 +27,7 @@ mod oauth;
 mod pace;
 mod page;
 mod rate_limit;
+mod reach;
 mod walk;
 mod whoop;
 
@@ -39,5 +40,6 @@ pub use oauth::{SCOPES, TokenPair};
 pub use pace::Pace;
 pub use page::{Listed, Page, PageQuery};
 pub use rate_limit::RateLimit;
+pub use reach::Reached;
 pub use walk::{Shifted, Walk};
 pub use whoop::Whoop;

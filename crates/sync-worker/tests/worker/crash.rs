@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use whoop_sim::{Fault, FaultKind};
 
-use crate::house::{House, plenty};
+use crate::house::{DEADLINE, House, plenty};
 
 #[tokio::test]
 async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
@@ -27,7 +29,7 @@ async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
     house.world().clear_faults();
     let last = house.worker(&["run", "--slot=night", "--json"]).await;
 
-    assert_eq!(last.expect_code(0).json()["synced"], 2);
+    assert_eq!(last.expect_code(0).json()["failed"], 0);
     house.expect_truth("alice", alice).await;
     house.expect_truth("bob", bob).await;
     let unfinished = "SELECT count(*) FROM whoop_sync_log
@@ -40,4 +42,64 @@ async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
         (&report["inserted"], &report["updated"]),
         (&0.into(), &0.into())
     );
+}
+
+#[tokio::test]
+async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_the_truth() {
+    let house = House::new(plenty()).await;
+    let alice = house.connect("alice", 0).await;
+    let bob = house.connect("bob", 1).await;
+    house.world().fault(Fault {
+        millis: Some(5),
+        ..Fault::new("*", FaultKind::Latency)
+    });
+
+    let (mut killed, mut round) = (0, 0);
+    let mut has_all = true;
+    while killed < 50 {
+        assert!(round < 150, "only {killed} were killed");
+        if has_all || round % 5 == 0 {
+            for table in ["recovery", "sleep", "workout", "cycle", "sync_log"] {
+                house.execute(&format!("DELETE FROM whoop_{table}")).await;
+            }
+        }
+        house.an_hour_passes().await;
+        // The first after a clean sheet have more to do than the others.
+        let most = if has_all { 37 } else { 9 };
+        let calls = house.world().call_count() + 1 + (round * 17) % most;
+        let mut running = house.start(&["run", "--slot=night", "--parallel=2"]);
+        let mut is_done = false;
+        let dies_at = async {
+            while house.world().call_count() < calls {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = dies_at => {
+                running.kill().await.unwrap();
+                killed += 1;
+            }
+            // There was less left to do than that.
+            ended = running.wait() => {
+                assert!(ended.unwrap().success());
+                is_done = true;
+            }
+            () = tokio::time::sleep(DEADLINE) => panic!("round {round} came to nothing"),
+        }
+        house
+            .execute("UPDATE whoop_users SET lease_until = now()")
+            .await;
+        has_all = is_done;
+        round += 1;
+    }
+    house.world().clear_faults();
+    house.an_hour_passes().await;
+
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+
+    house.expect_truth("alice", alice).await;
+    house.expect_truth("bob", bob).await;
+    let unfinished = "SELECT count(*) FROM whoop_sync_log
+        WHERE NOT whole_history OR sync_status <> 'success'";
+    assert_eq!(house.count(unfinished).await, 0);
 }

@@ -115,8 +115,10 @@ impl House {
             whoop_redirect_url: Some(REDIRECT_URL.parse().unwrap()),
             whoop_api_url: self.sim.api_url().parse().unwrap(),
             whoop_oauth_url: self.sim.oauth_url().parse().unwrap(),
-            whoop_calls_per_minute: 1_000_000,
-            whoop_calls_per_day: 1_000_000,
+            limits: whoop_sync::config::LimitArgs {
+                whoop_calls_per_minute: 1_000_000,
+                whoop_calls_per_day: 1_000_000,
+            },
             keys: KeyArgs {
                 token_keys: Some(TOKEN_KEYS.into()),
             },

@@ -5,6 +5,7 @@
 mod backfill;
 mod capacity;
 mod crash;
+mod doctor;
 mod dry_run;
 mod exit_codes;
 mod house;

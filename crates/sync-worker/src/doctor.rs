@@ -1,0 +1,357 @@
+//! `sync-worker doctor`: what is wrong, and what to do about it.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use serde::Serialize;
+use whoop_core::SystemClock;
+use whoop_storage::{
+    Database, StorageError,
+    overview::{self, LastRun},
+    rotate,
+    table::{call_budget, users},
+};
+use whoop_sync::{Engine, Settings, SyncError};
+
+use crate::{Console, Exit, cli::DoctorArgs, exit::Refusal, migrate::database_refusal};
+
+/// Clocks that differ by more make tokens seem valid that are not.
+const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::seconds(30);
+
+/// Four runs a day, and the longest pause between two is nine hours.
+const RUN_EXPECTED_WITHIN: TimeDelta = TimeDelta::hours(26);
+
+/// A run that takes longer was most likely killed.
+const RUN_TAKES_AT_MOST: TimeDelta = TimeDelta::hours(6);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    Warning,
+    Problem,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    check: &'static str,
+    state: State,
+    detail: String,
+    what_to_do: Option<String>,
+}
+
+impl Check {
+    fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            check,
+            state: State::Ok,
+            detail: detail.into(),
+            what_to_do: None,
+        }
+    }
+
+    fn bad(check: &'static str, state: State, detail: impl Into<String>, todo: &str) -> Self {
+        Self {
+            state,
+            what_to_do: Some(todo.to_owned()),
+            ..Self::ok(check, detail)
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Diagnosis<'a> {
+    checks: &'a [Check],
+    exit_code: u8,
+}
+
+pub(crate) async fn doctor(args: &DoctorArgs, console: &Console) -> Result<Exit, Refusal> {
+    let mut checks = Vec::new();
+    let exit = match examine(args, &mut checks).await {
+        Ok(()) if checks.iter().any(|one| one.state == State::Problem) => Exit::SomeFailed,
+        Ok(()) => Exit::Done,
+        // What follows needs what is missing.
+        Err(problem) => {
+            checks.push(problem);
+            Exit::CouldNotRun
+        }
+    };
+    if args.common.json {
+        console.json(&Diagnosis {
+            checks: &checks,
+            exit_code: exit.code(),
+        });
+    } else {
+        console.say(text(&checks));
+    }
+    Ok(exit)
+}
+
+async fn examine(args: &DoctorArgs, checks: &mut Vec<Check>) -> Result<(), Check> {
+    let unusable = |error: whoop_sync::config::ConfigError| {
+        Check::bad(
+            "settings",
+            State::Problem,
+            error.to_string(),
+            "set it as a flag or a variable; `sync-worker run --help` lists them",
+        )
+    };
+    let database = args.common.database.database().map_err(unusable)?;
+    let engine = args
+        .whoop
+        .engine(database, Arc::new(SystemClock), Settings::default())
+        .map_err(unusable)?;
+    checks.push(Check::ok("settings", "complete"));
+
+    let refused = |check, error: &StorageError| {
+        Check::bad(
+            check,
+            State::Problem,
+            database_refusal(&args.common.database, error).message,
+            match error {
+                StorageError::NotMigrated(_) => "run `sync-worker migrate`",
+                StorageError::NotAllowed(_) => "run `sync-worker migrate --serving-role ROLE`",
+                _ => "see to PostgreSQL first; nothing works without it",
+            },
+        )
+    };
+    match engine.database.check().await {
+        Ok(()) => checks.push(Check::ok("database", "reachable, every migration applied")),
+        Err(error) => return Err(refused("database", &error)),
+    }
+    let stored = |error: StorageError| refused("database", &error);
+    checks.push(keys(args, &engine.database).await.map_err(stored)?);
+    checks.push(database_clock(&engine).await.map_err(stored)?);
+    // The budget stands before the call to WHOOP, which takes one of it.
+    checks.push(quota(&engine).await.map_err(stored)?);
+    checks.extend(whoop(&engine).await);
+    checks.extend(members(&engine.database).await.map_err(stored)?);
+    checks.extend(runs(&engine).await.map_err(stored)?);
+    Ok(())
+}
+
+async fn keys(args: &DoctorArgs, database: &Database) -> Result<Check, StorageError> {
+    let Ok(keys) = args.whoop.keys.keys() else {
+        return Ok(Check::ok("keys", "none"));
+    };
+    let in_use = rotate::key_use(database).await?;
+    let unknown: Vec<String> = in_use
+        .iter()
+        .filter(|one| !keys.has(&one.key_id))
+        .map(|one| format!("{} seals {} row(s)", one.key_id, one.rows))
+        .collect();
+    let outdated: i64 = in_use
+        .iter()
+        .filter(|one| one.key_id != keys.sealing())
+        .map(|one| one.rows)
+        .sum();
+    Ok(if !unknown.is_empty() {
+        Check::bad(
+            "keys",
+            State::Problem,
+            format!("keys that TOKEN_KEYS does not have: {}", unknown.join(", ")),
+            "put the key back behind the first of TOKEN_KEYS; without it these members have to connect again",
+        )
+    } else if outdated > 0 {
+        Check::bad(
+            "keys",
+            State::Warning,
+            format!("{outdated} row(s) are sealed with an older key"),
+            "run `sync-worker keys rotate` before you take the older key away",
+        )
+    } else {
+        Check::ok(
+            "keys",
+            format!("everything is sealed with {}", keys.sealing()),
+        )
+    })
+}
+
+async fn database_clock(engine: &Engine) -> Result<Check, StorageError> {
+    let mut conn = engine.database.get().await?;
+    let theirs = call_budget::read(&mut conn).await?.now;
+    Ok(clock(
+        "clock of PostgreSQL",
+        engine.clock().now() - theirs,
+        "let both machines take their time from NTP",
+    ))
+}
+
+fn clock(check: &'static str, ahead: TimeDelta, todo: &str) -> Check {
+    let seconds = ahead.num_seconds();
+    if ahead.abs() > CLOCKS_MAY_DIFFER {
+        let side = if seconds > 0 { "ahead" } else { "behind" };
+        let detail = format!("this machine is {} s {side}", seconds.abs());
+        Check::bad(check, State::Problem, detail, todo)
+    } else {
+        Check::ok(check, "agrees with this machine")
+    }
+}
+
+async fn whoop(engine: &Engine) -> Vec<Check> {
+    match engine.reach().await {
+        Ok(reached) => {
+            let mut checks = vec![Check::ok(
+                "WHOOP",
+                format!("answers in {} ms", reached.took.num_milliseconds()),
+            )];
+            if reached.status >= 500 {
+                checks = vec![Check::bad(
+                    "WHOOP",
+                    State::Problem,
+                    format!("answers {}", reached.status),
+                    "wait: runs and visits try again by themselves",
+                )];
+            }
+            if let Some(ahead) = reached.ahead {
+                let todo = "let this machine take its time from NTP; tokens and limits go by it";
+                checks.push(clock("clock of WHOOP", ahead, todo));
+            }
+            checks
+        }
+        Err(error) if error.quota_wait().is_some() => vec![Check::bad(
+            "WHOOP",
+            State::Warning,
+            format!("was not asked: {}", error.in_full()),
+            "ask again when the quota allows it",
+        )],
+        Err(error) => vec![Check::bad(
+            "WHOOP",
+            State::Problem,
+            SyncError::in_full(&error),
+            "check WHOOP_API_URL, and that this machine reaches it",
+        )],
+    }
+}
+
+async fn quota(engine: &Engine) -> Result<Check, StorageError> {
+    let left = engine.quota().await?;
+    let limits = engine.settings.limits;
+    let detail = format!(
+        "{} of {} calls are left of 24 hours, {} of {} of this minute",
+        left.day, limits.per_day, left.minute, limits.per_minute
+    );
+    Ok(if let Some(closed) = left.closed_for {
+        Check::bad(
+            "quota",
+            State::Warning,
+            format!(
+                "WHOOP refuses calls for {} s more; {detail}",
+                closed.as_secs()
+            ),
+            "nothing: everybody waits by themselves. If it comes often, see whether another \
+             program uses this WHOOP app",
+        )
+    } else if left.day < limits.per_day / 20 {
+        Check::bad(
+            "quota",
+            State::Warning,
+            detail,
+            "`sync-worker capacity` says what the quota carries; ask WHOOP for more calls",
+        )
+    } else {
+        Check::ok("quota", detail)
+    })
+}
+
+async fn members(database: &Database) -> Result<Vec<Check>, StorageError> {
+    let mut conn = database.get().await?;
+    let counts = users::count(&mut conn).await?;
+    drop(conn);
+    let of = |status: &str| {
+        let mut counts = counts.iter();
+        counts
+            .find(|one| one.status == status)
+            .map_or(0, |one| one.members)
+    };
+    let mut checks = vec![match of("reauth_required") {
+        0 => Check::ok("members", format!("{} connected", of("connected"))),
+        lost => Check::bad(
+            "members",
+            State::Warning,
+            format!(
+                "{} connected, {lost} have to connect again",
+                of("connected")
+            ),
+            "`sync-worker users list --status reauth_required` names them; the app shows them \
+             `connection: reauth_required`",
+        ),
+    }];
+    let trouble = overview::trouble(database).await?;
+    checks.push(match trouble.failing {
+        0 => Check::ok("syncs", "no connected member's last sync failed"),
+        failing => Check::bad(
+            "syncs",
+            State::Warning,
+            format!("the last sync of {failing} connected member(s) failed"),
+            "`sync-worker users list --status connected` shows the last error of each",
+        ),
+    });
+    checks.push(match trouble.rejected_records {
+        0 => Check::ok("records", "none is set aside"),
+        rejected => Check::bad(
+            "records",
+            State::Warning,
+            format!("{rejected} record(s) could not be read and are set aside"),
+            "the table whoop_rejected_record has them with their reasons; report them, and a \
+             later version takes them in",
+        ),
+    });
+    Ok(checks)
+}
+
+async fn runs(engine: &Engine) -> Result<Vec<Check>, StorageError> {
+    let now = engine.clock().now();
+    let runs = overview::last_runs(&engine.database).await?;
+    let last = runs.iter().filter_map(|run| run.finished_at).max();
+    let mut checks = vec![match last {
+        Some(at) if now - at <= RUN_EXPECTED_WITHIN => Check::ok(
+            "runs",
+            format!("the last one ended at {}", at.format("%Y-%m-%d %H:%M UTC")),
+        ),
+        other => Check::bad(
+            "runs",
+            State::Problem,
+            other.map_or_else(
+                || "no run was ever finished".to_owned(),
+                |at| format!("none ended since {}", at.format("%Y-%m-%d %H:%M UTC")),
+            ),
+            "see to cron, the timer or the CronJob that calls `sync-worker run --slot …`",
+        ),
+    }];
+    let is_stuck =
+        |run: &&LastRun| run.finished_at.is_none() && now - run.started_at > RUN_TAKES_AT_MOST;
+    for run in runs.iter().filter(is_stuck) {
+        checks.push(Check::bad(
+            "runs",
+            State::Warning,
+            format!(
+                "the {} run of {} never ended; it was most likely killed",
+                run.slot.as_deref().unwrap_or("last"),
+                run.started_at.format("%Y-%m-%d %H:%M UTC")
+            ),
+            "nothing is lost; see whether the machine runs out of memory or time",
+        ));
+    }
+    Ok(checks)
+}
+
+fn text(checks: &[Check]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(["", "check", "what is so", "what to do"]);
+    for one in checks {
+        table.add_row([
+            match one.state {
+                State::Ok => "ok",
+                State::Warning => "WARNING",
+                State::Problem => "PROBLEM",
+            },
+            one.check,
+            &one.detail,
+            one.what_to_do.as_deref().unwrap_or(""),
+        ]);
+    }
+    table.to_string()
+}

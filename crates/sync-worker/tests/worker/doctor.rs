@@ -1,0 +1,154 @@
+//! `doctor` and `status`, healthy and ill.
+
+use serde_json::Value;
+
+use crate::house::{Ended, House, bare_worker, plenty};
+
+async fn after_a_night() -> House {
+    let house = House::new(plenty()).await;
+    house.connect("ann", 0).await;
+    house
+        .worker(&["run", "--slot=night", "--user=ann"])
+        .await
+        .expect_code(0);
+    house
+}
+
+fn check(ended: &Ended, name: &str) -> Value {
+    let report = ended.json();
+    let checks = report["checks"].as_array().unwrap();
+    let found = checks.iter().find(|one| one["check"] == name);
+    found
+        .unwrap_or_else(|| panic!("no {name}: {report}"))
+        .clone()
+}
+
+#[tokio::test]
+async fn a_healthy_service_has_nothing_to_do() {
+    let house = after_a_night().await;
+
+    let ended = house.worker(&["doctor", "--json"]).await;
+
+    ended.expect_code(0);
+    for one in ended.json()["checks"].as_array().unwrap() {
+        assert_eq!(one["state"], "ok", "{one}");
+        assert!(one["what_to_do"].is_null(), "{one}");
+    }
+    for name in [
+        "settings",
+        "database",
+        "keys",
+        "quota",
+        "WHOOP",
+        "clock of WHOOP",
+        "members",
+        "runs",
+    ] {
+        check(&ended, name);
+    }
+}
+
+#[tokio::test]
+async fn each_illness_is_named_with_what_to_do_about_it() {
+    let house = after_a_night().await;
+    let other_key = "k9:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    house
+        .execute("UPDATE whoop_sync_log SET sync_status = 'failed', last_error = 'x' WHERE data_type = 'sleep'")
+        .await;
+    house
+        .execute("UPDATE whoop_sync_run SET started_at = started_at - interval '2 days', finished_at = finished_at - interval '2 days'")
+        .await;
+
+    let ended = house
+        .worker(&[
+            "doctor",
+            "--json",
+            "--token-keys",
+            other_key,
+            "--whoop-api-url=http://127.0.0.1:9/developer",
+        ])
+        .await;
+
+    ended.expect_code(3);
+    assert_eq!(check(&ended, "keys")["state"], "problem");
+    assert_eq!(check(&ended, "WHOOP")["state"], "problem");
+    assert_eq!(check(&ended, "runs")["state"], "problem");
+    assert_eq!(check(&ended, "syncs")["state"], "warning");
+    assert!(
+        check(&ended, "WHOOP")["what_to_do"]
+            .as_str()
+            .unwrap()
+            .contains("WHOOP_API_URL")
+    );
+    assert!(!ended.stdout.contains("AAECAwQ"), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn without_settings_or_a_database_the_doctor_says_so_and_ends_with_1() {
+    let bare = bare_worker(&["doctor", "--json"]).await;
+    bare.expect_code(1);
+    assert_eq!(check(&bare, "settings")["state"], "problem");
+
+    let house = House::new(plenty()).await;
+    let ended = house
+        .worker(&[
+            "doctor",
+            "--json",
+            "--database-url=postgres://u:hunter2@127.0.0.1:9/none",
+        ])
+        .await;
+    ended.expect_code(1);
+    assert_eq!(check(&ended, "database")["state"], "problem");
+    assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn status_is_the_service_on_one_page() {
+    let house = after_a_night().await;
+
+    let ended = house.worker(&["status", "--json"]).await;
+    ended.expect_code(0);
+    let status = ended.json();
+    assert_eq!(status["members"]["connected"], 1);
+    assert_eq!(status["runs"][0]["slot"], "night");
+    assert_eq!(status["runs"][0]["status"], "success");
+    let spent: u64 = status["quota"]["spent"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(Value::as_u64)
+        .sum();
+    let left = status["quota"]["left_in_day"].as_u64().unwrap();
+    assert!(spent > 0);
+    assert_eq!(
+        spent + left,
+        status["quota"]["calls_per_day"].as_u64().unwrap()
+    );
+
+    let page = house.worker(&["status"]).await;
+    page.expect_code(0);
+    assert!(page.stdout.contains("1 connected"), "{}", page.stdout);
+}
+
+#[tokio::test]
+async fn completions_and_the_manual_know_every_command() {
+    let commands = [
+        "run", "backfill", "capacity", "status", "doctor", "users", "keys", "migrate",
+    ];
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ended = bare_worker(&["completions", shell]).await;
+        ended.expect_code(0);
+        for command in commands {
+            assert!(ended.stdout.contains(command), "{shell}: {command}");
+        }
+    }
+    let man = bare_worker(&["man"]).await;
+    man.expect_code(0);
+    for command in commands {
+        assert!(man.stdout.contains(command), "{command}");
+    }
+    bare_worker(&["completions", "csh"])
+        .await
+        .expect_code(2)
+        .expect_in_stderr("bash");
+}
