@@ -12,7 +12,7 @@ use crate::{
     Console, Exit,
     cli::BackfillArgs,
     exit::Refusal,
-    run::{carry_out, each_once, engine, past, trigger},
+    run::{Work, carry_out, each_once, engine, past, trigger},
 };
 
 /// `sync-worker backfill`.
@@ -38,5 +38,10 @@ pub(crate) async fn backfill(
         parallel: args.parallel.into(),
     };
     let job = Job::scheduled(args.max_calls, stop);
-    carry_out(&engine, &plan, &job, &args.common, console).await
+    let work = Work {
+        plan: &plan,
+        job: &job,
+        metrics_file: args.metrics_file.as_deref(),
+    };
+    carry_out(&engine, &work, &args.common, console).await
 }

@@ -1,5 +1,7 @@
 //! What can be typed. The flags that the API has too come from the engine.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use whoop_core::{DataType, UserId};
 use whoop_sync::config::{DatabaseArgs, KeyArgs, LimitArgs, LogArgs, RetentionArgs, WhoopArgs};
@@ -240,6 +242,11 @@ pub struct RunArgs {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Write the run's metrics here when it ends, for node-exporter's textfile
+    /// collector; name it *.prom.
+    #[arg(long, env = "METRICS_FILE", value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+
     #[command(flatten)]
     pub whoop: WhoopArgs,
 
@@ -271,6 +278,11 @@ pub struct BackfillArgs {
     /// Calls to WHOOP that this run may make; what is left is put off.
     #[arg(long, value_name = "N")]
     pub max_calls: Option<u64>,
+
+    /// Write the run's metrics here when it ends, for node-exporter's textfile
+    /// collector; name it *.prom.
+    #[arg(long, env = "METRICS_FILE", value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 
     #[command(flatten)]
     pub whoop: WhoopArgs,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 use whoop_core::SystemClock;
 use whoop_storage::{
@@ -337,21 +336,19 @@ async fn runs(engine: &Engine) -> Result<Vec<Check>, StorageError> {
     Ok(checks)
 }
 
+/// A line a check; sentences are too long for a table.
 fn text(checks: &[Check]) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["", "check", "what is so", "what to do"]);
+    let mut lines = Vec::new();
     for one in checks {
-        table.add_row([
-            match one.state {
-                State::Ok => "ok",
-                State::Warning => "WARNING",
-                State::Problem => "PROBLEM",
-            },
-            one.check,
-            &one.detail,
-            one.what_to_do.as_deref().unwrap_or(""),
-        ]);
+        let state = match one.state {
+            State::Ok => "ok",
+            State::Warning => "WARNING",
+            State::Problem => "PROBLEM",
+        };
+        lines.push(format!("{state:<8} {}: {}", one.check, one.detail));
+        if let Some(what_to_do) = &one.what_to_do {
+            lines.push(format!("{:<8} what to do: {what_to_do}", ""));
+        }
     }
-    table.to_string()
+    lines.join("\n")
 }

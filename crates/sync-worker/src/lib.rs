@@ -16,6 +16,7 @@ pub mod cli;
 pub mod console;
 mod doctor;
 pub mod exit;
+mod metrics;
 mod migrate;
 mod plan_table;
 mod print;

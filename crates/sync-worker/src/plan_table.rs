@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use whoop_core::plan::{Reason, Slot};
-use whoop_sync::run::{DryRun, Planned, PlannedWindow};
+use whoop_sync::dry_run::{DryRun, Planned, PlannedWindow};
 
 /// The calls of the whole plan; history comes on top.
 pub(crate) fn calls(planned: &[Planned]) -> u64 {

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use chrono::{DateTime, Local, Utc};
 use serde::Serialize;
@@ -10,14 +10,16 @@ use whoop_core::{
 use whoop_sync::{
     Engine, Job, Settings, SyncError,
     config::{RetentionArgs, WhoopArgs},
+    dry_run::{DryRun, Planned},
     member::Errand,
-    run::{DryRun, Plan, Planned, RunReport},
+    run::{Plan, RunReport},
 };
 
 use crate::{
     Console, Exit,
     cli::{CommonArgs, RunArgs},
     exit::Refusal,
+    metrics,
     migrate::database_refusal,
     plan_table,
     since::Since,
@@ -68,24 +70,42 @@ pub(crate) async fn run(
     }
 
     let job = Job::scheduled(args.max_calls, stop);
-    carry_out(&engine, &plan, &job, &args.common, console).await
+    let work = Work {
+        plan: &plan,
+        job: &job,
+        metrics_file: args.metrics_file.as_deref(),
+    };
+    carry_out(&engine, &work, &args.common, console).await
+}
+
+/// A plan, and what goes with it.
+pub(crate) struct Work<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) job: &'a Job,
+    pub(crate) metrics_file: Option<&'a Path>,
 }
 
 /// Runs a plan, and tells how that went.
 pub(crate) async fn carry_out(
     engine: &Engine,
-    plan: &Plan,
-    job: &Job,
+    work: &Work<'_>,
     common: &CommonArgs,
     console: &Console,
 ) -> Result<Exit, Refusal> {
     let started = Instant::now();
     let onlooker = Onlooker::new(console);
-    let report = engine.run(plan, job, &onlooker).await;
+    let report = engine.run(work.plan, work.job, &onlooker).await;
     onlooker.ends();
     let report = report.map_err(|error| failed(common, error))?;
 
     let exit = exit_of(&report);
+    if let Some(path) = work.metrics_file
+        && let Err(error) = metrics::write(path, engine, &report, engine.clock().now()).await
+    {
+        // The run is done, whoever hears of it.
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(%error, cause, "the run's metrics are not written");
+    }
     if common.json {
         console.json(&RunResult {
             report: &report,

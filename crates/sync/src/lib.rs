@@ -7,6 +7,7 @@
 //! - [`day`]: the day an app asks for, fetched first where it must be;
 //! - [`capacity`]: how many members the quota carries, by trying it out;
 //! - [`run`]: a scheduled run over many members;
+//! - [`dry_run`]: what such a run would read;
 //! - [`config`]: the flags and variables that every binary shares.
 
 pub mod access;
@@ -18,6 +19,7 @@ pub mod config;
 pub mod connect;
 pub mod day;
 mod disconnect;
+pub mod dry_run;
 mod engine;
 mod error;
 mod job;

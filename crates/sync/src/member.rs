@@ -159,6 +159,14 @@ pub struct Errand {
     pub history: bool,
 }
 
+/// A call of an errand.
+pub(crate) struct Foreseen {
+    pub(crate) call: Call,
+    /// Records beyond the window that are asked for by their ids.
+    pub(crate) by_id: usize,
+    pub(crate) coverage: Coverage,
+}
+
 impl Engine {
     /// Syncs one member, alone: if somebody else is at it, waits and then asks
     /// for what is left.
@@ -190,37 +198,51 @@ impl Engine {
     }
 
     /// The calls of an errand, from what is covered and what is open.
-    pub(crate) async fn calls(
+    async fn calls(
         &self,
         user_id: &UserId,
         errand: &Errand,
         now: DateTime<Utc>,
     ) -> Result<Vec<Call>, SyncError> {
-        let coverage = self.coverage(user_id).await?;
-        let mut calls = Vec::new();
-        for one in coverage
-            .iter()
-            .filter(|one| errand.data_types.contains(&one.data_type))
-        {
+        let foreseen = self.foresee(user_id, errand, now).await?;
+        Ok(foreseen.into_iter().map(|one| one.call).collect())
+    }
+
+    /// The same, with what is known of each type.
+    pub(crate) async fn foresee(
+        &self,
+        user_id: &UserId,
+        errand: &Errand,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Foreseen>, SyncError> {
+        let mut foreseen = Vec::new();
+        for coverage in self.coverage(user_id).await? {
+            if !errand.data_types.contains(&coverage.data_type) {
+                continue;
+            }
             let open = self
-                .oldest_open(user_id, one.data_type, now - LOOK_BACK)
+                .open(user_id, coverage.data_type, now - LOOK_BACK)
                 .await?;
-            let mut window = plan::window(errand.slot, one, open, now);
+            let mut window = plan::window(errand.slot, &coverage, open.oldest, now);
             if let Some(since) = errand.since {
                 window.start = window.start.map(|start| start.min(since));
                 window.must_reach = window.must_reach.map(|reach| reach.min(since));
             }
-            calls.push(Call {
-                data_type: one.data_type,
-                window,
-                reason: if one.last_sync_at.is_none() {
-                    Reason::NeverRead
-                } else {
-                    errand.reason
+            foreseen.push(Foreseen {
+                call: Call {
+                    data_type: coverage.data_type,
+                    window,
+                    reason: if coverage.last_sync_at.is_none() {
+                        Reason::NeverRead
+                    } else {
+                        errand.reason
+                    },
                 },
+                by_id: open.by_id,
+                coverage,
             });
         }
-        Ok(calls)
+        Ok(foreseen)
     }
 
     pub(crate) async fn coverage(&self, user_id: &UserId) -> Result<Vec<Coverage>, SyncError> {

@@ -22,20 +22,35 @@ pub(crate) fn todays(mut open: Vec<String>, day: i32) -> Vec<String> {
     open
 }
 
+/// Records of a type that still wait for their score.
+pub(crate) struct Open {
+    /// When the oldest that a window can reach happened.
+    pub(crate) oldest: Option<DateTime<Utc>>,
+    /// How many older ones a sync asks for by their ids.
+    pub(crate) by_id: usize,
+}
+
 impl Engine {
-    /// When the oldest open record that a window can reach happened.
-    pub(crate) async fn oldest_open(
+    /// What is open of a type, on both sides of what a window can reach.
+    pub(crate) async fn open(
         &self,
         user_id: &UserId,
         data_type: DataType,
-        not_before: DateTime<Utc>,
-    ) -> Result<Option<DateTime<Utc>>, SyncError> {
+        reach: DateTime<Utc>,
+    ) -> Result<Open, SyncError> {
         let mut conn = self.database.get().await?;
         let open = day::open_records(&mut conn, user_id, data_type).await?;
-        Ok(open
-            .into_iter()
-            .map(|(_, when)| when)
-            .find(|&when| when > not_before))
+        Ok(Open {
+            oldest: open
+                .iter()
+                .map(|(_, when)| *when)
+                .find(|when| *when > reach),
+            by_id: open
+                .iter()
+                .filter(|(_, when)| *when < reach)
+                .count()
+                .min(MOST_BY_ID),
+        })
     }
 
     /// Asks by id for what is open and older than `before`.
@@ -60,19 +75,6 @@ impl Engine {
             *stored += self.ask_by_id(user_id, job, data_type, id).await?;
         }
         Ok(())
-    }
-
-    /// How many calls that would take.
-    pub(crate) async fn count_by_id(
-        &self,
-        user_id: &UserId,
-        data_type: DataType,
-        before: DateTime<Utc>,
-    ) -> Result<usize, SyncError> {
-        let mut conn = self.database.get().await?;
-        let open = day::open_records(&mut conn, user_id, data_type).await?;
-        let older = open.iter().filter(|(_, when)| *when < before).count();
-        Ok(older.min(MOST_BY_ID))
     }
 }
 

@@ -12,11 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::Serialize;
-use whoop_core::{
-    DataType, UserId,
-    day::Connection,
-    plan::{self, Call, LOOK_BACK, Reason, Slot},
-};
+use whoop_core::{UserId, plan::Slot};
 use whoop_storage::{
     page::Stored,
     table::sync_run::{self, Finished},
@@ -74,48 +70,6 @@ pub struct RunReport {
     pub reports: Vec<MemberReport>,
 }
 
-/// What a run would do.
-#[derive(Debug)]
-pub struct DryRun {
-    pub members: Vec<Planned>,
-    /// Members of whom everything was read a moment ago.
-    pub fresh: usize,
-    /// Members who are read when they come, because the quota is scarce.
-    pub left: usize,
-}
-
-/// One member of a dry run: what would be read.
-#[derive(Debug, Serialize)]
-pub struct Planned {
-    pub user_id: String,
-    /// Why this member has a turn.
-    pub reason: Reason,
-    /// Why nothing can be read of this member.
-    pub error: Option<String>,
-    pub windows: Vec<PlannedWindow>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct PlannedWindow {
-    pub data_type: DataType,
-    pub start: Option<DateTime<Utc>>,
-    pub end: DateTime<Utc>,
-    /// Why the type is read.
-    pub reason: Reason,
-    /// Calls this takes, for a member with a record a day.
-    pub calls: u32,
-    /// Older pages follow, until the member's first record; how many is not
-    /// known before.
-    pub history: bool,
-}
-
-impl Planned {
-    /// Calls that are sure to be made.
-    pub fn calls(&self) -> u32 {
-        self.windows.iter().map(|window| window.calls).sum()
-    }
-}
-
 /// What keeps a run from beginning another member.
 #[derive(Debug)]
 struct Spent {
@@ -131,81 +85,6 @@ impl RunReport {
 }
 
 impl Engine {
-    /// What a run would read, without a call to WHOOP.
-    ///
-    /// # Errors
-    ///
-    /// PostgreSQL is away.
-    pub async fn dry_run(&self, plan: &Plan) -> Result<DryRun, SyncError> {
-        let visits = self.visits(plan).await?;
-        let mut members = Vec::with_capacity(visits.turns.len());
-        for visit in &visits.turns {
-            members.push(self.planned(visit, plan.errand.history).await?);
-        }
-        Ok(DryRun {
-            members,
-            fresh: visits.fresh,
-            left: visits.left,
-        })
-    }
-
-    async fn planned(&self, visit: &Visit, history: bool) -> Result<Planned, SyncError> {
-        let Visit {
-            user_id, errand, ..
-        } = visit;
-        let status = self.status(user_id).await?;
-        let error = match status.connection {
-            Connection::Connected => None,
-            Connection::ReauthRequired => Some(SyncError::ReauthRequired),
-            Connection::Disconnected | Connection::NeverConnected => Some(SyncError::NotConnected),
-        };
-        let mut windows = Vec::new();
-        if error.is_none() {
-            for call in self.calls(user_id, errand, self.clock.now()).await? {
-                windows.push(
-                    self.planned_window(user_id, history, status.kept_from, &call)
-                        .await?,
-                );
-            }
-        }
-        Ok(Planned {
-            user_id: user_id.to_string(),
-            reason: visit.reason,
-            error: error.map(|error| error.to_string()),
-            windows,
-        })
-    }
-
-    async fn planned_window(
-        &self,
-        user_id: &UserId,
-        history: bool,
-        kept_from: Option<DateTime<Utc>>,
-        call: &Call,
-    ) -> Result<PlannedWindow, SyncError> {
-        let Call {
-            data_type,
-            window,
-            reason,
-        } = *call;
-        let by_id = self
-            .count_by_id(user_id, data_type, window.end - LOOK_BACK)
-            .await?;
-        let coverage = self.coverage(user_id).await?;
-        let known = coverage.iter().find(|one| one.data_type == data_type);
-        let is_whole = known.is_some_and(|one| {
-            one.covered_from.is_some() && plan::history(one, kept_from).is_none()
-        });
-        Ok(PlannedWindow {
-            data_type,
-            start: window.start,
-            end: window.end,
-            reason,
-            calls: call.cost() + u32::try_from(by_id).unwrap_or(0),
-            history: history && !is_whole,
-        })
-    }
-
     /// Runs, telling `watch` of each member that is done.
     ///
     /// # Errors

@@ -90,3 +90,37 @@ async fn a_log_in_json_has_one_line_a_member_and_one_for_the_run() {
     assert_eq!(count("synced"), 2, "{lines:#?}");
     assert_eq!(count("the run ended"), 1, "{lines:#?}");
 }
+
+#[tokio::test]
+async fn a_run_leaves_its_metrics_in_a_file_and_nothing_beside_it() {
+    let house = House::new(plenty()).await;
+    house.connect("ann", 0).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("whoop.prom");
+    let flag = format!("--metrics-file={}", path.display());
+
+    house
+        .worker(&["run", "--slot=night", "--user=ann", &flag])
+        .await
+        .expect_code(0);
+
+    let text = std::fs::read_to_string(&path).unwrap();
+    for line in [
+        "whoop_users{status=\"connected\"} 1",
+        "whoop_sync_run_members{outcome=\"synced\"} 1",
+        "whoop_upstream_budget_remaining{window=\"day\"}",
+        "whoop_sync_records_total{data_type=\"sleep\",outcome=\"unchanged\"}",
+        "whoop_sync_run_finished_timestamp_seconds",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+
+    let nowhere = "--metrics-file=/no/such/place/whoop.prom";
+    let ended = house
+        .worker(&["run", "--slot=night", "--user=ann", nowhere])
+        .await;
+    ended
+        .expect_code(0)
+        .expect_in_stderr("/no/such/place/whoop.prom could not be written");
+}

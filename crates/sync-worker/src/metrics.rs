@@ -1,0 +1,159 @@
+//! What a run leaves for Prometheus: a file that node-exporter's textfile
+//! collector picks up.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use chrono::{DateTime, Utc};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use whoop_storage::table::users;
+use whoop_sync::{Engine, SyncError, run::RunReport};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Records {
+    data_type: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Members {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Window {
+    window: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    status: String,
+}
+
+/// Why the file was not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MetricsError {
+    #[error("the metrics could not be collected")]
+    Sync(#[from] SyncError),
+    #[error("{path} could not be written")]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Writes the file in one step: whoever reads it meanwhile sees the one before.
+pub(crate) async fn write(
+    path: &Path,
+    engine: &Engine,
+    report: &RunReport,
+    now: DateTime<Utc>,
+) -> Result<(), MetricsError> {
+    let text = collect(engine, report, now).await?;
+    let unwritten = |source| MetricsError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let mut beside = path.as_os_str().to_owned();
+    // The collector reads *.prom alone.
+    beside.push(".part");
+    fs::write(&beside, text).map_err(unwritten)?;
+    fs::rename(&beside, path).map_err(unwritten)
+}
+
+async fn collect(
+    engine: &Engine,
+    report: &RunReport,
+    now: DateTime<Utc>,
+) -> Result<String, SyncError> {
+    let mut registry = Registry::with_prefix("whoop");
+    let records = Family::<Records, Counter>::default();
+    registry.register(
+        "sync_records",
+        "Records of the last run by what became of them",
+        records.clone(),
+    );
+    let types = report.reports.iter().flat_map(|member| &member.types);
+    for one in types {
+        for (outcome, count) in [
+            ("inserted", one.stored.inserted),
+            ("updated", one.stored.updated),
+            ("unchanged", one.stored.unchanged),
+            ("deleted", one.stored.deleted),
+            ("rejected", one.stored.rejected),
+        ] {
+            let data_type = one.data_type.as_str();
+            records
+                .get_or_create(&Records { data_type, outcome })
+                .inc_by(count);
+        }
+    }
+
+    let members = Family::<Members, Gauge>::default();
+    registry.register(
+        "sync_run_members",
+        "Members of the last run by how their turn ended",
+        members.clone(),
+    );
+    for (outcome, count) in [
+        ("synced", report.synced),
+        ("failed", report.failed),
+        ("deferred", report.deferred),
+        ("fresh", report.fresh),
+        ("left", report.left),
+    ] {
+        set(&members.get_or_create(&Members { outcome }), count);
+    }
+    for (name, help, value) in [
+        (
+            "sync_run_calls",
+            "Calls to WHOOP that the last run made",
+            i64::try_from(report.calls).unwrap_or(i64::MAX),
+        ),
+        (
+            "sync_run_finished_timestamp_seconds",
+            "When the last run ended",
+            now.timestamp(),
+        ),
+    ] {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    }
+
+    let quota = Family::<Window, Gauge>::default();
+    registry.register(
+        "upstream_budget_remaining",
+        "Calls that WHOOP's limit still allows",
+        quota.clone(),
+    );
+    let left = engine.quota().await?;
+    for (window, calls) in [("minute", left.minute), ("day", left.day)] {
+        quota.get_or_create(&Window { window }).set(calls.into());
+    }
+
+    let by_status = Family::<Status, Gauge>::default();
+    registry.register("users", "Members by their connection", by_status.clone());
+    let mut conn = engine.database.get().await?;
+    for one in users::count(&mut conn).await? {
+        by_status
+            .get_or_create(&Status { status: one.status })
+            .set(one.members);
+    }
+
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = text::encode(&mut text, &registry);
+    Ok(text)
+}
+
+fn set(gauge: &Gauge, count: usize) {
+    gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+}
