@@ -27,7 +27,13 @@ const LEAST_FOR_ANY: u32 = 400;
 
 /// From this share of the day's calls on, in percent, what members who wait may
 /// want makes calls scarce.
-const SCARCE_FROM: f64 = 75.0;
+const SCARCE_FROM: f64 = 70.0;
+
+/// The same, with what all others have made in the last 24 hours.
+const FULL_FROM: f64 = 92.0;
+
+/// No day is like the one before: so much more is held back than is expected.
+const MARGIN: f64 = 1.05;
 
 type ByClass<T> = [T; Class::ALL.len()];
 
@@ -110,11 +116,18 @@ impl Day {
         is_new
     }
 
-    /// Whether members who wait and WHOOP's events may take most of the day.
+    /// Whether members who wait and WHOOP's events may take most of the day, or
+    /// find too little beside what others have taken.
     pub(super) fn is_scarce(&self, now: DateTime<Utc>, limits: Limits, foreign: u32) -> bool {
         let urgent =
             self.reserved(now, limits, Class::Waiting) + self.reserved(now, limits, Class::Webhook);
-        (urgent + f64::from(foreign)) * 100.0 > f64::from(limits.per_day) * SCARCE_FROM
+        let others: u32 = Class::Slot
+            .and_less_urgent()
+            .map(|class| self.made_by(now, class))
+            .sum();
+        let day = f64::from(limits.per_day) / 100.0;
+        urgent + f64::from(foreign) > day * SCARCE_FROM
+            || urgent + f64::from(foreign) + f64::from(others) > day * FULL_FROM
     }
 
     /// Notes calls that were wanted, and how many of them were allowed.
@@ -183,7 +196,7 @@ impl Day {
         }
         let reserved: f64 = class
             .more_urgent()
-            .map(|other| self.reserved(now, limits, other))
+            .map(|other| self.reserved(now, limits, other) * MARGIN)
             .sum();
         let least = (limits.per_day / LEAST_FOR_ANY).max(1);
         let needed: u32 = class

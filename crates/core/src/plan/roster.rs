@@ -24,15 +24,15 @@ pub const FORTNIGHT: TimeDelta = TimeDelta::days(14);
 const CALLS_OF_A_VISITOR: u64 = 6;
 
 /// Runs between [`NOT_BEFORE`] and [`NOT_AFTER`].
-const RUNS: usize = 12;
+const RUNS: usize = 8;
 
 /// A member who has not come is not read again before this, however much is
 /// left.
 const NOT_BEFORE: TimeDelta = TimeDelta::days(10);
 
-/// Whoever would pass the fortnight before the next day's run is read now: a
-/// busy morning may put a turn off.
-const NOT_AFTER: TimeDelta = TimeDelta::days(13);
+/// Whoever has reached this age is read now, whatever the share: busy hours may
+/// put a turn off until the run after the next.
+const NOT_AFTER: TimeDelta = TimeDelta::days(12);
 
 /// What is known of a member before a run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,9 @@ use crate::{
     coverage::{Coverage, span_of},
 };
 
+/// Whoever was away for longer lacks the recoveries of earlier days as well.
+const SPARED_FOR: TimeDelta = TimeDelta::hours(24);
+
 /// How much a request for a day may ask of WHOOP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Refresh {
@@ -101,19 +104,19 @@ impl DayQuery {
         match said {
             Said::Changed => false,
             Said::Unchanged => true,
-            Said::Nothing => self.is_fresh(coverage) || self.is_settled(coverage.data_type),
+            Said::Nothing => self.is_fresh(coverage) || self.is_settled(coverage, last),
         }
     }
 
     /// Whether reading a type can be spared. WHOOP may score a night again,
     /// which the next slot will see; and before a sleep has its score there is
-    /// no recovery.
-    fn is_settled(&self, data_type: DataType) -> bool {
+    /// no new recovery.
+    fn is_settled(&self, coverage: &Coverage, last: DateTime<Utc>) -> bool {
         self.thrifty
-            && match data_type {
-                DataType::Recovery => self.night != Night::SleepScored,
-                DataType::Sleep => self.night == Night::Scored,
-                DataType::Workout | DataType::Cycle => false,
+            && match (coverage.data_type, self.night) {
+                (DataType::Recovery | DataType::Sleep, Night::Scored) => true,
+                (DataType::Recovery, Night::Unscored) => self.now - last < SPARED_FOR,
+                _ => false,
             }
     }
 

@@ -119,7 +119,7 @@ impl<'a> Simulation<'a> {
         };
         let begins = setting.begins;
         let heard = setting.webhooks.then_some(Heard([Some(begins); 4]));
-        let members = (0..setting.users)
+        let members: Vec<Member> = (0..setting.users)
             .map(|member| {
                 Member::new(
                     begins - crowd.last_read_before(member),
@@ -128,11 +128,16 @@ impl<'a> Simulation<'a> {
                 )
             })
             .collect();
+        // As the last run before midnight left it.
+        let standings: Vec<_> = members.iter().map(Member::standing).collect();
+        let mut ledger = Ledger::default();
+        let visitors = roster::calls_for_visitors(&standings, begins);
+        ledger.foresee(begins, Class::Waiting, visitors);
         Self {
             setting,
             crowd,
             members,
-            ledger: Ledger::default(),
+            ledger,
             agenda: BinaryHeap::new(),
             scheduled: 0,
             runs: Vec::new(),
