@@ -5,6 +5,7 @@
 
 pub mod heard;
 pub mod roster;
+pub mod run;
 pub mod visit;
 pub mod visits;
 
@@ -128,14 +129,22 @@ impl Slot {
         }
     }
 
-    /// The slot whose hour (08, 14, 20, 23) was the last to strike.
-    pub const fn at_hour(local_hour: u32) -> Self {
-        match local_hour {
-            8..=13 => Self::Morning,
-            14..=19 => Self::Afternoon,
-            20..=22 => Self::Evening,
-            _ => Self::Night,
+    /// The local hour at which it begins by default.
+    pub const fn hour(self) -> u32 {
+        match self {
+            Self::Morning => 8,
+            Self::Afternoon => 14,
+            Self::Evening => 20,
+            Self::Night => 23,
         }
+    }
+
+    /// The slot whose hour was the last to strike.
+    pub fn at_hour(local_hour: u32) -> Self {
+        let mut latest_first = Self::ALL.into_iter().rev();
+        latest_first
+            .find(|slot| slot.hour() <= local_hour)
+            .unwrap_or(Self::Night)
     }
 
     const fn least_look_back(self) -> TimeDelta {
@@ -211,13 +220,13 @@ mod tests {
 
     use super::*;
 
-    fn noon() -> DateTime<Utc> {
+    pub(super) fn noon() -> DateTime<Utc> {
         DateTime::parse_from_rfc3339("2026-03-20T12:00:00Z")
             .unwrap()
             .to_utc()
     }
 
-    fn read_at(last: DateTime<Utc>, back: TimeDelta) -> Coverage {
+    pub(super) fn read_at(last: DateTime<Utc>, back: TimeDelta) -> Coverage {
         let mut coverage = Coverage::none(DataType::Sleep).with(last - back, last, false);
         coverage.last_sync_at = Some(last);
         coverage

@@ -113,7 +113,7 @@ fn text(report: &Report) -> String {
         ]);
     }
     for (name, spread) in [
-        ("nights spared, their score known", &report.settled),
+        ("nights spared, as calls are scarce", &report.settled),
         ("members who stay away", &report.away),
     ] {
         table.add_row([

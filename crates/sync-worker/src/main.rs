@@ -30,7 +30,13 @@ fn main() -> ExitCode {
 async fn work(cli: Cli, console: &Console) -> u8 {
     let when_cut_off = match cli.command {
         Command::Run(_) | Command::Backfill(_) | Command::Keys(_) => Exit::PutOff,
-        _ => Exit::CouldNotRun,
+        Command::Migrate(_)
+        | Command::Users(_)
+        | Command::Capacity(_)
+        | Command::Status(_)
+        | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man => Exit::CouldNotRun,
     };
     let stop = CancellationToken::new();
     tokio::select! {

@@ -72,14 +72,15 @@ fn table(planned: &[Planned]) -> Table {
 const fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::NeverRead => "never read",
-        Reason::Slot => "its slot",
-        Reason::Fortnight => "a fortnight",
+        Reason::Slot => "the slot's turn",
+        Reason::Fortnight => "a fortnight away",
         Reason::Asked => "asked for",
         Reason::Webhook => "webhook",
         Reason::Stale => "too old",
         Reason::Missing => "not read yet",
     }
 }
+
 fn cost(window: &PlannedWindow) -> String {
     if window.history {
         format!("{} + history", window.calls)

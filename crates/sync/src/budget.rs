@@ -17,8 +17,14 @@ use tokio::{
     time::{Instant, sleep},
 };
 use whoop_client::{Allowance, RateLimit, WhoopError};
-use whoop_core::budget::{Class, Leave, Ledger, Limits, Period, Spent};
-use whoop_storage::{Database, StorageError, table::call_budget};
+use whoop_core::{
+    budget::{Class, Leave, Ledger, Limits, Period, Spent},
+    plan::run::ExpectedDay,
+};
+use whoop_storage::{
+    Database, StorageError,
+    table::call_budget::{self, Current},
+};
 
 /// The most that one process takes at once, however many wait.
 const LARGEST_BATCH: u32 = 16;
@@ -70,26 +76,15 @@ impl Budget {
         }
     }
 
-    /// Calls that a class may still make today, where `visitors` will probably
-    /// want so many.
-    pub(crate) async fn day_room(
-        &self,
-        classes: [Class; 2],
-        visitors: u32,
-    ) -> Result<[u32; 2], StorageError> {
+    /// The ledger as it stands.
+    pub(crate) async fn current(&self) -> Result<Current, StorageError> {
         let mut conn = self.database.get().await?;
-        let mut current = call_budget::read(&mut conn).await?;
-        let now = current.now;
-        current.ledger.foresee(now, Class::Waiting, visitors);
-        Ok(classes.map(|class| current.ledger.day_room(current.now, self.limits, class)))
+        call_budget::read(&mut conn).await
     }
 
-    /// Says what members who stay away cannot do without in a day, and what
-    /// those who come will probably want.
-    pub(crate) async fn plan_day(&self, dormant: u32, visitors: u32) -> Result<(), StorageError> {
+    pub(crate) async fn expect(&self, day: ExpectedDay) -> Result<(), StorageError> {
         self.change(|ledger, now| {
-            ledger.need(Class::Dormant, dormant);
-            ledger.foresee(now, Class::Waiting, visitors);
+            day.tell(ledger, now);
             (true, ())
         })
         .await
@@ -97,8 +92,7 @@ impl Budget {
 
     /// Whether calls that can be spared are to be spared.
     pub(crate) async fn is_scarce(&self) -> Result<bool, StorageError> {
-        let mut conn = self.database.get().await?;
-        let current = call_budget::read(&mut conn).await?;
+        let current = self.current().await?;
         Ok(self.note(&current.ledger, current.now))
     }
 

@@ -98,7 +98,7 @@ impl Engine {
     ) -> Result<RunReport, SyncError> {
         let visits = self.visits(plan).await?;
         if let Some(day) = visits.day {
-            self.budget.plan_day(day.dormant, day.visitors).await?;
+            self.budget.expect(day).await?;
         }
         let slot = plan.errand.slot.map(Slot::as_str);
         let id = {

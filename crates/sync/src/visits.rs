@@ -4,8 +4,8 @@ use whoop_core::{
     UserId,
     budget::Class,
     plan::{
-        Reason, Slot,
-        roster::{self, Order, Turn},
+        Reason,
+        run::{self, ExpectedDay, Occasion, Purse, Run},
     },
 };
 use whoop_storage::standing::{self, Member};
@@ -22,15 +22,6 @@ pub(crate) struct Visits {
     pub(crate) day: Option<ExpectedDay>,
     /// Whose history is to be gone on with, once everybody had their turn.
     pub(crate) histories: Vec<UserId>,
-}
-
-/// Calls that a day will take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ExpectedDay {
-    /// Members who stay away cannot do without.
-    pub(crate) dormant: u32,
-    /// Members who come will probably want.
-    pub(crate) visitors: u32,
 }
 
 /// One member's turn.
@@ -86,22 +77,19 @@ impl Engine {
 
     async fn by_turn(&self, plan: &Plan, members: &[Member]) -> Result<Visits, SyncError> {
         let standings: Vec<_> = members.iter().map(|one| one.standing.clone()).collect();
-        let visitors = roster::calls_for_visitors(&standings, self.clock.now());
-        let [calls, calls_for_dormant] = self
-            .budget
-            .day_room([Class::Slot, Class::Dormant], visitors)
-            .await?;
-        let order = Order {
+        let budget = self.budget.current().await?;
+        let purse = Purse {
+            ledger: &budget.ledger,
+            now: budget.now,
+            limits: self.settings.limits,
+        };
+        let occasion = Occasion {
+            slot: plan.errand.slot,
             data_types: &plan.errand.data_types,
             now: self.clock.now(),
-            looks_at_everything: plan.errand.slot == Some(Slot::Night),
             freshness: self.settings.freshness,
-            calls,
-            calls_for_dormant,
         };
-        let roster = roster::roster(&standings, &order);
-        let is_away = |turn: &&Turn| turn.class() == Class::Dormant;
-        let away = roster.left + roster.turns.iter().filter(is_away).count();
+        let Run { roster, day } = run::plan(&standings, purse, &occasion);
         let turns = roster.turns.into_iter().filter_map(|turn| {
             let class = turn.class();
             Some(Visit {
@@ -120,10 +108,7 @@ impl Engine {
             turns: turns.collect(),
             fresh: roster.fresh,
             left: roster.left,
-            day: Some(ExpectedDay {
-                dormant: roster::calls_for_dormant(away),
-                visitors,
-            }),
+            day: Some(day),
             histories: if plan.errand.history {
                 histories_of(members)
             } else {

@@ -38,6 +38,7 @@ const MARGIN: f64 = 1.05;
 type ByClass<T> = [T; Class::ALL.len()];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredSlice")]
 struct Slice {
     #[serde(with = "ts_seconds")]
     from: DateTime<Utc>,
@@ -46,6 +47,33 @@ struct Slice {
     by_minute: [u32; MINUTES],
     /// With those that had to be refused to whoever cannot choose the moment.
     wanted: ByClass<u32>,
+}
+
+/// A slice as a row may have it.
+#[derive(Deserialize)]
+struct StoredSlice {
+    #[serde(with = "ts_seconds")]
+    from: DateTime<Utc>,
+    made: ByClass<u32>,
+    by_minute: Option<[u32; MINUTES]>,
+    wanted: ByClass<u32>,
+}
+
+impl From<StoredSlice> for Slice {
+    fn from(stored: StoredSlice) -> Self {
+        // Written before minutes were counted: all of them leave with the last.
+        let made_last = || {
+            let mut by_minute = [0; MINUTES];
+            by_minute[MINUTES - 1] = stored.made.iter().sum();
+            by_minute
+        };
+        Self {
+            from: stored.from,
+            made: stored.made,
+            by_minute: stored.by_minute.unwrap_or_else(made_last),
+            wanted: stored.wanted,
+        }
+    }
 }
 
 /// What was spent in the last day, and what is expected of the next.
@@ -63,15 +91,12 @@ pub(super) struct Day {
 
 impl Day {
     pub(super) fn forget_old(&mut self, now: DateTime<Utc>) {
-        self.slices
-            .retain(|slice| now - slice.from < DAY || slice.calls_at(now) > 0);
+        self.slices.retain(|slice| slice.is_within(now));
     }
 
     /// What is still in the window at a moment, if nothing is spent until then.
     fn within(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Slice> {
-        self.slices
-            .iter()
-            .filter(move |slice| now - slice.from < DAY || slice.calls_at(now) > 0)
+        self.slices.iter().filter(move |slice| slice.is_within(now))
     }
 
     pub(super) fn used(&self, now: DateTime<Utc>) -> u32 {
@@ -105,15 +130,14 @@ impl Day {
         self.needs[class.index()] = calls_a_day;
     }
 
-    /// Says what a class will probably want, where no whole day was seen yet.
-    /// Returns whether that was so.
-    pub(super) fn foresee(&mut self, now: DateTime<Utc>, class: Class, calls_a_day: u32) -> bool {
+    /// Says what a class will probably want, which counts until a whole day was
+    /// seen.
+    pub(super) fn foresee(&mut self, now: DateTime<Utc>, class: Class, calls_a_day: u32) {
         let is_new = self.since.is_none_or(|since| now - since < DAY);
         if is_new {
             let expected = &mut self.expected[class.index()];
             *expected = expected.max(f64::from(calls_a_day));
         }
-        is_new
     }
 
     /// Whether members who wait and WHOOP's events may take most of the day, or
@@ -232,6 +256,10 @@ impl Day {
 }
 
 impl Slice {
+    fn is_within(&self, now: DateTime<Utc>) -> bool {
+        now - self.from < DAY || self.calls_at(now) > 0
+    }
+
     /// Those that are still in the window.
     fn calls_at(&self, now: DateTime<Utc>) -> u32 {
         let minutes = self.by_minute.iter().enumerate();

@@ -67,7 +67,7 @@ impl Ledger {
         let granted = self.room(now, limits, class).min(want);
         self.day.spend(now, class, want, granted);
         if granted > 0 {
-            self.minute.spend(now, granted);
+            self.minute.spend(now, class, granted);
             return Leave::Granted(granted);
         }
         self.later(now, limits, class)
@@ -156,9 +156,9 @@ impl Ledger {
     }
 
     /// Says what a class will probably want in a day, until the ledger has
-    /// learned it by itself. Returns whether it did not know.
-    pub fn foresee(&mut self, now: DateTime<Utc>, class: Class, calls_a_day: u32) -> bool {
-        self.day.foresee(now, class, calls_a_day)
+    /// learned it by itself.
+    pub fn foresee(&mut self, now: DateTime<Utc>, class: Class, calls_a_day: u32) {
+        self.day.foresee(now, class, calls_a_day);
     }
 
     /// Whether the day may not be enough for everybody who will come, so that

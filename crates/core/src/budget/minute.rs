@@ -38,6 +38,9 @@ struct Moment {
     #[serde(with = "ts_milliseconds")]
     at: DateTime<Utc>,
     calls: u32,
+    /// Those of members who waited.
+    #[serde(default)]
+    waiting: u32,
 }
 
 /// What was spent in the last two minutes, the oldest first: a minute that
@@ -57,21 +60,31 @@ impl Minute {
     }
 
     fn used_within(&self, now: DateTime<Utc>, length: TimeDelta) -> u32 {
+        self.sum(now, length, |moment| moment.calls)
+    }
+
+    fn sum(&self, now: DateTime<Utc>, length: TimeDelta, of: impl Fn(&Moment) -> u32) -> u32 {
         let within = self
             .0
             .iter()
             .filter(|moment| is_within(moment.at, now, length));
-        within.fold(0, |sum, moment| sum.saturating_add(moment.calls))
+        within.fold(0, |sum, moment| sum.saturating_add(of(moment)))
     }
 
-    pub(super) fn spend(&mut self, now: DateTime<Utc>, calls: u32) {
+    pub(super) fn spend(&mut self, now: DateTime<Utc>, class: Class, calls: u32) {
+        let waiting = if class == Class::Waiting { calls } else { 0 };
         match self.0.back_mut() {
             // Kept as if all of them were the later one: never too early.
             Some(last) if now - last.at < TOGETHER && last.calls + calls <= 20 => {
                 last.at = last.at.max(now);
                 last.calls += calls;
+                last.waiting += waiting;
             }
-            _ => self.0.push_back(Moment { at: now, calls }),
+            _ => self.0.push_back(Moment {
+                at: now,
+                calls,
+                waiting,
+            }),
         }
     }
 
@@ -94,9 +107,12 @@ impl Minute {
             return left;
         }
         let kept = if waited_at.is_some_and(|at| now - at < KEPT_FOR) {
-            // Twice what comes on average: members do not come evenly.
-            (2 * waiting_a_minute)
+            // Two and a half times what comes on average: visits of four calls come
+            // in bursts, and that is three deviations at 20 a minute. Less what they
+            // have taken of it.
+            (waiting_a_minute.saturating_mul(5) / 2)
                 .min(limits.per_minute / 10 * 9)
+                .saturating_sub(self.sum(now, MINUTE, |moment| moment.waiting))
                 .max(limits.per_minute / KEPT_SHARE)
         } else {
             0

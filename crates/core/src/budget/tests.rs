@@ -195,6 +195,89 @@ fn a_ledger_survives_its_row() {
     );
 }
 
+/// A run that begins when everybody wakes takes nothing from them.
+#[test]
+fn a_run_beside_a_busy_morning_leaves_the_minute_to_those_who_wait() {
+    let mut ledger = Ledger::default();
+    let mut run = 0;
+    for second in 0..60 * 60 {
+        let now = noon() + TimeDelta::seconds(second);
+        // Eight visits at once, of four calls each, and then a pause.
+        for _ in 0..if second % 40 == 0 { 8 } else { 0 } {
+            let leave = ledger.take(now, LIMITS, Class::Waiting, 4);
+            assert_eq!(leave, Leave::Granted(4), "after {second} s");
+        }
+        // The run comes when they have been coming for ten minutes.
+        if second > 600
+            && let Leave::Granted(calls) = ledger.take(now, LIMITS, Class::Slot, 16)
+        {
+            run += calls;
+        }
+    }
+    assert!(run > 200, "the run got {run} calls");
+}
+
+/// A service that is upgraded has spent its day all the same.
+#[test]
+fn a_ledger_from_before_minutes_were_counted_keeps_its_calls_for_the_whole_day() {
+    let text = format!(
+        r#"{{"day":{{"slices":[{{"from":{},"made":[7,0,90,0,0],"wanted":[9,0,90,0,0]}}]}}}}"#,
+        noon().timestamp()
+    );
+
+    let mut ledger: Ledger = serde_json::from_str(&text).unwrap();
+
+    assert_eq!(ledger.spent(after(60.0)).day, 97);
+    let almost_out = noon() + TimeDelta::hours(24) + TimeDelta::minutes(9);
+    assert_eq!(ledger.spent(almost_out).day, 97);
+    assert_eq!(ledger.spent(almost_out + TimeDelta::minutes(1)).day, 0);
+    let day = Limits {
+        per_minute: 100,
+        per_day: 97,
+    };
+    assert!(matches!(
+        ledger.take(after(60.0), day, Class::Waiting, 1),
+        Leave::Later {
+            period: Period::Day,
+            ..
+        }
+    ));
+}
+
+/// Calls leave the day minute by minute, and none too early.
+#[test]
+fn a_minutes_calls_leave_the_day_together_when_the_youngest_may() {
+    let mut ledger = Ledger::default();
+    ledger.take(noon(), LIMITS, Class::Waiting, 10);
+    ledger.take(after(59.0), LIMITS, Class::Waiting, 10);
+    ledger.take(after(60.0), LIMITS, Class::Waiting, 10);
+
+    let tomorrow = noon() + TimeDelta::hours(24);
+    let spent = |seconds| ledger.spent(tomorrow + TimeDelta::seconds(seconds)).day;
+    assert_eq!((spent(0), spent(59)), (30, 30));
+    assert_eq!((spent(60), spent(119), spent(120)), (10, 10, 0));
+}
+
+#[test]
+fn a_day_is_scarce_where_those_who_wait_may_not_find_enough() {
+    let mut ledger = Ledger::default();
+    assert!(!ledger.is_scarce(noon(), LIMITS));
+
+    ledger.foresee(noon(), Class::Waiting, 6_500);
+    assert!(!ledger.is_scarce(noon(), LIMITS));
+    greedy(
+        &mut ledger,
+        Class::Slot,
+        noon(),
+        noon() + TimeDelta::hours(3),
+    );
+    assert!(ledger.is_scarce(noon() + TimeDelta::hours(3), LIMITS));
+
+    let mut busy = Ledger::default();
+    busy.foresee(noon(), Class::Waiting, 7_500);
+    assert!(busy.is_scarce(noon(), LIMITS));
+}
+
 /// A wish to call: how many milliseconds after the one before, who, how much.
 fn wishes() -> impl Strategy<Value = Vec<(i64, Class, u32)>> {
     let pause = prop_oneof![0..500_i64, 500..30_000_i64, 60_000..3_000_000_i64];

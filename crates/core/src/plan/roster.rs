@@ -20,9 +20,6 @@ use crate::{
 /// reaches back over it.
 pub const FORTNIGHT: TimeDelta = TimeDelta::days(14);
 
-/// What a member takes on a day on which they come.
-const CALLS_OF_A_VISITOR: u64 = 6;
-
 /// Runs between [`NOT_BEFORE`] and [`NOT_AFTER`].
 const RUNS: usize = 8;
 
@@ -222,29 +219,12 @@ fn fortnightly(members: &[Standing], away: Vec<usize>, order: &Order<'_>) -> Vec
     turns
 }
 
-/// Calls a day that members who come will probably want, from the days on which
-/// they came lately: two visits each, the second without the night.
-pub fn calls_for_visitors(members: &[Standing], now: DateTime<Utc>) -> u32 {
-    let visits: u64 = members
-        .iter()
-        .map(|one| u64::from(one.visits.days_of_fortnight(now)))
-        .sum();
-    let calls = visits.saturating_mul(CALLS_OF_A_VISITOR) / FORTNIGHT.num_days().unsigned_abs();
-    u32::try_from(calls).unwrap_or(u32::MAX)
-}
-
-/// Calls a day that so many members take who do not come.
-pub fn calls_for_dormant(members: usize) -> u32 {
-    let days = usize::try_from(FORTNIGHT.num_days()).unwrap_or(1);
-    let calls = members.saturating_mul(DataType::ALL.len()).div_ceil(days);
-    u32::try_from(calls).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::plan::run::calls_for_dormant;
 
     fn noon() -> DateTime<Utc> {
         "2026-03-20T12:00:00Z".parse().unwrap()
@@ -358,6 +338,38 @@ mod tests {
         assert_eq!(roster.turns[0].reason, Reason::Fortnight);
         assert_eq!(roster.turns[0].class(), Class::Dormant);
         assert_eq!(roster.turns[0].data_types, DataType::ALL);
+    }
+
+    #[test]
+    fn whoever_is_near_the_fortnight_is_read_however_many_they_are() {
+        let due = vec![read(12 * 24 + 1); 40];
+        assert_eq!(
+            roster(
+                &due,
+                &Order {
+                    calls_for_dormant: 200,
+                    ..order(0)
+                }
+            )
+            .turns
+            .len(),
+            40
+        );
+
+        // Before that, even shares: nobody falls due together.
+        let early = vec![read(11 * 24); 40];
+        assert_eq!(
+            roster(
+                &early,
+                &Order {
+                    calls_for_dormant: 200,
+                    ..order(0)
+                }
+            )
+            .turns
+            .len(),
+            5
+        );
     }
 
     fn standing() -> impl Strategy<Value = Standing> {

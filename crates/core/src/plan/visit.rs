@@ -187,18 +187,7 @@ impl DayQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn noon() -> DateTime<Utc> {
-        DateTime::parse_from_rfc3339("2026-03-20T12:00:00Z")
-            .unwrap()
-            .to_utc()
-    }
-
-    fn read_at(last: DateTime<Utc>, back: TimeDelta) -> Coverage {
-        let mut coverage = Coverage::none(DataType::Sleep).with(last - back, last, false);
-        coverage.last_sync_at = Some(last);
-        coverage
-    }
+    use crate::plan::tests::{noon, read_at};
 
     /// All four types, read so many minutes ago.
     fn all_read(minutes_ago: i64) -> Vec<Coverage> {
@@ -241,6 +230,9 @@ mod tests {
             ..thrifty
         };
         assert_eq!(half.calls(&old).len(), 4);
+        // Whoever was away lacks the recoveries of the days between.
+        assert_eq!(unscored.calls(&all_read(23 * 60)).len(), 3);
+        assert_eq!(unscored.calls(&all_read(25 * 60)).len(), 4);
         assert!(old.iter().all(|one| !today.is_current(one)));
     }
 

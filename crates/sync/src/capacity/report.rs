@@ -44,8 +44,8 @@ pub struct Report {
     pub left: u64,
     /// At a visit, type by type.
     pub behind: Vec<Behind>,
-    /// At a visit, of nights that have their score and were spared: how far they
-    /// are behind a score that WHOOP changed afterwards.
+    /// At a visit, of what was left out because calls were scarce: a night that
+    /// has its score and may have got another, a recovery before the sleep's.
     pub settled: Spread,
     /// Since members who did not come were read.
     pub away: Spread,

@@ -6,35 +6,23 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use whoop_client::Pace;
 use whoop_core::{
     DataType,
     budget::{Class, Leave, Ledger},
     plan::{
         self, Call, DayQuery, Refresh, Slot,
         heard::Heard,
-        roster::{self, Order, Turn},
+        roster::Turn,
+        run::{self, Occasion, Purse},
     },
 };
 
 use super::{Crowd, Event, Happening, Report, Setting, member::Member, tally::Tally};
 
-/// How long a visit waits for the minute's limit, as the API has it.
-const PATIENCE_OF_A_VISIT: TimeDelta = TimeDelta::seconds(3);
-
-/// How long a run does, as the worker has it.
-const PATIENCE_OF_A_RUN: TimeDelta = TimeDelta::minutes(10);
-
 /// Members that a run reads side by side, and how long that takes.
 const SIDE_BY_SIDE: usize = 4;
 const ROUND: TimeDelta = TimeDelta::milliseconds(500);
-
-/// The local hours of the four runs.
-const SLOTS: [(i64, Slot); 4] = [
-    (8, Slot::Morning),
-    (14, Slot::Afternoon),
-    (20, Slot::Evening),
-    (23, Slot::Night),
-];
 
 #[derive(Debug, Clone, Copy)]
 enum Due {
@@ -96,8 +84,9 @@ pub fn simulate(setting: &Setting) -> Report {
     for day in 0..i64::from(setting.days) {
         let midnight = begins + TimeDelta::days(day);
         simulation.schedule(midnight, Due::Midnight);
-        for (hour, slot) in SLOTS {
-            simulation.schedule(midnight + TimeDelta::hours(hour), Due::RunBegins(slot));
+        for slot in Slot::ALL {
+            let begins = midnight + TimeDelta::hours(slot.hour().into());
+            simulation.schedule(begins, Due::RunBegins(slot));
         }
     }
     let ends = begins + TimeDelta::days(i64::from(setting.days));
@@ -131,7 +120,7 @@ impl<'a> Simulation<'a> {
         // As the last run before midnight left it.
         let standings: Vec<_> = members.iter().map(Member::standing).collect();
         let mut ledger = Ledger::default();
-        let visitors = roster::calls_for_visitors(&standings, begins);
+        let visitors = run::calls_for_visitors(&standings, begins);
         ledger.foresee(begins, Class::Waiting, visitors);
         Self {
             setting,
@@ -203,6 +192,7 @@ impl<'a> Simulation<'a> {
 
     fn visit(&mut self, now: DateTime<Utc>, place: usize) {
         let thrifty = self.ledger.is_scarce(now, self.setting.limits);
+        let due = self.calls_of_visit(now, place, false);
         let mut asked = Vec::new();
         let mut at = now;
         let mut is_served = true;
@@ -226,9 +216,10 @@ impl<'a> Simulation<'a> {
             return;
         };
         for data_type in DataType::ALL {
-            let is_night = matches!(data_type, DataType::Recovery | DataType::Sleep);
+            let is_due = due.iter().any(|call| call.data_type == data_type);
             let behind = member.behind(data_type, now);
-            if is_night && thrifty && !asked.contains(&data_type) {
+            // Left out for thrift alone.
+            if is_due && !asked.contains(&data_type) {
                 self.tally.settled.push(behind.num_seconds());
             } else {
                 self.tally.behind(data_type, behind);
@@ -267,7 +258,9 @@ impl<'a> Simulation<'a> {
                     self.tally.call(*at, Class::Waiting, granted);
                     left -= granted;
                 }
-                Leave::Later { at: later, .. } if later - came <= PATIENCE_OF_A_VISIT => {
+                Leave::Later { at: later, .. }
+                    if is_waited_for(later - came, Pace::interactive()) =>
+                {
                     *at = later;
                 }
                 Leave::Later { .. } => return false,
@@ -278,22 +271,20 @@ impl<'a> Simulation<'a> {
 
     fn begin_run(&mut self, now: DateTime<Utc>, slot: Slot) {
         let standings: Vec<_> = self.members.iter().map(Member::standing).collect();
-        let visitors = roster::calls_for_visitors(&standings, now);
-        self.ledger.foresee(now, Class::Waiting, visitors);
-        let room = |class| self.ledger.day_room(now, self.setting.limits, class);
-        let order = Order {
+        let purse = Purse {
+            ledger: &self.ledger,
+            now,
+            limits: self.setting.limits,
+        };
+        let occasion = Occasion {
+            slot: Some(slot),
             data_types: slot.data_types(),
             now,
-            looks_at_everything: slot == Slot::Night,
             freshness: self.setting.freshness,
-            calls: room(Class::Slot),
-            calls_for_dormant: room(Class::Dormant),
         };
-        let roster = roster::roster(&standings, &order);
-        let is_away = |turn: &&Turn| turn.class() == Class::Dormant;
-        let away = roster.left + roster.turns.iter().filter(is_away).count();
-        self.ledger
-            .need(Class::Dormant, roster::calls_for_dormant(away));
+        let planned = run::plan(&standings, purse, &occasion);
+        planned.day.tell(&mut self.ledger, now);
+        let roster = planned.roster;
         self.tally.turns += roster.turns.len() as u64;
         self.tally.left += roster.left as u64;
         self.runs.push(Run {
@@ -348,7 +339,7 @@ impl<'a> Simulation<'a> {
                 self.spend(now, number, round, credit + granted);
                 self.schedule(now + ROUND, Due::RunGoesOn(number));
             }
-            Leave::Later { at, .. } if at - now <= PATIENCE_OF_A_RUN => {
+            Leave::Later { at, .. } if is_waited_for(at - now, Pace::scheduled()) => {
                 self.schedule(at, Due::RunGoesOn(number));
             }
             Leave::Later { .. } => {
@@ -389,4 +380,8 @@ impl<'a> Simulation<'a> {
             run.credit = credit;
         }
     }
+}
+
+fn is_waited_for(wait: TimeDelta, pace: Pace) -> bool {
+    wait.to_std().unwrap_or_default() <= pace.longest_wait
 }

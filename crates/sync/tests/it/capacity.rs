@@ -49,8 +49,9 @@ fn agenda(setting: &Setting) -> Vec<(DateTime<Utc>, Due)> {
     let mut agenda = Vec::new();
     for day in 0..i64::from(setting.days) {
         let midnight = setting.begins + TimeDelta::days(day);
-        for (hour, slot) in [8, 14, 20, 23].into_iter().zip(Slot::ALL) {
-            agenda.push((midnight + TimeDelta::hours(hour), Due::Slot(slot)));
+        for slot in Slot::ALL {
+            let begins = midnight + TimeDelta::hours(slot.hour().into());
+            agenda.push((begins, Due::Slot(slot)));
         }
         for one in crowd.day(midnight) {
             if one.event == Event::Visits {

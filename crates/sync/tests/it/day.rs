@@ -253,3 +253,47 @@ async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_agai
     assert_eq!(plenty.meta.sync, SyncOutcome::Done);
     assert_eq!(stage.api_calls().len() - before, 4);
 }
+
+/// Where calls are scarce the recovery is asked for only once its sleep is
+/// known to have a score, and then in the same request.
+#[tokio::test]
+async fn a_night_that_was_scored_meanwhile_arrives_whole_also_where_calls_are_scarce() {
+    let (stage, member) = Stage::with_member().await;
+    let date = stage.latest_day(&member).await;
+    for _ in 0..3 {
+        ask(&stage, &member, date, Refresh::Force).await;
+    }
+    for sql in [
+        format!("DELETE FROM whoop_recovery WHERE user_id = $1 AND local_date = '{date}'"),
+        format!(
+            "UPDATE whoop_sleep SET score_state = 'PENDING_SCORE', \
+             updated_at = updated_at - interval '1 hour' \
+             WHERE user_id = $1 AND local_date = '{date}'"
+        ),
+    ] {
+        assert!(stage.execute(&sql, &member).await > 0);
+    }
+    stage.advance(TimeDelta::hours(1));
+    let spent = 1_000_000 - stage.engine.quota().await.unwrap().day;
+    let engine = stage.engine_within(Limits {
+        per_minute: 1_000,
+        per_day: spent + 4,
+    });
+    stage.world().reset_calls();
+
+    let day = engine
+        .day(&member.user_id, date, Refresh::Auto)
+        .await
+        .unwrap();
+
+    let asked: Vec<String> = stage
+        .api_calls()
+        .iter()
+        .map(|call| call.path.clone())
+        .collect();
+    assert_eq!(asked.len(), 4);
+    assert_eq!(asked.last().unwrap(), list_of(DataType::Recovery));
+    assert!(day.recovery.is_some(), "{day:?}");
+    assert_eq!(day.meta.sync, SyncOutcome::Done);
+    assert!(!day.meta.stale);
+}
