@@ -3,7 +3,10 @@
 use std::{
     fmt,
     io::{self, IsTerminal, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -17,6 +20,8 @@ pub struct Console {
     is_terminal: bool,
     bars: MultiProgress,
     results: Results,
+    /// Whether a result could not be written.
+    has_lost: Arc<AtomicBool>,
 }
 
 /// Where results go.
@@ -57,6 +62,7 @@ impl Console {
             is_terminal,
             bars: MultiProgress::with_draw_target(target),
             results: Results::StandardOutput,
+            has_lost: Arc::default(),
         }
     }
 
@@ -67,6 +73,7 @@ impl Console {
             is_terminal: false,
             bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
             results: Results::Kept(kept.clone()),
+            has_lost: Arc::default(),
         };
         (console, kept)
     }
@@ -96,8 +103,15 @@ impl Console {
         };
         // Only now: a log line steps around the bars as well.
         if let Err(error) = said {
+            self.has_lost.store(true, Ordering::Relaxed);
             tracing::error!(%error, "the result could not be written to standard output");
         }
+    }
+
+    /// Whether somebody waits for a result in vain, as on a full disk. A reader
+    /// who has gone does not.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.has_lost.load(Ordering::Relaxed)
     }
 
     /// Something for people that is not the result, on standard error.

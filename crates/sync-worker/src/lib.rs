@@ -65,5 +65,12 @@ pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> 
         console.refuse(&refusal, cli.common().is_some_and(|common| common.json));
         refusal.exit
     });
+    if exit == Exit::Done && console.has_lost() {
+        if cli.common().is_none() {
+            // There is no log to say it.
+            console.remark("error: standard output could not be written; is the disk full?");
+        }
+        return Exit::CouldNotRun.code();
+    }
     exit.code()
 }

@@ -124,3 +124,28 @@ async fn a_run_leaves_its_metrics_in_a_file_and_nothing_beside_it() {
         .expect_code(0)
         .expect_in_stderr("/no/such/place/whoop.prom could not be written");
 }
+
+/// A script that keeps the result has to learn that it has none.
+#[cfg(target_os = "linux")] // Only there is a disk that is always full.
+#[tokio::test]
+async fn a_result_that_a_full_disk_takes_is_1_and_said() {
+    use crate::house::{bare_command, ended};
+
+    for args in [
+        vec!["completions", "bash"],
+        vec!["capacity", "--users=5", "--days=1", "--json"],
+    ] {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let mut command = bare_command(&args);
+        command.stdout(full);
+
+        let ended = ended(command.spawn().unwrap()).await;
+
+        ended
+            .expect_code(1)
+            .expect_in_stderr("could not be written");
+    }
+}
