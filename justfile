@@ -14,7 +14,7 @@ check:
 test:
     cargo test --workspace
 
-# Refreshes, latency and kill -9 on two APIs and a worker: just soak --rounds 1000
+# Refreshes, latency and kill -9 on two APIs and a worker: just soak tokens --rounds 1000
 soak *arguments:
     cargo run --quiet --package whoop-devkit --features demo --bin soak -- {{arguments}}
 

@@ -39,6 +39,14 @@ impl Coverage {
         (self.whole_history || covered_from <= from) && until <= covered_until
     }
 
+    /// Whether the type was read up to the present since then, by whomever.
+    pub fn was_read_since(&self, before: &LastReads) -> bool {
+        let mut known = DataType::ALL.into_iter().zip(before);
+        known
+            .find(|(data_type, _)| *data_type == self.data_type)
+            .is_some_and(|(_, before)| self.last_sync_at > *before)
+    }
+
     /// The coverage after a span was read to its end.
     ///
     /// Two spans that touch become one. Where they do not, only one can be
@@ -64,6 +72,18 @@ impl Coverage {
         }
         next
     }
+}
+
+/// When each type was last read up to the present, in the order of
+/// [`DataType::ALL`].
+pub type LastReads = [Option<DateTime<Utc>>; 4];
+
+/// The last reads of these types; `None` for those that are not among them.
+pub fn last_reads(coverage: &[Coverage]) -> LastReads {
+    DataType::ALL.map(|data_type| {
+        let mut known = coverage.iter().filter(|one| one.data_type == data_type);
+        known.find_map(|one| one.last_sync_at)
+    })
 }
 
 /// The instants of a date at an offset from UTC, in seconds east.

@@ -8,6 +8,7 @@
 //! - [`coverage`] and [`plan`]: what is known of a member, and which calls
 //!   that leaves to make;
 //! - [`budget`]: WHOOP's quota, and who may spend it;
+//! - [`difference`]: what a comparison with WHOOP finds, and how it came;
 //! - [`day`]: the one-call day that an app shows;
 //! - [`Clock`]: the only door to the present, passed in by the caller.
 
@@ -16,6 +17,7 @@ mod clock;
 pub mod coverage;
 mod data_type;
 pub mod day;
+pub mod difference;
 mod ids;
 pub mod instant;
 pub mod local_date;

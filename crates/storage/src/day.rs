@@ -1,10 +1,10 @@
 //! A member's day, read in one round trip.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::try_join;
-use whoop_core::{DataType, UserId, day::Records};
+use whoop_core::{UserId, day::Records};
 
 use crate::{
     Connection, StorageError,
@@ -92,36 +92,5 @@ pub async fn read(
         member,
         log,
         records,
-    })
-}
-
-/// When the oldest record of a type that still waits for its score happened.
-///
-/// # Errors
-///
-/// PostgreSQL is away.
-pub async fn open_records(
-    conn: &mut AsyncPgConnection,
-    user_id: &UserId,
-    data_type: DataType,
-) -> Result<Vec<(String, DateTime<Utc>)>, StorageError> {
-    const SETTLED: [&str; 2] = ["SCORED", "UNSCORABLE"];
-    macro_rules! open {
-        ($table:ident, $when:ident) => {
-            $table::table
-                .filter($table::user_id.eq(user_id.as_str()))
-                .filter($table::score_state.ne(SETTLED[0]))
-                .filter($table::score_state.ne(SETTLED[1]))
-                .order($table::$when)
-                .select(($table::id, $table::$when))
-                .load(conn)
-                .await?
-        };
-    }
-    Ok(match data_type {
-        DataType::Recovery => open!(whoop_recovery, created_at),
-        DataType::Sleep => open!(whoop_sleep, start_time),
-        DataType::Workout => open!(whoop_workout, start_time),
-        DataType::Cycle => open!(whoop_cycle, start_time),
     })
 }

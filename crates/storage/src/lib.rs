@@ -8,17 +8,21 @@
 //! - [`serving_role`]: lets a role serve that may not change the schema;
 //! - [`seal`]: tokens are sealed before they are written;
 //! - [`overview`]: all members at a glance;
+//! - [`known`]: what a plan has to know of members;
+//! - [`compare`]: what storing a page changed;
 //! - [`page`]: a page of records, stored in one transaction, newest wins;
 //! - [`day`]: a member's day, read in one round trip;
 //! - [`erase`](mod@erase): everything of a member who leaves, deleted;
 //! - [`table`]: the tables, each with its row and its queries.
 
+pub mod compare;
 mod connect;
 mod database;
 pub mod day;
 pub mod erase;
 mod error;
 pub mod export;
+pub mod known;
 pub mod lease;
 pub mod migrate;
 pub mod overview;

@@ -268,18 +268,23 @@ fn is_about_a_value(error: &Diesel) -> bool {
 /// One statement for any number of rows: they come as one JSON parameter, so
 /// the text is the same for every page and can be prepared once.
 fn upsert_sql<R: RecordTable>() -> String {
-    let decided: Vec<&str> = ["timezone_offset"]
-        .into_iter()
-        // A recovery's offset is its night's, settled afterwards.
-        .filter(|_| R::DATA_TYPE != DataType::Recovery)
-        .chain(["score_state", "created_at", "extra"])
-        .chain(R::COLUMNS.iter().copied())
-        .collect();
-    let columns = [
-        &["local_date", "updated_at", "synced_at"],
-        decided.as_slice(),
+    // What the record itself decides. The day of a cycle is settled afterwards, and
+    // a recovery's offset as well: both are their night's.
+    let of_itself: &[&str] = match R::DATA_TYPE {
+        DataType::Recovery => &[],
+        DataType::Cycle => &["timezone_offset"],
+        DataType::Sleep | DataType::Workout => &["timezone_offset", "local_date"],
+    };
+    let decided = [
+        of_itself,
+        &["score_state", "created_at", "extra"],
+        R::COLUMNS,
     ]
     .concat();
+    let mut columns = [&["updated_at", "synced_at"], decided.as_slice()].concat();
+    if !decided.contains(&"local_date") {
+        columns.push("local_date");
+    }
     let list = |prefix: &str, names: &[&str]| {
         names
             .iter()

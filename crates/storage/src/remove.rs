@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Nullable, Text, Timestamptz},
+    sql_types::{Date, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::{DataType, UserId};
@@ -36,9 +36,21 @@ struct Id {
 }
 
 #[derive(QueryableByName)]
-struct Removed {
+struct RemovedRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
     #[diesel(sql_type = Nullable<Text>)]
     cycle_id: Option<String>,
+}
+
+/// A record that left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    pub data_type: DataType,
+    pub id: String,
+    pub local_date: NaiveDate,
 }
 
 /// What is stored of the span and was not on the list, the newest first.
@@ -92,7 +104,7 @@ pub async fn missing(
 /// Removes a record that WHOOP no longer has, within the caller's transaction
 /// and in the member's turn. A sleep takes its recovery along.
 ///
-/// Returns how many rows left.
+/// Returns what left.
 ///
 /// # Errors
 ///
@@ -102,33 +114,33 @@ pub async fn remove(
     user_id: &UserId,
     data_type: DataType,
     id: &str,
-) -> Result<u64, StorageError> {
+) -> Result<Vec<Removed>, StorageError> {
     users::take_turn(conn, user_id).await?;
     let mut touched = Touched::default();
-    let mut rows = delete(conn, user_id, own(data_type), id, &mut touched).await?;
+    let mut removed = delete(conn, user_id, data_type, own(data_type), id, &mut touched).await?;
     if data_type == DataType::Sleep {
-        let its_recovery =
-            "DELETE FROM whoop_recovery WHERE user_id = $1 AND sleep_id = $2 RETURNING cycle_id";
-        rows += delete(conn, user_id, its_recovery, id, &mut touched).await?;
+        let its_recovery = "DELETE FROM whoop_recovery WHERE user_id = $1 AND sleep_id = $2 RETURNING id, local_date, cycle_id";
+        let recovery = DataType::Recovery;
+        removed.extend(delete(conn, user_id, recovery, its_recovery, id, &mut touched).await?);
     }
     settle::settle(conn, user_id, touched).await?;
     rejected_record::forget(conn, user_id, data_type, &[id.to_owned()]).await?;
-    Ok(rows)
+    Ok(removed)
 }
 
 const fn own(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Recovery => {
-            "DELETE FROM whoop_recovery WHERE user_id = $1 AND id = $2 RETURNING cycle_id"
+            "DELETE FROM whoop_recovery WHERE user_id = $1 AND id = $2 RETURNING id, local_date, cycle_id"
         }
         DataType::Sleep => {
-            "DELETE FROM whoop_sleep WHERE user_id = $1 AND id = $2 RETURNING cycle_id"
+            "DELETE FROM whoop_sleep WHERE user_id = $1 AND id = $2 RETURNING id, local_date, cycle_id"
         }
         DataType::Workout => {
-            "DELETE FROM whoop_workout WHERE user_id = $1 AND id = $2 RETURNING NULL AS cycle_id"
+            "DELETE FROM whoop_workout WHERE user_id = $1 AND id = $2 RETURNING id, local_date, NULL AS cycle_id"
         }
         DataType::Cycle => {
-            "DELETE FROM whoop_cycle WHERE user_id = $1 AND id = $2 RETURNING id AS cycle_id"
+            "DELETE FROM whoop_cycle WHERE user_id = $1 AND id = $2 RETURNING id, local_date, id AS cycle_id"
         }
     }
 }
@@ -136,18 +148,24 @@ const fn own(data_type: DataType) -> &'static str {
 async fn delete(
     conn: &mut AsyncPgConnection,
     user_id: &UserId,
+    data_type: DataType,
     sql: &str,
     id: &str,
     touched: &mut Touched,
-) -> Result<u64, StorageError> {
-    let removed: Vec<Removed> = diesel::sql_query(sql)
+) -> Result<Vec<Removed>, StorageError> {
+    let rows: Vec<RemovedRow> = diesel::sql_query(sql)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Text, _>(id)
         .load(conn)
         .await?;
-    let rows = removed.len() as u64;
-    touched
-        .cycles
-        .extend(removed.into_iter().filter_map(|row| row.cycle_id));
-    Ok(rows)
+    let mut removed = Vec::with_capacity(rows.len());
+    for row in rows {
+        touched.cycles.extend(row.cycle_id);
+        removed.push(Removed {
+            data_type,
+            id: row.id,
+            local_date: row.local_date,
+        });
+    }
+    Ok(removed)
 }

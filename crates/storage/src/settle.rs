@@ -24,10 +24,10 @@ use crate::{
 };
 
 /// Which cycles may have to change their day.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Touched {
     pub(crate) cycles: BTreeSet<String>,
-    sleeps: BTreeSet<String>,
+    pub(crate) sleeps: BTreeSet<String>,
 }
 
 impl Touched {

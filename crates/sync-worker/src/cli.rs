@@ -38,6 +38,12 @@ pub enum Command {
     /// It may be stopped at any moment and goes on where it was. Every night run
     /// does the same with what the day has left.
     Backfill(Box<BackfillArgs>),
+    /// Read WHOOP again, compare with what is stored, record by record, and make
+    /// the two equal.
+    ///
+    /// Says of every difference how it came about. Without `--user` it takes what
+    /// the day has left, as history does.
+    Reconcile(Box<ReconcileArgs>),
     /// How many members WHOOP's quota carries: days of generated members, in
     /// memory, planned as the product plans.
     ///
@@ -177,8 +183,9 @@ impl Cli {
     pub fn common(&self) -> Option<&CommonArgs> {
         Some(match &self.command {
             Command::Migrate(args) => &args.common,
-            Command::Run(args) => &args.common,
-            Command::Backfill(args) => &args.common,
+            Command::Run(args) => &args.work.common,
+            Command::Backfill(args) => &args.work.common,
+            Command::Reconcile(args) => &args.work.common,
             Command::Capacity(args) => &args.common,
             Command::Status(args) => &args.common,
             Command::Doctor(args) => &args.common,
@@ -215,10 +222,6 @@ pub struct RunArgs {
     #[arg(long, value_enum)]
     pub slot: SlotArg,
 
-    /// Only this member; repeat it for several. Without it: everybody connected.
-    #[arg(long = "user", value_name = "ID")]
-    pub users: Vec<UserId>,
-
     /// Only this type instead of the slot's: recovery, sleep, workout or cycle.
     /// Repeat it for several.
     #[arg(long = "data-type", value_name = "TYPE", value_delimiter = ',')]
@@ -229,49 +232,55 @@ pub struct RunArgs {
     #[arg(long, value_name = "WHEN")]
     pub since: Option<Since>,
 
-    /// Members that are synced at the same time.
-    #[arg(long, value_name = "N", default_value_t = 4,
-          value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub parallel: u16,
-
-    /// Calls to WHOOP that this run may make; what is left is put off.
-    #[arg(long, value_name = "N")]
-    pub max_calls: Option<u64>,
-
     /// Print the plan with its cost; call nothing, write nothing.
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Write the run's metrics here when it ends, for node-exporter's textfile
-    /// collector; name it *.prom.
-    #[arg(long, env = "METRICS_FILE", value_name = "FILE")]
-    pub metrics_file: Option<PathBuf>,
-
     #[command(flatten)]
-    pub whoop: WhoopArgs,
-
-    #[command(flatten)]
-    pub retention: RetentionArgs,
-
-    #[command(flatten)]
-    pub common: CommonArgs,
+    pub work: WorkArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct BackfillArgs {
-    /// Only this member; repeat it for several. Without it: everybody connected
-    /// whose history is not complete.
-    #[arg(long = "user", value_name = "ID")]
-    pub users: Vec<UserId>,
-
     /// Back to here and no farther: YYYY-MM-DD, or an instant as
     /// 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "WHEN")]
     pub from: Option<Since>,
 
-    /// Members whose history is read at the same time.
-    #[arg(long, value_name = "N", default_value_t = 2,
+    #[command(flatten)]
+    pub work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct ReconcileArgs {
+    /// From here on: YYYY-MM-DD, or an instant as 2026-01-31T08:00:00Z; the last 30
+    /// days if not given.
+    #[arg(long, value_name = "WHEN")]
+    pub from: Option<Since>,
+
+    /// Up to here, a whole date included; up to now if not given.
+    #[arg(long, value_name = "WHEN")]
+    pub to: Option<Since>,
+
+    /// Only say what differs, and change nothing. Calls WHOOP all the same.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    #[command(flatten)]
+    pub work: WorkArgs,
+}
+
+/// What all commands have that work through members.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// Only this member; repeat it for several. Without it: everybody connected.
+    #[arg(long = "user", value_name = "ID")]
+    pub users: Vec<UserId>,
+
+    /// Members that are worked on at the same time.
+    #[arg(long, value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub parallel: u16,
 

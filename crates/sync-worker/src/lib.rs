@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
-//! - [`migrate`], [`run`], [`backfill`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`],
+//! - [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`],
 //!   [`print`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
@@ -14,12 +14,14 @@ mod backfill;
 mod capacity;
 pub mod cli;
 pub mod console;
+mod differences;
 mod doctor;
 pub mod exit;
 mod metrics;
 mod migrate;
 mod plan_table;
 mod print;
+mod reconcile;
 mod rotate;
 mod run;
 pub mod signal;
@@ -60,6 +62,7 @@ pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> 
         },
         Command::Run(args) => Box::pin(run::run(args, console, stop)).await,
         Command::Backfill(args) => Box::pin(backfill::backfill(args, console, stop)).await,
+        Command::Reconcile(args) => Box::pin(reconcile::reconcile(args, console, stop)).await,
     };
     let exit = done.unwrap_or_else(|refusal| {
         console.refuse(&refusal, cli.common().is_some_and(|common| common.json));

@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use chrono::{DateTime, Local, Utc};
 use serde::Serialize;
@@ -7,17 +7,17 @@ use whoop_core::{
     Clock, DataType, SystemClock, UserId,
     plan::{Reason, Slot},
 };
+use whoop_storage::StorageError;
 use whoop_sync::{
     Engine, Job, Settings, SyncError,
-    config::{RetentionArgs, WhoopArgs},
     dry_run::{DryRun, Planned},
     member::Errand,
-    run::{Plan, RunReport},
+    run::{Plan, RunReport, Task},
 };
 
 use crate::{
     Console, Exit,
-    cli::{CommonArgs, RunArgs},
+    cli::{CommonArgs, RunArgs, WorkArgs},
     exit::Refusal,
     metrics,
     migrate::database_refusal,
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     let clock = Arc::new(SystemClock);
     let slot = args.slot.at(clock.now());
     let plan = plan(args, slot, clock.as_ref(), console)?;
-    let engine = engine(&args.whoop, args.retention, &args.common, clock).await?;
+    let engine = engine(&args.work, clock).await?;
     if args.slot == SlotArg::Auto {
         say_slot(slot, &engine, console);
     }
@@ -65,41 +65,30 @@ pub(crate) async fn run(
         let planned = engine
             .dry_run(&plan)
             .await
-            .map_err(|error| failed(&args.common, error))?;
+            .map_err(|error| failed(&args.work.common, error))?;
         return Ok(tell_plan(args, slot, &planned, console));
     }
-
-    let job = Job::scheduled(args.max_calls, stop);
-    let work = Work {
-        plan: &plan,
-        job: &job,
-        metrics_file: args.metrics_file.as_deref(),
-    };
-    carry_out(&engine, &work, &args.common, console).await
-}
-
-/// A plan, and what goes with it.
-pub(crate) struct Work<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) job: &'a Job,
-    pub(crate) metrics_file: Option<&'a Path>,
+    carry_out(&engine, &plan, &args.work, console, stop).await
 }
 
 /// Runs a plan, and tells how that went.
 pub(crate) async fn carry_out(
     engine: &Engine,
-    work: &Work<'_>,
-    common: &CommonArgs,
+    plan: &Plan,
+    args: &WorkArgs,
     console: &Console,
+    stop: CancellationToken,
 ) -> Result<Exit, Refusal> {
+    let common = &args.common;
     let started = Instant::now();
     let onlooker = Onlooker::new(console);
-    let report = engine.run(work.plan, work.job, &onlooker).await;
+    let job = Job::scheduled(args.max_calls, stop);
+    let report = engine.run(plan, &job, &onlooker).await;
     onlooker.ends();
     let report = report.map_err(|error| failed(common, error))?;
 
     let exit = exit_of(&report);
-    if let Some(path) = work.metrics_file
+    if let Some(path) = &args.metrics_file
         && let Err(error) = metrics::write(path, engine, &report, engine.clock().now()).await
     {
         // The run is done, whoever hears of it.
@@ -142,24 +131,39 @@ fn plan(args: &RunArgs, slot: Slot, clock: &dyn Clock, console: &Console) -> Res
     } else {
         &args.data_types
     };
-    Ok(Plan {
-        trigger: trigger(console),
-        back_fill: None,
-        errand: Errand {
-            reason: Reason::Asked,
-            slot: Some(slot),
-            // In one order, and each once.
-            data_types: DataType::ALL
-                .into_iter()
-                .filter(|data_type| chosen.contains(data_type))
-                .collect(),
-            since,
-            // The night has the whole day's leftovers of the quota.
-            history: slot == Slot::Night,
+    let errand = Errand {
+        reason: Reason::Asked,
+        slot: Some(slot),
+        // In one order, and each once.
+        data_types: DataType::ALL
+            .into_iter()
+            .filter(|data_type| chosen.contains(data_type))
+            .collect(),
+        since,
+        // The night has the whole day's leftovers of the quota.
+        history: slot == Slot::Night,
+    };
+    Ok(plan_of(Task::Sync(errand), &args.work, console))
+}
+
+/// A task for the members that were named, or for all.
+pub(crate) fn plan_of(task: Task, args: &WorkArgs, console: &Console) -> Plan {
+    let mut users: Vec<UserId> = Vec::new();
+    for user in &args.users {
+        if !users.contains(user) {
+            users.push(user.clone());
+        }
+    }
+    Plan {
+        trigger: if console.is_terminal() {
+            "manual"
+        } else {
+            "scheduled"
         },
-        users: each_once(&args.users),
+        task,
+        users,
         parallel: args.parallel.into(),
-    })
+    }
 }
 
 /// An instant to read back to.
@@ -174,44 +178,29 @@ pub(crate) fn past(
         .map_err(|error| Refusal::wrong_usage(format!("{flag}: {error}")))
 }
 
-pub(crate) fn each_once(users: &[UserId]) -> Vec<UserId> {
-    let mut once = Vec::new();
-    for user in users {
-        if !once.contains(user) {
-            once.push(user.clone());
-        }
-    }
-    once
-}
-
-pub(crate) fn trigger(console: &Console) -> &'static str {
-    if console.is_terminal() {
-        "manual"
-    } else {
-        "scheduled"
-    }
-}
-
-/// The engine over a database that is there and has every migration.
-pub(crate) async fn engine(
-    whoop: &WhoopArgs,
-    retention: RetentionArgs,
-    common: &CommonArgs,
-    clock: Arc<dyn Clock>,
-) -> Result<Engine, Refusal> {
+/// The engine over a database that is there and has every migration, and knows
+/// every member that was named.
+pub(crate) async fn engine(args: &WorkArgs, clock: Arc<dyn Clock>) -> Result<Engine, Refusal> {
     let unusable =
         |error: whoop_sync::config::ConfigError| Refusal::could_not_run(error.to_string());
-    let database = common.database.database().map_err(unusable)?;
+    let refused = |error: StorageError| database_refusal(&args.common.database, &error);
+    let database = args.common.database.database().map_err(unusable)?;
     let settings = Settings {
-        retention: retention.retention(),
+        retention: args.retention.retention(),
         ..Settings::default()
     };
-    let engine = whoop.engine(database, clock, settings).map_err(unusable)?;
-    engine
-        .database
-        .check()
-        .await
-        .map_err(|error| database_refusal(&common.database, &error))?;
+    let engine = args
+        .whoop
+        .engine(database, clock, settings)
+        .map_err(unusable)?;
+    engine.database.check().await.map_err(refused)?;
+    let unknown = engine.unknown(&args.users).await.map_err(refused)?;
+    if let Some(first) = unknown.first() {
+        return Err(Refusal::wrong_usage(format!(
+            "--user {first}: nobody of this id ever connected WHOOP; \
+             `sync-worker users list` shows who there is"
+        )));
+    }
     Ok(engine)
 }
 
@@ -238,7 +227,7 @@ fn tell_plan(args: &RunArgs, slot: Slot, plan: &DryRun, console: &Console) -> Ex
     } else {
         Exit::Done
     };
-    if args.common.json {
+    if args.work.common.json {
         console.json(&DryRunResult {
             dry_run: true,
             slot: slot.as_str(),

@@ -6,6 +6,9 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 /// of every member, wherever they live.
 const EARLIEST_OFFSET: TimeDelta = TimeDelta::hours(14);
 
+/// … and ends last on Baker Island.
+const LATEST_OFFSET: TimeDelta = TimeDelta::hours(12);
+
 /// WHOOP was founded two years later; nothing can be older.
 const BEFORE_WHOOP: NaiveDate = NaiveDate::from_ymd_opt(2010, 1, 1).expect("a date");
 
@@ -58,6 +61,17 @@ impl Since {
             Self::Instant(instant) => instant.max(midnight(BEFORE_WHOOP)),
         };
         Ok(instant)
+    }
+
+    /// The instant up to which to read: a date is read to where it ends last.
+    pub(crate) fn end(self) -> DateTime<Utc> {
+        match self {
+            Self::Date(date) => {
+                let next = date.succ_opt().unwrap_or(date);
+                next.and_time(NaiveTime::MIN).and_utc() + LATEST_OFFSET
+            }
+            Self::Instant(instant) => instant,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use whoop_core::DataType;
 use whoop_storage::page::Stored;
 use whoop_sync::{Outcome, run::RunReport};
 
-use crate::Exit;
+use crate::{Exit, differences};
 
 /// Reasons that are listed one by one; the rest is counted.
 const MOST_REASONS: usize = 20;
@@ -39,6 +39,9 @@ pub(crate) fn log(ended: &Ended<'_>) {
         unchanged = report.stored.unchanged,
         rejected = report.stored.rejected,
         removed_by_retention = report.removed_by_retention,
+        compared = report.comparison.map(|one| one.compared),
+        differences = report.comparison.map(|one| one.differences),
+        healed = report.comparison.map(|one| one.healed),
         reason = put_off_because(report),
         goes_on_at = report.goes_on_at.map(whoop_core::instant::to_text),
         seconds = took.as_secs_f64(),
@@ -51,14 +54,24 @@ pub(crate) fn log(ended: &Ended<'_>) {
 pub(crate) fn text(ended: &Ended<'_>) -> String {
     let Ended { report, took, .. } = ended;
     let mut text = format!(
-        "{} of {} member(s) synced in {:.1} s with {} call(s) to WHOOP",
+        "{} of {} member(s) {} in {:.1} s with {} call(s) to WHOOP",
         report.synced,
         report.members,
+        match report.comparison {
+            Some(_) => "compared",
+            None => "synced",
+        },
         took.as_secs_f64(),
         report.calls
     );
-    if report.members > 0 {
-        let _ = write!(text, "\n{}", table(report));
+    match &report.comparison {
+        Some(compared) => {
+            let _ = write!(text, "\n{}", differences::text(report, compared));
+        }
+        None if report.members > 0 => {
+            let _ = write!(text, "\n{}", table(report));
+        }
+        None => {}
     }
     if report.fresh > 0 {
         let _ = write!(

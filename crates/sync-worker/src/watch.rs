@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use whoop_sync::{MemberReport, Outcome, run::Watch};
 
-use crate::Console;
+use crate::{Console, differences};
 
 const BAR: &str = "{bar:30} {pos}/{len} members  {rate}{elapsed} so far{left}";
 
@@ -73,6 +73,20 @@ fn log(report: &MemberReport) {
     let member = report.user_id.as_str();
     let stored = report.stored();
     let error = report.error.as_deref();
+    let findings = report.types.iter().filter_map(|one| one.findings.as_ref());
+    for one in findings.flat_map(|findings| &findings.differences) {
+        tracing::info!(
+            member,
+            data_type = %one.data_type,
+            record = one.record_id,
+            local_date = one.local_date.map(|day| day.to_string()),
+            cause = one.cause.as_str(),
+            healed = one.healed,
+            fields = differences::fields(one),
+            "a difference: {}",
+            one.cause.in_words()
+        );
+    }
     match report.outcome {
         Outcome::Done | Outcome::Shared => tracing::info!(
             member,

@@ -3,12 +3,11 @@
 use whoop_client::Found;
 use whoop_core::{CycleId, DataType, SleepId, UserId, WorkoutId, record::Rejected};
 use whoop_storage::{
-    page::{self, Stored},
     remove,
     table::{RecordTable, sync_log},
 };
 
-use crate::{Engine, Job, SyncError};
+use crate::{Engine, Job, SyncError, window::Read};
 
 impl Engine {
     /// Makes what is stored under an id equal to what WHOOP has there, which
@@ -19,7 +18,8 @@ impl Engine {
         job: &Job,
         data_type: DataType,
         id: String,
-    ) -> Result<Stored, SyncError> {
+        read: &mut Read,
+    ) -> Result<(), SyncError> {
         match data_type {
             DataType::Sleep => {
                 let sleep = SleepId(id.clone());
@@ -27,7 +27,7 @@ impl Engine {
                     let sleep = sleep.clone();
                     async move { whoop.sleep(&token, &sleep).await }
                 });
-                self.keep(user_id, &id, found.await?).await
+                self.keep(user_id, &id, found.await?, read).await
             }
             DataType::Workout => {
                 let workout = WorkoutId(id.clone());
@@ -35,23 +35,23 @@ impl Engine {
                     let workout = workout.clone();
                     async move { whoop.workout(&token, &workout).await }
                 });
-                self.keep(user_id, &id, found.await?).await
+                self.keep(user_id, &id, found.await?, read).await
             }
             DataType::Cycle | DataType::Recovery => {
                 // Both go by the cycle's number, which we wrote ourselves.
                 let Ok(cycle) = id.parse().map(CycleId) else {
-                    return Ok(Stored::default());
+                    return Ok(());
                 };
                 if data_type == DataType::Cycle {
                     let found = self.call(user_id, job, |whoop, token| async move {
                         whoop.cycle(&token, cycle).await
                     });
-                    self.keep(user_id, &id, found.await?).await
+                    self.keep(user_id, &id, found.await?, read).await
                 } else {
                     let found = self.call(user_id, job, |whoop, token| async move {
                         whoop.recovery_of(&token, cycle).await
                     });
-                    self.keep(user_id, &id, found.await?).await
+                    self.keep(user_id, &id, found.await?, read).await
                 }
             }
         }
@@ -62,18 +62,28 @@ impl Engine {
         user_id: &UserId,
         id: &str,
         found: Found<R>,
-    ) -> Result<Stored, SyncError> {
+        read: &mut Read,
+    ) -> Result<(), SyncError> {
         let (records, rejected): (Vec<R>, Vec<Rejected>) = match found {
             Found::Record(record) => (vec![*record], Vec::new()),
             Found::Rejected(rejected) => (Vec::new(), vec![rejected]),
-            Found::Gone => return self.let_go(user_id, R::DATA_TYPE, id).await,
+            Found::Gone => return self.let_go(user_id, R::DATA_TYPE, id, read).await,
         };
         let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
-        let stored = page::store(&mut transaction, user_id, &records, &rejected, now).await?;
-        sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
-        transaction.commit().await?;
-        Ok(stored)
+        let stored = read
+            .keep(&mut transaction, user_id, &records, &rejected, now)
+            .await?;
+        if let Some(comparison) = &mut read.comparison {
+            comparison.note_unlisted(R::DATA_TYPE, id);
+        }
+        if read.is_dry() {
+            transaction.rollback().await?;
+        } else {
+            sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
     }
 
     async fn let_go(
@@ -81,16 +91,22 @@ impl Engine {
         user_id: &UserId,
         data_type: DataType,
         id: &str,
-    ) -> Result<Stored, SyncError> {
+        read: &mut Read,
+    ) -> Result<(), SyncError> {
         let mut transaction = self.database.begin().await?;
-        let deleted = remove::remove(&mut transaction, user_id, data_type, id).await?;
+        let removed = remove::remove(&mut transaction, user_id, data_type, id).await?;
+        if let Some(comparison) = &mut read.comparison {
+            comparison.note_gone(data_type, &removed);
+        }
+        if read.is_dry() {
+            transaction.rollback().await?;
+            return Ok(());
+        }
         transaction.commit().await?;
-        if deleted > 0 {
+        read.stored.deleted += removed.len() as u64;
+        if !removed.is_empty() {
             tracing::info!(member = %user_id, %data_type, id, "WHOOP no longer has it; deleted");
         }
-        Ok(Stored {
-            deleted,
-            ..Stored::default()
-        })
+        Ok(())
     }
 }

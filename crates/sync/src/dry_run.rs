@@ -1,18 +1,23 @@
 //! What a run would read, told without a call to WHOOP.
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use whoop_core::{
     DataType,
     day::Connection,
     plan::{self, Reason},
 };
+use whoop_storage::known::{self, Known};
 
-use crate::{Engine, SyncError, member::Foreseen, run::Plan, visits::Visit};
+use crate::{
+    Engine, SyncError,
+    member::{Foreseen, foresee},
+    run::{Plan, Task},
+    visits::Visit,
+};
 
-/// Members that are looked at side by side.
-const AT_A_TIME: usize = 4;
+/// Members that are asked for at once: few questions, and no answer too large.
+const AT_A_TIME: usize = 500;
 
 /// What a run would do.
 #[derive(Debug)]
@@ -64,12 +69,20 @@ impl Engine {
     /// PostgreSQL is away.
     pub async fn dry_run(&self, plan: &Plan) -> Result<DryRun, SyncError> {
         let visits = self.visits(plan).await?;
-        // In their order, and several at a time: thousands may have a turn.
-        let members = stream::iter(&visits.turns)
-            .map(|visit| self.planned(visit, plan.errand.history))
-            .buffered(AT_A_TIME)
-            .try_collect()
-            .await?;
+        let goes_on = matches!(&plan.task, Task::Sync(errand) if errand.history);
+        let now = self.clock.now();
+        let mut members = Vec::with_capacity(visits.turns.len());
+        for some in visits.turns.chunks(AT_A_TIME) {
+            let ids: Vec<&str> = some.iter().map(|one| one.user_id.as_str()).collect();
+            let known = {
+                let conn = self.database.get().await?;
+                known::of(&conn, &ids).await?
+            };
+            members.extend(some.iter().map(|visit| {
+                let known = known.get(visit.user_id.as_str());
+                self.planned(visit, known, goes_on, now)
+            }));
+        }
         Ok(DryRun {
             members,
             fresh: visits.fresh,
@@ -77,30 +90,36 @@ impl Engine {
         })
     }
 
-    async fn planned(&self, visit: &Visit, history: bool) -> Result<Planned, SyncError> {
-        let Visit {
-            user_id, errand, ..
-        } = visit;
-        let status = self.status(user_id).await?;
-        let error = match status.connection {
+    fn planned(
+        &self,
+        visit: &Visit,
+        known: Option<&Known>,
+        goes_on: bool,
+        now: DateTime<Utc>,
+    ) -> Planned {
+        let connection = known.map_or(Connection::NeverConnected, |one| one.member.connection());
+        let error = match connection {
             Connection::Connected => None,
             Connection::ReauthRequired => Some(SyncError::ReauthRequired),
             Connection::Disconnected | Connection::NeverConnected => Some(SyncError::NotConnected),
         };
-        let mut windows = Vec::new();
-        if error.is_none() {
-            let foreseen = self.foresee(user_id, errand, self.clock.now()).await?;
-            windows = foreseen
-                .iter()
-                .map(|one| planned_window(one, history, status.kept_from))
-                .collect();
-        }
-        Ok(Planned {
-            user_id: user_id.to_string(),
+        let windows = match known.filter(|_| error.is_none()) {
+            Some(known) => {
+                let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
+                let foreseen = foresee(known, &visit.errand, now);
+                foreseen
+                    .iter()
+                    .map(|one| planned_window(one, goes_on, kept_from))
+                    .collect()
+            }
+            None => Vec::new(),
+        };
+        Planned {
+            user_id: visit.user_id.to_string(),
             reason: visit.reason,
             error: error.map(|error| error.to_string()),
             windows,
-        })
+        }
     }
 }
 

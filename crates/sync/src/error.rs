@@ -36,6 +36,11 @@ pub enum SyncError {
     /// The list moved again and again while it was read.
     #[error("WHOOP's list of {data_type} records kept changing while it was read")]
     Restless { data_type: whoop_core::DataType },
+    /// Nothing can be said of what is not there.
+    #[error(
+        "WHOOP answered 404 in place of the list of {data_type} records, so nothing can be compared"
+    )]
+    NoList { data_type: whoop_core::DataType },
     /// The work was cut off from inside, which is a defect.
     #[error("the work ended unexpectedly")]
     Aborted,

@@ -55,7 +55,8 @@ impl Job {
             class: Class::Slot,
             pace: Pace::scheduled(),
             refresh_patience: Duration::from_secs(30 * 60),
-            lease_patience: Duration::from_secs(60),
+            // The holder may itself be waiting for a limit to turn.
+            lease_patience: Pace::scheduled().longest_wait,
             stop,
             max_calls,
             calls: Arc::default(),
@@ -67,6 +68,16 @@ impl Job {
     pub fn of(&self, class: Class) -> Self {
         Self {
             class,
+            ..self.clone()
+        }
+    }
+
+    /// The same job, which leaves alone whom somebody else is at; calls count
+    /// together.
+    #[must_use]
+    pub(crate) fn not_waiting_for_others(&self) -> Self {
+        Self {
+            lease_patience: Duration::ZERO,
             ..self.clone()
         }
     }

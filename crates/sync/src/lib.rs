@@ -6,6 +6,7 @@
 //! - [`member`]: one member's sync, one at a time across processes;
 //! - [`day`]: the day an app asks for, fetched first where it must be;
 //! - [`capacity`]: how many members the quota carries, by trying it out;
+//! - [`reconcile`]: a span compared with WHOOP, and healed;
 //! - [`run`]: a scheduled run over many members;
 //! - [`dry_run`]: what such a run would read;
 //! - [`config`]: the flags and variables that every binary shares.
@@ -15,6 +16,7 @@ mod back_fill;
 mod budget;
 mod by_id;
 pub mod capacity;
+mod comparison;
 pub mod config;
 pub mod connect;
 pub mod day;
@@ -26,17 +28,21 @@ mod job;
 mod lease;
 pub mod member;
 mod open_scores;
+pub mod reconcile;
 mod refresh_turn;
+mod report;
 mod retention;
 mod revoke;
 pub mod run;
+mod run_report;
 pub mod status;
 mod vanished;
 mod visits;
 mod window;
 
+pub use comparison::Findings;
 pub use disconnect::{Left, Revocation};
 pub use engine::{Engine, QuotaLeft, Settings};
 pub use error::SyncError;
 pub use job::Job;
-pub use member::{MemberReport, Outcome, TypeReport};
+pub use report::{MemberReport, Outcome, TypeReport};

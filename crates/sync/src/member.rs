@@ -2,148 +2,23 @@
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use serde::Serialize;
 use whoop_core::{
     DataType, UserId,
     budget::Class,
-    coverage::Coverage,
+    coverage::{Coverage, LastReads, last_reads},
     plan::{self, Call, LOOK_BACK, Reason, Slot, Window},
     record::{Cycle, Recovery, Sleep, Workout},
 };
-use whoop_storage::{page::Stored, table::sync_log};
+use whoop_storage::{
+    known::{self, Known},
+    table::sync_log,
+};
 
-use crate::{Engine, Job, SyncError, window::Read};
-
-/// What became of a member's sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    Done,
-    /// Somebody else's sync of the same member was waited for.
-    Shared,
-    /// Put off because of WHOOP's quota, or of the calls a run may make.
-    Deferred,
-    Failed,
-    /// Told to stop before the end.
-    Stopped,
-}
-
-/// What became of one type.
-#[derive(Debug, Serialize)]
-pub struct TypeReport {
-    pub data_type: DataType,
-    #[serde(flatten)]
-    pub stored: Stored,
-    /// Why it failed, for people.
-    pub error: Option<String>,
-    #[serde(skip)]
-    pub cause: Option<SyncError>,
-    /// WHOOP answered 404 in place of a list.
-    #[serde(skip)]
-    pub(crate) not_found: bool,
-}
-
-impl TypeReport {
-    /// Adds what came of more work on the same type.
-    fn and(&mut self, more: Self) {
-        self.stored += more.stored;
-        if more.cause.is_some() {
-            self.error = more.error;
-            self.cause = more.cause;
-        }
-    }
-}
-
-/// What became of one member.
-#[derive(Debug, Serialize)]
-pub struct MemberReport {
-    pub user_id: String,
-    pub outcome: Outcome,
-    pub types: Vec<TypeReport>,
-    pub error: Option<String>,
-    /// Seconds until the quota allows more, where it stood in the way.
-    pub retry_after_seconds: Option<u64>,
-    /// The connection is lost until the member connects again.
-    pub reauth_required: bool,
-}
-
-impl MemberReport {
-    pub(crate) fn of(user_id: &UserId, types: Vec<TypeReport>) -> Self {
-        let causes = || types.iter().filter_map(|one| one.cause.as_ref());
-        let wait = causes().filter_map(SyncError::quota_wait).max();
-        let outcome = if causes().next().is_none() {
-            Outcome::Done
-        } else if causes().any(|cause| matches!(cause, SyncError::Stopped)) {
-            Outcome::Stopped
-        } else if causes().all(|cause| cause.quota_wait().is_some()) {
-            Outcome::Deferred
-        } else {
-            Outcome::Failed
-        };
-        Self {
-            user_id: user_id.to_string(),
-            outcome,
-            error: causes().next().map(SyncError::in_full),
-            retry_after_seconds: wait.map(|wait| wait.as_secs()),
-            reauth_required: causes().any(|cause| matches!(cause, SyncError::ReauthRequired)),
-            types,
-        }
-    }
-
-    /// Adds what came of more work on the same member.
-    pub(crate) fn and(&mut self, more: Self) {
-        for one in more.types {
-            match self
-                .types
-                .iter_mut()
-                .find(|known| known.data_type == one.data_type)
-            {
-                Some(known) => known.and(one),
-                None => self.types.push(one),
-            }
-        }
-        // Why something failed is worth more than why the rest was left.
-        if self.outcome == Outcome::Done {
-            self.outcome = more.outcome;
-            self.error = more.error;
-            self.retry_after_seconds = more.retry_after_seconds;
-        }
-        self.reauth_required |= more.reauth_required;
-    }
-
-    pub(crate) fn without_types(
-        user_id: &UserId,
-        outcome: Outcome,
-        error: Option<&SyncError>,
-    ) -> Self {
-        Self {
-            user_id: user_id.to_string(),
-            outcome,
-            types: Vec::new(),
-            error: error.map(SyncError::in_full),
-            retry_after_seconds: error
-                .and_then(SyncError::quota_wait)
-                .map(|wait| wait.as_secs()),
-            reauth_required: matches!(error, Some(SyncError::ReauthRequired)),
-        }
-    }
-
-    /// What was stored of all types together.
-    pub fn stored(&self) -> Stored {
-        self.types.iter().fold(Stored::default(), |mut sum, one| {
-            sum += one.stored;
-            sum
-        })
-    }
-
-    /// Whether a run has to end with this member: the quota is gone.
-    pub fn ends_the_run(&self) -> bool {
-        self.types
-            .iter()
-            .filter_map(|one| one.cause.as_ref())
-            .any(SyncError::ends_the_run)
-    }
-}
+use crate::{
+    Engine, Job, MemberReport, Outcome, SyncError, TypeReport,
+    open_scores::{self, MOST_BY_ID},
+    window::Read,
+};
 
 /// What to read of one member.
 #[derive(Debug, Clone)]
@@ -159,12 +34,59 @@ pub struct Errand {
     pub history: bool,
 }
 
+impl Errand {
+    /// All four types as somebody asks for them, without older history.
+    pub fn of_everything() -> Self {
+        Self {
+            slot: None,
+            reason: Reason::Asked,
+            data_types: DataType::ALL.to_vec(),
+            since: None,
+            history: false,
+        }
+    }
+}
+
 /// A call of an errand.
 pub(crate) struct Foreseen {
     pub(crate) call: Call,
     /// Records beyond the window that are asked for by their ids.
     pub(crate) by_id: usize,
     pub(crate) coverage: Coverage,
+}
+
+/// The calls of an errand, from what is known of the member.
+pub(crate) fn foresee(known: &Known, errand: &Errand, now: DateTime<Utc>) -> Vec<Foreseen> {
+    let reach = now - LOOK_BACK;
+    let wanted = known
+        .coverage
+        .iter()
+        .filter(|one| errand.data_types.contains(&one.data_type));
+    wanted
+        .map(|coverage| {
+            let data_type = coverage.data_type;
+            let oldest_open = open_scores::oldest_within(&known.open, data_type, reach);
+            let mut window = plan::window(errand.slot, coverage, oldest_open, now);
+            if let Some(since) = errand.since {
+                window.start = window.start.map(|start| start.min(since));
+                window.must_reach = window.must_reach.map(|reach| reach.min(since));
+            }
+            let by_id = open_scores::beyond(&known.open, data_type, reach).count();
+            Foreseen {
+                call: Call {
+                    data_type,
+                    window,
+                    reason: if coverage.last_sync_at.is_none() {
+                        Reason::NeverRead
+                    } else {
+                        errand.reason
+                    },
+                },
+                by_id: by_id.min(MOST_BY_ID),
+                coverage: coverage.clone(),
+            }
+        })
+        .collect()
 }
 
 impl Engine {
@@ -180,69 +102,58 @@ impl Engine {
         job: &Job,
         errand: &Errand,
     ) -> Result<MemberReport, SyncError> {
+        let decided_on = last_reads(&self.coverage(user_id).await?);
+        self.sync_as_decided(user_id, job, errand, &decided_on)
+            .await
+    }
+
+    /// The same, where it was decided when the last reads were these. What
+    /// somebody else has read since is theirs, and shared: of two runs that
+    /// overlap, and of a request that meets a run, one calls WHOOP.
+    pub(crate) async fn sync_as_decided(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        errand: &Errand,
+        decided_on: &LastReads,
+    ) -> Result<MemberReport, SyncError> {
         let lease = self.take_lease(user_id, job).await?;
-        let now = self.clock.now();
-        let calls = self.calls(user_id, errand, now).await;
-        let report = match calls {
-            Ok(calls) => {
-                let mut report = self.read(user_id, job, now, calls).await;
-                if report.outcome == Outcome::Done {
-                    self.read_on(user_id, job, errand, &mut report).await;
-                }
-                Ok(report)
-            }
-            Err(error) => Err(error),
-        };
+        let report = self.sync_leased(user_id, job, errand, decided_on).await;
         lease.release().await?;
         report
     }
 
-    /// The calls of an errand, from what is covered and what is open.
-    async fn calls(
+    /// The caller holds the lease.
+    async fn sync_leased(
         &self,
         user_id: &UserId,
+        job: &Job,
         errand: &Errand,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Call>, SyncError> {
-        let foreseen = self.foresee(user_id, errand, now).await?;
-        Ok(foreseen.into_iter().map(|one| one.call).collect())
+        decided_on: &LastReads,
+    ) -> Result<MemberReport, SyncError> {
+        let known = self.known(user_id).await?.ok_or(SyncError::NotConnected)?;
+        let now = self.clock.now();
+        let mut foreseen = foresee(&known, errand, now);
+        // Nobody else is known to have gone back as far.
+        if errand.since.is_none() {
+            foreseen.retain(|one| !one.coverage.was_read_since(decided_on));
+        }
+        if foreseen.is_empty() && !errand.history {
+            return Ok(MemberReport::without_types(user_id, Outcome::Shared, None));
+        }
+        let calls = foreseen.into_iter().map(|one| one.call).collect();
+        let mut report = self.read(user_id, job, now, calls).await;
+        if report.outcome == Outcome::Done {
+            self.read_on(user_id, job, errand, &mut report).await;
+        }
+        Ok(report)
     }
 
-    /// The same, with what is known of each type.
-    pub(crate) async fn foresee(
-        &self,
-        user_id: &UserId,
-        errand: &Errand,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Foreseen>, SyncError> {
-        let mut foreseen = Vec::new();
-        for coverage in self.coverage(user_id).await? {
-            if !errand.data_types.contains(&coverage.data_type) {
-                continue;
-            }
-            let open = self
-                .open(user_id, coverage.data_type, now - LOOK_BACK)
-                .await?;
-            let mut window = plan::window(errand.slot, &coverage, open.oldest, now);
-            if let Some(since) = errand.since {
-                window.start = window.start.map(|start| start.min(since));
-                window.must_reach = window.must_reach.map(|reach| reach.min(since));
-            }
-            foreseen.push(Foreseen {
-                call: Call {
-                    data_type: coverage.data_type,
-                    window,
-                    reason: if coverage.last_sync_at.is_none() {
-                        Reason::NeverRead
-                    } else {
-                        errand.reason
-                    },
-                },
-                by_id: open.by_id,
-                coverage,
-            });
-        }
-        Ok(foreseen)
+    /// `None` for somebody who never connected.
+    async fn known(&self, user_id: &UserId) -> Result<Option<Known>, SyncError> {
+        let conn = self.database.get().await?;
+        let mut known = known::of(&conn, &[user_id.as_str()]).await?;
+        Ok(known.remove(user_id.as_str()))
     }
 
     pub(crate) async fn coverage(&self, user_id: &UserId) -> Result<Vec<Coverage>, SyncError> {
@@ -297,9 +208,13 @@ impl Engine {
                 continue;
             }
             let mut read = Read::default();
-            let mut ended = self
-                .ask_for_open(user_id, job, data_type, oldest, &mut read.stored)
-                .await;
+            let mut ended = Ok(());
+            // What somebody else has read, they have asked for as well.
+            if report.types.iter().any(|one| one.data_type == data_type) {
+                ended = self
+                    .ask_for_open(user_id, job, data_type, oldest, &mut read)
+                    .await;
+            }
             if ended.is_ok() && errand.history {
                 let job = job.of(Class::History);
                 ended = self
@@ -307,16 +222,8 @@ impl Engine {
                     .await;
             }
             let more = self.report(user_id, data_type, read, ended).await;
-            let Some(one) = report
-                .types
-                .iter_mut()
-                .find(|one| one.data_type == data_type)
-            else {
-                continue;
-            };
-            one.and(more);
+            report.and(MemberReport::of(user_id, vec![more]));
         }
-        *report = MemberReport::of(user_id, std::mem::take(&mut report.types));
     }
 
     pub(crate) async fn read_type(
@@ -328,7 +235,7 @@ impl Engine {
         up_to_now: bool,
         read: &mut Read,
     ) -> Result<(), SyncError> {
-        {
+        if !read.is_dry() {
             let mut conn = self.database.get().await?;
             sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?;
         }
@@ -359,38 +266,42 @@ impl Engine {
         read: Read,
         ended: Result<(), SyncError>,
     ) -> TypeReport {
+        let is_dry = read.is_dry();
         let Read {
             stored,
             pages,
             not_found,
+            comparison,
         } = read;
+        let report = TypeReport {
+            data_type,
+            stored,
+            findings: comparison.map(|one| one.findings),
+            error: None,
+            cause: None,
+            not_found,
+        };
         match ended {
             Ok(()) => {
                 tracing::debug!(member = %user_id, %data_type, pages, ?stored, "read");
-                TypeReport {
-                    data_type,
-                    stored,
-                    error: None,
-                    cause: None,
-                    not_found,
-                }
+                report
             }
             Err(cause) => {
                 let error = cause.in_full();
-                self.note_failure(user_id, data_type, &error).await;
+                tracing::warn!(member = %user_id, %data_type, error, "the sync failed");
+                if !is_dry {
+                    self.note_failure(user_id, data_type, &error).await;
+                }
                 TypeReport {
-                    data_type,
-                    stored,
                     error: Some(error),
                     cause: Some(cause),
-                    not_found,
+                    ..report
                 }
             }
         }
     }
 
     async fn note_failure(&self, user_id: &UserId, data_type: DataType, error: &str) {
-        tracing::warn!(member = %user_id, %data_type, error, "the sync failed");
         let noted = async {
             let mut conn = self.database.get().await?;
             sync_log::fail(&mut conn, user_id, data_type, error, self.clock.now()).await

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Datelike, Utc};
 use whoop_core::{DataType, UserId};
-use whoop_storage::{day, page::Stored};
+use whoop_storage::known::{self, OpenRecord};
 
-use crate::{Engine, Job, SyncError};
+use crate::{Engine, Job, SyncError, window::Read};
 
 /// Asked again by id in one sync: enough for a bad week, little enough not to
 /// eat the quota.
@@ -22,57 +22,48 @@ pub(crate) fn todays(mut open: Vec<String>, day: i32) -> Vec<String> {
     open
 }
 
-/// Records of a type that still wait for their score.
-pub(crate) struct Open {
-    /// When the oldest that a window can reach happened.
-    pub(crate) oldest: Option<DateTime<Utc>>,
-    /// How many older ones a sync asks for by their ids.
-    pub(crate) by_id: usize,
+/// When the oldest open record of a type happened that a window can reach.
+pub(crate) fn oldest_within(
+    open: &[OpenRecord],
+    data_type: DataType,
+    reach: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let mut within = open
+        .iter()
+        .filter(|one| one.data_type == data_type && one.happened_at > reach);
+    // The oldest comes first.
+    within.next().map(|one| one.happened_at)
+}
+
+/// Those of a type beyond the reach of a window.
+pub(crate) fn beyond(
+    open: &[OpenRecord],
+    data_type: DataType,
+    reach: DateTime<Utc>,
+) -> impl Iterator<Item = &OpenRecord> {
+    open.iter()
+        .filter(move |one| one.data_type == data_type && one.happened_at < reach)
 }
 
 impl Engine {
-    /// What is open of a type, on both sides of what a window can reach.
-    pub(crate) async fn open(
-        &self,
-        user_id: &UserId,
-        data_type: DataType,
-        reach: DateTime<Utc>,
-    ) -> Result<Open, SyncError> {
-        let mut conn = self.database.get().await?;
-        let open = day::open_records(&mut conn, user_id, data_type).await?;
-        Ok(Open {
-            oldest: open
-                .iter()
-                .map(|(_, when)| *when)
-                .find(|when| *when > reach),
-            by_id: open
-                .iter()
-                .filter(|(_, when)| *when < reach)
-                .count()
-                .min(MOST_BY_ID),
-        })
-    }
-
-    /// Asks by id for what is open and older than `before`.
+    /// Asks by id for what is open of a type and older than `before`.
     pub(crate) async fn ask_for_open(
         &self,
         user_id: &UserId,
         job: &Job,
         data_type: DataType,
         before: DateTime<Utc>,
-        stored: &mut Stored,
+        read: &mut Read,
     ) -> Result<(), SyncError> {
         let open = {
             let mut conn = self.database.get().await?;
-            day::open_records(&mut conn, user_id, data_type).await?
+            known::open_of(&mut conn, user_id.as_str()).await?
         };
-        let beyond = open
-            .into_iter()
-            .filter(|(_, when)| *when < before)
-            .map(|(id, _)| id)
+        let ids = beyond(&open, data_type, before)
+            .map(|one| one.id.clone())
             .collect();
-        for id in todays(beyond, self.clock.now().num_days_from_ce()) {
-            *stored += self.ask_by_id(user_id, job, data_type, id).await?;
+        for id in todays(ids, self.clock.now().num_days_from_ce()) {
+            self.ask_by_id(user_id, job, data_type, id, read).await?;
         }
         Ok(())
     }

@@ -6,68 +6,57 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::OnceLock,
-    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
-use serde::Serialize;
 use whoop_core::{UserId, plan::Slot};
-use whoop_storage::{
-    page::Stored,
-    table::sync_run::{self, Finished},
-};
+use whoop_storage::table::sync_run;
 
-use crate::{Engine, Job, MemberReport, Outcome, SyncError, member::Errand, visits::Visit};
+pub use crate::run_report::{Compared, RunReport};
+use crate::{
+    Engine, Job, MemberReport, Outcome, SyncError, member::Errand, reconcile::Reconcile,
+    visits::Visit,
+};
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// `scheduled` or `manual`.
     pub trigger: &'static str,
-    pub errand: Errand,
-    /// Goes on with history, and reads nothing else.
-    pub back_fill: Option<BackFill>,
+    pub task: Task,
     /// Only these; everybody who is connected if empty.
     pub users: Vec<UserId>,
     /// Members at the same time.
     pub parallel: usize,
 }
 
-/// How far a back-fill goes.
-#[derive(Debug, Clone, Copy)]
-pub struct BackFill {
-    /// Back to here; to each member's first record if not given.
-    pub from: Option<DateTime<Utc>>,
+/// What is done for each member.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Reads what is due; the night goes on with histories.
+    Sync(Errand),
+    /// Goes on with history, and reads nothing else.
+    BackFill {
+        /// Back to here; to each member's first record if not given.
+        from: Option<DateTime<Utc>>,
+    },
+    /// Compares what is stored with what WHOOP has.
+    Reconcile(Reconcile),
 }
 
-/// What a run came to.
-///
-/// Members that are neither synced nor failed nor put off were left by a stop.
-#[derive(Debug, Serialize)]
-pub struct RunReport {
-    pub slot: Option<&'static str>,
-    /// Members who had a turn.
-    pub members: usize,
-    /// Members of whom everything was read a moment ago; they had none.
-    pub fresh: usize,
-    /// Members who are read when they come, because the quota is scarce.
-    pub left: usize,
-    pub synced: usize,
-    pub failed: usize,
-    /// Put off because of the quota, or of the calls that were allowed.
-    pub deferred: usize,
-    /// When the quota allows what was put off; `None` if it did not stand in
-    /// the way.
-    pub goes_on_at: Option<DateTime<Utc>>,
-    /// Told to stop, by a signal.
-    pub stopped: bool,
-    pub calls: u64,
-    /// Rows that `RETENTION_DAYS` removed; only the night does.
-    pub removed_by_retention: u64,
-    #[serde(flatten)]
-    pub stored: Stored,
-    pub reports: Vec<MemberReport>,
+impl Task {
+    fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Sync(errand) => errand.slot,
+            Self::BackFill { .. } | Self::Reconcile(_) => None,
+        }
+    }
+
+    /// Whether it leaves everything as it is.
+    const fn is_dry(&self) -> bool {
+        matches!(self, Self::Reconcile(Reconcile { dry_run: true, .. }))
+    }
 }
 
 /// What keeps a run from beginning another member.
@@ -75,13 +64,6 @@ pub struct RunReport {
 struct Spent {
     error: Option<String>,
     retry_after_seconds: Option<u64>,
-}
-
-impl RunReport {
-    /// Members that a stop left before their end.
-    pub const fn unfinished(&self) -> usize {
-        self.members - self.synced - self.failed - self.deferred
-    }
 }
 
 impl Engine {
@@ -100,91 +82,92 @@ impl Engine {
         if let Some(day) = visits.day {
             self.budget.expect(day).await?;
         }
-        let slot = plan.errand.slot.map(Slot::as_str);
-        let id = {
+        let slot = plan.task.slot().map(Slot::as_str);
+        let id = if plan.task.is_dry() {
+            None
+        } else {
             let mut conn = self.database.get().await?;
-            sync_run::begin(&mut conn, slot, plan.trigger, self.clock.now()).await?
+            Some(sync_run::begin(&mut conn, slot, plan.trigger, self.clock.now()).await?)
         };
-        watch.begins(match plan.back_fill {
-            Some(_) => visits.histories.len(),
-            None => visits.turns.len(),
+        watch.begins(match plan.task {
+            Task::BackFill { .. } => visits.histories.len(),
+            Task::Sync(_) | Task::Reconcile(_) => visits.turns.len(),
         });
-        if plan.users.is_empty() {
+        if plan.users.is_empty() && !plan.task.is_dry() {
             self.revoke_due(job).await?;
         }
 
         let mut reports = Vec::with_capacity(visits.turns.len());
         let spent = OnceLock::new();
-        let parallel = plan.parallel.max(1);
-        {
-            let mut under_way = stream::iter(&visits.turns)
-                .map(|visit| self.run_member(visit, job, &spent))
-                .buffer_unordered(parallel);
-            while let Some(report) = under_way.next().await {
-                watch.member(&report);
-                // Whatever is under way finds the same gate closed by itself.
-                if report.ends_the_run() {
-                    spent.get_or_init(|| Spent {
-                        error: report.error.clone(),
-                        retry_after_seconds: report.retry_after_seconds,
-                    });
-                }
-                reports.push(report);
-            }
+        let mut turns: Vec<&Visit> = visits.turns.iter().collect();
+        // Whom somebody else is at, as another run, has their turn last.
+        for job in [job.not_waiting_for_others(), job.clone()] {
+            turns = self
+                .run_members(plan, turns, &job, &spent, watch, &mut reports)
+                .await;
         }
         self.run_histories(plan, &visits.histories, job, &spent, watch, &mut reports)
             .await;
 
-        let is_whole_night = plan.users.is_empty() && plan.errand.slot == Some(Slot::Night);
+        let is_whole_night = plan.users.is_empty() && plan.task.slot() == Some(Slot::Night);
         let removed_by_retention = if is_whole_night && !job.stop.is_cancelled() {
             self.tidy().await?
         } else {
             0
         };
-        let count = |outcome| reports.iter().filter(|one| one.outcome == outcome).count();
         let report = RunReport {
             slot,
-            members: reports.len(),
             fresh: visits.fresh,
             left: visits.left,
-            synced: count(Outcome::Done) + count(Outcome::Shared),
-            failed: count(Outcome::Failed),
-            deferred: count(Outcome::Deferred),
-            goes_on_at: reports
-                .iter()
-                .filter_map(|one| one.retry_after_seconds)
-                .max()
-                .filter(|seconds| *seconds > 0)
-                .map(|seconds| self.clock.now() + Duration::from_secs(seconds)),
             stopped: job.stop.is_cancelled(),
             calls: job.calls(),
             removed_by_retention,
-            stored: reports.iter().fold(Stored::default(), |mut sum, one| {
-                sum += one.stored();
-                sum
-            }),
-            reports,
-        };
-        let finished = Finished {
-            status: if report.failed > 0 {
-                "failed"
-            } else if report.unfinished() > 0 {
-                "stopped"
-            } else if report.deferred > 0 {
-                "deferred"
-            } else {
-                "success"
+            comparison: match &plan.task {
+                Task::Reconcile(reconcile) => Some(Compared::of(reconcile, &reports)),
+                Task::Sync(_) | Task::BackFill { .. } => None,
             },
-            finished_at: self.clock.now(),
-            members: as_i64(report.members as u64),
-            calls: as_i64(report.calls),
-            records: as_i64(report.stored.written()),
-            failures: as_i64(report.failed as u64),
-            detail: report.reports.iter().find_map(|one| one.error.clone()),
+            ..RunReport::of(reports, self.clock.now())
         };
-        let mut conn = self.database.get().await?;
-        sync_run::finish(&mut conn, id, &finished).await?;
+        if let Some(id) = id {
+            let mut conn = self.database.get().await?;
+            let finished = report.finished(self.clock.now());
+            sync_run::finish(&mut conn, id, &finished).await?;
+        }
         Ok(report)
+    }
+
+    /// Gives each of these members their turn. Returns those whom somebody else is
+    /// at for longer than the job waits, unless it is the job that waits.
+    async fn run_members<'v>(
+        &self,
+        plan: &Plan,
+        turns: Vec<&'v Visit>,
+        job: &Job,
+        spent: &OnceLock<Spent>,
+        watch: &(dyn Watch + Sync),
+        reports: &mut Vec<MemberReport>,
+    ) -> Vec<&'v Visit> {
+        let mut busy = Vec::new();
+        let mut under_way = stream::iter(turns)
+            .map(|visit| async move { (visit, self.run_member(plan, visit, job, spent).await) })
+            .buffer_unordered(plan.parallel.max(1));
+        while let Some((visit, synced)) = under_way.next().await {
+            if matches!(synced, Err(SyncError::Busy)) && job.lease_patience.is_zero() {
+                busy.push(visit);
+                continue;
+            }
+            let report = outcome_of(&visit.user_id, synced);
+            watch.member(&report);
+            // Whatever is under way finds the same gate closed by itself.
+            if report.ends_the_run() {
+                spent.get_or_init(|| Spent {
+                    error: report.error.clone(),
+                    retry_after_seconds: report.retry_after_seconds,
+                });
+            }
+            reports.push(report);
+        }
+        busy
     }
 
     /// Goes on with histories, with what everybody's turn has left of the day.
@@ -218,7 +201,7 @@ impl Engine {
             .map(|user_id| self.run_history(plan, user_id, job, spent))
             .buffer_unordered(plan.parallel.max(1));
         while let Some(more) = under_way.next().await {
-            if plan.back_fill.is_some() {
+            if matches!(plan.task, Task::BackFill { .. }) {
                 watch.member(&more);
             }
             if more.ends_the_run() {
@@ -243,21 +226,36 @@ impl Engine {
         job: &Job,
         spent: &OnceLock<Spent>,
     ) -> MemberReport {
-        let from = plan.back_fill.and_then(|back_fill| back_fill.from);
+        let from = match plan.task {
+            Task::BackFill { from } => from,
+            Task::Sync(_) | Task::Reconcile(_) => None,
+        };
         match self.not_begun(user_id, job, spent) {
             Some(report) => report,
             None => outcome_of(user_id, self.back_fill(user_id, job, from).await),
         }
     }
 
-    async fn run_member(&self, visit: &Visit, job: &Job, spent: &OnceLock<Spent>) -> MemberReport {
-        match self.not_begun(&visit.user_id, job, spent) {
-            Some(report) => report,
-            None => {
-                let job = job.of(visit.class);
-                let synced = self.sync_member(&visit.user_id, &job, &visit.errand).await;
-                outcome_of(&visit.user_id, synced)
-            }
+    async fn run_member(
+        &self,
+        plan: &Plan,
+        visit: &Visit,
+        job: &Job,
+        spent: &OnceLock<Spent>,
+    ) -> Result<MemberReport, SyncError> {
+        let Visit {
+            user_id, errand, ..
+        } = visit;
+        if let Some(report) = self.not_begun(user_id, job, spent) {
+            return Ok(report);
+        }
+        let job = job.of(visit.class);
+        if let Task::Reconcile(reconcile) = &plan.task {
+            return self.reconcile_member(user_id, &job, reconcile).await;
+        }
+        match &visit.decided_on {
+            Some(reads) => self.sync_as_decided(user_id, &job, errand, reads).await,
+            None => self.sync_member(user_id, &job, errand).await,
         }
     }
 
@@ -295,8 +293,4 @@ fn outcome_of(user_id: &UserId, synced: Result<MemberReport, SyncError>) -> Memb
 pub trait Watch {
     fn begins(&self, members: usize);
     fn member(&self, report: &MemberReport);
-}
-
-fn as_i64(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -2,10 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use whoop_core::{DataType, UserId, day::Connection};
-use whoop_storage::table::{
-    rejected_record,
-    sync_log::{self, SyncLogRow},
-    users::{self, UserRow},
+use whoop_storage::{
+    StorageError,
+    table::{
+        rejected_record,
+        sync_log::{self, SyncLogRow},
+        users::{self, UserRow},
+    },
 };
 
 use crate::{Engine, SyncError};
@@ -53,6 +56,16 @@ impl MemberStatus {
 }
 
 impl Engine {
+    /// Those of these members who never connected.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn unknown(&self, user_ids: &[UserId]) -> Result<Vec<UserId>, StorageError> {
+        let mut conn = self.database.get().await?;
+        users::unknown(&mut conn, user_ids).await
+    }
+
     /// How a member stands.
     ///
     /// # Errors

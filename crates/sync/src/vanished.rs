@@ -8,16 +8,17 @@
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use whoop_client::{Listed, Walk};
 use whoop_core::{UserId, plan::Window};
-use whoop_storage::{page::Stored, remove, table::RecordTable};
+use whoop_storage::{remove, table::RecordTable};
 
 use crate::{
     Engine, Job, SyncError,
     open_scores::{MOST_BY_ID, todays},
+    window::Read,
 };
 
 /// What lies this close to the older end of a window is not judged: whether a
 /// list holds what began before it is not documented.
-const EDGE: TimeDelta = TimeDelta::days(1);
+pub(crate) const EDGE: TimeDelta = TimeDelta::days(1);
 
 impl Engine {
     /// Asks by id for what should have been on the pages of a walk that came to
@@ -29,14 +30,15 @@ impl Engine {
         window: Window,
         walk: &Walk<R>,
         began_at: DateTime<Utc>,
-    ) -> Result<Stored, SyncError> {
+        read: &mut Read,
+    ) -> Result<(), SyncError> {
         let read_from = match window.start {
             Some(start) if walk.is_complete() => Some(start),
             None if walk.is_complete() => Some(DateTime::UNIX_EPOCH),
             _ => walk.reached(),
         };
         let Some(from) = read_from else {
-            return Ok(Stored::default());
+            return Ok(());
         };
         let listed = remove::Listed {
             data_type: R::DATA_TYPE,
@@ -49,6 +51,13 @@ impl Engine {
             let mut conn = self.database.get().await?;
             remove::missing(&mut conn, user_id, listed).await?
         };
+        if read.comparison.is_some() {
+            // Somebody asks for everything, and nothing is left for another run.
+            for id in missing {
+                self.ask_by_id(user_id, job, R::DATA_TYPE, id, read).await?;
+            }
+            return Ok(());
+        }
         if missing.len() > MOST_BY_ID {
             tracing::warn!(
                 member = %user_id,
@@ -58,10 +67,9 @@ impl Engine {
                 "WHOOP's list lacks many records; the rest is asked for by the next runs"
             );
         }
-        let mut stored = Stored::default();
         for id in todays(missing, self.clock.now().num_days_from_ce()) {
-            stored += self.ask_by_id(user_id, job, R::DATA_TYPE, id).await?;
+            self.ask_by_id(user_id, job, R::DATA_TYPE, id, read).await?;
         }
-        Ok(stored)
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use whoop_core::{
     UserId,
     budget::Class,
+    coverage::LastReads,
     plan::{
         Reason,
         run::{self, ExpectedDay, Occasion, Purse, Run},
@@ -10,7 +11,11 @@ use whoop_core::{
 };
 use whoop_storage::standing::{self, Member};
 
-use crate::{Engine, SyncError, member::Errand, run::Plan};
+use crate::{
+    Engine, SyncError,
+    member::Errand,
+    run::{Plan, Task},
+};
 
 /// The members of a run, in the order of their turns.
 #[derive(Debug, Default)]
@@ -31,51 +36,57 @@ pub(crate) struct Visit {
     pub(crate) errand: Errand,
     pub(crate) class: Class,
     pub(crate) reason: Reason,
+    /// What was read when this was decided; `None` where somebody named the
+    /// member, and decides as it stands when their turn comes.
+    pub(crate) decided_on: Option<LastReads>,
 }
 
 impl Engine {
     pub(crate) async fn visits(&self, plan: &Plan) -> Result<Visits, SyncError> {
-        let asked = |user_id: UserId| Visit {
-            user_id,
-            errand: plan.errand.clone(),
-            class: Class::Slot,
-            reason: Reason::Asked,
-        };
-        if plan.back_fill.is_some() && !plan.users.is_empty() {
-            return Ok(Visits {
-                histories: plan.users.clone(),
-                ..Visits::default()
-            });
-        }
-        if !plan.users.is_empty() {
-            return Ok(Visits {
-                turns: plan.users.iter().cloned().map(asked).collect(),
-                ..Visits::default()
-            });
-        }
-        let members = {
+        let members = if plan.users.is_empty() {
             let mut conn = self.database.get().await?;
             standing::list(&mut conn).await?
+        } else {
+            Vec::new()
         };
-        if plan.back_fill.is_some() {
-            return Ok(Visits {
-                histories: histories_of(&members),
+        let everybody = || {
+            let ids = members.iter().filter_map(|one| one.user_id.parse().ok());
+            plan.users.iter().cloned().chain(ids)
+        };
+        let asked = |class, errand: &Errand| Visits {
+            turns: everybody()
+                .map(|user_id| Visit {
+                    user_id,
+                    errand: errand.clone(),
+                    class,
+                    reason: Reason::Asked,
+                    decided_on: None,
+                })
+                .collect(),
+            ..Visits::default()
+        };
+        match &plan.task {
+            Task::Sync(errand) if plan.users.is_empty() && errand.since.is_none() => {
+                self.by_turn(errand, &members).await
+            }
+            Task::Sync(errand) => Ok(asked(Class::Slot, errand)),
+            // Of everybody it takes what the day has left.
+            Task::Reconcile(_) if plan.users.is_empty() => {
+                Ok(asked(Class::History, &Errand::of_everything()))
+            }
+            Task::Reconcile(_) => Ok(asked(Class::Slot, &Errand::of_everything())),
+            Task::BackFill { .. } => Ok(Visits {
+                histories: if plan.users.is_empty() {
+                    histories_of(&members)
+                } else {
+                    plan.users.clone()
+                },
                 ..Visits::default()
-            });
+            }),
         }
-        if plan.errand.since.is_some() {
-            let ids = members
-                .into_iter()
-                .filter_map(|one| one.user_id.parse().ok());
-            return Ok(Visits {
-                turns: ids.map(asked).collect(),
-                ..Visits::default()
-            });
-        }
-        self.by_turn(plan, &members).await
     }
 
-    async fn by_turn(&self, plan: &Plan, members: &[Member]) -> Result<Visits, SyncError> {
+    async fn by_turn(&self, task: &Errand, members: &[Member]) -> Result<Visits, SyncError> {
         let standings: Vec<_> = members.iter().map(|one| one.standing.clone()).collect();
         let budget = self.budget.current().await?;
         let purse = Purse {
@@ -84,24 +95,26 @@ impl Engine {
             limits: self.settings.limits,
         };
         let occasion = Occasion {
-            slot: plan.errand.slot,
-            data_types: &plan.errand.data_types,
+            slot: task.slot,
+            data_types: &task.data_types,
             now: self.clock.now(),
             freshness: self.settings.freshness,
         };
         let Run { roster, day } = run::plan(&standings, purse, &occasion);
         let turns = roster.turns.into_iter().filter_map(|turn| {
             let class = turn.class();
+            let member = members.get(turn.member)?;
             Some(Visit {
-                user_id: members.get(turn.member)?.user_id.parse().ok()?,
+                user_id: member.user_id.parse().ok()?,
                 errand: Errand {
                     reason: turn.reason,
                     data_types: turn.data_types,
                     history: false,
-                    ..plan.errand.clone()
+                    ..task.clone()
                 },
                 class,
                 reason: turn.reason,
+                decided_on: Some(member.standing.last_sync_at),
             })
         });
         Ok(Visits {
@@ -109,7 +122,7 @@ impl Engine {
             fresh: roster.fresh,
             left: roster.left,
             day: Some(day),
-            histories: if plan.errand.history {
+            histories: if task.history {
                 histories_of(members)
             } else {
                 Vec::new()

@@ -3,24 +3,33 @@
 use whoop_client::{Listed, Walk};
 use whoop_core::{UserId, plan::Window};
 use whoop_storage::{
-    page::{self, Stored},
+    page::Stored,
     table::{RecordTable, sync_log, tokens},
 };
 
-use crate::{Engine, Job, SyncError};
+use crate::{Engine, Job, SyncError, comparison::Comparison};
 
 /// How often a list may move under a walk before it is left for the next run.
 const MOST_RESTARTS: u32 = 3;
 
 /// What reading has come to so far; it counts also where it ends in an error,
 /// because each page is stored as it comes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Read {
     pub(crate) stored: Stored,
     pub(crate) pages: u64,
     /// WHOOP answered 404 in place of a list, which says nothing of what was on
     /// it.
     pub(crate) not_found: bool,
+    /// Where what is stored is compared with what WHOOP has.
+    pub(crate) comparison: Option<Comparison>,
+}
+
+impl Read {
+    /// Whether nothing of it is to last.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.comparison.as_ref().is_some_and(|one| one.dry_run)
+    }
 }
 
 impl Engine {
@@ -55,17 +64,19 @@ impl Engine {
             // A page that does not join is still made of true records.
             let mut transaction = self.database.begin().await?;
             let now = self.clock.now();
-            let stored = page::store(
-                &mut transaction,
-                user_id,
-                &page.records,
-                &page.rejected,
-                now,
-            )
-            .await?;
-            read.stored += stored;
-            sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
-            if walk.query().is_none() {
+            let stored = read
+                .keep(
+                    &mut transaction,
+                    user_id,
+                    &page.records,
+                    &page.rejected,
+                    now,
+                )
+                .await?;
+            if !read.is_dry() {
+                sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
+            }
+            if walk.query().is_none() && !read.is_dry() {
                 let span = sync_log::Span {
                     from: match window.start {
                         Some(start) if walk.is_complete() => start,
@@ -78,7 +89,11 @@ impl Engine {
                 };
                 sync_log::complete(&mut transaction, user_id, R::DATA_TYPE, span).await?;
             }
-            transaction.commit().await?;
+            if read.is_dry() {
+                transaction.rollback().await?;
+            } else {
+                transaction.commit().await?;
+            }
 
             for rejected in &page.rejected {
                 tracing::warn!(
@@ -96,7 +111,8 @@ impl Engine {
             }
         }
         if !read.not_found {
-            read.stored += self.judge(user_id, job, window, &walk, began_at).await?;
+            self.judge(user_id, job, window, &walk, began_at, read)
+                .await?;
         }
         Ok(())
     }

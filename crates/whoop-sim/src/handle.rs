@@ -19,6 +19,7 @@ use crate::{
     nap,
     oauth::Grant,
     protocol::Protocol,
+    rate_limit::Limiter,
     webhook::{Delivery, Shipment},
     world::World,
 };
@@ -231,6 +232,14 @@ impl WorldHandle {
             .filter(|grant| grant.whoop_user_id == whoop_user_id)
             .map(|grant| grant.refreshes)
             .sum()
+    }
+
+    /// Another quota from now on, of which nothing is spent yet.
+    pub fn set_limits(&self, calls_per_minute: u32, calls_per_day: u32) {
+        let mut world = self.lock();
+        world.config.calls_per_minute = calls_per_minute;
+        world.config.calls_per_day = calls_per_day;
+        world.limiter = Limiter::new(calls_per_minute, calls_per_day);
     }
 
     pub fn set_reuse_mode(&self, mode: ReuseMode) {

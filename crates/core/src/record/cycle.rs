@@ -54,6 +54,10 @@ impl Record for Cycle {
         self.user_id
     }
 
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
     fn updated_at(&self) -> DateTime<Utc> {
         self.updated_at
     }

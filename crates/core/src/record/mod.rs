@@ -44,6 +44,9 @@ pub trait Record:
     /// WHOOP's number of the member whose record this is.
     fn whoop_user_id(&self) -> i64;
 
+    /// When WHOOP stored the record, which may be long after it happened.
+    fn created_at(&self) -> DateTime<Utc>;
+
     /// When WHOOP last changed the record; decides which version is newer.
     fn updated_at(&self) -> DateTime<Utc>;
 

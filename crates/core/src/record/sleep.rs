@@ -140,6 +140,10 @@ impl Record for Sleep {
         self.user_id
     }
 
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
     fn updated_at(&self) -> DateTime<Utc> {
         self.updated_at
     }

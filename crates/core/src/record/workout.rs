@@ -94,6 +94,10 @@ impl Record for Workout {
         self.user_id
     }
 
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
     fn updated_at(&self) -> DateTime<Utc> {
         self.updated_at
     }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 use anyhow::{Context, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, Parser};
+use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,12 @@ use whoop_sync::{
 
 /// Long enough for a slow machine; whoever waits so long has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where the quota is not what a soak is about.
+const PLENTY: u32 = 10_000_000;
+
+/// Members who connect at the same time.
+const CONNECTS_AT_ONCE: usize = 4;
 
 pub(crate) struct Member {
     pub(crate) user_id: UserId,
@@ -59,13 +66,13 @@ struct Parts {
 }
 
 impl House {
-    pub(crate) async fn build(members: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn build(members: usize, days: u32) -> anyhow::Result<Self> {
         let database = TestDb::new().await;
         let sim = Sim::start(SimConfig {
             people: members,
-            days: 40,
-            calls_per_minute: 10_000_000,
-            calls_per_day: 10_000_000,
+            days,
+            calls_per_minute: PLENTY,
+            calls_per_day: PLENTY,
             auto_consent: true,
             still: true,
             ..SimConfig::default()
@@ -74,11 +81,9 @@ impl House {
         let service_key = random::hex::<32>();
         let addresses = [free_address()?, free_address()?];
         let defaults = SimConfig::default();
-        let shared = vec![
+        let mut shared = vec![
             format!("--database-url={}", database.url()),
             format!("--whoop-client-id={}", defaults.client_id),
-            "--whoop-calls-per-minute=10000000".to_owned(),
-            "--whoop-calls-per-day=10000000".to_owned(),
             format!("--whoop-client-secret={}", defaults.client_secret),
             format!("--whoop-api-url={}", sim.api_url()),
             format!("--whoop-oauth-url={}", sim.oauth_url()),
@@ -91,6 +96,7 @@ impl House {
                 STANDARD.encode(random::bytes::<32>())
             ),
         ];
+        shared.extend(limits(PLENTY, PLENTY));
         let engine = engine(&shared)?;
         let digest = random::to_hex(&Sha256::digest(service_key.as_bytes()));
         let program = |address: SocketAddr| -> anyhow::Result<Program> {
@@ -104,7 +110,7 @@ impl House {
             let flags: Vec<String> = own.into_iter().chain(shared.clone()).collect();
             Ok(Program {
                 address,
-                child: start(&flags)?,
+                child: start(&flags, Stdio::null())?,
                 flags,
             })
         };
@@ -123,13 +129,16 @@ impl House {
         }
         for (nth, whoop_user_id) in house.world().people().into_iter().enumerate() {
             let user_id: UserId = format!("member-{nth}").parse()?;
-            let member = Member {
+            house.members.push(Member {
                 user_id,
                 whoop_user_id,
-            };
-            house.connect(&member).await?;
-            house.members.push(member);
+            });
         }
+        stream::iter(&house.members)
+            .map(|member| house.connect(member))
+            .buffer_unordered(CONNECTS_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
         Ok(house)
     }
 
@@ -172,29 +181,80 @@ impl House {
         Ok(())
     }
 
-    /// A run of the worker for one member, in a process of its own.
-    pub(crate) fn worker(&self, member: &Member) -> anyhow::Result<Child> {
-        let own = ["sync-worker", "run", "--slot=night", "--rust-log=off"];
-        let mut flags: Vec<String> = own.map(str::to_owned).to_vec();
-        flags.push(format!("--user={}", member.user_id));
+    /// A run of the worker, in a process of its own.
+    pub(crate) fn worker(&self, own: &[&str]) -> anyhow::Result<Child> {
+        let mut flags: Vec<String> = ["sync-worker", "run", "--rust-log=off"]
+            .iter()
+            .chain(own)
+            .map(|flag| (*flag).to_owned())
+            .collect();
         flags.extend(self.worker_flags.clone());
-        start(&flags)
+        start(&flags, Stdio::null())
+    }
+
+    /// The same, whose report can be read.
+    pub(crate) fn worker_that_reports(&self, own: &[&str]) -> anyhow::Result<Child> {
+        let mut flags: Vec<String> = ["sync-worker", "run", "--rust-log=error", "--json"]
+            .iter()
+            .chain(own)
+            .map(|flag| (*flag).to_owned())
+            .collect();
+        flags.extend(self.worker_flags.clone());
+        start(&flags, Stdio::piped())
+    }
+
+    /// From now on WHOOP counts in earnest, and everybody knows its quota.
+    pub(crate) async fn limit_to(&mut self, a_minute: u32, a_day: u32) -> anyhow::Result<()> {
+        for api in &mut self.apis {
+            api.child.kill().await?;
+        }
+        self.sql("DELETE FROM whoop_call_budget").await?;
+        let is_limit = |flag: &String| flag.starts_with("--whoop-calls-per-");
+        let apis = self.apis.iter_mut().map(|api| &mut api.flags);
+        for flags in apis.chain([&mut self.worker_flags]) {
+            flags.retain(|flag| !is_limit(flag));
+            flags.extend(limits(a_minute, a_day));
+        }
+        self.world().set_limits(a_minute, a_day);
+        self.world().reset_calls();
+        for nth in 0..self.apis.len() {
+            self.apis[nth].child = start(&self.apis[nth].flags, Stdio::null())?;
+            self.until_it_serves(nth).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn sql(&self, statements: &str) -> anyhow::Result<()> {
+        Ok(self
+            .database
+            .client()
+            .await
+            .batch_execute(statements)
+            .await?)
+    }
+
+    pub(crate) async fn count(&self, sql: &str) -> anyhow::Result<i64> {
+        Ok(self
+            .database
+            .client()
+            .await
+            .query_one(sql, &[])
+            .await?
+            .get(0))
     }
 
     /// kill -9, then the same again in the same place.
     pub(crate) async fn kill_api(&mut self, nth: usize) -> anyhow::Result<()> {
         self.apis[nth].child.kill().await?;
         self.free_leases().await?;
-        self.apis[nth].child = start(&self.apis[nth].flags)?;
+        self.apis[nth].child = start(&self.apis[nth].flags, Stdio::null())?;
         self.until_it_serves(nth).await
     }
 
     /// What a dead process held runs out by itself within a minute; a thousand
     /// rounds do not wait for it.
     pub(crate) async fn free_leases(&self) -> anyhow::Result<()> {
-        let sql = "UPDATE whoop_users SET lease_until = NULL";
-        self.database.client().await.batch_execute(sql).await?;
-        Ok(())
+        self.sql("UPDATE whoop_users SET lease_until = NULL").await
     }
 
     /// Whether a call to WHOOP works for this member now.
@@ -250,6 +310,13 @@ impl House {
     }
 }
 
+fn limits(a_minute: u32, a_day: u32) -> [String; 2] {
+    [
+        format!("--whoop-calls-per-minute={a_minute}"),
+        format!("--whoop-calls-per-day={a_day}"),
+    ]
+}
+
 fn engine(flags: &[String]) -> anyhow::Result<Engine> {
     let own = ["soak".to_owned(), "--database-pool-size=4".to_owned()];
     let EngineFlags { parts } = EngineFlags::try_parse_from(own.iter().chain(flags))?;
@@ -259,12 +326,12 @@ fn engine(flags: &[String]) -> anyhow::Result<Engine> {
         .engine(parts.database.database()?, clock, Settings::default())?)
 }
 
-fn start(flags: &[String]) -> anyhow::Result<Child> {
+fn start(flags: &[String], output: Stdio) -> anyhow::Result<Child> {
     Command::new(std::env::current_exe()?)
         .args(flags)
         .env_clear()
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(output)
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .spawn()

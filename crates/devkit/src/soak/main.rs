@@ -1,38 +1,33 @@
-//! `just soak`: many rounds in which everybody wants a member's tokens at once
-//! and somebody is killed.
+//! `just soak`: the real programs, several of each, for a long time.
 //!
-//! Two API processes and a worker, the real programs, over one PostgreSQL and a
-//! simulated WHOOP. This binary is all of them: it starts itself by the name of
-//! the program that it should be.
+//! Two API processes and workers over one PostgreSQL and a simulated WHOOP. This
+//! binary is all of them: it starts itself by the name of the program that it
+//! should be.
+//!
+//! - [`tokens`]: everybody wants a member's tokens at once and somebody is killed;
+//! - [`quota`]: everybody spends the same quota.
 
 mod house;
-mod round;
-mod tally;
+mod quota;
+mod tokens;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use anyhow::Context;
-use clap::Parser;
-use house::House;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use round::round;
-use tally::Tally;
+use clap::{Parser, Subcommand};
 
-/// Members' connections under fire: refreshes, latency and kill -9.
 #[derive(Debug, Parser)]
 #[command(name = "soak", version)]
 struct Cli {
-    /// How often everybody's access token ends.
-    #[arg(long, default_value_t = 1000, value_name = "N")]
-    rounds: u32,
+    #[command(subcommand)]
+    what: What,
+}
 
-    /// Members that are asked for in each round.
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20))]
-    members: u16,
-
-    /// Decides who is killed, and when; a random one if not given.
-    #[arg(long, value_name = "NUMBER")]
-    seed: Option<u64>,
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Members' connections under fire: refreshes, latency and kill -9.
+    Tokens(tokens::Args),
+    /// Two workers and two APIs that share one quota, and members who open the app.
+    Quota(quota::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,27 +48,16 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn worker(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let cli = whoop_sync_worker::Cli::try_parse_from(arguments)?;
+    if let Some(common) = cli.common() {
+        common.log.init()?;
+    }
     Ok(whoop_sync_worker::run(cli).await.into())
 }
 
 #[tokio::main]
 async fn soak(cli: &Cli) -> anyhow::Result<ExitCode> {
-    let seed = cli.seed.unwrap_or_else(|| rand::rng().random());
-    println!(
-        "{} rounds, {} members, seed {seed}; whoop-sim stands in for WHOOP",
-        cli.rounds, cli.members
-    );
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut house = House::build(cli.members.into()).await?;
-    let mut tally = Tally::default();
-    for number in 1..=cli.rounds {
-        round(&mut house, &mut random, &mut tally)
-            .await
-            .with_context(|| format!("round {number} of seed {seed}"))?;
-        if number % 50 == 0 || number == cli.rounds {
-            println!("{number:>6}  {tally}");
-        }
+    match &cli.what {
+        What::Tokens(args) => tokens::soak(args).await,
+        What::Quota(args) => quota::soak(args).await,
     }
-    house.end().await;
-    Ok(tally.verdict())
 }

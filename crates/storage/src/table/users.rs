@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     prelude::*,
@@ -66,6 +68,22 @@ pub async fn find(
         .first(conn)
         .await
         .optional()?)
+}
+
+/// Those of these members who never connected.
+pub async fn unknown(
+    conn: &mut AsyncPgConnection,
+    user_ids: &[UserId],
+) -> Result<Vec<UserId>, StorageError> {
+    let ids: Vec<&str> = user_ids.iter().map(UserId::as_str).collect();
+    let known: Vec<String> = whoop_users::table
+        .filter(whoop_users::user_id.eq_any(ids))
+        .select(whoop_users::user_id)
+        .load(conn)
+        .await?;
+    let known: HashSet<String> = known.into_iter().collect();
+    let unknown = user_ids.iter().filter(|id| !known.contains(id.as_str()));
+    Ok(unknown.cloned().collect())
 }
 
 /// Every member, whatever their connection, with the offset of their latest

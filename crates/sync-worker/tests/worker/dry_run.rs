@@ -70,15 +70,20 @@ async fn a_dry_run_tells_who_could_not_be_read() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
 
+    house
+        .worker(&["users", "disconnect", "alice"])
+        .await
+        .expect_code(0);
+
     let ended = house
-        .worker(&["run", "--slot=night", "--dry-run", "--user=alcie"])
+        .worker(&["run", "--slot=night", "--dry-run", "--user=alice"])
         .await;
 
     ended.expect_code(3);
     assert!(
         ended
             .stdout
-            .contains("alcie: no member of this id is connected to WHOOP"),
+            .contains("alice: no member of this id is connected to WHOOP"),
         "{ended:#?}"
     );
 }

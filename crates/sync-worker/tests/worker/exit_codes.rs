@@ -133,32 +133,20 @@ async fn a_member_who_revoked_is_3_and_the_other_is_synced() {
 }
 
 #[tokio::test]
-async fn an_unknown_member_is_3_and_said_so() {
+async fn an_unknown_member_is_2_and_nobody_is_read() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
 
-    let ended = house
-        .worker(&[
-            "run",
-            "--slot=night",
-            "--user=alice",
-            "--user=alcie",
-            "--json",
-        ])
-        .await;
+    for command in [&["run", "--slot=night"][..], &["backfill"], &["reconcile"]] {
+        let both = ["--user=alice", "--user=alcie"];
+        let ended = house.worker(&[command, &both].concat()).await;
 
-    let report = ended.expect_code(3).json();
-    assert_eq!(
-        (&report["synced"], &report["failed"]),
-        (&1.into(), &1.into())
-    );
-    ended.expect_in_stderr("alcie");
-    assert!(
         ended
-            .stdout
-            .contains("no member of this id is connected to WHOOP"),
-        "{ended:#?}"
-    );
+            .expect_code(2)
+            .expect_in_stderr("--user alcie: nobody of this id ever connected WHOOP")
+            .expect_in_stderr("users list");
+    }
+    assert_eq!(house.world().call_count(), 0);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod house;
 mod keys;
 mod migrate;
 mod output;
+mod reconcile;
 mod refresh;
 mod retention;
 mod selection;

@@ -40,6 +40,23 @@ async fn wrong_usage_is_2_and_says_what_would_be_right() {
             "in the future",
         ),
         (
+            vec!["run", "--slot=night", "--slot=morning"],
+            "cannot be used multiple times",
+        ),
+        (
+            vec!["reconcile", "--from=2026-02-02", "--to=2026-02-01"],
+            "--from lies after --to",
+        ),
+        (
+            vec![
+                "reconcile",
+                "--from=2026-02-01T09:00:00Z",
+                "--to=2026-02-01T08:00:00Z",
+            ],
+            "give the earlier of the two as --from",
+        ),
+        (vec!["reconcile", "--from=2999-01-01"], "in the future"),
+        (
             vec!["run", "--slot=night", "--no-such-flag"],
             "--no-such-flag",
         ),
@@ -56,7 +73,7 @@ async fn wrong_usage_is_2_and_says_what_would_be_right() {
 async fn help_names_every_variable_and_only_commands_that_exist() {
     let all = bare_worker(&["--help"]).await;
     all.expect_code(0);
-    for command in ["migrate", "run", "users", "keys"] {
+    for command in ["migrate", "run", "backfill", "reconcile", "users", "keys"] {
         assert!(all.stdout.contains(command), "{}", all.stdout);
     }
 

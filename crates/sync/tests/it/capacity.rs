@@ -8,19 +8,12 @@ use whoop_core::{
 };
 use whoop_sim::SimConfig;
 use whoop_sync::{
-    Job, MemberReport, Settings,
+    Job, Settings,
     capacity::{Crowd, Event, Setting, simulate},
-    run::{Plan, Watch},
+    run::Task,
 };
 
-use crate::harness::{self, Stage, half_a_year};
-
-struct Nobody;
-
-impl Watch for Nobody {
-    fn begins(&self, _: usize) {}
-    fn member(&self, _: &MemberReport) {}
-}
+use crate::harness::{self, Nobody, Stage, half_a_year};
 
 fn setting(users: usize, active_share: f64, days: u32, webhooks: bool) -> Setting {
     Setting {
@@ -89,13 +82,7 @@ async fn a_crowd_that_lives_through_three_days_makes_the_calls_that_capacity_pre
         stage.stand_at(at);
         match due {
             Due::Slot(slot) => {
-                let plan = Plan {
-                    trigger: "scheduled",
-                    errand: harness::slot(slot),
-                    back_fill: None,
-                    users: Vec::new(),
-                    parallel: 4,
-                };
+                let plan = harness::plan(Task::Sync(harness::slot(slot)));
                 let job = Job::scheduled(None, CancellationToken::new());
                 let report = stage.engine.run(&plan, &job, &Nobody).await.unwrap();
                 assert_eq!(report.failed, 0, "{:?}", report.reports);

@@ -18,6 +18,7 @@ mod late_changes;
 mod moving_lists;
 mod one_at_a_time;
 mod patience;
+mod reconcile;
 mod revocation;
 mod secrets;
 mod translation;

@@ -1,16 +1,19 @@
 //! Law 9: one sync of a member at a time; the others share what it brought.
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use futures::future::join_all;
 use whoop_core::{
     DataType,
     day::{Day, SyncOutcome},
     plan::{Refresh, Slot},
 };
-use whoop_sim::{Fault, FaultKind};
-use whoop_sync::Outcome;
+use whoop_sim::{Fault, FaultKind, SimConfig};
+use whoop_sync::{
+    Outcome,
+    run::{RunReport, Task},
+};
 
-use crate::harness::{Member, Stage, slot};
+use crate::harness::{Member, Nobody, Stage, briskly, half_a_year, plan, slot};
 
 /// Slow enough that all ask before the first one has an answer.
 async fn with_a_slow_whoop() -> (Stage, Member, NaiveDate) {
@@ -81,4 +84,66 @@ async fn members_do_not_wait_for_one_another() {
     let report = stage.sync(&other, &slot(Slot::Night)).await;
 
     assert_eq!(report.outcome, Outcome::Done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_runs_that_overlap_read_every_member_once() {
+    let stage = Stage::with(SimConfig {
+        people: 9,
+        ..half_a_year()
+    })
+    .await;
+    for person in 0..9 {
+        stage.connect_person(person).await;
+    }
+    stage.advance(TimeDelta::hours(1));
+    stage.world().reset_calls();
+    stage.world().fault(Fault {
+        millis: Some(30),
+        ..Fault::new("*", FaultKind::Latency)
+    });
+    let (one, other) = (stage.engine.clone(), stage.another_engine());
+    let plan = plan(Task::Sync(slot(Slot::Morning)));
+    let (first, second) = (briskly(), briskly());
+
+    let (first, second) = tokio::join!(
+        one.run(&plan, &first, &Nobody),
+        other.run(&plan, &second, &Nobody)
+    );
+
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(
+        (first.failed, second.failed),
+        (0, 0),
+        "{first:?} {second:?}"
+    );
+    assert_eq!(stage.api_calls().len(), 9 * 2);
+    assert_eq!(first.calls + second.calls, 9 * 2);
+    // Whoever came second at a member says whose work it was.
+    let of_others = |report: &RunReport| {
+        let reports = report.reports.iter();
+        reports.filter(|one| one.outcome == Outcome::Shared).count()
+    };
+    let fresh = first.fresh + second.fresh;
+    assert_eq!(of_others(&first) + of_others(&second) + fresh, 9);
+}
+
+#[tokio::test]
+async fn a_sync_that_meets_another_one_shares_what_it_brings() {
+    let (stage, member, _) = with_a_slow_whoop().await;
+    let (one, other) = (stage.engine.clone(), stage.another_engine());
+    let (all, morning) = (slot(Slot::Night), slot(Slot::Morning));
+    let (job, patient) = (briskly(), briskly());
+
+    let (first, second) = tokio::join!(
+        one.sync_member(&member.user_id, &job, &all),
+        other.sync_member(&member.user_id, &patient, &morning)
+    );
+
+    let mut outcomes = [first.unwrap().outcome, second.unwrap().outcome];
+    outcomes.sort_by_key(|one| *one == Outcome::Shared);
+    assert_eq!(outcomes[0], Outcome::Done);
+    for data_type in DataType::ALL {
+        assert_eq!(stage.walks_of(data_type), 1, "{data_type}");
+    }
 }

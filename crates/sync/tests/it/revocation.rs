@@ -4,12 +4,9 @@
 use chrono::TimeDelta;
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
-use whoop_sync::{
-    Job, MemberReport, Outcome, Revocation,
-    run::{Plan, Watch},
-};
+use whoop_sync::{Job, Outcome, Revocation, run::Task};
 
-use crate::harness::{Member, Stage, briskly, slot};
+use crate::harness::{Member, Nobody, Stage, briskly, plan, slot};
 
 /// What is left to be ended, as text: everything in the rows.
 async fn pending(stage: &Stage) -> Vec<String> {
@@ -39,14 +36,6 @@ async fn run_later(stage: &Stage, after: TimeDelta) {
     stage.advance(after);
     let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
     stage.another_engine().revoke_due(&job).await.unwrap();
-}
-
-/// Nobody looks on.
-struct Nobody;
-
-impl Watch for Nobody {
-    fn begins(&self, _members: usize) {}
-    fn member(&self, _report: &MemberReport) {}
 }
 
 #[tokio::test]
@@ -188,13 +177,7 @@ async fn a_scheduled_run_ends_the_permissions_that_are_due() {
     leave_in_an_outage(&stage, &member, true).await;
     stage.advance(TimeDelta::minutes(10));
 
-    let plan = Plan {
-        back_fill: None,
-        trigger: "scheduled",
-        errand: slot(Slot::Morning),
-        users: Vec::new(),
-        parallel: 1,
-    };
+    let plan = plan(Task::Sync(slot(Slot::Morning)));
     stage.engine.run(&plan, &briskly(), &Nobody).await.unwrap();
 
     assert!(is_revoked(&stage, &member));

@@ -27,6 +27,7 @@ use whoop_sync::{
     Engine, Job, MemberReport, Settings,
     connect::{ConnectError, Welcome},
     member::Errand,
+    run::{Plan, Task, Watch},
 };
 
 pub(crate) use calls::{list_of, parameter};
@@ -326,6 +327,24 @@ pub(crate) fn briskly() -> Job {
     };
     job.refresh_patience = Duration::ZERO;
     job
+}
+
+/// Nobody looks on.
+pub(crate) struct Nobody;
+
+impl Watch for Nobody {
+    fn begins(&self, _: usize) {}
+    fn member(&self, _: &MemberReport) {}
+}
+
+/// A run over everybody.
+pub(crate) fn plan(task: Task) -> Plan {
+    Plan {
+        trigger: "scheduled",
+        task,
+        users: Vec::new(),
+        parallel: 4,
+    }
 }
 
 pub(crate) fn slot(slot: Slot) -> Errand {

@@ -7,10 +7,8 @@ use rand::{RngExt, rngs::StdRng};
 use reqwest::{Method, RequestBuilder};
 use whoop_sim::{Fault, FaultKind, ReuseMode};
 
-use crate::{
-    house::{House, Member, sync_now},
-    tally::Tally,
-};
+use super::tally::Tally;
+use crate::house::{House, Member, sync_now};
 
 /// Requests for each member, spread over both APIs.
 const CALLERS: usize = 5;
@@ -60,7 +58,10 @@ pub(crate) async fn round(
     let mut worker = match random.random_bool(0.3) {
         true => {
             let nth = random.random_range(0..house.members.len());
-            Some(house.worker(&house.members[nth])?)
+            Some(house.worker(&[
+                "--slot=night",
+                &format!("--user={}", house.members[nth].user_id),
+            ])?)
         }
         false => None,
     };

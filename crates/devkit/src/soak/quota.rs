@@ -1,0 +1,331 @@
+//! Two workers and two APIs that spend one quota, while members open the app.
+//!
+//! WHOOP's side is the judge: what the simulator counted, not what the budget
+//! believes. Given WHOOP's own numbers it takes as long as WHOOP would make it
+//! take; with larger ones it is the same thing in less time.
+
+use std::{
+    collections::HashMap,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::Value;
+use tokio::process::Child;
+use whoop_sim::{Call, CallSide};
+
+use crate::house::House;
+
+/// What is read within this is not read again.
+const FRESHNESS: TimeDelta = TimeDelta::minutes(15);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Goes on until so many calls were made.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    calls: usize,
+
+    /// What WHOOP allows.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    calls_per_minute: u32,
+
+    /// What WHOOP allows.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    calls_per_day: u32,
+
+    /// Connected members.
+    #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16_000))]
+    members: u16,
+
+    /// Workers at the same time.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=8))]
+    workers: u16,
+
+    /// What the workers run.
+    #[arg(long, default_value = "night", value_name = "SLOT")]
+    slot: String,
+
+    /// Members who open the app in a minute.
+    #[arg(long, default_value_t = 4.0, value_name = "N")]
+    visits_per_minute: f64,
+
+    /// Decides who opens the app; a random one if not given.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+}
+
+/// What members saw who opened the app.
+#[derive(Debug, Default)]
+struct Visits {
+    made: AtomicU64,
+    put_off: AtomicU64,
+    /// Answers that are none: anything but 200.
+    bad: AtomicU64,
+}
+
+/// What the runs came to.
+#[derive(Debug, Default)]
+struct Tally {
+    waves: u32,
+    /// How long workers were at it.
+    worked: Duration,
+    /// Calls in that time.
+    calls: usize,
+    defects: Vec<String>,
+}
+
+pub(crate) async fn soak(args: &Args) -> anyhow::Result<ExitCode> {
+    let seed = args.seed.unwrap_or_else(|| rand::rng().random());
+    println!(
+        "{} calls at {} a minute and {} a day, {} members, {} worker(s), {} visits a minute, \
+         seed {seed}; whoop-sim stands in for WHOOP",
+        args.calls,
+        args.calls_per_minute,
+        args.calls_per_day,
+        args.members,
+        args.workers,
+        args.visits_per_minute
+    );
+    let house = connected(args).await?;
+    let house = Arc::new(house);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let visits = Arc::new(Visits::default());
+    let visitors = tokio::spawn(open_the_app(
+        Arc::clone(&house),
+        Arc::clone(&visits),
+        Arc::clone(&is_over),
+        args.visits_per_minute,
+        StdRng::seed_from_u64(seed),
+    ));
+
+    let mut tally = Tally::default();
+    while made(&house).len() < args.calls {
+        if !wave(&house, args, &mut tally).await? {
+            println!("the day's calls are spent");
+            break;
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    visitors.await?;
+
+    judge(&house, args, &visits, &mut tally);
+    let house = Arc::into_inner(house).context("somebody still holds the house")?;
+    house.end().await;
+    for defect in &tally.defects {
+        println!("DEFECT  {defect}");
+    }
+    Ok(if tally.defects.is_empty() {
+        println!("every member once, nothing twice, and never more than WHOOP allows");
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Everybody connected and read once, and due again.
+async fn connected(args: &Args) -> anyhow::Result<House> {
+    let began = Instant::now();
+    let mut house = House::build(args.members.into(), 20).await?;
+    let wanted = i64::from(args.members) * 4;
+    let read = "SELECT count(*) FROM whoop_sync_log WHERE sync_status = 'success'";
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while house.count(read).await? < wanted {
+        ensure!(Instant::now() < deadline, "first syncs never ended");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    house
+        .limit_to(args.calls_per_minute, args.calls_per_day)
+        .await?;
+    println!(
+        "{} members connected in {:.1} s",
+        args.members,
+        began.elapsed().as_secs_f64()
+    );
+    Ok(house)
+}
+
+/// What was read is not fresh any more: a run has everybody to read. Returns
+/// whether there is more to spend.
+async fn wave(house: &House, args: &Args, tally: &mut Tally) -> anyhow::Result<bool> {
+    house
+        .sql("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 hour'")
+        .await?;
+    let began = Instant::now();
+    let began_at = now(house);
+    let before = made(house).len();
+    let slot = format!("--slot={}", args.slot);
+    let workers: Vec<Child> = (0..args.workers)
+        .map(|_| house.worker_that_reports(&[&slot, "--parallel=4"]))
+        .collect::<anyhow::Result<_>>()?;
+    let mut reports = Vec::new();
+    for worker in workers {
+        reports.push(report(worker).await?);
+    }
+    tally.waves += 1;
+    tally.worked += began.elapsed();
+    let calls = made(house);
+    tally.calls += calls.len() - before;
+    let sum = |name: &str| -> u64 { reports.iter().filter_map(|one| one[name].as_u64()).sum() };
+    println!(
+        "wave {}: {} calls in {:.1} s, {} turns, {} failed, {} put off",
+        tally.waves,
+        calls.len() - before,
+        began.elapsed().as_secs_f64(),
+        sum("members"),
+        sum("failed"),
+        sum("deferred"),
+    );
+    if sum("failed") > 0 {
+        tally
+            .defects
+            .push(format!("{} turns failed", sum("failed")));
+    }
+    let is_spent = sum("deferred") > 0;
+    let types = if args.slot == "night" { 4 } else { 2 };
+    let reads = reads_since(&calls, began_at);
+    if !is_spent && reads.len() != usize::from(args.members) * types {
+        tally.defects.push(format!(
+            "{} members' types were read in a wave, of {}",
+            reads.len(),
+            usize::from(args.members) * types
+        ));
+    }
+    for ((member, path), at) in reads {
+        let twice = at.windows(2).find(|two| two[1] - two[0] < FRESHNESS);
+        if let Some(two) = twice {
+            let apart = (two[1] - two[0]).num_seconds();
+            tally.defects.push(format!(
+                "{path} of {member} was read twice, {apart} s apart"
+            ));
+        }
+    }
+    Ok(!is_spent)
+}
+
+/// When each list of each member was read up to the present.
+fn reads_since(
+    calls: &[Call],
+    began_at: DateTime<Utc>,
+) -> HashMap<(i64, String), Vec<DateTime<Utc>>> {
+    let mut reads: HashMap<(i64, String), Vec<DateTime<Utc>>> = HashMap::new();
+    for call in calls.iter().filter(|call| call.at >= began_at) {
+        let is_first_page = !call.query.contains("nextToken");
+        // History is asked for without a beginning.
+        let is_window = call.query.contains("start=");
+        if let (Some(member), true, true) = (call.whoop_user_id, is_first_page, is_window) {
+            let list = (member, call.path.clone());
+            reads.entry(list).or_default().push(call.at);
+        }
+    }
+    reads
+}
+
+async fn report(worker: Child) -> anyhow::Result<Value> {
+    let output = worker.wait_with_output().await?;
+    let code = output.status.code();
+    ensure!(
+        matches!(code, Some(0 | 3 | 4)),
+        "a worker ended with {code:?}"
+    );
+    serde_json::from_slice(&output.stdout).context("a worker's report")
+}
+
+async fn open_the_app(
+    house: Arc<House>,
+    visits: Arc<Visits>,
+    is_over: Arc<AtomicBool>,
+    a_minute: f64,
+    mut random: StdRng,
+) {
+    if a_minute <= 0.0 {
+        return;
+    }
+    let mut under_way = tokio::task::JoinSet::new();
+    while !is_over.load(Ordering::Relaxed) {
+        // As independent people come: mostly soon, sometimes late.
+        let pause = -random.random::<f64>().max(1e-9).ln() * 60.0 / a_minute;
+        tokio::time::sleep(Duration::from_secs_f64(pause.min(10.0))).await;
+        let member = random.random_range(0..house.members.len());
+        let api = random.random_range(0..2);
+        let (house, visits) = (Arc::clone(&house), Arc::clone(&visits));
+        under_way.spawn(async move {
+            visits.made.fetch_add(1, Ordering::Relaxed);
+            let url = house.url(api, "daily-data", &house.members[member], "");
+            let answer = house.http.get(url).bearer_auth(house.key()).send().await;
+            let day: Option<Value> = match answer {
+                Ok(answer) if answer.status().is_success() => answer.json().await.ok(),
+                _ => None,
+            };
+            match day.as_ref().and_then(|day| day["meta"]["sync"].as_str()) {
+                None | Some("failed") => visits.bad.fetch_add(1, Ordering::Relaxed),
+                Some("deferred") => visits.put_off.fetch_add(1, Ordering::Relaxed),
+                Some(_) => 0,
+            };
+        });
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+fn judge(house: &House, args: &Args, visits: &Visits, tally: &mut Tally) {
+    let calls = made(house);
+    let refused = calls.iter().filter(|call| call.status == 429).count();
+    let most = most_in_a_minute(&calls);
+    let minutes = tally.worked.as_secs_f64() / 60.0;
+    #[expect(clippy::cast_precision_loss, reason = "some thousands of calls")]
+    let used = tally.calls as f64 / minutes / f64::from(args.calls_per_minute) * 100.0;
+    let [made, put_off, bad] =
+        [&visits.made, &visits.put_off, &visits.bad].map(|count| count.load(Ordering::Relaxed));
+    println!(
+        "{} calls; at most {most} in any 60 s of {} allowed; {refused} refused by WHOOP; \
+         {used:.1} % of the allowance used while workers ran",
+        calls.len(),
+        args.calls_per_minute
+    );
+    println!("{made} visits, {put_off} put off because of the quota, {bad} without an answer");
+    if most > args.calls_per_minute as usize {
+        tally.defects.push(format!("{most} calls in 60 s"));
+    }
+    if calls.len() > args.calls_per_day as usize {
+        tally
+            .defects
+            .push(format!("{} calls in a day", calls.len()));
+    }
+    if refused > 0 {
+        tally.defects.push(format!("WHOOP refused {refused} calls"));
+    }
+    if bad > 0 {
+        tally
+            .defects
+            .push(format!("{bad} visits without an answer"));
+    }
+}
+
+/// Calls to the API since the quota counts.
+fn made(house: &House) -> Vec<Call> {
+    let mut calls = house.world().calls();
+    calls.retain(|call| call.side == CallSide::Api);
+    calls
+}
+
+fn now(house: &House) -> DateTime<Utc> {
+    house.world().now()
+}
+
+fn most_in_a_minute(calls: &[Call]) -> usize {
+    let mut oldest = 0;
+    let mut most = 0;
+    for (place, call) in calls.iter().enumerate() {
+        while call.at - calls[oldest].at >= TimeDelta::minutes(1) {
+            oldest += 1;
+        }
+        most = most.max(place - oldest + 1);
+    }
+    most
+}

@@ -1,0 +1,50 @@
+//! Many rounds in which everybody wants a member's tokens at once and somebody is
+//! killed.
+
+mod round;
+mod tally;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use round::round;
+use tally::Tally;
+
+use crate::house::House;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How often everybody's access token ends.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    rounds: u32,
+
+    /// Members that are asked for in each round.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20))]
+    members: u16,
+
+    /// Decides who is killed, and when; a random one if not given.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+}
+
+pub(crate) async fn soak(args: &Args) -> anyhow::Result<ExitCode> {
+    let seed = args.seed.unwrap_or_else(|| rand::rng().random());
+    println!(
+        "{} rounds, {} members, seed {seed}; whoop-sim stands in for WHOOP",
+        args.rounds, args.members
+    );
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut house = House::build(args.members.into(), 40).await?;
+    let mut tally = Tally::default();
+    for number in 1..=args.rounds {
+        round(&mut house, &mut random, &mut tally)
+            .await
+            .with_context(|| format!("round {number} of seed {seed}"))?;
+        if number % 50 == 0 || number == args.rounds {
+            println!("{number:>6}  {tally}");
+        }
+    }
+    house.end().await;
+    Ok(tally.verdict())
+}

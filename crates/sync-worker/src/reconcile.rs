@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use whoop_core::{Clock, SystemClock, plan::FIRST_SYNC};
+use whoop_sync::{reconcile::Reconcile, run::Task};
+
+use crate::{
+    Console, Exit,
+    cli::ReconcileArgs,
+    exit::Refusal,
+    run::{carry_out, engine, past, plan_of},
+};
+
+/// `sync-worker reconcile`.
+pub(crate) async fn reconcile(
+    args: &ReconcileArgs,
+    console: &Console,
+    stop: CancellationToken,
+) -> Result<Exit, Refusal> {
+    let clock = Arc::new(SystemClock);
+    let now = clock.now();
+    let until = args.to.map(|to| to.end()).filter(|until| *until < now);
+    let from = past("--from", args.from, now)?.unwrap_or(until.unwrap_or(now) - FIRST_SYNC);
+    // A date is longer than a day, from where it begins first to where it ends last.
+    let is_backward = match (args.from, args.to) {
+        (Some(from), Some(to)) => from.end() > to.end(),
+        _ => until.is_some_and(|until| until <= from),
+    };
+    if is_backward {
+        return Err(Refusal::wrong_usage(
+            "--from lies after --to; give the earlier of the two as --from".to_owned(),
+        ));
+    }
+    let reconcile = Reconcile {
+        from,
+        until,
+        dry_run: args.dry_run,
+    };
+    let engine = engine(&args.work, clock).await?;
+    let plan = plan_of(Task::Reconcile(reconcile), &args.work, console);
+    carry_out(&engine, &plan, &args.work, console, stop).await
+}

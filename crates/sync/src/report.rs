@@ -1,0 +1,144 @@
+//! What became of a sync, for whoever asked for it.
+
+use serde::Serialize;
+use whoop_core::{DataType, UserId};
+use whoop_storage::page::Stored;
+
+use crate::{Findings, SyncError};
+
+/// What became of a member's sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    /// Somebody else's sync of the same member was waited for.
+    Shared,
+    /// Put off because of WHOOP's quota, or of the calls a run may make.
+    Deferred,
+    Failed,
+    /// Told to stop before the end.
+    Stopped,
+}
+
+/// What became of one type.
+#[derive(Debug, Serialize)]
+pub struct TypeReport {
+    pub data_type: DataType,
+    #[serde(flatten)]
+    pub stored: Stored,
+    /// What a comparison with WHOOP found, where there was one.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Findings>,
+    /// Why it failed, for people.
+    pub error: Option<String>,
+    #[serde(skip)]
+    pub cause: Option<SyncError>,
+    /// WHOOP answered 404 in place of a list.
+    #[serde(skip)]
+    pub(crate) not_found: bool,
+}
+
+impl TypeReport {
+    /// Adds what came of more work on the same type.
+    pub(crate) fn and(&mut self, more: Self) {
+        self.stored += more.stored;
+        if let Some(findings) = more.findings {
+            *self.findings.get_or_insert_default() += findings;
+        }
+        if more.cause.is_some() {
+            self.error = more.error;
+            self.cause = more.cause;
+        }
+    }
+}
+
+/// What became of one member.
+#[derive(Debug, Serialize)]
+pub struct MemberReport {
+    pub user_id: String,
+    pub outcome: Outcome,
+    pub types: Vec<TypeReport>,
+    pub error: Option<String>,
+    /// Seconds until the quota allows more, where it stood in the way.
+    pub retry_after_seconds: Option<u64>,
+    /// The connection is lost until the member connects again.
+    pub reauth_required: bool,
+}
+
+impl MemberReport {
+    pub(crate) fn of(user_id: &UserId, types: Vec<TypeReport>) -> Self {
+        let causes = || types.iter().filter_map(|one| one.cause.as_ref());
+        let wait = causes().filter_map(SyncError::quota_wait).max();
+        let outcome = if causes().next().is_none() {
+            Outcome::Done
+        } else if causes().any(|cause| matches!(cause, SyncError::Stopped)) {
+            Outcome::Stopped
+        } else if causes().all(|cause| cause.quota_wait().is_some()) {
+            Outcome::Deferred
+        } else {
+            Outcome::Failed
+        };
+        Self {
+            user_id: user_id.to_string(),
+            outcome,
+            error: causes().next().map(SyncError::in_full),
+            retry_after_seconds: wait.map(|wait| wait.as_secs()),
+            reauth_required: causes().any(|cause| matches!(cause, SyncError::ReauthRequired)),
+            types,
+        }
+    }
+
+    /// Adds what came of more work on the same member.
+    pub(crate) fn and(&mut self, more: Self) {
+        for one in more.types {
+            match self
+                .types
+                .iter_mut()
+                .find(|known| known.data_type == one.data_type)
+            {
+                Some(known) => known.and(one),
+                None => self.types.push(one),
+            }
+        }
+        // Why something failed is worth more than why the rest was left.
+        if self.outcome == Outcome::Done {
+            self.outcome = more.outcome;
+            self.error = more.error;
+            self.retry_after_seconds = more.retry_after_seconds;
+        }
+        self.reauth_required |= more.reauth_required;
+    }
+
+    pub(crate) fn without_types(
+        user_id: &UserId,
+        outcome: Outcome,
+        error: Option<&SyncError>,
+    ) -> Self {
+        Self {
+            user_id: user_id.to_string(),
+            outcome,
+            types: Vec::new(),
+            error: error.map(SyncError::in_full),
+            retry_after_seconds: error
+                .and_then(SyncError::quota_wait)
+                .map(|wait| wait.as_secs()),
+            reauth_required: matches!(error, Some(SyncError::ReauthRequired)),
+        }
+    }
+
+    /// What was stored of all types together.
+    pub fn stored(&self) -> Stored {
+        self.types.iter().fold(Stored::default(), |mut sum, one| {
+            sum += one.stored;
+            sum
+        })
+    }
+
+    /// Whether a run has to end with this member: the quota is gone.
+    pub fn ends_the_run(&self) -> bool {
+        self.types
+            .iter()
+            .filter_map(|one| one.cause.as_ref())
+            .any(SyncError::ends_the_run)
+    }
+}

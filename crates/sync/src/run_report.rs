@@ -1,0 +1,143 @@
+//! What a run came to.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use whoop_core::difference::Difference;
+use whoop_storage::{page::Stored, table::sync_run::Finished};
+
+use crate::{MemberReport, Outcome, reconcile::Reconcile};
+
+/// What a run came to.
+///
+/// Members that are neither synced nor failed nor put off were left by a stop.
+#[derive(Debug, Serialize)]
+pub struct RunReport {
+    pub slot: Option<&'static str>,
+    /// Members who had a turn.
+    pub members: usize,
+    /// Members of whom everything was read a moment ago; they had none.
+    pub fresh: usize,
+    /// Members who are read when they come, because the quota is scarce.
+    pub left: usize,
+    pub synced: usize,
+    pub failed: usize,
+    /// Put off because of the quota, or of the calls that were allowed.
+    pub deferred: usize,
+    /// When the quota allows what was put off; `None` if it did not stand in
+    /// the way.
+    pub goes_on_at: Option<DateTime<Utc>>,
+    /// Told to stop, by a signal.
+    pub stopped: bool,
+    pub calls: u64,
+    /// Rows that `RETENTION_DAYS` removed; only the night does.
+    pub removed_by_retention: u64,
+    #[serde(flatten)]
+    pub stored: Stored,
+    /// Where what is stored was compared with WHOOP.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Compared>,
+    pub reports: Vec<MemberReport>,
+}
+
+/// What a comparison of all members with WHOOP came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    pub dry_run: bool,
+    pub from: DateTime<Utc>,
+    /// `None` for the present.
+    pub to: Option<DateTime<Utc>>,
+    /// Records of WHOOP's that were looked at.
+    pub compared: u64,
+    pub differences: u64,
+    /// Differences that are none any more.
+    pub healed: u64,
+}
+
+impl Compared {
+    pub(crate) fn of(reconcile: &Reconcile, reports: &[MemberReport]) -> Self {
+        let findings = || {
+            let types = reports.iter().flat_map(|one| &one.types);
+            types.filter_map(|one| one.findings.as_ref())
+        };
+        Self {
+            dry_run: reconcile.dry_run,
+            from: reconcile.from,
+            to: reconcile.until,
+            compared: findings().map(|one| one.compared).sum(),
+            differences: findings().map(|one| one.differences.len() as u64).sum(),
+            healed: findings().map(super::Findings::healed).sum(),
+        }
+    }
+}
+
+impl RunReport {
+    /// What the members' reports come to; the rest is the run's own.
+    pub(crate) fn of(reports: Vec<MemberReport>, now: DateTime<Utc>) -> Self {
+        let count = |outcome| reports.iter().filter(|one| one.outcome == outcome).count();
+        let waits = reports.iter().filter_map(|one| one.retry_after_seconds);
+        Self {
+            slot: None,
+            members: reports.len(),
+            fresh: 0,
+            left: 0,
+            synced: count(Outcome::Done) + count(Outcome::Shared),
+            failed: count(Outcome::Failed),
+            deferred: count(Outcome::Deferred),
+            goes_on_at: waits
+                .max()
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| now + Duration::from_secs(seconds)),
+            stopped: false,
+            calls: 0,
+            removed_by_retention: 0,
+            stored: reports.iter().fold(Stored::default(), |mut sum, one| {
+                sum += one.stored();
+                sum
+            }),
+            comparison: None,
+            reports,
+        }
+    }
+
+    /// Members that a stop left before their end.
+    pub const fn unfinished(&self) -> usize {
+        self.members - self.synced - self.failed - self.deferred
+    }
+
+    /// Every difference that was found, with whose it is.
+    pub fn differences(&self) -> impl Iterator<Item = (&str, &Difference)> {
+        self.reports.iter().flat_map(|member| {
+            let findings = member.types.iter().filter_map(|one| one.findings.as_ref());
+            findings
+                .flat_map(|one| &one.differences)
+                .map(|one| (member.user_id.as_str(), one))
+        })
+    }
+
+    /// The row of `whoop_sync_run`.
+    pub(crate) fn finished(&self, now: DateTime<Utc>) -> Finished {
+        Finished {
+            status: if self.failed > 0 {
+                "failed"
+            } else if self.unfinished() > 0 {
+                "stopped"
+            } else if self.deferred > 0 {
+                "deferred"
+            } else {
+                "success"
+            },
+            finished_at: now,
+            members: as_i64(self.members as u64),
+            calls: as_i64(self.calls),
+            records: as_i64(self.stored.written()),
+            failures: as_i64(self.failed as u64),
+            detail: self.reports.iter().find_map(|one| one.error.clone()),
+        }
+    }
+}
+
+fn as_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
