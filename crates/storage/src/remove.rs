@@ -63,15 +63,16 @@ pub async fn missing(
     user_id: &UserId,
     listed: Listed<'_>,
 ) -> Result<Vec<String>, StorageError> {
-    // A recovery has no times: it happened when its sleep did.
+    // A recovery has no times: it happened when its sleep did, or its cycle; and if
+    // neither is here, before it was made.
     let sql = match listed.data_type {
         DataType::Recovery => {
             "SELECT r.id FROM whoop_recovery r \
              LEFT JOIN whoop_sleep s ON s.user_id = r.user_id AND s.id = r.sleep_id \
              LEFT JOIN whoop_cycle c ON c.user_id = r.user_id AND c.id = r.cycle_id \
              WHERE r.user_id = $1 AND r.synced_at <= $4 \
-               AND coalesce(s.start_time, c.start_time) >= $2 \
-               AND coalesce(s.end_time, c.end_time) <= $3 \
+               AND coalesce(s.start_time, c.start_time, r.created_at) >= $2 \
+               AND coalesce(s.end_time, c.end_time, r.created_at) <= $3 \
              ORDER BY r.created_at DESC"
         }
         DataType::Sleep => {

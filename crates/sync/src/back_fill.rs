@@ -8,7 +8,8 @@ use futures::future::join_all;
 use whoop_core::{
     DataType, UserId,
     budget::Class,
-    plan::{self, Reason},
+    coverage::Coverage,
+    plan::{self, Reason, Window},
 };
 use whoop_storage::table::users;
 
@@ -45,55 +46,138 @@ impl Engine {
             };
             self.sync_member(user_id, job, &errand).await?
         };
-        let lease = self.take_lease(user_id, job).await?;
-        let job = job.of(Class::History);
-        let types = join_all(DataType::ALL.map(|data_type| {
-            let job = &job;
-            async move {
-                let mut read = Read::default();
-                let ended = self
-                    .read_history(user_id, job, data_type, from, &mut read)
-                    .await;
-                self.report(user_id, data_type, read, ended).await
-            }
-        }))
-        .await;
-        lease.release().await?;
-        report.and(MemberReport::of(user_id, types));
+        report.and(self.history(user_id, job, &DataType::ALL, from).await);
         Ok(report)
     }
 
-    /// One type's history, a page at a time. The caller holds the lease.
-    pub(crate) async fn read_history(
+    /// Goes on with the history of these types, a page of each at a time, back to
+    /// `from`, or to the first record. Between two rounds the member is free for
+    /// whoever wants them.
+    pub(crate) async fn history(
         &self,
         user_id: &UserId,
         job: &Job,
-        data_type: DataType,
+        data_types: &[DataType],
         from: Option<DateTime<Utc>>,
-        read: &mut Read,
-    ) -> Result<(), SyncError> {
-        let timezone_offset = {
-            let mut conn = self.database.get().await?;
-            users::find(&mut conn, user_id).await?
+    ) -> MemberReport {
+        let job = job.of(Class::History).waiting_for_others();
+        let mut rounds = Rounds::new(data_types);
+        let ended = async {
+            let back_to = self.history_from(user_id, from).await?;
+            while !rounds.left.is_empty() {
+                let turn = self.take_turn(user_id, &job, rounds.left.len()).await?;
+                let round = self
+                    .history_round(user_id, &turn.job, back_to, &mut rounds)
+                    .await;
+                self.end_turn(turn).await?;
+                round?;
+            }
+            Ok(())
+        };
+        let ended: Result<(), SyncError> = ended.await;
+        let mut types = Vec::new();
+        for (data_type, read, ended) in rounds.all() {
+            types.push(self.report(user_id, data_type, read, ended).await);
         }
-        .and_then(|member| member.timezone_offset);
-        // What is not kept is not read.
-        let back_to = self.kept_from(timezone_offset.as_deref()).max(from);
-        loop {
-            let coverage = self.coverage(user_id).await?;
-            let Some(known) = coverage.iter().find(|one| one.data_type == data_type) else {
-                return Ok(());
-            };
-            let Some(window) = plan::history(known, back_to) else {
-                return Ok(());
-            };
-            self.read_type(user_id, job, data_type, window, false, read)
-                .await?;
-            let after = self.coverage(user_id).await?;
-            // A page that brings nothing older would be asked for ever.
-            if after.iter().any(|one| one == known) {
-                return Ok(());
+        let mut report = MemberReport::of(user_id, types);
+        // What came between two rounds is no failure of what was read.
+        if let Err(error) = ended {
+            report.and(MemberReport::of_error(user_id, &error));
+        }
+        report
+    }
+
+    /// Where history ends: what is not kept is not read.
+    async fn history_from(
+        &self,
+        user_id: &UserId,
+        from: Option<DateTime<Utc>>,
+    ) -> Result<Option<DateTime<Utc>>, SyncError> {
+        let mut conn = self.database.get().await?;
+        let member = users::find(&mut conn, user_id).await?;
+        let timezone_offset = member.and_then(|member| member.timezone_offset);
+        Ok(self.kept_from(timezone_offset.as_deref()).max(from))
+    }
+
+    /// One page of each type whose history is not complete. The caller holds the
+    /// lease.
+    async fn history_round(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        back_to: Option<DateTime<Utc>>,
+        rounds: &mut Rounds,
+    ) -> Result<(), SyncError> {
+        let coverage = self.coverage(user_id).await?;
+        rounds.left.retain_mut(|one| {
+            let known = coverage
+                .iter()
+                .find(|known| known.data_type == one.data_type);
+            // A page that brought nothing older would be asked for ever.
+            let known = known.filter(|known| one.before.as_ref() != Some(*known));
+            one.window = known.and_then(|known| plan::history(known, back_to));
+            one.before = known.cloned();
+            let is_left = one.window.is_some();
+            if !is_left {
+                let read = std::mem::take(&mut one.read);
+                rounds.done.push((one.data_type, read, Ok(())));
+            }
+            is_left
+        });
+        let ended = join_all(rounds.left.iter_mut().map(async |one| {
+            match one.window {
+                Some(window) => {
+                    self.read_type(user_id, job, one.data_type, window, false, &mut one.read)
+                        .await
+                }
+                None => Ok(()),
+            }
+        }))
+        .await;
+        for (one, ended) in std::mem::take(&mut rounds.left).into_iter().zip(ended) {
+            match ended {
+                Ok(()) => rounds.left.push(one),
+                Err(error) => rounds.done.push((one.data_type, one.read, Err(error))),
             }
         }
+        Ok(())
+    }
+}
+
+/// Histories that are read side by side.
+struct Rounds {
+    left: Vec<History>,
+    done: Vec<(DataType, Read, Result<(), SyncError>)>,
+}
+
+/// One type's history, as far as it has come.
+struct History {
+    data_type: DataType,
+    read: Read,
+    /// What was covered before the last page.
+    before: Option<Coverage>,
+    window: Option<Window>,
+}
+
+impl Rounds {
+    fn new(data_types: &[DataType]) -> Self {
+        let left = data_types.iter().map(|data_type| History {
+            data_type: *data_type,
+            read: Read::default(),
+            before: None,
+            window: None,
+        });
+        Self {
+            left: left.collect(),
+            done: Vec::new(),
+        }
+    }
+
+    /// Every type with how it ended; those that are left go on another time.
+    fn all(self) -> impl Iterator<Item = (DataType, Read, Result<(), SyncError>)> {
+        let left = self.left.into_iter();
+        self.done
+            .into_iter()
+            .chain(left.map(|one| (one.data_type, one.read, Ok(()))))
     }
 }

@@ -26,12 +26,10 @@ use whoop_storage::{
     table::call_budget::{self, Current},
 };
 
+use crate::prepaid::{LEAVE_LASTS, Prepaid};
+
 /// The most that one process takes at once, however many wait.
 const LARGEST_BATCH: u32 = 16;
-
-/// Leave that nobody used at once is void: the ledger counts a call where it
-/// was allowed, and WHOOP where it arrives.
-const SPARE_LASTS: Duration = Duration::from_millis(500);
 
 /// The budget of the WHOOP app.
 #[derive(Debug)]
@@ -63,6 +61,26 @@ struct State {
 struct Later {
     at: Instant,
     period: Period,
+}
+
+impl Later {
+    async fn wait(self, class: Class, patience: &mut Duration) -> Result<(), WhoopError> {
+        let wait = self.at.saturating_duration_since(Instant::now());
+        if wait > *patience {
+            return Err(WhoopError::RateLimited {
+                retry_after: wait,
+                day: self.period == Period::Day,
+            });
+        }
+        *patience -= wait;
+        tracing::debug!(
+            millis = wait.as_millis(),
+            class = class.as_str(),
+            "waiting for leave to call WHOOP"
+        );
+        sleep(wait).await;
+        Ok(())
+    }
 }
 
 impl Budget {
@@ -118,21 +136,40 @@ impl Budget {
                     },
                 }
             };
-            let wait = later.at.saturating_duration_since(Instant::now());
-            if wait > *patience {
-                return Err(WhoopError::RateLimited {
-                    retry_after: wait,
-                    day: later.period == Period::Day,
-                });
-            }
-            *patience -= wait;
-            tracing::debug!(
-                millis = wait.as_millis(),
-                class = class.as_str(),
-                "waiting for leave to call WHOOP"
-            );
-            sleep(wait).await;
+            later.wait(class, patience).await?;
         }
+    }
+
+    /// Takes leave for several calls beforehand, for all of them if they are ever
+    /// to be had together.
+    pub(crate) async fn prepay(
+        &self,
+        class: Class,
+        calls: u32,
+        patience: &mut Duration,
+    ) -> Result<Prepaid, WhoopError> {
+        let calls = calls.clamp(1, LARGEST_BATCH);
+        let mut least = calls.min(self.limits.together());
+        loop {
+            let asked_at = Instant::now();
+            match self.ask(class, least, calls).await? {
+                Ok(granted) => return Ok(Prepaid::new(granted, asked_at)),
+                Err(later) => later.wait(class, patience).await?,
+            }
+            // Others who want fewer might take them away again and again.
+            least = least.saturating_sub(1).max(1);
+        }
+    }
+
+    /// What was prepaid and not used is for the next of the class.
+    pub(crate) async fn give_back(&self, class: Class, prepaid: &Prepaid) {
+        let Some((calls, since)) = prepaid.rest() else {
+            return;
+        };
+        let mut state = self.queues[class as usize].state.lock().await;
+        let known = state.spare_since.filter(|_| state.spare > 0);
+        state.spare += calls;
+        state.spare_since = Some(known.map_or(since, |known| known.min(since)));
     }
 
     /// One call for the caller, and one for each who stands behind.
@@ -144,30 +181,40 @@ impl Budget {
     ) -> Result<Option<Later>, WhoopError> {
         let want = waiting.load(Ordering::Relaxed).clamp(1, LARGEST_BATCH);
         let asked_at = Instant::now();
-        let (leave, now) = self
-            .change(|ledger, now| {
-                let leave = ledger.take(now, self.limits, class, want);
-                let is_noted = matches!(leave, Leave::Granted(_)) || class == Class::Waiting;
-                (is_noted, (leave, now))
-            })
-            .await
-            .map_err(|error| WhoopError::NoLeave(error.into()))?;
-        match leave {
-            Leave::Granted(calls) => {
-                state.spare = calls.saturating_sub(1);
+        match self.ask(class, 1, want).await? {
+            Ok(granted) => {
+                state.spare = granted.saturating_sub(1);
                 state.spare_since = Some(asked_at);
                 Ok(None)
             }
-            Leave::Later { at, period } => {
-                let wait = (at - now).to_std().unwrap_or_default();
-                let later = Later {
-                    at: Instant::now() + wait,
-                    period,
-                };
+            Err(later) => {
                 state.later = Some(later);
                 Ok(Some(later))
             }
         }
+    }
+
+    /// Asks the ledger for leave: so many calls, or when to ask again.
+    async fn ask(
+        &self,
+        class: Class,
+        least: u32,
+        want: u32,
+    ) -> Result<Result<u32, Later>, WhoopError> {
+        self.change(|ledger, now| {
+            let leave = ledger.take_at_least(now, self.limits, class, least, want);
+            let is_noted = matches!(leave, Leave::Granted(_)) || class == Class::Waiting;
+            let answer = match leave {
+                Leave::Granted(calls) => Ok(calls),
+                Leave::Later { at, period } => Err(Later {
+                    at: Instant::now() + (at - now).to_std().unwrap_or_default(),
+                    period,
+                }),
+            };
+            (is_noted, answer)
+        })
+        .await
+        .map_err(|error| WhoopError::NoLeave(error.into()))
     }
 
     /// Changes the ledger; again from the start where another process was
@@ -258,7 +305,7 @@ impl State {
     fn take_spare(&mut self) -> bool {
         let is_fresh = self
             .spare_since
-            .is_some_and(|since| since.elapsed() < SPARE_LASTS);
+            .is_some_and(|since| since.elapsed() < LEAVE_LASTS);
         if self.spare == 0 || !is_fresh {
             return false;
         }
@@ -288,11 +335,18 @@ impl Drop for Standing<'_> {
 pub(crate) struct Share {
     pub(crate) budget: Arc<Budget>,
     pub(crate) class: Class,
+    pub(crate) prepaid: Arc<Prepaid>,
 }
 
 impl Allowance for Share {
     fn take<'a>(&'a self, patience: &'a mut Duration) -> BoxFuture<'a, Result<(), WhoopError>> {
-        self.budget.take(self.class, patience).boxed()
+        async {
+            if self.prepaid.take() {
+                return Ok(());
+            }
+            self.budget.take(self.class, patience).await
+        }
+        .boxed()
     }
 
     fn said<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()> {

@@ -84,6 +84,7 @@ impl Engine {
         let share = Share {
             budget: Arc::clone(&self.budget),
             class: job.class,
+            prepaid: Arc::clone(&job.prepaid),
         };
         self.whoop
             .with_pace(job.pace)

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use whoop_client::Pace;
 use whoop_core::budget::Class;
 
-use crate::SyncError;
+use crate::{SyncError, prepaid::Prepaid};
 
 /// How long the call in hand may still take once an end is asked for.
 const LAST_CALL: Duration = Duration::from_secs(5);
@@ -33,6 +33,8 @@ pub struct Job {
     pub stop: CancellationToken,
     max_calls: Option<u64>,
     calls: Arc<AtomicU64>,
+    /// Calls that there is leave for already.
+    pub(crate) prepaid: Arc<Prepaid>,
 }
 
 impl Job {
@@ -46,6 +48,7 @@ impl Job {
             stop: CancellationToken::new(),
             max_calls: None,
             calls: Arc::default(),
+            prepaid: Arc::default(),
         }
     }
 
@@ -60,6 +63,7 @@ impl Job {
             stop,
             max_calls,
             calls: Arc::default(),
+            prepaid: Arc::default(),
         }
     }
 
@@ -79,6 +83,37 @@ impl Job {
         Self {
             lease_patience: Duration::ZERO,
             ..self.clone()
+        }
+    }
+
+    /// The same job, which has begun with a member and waits for whoever comes
+    /// between two of its turns; calls count together.
+    #[must_use]
+    pub(crate) fn waiting_for_others(&self) -> Self {
+        Self {
+            lease_patience: self.lease_patience.max(Pace::scheduled().longest_wait),
+            ..self.clone()
+        }
+    }
+
+    /// Whether somebody waits for it.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.class == Class::Waiting
+    }
+
+    /// The same job, which has leave for its next calls; calls count together.
+    pub(crate) fn with_prepaid(&self, prepaid: Prepaid) -> Self {
+        Self {
+            prepaid: Arc::new(prepaid),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it may make another call at all.
+    pub(crate) fn check_calls_left(&self) -> Result<(), SyncError> {
+        match self.max_calls {
+            Some(max) if self.calls() >= max => Err(SyncError::CallsSpent),
+            _ => Ok(()),
         }
     }
 

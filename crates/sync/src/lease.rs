@@ -44,18 +44,28 @@ impl Engine {
     /// Waits for the lease, as long as the job has patience.
     pub(crate) async fn take_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
         loop {
-            match self.claim(user_id).await? {
-                Some(lease) => return Ok(lease),
-                None if self.is_unknown(user_id).await? => return Err(SyncError::NotConnected),
-                None => tokio::select! {
-                    () = job.stop.cancelled() => return Err(SyncError::Stopped),
-                    free = self.wait_for_lease(user_id, job.lease_patience) => {
-                        if !free? {
-                            return Err(SyncError::Busy);
-                        }
-                    }
-                },
+            if let Some(lease) = self.claim(user_id).await? {
+                return Ok(lease);
             }
+            self.wait_for_others(user_id, job).await?;
+        }
+    }
+
+    /// Waits until nobody is at this member, as long as the job has patience.
+    pub(crate) async fn wait_for_others(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+    ) -> Result<(), SyncError> {
+        if self.is_unknown(user_id).await? {
+            return Err(SyncError::NotConnected);
+        }
+        tokio::select! {
+            () = job.stop.cancelled() => Err(SyncError::Stopped),
+            free = self.wait_for_lease(user_id, job.lease_patience) => match free? {
+                true => Ok(()),
+                false => Err(SyncError::Busy),
+            },
         }
     }
 

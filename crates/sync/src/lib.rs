@@ -28,6 +28,7 @@ mod job;
 mod lease;
 pub mod member;
 mod open_scores;
+mod prepaid;
 pub mod reconcile;
 mod refresh_turn;
 mod report;

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use whoop_core::{
     DataType, UserId,
-    budget::Class,
     coverage::{Coverage, LastReads, last_reads},
     plan::{self, Call, LOOK_BACK, Reason, Slot, Window},
     record::{Cycle, Recovery, Sleep, Workout},
@@ -103,8 +102,7 @@ impl Engine {
         errand: &Errand,
     ) -> Result<MemberReport, SyncError> {
         let decided_on = last_reads(&self.coverage(user_id).await?);
-        self.sync_as_decided(user_id, job, errand, &decided_on)
-            .await
+        self.sync_in_turn(user_id, job, errand, &decided_on).await
     }
 
     /// The same, where it was decided when the last reads were these. What
@@ -117,10 +115,35 @@ impl Engine {
         errand: &Errand,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        let lease = self.take_lease(user_id, job).await?;
-        let report = self.sync_leased(user_id, job, errand, decided_on).await;
-        lease.release().await?;
-        report
+        let coverage = self.coverage(user_id).await?;
+        let is_left = |one: &Coverage| {
+            errand.data_types.contains(&one.data_type) && !one.was_read_since(decided_on)
+        };
+        if !errand.history && !coverage.iter().any(is_left) {
+            return Ok(MemberReport::without_types(user_id, Outcome::Shared, None));
+        }
+        self.sync_in_turn(user_id, job, errand, decided_on).await
+    }
+
+    async fn sync_in_turn(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        errand: &Errand,
+        decided_on: &LastReads,
+    ) -> Result<MemberReport, SyncError> {
+        let turn = self
+            .take_turn(user_id, job, errand.data_types.len())
+            .await?;
+        let report = self
+            .sync_leased(user_id, &turn.job, errand, decided_on)
+            .await;
+        self.end_turn(turn).await?;
+        let mut report = report?;
+        if errand.history && report.goes_on() {
+            report.and(self.history(user_id, job, &errand.data_types, None).await);
+        }
+        Ok(report)
     }
 
     /// The caller holds the lease.
@@ -138,13 +161,13 @@ impl Engine {
         if errand.since.is_none() {
             foreseen.retain(|one| !one.coverage.was_read_since(decided_on));
         }
-        if foreseen.is_empty() && !errand.history {
+        if foreseen.is_empty() {
             return Ok(MemberReport::without_types(user_id, Outcome::Shared, None));
         }
         let calls = foreseen.into_iter().map(|one| one.call).collect();
         let mut report = self.read(user_id, job, now, calls).await;
         if report.outcome == Outcome::Done {
-            self.read_on(user_id, job, errand, &mut report).await;
+            self.read_on(user_id, job, &mut report).await;
         }
         Ok(report)
     }
@@ -189,38 +212,19 @@ impl Engine {
         MemberReport::of(user_id, types)
     }
 
-    /// What a window cannot reach: open records by their id, then history.
-    async fn read_on(
-        &self,
-        user_id: &UserId,
-        job: &Job,
-        errand: &Errand,
-        report: &mut MemberReport,
-    ) {
+    /// What a window cannot reach: open records, by their id.
+    async fn read_on(&self, user_id: &UserId, job: &Job, report: &mut MemberReport) {
         let oldest = self.clock.now() - LOOK_BACK;
+        // Where WHOOP answers 404 to everything, by id it would do so too.
+        let there = report.types.iter().filter(|one| !one.not_found);
+        let mut types: Vec<DataType> = there.map(|one| one.data_type).collect();
         // Sleeps first: they tell how far back a recovery lies.
-        let mut types = errand.data_types.clone();
         types.sort_by_key(|data_type| *data_type != DataType::Sleep);
         for data_type in types {
-            // Where WHOOP answers 404 to everything, by id it would do so too.
-            let is_gone = |one: &TypeReport| one.data_type == data_type && one.not_found;
-            if report.types.iter().any(is_gone) {
-                continue;
-            }
             let mut read = Read::default();
-            let mut ended = Ok(());
-            // What somebody else has read, they have asked for as well.
-            if report.types.iter().any(|one| one.data_type == data_type) {
-                ended = self
-                    .ask_for_open(user_id, job, data_type, oldest, &mut read)
-                    .await;
-            }
-            if ended.is_ok() && errand.history {
-                let job = job.of(Class::History);
-                ended = self
-                    .read_history(user_id, &job, data_type, None, &mut read)
-                    .await;
-            }
+            let ended = self
+                .ask_for_open(user_id, job, data_type, oldest, &mut read)
+                .await;
             let more = self.report(user_id, data_type, read, ended).await;
             report.and(MemberReport::of(user_id, vec![more]));
         }

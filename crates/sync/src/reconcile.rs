@@ -2,11 +2,11 @@
 //! stored, record by record.
 
 use chrono::{DateTime, Utc};
-use whoop_core::{DataType, UserId, difference::Difference, plan::Window};
+use whoop_core::{DataType, UserId, coverage::Coverage, difference::Difference, plan::Window};
 
 use crate::{
-    Engine, Job, MemberReport, SyncError, TypeReport, comparison::Comparison, vanished::EDGE,
-    window::Read,
+    Engine, Job, MemberReport, Outcome, SyncError, TypeReport, comparison::Comparison,
+    vanished::EDGE, window::Read,
 };
 
 /// Sleeps first: they decide the days of cycles and recoveries.
@@ -39,56 +39,61 @@ impl Engine {
         job: &Job,
         reconcile: &Reconcile,
     ) -> Result<MemberReport, SyncError> {
-        let lease = self.take_lease(user_id, job).await?;
-        let report = self.reconcile_leased(user_id, job, reconcile).await;
-        lease.release().await?;
-        report
-    }
-
-    async fn reconcile_leased(
-        &self,
-        user_id: &UserId,
-        job: &Job,
-        reconcile: &Reconcile,
-    ) -> Result<MemberReport, SyncError> {
-        let coverage = self.coverage(user_id).await?;
-        let mut types: Vec<TypeReport> = Vec::new();
+        let mut report = MemberReport::of(user_id, Vec::new());
+        let mut job = job.clone();
         for data_type in ORDER {
-            let Some(known) = coverage.iter().find(|one| one.data_type == data_type) else {
-                continue;
-            };
-            let mut read = Read {
-                comparison: Some(Comparison::new(known.clone(), reconcile.dry_run)),
-                ..Read::default()
-            };
-            let now = self.clock.now();
-            let end = reconcile.until.map_or(now, |until| until.min(now));
-            // What lies at the very edge of a window is not judged.
-            let start = reconcile.from.checked_sub_signed(EDGE);
-            let window = Window {
-                start,
-                must_reach: start,
-                end,
-            };
-            let ended = self
-                .read_type(user_id, job, data_type, window, end == now, &mut read)
-                .await
-                .and_then(|()| match read.not_found {
-                    true => Err(SyncError::NoList { data_type }),
-                    false => Ok(()),
-                });
-            let report = self.report(user_id, data_type, read, ended).await;
-            let is_over = report.cause.as_ref().is_some_and(|cause| {
-                cause.ends_the_run()
-                    || matches!(cause, SyncError::Stopped | SyncError::ReauthRequired)
-            });
-            types.push(report);
-            if is_over {
+            let compared = self.reconcile_type(user_id, &job, data_type, reconcile);
+            match compared.await {
+                Ok(one) => report.and(MemberReport::of(user_id, vec![one])),
+                Err(SyncError::Busy) if report.types.is_empty() => return Err(SyncError::Busy),
+                // What was compared before is told all the same.
+                Err(error) => {
+                    report.and(MemberReport::of_error(user_id, &error));
+                    break;
+                }
+            }
+            job = job.waiting_for_others();
+            if report.ends_the_run || report.reauth_required || report.outcome == Outcome::Stopped {
                 break;
             }
         }
-        each_with_its_type(&mut types);
-        Ok(MemberReport::of(user_id, types))
+        each_with_its_type(&mut report.types);
+        Ok(report)
+    }
+
+    async fn reconcile_type(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        data_type: DataType,
+        reconcile: &Reconcile,
+    ) -> Result<TypeReport, SyncError> {
+        let turn = self.take_turn(user_id, job, 1).await?;
+        let coverage = self.coverage(user_id).await?;
+        let known = coverage.iter().find(|one| one.data_type == data_type);
+        let known = known.cloned().unwrap_or(Coverage::none(data_type));
+        let mut read = Read {
+            comparison: Some(Comparison::new(known, reconcile.dry_run)),
+            ..Read::default()
+        };
+        let now = self.clock.now();
+        let end = reconcile.until.map_or(now, |until| until.min(now));
+        // What lies at the very edge of a window is not judged.
+        let start = reconcile.from.checked_sub_signed(EDGE);
+        let window = Window {
+            start,
+            must_reach: start,
+            end,
+        };
+        let ended = self
+            .read_type(user_id, &turn.job, data_type, window, end == now, &mut read)
+            .await
+            .and_then(|()| match read.not_found {
+                true => Err(SyncError::NoList { data_type }),
+                false => Ok(()),
+            });
+        self.end_turn(turn).await?;
+        Ok(self.report(user_id, data_type, read, ended).await)
     }
 }
 

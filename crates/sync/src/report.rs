@@ -63,6 +63,9 @@ pub struct MemberReport {
     pub retry_after_seconds: Option<u64>,
     /// The connection is lost until the member connects again.
     pub reauth_required: bool,
+    /// Whether a run has to end with this member: the quota is gone.
+    #[serde(skip)]
+    pub ends_the_run: bool,
 }
 
 impl MemberReport {
@@ -84,6 +87,7 @@ impl MemberReport {
             error: causes().next().map(SyncError::in_full),
             retry_after_seconds: wait.map(|wait| wait.as_secs()),
             reauth_required: causes().any(|cause| matches!(cause, SyncError::ReauthRequired)),
+            ends_the_run: causes().any(SyncError::ends_the_run),
             types,
         }
     }
@@ -101,12 +105,24 @@ impl MemberReport {
             }
         }
         // Why something failed is worth more than why the rest was left.
-        if self.outcome == Outcome::Done {
+        if matches!(self.outcome, Outcome::Done | Outcome::Shared) {
             self.outcome = more.outcome;
             self.error = more.error;
             self.retry_after_seconds = more.retry_after_seconds;
         }
         self.reauth_required |= more.reauth_required;
+        self.ends_the_run |= more.ends_the_run;
+    }
+
+    /// What is told of a member with whom something went wrong that concerns no
+    /// single type.
+    pub(crate) fn of_error(user_id: &UserId, error: &SyncError) -> Self {
+        let outcome = match error {
+            SyncError::Stopped => Outcome::Stopped,
+            error if error.quota_wait().is_some() => Outcome::Deferred,
+            _ => Outcome::Failed,
+        };
+        Self::without_types(user_id, outcome, Some(error))
     }
 
     pub(crate) fn without_types(
@@ -123,7 +139,14 @@ impl MemberReport {
                 .and_then(SyncError::quota_wait)
                 .map(|wait| wait.as_secs()),
             reauth_required: matches!(error, Some(SyncError::ReauthRequired)),
+            ends_the_run: error.is_some_and(SyncError::ends_the_run),
         }
+    }
+
+    /// Whether nothing speaks against more work on the member.
+    pub(crate) fn goes_on(&self) -> bool {
+        matches!(self.outcome, Outcome::Done | Outcome::Shared)
+            && !self.types.iter().any(|one| one.not_found)
     }
 
     /// What was stored of all types together.
@@ -132,13 +155,5 @@ impl MemberReport {
             sum += one.stored;
             sum
         })
-    }
-
-    /// Whether a run has to end with this member: the quota is gone.
-    pub fn ends_the_run(&self) -> bool {
-        self.types
-            .iter()
-            .filter_map(|one| one.cause.as_ref())
-            .any(SyncError::ends_the_run)
     }
 }

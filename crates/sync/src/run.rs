@@ -156,10 +156,11 @@ impl Engine {
                 busy.push(visit);
                 continue;
             }
-            let report = outcome_of(&visit.user_id, synced);
+            let report =
+                synced.unwrap_or_else(|error| MemberReport::of_error(&visit.user_id, &error));
             watch.member(&report);
             // Whatever is under way finds the same gate closed by itself.
-            if report.ends_the_run() {
+            if report.ends_the_run {
                 spent.get_or_init(|| Spent {
                     error: report.error.clone(),
                     retry_after_seconds: report.retry_after_seconds,
@@ -204,7 +205,7 @@ impl Engine {
             if matches!(plan.task, Task::BackFill { .. }) {
                 watch.member(&more);
             }
-            if more.ends_the_run() {
+            if more.ends_the_run {
                 spent.get_or_init(|| Spent {
                     error: more.error.clone(),
                     retry_after_seconds: more.retry_after_seconds,
@@ -232,7 +233,10 @@ impl Engine {
         };
         match self.not_begun(user_id, job, spent) {
             Some(report) => report,
-            None => outcome_of(user_id, self.back_fill(user_id, job, from).await),
+            None => {
+                let read = self.back_fill(user_id, job, from).await;
+                read.unwrap_or_else(|error| MemberReport::of_error(user_id, &error))
+            }
         }
     }
 
@@ -276,17 +280,6 @@ impl Engine {
             ..MemberReport::without_types(user_id, Outcome::Deferred, None)
         })
     }
-}
-
-fn outcome_of(user_id: &UserId, synced: Result<MemberReport, SyncError>) -> MemberReport {
-    synced.unwrap_or_else(|error| {
-        let outcome = match &error {
-            SyncError::Stopped => Outcome::Stopped,
-            error if error.quota_wait().is_some() => Outcome::Deferred,
-            _ => Outcome::Failed,
-        };
-        MemberReport::without_types(user_id, outcome, Some(&error))
-    })
 }
 
 /// Somebody who looks on: a progress bar, or the log.

@@ -59,18 +59,32 @@ pub struct Spent {
 impl Ledger {
     /// Takes leave for up to `want` calls, which are to be made at once.
     pub fn take(&mut self, now: DateTime<Utc>, limits: Limits, class: Class, want: u32) -> Leave {
+        self.take_at_least(now, limits, class, 1, want)
+    }
+
+    /// Takes leave for up to `want` calls, and for none where it would be fewer
+    /// than `least`: more than [`Limits::together`] may never be there at once.
+    pub fn take_at_least(
+        &mut self,
+        now: DateTime<Utc>,
+        limits: Limits,
+        class: Class,
+        least: u32,
+        want: u32,
+    ) -> Leave {
         self.minute.forget_old(now);
         self.day.forget_old(now);
         if class == Class::Waiting {
             self.waited_at = Some(now);
         }
-        let granted = self.room(now, limits, class).min(want);
+        let room = self.room(now, limits, class);
+        let granted = if room < least { 0 } else { room.min(want) };
         self.day.spend(now, class, want, granted);
         if granted > 0 {
             self.minute.spend(now, class, granted);
             return Leave::Granted(granted);
         }
-        self.later(now, limits, class)
+        self.later(now, limits, class, least)
     }
 
     /// Calls that a class may make now.
@@ -99,14 +113,14 @@ impl Ledger {
         self.closed.filter(|closed| closed.until > now)
     }
 
-    fn later(&self, now: DateTime<Utc>, limits: Limits, class: Class) -> Leave {
+    fn later(&self, now: DateTime<Utc>, limits: Limits, class: Class, least: u32) -> Leave {
         if let Some(closed) = self.closed_at(now) {
             return Leave::Later {
                 at: closed.until,
                 period: closed.period,
             };
         }
-        let period = if self.day_room(now, limits, class) == 0 {
+        let period = if self.day_room(now, limits, class) < least {
             Period::Day
         } else {
             Period::Minute
@@ -129,8 +143,8 @@ impl Ledger {
         turns.retain(|turn| *turn > now);
         turns.sort_unstable();
         let has_room = |at: &DateTime<Utc>| match period {
-            Period::Minute => self.minute_room(*at, limits, class) > 0,
-            Period::Day => self.day_room(*at, limits, class) > 0,
+            Period::Minute => self.minute_room(*at, limits, class) >= least,
+            Period::Day => self.day_room(*at, limits, class) >= least,
         };
         let longest = match period {
             Period::Minute => MINUTE,

@@ -23,7 +23,7 @@ const KEPT_SHARE: u32 = 5;
 const AT_ONCE: u32 = 70;
 
 /// The minute is fed in so many steps.
-const STEPS: u32 = 20;
+pub(super) const STEPS: u32 = 20;
 
 const STEP: TimeDelta = TimeDelta::milliseconds(62_000 / 20);
 

@@ -27,6 +27,15 @@ pub struct Limits {
     pub per_day: u32,
 }
 
+impl Limits {
+    /// Calls that anybody finds together sooner or later, however busy it is: in
+    /// such portions the minute is fed to those who cannot choose the moment.
+    pub const fn together(self) -> u32 {
+        let portion = self.per_minute / minute::STEPS;
+        if portion == 0 { 1 } else { portion }
+    }
+}
+
 impl Default for Limits {
     /// What WHOOP gives every app at first.
     fn default() -> Self {

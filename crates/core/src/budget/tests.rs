@@ -307,6 +307,35 @@ proptest! {
         }
     }
 
+    /// Whoever wants several calls at once gets all of them or none, and is let in
+    /// with fewer if they ask for fewer each time.
+    #[test]
+    fn calls_that_are_wanted_together_come_together(wishes in wishes(), class in prop::sample::select(Class::ALL.to_vec()), least in 1_u32..=5) {
+        let limits = Limits { per_minute: 100, per_day: 2_000 };
+        prop_assert_eq!(limits.together(), 5);
+        let mut ledger = Ledger::default();
+        let mut now = noon();
+        for (pause, class, want) in wishes {
+            now += TimeDelta::milliseconds(pause);
+            ledger.take(now, limits, class, want);
+        }
+        let mut asked = 0;
+        for fewer in (1..=least).rev().chain([1, 1]) {
+            asked += 1;
+            match ledger.take_at_least(now, limits, class, fewer, least) {
+                Leave::Granted(calls) => {
+                    prop_assert!(calls >= fewer && calls <= least);
+                    return Ok(());
+                }
+                Leave::Later { at, .. } => {
+                    prop_assert!(at > now);
+                    now = at;
+                }
+            }
+        }
+        prop_assert!(false, "put off {} times, the last until {}", asked, now);
+    }
+
     #[test]
     fn whoever_is_told_a_time_is_let_in_then(wishes in wishes(), class in prop::sample::select(Class::ALL.to_vec())) {
         let limits = Limits { per_minute: 30, per_day: 300 };

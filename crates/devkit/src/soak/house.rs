@@ -146,6 +146,11 @@ impl House {
         self.sim.world()
     }
 
+    /// The engine within this process.
+    pub(crate) const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// One of the two, through which somebody asks.
     pub(crate) fn url(&self, api: usize, route: &str, member: &Member, rest: &str) -> String {
         let address = self.apis[api].address;

@@ -5,10 +5,12 @@
 //! should be.
 //!
 //! - [`tokens`]: everybody wants a member's tokens at once and somebody is killed;
-//! - [`quota`]: everybody spends the same quota.
+//! - [`quota`]: everybody spends the same quota;
+//! - [`speed`]: how long the engine takes, with a WHOOP that answers at once.
 
 mod house;
 mod quota;
+mod speed;
 mod tokens;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -28,6 +30,8 @@ enum What {
     Tokens(tokens::Args),
     /// Two workers and two APIs that share one quota, and members who open the app.
     Quota(quota::Args),
+    /// How long the engine takes for a member's year, and for a plan of thousands.
+    Speed(speed::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,5 +63,6 @@ async fn soak(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.what {
         What::Tokens(args) => tokens::soak(args).await,
         What::Quota(args) => quota::soak(args).await,
+        What::Speed(args) => speed::measure(args).await,
     }
 }

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::future::join_all;
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 use whoop_client::WhoopError;
-use whoop_core::budget::{Class, Limits};
+use whoop_core::{
+    Clock,
+    budget::{Class, Limits},
+    plan::Slot,
+};
 use whoop_sim::{Fault, FaultKind, SimConfig};
-use whoop_sync::{Engine, Job, SyncError};
+use whoop_sync::{Engine, Job, Outcome, SyncError, reconcile::Reconcile, run::Task};
 
-use crate::harness::{Member, Stage, briskly, half_a_year, slot};
+use crate::harness::{Member, Nobody, Stage, briskly, half_a_year, plan, slot};
 
 const LIMITS: Limits = Limits {
     per_minute: 100,
@@ -133,11 +139,7 @@ async fn a_refusal_that_one_process_met_holds_all_of_them() {
     assert_eq!(calls(&other, &token, Class::Waiting, 5).await, 0);
     let job = impatient(Class::Waiting);
     let report = other
-        .sync_member(
-            &member.user_id,
-            &job,
-            &slot(whoop_core::plan::Slot::Morning),
-        )
+        .sync_member(&member.user_id, &job, &slot(Slot::Morning))
         .await
         .unwrap();
 
@@ -176,4 +178,49 @@ async fn a_ledger_that_cannot_be_read_begins_anew() {
 
     assert_eq!(calls(&engine, &token, Class::Waiting, 3).await, 3);
     assert!(engine.quota().await.unwrap().minute < 100);
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_the_quota_holds_no_member() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(1));
+    let limits = Limits {
+        per_minute: 40,
+        per_day: 10_000,
+    };
+    let token = stage
+        .engine
+        .access_token(&member.user_id, &Job::interactive(), None)
+        .await
+        .unwrap();
+    let (run, app) = (stage.engine_within(limits), stage.another_engine());
+    calls(&run, &token, Class::Waiting, 40).await;
+    for task in [
+        Task::Sync(slot(Slot::Morning)),
+        Task::BackFill { from: None },
+        Task::Reconcile(Reconcile {
+            from: stage.clock.now() - TimeDelta::days(3),
+            until: None,
+            dry_run: true,
+        }),
+    ] {
+        let stop = CancellationToken::new();
+        let (plan, job) = (plan(task), Job::scheduled(None, stop.clone()));
+        let mut impatient = briskly();
+        impatient.lease_patience = Duration::ZERO;
+        let errand = slot(Slot::Afternoon);
+        let somebody_else = async {
+            for _ in 0..20 {
+                let served = app.sync_member(&member.user_id, &impatient, &errand).await;
+                assert_eq!(served.unwrap().outcome, Outcome::Done);
+            }
+            stop.cancel();
+        };
+
+        let (report, ()) = tokio::join!(run.run(&plan, &job, &Nobody), somebody_else);
+
+        let report = report.unwrap();
+        assert!(report.stopped && report.failed == 0, "{report:?}");
+        assert_eq!(report.calls, 0);
+    }
 }

@@ -246,3 +246,33 @@ async fn a_pending_record_that_whoop_drops_leaves_however_old_it_is() {
 
     stage.assert_stored_is_truth(&member).await;
 }
+
+#[tokio::test]
+async fn a_recovery_of_which_nothing_else_is_stored_leaves_as_well() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let orphan = &between(
+        &stage,
+        &member,
+        DataType::Recovery,
+        days_ago(12),
+        days_ago(4),
+    )[0];
+    for (table, id) in [
+        (
+            "whoop_sleep",
+            orphan["sleep_id"].as_str().unwrap().to_owned(),
+        ),
+        ("whoop_cycle", orphan["cycle_id"].to_string()),
+    ] {
+        let sql = format!("DELETE FROM {table} WHERE user_id = $1 AND id = '{id}'");
+        assert_eq!(stage.execute(&sql, &member).await, 1);
+    }
+    delete(&stage, &member, DataType::Recovery, orphan);
+
+    let report = stage
+        .sync(&member, &back_to(days_ago(14), &[DataType::Recovery]))
+        .await;
+
+    assert_eq!(report.stored().deleted, 1, "{report:?}");
+}

@@ -9,6 +9,7 @@ mod broken_records;
 mod budget;
 mod capacity;
 mod connect;
+mod convergence;
 mod crash;
 mod day;
 mod day_without_whoop;

@@ -33,7 +33,7 @@ use whoop_sync::{
 pub(crate) use calls::{list_of, parameter};
 pub(crate) use hold::Hold;
 pub(crate) use log::listen;
-pub(crate) use truth::{at_whoop, id_of};
+pub(crate) use truth::{assert_all_same, at_whoop, id_of};
 
 pub(crate) const APP_SECRET: &str = "hush-hush-app-secret";
 

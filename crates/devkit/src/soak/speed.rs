@@ -1,0 +1,131 @@
+//! How long the engine takes where nobody else is slow: the simulator answers at
+//! once, and there is no quota.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use whoop_core::{DataType, plan::Slot};
+use whoop_sync::{
+    Job,
+    member::Errand,
+    run::{Plan, Task},
+};
+
+use crate::house::House;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How often a member's year is read.
+    #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+
+    /// Members of the run that is planned.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    members: u32,
+}
+
+pub(crate) async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
+    let house = House::build(1, 365).await?;
+    member_year(&house, args.rounds).await?;
+    planning(&house, args).await?;
+    house.end().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Everything of a member who was never read, a year back.
+async fn member_year(house: &House, rounds: u32) -> anyhow::Result<()> {
+    let member = &house.members[0];
+    let mut times = Vec::new();
+    let (mut records, mut calls) = (0, 0);
+    // The first is for warming up.
+    for round in 0..=rounds {
+        for table in ["recovery", "sleep", "workout", "cycle", "sync_log"] {
+            house.sql(&format!("DELETE FROM whoop_{table}")).await?;
+        }
+        house.sql("VACUUM").await?;
+        let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
+        let before = house.world().call_count();
+        let began = Instant::now();
+        let report = house
+            .engine()
+            .back_fill(&member.user_id, &job, None)
+            .await?;
+        let took = began.elapsed();
+        ensure!(report.error.is_none(), "{report:?}");
+        records = report.stored().inserted;
+        calls = house.world().call_count() - before;
+        if round > 0 {
+            times.push(took);
+        }
+    }
+    println!(
+        "a member's year: {records} records, {calls} calls: {}",
+        spread(&mut times)
+    );
+    Ok(())
+}
+
+/// What a run over thousands would read.
+async fn planning(house: &House, args: &Args) -> anyhow::Result<()> {
+    house
+        .sql(&format!(
+            "INSERT INTO whoop_users (user_id, whoop_user_id, status, connected_at, updated_at) \
+             SELECT 'planned-' || n, 5000000 + n, 'connected', now(), now() \
+             FROM generate_series(1, {}) AS n; \
+             INSERT INTO whoop_sync_log (user_id, data_type, sync_status, last_sync_at, covered_from, \
+                 covered_until, whole_history) \
+             SELECT user_id, data_type, 'success', now() - INTERVAL '9 hours', now() - INTERVAL '1 year', \
+                 now() - INTERVAL '9 hours', TRUE \
+             FROM whoop_users, unnest(ARRAY['recovery', 'sleep', 'workout', 'cycle']) AS data_type \
+             WHERE user_id LIKE 'planned-%'; \
+             ANALYZE",
+            args.members
+        ))
+        .await?;
+    let errand = Errand {
+        slot: Some(Slot::Night),
+        data_types: DataType::ALL.to_vec(),
+        ..Errand::of_everything()
+    };
+    let plan = Plan {
+        trigger: "manual",
+        task: Task::Sync(errand),
+        users: Vec::new(),
+        parallel: 4,
+    };
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let began = Instant::now();
+        let planned = house.engine().dry_run(&plan).await?;
+        times.push(began.elapsed());
+        ensure!(
+            planned.members.len() >= args.members as usize,
+            "only {} have a turn",
+            planned.members.len()
+        );
+    }
+    println!(
+        "a plan of {} members, four types each: {}",
+        args.members,
+        spread(&mut times)
+    );
+    Ok(())
+}
+
+fn spread(times: &mut [Duration]) -> String {
+    times.sort_unstable();
+    let middle = times.get(times.len() / 2);
+    match (times.first(), middle, times.last()) {
+        (Some(least), Some(middle), Some(most)) => format!(
+            "median {:.3} s, {:.3} to {:.3} s of {}",
+            middle.as_secs_f64(),
+            least.as_secs_f64(),
+            most.as_secs_f64(),
+            times.len()
+        ),
+        _ => "nothing".to_owned(),
+    }
+}
