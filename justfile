@@ -14,9 +14,13 @@ check:
 test:
     cargo test --workspace
 
-# Refreshes, latency and kill -9 on two APIs and a worker: just soak tokens --rounds 1000
+# The real programs, several of each: just soak tokens --rounds 1000, just soak quota --calls 10000
 soak *arguments:
     cargo run --quiet --package whoop-devkit --features demo --bin soak -- {{arguments}}
+
+# How long a member's year and a plan of thousands take, in a release build.
+speed *arguments:
+    cargo run --release --quiet --package whoop-devkit --features demo --bin soak -- speed {{arguments}}
 
 # Format, clippy and rustdoc, warnings as errors.
 lint:

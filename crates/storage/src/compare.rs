@@ -20,6 +20,7 @@ use whoop_core::{
 use crate::{
     StorageError,
     page::{self, Stored},
+    prepared::prepared,
     settle::{self, Touched},
     table::{RecordTable, rejected_record, users},
 };
@@ -166,7 +167,7 @@ async fn days(
 ) -> Result<BTreeMap<(DataType, String), NaiveDate>, StorageError> {
     let cycles: Vec<&String> = touched.cycles.iter().collect();
     let sleeps: Vec<&String> = touched.sleeps.iter().collect();
-    let rows: Vec<DayRow> = diesel::sql_query(
+    let rows: Vec<DayRow> = prepared(
         "SELECT 'cycle' AS data_type, id, local_date FROM whoop_cycle \
          WHERE user_id = $1 AND id = ANY($2) \
          UNION ALL SELECT 'recovery', id, local_date FROM whoop_recovery \
@@ -193,7 +194,7 @@ async fn rows<R: RecordTable>(
          FROM {} AS stored WHERE user_id = $1 AND id = ANY($2)",
         R::TABLE
     );
-    let rows: Vec<StoredRow> = diesel::sql_query(sql)
+    let rows: Vec<StoredRow> = prepared(sql)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Array<Text>, _>(ids)
         .load(conn)

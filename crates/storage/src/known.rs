@@ -14,6 +14,7 @@ use whoop_core::{DataType, coverage::Coverage};
 
 use crate::{
     StorageError,
+    prepared::{Prepared, prepared},
     schema::{whoop_sync_log, whoop_users},
     table::{
         sync_log::{SyncLogRow, coverage_of},
@@ -123,10 +124,7 @@ pub async fn open_of(
 }
 
 /// The condition as the partial indexes have it, word for word.
-fn open_query(
-    user_ids: &[&str],
-) -> diesel::query_builder::BoxedSqlQuery<'static, diesel::pg::Pg, diesel::query_builder::SqlQuery>
-{
+fn open_query(user_ids: &[&str]) -> Prepared<'static> {
     let of = |data_type: DataType, happened_at: &str| {
         format!(
             "SELECT user_id, '{data_type}' AS data_type, id, {happened_at} AS happened_at \
@@ -142,7 +140,5 @@ fn open_query(
     ]
     .join(" UNION ALL ");
     let ids: Vec<String> = user_ids.iter().map(|id| (*id).to_owned()).collect();
-    diesel::sql_query(format!("{sql} ORDER BY happened_at, id"))
-        .into_boxed()
-        .bind::<Array<Text>, _>(ids)
+    prepared(format!("{sql} ORDER BY happened_at, id")).bind::<Array<Text>, _>(ids)
 }

@@ -10,7 +10,7 @@ use diesel::sql_types::{Double, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::UserId;
 
-use crate::StorageError;
+use crate::{StorageError, prepared::prepared};
 
 /// Takes or extends the lease; `false` if somebody else holds it, or there is
 /// no such member.
@@ -20,7 +20,7 @@ pub async fn claim(
     holder: &str,
     lasts: Duration,
 ) -> Result<bool, StorageError> {
-    let claimed = diesel::sql_query(
+    let claimed = prepared(
         "UPDATE whoop_users SET lease_holder = $2, lease_until = now() + make_interval(secs => $3) \
          WHERE user_id = $1 \
            AND (lease_until IS NULL OR lease_until < now() OR lease_holder = $2)",
@@ -39,7 +39,7 @@ pub async fn release(
     user_id: &UserId,
     holder: &str,
 ) -> Result<(), StorageError> {
-    diesel::sql_query(
+    prepared(
         "UPDATE whoop_users SET lease_holder = NULL, lease_until = NULL \
          WHERE user_id = $1 AND lease_holder = $2",
     )
@@ -52,10 +52,9 @@ pub async fn release(
 
 /// Whether anybody is syncing this member now.
 pub async fn is_held(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<bool, StorageError> {
-    let held =
-        diesel::sql_query("SELECT 1 FROM whoop_users WHERE user_id = $1 AND lease_until > now()")
-            .bind::<Text, _>(user_id.as_str())
-            .execute(conn)
-            .await?;
+    let held = prepared("SELECT 1 FROM whoop_users WHERE user_id = $1 AND lease_until > now()")
+        .bind::<Text, _>(user_id.as_str())
+        .execute(conn)
+        .await?;
     Ok(held > 0)
 }

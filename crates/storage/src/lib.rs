@@ -27,6 +27,7 @@ pub mod lease;
 pub mod migrate;
 pub mod overview;
 pub mod page;
+mod prepared;
 pub mod remove;
 pub mod retention;
 pub mod rotate;

@@ -7,7 +7,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use crate::{Database, StorageError};
+use crate::{Database, StorageError, prepared::prepared};
 
 /// One member, summed up.
 #[derive(Debug, Clone, serde::Serialize, QueryableByName)]
@@ -38,7 +38,7 @@ pub struct Summary {
 /// PostgreSQL is away.
 pub async fn list(database: &Database, status: Option<&str>) -> Result<Vec<Summary>, StorageError> {
     let mut conn = database.get().await?;
-    Ok(diesel::sql_query(
+    Ok(prepared(
         "SELECT u.user_id, u.status, u.connected_at, u.last_seen_at, \
                 CASE WHEN count(l.last_sync_at) = 4 THEN min(l.last_sync_at) END AS last_sync_at, \
                 coalesce(sum(l.records_synced), 0)::bigint AS records_synced, \
@@ -85,7 +85,7 @@ pub struct LastRun {
 /// PostgreSQL is away.
 pub async fn last_runs(database: &Database) -> Result<Vec<LastRun>, StorageError> {
     let mut conn = database.get().await?;
-    let mut runs: Vec<LastRun> = diesel::sql_query(
+    let mut runs: Vec<LastRun> = prepared(
         "SELECT DISTINCT ON (slot) slot, trigger, status, started_at, finished_at, \
                 members, calls, records, failures, detail \
          FROM whoop_sync_run ORDER BY slot, started_at DESC",
@@ -114,7 +114,7 @@ pub struct Trouble {
 /// PostgreSQL is away.
 pub async fn trouble(database: &Database) -> Result<Trouble, StorageError> {
     let mut conn = database.get().await?;
-    Ok(diesel::sql_query(
+    Ok(prepared(
         "SELECT (SELECT count(DISTINCT u.user_id) FROM whoop_users u \
                  JOIN whoop_sync_log l ON l.user_id = u.user_id \
                  WHERE u.status = 'connected' AND l.sync_status = 'failed') AS failing, \

@@ -16,6 +16,7 @@ use whoop_core::{
 
 use crate::{
     StorageError,
+    prepared::prepared,
     settle::{self, Touched},
     table::{RecordTable, rejected_record, users},
 };
@@ -83,7 +84,8 @@ pub async fn store<R: RecordTable>(
     rejected: &[Rejected],
     now: DateTime<Utc>,
 ) -> Result<Stored, StorageError> {
-    let whoop_user_id = users::take_turn(conn, user_id).await?;
+    let turn = users::take_turn_for(conn, user_id, R::DATA_TYPE).await?;
+    let whoop_user_id = turn.whoop_user_id;
 
     let mut refused: Vec<Rejected> = rejected.to_vec();
     let mut newest: BTreeMap<String, &R> = BTreeMap::new();
@@ -135,6 +137,9 @@ pub async fn store<R: RecordTable>(
         .filter(|record| record.timezone_offset().is_some())
         .max_by_key(|record| record.happened_at())
         && !written.is_empty()
+        && turn
+            .timezone_offset_at
+            .is_none_or(|known| known < latest.happened_at())
     {
         users::moved_to(
             conn,
@@ -150,7 +155,9 @@ pub async fn store<R: RecordTable>(
         .map(|record| record.id())
         .filter(|id| !refused.iter().any(|one| one.record_id.as_ref() == Some(id)))
         .collect();
-    rejected_record::forget(conn, user_id, R::DATA_TYPE, &good).await?;
+    if turn.has_rejected {
+        rejected_record::forget(conn, user_id, R::DATA_TYPE, &good).await?;
+    }
     rejected_record::keep(conn, user_id, &refused, now).await?;
 
     let inserted = written.iter().filter(|row| row.inserted).count() as u64;
@@ -171,13 +178,12 @@ async fn former_cycles<R: RecordTable>(
     page: &[&R],
 ) -> Result<Vec<String>, StorageError> {
     let ids: Vec<String> = page.iter().map(|record| record.id()).collect();
-    let former: Vec<FormerCycle> = diesel::sql_query(
-        "SELECT DISTINCT cycle_id FROM whoop_sleep WHERE user_id = $1 AND id = ANY($2)",
-    )
-    .bind::<Text, _>(user_id.as_str())
-    .bind::<Array<Text>, _>(ids)
-    .load(conn)
-    .await?;
+    let former: Vec<FormerCycle> =
+        prepared("SELECT DISTINCT cycle_id FROM whoop_sleep WHERE user_id = $1 AND id = ANY($2)")
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Array<Text>, _>(ids)
+            .load(conn)
+            .await?;
     Ok(former.into_iter().filter_map(|row| row.cycle_id).collect())
 }
 
@@ -198,7 +204,7 @@ async fn write<R: RecordTable>(
         .map_err(|error| StorageError::Query(Diesel::SerializationError(error.into())))?;
     // A savepoint, so that a refused page leaves the caller's transaction whole.
     conn.transaction(async |conn| {
-        diesel::sql_query(upsert_sql::<R>())
+        prepared(upsert_sql::<R>())
             .bind::<Text, _>(user_id.as_str())
             .bind::<Text, _>(rows)
             .load(conn)

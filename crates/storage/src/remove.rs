@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::{
     QueryableByName,
     sql_types::{Date, Nullable, Text, Timestamptz},
@@ -12,9 +12,13 @@ use whoop_core::{DataType, UserId};
 
 use crate::{
     StorageError,
+    prepared::prepared,
     settle::{self, Touched},
     table::{rejected_record, users},
 };
+
+/// No record's day is farther than this from when it happened, at any offset.
+const NEAR: TimeDelta = TimeDelta::days(2);
 
 /// A span of a list that was read to its end.
 #[derive(Debug, Clone, Copy)]
@@ -64,35 +68,40 @@ pub async fn missing(
     listed: Listed<'_>,
 ) -> Result<Vec<String>, StorageError> {
     // A recovery has no times: it happened when its sleep did, or its cycle; and if
-    // neither is here, before it was made.
+    // neither is here, before it was made. The days are there for the index.
     let sql = match listed.data_type {
         DataType::Recovery => {
             "SELECT r.id FROM whoop_recovery r \
              LEFT JOIN whoop_sleep s ON s.user_id = r.user_id AND s.id = r.sleep_id \
              LEFT JOIN whoop_cycle c ON c.user_id = r.user_id AND c.id = r.cycle_id \
-             WHERE r.user_id = $1 AND r.synced_at <= $4 \
+             WHERE r.user_id = $1 AND r.local_date BETWEEN $5 AND $6 AND r.synced_at <= $4 \
                AND coalesce(s.start_time, c.start_time, r.created_at) >= $2 \
                AND coalesce(s.end_time, c.end_time, r.created_at) <= $3 \
              ORDER BY r.created_at DESC"
         }
         DataType::Sleep => {
-            "SELECT id FROM whoop_sleep WHERE user_id = $1 AND synced_at <= $4 \
+            "SELECT id FROM whoop_sleep \
+             WHERE user_id = $1 AND local_date BETWEEN $5 AND $6 AND synced_at <= $4 \
                AND start_time >= $2 AND end_time <= $3 ORDER BY start_time DESC"
         }
         DataType::Workout => {
-            "SELECT id FROM whoop_workout WHERE user_id = $1 AND synced_at <= $4 \
+            "SELECT id FROM whoop_workout \
+             WHERE user_id = $1 AND local_date BETWEEN $5 AND $6 AND synced_at <= $4 \
                AND start_time >= $2 AND end_time <= $3 ORDER BY start_time DESC"
         }
         DataType::Cycle => {
-            "SELECT id FROM whoop_cycle WHERE user_id = $1 AND synced_at <= $4 \
+            "SELECT id FROM whoop_cycle \
+             WHERE user_id = $1 AND local_date BETWEEN $5 AND $6 AND synced_at <= $4 \
                AND start_time >= $2 AND end_time <= $3 ORDER BY start_time DESC"
         }
     };
-    let stored: Vec<Id> = diesel::sql_query(sql)
+    let stored: Vec<Id> = prepared(sql)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Timestamptz, _>(listed.from)
         .bind::<Timestamptz, _>(listed.until)
         .bind::<Timestamptz, _>(listed.began_at)
+        .bind::<Date, _>(listed.from.date_naive() - NEAR)
+        .bind::<Date, _>(listed.until.date_naive() + NEAR)
         .load(conn)
         .await?;
     Ok(stored
@@ -150,11 +159,11 @@ async fn delete(
     conn: &mut AsyncPgConnection,
     user_id: &UserId,
     data_type: DataType,
-    sql: &str,
+    sql: &'static str,
     id: &str,
     touched: &mut Touched,
 ) -> Result<Vec<Removed>, StorageError> {
-    let rows: Vec<RemovedRow> = diesel::sql_query(sql)
+    let rows: Vec<RemovedRow> = prepared(sql)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Text, _>(id)
         .load(conn)

@@ -19,6 +19,7 @@ use whoop_core::{
 
 use crate::{
     StorageError,
+    prepared::prepared,
     schema::{whoop_cycle, whoop_recovery},
     table::RecordTable,
 };
@@ -75,6 +76,9 @@ impl From<SleepFacts> for SleepTimes {
     }
 }
 
+/// Id, start, offset, and the day it has now.
+type StoredCycle = (String, DateTime<Utc>, Option<String>, NaiveDate);
+
 /// Cycle id, sleep id, created, and the day and offset it has now.
 type StoredRecovery = (String, String, DateTime<Utc>, NaiveDate, Option<String>);
 
@@ -99,31 +103,32 @@ pub(crate) async fn settle(
     }
     let ids: Vec<String> = cycles.into_iter().collect();
 
-    let cycle_rows: Vec<(String, DateTime<Utc>, Option<String>, NaiveDate)> = whoop_cycle::table
-        .filter(whoop_cycle::user_id.eq(user_id.as_str()))
-        .filter(whoop_cycle::id.eq_any(&ids))
-        .select((
-            whoop_cycle::id,
-            whoop_cycle::start_time,
-            whoop_cycle::timezone_offset,
-            whoop_cycle::local_date,
-        ))
-        .load(conn)
-        .await?;
-    let recovery_rows: Vec<StoredRecovery> = whoop_recovery::table
-        .filter(whoop_recovery::user_id.eq(user_id.as_str()))
-        .filter(whoop_recovery::id.eq_any(&ids))
-        .select((
-            whoop_recovery::id,
-            whoop_recovery::sleep_id,
-            whoop_recovery::created_at,
-            whoop_recovery::local_date,
-            whoop_recovery::timezone_offset,
-        ))
-        .load(conn)
-        .await?;
+    let asked = &*conn;
+    let (cycle_rows, recovery_rows): (Vec<StoredCycle>, Vec<StoredRecovery>) = futures::try_join!(
+        whoop_cycle::table
+            .filter(whoop_cycle::user_id.eq(user_id.as_str()))
+            .filter(whoop_cycle::id.eq_any(&ids))
+            .select((
+                whoop_cycle::id,
+                whoop_cycle::start_time,
+                whoop_cycle::timezone_offset,
+                whoop_cycle::local_date,
+            ))
+            .load(&mut &*asked),
+        whoop_recovery::table
+            .filter(whoop_recovery::user_id.eq(user_id.as_str()))
+            .filter(whoop_recovery::id.eq_any(&ids))
+            .select((
+                whoop_recovery::id,
+                whoop_recovery::sleep_id,
+                whoop_recovery::created_at,
+                whoop_recovery::local_date,
+                whoop_recovery::timezone_offset,
+            ))
+            .load(&mut &*asked),
+    )?;
     let judged: Vec<String> = recovery_rows.iter().map(|row| row.1.clone()).collect();
-    let sleep_rows: Vec<SleepFacts> = diesel::sql_query(
+    let sleep_rows: Vec<SleepFacts> = prepared(
         "SELECT id, cycle_id, start_time, end_time, timezone_offset, nap, total_sleep_time_milli \
          FROM whoop_sleep WHERE user_id = $1 AND (cycle_id = ANY($2) OR id = ANY($3))",
     )
@@ -177,7 +182,7 @@ async fn move_cycles(
         return Ok(());
     }
     let (ids, dates): (Vec<_>, Vec<_>) = days.into_iter().unzip();
-    diesel::sql_query(
+    prepared(
         "UPDATE whoop_cycle SET local_date = settled.day \
          FROM unnest($2, $3) AS settled (id, day) \
          WHERE whoop_cycle.user_id = $1 AND whoop_cycle.id = settled.id",
@@ -203,7 +208,7 @@ async fn move_recoveries(
         .into_iter()
         .map(|anchor| (anchor.local_date, anchor.timezone_offset))
         .unzip();
-    diesel::sql_query(
+    prepared(
         "UPDATE whoop_recovery SET local_date = settled.day, timezone_offset = settled.tz \
          FROM unnest($2, $3, $4) AS settled (id, day, tz) \
          WHERE whoop_recovery.user_id = $1 AND whoop_recovery.id = settled.id",

@@ -8,7 +8,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::plan::{roster::Standing, visits::Visits};
 
-use crate::StorageError;
+use crate::{StorageError, prepared::prepared};
 
 /// A connected member before a run.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ struct Row {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn list(conn: &mut AsyncPgConnection) -> Result<Vec<Member>, StorageError> {
-    let rows: Vec<Row> = diesel::sql_query(
+    let rows: Vec<Row> = prepared(
         "SELECT u.user_id, u.last_seen_at, u.visit_days, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'recovery') AS recovery, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'sleep') AS sleep, \

@@ -37,12 +37,13 @@ impl Engine {
         &self,
         user_id: &UserId,
         job: &Job,
+        scope: &'static str,
         call: impl Fn(Whoop, SecretString) -> F,
     ) -> Result<T, SyncError>
     where
         F: Future<Output = Result<T, WhoopError>>,
     {
-        let token = self.access_token(user_id, job, None).await?;
+        let token = self.token_for(user_id, job, None, Some(scope)).await?;
         match self.attempt(job, token.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => {}
             other => return Ok(other?),
@@ -86,10 +87,20 @@ impl Engine {
         job: &Job,
         refused: Option<&SecretString>,
     ) -> Result<SecretString, SyncError> {
-        let mut conn = self.database.get().await?;
-        let member = users::find(&mut conn, user_id)
-            .await?
-            .ok_or(SyncError::NotConnected)?;
+        self.token_for(user_id, job, refused, None).await
+    }
+
+    /// The same, for a call that needs this scope.
+    async fn token_for(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        refused: Option<&SecretString>,
+        scope: Option<&'static str>,
+    ) -> Result<SecretString, SyncError> {
+        let conn = self.database.get().await?;
+        let (member, stored) = tokens::find_with_member(&conn, &self.keys, user_id).await?;
+        let member = member.ok_or(SyncError::NotConnected)?;
         match member.connection() {
             Connection::Connected => {}
             Connection::ReauthRequired => return Err(SyncError::ReauthRequired),
@@ -97,10 +108,12 @@ impl Engine {
                 return Err(SyncError::NotConnected);
             }
         }
-        let stored = tokens::find(&mut conn, &self.keys, user_id)
-            .await?
-            .ok_or(SyncError::NotConnected)?;
+        let stored = stored.ok_or(SyncError::NotConnected)?;
         drop(conn);
+        if let Some(scope) = scope.filter(|scope| !stored.scope.split(' ').any(|one| one == *scope))
+        {
+            return Err(SyncError::NotGranted { scope });
+        }
         if self.is_usable(&stored, refused) {
             return Ok(stored.access_token);
         }

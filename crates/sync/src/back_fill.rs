@@ -127,7 +127,7 @@ impl Engine {
         let ended = join_all(rounds.left.iter_mut().map(async |one| {
             match one.window {
                 Some(window) => {
-                    self.read_type(user_id, job, one.data_type, window, false, &mut one.read)
+                    self.read_on_type(user_id, job, one.data_type, window, false, &mut one.read)
                         .await
                 }
                 None => Ok(()),

@@ -1,7 +1,10 @@
 //! One record, asked for by its id: stored as it is, or gone.
 
-use whoop_client::Found;
-use whoop_core::{CycleId, DataType, SleepId, UserId, WorkoutId, record::Rejected};
+use whoop_client::{Found, Listed};
+use whoop_core::{
+    CycleId, DataType, SleepId, UserId, WorkoutId,
+    record::{Cycle, Recovery, Rejected, Sleep, Workout},
+};
 use whoop_storage::{
     remove,
     table::{RecordTable, sync_log},
@@ -23,7 +26,7 @@ impl Engine {
         match data_type {
             DataType::Sleep => {
                 let sleep = SleepId(id.clone());
-                let found = self.call(user_id, job, |whoop, token| {
+                let found = self.call(user_id, job, Sleep::SCOPE, |whoop, token| {
                     let sleep = sleep.clone();
                     async move { whoop.sleep(&token, &sleep).await }
                 });
@@ -31,7 +34,7 @@ impl Engine {
             }
             DataType::Workout => {
                 let workout = WorkoutId(id.clone());
-                let found = self.call(user_id, job, |whoop, token| {
+                let found = self.call(user_id, job, Workout::SCOPE, |whoop, token| {
                     let workout = workout.clone();
                     async move { whoop.workout(&token, &workout).await }
                 });
@@ -43,14 +46,15 @@ impl Engine {
                     return Ok(());
                 };
                 if data_type == DataType::Cycle {
-                    let found = self.call(user_id, job, |whoop, token| async move {
+                    let found = self.call(user_id, job, Cycle::SCOPE, |whoop, token| async move {
                         whoop.cycle(&token, cycle).await
                     });
                     self.keep(user_id, &id, found.await?, read).await
                 } else {
-                    let found = self.call(user_id, job, |whoop, token| async move {
-                        whoop.recovery_of(&token, cycle).await
-                    });
+                    let found =
+                        self.call(user_id, job, Recovery::SCOPE, |whoop, token| async move {
+                            whoop.recovery_of(&token, cycle).await
+                        });
                     self.keep(user_id, &id, found.await?, read).await
                 }
             }

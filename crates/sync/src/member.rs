@@ -243,6 +243,20 @@ impl Engine {
             let mut conn = self.database.get().await?;
             sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?;
         }
+        self.read_on_type(user_id, job, data_type, window, up_to_now, read)
+            .await
+    }
+
+    /// The same for a type of which something was read, and which goes on.
+    pub(crate) async fn read_on_type(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        data_type: DataType,
+        window: Window,
+        up_to_now: bool,
+        read: &mut Read,
+    ) -> Result<(), SyncError> {
         match data_type {
             DataType::Recovery => {
                 self.read_window::<Recovery>(user_id, job, window, up_to_now, read)

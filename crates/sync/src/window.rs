@@ -4,7 +4,7 @@ use whoop_client::{Listed, Walk};
 use whoop_core::{UserId, plan::Window};
 use whoop_storage::{
     page::Stored,
-    table::{RecordTable, sync_log, tokens},
+    table::{RecordTable, sync_log},
 };
 
 use crate::{Engine, Job, SyncError, comparison::Comparison};
@@ -43,13 +43,12 @@ impl Engine {
         up_to_now: bool,
         read: &mut Read,
     ) -> Result<(), SyncError> {
-        self.check_grant(user_id, R::SCOPE).await?;
         let mut walk = Walk::<R>::new(window);
         let began_at = self.clock.now();
         let mut restarts = 0;
         while let Some(query) = walk.query() {
             let page = self
-                .call(user_id, job, |whoop, token| {
+                .call(user_id, job, R::SCOPE, |whoop, token| {
                     let query = query.clone();
                     async move { whoop.page::<R>(&token, &query).await }
                 })
@@ -73,10 +72,11 @@ impl Engine {
                     now,
                 )
                 .await?;
-            if !read.is_dry() {
+            if read.is_dry() {
+                // Nothing is to be noted either.
+            } else if walk.query().is_some() {
                 sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
-            }
-            if walk.query().is_none() && !read.is_dry() {
+            } else {
                 let span = sync_log::Span {
                     from: match window.start {
                         Some(start) if walk.is_complete() => start,
@@ -86,6 +86,7 @@ impl Engine {
                     whole_history: walk.is_complete() && window.start.is_none(),
                     up_to_now,
                     rejected: read.stored.rejected,
+                    written: stored.written(),
                 };
                 sync_log::complete(&mut transaction, user_id, R::DATA_TYPE, span).await?;
             }
@@ -115,17 +116,5 @@ impl Engine {
                 .await?;
         }
         Ok(())
-    }
-
-    /// Without tokens there is nothing to check: the call says why.
-    async fn check_grant(&self, user_id: &UserId, scope: &'static str) -> Result<(), SyncError> {
-        let mut conn = self.database.get().await?;
-        let granted = tokens::scope(&mut conn, user_id).await?;
-        match granted {
-            Some(granted) if !granted.split(' ').any(|one| one == scope) => {
-                Err(SyncError::NotGranted { scope })
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -14,10 +14,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A member looks at the screen; a moment's wait for the limit is worth it.
+    /// A member looks at the screen; a moment's wait for the limit is worth it. It
+    /// is longer than a step in which a run is fed the minute, whose next one is
+    /// the member's.
     pub const fn interactive() -> Self {
         Self {
-            longest_wait: Duration::from_secs(3),
+            longest_wait: Duration::from_secs(4),
             retries: 1,
             call_timeout: Duration::from_secs(10),
         }

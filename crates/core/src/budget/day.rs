@@ -27,7 +27,7 @@ const LEAST_FOR_ANY: u32 = 400;
 
 /// From this share of the day's calls on, in percent, what members who wait may
 /// want makes calls scarce.
-const SCARCE_FROM: f64 = 70.0;
+const SCARCE_FROM: f64 = 60.0;
 
 /// The same, with what all others have made in the last 24 hours.
 const FULL_FROM: f64 = 92.0;

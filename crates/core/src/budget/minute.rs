@@ -107,13 +107,14 @@ impl Minute {
             return left;
         }
         let kept = if waited_at.is_some_and(|at| now - at < KEPT_FOR) {
-            // Two and a half times what comes on average: visits of four calls come
-            // in bursts, and that is three deviations at 20 a minute. Less what they
-            // have taken of it.
-            (waiting_a_minute.saturating_mul(5) / 2)
-                .min(limits.per_minute / 10 * 9)
-                .saturating_sub(self.sum(now, MINUTE, |moment| moment.waiting))
-                .max(limits.per_minute / KEPT_SHARE)
+            // What a third of a minute may bring, three deviations off: visits of
+            // four calls come in bursts. What leaves the window meanwhile is theirs
+            // as well, because nobody else has any of it before they have this.
+            let burst = waiting_a_minute / 3 + waiting_a_minute.saturating_mul(12).isqrt() + 1;
+            let share =
+                (limits.per_minute / KEPT_SHARE)
+                    .saturating_sub(self.sum(now, MINUTE, |moment| moment.waiting));
+            burst.min(limits.per_minute / 10 * 9).max(share)
         } else {
             0
         };

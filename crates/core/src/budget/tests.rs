@@ -263,7 +263,7 @@ fn a_day_is_scarce_where_those_who_wait_may_not_find_enough() {
     let mut ledger = Ledger::default();
     assert!(!ledger.is_scarce(noon(), LIMITS));
 
-    ledger.foresee(noon(), Class::Waiting, 6_500);
+    ledger.foresee(noon(), Class::Waiting, 5_500);
     assert!(!ledger.is_scarce(noon(), LIMITS));
     greedy(
         &mut ledger,
@@ -274,7 +274,7 @@ fn a_day_is_scarce_where_those_who_wait_may_not_find_enough() {
     assert!(ledger.is_scarce(noon() + TimeDelta::hours(3), LIMITS));
 
     let mut busy = Ledger::default();
-    busy.foresee(noon(), Class::Waiting, 7_500);
+    busy.foresee(noon(), Class::Waiting, 6_500);
     assert!(busy.is_scarce(noon(), LIMITS));
 }
 

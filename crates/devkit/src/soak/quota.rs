@@ -78,6 +78,8 @@ struct Tally {
     worked: Duration,
     /// Calls in that time.
     calls: usize,
+    /// The most that a worker had resident, in kilobytes.
+    memory: u64,
     defects: Vec<String>,
 }
 
@@ -165,9 +167,11 @@ async fn wave(house: &House, args: &Args, tally: &mut Tally) -> anyhow::Result<b
         .map(|_| house.worker_that_reports(&[&slot, "--parallel=4"]))
         .collect::<anyhow::Result<_>>()?;
     let mut reports = Vec::new();
+    let memory = tokio::spawn(watch_memory(workers.iter().filter_map(Child::id).collect()));
     for worker in workers {
         reports.push(report(worker).await?);
     }
+    tally.memory = tally.memory.max(memory.await?);
     tally.waves += 1;
     tally.worked += began.elapsed();
     let calls = made(house);
@@ -245,6 +249,28 @@ fn reads_since(
     reads
 }
 
+/// The most that any of these processes has had resident, in kilobytes; 0 where
+/// the system does not tell.
+async fn watch_memory(processes: Vec<u32>) -> u64 {
+    let mut most = 0;
+    loop {
+        let mut alive = 0;
+        for process in &processes {
+            let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+            let peak = status.ok().and_then(|status| {
+                let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+                line.split_whitespace().nth(1)?.parse::<u64>().ok()
+            });
+            alive += u32::from(peak.is_some());
+            most = most.max(peak.unwrap_or(0));
+        }
+        if alive == 0 {
+            return most;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 async fn report(worker: Child) -> anyhow::Result<Value> {
     let output = worker.wait_with_output().await?;
     let code = output.status.code();
@@ -302,9 +328,10 @@ fn judge(house: &House, args: &Args, visits: &Visits, tally: &mut Tally) {
         [&visits.made, &visits.put_off, &visits.bad].map(|count| count.load(Ordering::Relaxed));
     println!(
         "{} calls; at most {most} in any 60 s of {} allowed; {refused} refused by WHOOP; \
-         {used:.1} % of the allowance used while workers ran",
+         {used:.1} % of the allowance used while workers ran; workers had {} MB at most",
         calls.len(),
-        args.calls_per_minute
+        args.calls_per_minute,
+        tally.memory / 1024
     );
     println!("{made} visits, {put_off} put off because of the quota, {bad} without an answer");
     if most > args.calls_per_minute as usize {

@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use whoop_core::budget::Ledger;
 
-use crate::StorageError;
+use crate::{StorageError, prepared::prepared};
 
 /// The ledger as it stood at a moment of the database's clock, by which all
 /// processes go.
@@ -37,7 +37,7 @@ struct Row {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn read(conn: &mut AsyncPgConnection) -> Result<Current, StorageError> {
-    let row: Row = diesel::sql_query(
+    let row: Row = prepared(
         "SELECT clock_timestamp() AS now, version, ledger \
          FROM (SELECT) AS one LEFT JOIN whoop_call_budget ON id = 1",
     )
@@ -69,7 +69,7 @@ pub async fn replace(
 ) -> Result<bool, StorageError> {
     let ledger = serde_json::to_value(&current.ledger)
         .map_err(|error| StorageError::Unwritable(error.into()))?;
-    let written = diesel::sql_query(
+    let written = prepared(
         "INSERT INTO whoop_call_budget AS known (id, version, ledger, updated_at) \
          VALUES (1, $1 + 1, $2, $3) \
          ON CONFLICT (id) DO UPDATE SET version = $1 + 1, ledger = $2, updated_at = $3 \

@@ -1,9 +1,12 @@
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Bool, Nullable, Text, Timestamptz},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::{DataType, UserId, coverage::Coverage};
 
-use crate::{StorageError, schema::whoop_sync_log};
+use crate::{StorageError, prepared::prepared, schema::whoop_sync_log};
 
 /// What has been read of one type of one member, and how the last try went.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -66,38 +69,36 @@ pub async fn begin(
     data_type: DataType,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    let columns = (
-        whoop_sync_log::sync_status.eq("running"),
-        whoop_sync_log::last_attempt_at.eq(now),
-    );
-    diesel::insert_into(whoop_sync_log::table)
-        .values((
-            whoop_sync_log::user_id.eq(user_id.as_str()),
-            whoop_sync_log::data_type.eq(data_type.as_str()),
-            columns,
-        ))
-        .on_conflict((whoop_sync_log::user_id, whoop_sync_log::data_type))
-        .do_update()
-        .set(columns)
-        .execute(conn)
-        .await?;
+    prepared(
+        "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status, last_attempt_at) \
+         VALUES ($1, $2, 'running', $3) \
+         ON CONFLICT (user_id, data_type) DO UPDATE \
+         SET sync_status = 'running', last_attempt_at = $3",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(data_type.as_str())
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-/// Counts records that a page wrote; in that page's transaction.
+/// Counts records that a page wrote, or one by its id; in that page's transaction.
 pub async fn count(
     conn: &mut AsyncPgConnection,
     user_id: &UserId,
     data_type: DataType,
     written: u64,
 ) -> Result<(), StorageError> {
-    diesel::update(whoop_sync_log::table.find((user_id.as_str(), data_type.as_str())))
-        .set(
-            whoop_sync_log::records_synced
-                .eq(whoop_sync_log::records_synced + i64::try_from(written).unwrap_or(i64::MAX)),
-        )
-        .execute(conn)
-        .await?;
+    prepared(
+        "UPDATE whoop_sync_log SET records_synced = records_synced + $3 \
+         WHERE user_id = $1 AND data_type = $2",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(data_type.as_str())
+    .bind::<BigInt, _>(i64::try_from(written).unwrap_or(i64::MAX))
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -123,6 +124,7 @@ pub async fn complete(
         .and_then(|row| row.coverage())
         .unwrap_or(Coverage::none(data_type))
         .with(span.from, span.until, span.whole_history);
+    let written = i64::try_from(span.written).unwrap_or(i64::MAX);
     let set_aside = (span.rejected > 0).then(|| {
         format!(
             "{} record(s) could not be read; see whoop_rejected_record",
@@ -132,18 +134,23 @@ pub async fn complete(
     if span.up_to_now {
         coverage.last_sync_at = coverage.last_sync_at.max(Some(span.until));
     }
-    diesel::update(whoop_sync_log::table.find((user_id.as_str(), data_type.as_str())))
-        .set((
-            whoop_sync_log::sync_status.eq("success"),
-            whoop_sync_log::last_sync_at.eq(coverage.last_sync_at),
-            whoop_sync_log::covered_from.eq(coverage.covered_from),
-            whoop_sync_log::covered_until.eq(coverage.covered_until),
-            whoop_sync_log::whole_history.eq(coverage.whole_history),
-            whoop_sync_log::last_error.eq(&set_aside),
-            whoop_sync_log::last_error_at.eq(set_aside.as_ref().map(|_| span.until)),
-        ))
-        .execute(conn)
-        .await?;
+    prepared(
+        "UPDATE whoop_sync_log SET sync_status = 'success', \
+             records_synced = records_synced + $3, last_sync_at = $4, covered_from = $5, \
+             covered_until = $6, whole_history = $7, last_error = $8, last_error_at = $9 \
+         WHERE user_id = $1 AND data_type = $2",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(data_type.as_str())
+    .bind::<BigInt, _>(written)
+    .bind::<Nullable<Timestamptz>, _>(coverage.last_sync_at)
+    .bind::<Nullable<Timestamptz>, _>(coverage.covered_from)
+    .bind::<Nullable<Timestamptz>, _>(coverage.covered_until)
+    .bind::<Bool, _>(coverage.whole_history)
+    .bind::<Nullable<Text>, _>(set_aside.clone())
+    .bind::<Nullable<Timestamptz>, _>(set_aside.map(|_| span.until))
+    .execute(conn)
+    .await?;
     Ok(coverage)
 }
 
@@ -158,6 +165,8 @@ pub struct Span {
     pub up_to_now: bool,
     /// Records of the span that could not be read; the log says so.
     pub rejected: u64,
+    /// Records that its last page wrote; those before are counted.
+    pub written: u64,
 }
 
 /// Notes that a sync failed; what was known before stays known.

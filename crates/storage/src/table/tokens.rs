@@ -6,8 +6,9 @@ use whoop_core::UserId;
 pub use crate::tokens::Tokens;
 use crate::{
     StorageError,
-    schema::whoop_tokens,
+    schema::{whoop_tokens, whoop_users},
     seal::{Sealed, TokenKeys},
+    table::users::UserRow,
 };
 
 #[derive(Queryable, Selectable)]
@@ -43,17 +44,24 @@ pub async fn find(
     row.map(|row| row.open(keys, user_id)).transpose()
 }
 
-/// What the member granted, as a space-separated list.
-pub async fn scope(
-    conn: &mut AsyncPgConnection,
+/// A member and their tokens, in one round trip.
+pub async fn find_with_member(
+    conn: &AsyncPgConnection,
+    keys: &TokenKeys,
     user_id: &UserId,
-) -> Result<Option<String>, StorageError> {
-    Ok(whoop_tokens::table
-        .find(user_id.as_str())
-        .select(whoop_tokens::scope)
-        .first(conn)
-        .await
-        .optional()?)
+) -> Result<(Option<UserRow>, Option<Tokens>), StorageError> {
+    let (members, rows) = futures::try_join!(
+        whoop_users::table
+            .find(user_id.as_str())
+            .select(UserRow::as_select())
+            .load::<UserRow>(&mut &*conn),
+        whoop_tokens::table
+            .find(user_id.as_str())
+            .select(TokenRow::as_select())
+            .load::<TokenRow>(&mut &*conn),
+    )?;
+    let tokens = rows.into_iter().next().map(|row| row.open(keys, user_id));
+    Ok((members.into_iter().next(), tokens.transpose()?))
 }
 
 /// The tokens, with their row locked until the caller's transaction ends.

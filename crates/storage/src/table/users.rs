@@ -3,12 +3,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Text, Timestamptz},
+    sql_types::{BigInt, Bool, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use whoop_core::{UserId, day::Connection};
+use whoop_core::{DataType, UserId, day::Connection};
 
-use crate::{StorageError, schema::whoop_users};
+use crate::{StorageError, prepared::prepared, schema::whoop_users};
 
 /// A member who connected WHOOP at least once.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -167,6 +167,39 @@ pub async fn take_turn(
         .ok_or_else(|| StorageError::MemberGone(user_id.to_string()))
 }
 
+/// What whoever stores a page has to know of a member.
+#[derive(QueryableByName)]
+pub(crate) struct Turn {
+    #[diesel(sql_type = BigInt)]
+    pub(crate) whoop_user_id: i64,
+    /// When the record happened whose offset the member has.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub(crate) timezone_offset_at: Option<DateTime<Utc>>,
+    /// Whether anything of the type is set aside.
+    #[diesel(sql_type = Bool)]
+    pub(crate) has_rejected: bool,
+}
+
+/// As [`take_turn`], with what is asked of a member before a page is stored.
+pub(crate) async fn take_turn_for(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+) -> Result<Turn, StorageError> {
+    let turn: Option<Turn> = prepared(
+        "SELECT whoop_user_id, timezone_offset_at, EXISTS ( \
+             SELECT 1 FROM whoop_rejected_record r WHERE r.user_id = $1 AND r.data_type = $2 \
+         ) AS has_rejected \
+         FROM whoop_users WHERE user_id = $1 FOR NO KEY UPDATE",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(data_type.as_str())
+    .get_result(conn)
+    .await
+    .optional()?;
+    turn.ok_or_else(|| StorageError::MemberGone(user_id.to_string()))
+}
+
 /// Notes the offset of the member's latest record.
 pub(crate) async fn moved_to(
     conn: &mut AsyncPgConnection,
@@ -198,7 +231,7 @@ pub async fn seen(
     every: TimeDelta,
 ) -> Result<(), StorageError> {
     // As `core::plan::visits` reads it: 28 bits, moved on by the days between.
-    diesel::sql_query(
+    prepared(
         "UPDATE whoop_users SET last_seen_at = $2, visit_days = \
              (((visit_days::bigint << least(28, greatest(0, coalesce( \
                  ($2 AT TIME ZONE 'UTC')::date - (last_seen_at AT TIME ZONE 'UTC')::date, 0)))) \

@@ -21,6 +21,7 @@ fn span(from: u32, until: u32) -> Span {
         whole_history: false,
         up_to_now: true,
         rejected: 0,
+        written: 0,
     }
 }
 

@@ -1,0 +1,121 @@
+//! A statement of our own text, prepared once a connection.
+//!
+//! Diesel's `sql_query` may hold anything, and is therefore parsed and planned
+//! anew each time. Here the text is the same each time, and what differs is bound.
+
+use std::{borrow::Cow, marker::PhantomData};
+
+use diesel::{
+    QueryResult,
+    pg::Pg,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    serialize::ToSql,
+    sql_types::{HasSqlType, Untyped},
+};
+
+/// A statement with `$1`, `$2` … in its text, bound in this order.
+pub(crate) struct Prepared<'a> {
+    sql: Cow<'static, str>,
+    binds: Vec<Box<dyn Value + 'a>>,
+}
+
+pub(crate) fn prepared<'a>(sql: impl Into<Cow<'static, str>>) -> Prepared<'a> {
+    Prepared {
+        sql: sql.into(),
+        binds: Vec::new(),
+    }
+}
+
+trait Value: Send + Sync {
+    fn push<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()>;
+}
+
+struct Bound<ST, T>(T, PhantomData<fn() -> ST>);
+
+impl<ST, T> Value for Bound<ST, T>
+where
+    Pg: HasSqlType<ST>,
+    T: ToSql<ST, Pg> + Send + Sync,
+{
+    fn push<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_bind_param::<ST, T>(&self.0)
+    }
+}
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn bind<ST, T>(mut self, value: T) -> Self
+    where
+        ST: 'a,
+        Pg: HasSqlType<ST>,
+        T: ToSql<ST, Pg> + Send + Sync + 'a,
+    {
+        self.binds.push(Box::new(Bound(value, PhantomData)));
+        self
+    }
+}
+
+impl QueryFragment<Pg> for Prepared<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // Diesel numbers what is bound in the order in which it meets it.
+        let mut numbers: Vec<usize> = Vec::with_capacity(self.binds.len());
+        let mut parts = self.sql.split('$');
+        out.push_sql(parts.next().unwrap_or_default());
+        for part in parts {
+            let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (number, rest) = part.split_at(digits);
+            let bound = number
+                .parse()
+                .ok()
+                .and_then(|number: usize| Some((number, self.binds.get(number.checked_sub(1)?)?)));
+            let Some((number, value)) = bound else {
+                let message = format!("a statement names ${number}, which is not bound");
+                return Err(diesel::result::Error::QueryBuilderError(message.into()));
+            };
+            match numbers.iter().position(|known| *known == number) {
+                Some(place) => out.push_sql(&format!("${}", place + 1)),
+                None => {
+                    numbers.push(number);
+                    value.push(&mut out)?;
+                }
+            }
+            out.push_sql(rest);
+        }
+        Ok(())
+    }
+}
+
+impl Query for Prepared<'_> {
+    /// Columns are read by their names.
+    type SqlType = Untyped;
+}
+
+impl QueryId for Prepared<'_> {
+    type QueryId = ();
+
+    /// The text is the key of the cache.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::{
+        debug_query,
+        sql_types::{BigInt, Text},
+    };
+
+    use super::*;
+
+    #[test]
+    fn each_value_is_bound_once_in_the_order_of_the_text() {
+        let statement = prepared("SELECT $2, $1 FROM t WHERE a = $2 AND b = $3")
+            .bind::<BigInt, _>(1_i64)
+            .bind::<Text, _>("two")
+            .bind::<BigInt, _>(3_i64);
+        let text = debug_query::<Pg, _>(&statement).to_string();
+
+        assert_eq!(
+            text,
+            "SELECT $1, $2 FROM t WHERE a = $1 AND b = $3 -- binds: [\"two\", 1, 3]"
+        );
+    }
+}
