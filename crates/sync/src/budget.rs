@@ -141,7 +141,8 @@ impl Budget {
     }
 
     /// Takes leave for several calls beforehand, for all of them if they are ever
-    /// to be had together.
+    /// to be had together: a turn that has to wait for its second call holds the
+    /// member meanwhile.
     pub(crate) async fn prepay(
         &self,
         class: Class,
@@ -149,15 +150,13 @@ impl Budget {
         patience: &mut Duration,
     ) -> Result<Prepaid, WhoopError> {
         let calls = calls.clamp(1, LARGEST_BATCH);
-        let mut least = calls.min(self.limits.together());
+        let least = calls.min(self.limits.together());
         loop {
             let asked_at = Instant::now();
             match self.ask(class, least, calls).await? {
                 Ok(granted) => return Ok(Prepaid::new(granted, asked_at)),
                 Err(later) => later.wait(class, patience).await?,
             }
-            // Others who want fewer might take them away again and again.
-            least = least.saturating_sub(1).max(1);
         }
     }
 

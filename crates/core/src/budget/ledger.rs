@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Class, DAY, Limits, Period,
     day::Day,
-    minute::{MINUTE, Minute},
+    minute::{KEPT_FOR, MINUTE, Minute},
 };
 
 /// What all processes together have spent, and what WHOOP has said about it.
@@ -62,8 +62,10 @@ impl Ledger {
         self.take_at_least(now, limits, class, 1, want)
     }
 
-    /// Takes leave for up to `want` calls, and for none where it would be fewer
-    /// than `least`: more than [`Limits::together`] may never be there at once.
+    /// Takes leave for up to `want` calls. While members come, it is for none where
+    /// it would be fewer than `least`; more than [`Limits::together`] may never be
+    /// there at once. While nobody comes, nobody is kept waiting by who has too few,
+    /// and every call is used.
     pub fn take_at_least(
         &mut self,
         now: DateTime<Utc>,
@@ -77,6 +79,8 @@ impl Ledger {
         if class == Class::Waiting {
             self.waited_at = Some(now);
         }
+        let somebody_comes = self.waited_at.is_some_and(|at| now - at < KEPT_FOR);
+        let least = if somebody_comes { least } else { 1 };
         let room = self.room(now, limits, class);
         let granted = if room < least { 0 } else { room.min(want) };
         self.day.spend(now, class, want, granted);

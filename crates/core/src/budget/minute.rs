@@ -12,7 +12,7 @@ use super::{Class, Limits};
 pub(super) const MINUTE: TimeDelta = TimeDelta::seconds(62);
 
 /// After a member has waited, their share is kept for others this long.
-const KEPT_FOR: TimeDelta = TimeDelta::minutes(5);
+pub(super) const KEPT_FOR: TimeDelta = TimeDelta::minutes(5);
 
 /// The share that is kept: one in so many.
 const KEPT_SHARE: u32 = 5;
@@ -122,7 +122,13 @@ impl Minute {
             .saturating_sub(self.used_within(now, MINUTE + MINUTE));
         let came_back = self.used_within(now, MINUTE + STEP) - self.used(now);
         let step = (came_back + left.div_ceil(SPREAD)).min(limits.per_minute.div_ceil(STEPS));
-        let by_and_by = step.saturating_sub(self.used_within(now, STEP));
+        let in_this = self.used_within(now, STEP);
+        let in_two = self.used_within(now, STEP + STEP);
+        // What one step left, as an odd call beside turns of two, the next may use.
+        let left_over = (2 * step)
+            .saturating_sub(in_two)
+            .min((step + 1).saturating_sub(in_this));
+        let by_and_by = step.saturating_sub(in_this).max(left_over);
         left.saturating_sub(kept).min(at_once.max(by_and_by))
     }
 
@@ -131,10 +137,9 @@ impl Minute {
         &self,
         waited_at: Option<DateTime<Utc>>,
     ) -> impl Iterator<Item = DateTime<Utc>> {
-        let ends = self
-            .0
-            .iter()
-            .flat_map(|moment| [STEP, MINUTE, MINUTE + MINUTE].map(|length| moment.at + length));
+        let ends = self.0.iter().flat_map(|moment| {
+            [STEP, STEP + STEP, MINUTE, MINUTE + MINUTE].map(|length| moment.at + length)
+        });
         ends.chain(waited_at.map(|at| at + KEPT_FOR))
     }
 }
