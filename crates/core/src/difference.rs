@@ -89,7 +89,7 @@ impl Cause {
             Self::Missed => "WHOOP's change should have been here",
             Self::Altered => "the same version with other values",
             Self::WrongDay => "it lay under another day",
-            Self::Deleted => "WHOOP no longer has it",
+            Self::Deleted => "WHOOP does not have it",
             Self::Unlisted => "WHOOP has it and does not list it",
             Self::NewerHere => "what is here is newer than what WHOOP lists",
         }
@@ -119,9 +119,10 @@ impl Cause {
                 Read::At(_) | Read::Never => Self::ChangedLater,
             };
         }
-        // What follows from the day of the night it belongs to.
-        let is_of_the_day = |name: &str| matches!(name, "local_date" | "timezone_offset");
-        if fields.into_iter().all(is_of_the_day) {
+        let fields: Vec<&str> = fields.into_iter().collect();
+        // The offset of a recovery follows from the night it belongs to, as its day.
+        let is_of_the_day = |name: &&str| matches!(*name, "local_date" | "timezone_offset");
+        if fields.contains(&"local_date") && fields.iter().all(is_of_the_day) {
             Self::WrongDay
         } else {
             Self::Altered
@@ -177,5 +178,7 @@ mod tests {
         assert_eq!(cause(&["local_date"]), Cause::WrongDay);
         assert_eq!(cause(&["local_date", "day_strain"]), Cause::Altered);
         assert_eq!(cause(&["day_strain"]), Cause::Altered);
+        assert_eq!(cause(&["timezone_offset"]), Cause::Altered);
+        assert_eq!(cause(&["timezone_offset", "local_date"]), Cause::WrongDay);
     }
 }

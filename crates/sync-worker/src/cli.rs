@@ -42,7 +42,7 @@ pub enum Command {
     /// the two equal.
     ///
     /// Says of every difference how it came about. Without `--user` it takes what
-    /// the day has left, as history does.
+    /// the day has left, as history does. One that was put off begins anew.
     Reconcile(Box<ReconcileArgs>),
     /// How many members WHOOP's quota carries: days of generated members, in
     /// memory, planned as the product plans.

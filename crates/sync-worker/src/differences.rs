@@ -75,6 +75,7 @@ fn rows(report: &RunReport) -> Table {
             &one.record_id,
             &day.unwrap_or_default(),
             one.cause.as_str(),
+            if one.healed { "yes" } else { "no" },
             &fields(one),
         ]);
     }

@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Where history ends: what is not kept is not read.
-    async fn history_from(
+    pub(crate) async fn history_from(
         &self,
         user_id: &UserId,
         from: Option<DateTime<Utc>>,

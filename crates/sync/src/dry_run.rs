@@ -106,7 +106,7 @@ impl Engine {
         let windows = match known.filter(|_| error.is_none()) {
             Some(known) => {
                 let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
-                let foreseen = foresee(known, &visit.errand, now);
+                let foreseen = foresee(known, &visit.errand, kept_from, now);
                 foreseen
                     .iter()
                     .map(|one| planned_window(one, goes_on, kept_from))

@@ -55,7 +55,12 @@ pub(crate) struct Foreseen {
 }
 
 /// The calls of an errand, from what is known of the member.
-pub(crate) fn foresee(known: &Known, errand: &Errand, now: DateTime<Utc>) -> Vec<Foreseen> {
+pub(crate) fn foresee(
+    known: &Known,
+    errand: &Errand,
+    kept_from: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Vec<Foreseen> {
     let reach = now - LOOK_BACK;
     let wanted = known
         .coverage
@@ -66,7 +71,11 @@ pub(crate) fn foresee(known: &Known, errand: &Errand, now: DateTime<Utc>) -> Vec
             let data_type = coverage.data_type;
             let oldest_open = open_scores::oldest_within(&known.open, data_type, reach);
             let mut window = plan::window(errand.slot, coverage, oldest_open, now);
-            if let Some(since) = errand.since {
+            // What is not kept is not brought back.
+            if let Some(since) = errand
+                .since
+                .map(|since| Some(since).max(kept_from).unwrap_or(since))
+            {
                 window.start = window.start.map(|start| start.min(since));
                 window.must_reach = window.must_reach.map(|reach| reach.min(since));
             }
@@ -156,7 +165,8 @@ impl Engine {
     ) -> Result<MemberReport, SyncError> {
         let known = self.known(user_id).await?.ok_or(SyncError::NotConnected)?;
         let now = self.clock.now();
-        let mut foreseen = foresee(&known, errand, now);
+        let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
+        let mut foreseen = foresee(&known, errand, kept_from, now);
         // Nobody else is known to have gone back as far.
         if errand.since.is_none() {
             foreseen.retain(|one| !one.coverage.was_read_since(decided_on));

@@ -78,8 +78,10 @@ impl Engine {
         };
         let now = self.clock.now();
         let end = reconcile.until.map_or(now, |until| until.min(now));
+        // What is not kept is not brought back, and is no difference.
+        let from = self.history_from(user_id, Some(reconcile.from)).await?;
         // What lies at the very edge of a window is not judged.
-        let start = reconcile.from.checked_sub_signed(EDGE);
+        let start = from.and_then(|from| from.checked_sub_signed(EDGE));
         let window = Window {
             start,
             must_reach: start,

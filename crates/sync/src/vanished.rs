@@ -6,8 +6,8 @@
 //! not know by its id either leaves. It costs no call unless something is gone.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
-use whoop_client::{Listed, Walk};
-use whoop_core::{UserId, plan::Window};
+use whoop_client::{Listed, Walk, WhoopError};
+use whoop_core::{DataType, UserId, plan::Window};
 use whoop_storage::{remove, table::RecordTable};
 
 use crate::{
@@ -54,7 +54,8 @@ impl Engine {
         if read.comparison.is_some() {
             // Somebody asks for everything, and nothing is left for another run.
             for id in missing {
-                self.ask_by_id(user_id, job, R::DATA_TYPE, id, read).await?;
+                self.ask_or_say(user_id, job, R::DATA_TYPE, id, read)
+                    .await?;
             }
             return Ok(());
         }
@@ -68,8 +69,34 @@ impl Engine {
             );
         }
         for id in todays(missing, self.clock.now().num_days_from_ce()) {
-            self.ask_by_id(user_id, job, R::DATA_TYPE, id, read).await?;
+            self.ask_or_say(user_id, job, R::DATA_TYPE, id, read)
+                .await?;
         }
         Ok(())
+    }
+
+    /// Asks by id. An id that WHOOP cannot make sense of is no record of WHOOP's:
+    /// somebody else wrote it, and it must not keep the others from being judged.
+    async fn ask_or_say(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        data_type: DataType,
+        id: String,
+        read: &mut Read,
+    ) -> Result<(), SyncError> {
+        let asked = self
+            .ask_by_id(user_id, job, data_type, id.clone(), read)
+            .await;
+        match asked {
+            Err(SyncError::Whoop(WhoopError::Unexpected { status })) => {
+                tracing::warn!(
+                    member = %user_id, %data_type, id, status,
+                    "WHOOP does not understand the id of a stored record; whoever wrote it here has to remove it"
+                );
+                Ok(())
+            }
+            other => other,
+        }
     }
 }

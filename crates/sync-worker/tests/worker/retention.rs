@@ -150,3 +150,31 @@ async fn runs_of_long_ago_leave_the_list() {
     let old = "SELECT count(*) FROM whoop_sync_run WHERE started_at < now() - interval '1 day'";
     assert_eq!(house.count(old).await, 1);
 }
+
+#[tokio::test]
+async fn what_is_too_old_is_no_difference_and_is_not_brought_back_by_whoever_asks_for_it() {
+    let house = House::new(SimConfig {
+        days: 200,
+        ..plenty()
+    })
+    .await;
+    house.connect("mara", 0).await;
+    night(&house, None).await.expect_code(0);
+    night(&house, Some("60")).await.expect_code(0);
+    let before = older_than(&house, 62).await;
+
+    let from = "2020-01-01";
+    let mut reconcile = house.command(&["reconcile", "--from", from, "--json"]);
+    reconcile.env("RETENTION_DAYS", "60");
+    let report = ended(reconcile.spawn().unwrap()).await;
+    let mut since = house.command(&["run", "--slot=evening", "--since", from]);
+    since.env("RETENTION_DAYS", "60");
+    ended(since.spawn().unwrap()).await.expect_code(0);
+
+    // The night before the first day that is kept may be read with it.
+    let found = report.expect_code(0).json()["differences"]
+        .as_u64()
+        .unwrap();
+    assert!(found <= 12, "{found}");
+    assert_eq!(older_than(&house, 62).await, before);
+}

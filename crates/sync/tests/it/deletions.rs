@@ -276,3 +276,26 @@ async fn a_recovery_of_which_nothing_else_is_stored_leaves_as_well() {
 
     assert_eq!(report.stored().deleted, 1, "{report:?}");
 }
+
+#[tokio::test]
+async fn an_id_that_whoop_never_gave_keeps_nobody_else_from_being_judged() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let night = "SELECT user_id, '12345', local_date, score_state, created_at, updated_at, synced_at, \
+                     start_time, end_time, nap FROM whoop_sleep \
+                 WHERE user_id = $1 AND start_time < '2026-10-12' ORDER BY start_time DESC LIMIT 1";
+    let sql = format!(
+        "INSERT INTO whoop_sleep (user_id, id, local_date, score_state, created_at, updated_at, \
+             synced_at, start_time, end_time, nap) {night}"
+    );
+    assert_eq!(stage.execute(&sql, &member).await, 1);
+    let gone = &between(&stage, &member, DataType::Sleep, days_ago(7), days_ago(4))[0];
+    delete(&stage, &member, DataType::Sleep, gone);
+
+    let report = stage
+        .sync(&member, &back_to(days_ago(14), &[DataType::Sleep]))
+        .await;
+
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert!(report.stored().deleted >= 1, "{report:?}");
+}
