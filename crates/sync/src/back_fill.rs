@@ -64,6 +64,15 @@ impl Engine {
         let mut rounds = Rounds::new(data_types);
         let ended = async {
             let back_to = self.history_from(user_id, from).await?;
+            // No turn, and no leave of the quota, for what is complete.
+            let coverage = self.coverage(user_id).await?;
+            let is_left = |one: &Coverage| plan::history(one, back_to).is_some();
+            for known in coverage.iter().filter(|one| !is_left(one)) {
+                rounds.left.retain(|one| one.data_type != known.data_type);
+                if data_types.contains(&known.data_type) {
+                    rounds.done.push((known.data_type, Read::default(), Ok(())));
+                }
+            }
             while !rounds.left.is_empty() {
                 let turn = self.take_turn(user_id, &job, rounds.left.len()).await?;
                 let round = self

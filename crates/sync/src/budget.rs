@@ -31,6 +31,9 @@ use crate::prepaid::{LEAVE_LASTS, Prepaid};
 /// The most that one process takes at once, however many wait.
 const LARGEST_BATCH: u32 = 16;
 
+/// Two of the steps in which a run is fed the minute.
+const SOON: Duration = Duration::from_millis(6_200);
+
 /// The budget of the WHOOP app.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -150,11 +153,13 @@ impl Budget {
         patience: &mut Duration,
     ) -> Result<Prepaid, WhoopError> {
         let calls = calls.clamp(1, LARGEST_BATCH);
-        let least = calls.min(self.limits.together());
+        let mut least = calls.min(self.limits.together());
         loop {
             let asked_at = Instant::now();
             match self.ask(class, least, calls).await? {
                 Ok(granted) => return Ok(Prepaid::new(granted, asked_at)),
+                // So many together are a long way off; fewer may be here soon.
+                Err(later) if least > 1 && later.at > Instant::now() + SOON => least -= 1,
                 Err(later) => later.wait(class, patience).await?,
             }
         }
