@@ -39,10 +39,8 @@ impl Engine {
         } else {
             let errand = Errand {
                 reason: Reason::NeverRead,
-                slot: None,
                 data_types: never_read,
-                since: None,
-                history: false,
+                ..Errand::of_everything()
             };
             self.sync_member(user_id, job, &errand).await?
         };
@@ -63,7 +61,7 @@ impl Engine {
         let job = job.of(Class::History).waiting_for_others();
         let mut rounds = Rounds::new(data_types);
         let ended = async {
-            let back_to = self.history_from(user_id, from).await?;
+            let back_to = self.not_before(user_id, from).await?;
             // No turn, and no leave of the quota, for what is complete.
             let coverage = self.coverage(user_id).await?;
             let is_left = |one: &Coverage| plan::history(one, back_to).is_some();
@@ -96,8 +94,9 @@ impl Engine {
         report
     }
 
-    /// Where history ends: what is not kept is not read.
-    pub(crate) async fn history_from(
+    /// Where reading back ends, which is `from` at the earliest: what is not kept is
+    /// not read.
+    pub(crate) async fn not_before(
         &self,
         user_id: &UserId,
         from: Option<DateTime<Utc>>,
@@ -136,7 +135,7 @@ impl Engine {
         let ended = join_all(rounds.left.iter_mut().map(async |one| {
             match one.window {
                 Some(window) => {
-                    self.read_on_type(user_id, job, one.data_type, window, false, &mut one.read)
+                    self.read_type(user_id, job, one.data_type, window, false, &mut one.read)
                         .await
                 }
                 None => Ok(()),

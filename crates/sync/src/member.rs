@@ -213,9 +213,12 @@ impl Engine {
             } = call;
             let mut read = Read::default();
             let up_to_now = window.end >= planned_at;
-            let ended = self
-                .read_type(user_id, job, data_type, window, up_to_now, &mut read)
-                .await;
+            let ended = async {
+                self.note_attempt(user_id, data_type).await?;
+                self.read_type(user_id, job, data_type, window, up_to_now, &mut read)
+                    .await
+            };
+            let ended = ended.await;
             self.report(user_id, data_type, read, ended).await
         }))
         .await;
@@ -240,25 +243,18 @@ impl Engine {
         }
     }
 
-    pub(crate) async fn read_type(
+    /// Notes that a type is about to be read, which also makes its row in the log.
+    pub(crate) async fn note_attempt(
         &self,
         user_id: &UserId,
-        job: &Job,
         data_type: DataType,
-        window: Window,
-        up_to_now: bool,
-        read: &mut Read,
     ) -> Result<(), SyncError> {
-        if !read.is_dry() {
-            let mut conn = self.database.get().await?;
-            sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?;
-        }
-        self.read_on_type(user_id, job, data_type, window, up_to_now, read)
-            .await
+        let mut conn = self.database.get().await?;
+        sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?;
+        Ok(())
     }
 
-    /// The same for a type of which something was read, and which goes on.
-    pub(crate) async fn read_on_type(
+    pub(crate) async fn read_type(
         &self,
         user_id: &UserId,
         job: &Job,

@@ -79,7 +79,7 @@ impl Engine {
         let now = self.clock.now();
         let end = reconcile.until.map_or(now, |until| until.min(now));
         // What is not kept is not brought back, and is no difference.
-        let from = self.history_from(user_id, Some(reconcile.from)).await?;
+        let from = self.not_before(user_id, Some(reconcile.from)).await?;
         // What lies at the very edge of a window is not judged.
         let start = from.and_then(|from| from.checked_sub_signed(EDGE));
         let window = Window {
@@ -87,13 +87,18 @@ impl Engine {
             must_reach: start,
             end,
         };
-        let ended = self
-            .read_type(user_id, &turn.job, data_type, window, end == now, &mut read)
-            .await
-            .and_then(|()| match read.not_found {
+        let ended = async {
+            if !reconcile.dry_run {
+                self.note_attempt(user_id, data_type).await?;
+            }
+            self.read_type(user_id, &turn.job, data_type, window, end == now, &mut read)
+                .await?;
+            match read.not_found {
                 true => Err(SyncError::NoList { data_type }),
                 false => Ok(()),
-            });
+            }
+        };
+        let ended = ended.await;
         self.end_turn(turn).await?;
         Ok(self.report(user_id, data_type, read, ended).await)
     }

@@ -136,8 +136,8 @@ impl Engine {
         Ok(report)
     }
 
-    /// Gives each of these members their turn. Returns those whom somebody else is
-    /// at for longer than the job waits, unless it is the job that waits.
+    /// Gives each of these members their turn. A job that does not wait for others
+    /// leaves those whom somebody else is at, and gets them back.
     async fn run_members<'v>(
         &self,
         plan: &Plan,
