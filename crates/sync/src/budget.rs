@@ -26,10 +26,10 @@ use whoop_storage::{
     table::call_budget::{self, Current},
 };
 
-use crate::prepaid::{LEAVE_LASTS, Prepaid};
+use crate::prepaid::{LEAVE_LASTS, Prepaid, Wish};
 
 /// The most that one process takes at once, however many wait.
-const LARGEST_BATCH: u32 = 16;
+pub(crate) const LARGEST_BATCH: u32 = 16;
 
 /// Two of the steps in which a run is fed the minute.
 const SOON: Duration = Duration::from_millis(6_200);
@@ -61,13 +61,17 @@ struct State {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Later {
+pub(crate) struct Later {
     at: Instant,
     period: Period,
 }
 
 impl Later {
-    async fn wait(self, class: Class, patience: &mut Duration) -> Result<(), WhoopError> {
+    pub(crate) async fn wait(
+        self,
+        class: Class,
+        patience: &mut Duration,
+    ) -> Result<(), WhoopError> {
         let wait = self.at.saturating_duration_since(Instant::now());
         if wait > *patience {
             return Err(WhoopError::RateLimited {
@@ -143,24 +147,23 @@ impl Budget {
         }
     }
 
-    /// Takes leave for several calls beforehand, for all of them if they are ever
-    /// to be had together: a turn that has to wait for its second call holds the
-    /// member meanwhile.
+    /// Takes leave for several calls beforehand, or says when to ask again.
     pub(crate) async fn prepay(
         &self,
         class: Class,
-        calls: u32,
-        patience: &mut Duration,
-    ) -> Result<Prepaid, WhoopError> {
-        let calls = calls.clamp(1, LARGEST_BATCH);
-        let mut least = calls.min(self.limits.together());
+        wish: &mut Wish,
+    ) -> Result<Result<Prepaid, Later>, WhoopError> {
+        let queue = &self.queues[class as usize];
+        if let Some(prepaid) = queue.state.lock().await.take_out(wish.calls) {
+            return Ok(Ok(prepaid));
+        }
         loop {
             let asked_at = Instant::now();
-            match self.ask(class, least, calls).await? {
-                Ok(granted) => return Ok(Prepaid::new(granted, asked_at)),
+            match self.ask(class, wish.least, wish.calls).await? {
+                Ok(granted) => return Ok(Ok(Prepaid::new(granted, asked_at))),
                 // So many together are a long way off; fewer may be here soon.
-                Err(later) if least > 1 && later.at > Instant::now() + SOON => least -= 1,
-                Err(later) => later.wait(class, patience).await?,
+                Err(later) if wish.least > 1 && later.at > Instant::now() + SOON => wish.least -= 1,
+                Err(later) => return Ok(Err(later)),
             }
         }
     }
@@ -306,6 +309,16 @@ impl Budget {
 }
 
 impl State {
+    /// What others have left, if it is enough.
+    fn take_out(&mut self, calls: u32) -> Option<Prepaid> {
+        let since = self.spare_since.filter(|_| self.spare >= calls)?;
+        if since.elapsed() >= LEAVE_LASTS {
+            return None;
+        }
+        self.spare -= calls;
+        Some(Prepaid::new(calls, since))
+    }
+
     fn take_spare(&mut self) -> bool {
         let is_fresh = self
             .spare_since

@@ -16,6 +16,7 @@ use whoop_storage::{
 use crate::{
     Engine, Job, MemberReport, Outcome, SyncError, TypeReport,
     open_scores::{self, MOST_BY_ID},
+    prepaid::Need,
     window::Read,
 };
 
@@ -141,15 +142,39 @@ impl Engine {
         errand: &Errand,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        let turn = self
-            .take_turn(user_id, job, errand.data_types.len())
-            .await?;
+        // Nobody else is known to have gone back as far.
+        let need = match errand.since {
+            Some(_) => Need::Certain,
+            None => Need::OfWhatIsLeft {
+                data_types: &errand.data_types,
+                decided_on,
+            },
+        };
+        let calls = errand.data_types.len();
+        let turn = self.take_turn_if(user_id, job, calls, need).await?;
+        let Some(turn) = turn else {
+            return self.shared(user_id, job, errand).await;
+        };
         let report = self
             .sync_leased(user_id, &turn.job, errand, decided_on)
             .await;
         self.end_turn(turn).await?;
         let mut report = report?;
         if errand.history && report.goes_on() {
+            report.and(self.history(user_id, job, &errand.data_types, None).await);
+        }
+        Ok(report)
+    }
+
+    /// Somebody else has read it all; only history may be left.
+    async fn shared(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        errand: &Errand,
+    ) -> Result<MemberReport, SyncError> {
+        let mut report = MemberReport::without_types(user_id, Outcome::Shared, None);
+        if errand.history {
             report.and(self.history(user_id, job, &errand.data_types, None).await);
         }
         Ok(report)
