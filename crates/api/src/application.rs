@@ -7,7 +7,7 @@ use actix_web::{
     middleware::from_fn,
     web,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tracing_actix_web::TracingLogger;
 use whoop_core::Clock;
 use whoop_sync::Settings;
@@ -17,6 +17,8 @@ use crate::{
     background::Background,
     body,
     config::Cli,
+    events::{self, Hub},
+    inbox::keep_draining,
     log::RequestLine,
     metrics::{self, Metrics},
     problem::Problem,
@@ -51,9 +53,22 @@ impl Application {
         let settings = Settings {
             freshness: cli.freshness.interval(),
             retention: cli.retention.retention(),
+            signed_within: cli.webhooks.signed_within(),
             ..Settings::default()
         };
         let engine = cli.whoop.engine(database, clock, settings)?;
+        let (inbox, hub) = (Arc::new(Notify::new()), Arc::new(Hub::default()));
+        background.spawn(keep_draining(
+            engine.clone(),
+            Arc::clone(&inbox),
+            background.stopping(),
+        ));
+        background.spawn(events::watch(
+            engine.clone(),
+            Arc::clone(&hub),
+            cli.database.may_listen(),
+            background.stopping(),
+        ));
         let state = web::Data::new(AppState {
             engine,
             auth,
@@ -61,6 +76,8 @@ impl Application {
             background: background.clone(),
             metrics: Metrics::new(),
             exports: Arc::new(Semaphore::new(EXPORTS)),
+            inbox,
+            hub,
         });
         let server = HttpServer::new(move || {
             App::new()

@@ -50,7 +50,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
     }
 }
 
-fn too_large_or_broken(error: &actix_web::Error) -> Problem {
+pub(crate) fn too_large_or_broken(error: &actix_web::Error) -> Problem {
     match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,

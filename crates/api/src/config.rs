@@ -3,7 +3,9 @@ use std::net::SocketAddr;
 use clap::{Args, Parser};
 use secrecy::SecretString;
 use url::Url;
-use whoop_sync::config::{DatabaseArgs, FreshnessArgs, LogArgs, RetentionArgs, WhoopArgs};
+use whoop_sync::config::{
+    DatabaseArgs, FreshnessArgs, LogArgs, RetentionArgs, WebhookArgs, WhoopArgs,
+};
 
 /// Answers the app from the members' own database.
 ///
@@ -32,6 +34,9 @@ pub struct Cli {
 
     #[command(flatten)]
     pub whoop: WhoopArgs,
+
+    #[command(flatten)]
+    pub webhooks: WebhookArgs,
 
     #[command(flatten)]
     pub freshness: FreshnessArgs,

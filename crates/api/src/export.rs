@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use whoop_core::DataType;
 use whoop_storage::{
     StorageError,
-    export::{Item, Whole, columns},
+    export::Item,
+    records::{Whole, columns},
 };
 
 use crate::json;

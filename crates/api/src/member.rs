@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use futures::{FutureExt, future::LocalBoxFuture};
 use whoop_core::UserId;
 
-use crate::{problem::Problem, state::AppState};
+use crate::{auth::Caller, problem::Problem, state::AppState};
 
 /// The member in the path, on whose behalf the caller may act.
 ///
@@ -16,11 +18,29 @@ impl FromRequest for Member {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        async move { authorise(&request).await }.boxed_local()
+        async move { Ok(authorise(&request).await?.0) }.boxed_local()
     }
 }
 
-async fn authorise(request: &HttpRequest) -> Result<Member, Problem> {
+/// The same, for an answer that goes on: it must end when the token does.
+#[derive(Debug, Clone)]
+pub(crate) struct MemberFor(pub(crate) UserId, pub(crate) Option<Duration>);
+
+impl FromRequest for MemberFor {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        async move {
+            let (Member(user_id), caller) = authorise(&request).await?;
+            Ok(Self(user_id, caller.good_for()))
+        }
+        .boxed_local()
+    }
+}
+
+async fn authorise(request: &HttpRequest) -> Result<(Member, Caller), Problem> {
     let state = request
         .app_data::<web::Data<AppState>>()
         .ok_or_else(Problem::not_found)?;
@@ -37,7 +57,7 @@ async fn authorise(request: &HttpRequest) -> Result<Member, Problem> {
     if !caller.may_act_for(&user_id) {
         return Err(Problem::forbidden());
     }
-    Ok(Member(user_id))
+    Ok((Member(user_id), caller))
 }
 
 /// The end of a path as it was meant: `user_id` comes last in every route.

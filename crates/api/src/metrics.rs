@@ -3,7 +3,7 @@
 //! Labels come from short lists only: a route's pattern and never its path,
 //! so nobody's name is in them and nobody can make them many.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 
 use actix_web::{
     Error,
@@ -24,7 +24,14 @@ use prometheus_client::{
     registry::Registry,
 };
 use whoop_core::day::Connection;
-use whoop_storage::{PoolStatus, table::users::Count};
+use whoop_storage::{
+    PoolStatus,
+    table::{
+        change::Delays,
+        users::Count,
+        webhook_event::{self, State},
+    },
+};
 use whoop_sync::QuotaLeft;
 
 use crate::state::AppState;
@@ -56,6 +63,16 @@ struct Window {
     window: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventState {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Quantile {
+    quantile: &'static str,
+}
+
 /// The metrics of one API.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -64,7 +81,19 @@ pub(crate) struct Metrics {
     users: Family<Status, Gauge>,
     connections: Family<PoolState, Gauge>,
     quota: Family<Window, Gauge>,
+    events: Family<EventState, Gauge>,
+    delays: Family<Quantile, Gauge<f64, AtomicU64>>,
+    streams: Gauge,
     database_up: Gauge,
+}
+
+/// What is read of the database for one scrape.
+pub(crate) struct Counts {
+    pub(crate) users: Vec<Count>,
+    pub(crate) quota: QuotaLeft,
+    pub(crate) events: Vec<webhook_event::Count>,
+    /// Of the last hour's changes.
+    pub(crate) delays: Delays,
 }
 
 impl fmt::Debug for Metrics {
@@ -109,6 +138,24 @@ impl Metrics {
             "Calls to WHOOP that are left of the app's quota, all processes together",
             quota.clone(),
         );
+        let events = Family::<EventState, Gauge>::default();
+        registry.register(
+            "webhook_events",
+            "WHOOP's webhooks of the last 30 days, by state",
+            events.clone(),
+        );
+        let delays = Family::<Quantile, Gauge<f64, AtomicU64>>::default();
+        registry.register(
+            "change_delay_seconds",
+            "From a change at WHOOP until it could be read here, of the last hour's changes",
+            delays.clone(),
+        );
+        let streams = Gauge::default();
+        registry.register(
+            "event_streams",
+            "Open event streams of this process",
+            streams.clone(),
+        );
         let database_up = Gauge::default();
         registry.register(
             "database_up",
@@ -122,6 +169,9 @@ impl Metrics {
             users,
             connections,
             quota,
+            events,
+            delays,
+            streams,
             database_up,
         }
     }
@@ -140,11 +190,39 @@ impl Metrics {
         self.requests.get_or_create(&request).inc();
     }
 
-    /// The members as they stand now; `None` if PostgreSQL did not say.
-    pub(crate) fn note_users(&self, counts: Option<&[Count]>) {
+    /// What the database says now; `None` if it did not. An old number would look
+    /// like a current one.
+    pub(crate) fn note_counts(&self, counts: Option<&Counts>) {
+        self.note_users(counts.map(|counts| counts.users.as_slice()));
+        self.note_quota(counts.map(|counts| counts.quota));
+        self.delays.clear();
+        let Some(counts) = counts else {
+            self.events.clear();
+            return;
+        };
+        for state in State::ALL {
+            let state = state.as_str();
+            let count = counts.events.iter().find(|one| one.state == state);
+            self.events
+                .get_or_create(&EventState { state })
+                .set(count.map_or(0, |one| one.events));
+        }
+        for (quantile, seconds) in [("0.5", counts.delays.median), ("0.95", counts.delays.p95)] {
+            if let Some(seconds) = seconds {
+                self.delays
+                    .get_or_create(&Quantile { quantile })
+                    .set(seconds);
+            }
+        }
+    }
+
+    pub(crate) fn note_streams(&self, streams: usize) {
+        self.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+    }
+
+    fn note_users(&self, counts: Option<&[Count]>) {
         self.database_up.set(i64::from(counts.is_some()));
         let Some(counts) = counts else {
-            // An old number would look like a current one.
             self.users.clear();
             return;
         };
@@ -162,7 +240,7 @@ impl Metrics {
     }
 
     /// What is left of WHOOP's quota; `None` if PostgreSQL did not say.
-    pub(crate) fn note_quota(&self, left: Option<QuotaLeft>) {
+    fn note_quota(&self, left: Option<QuotaLeft>) {
         let Some(left) = left else {
             self.quota.clear();
             return;

@@ -103,6 +103,54 @@ pub(crate) fn refresh(text: Option<&str>) -> Result<Refresh, Problem> {
     }
 }
 
+/// An instant with its offset, as this service writes them.
+pub(crate) fn instant(field: &'static str, text: &str) -> Result<DateTime<Utc>, Problem> {
+    let instant = DateTime::parse_from_rfc3339(text);
+    instant.map(|instant| instant.to_utc()).map_err(|_| {
+        Problem::invalid(
+            "invalid-date",
+            field,
+            format!(
+                "{:?} is no instant; write it like 2025-01-20T08:00:00Z",
+                shortened(text, 40)
+            ),
+        )
+    })
+}
+
+/// A whole number within a range.
+pub(crate) fn number(
+    field: &'static str,
+    text: Option<&str>,
+    if_absent: i64,
+    range: std::ops::RangeInclusive<i64>,
+) -> Result<i64, Problem> {
+    let Some(text) = text else {
+        return Ok(if_absent);
+    };
+    // Not `parse` alone: it takes a plus sign, and a plus in a query is a space.
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| {
+            let upto = match *range.end() {
+                i64::MAX => String::new(),
+                end => format!(" to {end}"),
+            };
+            Problem::invalid(
+                "invalid-number",
+                field,
+                format!(
+                    "{:?} is not a whole number from {}{upto}",
+                    shortened(text, 40),
+                    range.start()
+                ),
+            )
+        })
+}
+
 pub(crate) fn flag(field: &'static str, text: Option<&str>) -> Result<bool, Problem> {
     match text {
         None | Some("false" | "0") => Ok(false),

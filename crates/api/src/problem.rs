@@ -35,6 +35,10 @@ pub(crate) struct Problem {
     /// The parameter or member of the body that was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+    /// Of changes that are not kept any more: the number to go on from after a whole
+    /// read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latest: Option<i64>,
     #[serde(skip)]
     retry_after: Option<u64>,
     #[serde(skip)]
@@ -54,6 +58,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
+            latest: None,
             retry_after: None,
             allow: None,
         }
@@ -121,6 +126,20 @@ impl Problem {
             format!("WHOOP allows no more calls for this app for {retry_after} s"),
         );
         problem.retry_after = Some(retry_after);
+        problem
+    }
+
+    pub(crate) fn changes_gone(latest: i64) -> Self {
+        let mut problem = Self::new(
+            StatusCode::GONE,
+            "changes-gone",
+            "Start again",
+            format!(
+                "not every change since then is kept: forget what you have, read everything \
+                 (GET /api/v1/whoop/export/{{user_id}}), then ask for changes since {latest}"
+            ),
+        );
+        problem.latest = Some(latest);
         problem
     }
 

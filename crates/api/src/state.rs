@@ -1,10 +1,10 @@
 use std::{future::Future, sync::Arc};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use whoop_sync::{Engine, SyncError};
 
 use crate::{
-    auth::Authenticator, background::Background, metrics::Metrics, problem::Problem,
+    auth::Authenticator, background::Background, events::Hub, metrics::Metrics, problem::Problem,
     return_to::ReturnUrls,
 };
 
@@ -18,6 +18,10 @@ pub(crate) struct AppState {
     pub(crate) metrics: Metrics,
     /// One permit for each export under way.
     pub(crate) exports: Arc<Semaphore>,
+    /// Wakes whoever works off webhooks.
+    pub(crate) inbox: Arc<Notify>,
+    /// Open event streams.
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl AppState {

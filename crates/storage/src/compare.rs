@@ -22,7 +22,7 @@ use crate::{
     page::{self, Stored},
     prepared::prepared,
     settle::{self, Touched},
-    table::{RecordTable, rejected_record, users},
+    table::{RecordTable, change::Changes, rejected_record, users},
 };
 
 /// A row as it stands, without what only we know of it.
@@ -115,7 +115,9 @@ pub async fn store<R: RecordTable>(
     let days_before = days(conn, user_id, &touched).await?;
     let stored = page::store(conn, user_id, records, rejected, now).await?;
     let days_after = {
-        settle::settle(conn, user_id, touched.clone()).await?;
+        let mut changes = Changes::default();
+        settle::settle(conn, user_id, touched.clone(), &mut changes).await?;
+        changes.write(conn, user_id, now).await?;
         days(conn, user_id, &touched).await?
     };
     let mut after = rows::<R>(conn, user_id, &ids).await?;

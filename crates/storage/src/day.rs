@@ -1,19 +1,25 @@
 //! A member's day, read in one round trip.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::try_join;
-use whoop_core::{UserId, day::Records};
+use whoop_core::{UserId, day::Records, plan::heard::Heard};
 
 use crate::{
     Connection, StorageError,
     schema::{
         whoop_cycle, whoop_recovery, whoop_sleep, whoop_sync_log, whoop_users, whoop_workout,
     },
+    standing::heard,
     table::{
-        cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, sync_log::SyncLogRow,
-        users::UserRow, workout::WorkoutRow,
+        cycle::CycleRow,
+        recovery::RecoveryRow,
+        sleep::SleepRow,
+        sync_log::SyncLogRow,
+        users::UserRow,
+        webhook_event::{self, Unread},
+        workout::WorkoutRow,
     },
 };
 
@@ -24,9 +30,11 @@ pub struct StoredDay {
     pub member: Option<UserRow>,
     pub log: Vec<SyncLogRow>,
     pub records: Records,
+    /// What webhooks say; `None` where they are not known to arrive.
+    pub heard: Option<Heard>,
 }
 
-/// Reads a day. The six questions travel together and so do their answers.
+/// Reads a day. The seven questions travel together and so do their answers.
 ///
 /// # Errors
 ///
@@ -35,10 +43,12 @@ pub async fn read(
     conn: &Connection,
     user_id: &UserId,
     date: NaiveDate,
+    now: DateTime<Utc>,
 ) -> Result<StoredDay, StorageError> {
     let conn: &AsyncPgConnection = conn;
     let user = user_id.as_str();
-    let (member, log, recoveries, sleeps, cycles, workouts) = try_join!(
+    let (unread, member, log, recoveries, sleeps, cycles, workouts) = try_join!(
+        webhook_event::unread(Some(user_id)).load::<Unread>(&mut &*conn),
         whoop_users::table
             .find(user)
             .select(UserRow::as_select())
@@ -88,7 +98,9 @@ pub async fn read(
             .map(|row| row.into_record(whoop_user_id))
             .collect(),
     };
+    let webhook_at = member.as_ref().and_then(|member| member.webhook_at);
     Ok(StoredDay {
+        heard: heard(webhook_at, unread.iter(), now),
         member,
         log,
         records,

@@ -4,14 +4,18 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::UserId;
 
-use crate::{StorageError, table::users};
+use crate::{
+    StorageError,
+    table::{change::signal, users},
+};
 
 /// Those that name a member; the member itself last, which the others refer to.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "whoop_cycle",
     "whoop_recovery",
     "whoop_sleep",
     "whoop_workout",
+    "whoop_change",
     "whoop_rejected_record",
     "whoop_sync_log",
     "whoop_oauth_states",
@@ -35,12 +39,22 @@ const TABLES: [&str; 10] = [
 /// or is gone.
 pub async fn erase(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<i64, StorageError> {
     users::take_turn(conn, user_id).await?;
-    let mut deleted = 0;
+    // What WHOOP has said of the account, unless it serves another member too.
+    let mut deleted = diesel::sql_query(
+        "DELETE FROM whoop_webhook_event e USING whoop_users u \
+         WHERE u.user_id = $1 AND e.whoop_user_id = u.whoop_user_id \
+           AND NOT EXISTS (SELECT 1 FROM whoop_users other \
+                           WHERE other.whoop_user_id = u.whoop_user_id AND other.user_id <> $1)",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .execute(conn)
+    .await?;
     for table in TABLES {
         deleted += diesel::sql_query(format!("DELETE FROM {table} WHERE user_id = $1"))
             .bind::<Text, _>(user_id.as_str())
             .execute(conn)
             .await?;
     }
+    signal(conn, user_id.as_str()).await?;
     Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
 }

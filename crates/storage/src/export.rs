@@ -5,9 +5,7 @@
 //! and by their id, which never change, so writers that go on meanwhile make
 //! none appear twice or be left out.
 
-use std::collections::BTreeSet;
-
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
     prelude::*,
@@ -15,17 +13,13 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
-use whoop_core::{
-    DataType, UserId,
-    record::{Cycle, Recovery, Sleep, Workout},
-};
+use whoop_core::{DataType, UserId};
 
 use crate::{
     StorageError,
+    records::Row,
     schema::{whoop_cycle, whoop_recovery, whoop_sleep, whoop_workout},
-    table::{
-        RecordTable, cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow,
-    },
+    table::{cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow},
 };
 
 /// Rows that are read, and held in memory, at a time.
@@ -65,108 +59,6 @@ pub enum Item {
     SyncLog(Value),
     /// A record of WHOOP that could not be read.
     Rejected(Value),
-}
-
-/// A record as its table holds it.
-#[derive(Debug)]
-pub enum Row {
-    Cycle(CycleRow),
-    Recovery(RecoveryRow),
-    Sleep(SleepRow),
-    Workout(WorkoutRow),
-}
-
-/// A record in WHOOP's own shape.
-#[derive(Debug, serde::Serialize)]
-#[serde(untagged)]
-pub enum Whole {
-    Cycle(Cycle),
-    Recovery(Recovery),
-    Sleep(Box<Sleep>),
-    Workout(Box<Workout>),
-}
-
-impl Row {
-    pub const fn data_type(&self) -> DataType {
-        match self {
-            Self::Cycle(_) => DataType::Cycle,
-            Self::Recovery(_) => DataType::Recovery,
-            Self::Sleep(_) => DataType::Sleep,
-            Self::Workout(_) => DataType::Workout,
-        }
-    }
-
-    pub const fn local_date(&self) -> NaiveDate {
-        match self {
-            Self::Cycle(row) => row.local_date,
-            Self::Recovery(row) => row.local_date,
-            Self::Sleep(row) => row.local_date,
-            Self::Workout(row) => row.local_date,
-        }
-    }
-
-    fn position(&self) -> (DateTime<Utc>, String) {
-        match self {
-            Self::Cycle(row) => (row.created_at, row.id.clone()),
-            Self::Recovery(row) => (row.created_at, row.id.clone()),
-            Self::Sleep(row) => (row.created_at, row.id.clone()),
-            Self::Workout(row) => (row.created_at, row.id.clone()),
-        }
-    }
-
-    /// Column by column, as [`columns`] names them.
-    ///
-    /// # Errors
-    ///
-    /// A value that JSON does not have.
-    pub fn flat(&self) -> Result<Value, serde_json::Error> {
-        match self {
-            Self::Cycle(row) => serde_json::to_value(row),
-            Self::Recovery(row) => serde_json::to_value(row),
-            Self::Sleep(row) => serde_json::to_value(row),
-            Self::Workout(row) => serde_json::to_value(row),
-        }
-    }
-
-    /// As WHOOP sent it.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError::Corrupt`] where somebody changed the row by hand.
-    pub fn whole(self, whoop_user_id: i64) -> Result<Whole, StorageError> {
-        Ok(match self {
-            Self::Cycle(row) => Whole::Cycle(row.into_record(whoop_user_id)?),
-            Self::Recovery(row) => Whole::Recovery(row.into_record(whoop_user_id)?),
-            Self::Sleep(row) => Whole::Sleep(Box::new(row.into_record(whoop_user_id)?)),
-            Self::Workout(row) => Whole::Workout(Box::new(row.into_record(whoop_user_id))),
-        })
-    }
-}
-
-/// The columns of all four tables together, those of every table first.
-pub fn columns() -> Vec<&'static str> {
-    let common = [
-        "id",
-        "local_date",
-        "timezone_offset",
-        "score_state",
-        "created_at",
-        "updated_at",
-        "synced_at",
-    ];
-    let own = [
-        Cycle::COLUMNS,
-        Recovery::COLUMNS,
-        Sleep::COLUMNS,
-        Workout::COLUMNS,
-    ];
-    let mut seen = BTreeSet::new();
-    common
-        .into_iter()
-        .chain(own.into_iter().flatten().copied())
-        .filter(|column| seen.insert(*column))
-        .chain(["extra"])
-        .collect()
 }
 
 impl Default for Cursor {

@@ -96,6 +96,44 @@ pub async fn last_runs(database: &Database) -> Result<Vec<LastRun>, StorageError
     Ok(runs)
 }
 
+/// WHOOP's webhooks, summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub struct Inbox {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub latest: Option<DateTime<Utc>>,
+    #[diesel(sql_type = BigInt)]
+    pub pending: i64,
+    #[diesel(sql_type = BigInt)]
+    pub dead: i64,
+    /// Since when the oldest waits that is due.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub overdue_since: Option<DateTime<Utc>>,
+    /// Connected members of whom none came for so long.
+    #[diesel(sql_type = BigInt)]
+    pub quiet: i64,
+}
+
+/// How the inbox stands; quiet is of whom nothing came since an instant.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn inbox(database: &Database, quiet_since: DateTime<Utc>) -> Result<Inbox, StorageError> {
+    let mut conn = database.get().await?;
+    Ok(prepared(
+        "SELECT max(received_at) AS latest, \
+                count(*) FILTER (WHERE state = 'pending') AS pending, \
+                count(*) FILTER (WHERE state = 'dead') AS dead, \
+                min(due_at) FILTER (WHERE state = 'pending') AS overdue_since, \
+                (SELECT count(*) FROM whoop_users u WHERE u.status = 'connected' \
+                     AND (u.webhook_at IS NULL OR u.webhook_at < $1)) AS quiet \
+         FROM whoop_webhook_event",
+    )
+    .bind::<Timestamptz, _>(quiet_since)
+    .get_result(&mut conn)
+    .await?)
+}
+
 /// What somebody should look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct Trouble {

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use diesel::{
     QueryableByName,
     result::{DatabaseErrorKind, Error as Diesel},
-    sql_types::{Array, Bool, Nullable, Text},
+    sql_types::{Array, Bool, Date, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use whoop_core::{
@@ -18,7 +18,7 @@ use crate::{
     StorageError,
     prepared::prepared,
     settle::{self, Touched},
-    table::{RecordTable, rejected_record, users},
+    table::{RecordTable, change::Changes, rejected_record, users},
 };
 
 /// What became of the records of a page.
@@ -56,6 +56,12 @@ struct Written {
     id: String,
     #[diesel(sql_type = Bool)]
     inserted: bool,
+    #[diesel(sql_type = Nullable<Date>)]
+    former_date: Option<NaiveDate>,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+    #[diesel(sql_type = Timestamptz)]
+    updated_at: DateTime<Utc>,
 }
 
 #[derive(QueryableByName)]
@@ -131,7 +137,18 @@ pub async fn store<R: RecordTable>(
     {
         touched.add(*record);
     }
-    settle::settle(conn, user_id, touched).await?;
+    let mut changes = Changes::default();
+    for row in &written {
+        changes.written(
+            R::DATA_TYPE,
+            row.id.clone(),
+            row.former_date,
+            row.local_date,
+            Some(row.updated_at),
+        );
+    }
+    settle::settle(conn, user_id, touched, &mut changes).await?;
+    changes.write(conn, user_id, now).await?;
     if let Some(latest) = page
         .iter()
         .filter(|record| record.timezone_offset().is_some())
@@ -273,6 +290,9 @@ fn is_about_a_value(error: &Diesel) -> bool {
 
 /// One statement for any number of rows: they come as one JSON parameter, so
 /// the text is the same for every page and can be prepared once.
+///
+/// What it returns of a row is as it is afterwards, but for `former_date`: a
+/// query within a statement sees what was there before it.
 fn upsert_sql<R: RecordTable>() -> String {
     // What the record itself decides. The day of a cycle is settled afterwards, and
     // a recovery's offset as well: both are their night's.
@@ -306,7 +326,9 @@ fn upsert_sql<R: RecordTable>() -> String {
          WHERE stored.updated_at < excluded.updated_at \
             OR (stored.updated_at = excluded.updated_at \
                 AND ({stored_decided}) IS DISTINCT FROM ({excluded_decided})) \
-         RETURNING stored.id, (stored.xmax = 0) AS inserted",
+         RETURNING stored.id, (stored.xmax = 0) AS inserted, stored.local_date, stored.updated_at, \
+            (SELECT former.local_date FROM {table} AS former \
+             WHERE former.user_id = $1 AND former.id = stored.id) AS former_date",
         all = list("", &columns),
         fresh = list("fresh.", &columns),
         excluded = list("excluded.", &columns),

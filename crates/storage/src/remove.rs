@@ -14,7 +14,7 @@ use crate::{
     StorageError,
     prepared::prepared,
     settle::{self, Touched},
-    table::{rejected_record, users},
+    table::{change::Changes, rejected_record, users},
 };
 
 /// No record's day is farther than this from when it happened, at any offset.
@@ -124,6 +124,7 @@ pub async fn remove(
     user_id: &UserId,
     data_type: DataType,
     id: &str,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Removed>, StorageError> {
     users::take_turn(conn, user_id).await?;
     let mut touched = Touched::default();
@@ -133,7 +134,12 @@ pub async fn remove(
         let recovery = DataType::Recovery;
         removed.extend(delete(conn, user_id, recovery, its_recovery, id, &mut touched).await?);
     }
-    settle::settle(conn, user_id, touched).await?;
+    let mut changes = Changes::default();
+    for one in &removed {
+        changes.deleted(one.data_type, one.id.clone(), one.local_date);
+    }
+    settle::settle(conn, user_id, touched, &mut changes).await?;
+    changes.write(conn, user_id, now).await?;
     rejected_record::forget(conn, user_id, data_type, &[id.to_owned()]).await?;
     Ok(removed)
 }

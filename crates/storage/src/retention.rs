@@ -1,18 +1,25 @@
 //! Records that are older than the operator keeps them.
 
-use chrono::{DateTime, Utc};
-use diesel::sql_types::{Date, Text, Timestamptz};
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::{
+    QueryableByName,
+    sql_types::{Date, Text, Timestamptz},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use whoop_core::{UserId, retention::KeptFrom};
+use whoop_core::{DataType, UserId, retention::KeptFrom};
 
-use crate::{StorageError, table::users};
+use crate::{
+    StorageError,
+    table::{change::Changes, users},
+};
 
-const RECORDS: [&str; 4] = [
-    "whoop_cycle",
-    "whoop_recovery",
-    "whoop_sleep",
-    "whoop_workout",
-];
+#[derive(QueryableByName)]
+struct Left {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+}
 
 /// Removes what is older, within the caller's transaction and in the member's
 /// turn, and lets the log say so: what left is not covered any more.
@@ -26,18 +33,26 @@ pub async fn trim(
     conn: &mut AsyncPgConnection,
     user_id: &UserId,
     kept: KeptFrom,
+    now: DateTime<Utc>,
 ) -> Result<u64, StorageError> {
     users::take_turn(conn, user_id).await?;
     let mut removed = 0;
-    for table in RECORDS {
-        removed += diesel::sql_query(format!(
-            "DELETE FROM {table} WHERE user_id = $1 AND local_date < $2"
+    let mut changes = Changes::default();
+    for data_type in DataType::ALL {
+        let left: Vec<Left> = diesel::sql_query(format!(
+            "DELETE FROM whoop_{data_type} WHERE user_id = $1 AND local_date < $2 \
+             RETURNING id, local_date"
         ))
         .bind::<Text, _>(user_id.as_str())
         .bind::<Date, _>(kept.date)
-        .execute(conn)
+        .load(conn)
         .await?;
+        removed += left.len();
+        for one in left {
+            changes.deleted(data_type, one.id, one.local_date);
+        }
     }
+    changes.write(conn, user_id, now).await?;
     removed += diesel::sql_query(
         "DELETE FROM whoop_rejected_record WHERE user_id = $1 AND last_seen_at < $2",
     )

@@ -23,7 +23,41 @@ diesel::table! {
         timezone_offset_at -> Nullable<Timestamptz>,
         lease_holder -> Nullable<Text>,
         lease_until -> Nullable<Timestamptz>,
+        change_seq -> BigInt,
+        webhook_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    whoop_change (user_id, seq) {
+        user_id -> Text,
+        seq -> BigInt,
+        data_type -> Text,
+        record_id -> Text,
+        local_date -> Date,
+        previous_date -> Nullable<Date>,
+        op -> Text,
+        updated_at -> Nullable<Timestamptz>,
+        changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    whoop_webhook_event (id) {
+        id -> BigInt,
+        trace_id -> Text,
+        event_type -> Text,
+        record_id -> Text,
+        whoop_user_id -> BigInt,
+        state -> Text,
+        signed_at -> Timestamptz,
+        received_at -> Timestamptz,
+        times_received -> BigInt,
+        due_at -> Timestamptz,
+        attempts -> Integer,
+        finished_at -> Nullable<Timestamptz>,
+        last_error -> Nullable<Text>,
     }
 }
 

@@ -13,7 +13,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::{
-    CycleId, SleepId, UserId,
+    CycleId, DataType, SleepId, UserId,
     local_date::{self, Anchor, CycleTimes, RecoveryTies, SleepTimes},
 };
 
@@ -21,7 +21,7 @@ use crate::{
     StorageError,
     prepared::prepared,
     schema::{whoop_cycle, whoop_recovery},
-    table::RecordTable,
+    table::{RecordTable, change::Changes},
 };
 
 /// Which cycles may have to change their day.
@@ -82,11 +82,13 @@ type StoredCycle = (String, DateTime<Utc>, Option<String>, NaiveDate);
 /// Cycle id, sleep id, created, and the day and offset it has now.
 type StoredRecovery = (String, String, DateTime<Utc>, NaiveDate, Option<String>);
 
-/// Gives the touched cycles and their recoveries the day they belong to.
+/// Gives the touched cycles and their recoveries the day they belong to, and notes
+/// whose day changed.
 pub(crate) async fn settle(
     conn: &mut AsyncPgConnection,
     user_id: &UserId,
     touched: Touched,
+    changes: &mut Changes,
 ) -> Result<(), StorageError> {
     let Touched { mut cycles, sleeps } = touched;
     if !sleeps.is_empty() {
@@ -160,12 +162,14 @@ pub(crate) async fn settle(
         let Some(anchor) = local_date::of_cycle(cycle.as_ref(), recovery.as_ref(), &sleeps) else {
             continue;
         };
-        if cycle_row.is_some_and(|row| row.3 != anchor.local_date) {
+        if let Some(row) = cycle_row.filter(|row| row.3 != anchor.local_date) {
+            changes.settled(DataType::Cycle, id, row.3, anchor.local_date);
             cycle_days.push((id.clone(), anchor.local_date));
         }
-        if recovery_row
-            .is_some_and(|row| row.3 != anchor.local_date || row.4 != anchor.timezone_offset)
+        if let Some(row) =
+            recovery_row.filter(|row| row.3 != anchor.local_date || row.4 != anchor.timezone_offset)
         {
+            changes.settled(DataType::Recovery, id, row.3, anchor.local_date);
             recovery_days.push((id.clone(), anchor));
         }
     }

@@ -1,14 +1,20 @@
 //! All connected members at once, as a run has to know them.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
     sql_types::{Bool, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use whoop_core::plan::{roster::Standing, visits::Visits};
+use whoop_core::plan::{heard::Heard, roster::Standing, visits::Visits};
 
-use crate::{StorageError, prepared::prepared};
+use crate::{
+    StorageError,
+    prepared::prepared,
+    table::webhook_event::{self, Unread},
+};
 
 /// A connected member before a run.
 #[derive(Debug, Clone)]
@@ -37,16 +43,24 @@ struct Row {
     cycle: Option<DateTime<Utc>>,
     #[diesel(sql_type = Bool)]
     history_complete: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    webhook_at: Option<DateTime<Utc>>,
 }
 
-/// Everybody who is connected, by their id. One query, however many there are.
+/// Everybody who is connected, by their id. Two queries, however many there are.
 ///
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn list(conn: &mut AsyncPgConnection) -> Result<Vec<Member>, StorageError> {
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+) -> Result<Vec<Member>, StorageError> {
+    // Before the members: an event that is worked off between the two is then asked
+    // for once too often, and not once too few.
+    let unread: Vec<Unread> = webhook_event::unread(None).load(conn).await?;
     let rows: Vec<Row> = prepared(
-        "SELECT u.user_id, u.last_seen_at, u.visit_days, \
+        "SELECT u.user_id, u.last_seen_at, u.visit_days, u.webhook_at, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'recovery') AS recovery, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'sleep') AS sleep, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'workout') AS workout, \
@@ -58,11 +72,33 @@ pub async fn list(conn: &mut AsyncPgConnection) -> Result<Vec<Member>, StorageEr
     )
     .load(conn)
     .await?;
-    Ok(rows.into_iter().map(Member::from).collect())
+    let mut by_member: HashMap<&str, Vec<&Unread>> = HashMap::new();
+    for one in &unread {
+        by_member.entry(&one.user_id).or_default().push(one);
+    }
+    let members = rows.into_iter().map(|row| {
+        let unread = by_member.get(row.user_id.as_str());
+        let heard = heard(row.webhook_at, unread.into_iter().flatten().copied(), now);
+        Member::of(row, heard)
+    });
+    Ok(members.collect())
 }
 
-impl From<Row> for Member {
-    fn from(row: Row) -> Self {
+/// What webhooks say of a member; `None` where they are not known to arrive.
+pub(crate) fn heard<'a>(
+    webhook_at: Option<DateTime<Utc>>,
+    unread: impl Iterator<Item = &'a Unread>,
+    now: DateTime<Utc>,
+) -> Option<Heard> {
+    let mut heard = Heard::since(webhook_at, now)?;
+    for one in unread {
+        one.note(&mut heard);
+    }
+    Some(heard)
+}
+
+impl Member {
+    fn of(row: Row, heard: Option<Heard>) -> Self {
         Self {
             user_id: row.user_id,
             standing: Standing {
@@ -72,7 +108,7 @@ impl From<Row> for Member {
                     last: row.last_seen_at,
                     days: u32::try_from(row.visit_days).unwrap_or(0),
                 },
-                heard: None,
+                heard,
             },
             history_complete: row.history_complete,
         }

@@ -63,9 +63,99 @@ pub enum Command {
     /// Who there is, how they stand, and letting them go.
     #[command(subcommand)]
     Users(UsersCommand),
+    /// WHOOP's webhooks: what came in, what waits, what was given up.
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// The keys that seal members' tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WebhooksCommand {
+    /// What came in, the latest first; kept for 30 days.
+    List(ListEventsArgs),
+    /// Work off what is due, once. The API does the same all the time.
+    #[command(after_help = EXIT_CODES)]
+    Drain(Box<DrainArgs>),
+    /// Have events worked off again, those that were given up or any others.
+    Replay(ReplayArgs),
+}
+
+/// How an event stands, as the table has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum EventState {
+    /// To be worked off.
+    Pending,
+    /// Worked off.
+    Done,
+    /// Given up after too many tries.
+    Dead,
+    /// Of a type that this version knows nothing of.
+    UnknownType,
+    /// Of nobody who is connected.
+    UnknownMember,
+}
+
+/// Which events are meant; all of it must be true.
+#[derive(Debug, Args)]
+pub struct WhichEvents {
+    /// The event of this number; repeat it for several.
+    #[arg(long = "id", value_name = "N")]
+    pub ids: Vec<i64>,
+
+    /// Only this member's.
+    #[arg(long, value_name = "ID")]
+    pub user: Option<UserId>,
+
+    /// Only what came in since: YYYY-MM-DD, or an instant as 2026-01-31T08:00:00Z.
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<Since>,
+
+    /// Only what came in until then, a whole date included.
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<Since>,
+}
+
+#[derive(Debug, Args)]
+pub struct ListEventsArgs {
+    /// Only those that stand so; separate several by commas.
+    #[arg(long = "state", value_enum, value_delimiter = ',')]
+    pub states: Vec<EventState>,
+
+    /// So many at most.
+    #[arg(long, value_name = "N", default_value_t = 50,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+
+    #[command(flatten)]
+    pub which: WhichEvents,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    #[command(flatten)]
+    pub whoop: WhoopArgs,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Only those that stand so; separate several by commas.
+    #[arg(long = "state", value_enum, value_delimiter = ',')]
+    pub states: Vec<EventState>,
+
+    #[command(flatten)]
+    pub which: WhichEvents,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -189,6 +279,11 @@ impl Cli {
             Command::Capacity(args) => &args.common,
             Command::Status(args) => &args.common,
             Command::Doctor(args) => &args.common,
+            Command::Webhooks(command) => match command {
+                WebhooksCommand::List(args) => &args.common,
+                WebhooksCommand::Drain(args) => &args.common,
+                WebhooksCommand::Replay(args) => &args.common,
+            },
             Command::Keys(KeysCommand::Rotate(args)) => &args.common,
             Command::Users(command) => match command {
                 UsersCommand::List(args) => &args.common,

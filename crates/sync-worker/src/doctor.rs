@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde::Serialize;
-use whoop_core::SystemClock;
+use whoop_core::{SystemClock, plan::heard::TRUSTED_FOR};
 use whoop_storage::{
     Database, StorageError,
     overview::{self, LastRun},
@@ -17,6 +17,9 @@ use crate::{Console, Exit, cli::DoctorArgs, exit::Refusal, migrate::database_ref
 
 /// Clocks that differ by more make tokens seem valid that are not.
 const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::seconds(30);
+
+/// What waits longer is worked off by nobody.
+const WORKED_OFF_WITHIN: TimeDelta = TimeDelta::hours(1);
 
 /// Four runs a day, and the longest pause between two is nine hours.
 const RUN_EXPECTED_WITHIN: TimeDelta = TimeDelta::hours(26);
@@ -126,6 +129,7 @@ async fn examine(args: &DoctorArgs, checks: &mut Vec<Check>) -> Result<(), Check
     checks.push(quota(&engine).await.map_err(stored)?);
     checks.extend(whoop(&engine).await);
     checks.extend(members(&engine.database).await.map_err(stored)?);
+    checks.push(webhooks(&engine).await.map_err(stored)?);
     checks.extend(runs(&engine).await.map_err(stored)?);
     Ok(())
 }
@@ -298,6 +302,60 @@ async fn members(database: &Database) -> Result<Vec<Check>, StorageError> {
         ),
     });
     Ok(checks)
+}
+
+async fn webhooks(engine: &Engine) -> Result<Check, StorageError> {
+    let now = engine.clock().now();
+    let inbox = overview::inbox(&engine.database, now - TRUSTED_FOR).await?;
+    let waits = format!("{} wait, {} were given up", inbox.pending, inbox.dead);
+    let Some(latest) = inbox.latest else {
+        return Ok(Check::bad(
+            "webhooks",
+            State::Warning,
+            "none has ever come in; members are read at the slots and when they come",
+            "at https://developer-dashboard.whoop.com, add a webhook of model v2 with the address \
+             API_PUBLIC_URL/webhooks/whoop",
+        ));
+    };
+    let at = latest.format("%Y-%m-%d %H:%M UTC");
+    Ok(if inbox.dead > 0 {
+        Check::bad(
+            "webhooks",
+            State::Warning,
+            format!("the latest came at {at}; {waits}"),
+            "`sync-worker webhooks list --state dead` says why, and \
+             `sync-worker webhooks replay --state dead` tries them again",
+        )
+    } else if inbox
+        .overdue_since
+        .is_some_and(|due| now - due > WORKED_OFF_WITHIN)
+    {
+        Check::bad(
+            "webhooks",
+            State::Problem,
+            format!("the latest came at {at}; {waits}, one for more than an hour"),
+            "see whether the API runs, which works them off; or run `sync-worker webhooks drain`",
+        )
+    } else if now - latest > TRUSTED_FOR {
+        Check::bad(
+            "webhooks",
+            State::Warning,
+            format!("none since {at}; members are read at the slots and when they come"),
+            "see at https://developer-dashboard.whoop.com whether the webhook is still there, and \
+             whether its address reaches the API",
+        )
+    } else if inbox.quiet > 0 {
+        Check::ok(
+            "webhooks",
+            format!(
+                "the latest came at {at}; {waits}; none of {} connected member(s) for two days, \
+                 who are read at the slots instead",
+                inbox.quiet
+            ),
+        )
+    } else {
+        Check::ok("webhooks", format!("the latest came at {at}; {waits}"))
+    })
 }
 
 async fn runs(engine: &Engine) -> Result<Vec<Check>, StorageError> {

@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
-//! - [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`],
+//! - [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`], [`webhooks`],
 //!   [`print`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
@@ -31,11 +31,12 @@ mod status;
 mod summary;
 mod users;
 mod watch;
+mod webhooks;
 
 use tokio_util::sync::CancellationToken;
 
 pub use cli::Cli;
-use cli::{Command, KeysCommand, UsersCommand};
+use cli::{Command, KeysCommand, UsersCommand, WebhooksCommand};
 pub use console::Console;
 pub use exit::Exit;
 
@@ -54,6 +55,11 @@ pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> 
         Command::Man => print::man(console),
         Command::Migrate(args) => migrate::migrate(args, console).await,
         Command::Keys(KeysCommand::Rotate(args)) => rotate::rotate(args, console, &stop).await,
+        Command::Webhooks(command) => match command {
+            WebhooksCommand::List(args) => webhooks::list(args, console).await,
+            WebhooksCommand::Drain(args) => Box::pin(webhooks::drain(args, console, stop)).await,
+            WebhooksCommand::Replay(args) => webhooks::replay(args, console).await,
+        },
         Command::Users(command) => match command {
             UsersCommand::List(args) => users::list(args, console).await,
             UsersCommand::Show(args) => users::show(args, console).await,

@@ -29,9 +29,11 @@ fn main() -> ExitCode {
 
 async fn work(cli: Cli, console: &Console) -> u8 {
     let when_cut_off = match cli.command {
-        Command::Run(_) | Command::Backfill(_) | Command::Reconcile(_) | Command::Keys(_) => {
-            Exit::PutOff
-        }
+        Command::Run(_)
+        | Command::Backfill(_)
+        | Command::Reconcile(_)
+        | Command::Webhooks(_)
+        | Command::Keys(_) => Exit::PutOff,
         Command::Migrate(_)
         | Command::Users(_)
         | Command::Capacity(_)

@@ -98,7 +98,8 @@ impl Engine {
         read: &mut Read,
     ) -> Result<(), SyncError> {
         let mut transaction = self.database.begin().await?;
-        let removed = remove::remove(&mut transaction, user_id, data_type, id).await?;
+        let removed =
+            remove::remove(&mut transaction, user_id, data_type, id, self.clock.now()).await?;
         if let Some(comparison) = &mut read.comparison {
             comparison.note_gone(data_type, &removed);
         }

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use url::Url;
-use whoop_client::{Whoop, WhoopConfig, WhoopError};
+use whoop_client::{SignedWithin, Whoop, WhoopConfig, WhoopError};
 use whoop_core::{Clock, budget::Limits, retention::Retention};
 use whoop_storage::{Database, DatabaseConfig, StorageError, seal::TokenKeys};
 
@@ -48,6 +48,26 @@ pub struct DatabaseArgs {
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub database_pool_size: u16,
+
+    /// `transaction` where a pooler in transaction mode stands in front (`PgBouncer`,
+    /// Supavisor at port 6543): then changes are looked for instead of listened to.
+    #[arg(
+        long,
+        env = "DATABASE_POOLER",
+        value_enum,
+        default_value = "session",
+        value_name = "MODE"
+    )]
+    pub database_pooler: Pooler,
+}
+
+/// What stands in front of PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pooler {
+    /// Nothing, or a pooler that leaves a connection to whoever opened it.
+    Session,
+    /// A pooler that gives it to somebody else after each transaction.
+    Transaction,
 }
 
 impl DatabaseArgs {
@@ -65,6 +85,11 @@ impl DatabaseArgs {
             url,
             pool_size: self.database_pool_size.into(),
         })?)
+    }
+
+    /// Whether PostgreSQL's notifications arrive.
+    pub fn may_listen(&self) -> bool {
+        self.database_pooler == Pooler::Session
     }
 
     /// The address as messages may show it: host and port, nothing secret.
@@ -212,6 +237,25 @@ impl WhoopArgs {
             ..settings
         };
         Ok(Engine::new(database, whoop, keys, clock, settings))
+    }
+}
+
+/// What is taken for a webhook of WHOOP's.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct WebhookArgs {
+    /// How long ago WHOOP may have signed a webhook, in seconds. It tries for about
+    /// an hour, and a retry may have the first timestamp.
+    #[arg(long, env = "WEBHOOK_MAX_AGE_SECONDS", default_value_t = 4500, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(60..=86_400))]
+    pub webhook_max_age_seconds: u32,
+}
+
+impl WebhookArgs {
+    pub fn signed_within(self) -> SignedWithin {
+        SignedWithin {
+            past: TimeDelta::seconds(i64::from(self.webhook_max_age_seconds)),
+            ..SignedWithin::default()
+        }
     }
 }
 

@@ -167,7 +167,7 @@ impl Engine {
 
     async fn stored_day(&self, user_id: &UserId, date: NaiveDate) -> Result<StoredDay, SyncError> {
         let conn = self.database.get().await?;
-        Ok(stored_day::read(&conn, user_id, date).await?)
+        Ok(stored_day::read(&conn, user_id, date, self.clock.now()).await?)
     }
 
     fn query(
@@ -193,8 +193,19 @@ impl Engine {
             refresh,
             night: stored.records.night(),
             thrifty,
-            heard: None,
+            heard: stored.heard,
         }
+    }
+
+    /// Notes that somebody looks at this member's data.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn note_seen(&self, user_id: &UserId) -> Result<(), SyncError> {
+        let mut conn = self.database.get().await?;
+        users::seen(&mut conn, user_id, self.clock.now(), NOTE_VISITS_EVERY).await?;
+        Ok(())
     }
 
     /// Beside the answer, not before it.

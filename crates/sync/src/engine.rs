@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use whoop_client::{Reached, Whoop};
+use whoop_client::{Reached, SignedWithin, Whoop};
 use whoop_core::{Clock, budget::Limits, retention::Retention};
 use whoop_storage::{
     Database, StorageError,
@@ -25,6 +25,8 @@ pub struct Settings {
     pub retention: Option<Retention>,
     /// What WHOOP allows the app, all processes together.
     pub limits: Limits,
+    /// How old a webhook may be.
+    pub signed_within: SignedWithin,
 }
 
 impl Default for Settings {
@@ -33,6 +35,7 @@ impl Default for Settings {
             freshness: TimeDelta::minutes(15),
             retention: None,
             limits: Limits::default(),
+            signed_within: SignedWithin::default(),
         }
     }
 }

@@ -67,6 +67,17 @@ impl Job {
         }
     }
 
+    /// WHOOP said that something changed. Whoever is in the way is left alone, and
+    /// what does not work at once is tried again later.
+    pub fn webhook(stop: CancellationToken) -> Self {
+        Self {
+            class: Class::Webhook,
+            lease_patience: Duration::ZERO,
+            stop,
+            ..Self::interactive()
+        }
+    }
+
     /// The same job with the rights of another class; calls count together.
     #[must_use]
     pub fn of(&self, class: Class) -> Self {

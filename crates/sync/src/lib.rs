@@ -6,6 +6,7 @@
 //! - [`member`]: one member's sync, one at a time across processes;
 //! - [`day`]: the day an app asks for, fetched first where it must be;
 //! - [`capacity`]: how many members the quota carries, by trying it out;
+//! - [`inbox`]: WHOOP's webhooks, taken in and worked off;
 //! - [`reconcile`]: a span compared with WHOOP, and healed;
 //! - [`run`]: a scheduled run over many members;
 //! - [`dry_run`]: what such a run would read;
@@ -24,6 +25,7 @@ mod disconnect;
 pub mod dry_run;
 mod engine;
 mod error;
+pub mod inbox;
 mod job;
 mod lease;
 pub mod member;
@@ -47,3 +49,6 @@ pub use engine::{Engine, QuotaLeft, Settings};
 pub use error::SyncError;
 pub use job::Job;
 pub use report::{MemberReport, Outcome, TypeReport};
+pub use whoop_client::{
+    Envelope, SIGNATURE_HEADER, SignedWithin, TIMESTAMP_HEADER, WebhookRefused,
+};

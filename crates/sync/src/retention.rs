@@ -1,13 +1,23 @@
-//! The night's tidying: records older than `RETENTION_DAYS`, and old runs.
+//! The night's tidying: records older than `RETENTION_DAYS`, old runs, old
+//! changes, old events.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::UserId;
-use whoop_storage::{StorageError, retention, table::users};
+use whoop_storage::{
+    StorageError, retention,
+    table::{change, users, webhook_event},
+};
 
 use crate::{Engine, SyncError};
 
 /// How long the list of runs goes back.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(90);
+
+/// How long an app may be offline and still catch up.
+const CHANGES_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// How long WHOOP's events can be looked at.
+const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
 
 impl Engine {
     /// Since when a member's records are kept; `None` if all are.
@@ -30,6 +40,8 @@ impl Engine {
         let members = {
             let mut conn = self.database.get().await?;
             retention::trim_runs(&mut conn, now - RUNS_KEPT).await?;
+            change::trim(&mut conn, now - CHANGES_KEPT).await?;
+            webhook_event::trim(&mut conn, now - EVENTS_KEPT).await?;
             users::list_offsets(&mut conn).await?
         };
         let Some(days) = self.settings.retention else {
@@ -42,7 +54,7 @@ impl Engine {
             };
             let kept = days.kept_from(now, timezone_offset.as_deref());
             let mut transaction = self.database.begin().await?;
-            match retention::trim(&mut transaction, &user_id, kept).await {
+            match retention::trim(&mut transaction, &user_id, kept, now).await {
                 Ok(rows) => {
                     transaction.commit().await?;
                     removed += rows;

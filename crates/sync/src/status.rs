@@ -1,10 +1,11 @@
 //! How a member stands: the connection, and what has been read of each type.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{DataType, UserId, day::Connection};
 use whoop_storage::{
     StorageError,
     table::{
+        change::{self, Delays},
         rejected_record,
         sync_log::{self, SyncLogRow},
         users::{self, UserRow},
@@ -12,6 +13,9 @@ use whoop_storage::{
 };
 
 use crate::{Engine, SyncError};
+
+/// Since when delays are looked at.
+const DELAYS_OF: TimeDelta = TimeDelta::days(7);
 
 /// A member's connection and logs.
 #[derive(Debug, Clone)]
@@ -27,6 +31,8 @@ pub struct MemberStatus {
     pub syncing: bool,
     /// Since when records are kept; `None` for ever.
     pub kept_from: Option<DateTime<Utc>>,
+    /// How long changes of the last week took from WHOOP until they could be read.
+    pub delays: Delays,
 }
 
 impl MemberStatus {
@@ -77,6 +83,8 @@ impl Engine {
         let log = sync_log::list(&mut conn, user_id).await?;
         let rejected_records = rejected_record::count(&mut conn, user_id).await?;
         let syncing = whoop_storage::lease::is_held(&mut conn, user_id).await?;
+        let since = self.clock.now() - DELAYS_OF;
+        let delays = change::delays(&mut conn, Some(user_id), since).await?;
         let types = DataType::ALL
             .into_iter()
             .map(|data_type| {
@@ -97,6 +105,7 @@ impl Engine {
             types,
             rejected_records,
             syncing,
+            delays,
         })
     }
 }

@@ -45,7 +45,7 @@ impl Engine {
     pub(crate) async fn visits(&self, plan: &Plan) -> Result<Visits, SyncError> {
         let members = if plan.users.is_empty() {
             let mut conn = self.database.get().await?;
-            standing::list(&mut conn).await?
+            standing::list(&mut conn, self.clock.now()).await?
         } else {
             Vec::new()
         };

@@ -10,6 +10,8 @@
 //! - one broken record does not take its page along;
 //! - no token, code or secret in an error, a log line or a debug output.
 //!
+//! [`Whoop::open_webhook`] checks that WHOOP signed a webhook, and reads it.
+//!
 //! [`Walk`] is the state of reading one list to its end. It does no I/O: ask
 //! it for the next query, hand it the page.
 //!
@@ -29,6 +31,7 @@ mod page;
 mod rate_limit;
 mod reach;
 mod walk;
+mod webhook;
 mod whoop;
 
 pub use allowance::Allowance;
@@ -42,4 +45,7 @@ pub use page::{Listed, Page, PageQuery};
 pub use rate_limit::RateLimit;
 pub use reach::Reached;
 pub use walk::{Shifted, Walk};
+pub use webhook::{
+    Envelope, SIGNATURE_HEADER, SignedWithin, TIMESTAMP_HEADER, WebhookEvent, WebhookRefused,
+};
 pub use whoop::Whoop;

@@ -1,7 +1,10 @@
 //! What a member's JWT must be, whatever it is signed with.
 
+use std::time::Duration;
+
 use jsonwebtoken::{
     Algorithm, DecodingKey, Header, Validation, decode, decode_header, errors::ErrorKind,
+    get_current_timestamp,
 };
 use serde::Deserialize;
 use whoop_core::UserId;
@@ -24,6 +27,8 @@ pub(super) struct Rules {
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    /// Seconds since 1970; some write them with a fraction.
+    exp: f64,
 }
 
 impl Rules {
@@ -42,7 +47,7 @@ impl Rules {
         token: &str,
         key: &DecodingKey,
         algorithms: &[Algorithm],
-    ) -> Result<UserId, Problem> {
+    ) -> Result<(UserId, Duration), Problem> {
         let Some(first) = algorithms.first() else {
             return Err(refused());
         };
@@ -78,9 +83,17 @@ impl Rules {
             };
             Problem::unauthorized("invalid-token", detail)
         })?;
-        UserId::try_from(token.claims.sub)
-            .map_err(|error| Problem::unauthorized("invalid-token", format!("`sub`: {error}")))
+        let user_id = UserId::try_from(token.claims.sub)
+            .map_err(|error| Problem::unauthorized("invalid-token", format!("`sub`: {error}")))?;
+        Ok((user_id, left_until(token.claims.exp)))
     }
+}
+
+/// By the clock that judges tokens, which is the machine's.
+fn left_until(exp: f64) -> Duration {
+    #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^52")]
+    let left = exp - get_current_timestamp() as f64;
+    Duration::try_from_secs_f64(left.max(0.0)).unwrap_or(Duration::MAX)
 }
 
 /// The part of a token that says which key is meant. Keys and addresses that a

@@ -5,7 +5,7 @@ mod jwt;
 mod key_set;
 mod service_key;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use actix_web::http::header::{self, HeaderMap};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -25,8 +25,8 @@ const SHORTEST_SECRET: usize = 32;
 /// Somebody who proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Caller {
-    /// May act for themselves.
-    Member(UserId),
+    /// May act for themselves, for as long as the token is good.
+    Member(UserId, Duration),
     /// May act for any member.
     Service,
 }
@@ -34,8 +34,16 @@ pub(crate) enum Caller {
 impl Caller {
     pub(crate) fn may_act_for(&self, user_id: &UserId) -> bool {
         match self {
-            Self::Member(own) => own == user_id,
+            Self::Member(own, _) => own == user_id,
             Self::Service => true,
+        }
+    }
+
+    /// How long what was proven holds; for ever if `None`.
+    pub(crate) fn good_for(&self) -> Option<Duration> {
+        match self {
+            Self::Member(_, left) => Some(*left),
+            Self::Service => None,
         }
     }
 }
@@ -110,10 +118,11 @@ impl Authenticator {
         if self.service_keys.contain(credentials) {
             return Ok(Caller::Service);
         }
-        self.member(credentials).await.map(Caller::Member)
+        let (user_id, left) = self.member(credentials).await?;
+        Ok(Caller::Member(user_id, left))
     }
 
-    async fn member(&self, token: &str) -> Result<UserId, Problem> {
+    async fn member(&self, token: &str) -> Result<(UserId, Duration), Problem> {
         let header = jwt::header_of(token)?;
         // The secret has its one algorithm, and public keys have none of its kind.
         if header.alg == Algorithm::HS256 {

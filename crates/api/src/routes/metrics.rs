@@ -1,8 +1,15 @@
 use actix_web::{HttpResponse, web};
-use whoop_storage::{StorageError, table::users};
+use chrono::TimeDelta;
+use whoop_storage::{
+    StorageError,
+    table::{change, users, webhook_event},
+};
 use whoop_sync::SyncError;
 
-use crate::{problem::Problem, state::AppState};
+use crate::{metrics::Counts, problem::Problem, state::AppState};
+
+/// Of how long the changes are whose delay is told.
+const DELAYS_OF: TimeDelta = TimeDelta::hours(1);
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -21,16 +28,23 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
         .run(|engine| async move {
             let mut conn = engine.database.get().await?;
             let users = users::count(&mut conn).await?;
+            let events = webhook_event::count(&mut conn).await?;
+            let since = engine.clock().now() - DELAYS_OF;
+            let delays = change::delays(&mut conn, None, since).await?;
             drop(conn);
-            Ok::<_, StorageError>((users, engine.quota().await?))
+            Ok::<_, StorageError>(Counts {
+                users,
+                events,
+                delays,
+                quota: engine.quota().await?,
+            })
         })
         .await?;
     if let Err(error) = &counted {
         tracing::warn!(%error, "the members could not be counted");
     }
-    let (users, quota) = counted.ok().unzip();
-    state.metrics.note_users(users.as_deref());
-    state.metrics.note_quota(quota);
+    state.metrics.note_counts(counted.ok().as_ref());
+    state.metrics.note_streams(state.hub.streams());
     state.metrics.note_pool(state.engine.database.pool_status());
     let text = state.metrics.text().map_err(|_| SyncError::Aborted)?;
     Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text))

@@ -1,14 +1,17 @@
 //! One file a route, or a pair of routes about the same thing.
 
 pub(crate) mod callback;
+pub(crate) mod changes;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod daily_data;
+pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod sync;
 pub(crate) mod sync_status;
+pub(crate) mod webhooks;
 
 use actix_web::{HttpResponse, ResponseError, Route, guard, web};
 
@@ -27,6 +30,21 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
             &path("sync-status/{user_id}"),
             get_or_head().to(sync_status::read),
         ))
+        .service(get(
+            &path("changes/{user_id}"),
+            get_or_head().to(changes::read),
+        ))
+        .service(
+            web::resource(path("events/{user_id}"))
+                // No HEAD: a stream without its body is nothing.
+                .route(web::get().to(events::read))
+                .default_service(web::to(|| wrong_method("GET"))),
+        )
+        .service(
+            web::resource("/webhooks/whoop")
+                .route(web::post().to(webhooks::take))
+                .default_service(web::to(|| wrong_method("POST"))),
+        )
         .service(
             web::resource(path("export/{user_id}"))
                 // No HEAD: it would read everything to say nothing.

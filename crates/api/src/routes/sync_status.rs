@@ -20,6 +20,20 @@ pub(crate) struct SyncStatus {
     backfill: Backfill,
     /// Records of WHOOP that could not be read and are set aside.
     rejected_records: i64,
+    freshness: Freshness,
+}
+
+/// How long changes took from WHOOP until they could be read here.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Freshness {
+    /// Changes of the last seven days, without what is older than the connection.
+    changes: i64,
+    /// In seconds; null without a change.
+    median_seconds: Option<f64>,
+    p95_seconds: Option<f64>,
+    /// When WHOOP's latest webhook of this member came that was worked off; null if
+    /// none ever was. Without one for two days the slots read everything.
+    last_webhook_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
@@ -86,6 +100,12 @@ impl SyncStatus {
                 stored_from: status.history_from(),
             },
             rejected_records: status.rejected_records,
+            freshness: Freshness {
+                changes: status.delays.changes,
+                median_seconds: status.delays.median,
+                p95_seconds: status.delays.p95,
+                last_webhook_at: status.member.as_ref().and_then(|member| member.webhook_at),
+            },
         }
     }
 }

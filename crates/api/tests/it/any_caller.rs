@@ -10,13 +10,14 @@ use serde_json::json;
 use crate::harness::{Answer, Documented, JWT_SECRET, SERVICE_KEY, Stage, Token, documented};
 
 /// What the contract lets anybody ask: liveness, the figures, the description,
-/// and the browser that comes back from WHOOP.
-const OPEN_TO_ALL: [&str; 5] = [
+/// the browser that comes back from WHOOP, and WHOOP itself, which signs.
+const OPEN_TO_ALL: [&str; 6] = [
     "/api/v1/whoop/callback",
     "/healthz",
     "/metrics",
     "/openapi.json",
     "/readyz",
+    "/webhooks/whoop",
 ];
 
 /// The routes about one member.
@@ -301,16 +302,22 @@ async fn what_is_open_to_all_opens_without_a_token_and_is_all_that_does() {
         .into_iter()
         .filter(|route| !route.path.contains("{user_id}"))
         .map(|route| {
-            assert_eq!(route.method, Method::GET);
+            let is_whoops = route.path == "/webhooks/whoop";
+            assert_eq!(route.method == Method::POST, is_whoops, "{}", route.path);
             route.path
         })
         .collect();
 
     assert_eq!(open, OPEN_TO_ALL);
     for path in open {
-        let answer = stage.client.get(&path).send().await;
-        // Without a state the callback has nothing to tell to anybody.
-        let expected = if path.ends_with("callback") { 400 } else { 200 };
+        let (method, expected) = match path.as_str() {
+            // Without a state the callback has nothing to tell to anybody.
+            "/api/v1/whoop/callback" => (Method::GET, 400),
+            // Nobody but WHOOP can sign.
+            "/webhooks/whoop" => (Method::POST, 401),
+            _ => (Method::GET, 200),
+        };
+        let answer = stage.client.ask(method, &path).send().await;
         assert_eq!(answer.status, expected, "{path}");
         assert!(!answer.text.contains("alice"), "{path}");
     }

@@ -25,6 +25,14 @@ pub enum Said {
 }
 
 impl Heard {
+    /// Nothing yet of a member whose latest webhook came then; `None` if that is
+    /// so long ago that they cannot be relied on.
+    pub fn since(latest: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Self> {
+        latest
+            .is_some_and(|at| now - at < TRUSTED_FOR)
+            .then(Self::default)
+    }
+
     /// Notes an event.
     pub fn note(&mut self, data_type: DataType, at: DateTime<Utc>) {
         let slot = DataType::ALL

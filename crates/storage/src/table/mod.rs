@@ -1,6 +1,7 @@
 //! One file a table: its row, and the queries that touch it.
 
 pub mod call_budget;
+pub mod change;
 pub mod cycle;
 pub mod erasure;
 pub mod oauth_states;
@@ -14,6 +15,7 @@ pub mod sync_log;
 pub mod sync_run;
 pub mod tokens;
 pub mod users;
+pub mod webhook_event;
 pub mod workout;
 
 pub use record::{RecordTable, Ties};

@@ -8,7 +8,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::{DataType, UserId, day::Connection};
 
-use crate::{StorageError, prepared::prepared, schema::whoop_users};
+use crate::{StorageError, prepared::prepared, schema::whoop_users, table::change::signal};
 
 /// A member who connected WHOOP at least once.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -25,6 +25,8 @@ pub struct UserRow {
     pub last_seen_at: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
     pub lease_until: Option<DateTime<Utc>>,
+    /// When the latest webhook came of those that were worked off.
+    pub webhook_at: Option<DateTime<Utc>>,
 }
 
 impl UserRow {
@@ -116,6 +118,9 @@ pub async fn connect(
     let written = diesel::query_dsl::methods::FilterDsl::filter(update, same_account)
         .execute(conn)
         .await?;
+    if written > 0 {
+        signal(conn, &member.user_id).await?;
+    }
     Ok(written > 0)
 }
 
@@ -143,6 +148,9 @@ pub async fn set_status(
     ))
     .execute(conn)
     .await?;
+    if changed > 0 {
+        signal(conn, user_id.as_str()).await?;
+    }
     Ok(changed > 0)
 }
 
@@ -260,6 +268,40 @@ pub async fn is_connected_account(
     ))
     .get_result(conn)
     .await?)
+}
+
+/// The members whom a WHOOP account serves, whatever their connection.
+///
+/// A look-up without `user_id`: an event of WHOOP's names its own side alone.
+pub async fn of_account(
+    conn: &mut AsyncPgConnection,
+    whoop_user_id: i64,
+) -> Result<Vec<UserRow>, StorageError> {
+    Ok(whoop_users::table
+        .filter(whoop_users::whoop_user_id.eq(whoop_user_id))
+        .order(whoop_users::user_id)
+        .select(UserRow::as_select())
+        .load(conn)
+        .await?)
+}
+
+/// Notes that webhooks of this member arrive.
+pub async fn heard_of(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    at: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    diesel::update(
+        whoop_users::table.find(user_id.as_str()).filter(
+            whoop_users::webhook_at
+                .is_null()
+                .or(whoop_users::webhook_at.lt(at)),
+        ),
+    )
+    .set(whoop_users::webhook_at.eq(at))
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Members of one status.

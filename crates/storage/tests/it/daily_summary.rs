@@ -93,7 +93,7 @@ fn any_workouts() -> impl Strategy<Value = Vec<Workout>> {
 
 async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
     let conn = stand.connection().await;
-    let stored = day::read(&conn, member, date()).await.unwrap();
+    let stored = day::read(&conn, member, date(), now()).await.unwrap();
     let query = DayQuery {
         date: date(),
         today: date(),

@@ -13,7 +13,7 @@ use tokio::{
 };
 use whoop_storage::{Database, DatabaseConfig, day};
 
-use crate::stand::{self, Stand, connect, store, user};
+use crate::stand::{self, Stand, connect, now, store, user};
 
 /// Passes bytes on to PostgreSQL and counts its answers that were waited for.
 ///
@@ -96,18 +96,18 @@ async fn a_stored_day_is_read_in_one_round_trip() {
     })
     .unwrap();
     // The first read of a connection prepares its questions.
-    day::read(&far_away.get().await.unwrap(), &member, date)
+    day::read(&far_away.get().await.unwrap(), &member, date, now())
         .await
         .unwrap();
     let before = line.turns();
 
     let conn = far_away.get().await.unwrap();
-    let day = day::read(&conn, &member, date).await.unwrap();
+    let day = day::read(&conn, &member, date, now()).await.unwrap();
 
     assert_eq!(day.records.sleeps.len(), 1);
     assert_eq!(line.turns() - before, 1);
     assert!(
-        day::read(&conn, &user("nobody"), date)
+        day::read(&conn, &user("nobody"), date, now())
             .await
             .unwrap()
             .member

@@ -14,7 +14,8 @@ use whoop_storage::{
 use crate::stand::{self, Stand, connect, now, store_with, texts};
 
 /// What a member may read of themselves.
-const READABLE: [&str; 6] = [
+const READABLE: [&str; 7] = [
+    "whoop_change",
     "whoop_cycle",
     "whoop_recovery",
     "whoop_sleep",

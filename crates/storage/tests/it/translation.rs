@@ -43,7 +43,10 @@ async fn through_the_tables(
     let mut all = Records::default();
     for day in days {
         let date: NaiveDate = day[0].as_deref().unwrap().parse().unwrap();
-        let read = day::read(&conn, member, date).await.unwrap().records;
+        let read = day::read(&conn, member, date, stand::now())
+            .await
+            .unwrap()
+            .records;
         all.recoveries.extend(read.recoveries);
         all.sleeps.extend(read.sleeps);
         all.cycles.extend(read.cycles);

@@ -21,7 +21,7 @@ fn the_days_of_visits_are_kept_as_they_are_meant() {
                 .unwrap();
         }
 
-        let everybody = standing::list(&mut conn).await.unwrap();
+        let everybody = standing::list(&mut conn, at).await.unwrap();
         let kept = everybody
             .iter()
             .find(|one| one.user_id == member.as_str())

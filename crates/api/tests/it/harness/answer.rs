@@ -13,11 +13,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) async fn read(response: reqwest::Response) -> Self {
+    pub(crate) async fn read(mut response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = match headers.get(CONTENT_TYPE) {
+            // It has a beginning and no end.
+            Some(value) if value == "text/event-stream" => {
+                let first = response.chunk().await.unwrap().unwrap_or_default();
+                String::from_utf8(first.to_vec()).unwrap()
+            }
+            _ => response.text().await.unwrap(),
+        };
         Self {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            text: response.text().await.unwrap(),
+            status,
+            headers,
+            text,
         }
     }
 
@@ -35,6 +44,11 @@ impl Answer {
     pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_status(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.text);
     }
 
     /// The short name of the problem that this answer must be.

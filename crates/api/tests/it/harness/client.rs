@@ -94,6 +94,12 @@ impl Ask {
         self
     }
 
+    /// Bytes of no type that is named here.
+    pub(crate) fn with_raw_body(mut self, body: impl Into<reqwest::Body>) -> Self {
+        self.request = self.request.body(body);
+        self
+    }
+
     pub(crate) async fn send(self) -> Answer {
         let Self {
             method,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Answer, Client, SERVICE_KEY, Stage, Token, until};
+use super::{Answer, Client, Replica, SERVICE_KEY, Stage, Token, until};
 
 /// Somebody who uses the app.
 #[derive(Debug, Clone)]
@@ -25,6 +25,14 @@ impl Member {
             client: client.clone(),
             user_id: user_id.to_owned(),
             token: Token::of(user_id).text(),
+        }
+    }
+
+    /// The same member, who asks another API.
+    pub(crate) fn at(&self, replica: &Replica) -> Self {
+        Self {
+            client: replica.client.clone(),
+            ..self.clone()
         }
     }
 

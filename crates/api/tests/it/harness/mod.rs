@@ -7,10 +7,12 @@ mod answer;
 mod binary;
 mod client;
 mod description;
+pub(crate) mod events;
 mod issuer;
 mod member;
 mod rows;
 mod tokens;
+pub(crate) mod webhooks;
 mod wire;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -126,6 +128,17 @@ impl Stage {
         self.sim.world()
     }
 
+    /// Another API over the same database, told something more.
+    pub(crate) fn replica(&self, more: &[String]) -> Replica {
+        let application = application(self.db.url(), &self.sim, &self.clock, more);
+        let replica = Replica {
+            client: Client::new(application.address()),
+            server: application.handle(),
+        };
+        tokio::spawn(application.run());
+        replica
+    }
+
     /// Moves the API and WHOOP into the future.
     pub(crate) fn advance(&self, by: TimeDelta) {
         let now = self.clock.now() + by;
@@ -156,8 +169,31 @@ impl Stage {
         rows.unwrap().is_empty()
     }
 
+    /// What the API and WHOOP take for the present.
+    pub(crate) fn clock_now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The one value of a query.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        let row = self.db.client().await.query_one(sql, &[]).await.unwrap();
+        row.get(0)
+    }
+
     pub(crate) async fn execute(&self, sql: &str) {
         self.db.client().await.batch_execute(sql).await.unwrap();
+    }
+}
+
+/// An API beside the one of the stage.
+pub(crate) struct Replica {
+    pub(crate) client: Client,
+    server: Handle,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        drop(self.server.stop());
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use whoop_core::{DataType, record::Record};
+use whoop_core::{Clock, DataType, record::Record};
 
 use super::{Member, Stage};
 
@@ -185,7 +185,8 @@ impl Stage {
         let conn = self.engine.database.get().await.unwrap();
         for date in dates.into_iter().flatten() {
             let date: NaiveDate = date.parse().unwrap();
-            let day = whoop_storage::day::read(&conn, &member.user_id, date).await;
+            let day =
+                whoop_storage::day::read(&conn, &member.user_id, date, self.clock.now()).await;
             let records = day.unwrap().records;
             add(&mut whole.recoveries, &records.recoveries);
             add(&mut whole.sleeps, &records.sleeps);

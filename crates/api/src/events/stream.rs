@@ -1,0 +1,248 @@
+//! One follower's stream.
+
+use std::{collections::HashMap, convert::Infallible, time::Duration};
+
+use actix_web::web::{self, Bytes};
+use chrono::NaiveDate;
+use futures::{Stream, stream};
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+use whoop_core::{UserId, day::Connection};
+use whoop_storage::table::change::{self, ChangeRow};
+
+use super::hub::{Seat, State};
+use crate::{problem::Problem, state::AppState};
+
+/// Shorter than what proxies take for silence.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// After a break a browser comes back so soon.
+const COME_BACK: &str = "retry: 2000\n\n";
+
+/// Changes that are read at once.
+const AT_ONCE: i64 = 1000;
+
+/// Whoever follows is looking, which is noted so often.
+const NOTE_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// A stream that begins.
+pub(crate) struct Opening {
+    pub(crate) user_id: UserId,
+    pub(crate) seat: Seat,
+    /// The number of the last event that the follower has.
+    pub(crate) last_event_id: Option<i64>,
+    /// For how long the token is good that it was opened with.
+    pub(crate) good_for: Option<Duration>,
+}
+
+struct Follower {
+    state: web::Data<AppState>,
+    user_id: UserId,
+    seat: Seat,
+    /// What was told so far; `None` before the first look.
+    sent: Option<i64>,
+    connection: Option<Connection>,
+    ends_at: Option<Instant>,
+    noted_at: Option<Instant>,
+}
+
+/// The text of the events, as they come.
+pub(crate) fn follow(
+    state: web::Data<AppState>,
+    opening: Opening,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let ends_at = opening
+        .good_for
+        // A token for ever ends with the process.
+        .and_then(|left| Instant::now().checked_add(left));
+    let follower = Follower {
+        state,
+        user_id: opening.user_id,
+        seat: opening.seat,
+        sent: opening.last_event_id,
+        connection: None,
+        ends_at,
+        noted_at: None,
+    };
+    let beginning = stream::iter([Ok(Bytes::from_static(COME_BACK.as_bytes()))]);
+    let events = stream::unfold(follower, |mut follower| async move {
+        let text = follower.next().await?;
+        Some((Ok(Bytes::from(text)), follower))
+    });
+    futures::StreamExt::chain(beginning, events)
+}
+
+impl Follower {
+    /// The next events, or a sign of life. `None` at the end.
+    async fn next(&mut self) -> Option<String> {
+        let stopping = self.state.background.stopping();
+        let taken_away = self.seat.taken_away.clone();
+        let ends_at = self.ends_at;
+        let over = async {
+            match ends_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stopping.cancelled() => None,
+            () = taken_away.cancelled() => None,
+            () = over => None,
+            text = self.more() => Some(text),
+        }
+    }
+
+    async fn more(&mut self) -> String {
+        self.note_presence();
+        let silence = sleep_until(Instant::now() + HEARTBEAT);
+        tokio::pin!(silence);
+        loop {
+            let known = *self.seat.state.borrow_and_update();
+            if let Some(state) = known {
+                match self.news(state).await {
+                    Ok(text) if !text.is_empty() => return text,
+                    Ok(_) => {}
+                    Err(problem) => {
+                        tracing::debug!(%problem, "a follower waits for the database");
+                    }
+                }
+            }
+            tokio::select! {
+                () = &mut silence => return ": still here\n\n".to_owned(),
+                // The hub outlives the streams.
+                _ = self.seat.state.changed() => {}
+            }
+        }
+    }
+
+    async fn news(&mut self, state: State) -> Result<String, Problem> {
+        let mut text = String::new();
+        let sent = *self.sent.get_or_insert(state.latest);
+        if sent != state.latest {
+            text += &self.days_after(sent, state.latest).await?;
+        }
+        if self.connection != Some(state.connection) {
+            self.connection = Some(state.connection);
+            let data = json!({ "connection": state.connection.as_str() });
+            text += &event("connection", self.sent, &data);
+        }
+        Ok(text)
+    }
+
+    /// An event for each day that changed since.
+    async fn days_after(&mut self, sent: i64, latest: i64) -> Result<String, Problem> {
+        let user_id = self.user_id.clone();
+        let (numbers, rows) = self
+            .state
+            .run(|engine| async move {
+                let mut conn = engine.database.get().await?;
+                let numbers = change::numbers(&mut conn, &user_id).await?;
+                let rows = change::after(&mut conn, &user_id, sent, AT_ONCE).await?;
+                Ok::<_, whoop_storage::StorageError>((numbers, rows))
+            })
+            .await??;
+        let reaches_back = numbers.is_some_and(|numbers| numbers.reach_back_to(sent));
+        if !reaches_back || rows.first().is_some_and(|first| first.seq != sent + 1) {
+            // Too long ago, or of another life of the member.
+            let latest = numbers.map_or(0, |numbers| numbers.latest);
+            self.sent = Some(latest);
+            return Ok(event("reset", self.sent, &json!({ "latest": latest })));
+        }
+        let Some(last) = rows.last() else {
+            return Ok(String::new());
+        };
+        self.sent = Some(last.seq);
+        if last.seq < latest {
+            // The rest with the next look, which is at once.
+            self.seat.state.mark_changed();
+        }
+        let days = days_of(&rows);
+        Ok(days
+            .into_iter()
+            .map(|(date, seq)| event("day", Some(seq), &json!({ "date": date, "seq": seq })))
+            .collect())
+    }
+
+    fn note_presence(&mut self) {
+        if self.noted_at.is_some_and(|at| at.elapsed() < NOTE_EVERY) {
+            return;
+        }
+        self.noted_at = Some(Instant::now());
+        let (engine, user_id) = (self.state.engine.clone(), self.user_id.clone());
+        self.state.background.spawn(async move {
+            if let Err(error) = engine.note_seen(&user_id).await {
+                tracing::debug!(%error, "a follower's visit could not be noted");
+            }
+        });
+    }
+}
+
+/// The days that changed, each with the number of its last change, in the order of
+/// those numbers: whoever has one has heard of every day before it.
+fn days_of(rows: &[ChangeRow]) -> Vec<(NaiveDate, i64)> {
+    let mut last: HashMap<NaiveDate, i64> = HashMap::new();
+    for row in rows {
+        last.insert(row.local_date, row.seq);
+        if let Some(previous) = row.previous_date {
+            last.insert(previous, row.seq);
+        }
+    }
+    let mut days: Vec<(NaiveDate, i64)> = last.into_iter().collect();
+    days.sort_unstable_by_key(|(date, seq)| (*seq, *date));
+    days
+}
+
+fn event(name: &str, id: Option<i64>, data: &serde_json::Value) -> String {
+    let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
+    format!("{id}event: {name}\ndata: {data}\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seq: i64, day: u32, previous: Option<u32>) -> ChangeRow {
+        let date = |day| NaiveDate::from_ymd_opt(2026, 3, day).unwrap();
+        ChangeRow {
+            seq,
+            data_type: "sleep".to_owned(),
+            record_id: seq.to_string(),
+            local_date: date(day),
+            previous_date: previous.map(date),
+            op: "upsert".to_owned(),
+            changed_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn each_day_is_told_once_with_its_last_number_and_so_is_one_that_was_left() {
+        let days = days_of(&[
+            row(1, 5, None),
+            row(2, 6, None),
+            row(3, 5, Some(4)),
+            row(4, 7, None),
+        ]);
+
+        let told: Vec<(String, i64)> = days
+            .into_iter()
+            .map(|(date, seq)| (date.to_string(), seq))
+            .collect();
+        let expected = [
+            ("2026-03-06", 2),
+            ("2026-03-04", 3),
+            ("2026-03-05", 3),
+            ("2026-03-07", 4),
+        ];
+        assert_eq!(told, expected.map(|(date, seq)| (date.to_owned(), seq)));
+    }
+
+    #[test]
+    fn an_event_is_written_as_browsers_read_it() {
+        let text = event("day", Some(7), &json!({"date": "2026-03-05"}));
+
+        assert_eq!(
+            text,
+            "id: 7\nevent: day\ndata: {\"date\":\"2026-03-05\"}\n\n"
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! Works off WHOOP's webhooks in the background.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use whoop_sync::{Engine, Job, inbox::Thrift};
+
+/// What comes in so soon after another is fetched together with it: WHOOP sends
+/// one event for the sleep and one for its recovery.
+const TOGETHER: Duration = Duration::from_millis(250);
+
+/// How often it is looked for what other replicas left, or what is to be tried
+/// again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Until an end is asked for.
+pub(crate) async fn keep_draining(engine: Engine, came: Arc<Notify>, stop: CancellationToken) {
+    let mut was_away = false;
+    while !stop.is_cancelled() {
+        let job = Job::webhook(stop.clone());
+        match engine.drain_webhooks(&job, Thrift::Yes).await {
+            Ok(drained) => {
+                was_away = false;
+                if drained.done + drained.dead + drained.put_off > 0 {
+                    tracing::debug!(?drained, "worked off webhooks");
+                }
+            }
+            Err(error) => {
+                // Once, and not every few seconds of an outage.
+                if !was_away {
+                    tracing::warn!(%error, "webhooks wait; what came in is stored");
+                }
+                was_away = true;
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = came.notified() => {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(TOGETHER) => {}
+                }
+            }
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+}

@@ -1,0 +1,129 @@
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use whoop_storage::follow::{self, Followed, Present};
+
+use crate::{json, member::Member, parameters, problem::Problem, state::AppState};
+
+/// Changes of one answer where no number is named, and at the most.
+const USUAL_LIMIT: i64 = 200;
+const LARGEST_LIMIT: i64 = 1000;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Query {
+    since: Option<String>,
+    limit: Option<String>,
+    counted_since: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Changes {
+    user_id: String,
+    /// In their order; the numbers have no gap.
+    changes: Vec<Change>,
+    /// What to ask for changes since the next time.
+    next_since: i64,
+    /// Whether there are more of them already.
+    more: bool,
+    /// The member's latest number.
+    latest: i64,
+    /// Since when the numbers are counted: another instant than the one before
+    /// means that the member was erased meanwhile, and everything begins anew.
+    counted_since: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Change {
+    seq: i64,
+    /// `recovery`, `sleep`, `workout` or `cycle`.
+    data_type: String,
+    /// Of a recovery, its cycle's.
+    id: String,
+    /// `upsert` or `delete`.
+    op: String,
+    /// The day the record belongs to; of one that left, the day it belonged to.
+    local_date: NaiveDate,
+    /// The day it belonged to before, where that was another.
+    previous_date: Option<NaiveDate>,
+    changed_at: DateTime<Utc>,
+    /// The record as it is now, in WHOOP's own shape, with its `local_date`. Null
+    /// for one that left, and where a later change of the same record carries it.
+    #[schema(value_type = Option<Object>)]
+    record: Option<Present>,
+}
+
+/// What changed of a member's records, for an app that was offline.
+///
+/// Ask with the last `next_since`, apply the changes in their order, and go on
+/// while there are `more`: what the app has is then what is stored here. Changes
+/// are kept for 30 days. Where that is not long enough the answer is 410: forget
+/// everything, read it anew, and go on from the number in `latest`.
+#[utoipa::path(
+    get, path = "/api/v1/whoop/changes/{user_id}", tag = "Data",
+    params(
+        ("user_id" = String, Path, description = "The app's id of the member"),
+        ("since" = Option<i64>, Query, description = "The number of the last change that the app has; 0 if not given"),
+        ("limit" = Option<i64>, Query, description = "1 to 1000; 200 if not given"),
+        ("counted_since" = Option<String>, Query, description = "That of the answer before, if the app wants to be told that the numbers began anew"),
+    ),
+    responses(
+        (status = 200, description = "The next changes", body = Changes),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "Start again: not all of them are kept", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn read(
+    member: Member,
+    query: web::Query<Query>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let Member(user_id) = member;
+    let since = parameters::number("since", query.since.as_deref(), 0, 0..=i64::MAX)?;
+    let limit = query.limit.as_deref();
+    let limit = parameters::number("limit", limit, USUAL_LIMIT, 1..=LARGEST_LIMIT)?;
+    let counted_since = query
+        .counted_since
+        .as_deref()
+        .map(|text| parameters::instant("counted_since", text))
+        .transpose()?;
+    let of = user_id.clone();
+    let followed = state
+        .run(|engine| async move {
+            let mut conn = engine.database.get().await?;
+            follow::after(&mut conn, &of, since, limit).await
+        })
+        .await??;
+    let found = match followed {
+        Followed::Gone { latest } => return Err(Problem::changes_gone(latest)),
+        Followed::Changes(found) => found,
+    };
+    if counted_since.is_some_and(|known| found.counted_since != Some(known)) {
+        return Err(Problem::changes_gone(found.latest));
+    }
+    let next_since = found.changes.last().map_or(since, |last| last.row.seq);
+    let changes = found.changes.into_iter().map(|one| Change {
+        seq: one.row.seq,
+        data_type: one.row.data_type,
+        id: one.row.record_id,
+        op: one.row.op,
+        local_date: one.row.local_date,
+        previous_date: one.row.previous_date,
+        changed_at: one.row.changed_at,
+        record: one.record,
+    });
+    Ok(json::respond(
+        HttpResponse::Ok(),
+        &Changes {
+            user_id: user_id.into(),
+            changes: changes.collect(),
+            next_since,
+            more: next_since < found.latest,
+            latest: found.latest,
+            counted_since: found.counted_since,
+        },
+    ))
+}

@@ -1,0 +1,114 @@
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderMap},
+    },
+    web::{self, Bytes},
+};
+use whoop_sync::{
+    Envelope, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookRefused,
+    inbox::{NotTaken, Taken},
+};
+
+use crate::{body, problem::Problem, state::AppState};
+
+/// What WHOOP calls when a record is new, different, or gone.
+///
+/// Answered once the event is stored; it is worked off afterwards. Not for apps:
+/// only WHOOP can sign one, with the client secret of the WHOOP app.
+#[utoipa::path(
+    post, path = "/webhooks/whoop", tag = "WHOOP",
+    params(
+        ("X-WHOOP-Signature" = String, Header, description = "Base64 of the HMAC-SHA256 of the timestamp's text followed by the raw body"),
+        ("X-WHOOP-Signature-Timestamp" = String, Header, description = "Milliseconds since 1970"),
+    ),
+    request_body(content = Object, description = "WHOOP's event: `user_id`, `id`, `type`, `trace_id`"),
+    responses(
+        (status = 204, description = "It is stored, or was before"),
+        (status = 400, description = "It is signed and says nothing that could be stored", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The signature is not WHOOP's, or the timestamp too far off", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than 16 KB", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It could not be stored; to be sent again", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn take(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    is_json(request.headers())?;
+    let mut payload = payload.into_inner();
+    let body = Bytes::from_request(&request, &mut payload)
+        .await
+        .map_err(|error| body::too_large_or_broken(&error))?;
+    let header = |name| {
+        let mut values = request.headers().get_all(name);
+        // Two of a kind: which of them was checked would be a guess.
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok().map(str::to_owned),
+            _ => None,
+        }
+    };
+    let (signature, timestamp) = (header(SIGNATURE_HEADER), header(TIMESTAMP_HEADER));
+    let taken = state
+        .run(|engine| async move {
+            let envelope = Envelope {
+                signature: signature.as_deref(),
+                timestamp: timestamp.as_deref(),
+                body: &body,
+            };
+            engine.take_webhook(envelope).await
+        })
+        .await?;
+    match taken {
+        Ok(Taken { is_new, .. }) => {
+            if is_new {
+                state.inbox.notify_one();
+            }
+            Ok(HttpResponse::NoContent().finish())
+        }
+        Err(NotTaken::Storage(error)) => Err(error.into()),
+        Err(NotTaken::Refused(refused)) => Err(refusal(&refused)),
+    }
+}
+
+fn refusal(refused: &WebhookRefused) -> Problem {
+    tracing::warn!(reason = %refused, "a webhook was refused");
+    if refused.is_about_the_signature() {
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "bad-signature",
+            "This is not signed by WHOOP, or too long ago",
+            refused.to_string(),
+        )
+    } else {
+        Problem::invalid("invalid-event", "body", refused.to_string())
+    }
+}
+
+/// One that names no type is taken for what it says it is.
+fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let essence = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if essence == "application/json" || essence.ends_with("+json") {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "not-json",
+        "The body is of another type",
+        "a webhook is application/json",
+    )
+    .with_field("body"))
+}

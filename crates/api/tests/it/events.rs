@@ -1,0 +1,171 @@
+//! What happens is told as it happens, to whoever follows.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::json;
+use tokio::time::Instant;
+use whoop_sim::DataType;
+
+use crate::harness::{Member, Stage, Token, events::Events};
+
+/// Changes today's recovery at WHOOP, and has it read.
+async fn rescore(stage: &Stage, member: &Member, score: i32) {
+    let person = stage.world().people()[0];
+    let truth = stage.world().truth(person);
+    let recovery = &truth["recoveries"][0];
+    let change = json!({"score": {"recovery_score": score}});
+    stage.advance(TimeDelta::minutes(1));
+    stage
+        .world()
+        .patch(person, DataType::Recovery, &recovery["cycle_id"], change)
+        .unwrap();
+    member.day("?refresh=force").await;
+}
+
+async fn begun(member: &Member) -> Events {
+    let mut events = member.follow(None).await;
+    let first = events.next().await.unwrap();
+    assert_eq!(first.name, "connection");
+    assert_eq!(first.data, json!({"connection": "connected"}));
+    assert!(first.id.is_some());
+    events
+}
+
+#[tokio::test]
+async fn a_day_that_changes_is_told_within_a_second_through_another_replica() {
+    let (stage, alice) = Stage::with_member().await;
+    let replica = stage.replica(&[]);
+    let mut events = begun(&alice.at(&replica)).await;
+
+    rescore(&stage, &alice, 9).await;
+    let committed = Instant::now();
+    let event = events.next_of("day").await;
+
+    assert!(committed.elapsed() < Duration::from_secs(1));
+    assert!(event.data["date"].is_string(), "{event:?}");
+    assert_eq!(event.id, Some(event.data["seq"].to_string()));
+}
+
+#[tokio::test]
+async fn behind_a_pooler_that_gives_connections_away_it_is_told_as_well() {
+    let (stage, alice) = Stage::with_member().await;
+    let replica = stage.replica(&["--database-pooler=transaction".to_owned()]);
+    let mut events = begun(&alice.at(&replica)).await;
+
+    rescore(&stage, &alice, 9).await;
+    let committed = Instant::now();
+    events.next_of("day").await;
+
+    assert!(committed.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn whoever_lost_the_stream_is_told_what_they_missed() {
+    let (stage, alice) = Stage::with_member().await;
+    let mut events = begun(&alice).await;
+    rescore(&stage, &alice, 9).await;
+    let last = events.next_of("day").await;
+    drop(events);
+    rescore(&stage, &alice, 10).await;
+    rescore(&stage, &alice, 11).await;
+
+    let mut resumed = alice.follow(last.id.as_deref()).await;
+    let missed = resumed.next().await.unwrap();
+
+    assert_eq!(missed.name, "day", "{missed:?}");
+    assert!(missed.data["seq"].as_i64() > last.data["seq"].as_i64());
+    let latest = alice.get("changes", "?limit=1").await.expect(200)["latest"].clone();
+    let mut seen = missed;
+    while seen.data["seq"] != latest {
+        seen = resumed.next_of("day").await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_away_for_too_long_is_told_to_start_again() {
+    let (stage, alice) = Stage::with_member().await;
+    stage
+        .execute("DELETE FROM whoop_change WHERE seq <= 10")
+        .await;
+
+    let first = alice.follow(Some("3")).await.next().await.unwrap();
+
+    assert_eq!(first.name, "reset");
+    assert_eq!(first.id, Some(first.data["latest"].to_string()));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_or_ended_is_told() {
+    let (stage, alice) = Stage::with_member().await;
+    let mut events = begun(&alice).await;
+
+    stage.world().revoke(stage.world().people()[0]);
+    alice.day("?refresh=force").await;
+    let lost = events.next_of("connection").await;
+    assert_eq!(lost.data, json!({"connection": "reauth_required"}));
+
+    alice.delete("?erase=true").await.expect(200);
+    let gone = events.next_of("connection").await;
+    assert_eq!(gone.data, json!({"connection": "never_connected"}));
+}
+
+#[tokio::test]
+async fn nobody_hears_of_another_member() {
+    let (stage, alice) = Stage::with_member().await;
+    let bob = stage.connect_person("bob", 1).await;
+    let mut events = begun(&bob).await;
+
+    rescore(&stage, &alice, 9).await;
+    // What comes next is bob's own.
+    let person = stage.world().people()[1];
+    let truth = stage.world().truth(person);
+    let sleep = truth["sleeps"][0]["id"].as_str().unwrap();
+    stage.advance(TimeDelta::minutes(1));
+    stage
+        .world()
+        .delete(person, DataType::Sleep, sleep)
+        .unwrap();
+    bob.day("?refresh=force").await;
+    let event = events.next_of("day").await;
+
+    let of_bob = bob.get("changes", "?limit=1").await.expect(200);
+    assert!(event.data["seq"].as_i64() <= of_bob["latest"].as_i64());
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_that_opened_it() {
+    let (stage, _) = Stage::with_member().await;
+    let token = Token::of("alice").with_time("exp", 2);
+    let member = Member {
+        token: token.text(),
+        ..stage.member("alice")
+    };
+    let mut events = begun(&member).await;
+
+    assert_eq!(events.next().await, None);
+}
+
+#[tokio::test]
+async fn a_ninth_stream_of_a_member_ends_the_oldest() {
+    let (_stage, alice) = Stage::with_member().await;
+    let mut oldest = begun(&alice).await;
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        others.push(begun(&alice).await);
+    }
+
+    assert_eq!(oldest.next().await, None);
+}
+
+#[tokio::test]
+async fn a_number_to_resume_from_that_is_none_is_refused() {
+    let (_stage, alice) = Stage::with_member().await;
+
+    for rest in ["?since=-1", "?since=now"] {
+        let answer = alice.get("events", rest).await;
+        answer.assert_problem(400, "invalid-number");
+    }
+    let answer = alice.open_stream(Some("yesterday")).await;
+    assert_eq!(answer.status(), 400);
+}

@@ -1,0 +1,393 @@
+//! Law 12: a webhook is a hint, and never lost.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use whoop_sim::DataType;
+
+use crate::harness::{
+    Stage,
+    webhooks::{Webhook, event},
+};
+
+/// The latest sleep of the first person, and their recovery.
+fn last_night(stage: &Stage) -> (i64, Value, Value) {
+    let person = stage.world().people()[0];
+    let truth = stage.world().truth(person);
+    let newest = |list: &str| {
+        let mut records = truth[list].as_array().unwrap().clone();
+        records.retain(|one| one["nap"] != true);
+        let key = if list == "sleeps" {
+            "end"
+        } else {
+            "created_at"
+        };
+        records.sort_by_key(|one| one[key].as_str().unwrap().to_owned());
+        records.pop().unwrap()
+    };
+    let sleep = newest("sleeps");
+    let recoveries = truth["recoveries"].as_array().unwrap();
+    let recovery = recoveries
+        .iter()
+        .find(|one| one["sleep_id"] == sleep["id"])
+        .cloned()
+        .unwrap();
+    (person, sleep, recovery)
+}
+
+#[tokio::test]
+async fn a_night_that_is_rescored_is_shown_at_once() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.hook_up(&json!({})).await;
+    let (person, sleep, recovery) = last_night(&stage);
+    let id = sleep["id"].as_str().unwrap();
+    stage.advance(TimeDelta::minutes(5));
+    let world = stage.world();
+    world
+        .patch(
+            person,
+            DataType::Recovery,
+            &recovery["cycle_id"],
+            json!({"score": {"recovery_score": 7}}),
+        )
+        .unwrap();
+    world
+        .patch(
+            person,
+            DataType::Sleep,
+            id,
+            json!({"score": {"sleep_performance_percentage": 11}}),
+        )
+        .unwrap();
+    world.reset_calls();
+
+    stage.hear().await;
+
+    // One call for each record, though three events spoke of them.
+    assert_eq!(world.call_count(), 2, "{:?}", world.calls());
+    assert_eq!(stage.inbox().await, ["done"; 3]);
+    let day = alice.day("?refresh=never").await;
+    assert_eq!(day["recovery"]["score"], 7, "{day:#}");
+    assert_eq!(day["sleep"]["performance"], 11);
+    // And a visit finds nothing of the night to ask for.
+    stage.advance(TimeDelta::minutes(20));
+    world.reset_calls();
+    alice.day("").await;
+    let lists: Vec<String> = world.calls().into_iter().map(|call| call.path).collect();
+    assert_eq!(lists.len(), 1, "{lists:?}");
+    assert!(lists[0].ends_with("/cycle"), "{lists:?}");
+}
+
+#[tokio::test]
+async fn what_a_member_deletes_is_gone_at_once() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.hook_up(&json!({})).await;
+    let (person, sleep, _) = last_night(&stage);
+    stage
+        .world()
+        .delete(person, DataType::Sleep, sleep["id"].as_str().unwrap())
+        .unwrap();
+
+    stage.hear().await;
+
+    let day = alice.day("?refresh=never").await;
+    assert_eq!(
+        (&day["sleep"], &day["recovery"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(stage.inbox().await, ["done", "done"]);
+}
+
+#[tokio::test]
+async fn a_sleep_that_becomes_a_nap_takes_its_recovery_off_the_day() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.hook_up(&json!({})).await;
+    let (person, sleep, _) = last_night(&stage);
+    let id = sleep["id"].as_str().unwrap();
+    stage.world().sleep_to_nap(person, id).unwrap();
+
+    stage.hear().await;
+
+    let day = alice.day("?refresh=never").await;
+    assert_eq!(day["recovery"], Value::Null, "{day:#}");
+    let is_a_nap = day["naps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|nap| nap["start"] == sleep["start"]);
+    assert!(
+        is_a_nap || day["sleep"]["start"] != sleep["start"],
+        "{day:#}"
+    );
+}
+
+#[tokio::test]
+async fn a_score_that_is_not_there_yet_is_asked_for_again_later() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.hook_up(&json!({})).await;
+    let (person, sleep, _) = last_night(&stage);
+    let id = sleep["id"].as_str().unwrap();
+    let pending = json!({"score_state": "PENDING_SCORE", "score": null});
+    stage
+        .world()
+        .patch(person, DataType::Sleep, id, pending)
+        .unwrap();
+    stage.hear().await;
+    // An edited sleep comes with an event for its recovery as well.
+    assert_eq!(stage.inbox().await, ["done", "pending"]);
+    assert_eq!(
+        alice.day("?refresh=never").await["sleep"]["state"],
+        "PENDING_SCORE"
+    );
+
+    // Scored without another event, which was lost.
+    stage.hook_up(&json!({"lose": 1.0})).await;
+    let scored = json!({"score_state": "SCORED", "score": sleep["score"]});
+    stage
+        .world()
+        .patch(person, DataType::Sleep, id, scored)
+        .unwrap();
+    stage.advance(TimeDelta::minutes(11));
+    stage.nudge().await;
+
+    assert_eq!(stage.inbox().await, ["done", "done"]);
+    assert_eq!(
+        alice.day("?refresh=never").await["sleep"]["state"],
+        "SCORED"
+    );
+}
+
+#[tokio::test]
+async fn the_same_event_again_is_known_and_works_nothing() {
+    let (stage, _alice) = Stage::with_member().await;
+    let (person, sleep, _) = last_night(&stage);
+    let id = sleep["id"].as_str().unwrap();
+    let webhook = Webhook::of(
+        &event(person, "sleep.updated", id, "trace 1"),
+        stage.clock_now(),
+    );
+    webhook.send(&stage.client).await.assert_status(204);
+    stage.is_drained().await;
+    stage.world().reset_calls();
+
+    webhook.send(&stage.client).await.assert_status(204);
+    // Signed anew, as a retry may be.
+    stage.advance(TimeDelta::minutes(30));
+    Webhook::of(
+        &event(person, "sleep.updated", id, "trace 1"),
+        stage.clock_now(),
+    )
+    .send(&stage.client)
+    .await
+    .assert_status(204);
+    stage.is_drained().await;
+
+    assert_eq!(stage.inbox().await, ["done"]);
+    assert_eq!(stage.world().call_count(), 0);
+    // Another type under the same trace is another event.
+    Webhook::of(
+        &event(person, "recovery.updated", id, "trace 1"),
+        stage.clock_now(),
+    )
+    .send(&stage.client)
+    .await
+    .assert_status(204);
+    stage.is_drained().await;
+    assert_eq!(stage.inbox().await, ["done", "done"]);
+}
+
+#[tokio::test]
+async fn an_event_of_an_unknown_type_or_member_is_kept_and_seen_as_such() {
+    let (stage, _alice) = Stage::with_member().await;
+    let person = stage.world().people()[0];
+    for unknown in [
+        event(person, "cycle.created", "1", "a"),
+        event(99, "sleep.updated", "1", "b"),
+    ] {
+        let answer = Webhook::of(&unknown, stage.clock_now())
+            .send(&stage.client)
+            .await;
+        answer.assert_status(204);
+    }
+    stage.is_drained().await;
+
+    assert_eq!(stage.inbox().await, ["unknown_member", "unknown_type"]);
+    let metrics = stage.client.get("/metrics").send().await.text;
+    for state in ["unknown_type", "unknown_member"] {
+        let line = format!("whoop_webhook_events{{state=\"{state}\"}} 1");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_whoops_is_refused_and_nothing_of_it_is_stored() {
+    let (stage, _alice) = Stage::with_member().await;
+    let before = stage.rows().await;
+    let person = stage.world().people()[0];
+    let good = Webhook::of(&event(person, "sleep.updated", "x", "t"), stage.clock_now());
+    let at = |minutes| {
+        let when = stage.clock_now() + TimeDelta::minutes(minutes);
+        Webhook::of(&event(person, "sleep.updated", "x", "t"), when)
+    };
+    let now = stage.clock_now().timestamp_millis();
+    let refusals = [
+        (
+            "no signature",
+            good.clone().with_signature(None),
+            401,
+            "bad-signature",
+        ),
+        (
+            "no timestamp",
+            good.clone().with_timestamp(None),
+            401,
+            "bad-signature",
+        ),
+        (
+            "an empty signature",
+            good.clone().with_signature(Some("")),
+            401,
+            "bad-signature",
+        ),
+        (
+            "no base64",
+            good.clone().with_signature(Some("!!!")),
+            401,
+            "bad-signature",
+        ),
+        (
+            "another secret",
+            good.clone().signed_with("another"),
+            401,
+            "bad-signature",
+        ),
+        (
+            "another body",
+            good.clone().with_body("{}"),
+            401,
+            "bad-signature",
+        ),
+        (
+            "another time",
+            good.clone().with_timestamp(Some(&(now + 1).to_string())),
+            401,
+            "bad-signature",
+        ),
+        (
+            "a time that is none",
+            good.clone()
+                .with_timestamp(Some("soon"))
+                .signed_with("hush-hush-app-secret"),
+            401,
+            "bad-signature",
+        ),
+        ("signed 76 minutes ago", at(-76), 401, "bad-signature"),
+        ("signed 6 minutes ahead", at(6), 401, "bad-signature"),
+        (
+            "text",
+            good.clone().with_content_type(Some("text/plain")),
+            415,
+            "not-json",
+        ),
+        (
+            "a form",
+            good.clone()
+                .with_content_type(Some("application/x-www-form-urlencoded")),
+            415,
+            "not-json",
+        ),
+        (
+            "nothing",
+            Webhook::of_bytes("", stage.clock_now()),
+            400,
+            "invalid-event",
+        ),
+        (
+            "no object",
+            Webhook::of_bytes("[1]", stage.clock_now()),
+            400,
+            "invalid-event",
+        ),
+        (
+            "no event",
+            Webhook::of_bytes("{}", stage.clock_now()),
+            400,
+            "invalid-event",
+        ),
+        (
+            "a megabyte",
+            Webhook::of_bytes(vec![b' '; 1_000_000], stage.clock_now()),
+            413,
+            "body-too-large",
+        ),
+        (
+            "17 KB",
+            Webhook::of_bytes(vec![b' '; 17 * 1024], stage.clock_now()),
+            413,
+            "body-too-large",
+        ),
+    ];
+
+    for (what, webhook, status, kind) in refusals {
+        let answer = webhook.send(&stage.client).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text);
+        assert_eq!(answer.problem(), kind, "{what}");
+    }
+
+    before.assert_unchanged(&stage.rows().await, "what is not WHOOP's");
+    // And the good one is taken, also an hour late.
+    at(-74).send(&stage.client).await.assert_status(204);
+}
+
+#[tokio::test]
+async fn what_fails_is_tried_again_and_given_up_in_the_end_and_can_be_replayed() {
+    let (stage, _alice) = Stage::with_member().await;
+    let (person, sleep, _) = last_night(&stage);
+    let id = sleep["id"].as_str().unwrap();
+    stage.world().fault(whoop_sim::Fault::status("sleep", 500));
+    Webhook::of(&event(person, "sleep.updated", id, "t"), stage.clock_now())
+        .send(&stage.client)
+        .await
+        .assert_status(204);
+
+    for _ in 0..40 {
+        stage.nudge().await;
+        if stage.inbox().await == ["dead"] {
+            break;
+        }
+        stage.advance(TimeDelta::hours(3));
+    }
+
+    assert_eq!(stage.inbox().await, ["dead"]);
+    let error = stage
+        .text("SELECT last_error FROM whoop_webhook_event WHERE state = 'dead'")
+        .await;
+    assert!(error.contains("500"), "{error}");
+    stage.world().clear_faults();
+    stage
+        .execute(
+            "UPDATE whoop_webhook_event SET state = 'pending', attempts = 0, finished_at = NULL",
+        )
+        .await;
+    stage.nudge().await;
+    assert_eq!(stage.inbox().await, ["done"]);
+}
+
+#[tokio::test]
+async fn of_a_member_who_has_to_reconnect_events_wait_for_that() {
+    let (stage, alice) = Stage::with_member().await;
+    let (person, sleep, _) = last_night(&stage);
+    let id = sleep["id"].as_str().unwrap();
+    stage.world().revoke(person);
+    alice.day("?refresh=force").await;
+    // Sent before WHOOP knew.
+    let late = Webhook::of(&event(person, "sleep.updated", id, "t"), stage.clock_now());
+    late.send(&stage.client).await.assert_status(204);
+    stage.is_drained().await;
+    assert_eq!(stage.inbox().await, ["pending"]);
+
+    stage.connect("alice").await;
+    stage.advance(TimeDelta::minutes(61));
+    stage.nudge().await;
+
+    assert_eq!(stage.inbox().await, ["done"]);
+}

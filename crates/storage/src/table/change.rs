@@ -1,0 +1,413 @@
+//! What changed of a member's records, numbered without a gap.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::{
+    QueryableByName,
+    prelude::*,
+    sql_types::{Array, BigInt, Date, Nullable, Text, Timestamptz},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use sha2::{Digest, Sha256};
+use whoop_core::{DataType, UserId};
+
+use crate::{StorageError, prepared::prepared, schema::whoop_change};
+
+/// Where PostgreSQL says that a member changed. The payload is
+/// [`signal_of`] the member: whoever may listen learns no names.
+pub const CHANNEL: &str = "whoop_change";
+
+/// What stands for a member in PostgreSQL's notifications.
+pub fn signal_of(user_id: &str) -> String {
+    let digest = Sha256::digest(user_id.as_bytes());
+    digest
+        .iter()
+        .take(16)
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// What happened to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// It is new, or different.
+    Upsert,
+    /// It left.
+    Delete,
+}
+
+impl Op {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upsert => "upsert",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Noted {
+    data_type: DataType,
+    id: String,
+    op: Op,
+    local_date: NaiveDate,
+    /// The day before the transaction; `None` for a record that is new.
+    former: Option<NaiveDate>,
+    updated_at: Option<DateTime<Utc>>,
+}
+
+/// What one transaction changes of one member: each record once, as it is in the
+/// end.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    noted: Vec<Noted>,
+    places: HashMap<(DataType, String), usize>,
+}
+
+impl Changes {
+    /// A record was written; `former` is the day that it belonged to before.
+    pub(crate) fn written(
+        &mut self,
+        data_type: DataType,
+        id: String,
+        former: Option<NaiveDate>,
+        local_date: NaiveDate,
+        updated_at: Option<DateTime<Utc>>,
+    ) {
+        self.note(Noted {
+            data_type,
+            id,
+            op: Op::Upsert,
+            local_date,
+            former,
+            updated_at,
+        });
+    }
+
+    /// A record that was here belongs to another day, or says something else of it.
+    pub(crate) fn settled(
+        &mut self,
+        data_type: DataType,
+        id: &str,
+        former: NaiveDate,
+        local_date: NaiveDate,
+    ) {
+        self.written(data_type, id.to_owned(), Some(former), local_date, None);
+    }
+
+    pub(crate) fn deleted(&mut self, data_type: DataType, id: String, local_date: NaiveDate) {
+        self.note(Noted {
+            data_type,
+            id,
+            op: Op::Delete,
+            local_date,
+            former: Some(local_date),
+            updated_at: None,
+        });
+    }
+
+    fn note(&mut self, change: Noted) {
+        let place = (change.data_type, change.id.clone());
+        match self
+            .places
+            .get(&place)
+            .and_then(|at| self.noted.get_mut(*at))
+        {
+            Some(known) => {
+                known.op = change.op;
+                known.local_date = change.local_date;
+                known.updated_at = change.updated_at.or(known.updated_at);
+            }
+            None => {
+                self.places.insert(place, self.noted.len());
+                self.noted.push(change);
+            }
+        }
+    }
+
+    /// Gives them the member's next numbers, and lets listeners know once the
+    /// transaction is committed. The caller has the member's turn.
+    pub(crate) async fn write(
+        self,
+        conn: &mut AsyncPgConnection,
+        user_id: &UserId,
+        now: DateTime<Utc>,
+    ) -> Result<(), StorageError> {
+        if self.noted.is_empty() {
+            return Ok(());
+        }
+        let count = i64::try_from(self.noted.len()).unwrap_or(i64::MAX);
+        let mut types = Vec::with_capacity(self.noted.len());
+        let mut ids = Vec::with_capacity(self.noted.len());
+        let mut ops = Vec::with_capacity(self.noted.len());
+        let mut dates = Vec::with_capacity(self.noted.len());
+        let mut formers = Vec::with_capacity(self.noted.len());
+        let mut updates = Vec::with_capacity(self.noted.len());
+        for one in self.noted {
+            types.push(one.data_type.as_str());
+            ids.push(one.id);
+            ops.push(one.op.as_str());
+            formers.push(one.former.filter(|former| *former != one.local_date));
+            dates.push(one.local_date);
+            updates.push(one.updated_at);
+        }
+        prepared(
+            "WITH counted AS ( \
+                 UPDATE whoop_users SET change_seq = change_seq + $2 WHERE user_id = $1 \
+                 RETURNING change_seq - $2 AS before \
+             ), noted AS ( \
+                 INSERT INTO whoop_change (user_id, seq, data_type, record_id, op, local_date, \
+                                           previous_date, updated_at, changed_at) \
+                 SELECT $1, counted.before + fresh.place, fresh.data_type, fresh.record_id, \
+                        fresh.op, fresh.local_date, fresh.previous_date, fresh.updated_at, $9 \
+                 FROM counted, unnest($3, $4, $5, $6, $7, $8) WITH ORDINALITY AS fresh \
+                      (data_type, record_id, op, local_date, previous_date, updated_at, place) \
+             ) \
+             SELECT pg_notify('whoop_change', $10)",
+        )
+        .bind::<Text, _>(user_id.as_str())
+        .bind::<BigInt, _>(count)
+        .bind::<Array<Text>, _>(types)
+        .bind::<Array<Text>, _>(ids)
+        .bind::<Array<Text>, _>(ops)
+        .bind::<Array<Date>, _>(dates)
+        .bind::<Array<Nullable<Date>>, _>(formers)
+        .bind::<Array<Nullable<Timestamptz>>, _>(updates)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Text, _>(signal_of(user_id.as_str()))
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Lets listeners look at a member again; when the caller's transaction commits.
+pub(crate) async fn signal(
+    conn: &mut AsyncPgConnection,
+    user_id: &str,
+) -> Result<(), StorageError> {
+    prepared("SELECT pg_notify('whoop_change', $1)")
+        .bind::<Text, _>(signal_of(user_id))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = whoop_change, check_for_backend(diesel::pg::Pg))]
+pub struct ChangeRow {
+    pub seq: i64,
+    pub data_type: String,
+    pub record_id: String,
+    pub local_date: NaiveDate,
+    pub previous_date: Option<NaiveDate>,
+    pub op: String,
+    pub changed_at: DateTime<Utc>,
+}
+
+/// A member's changes after a number, the oldest first.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn after(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    since: i64,
+    limit: i64,
+) -> Result<Vec<ChangeRow>, StorageError> {
+    Ok(whoop_change::table
+        .filter(whoop_change::user_id.eq(user_id.as_str()))
+        .filter(whoop_change::seq.gt(since))
+        .order(whoop_change::seq)
+        .limit(limit)
+        .select(ChangeRow::as_select())
+        .load(conn)
+        .await?)
+}
+
+/// Which of a member's numbers there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub struct Numbers {
+    /// Of the latest change, kept or not.
+    #[diesel(sql_type = BigInt)]
+    pub latest: i64,
+    /// Of the oldest that is kept.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub oldest: Option<i64>,
+    /// Since when they are counted: erased and connected again, a member's numbers
+    /// begin anew.
+    #[diesel(sql_type = Timestamptz)]
+    pub counted_since: DateTime<Utc>,
+}
+
+impl Numbers {
+    /// Whether all that came after a number is still there to be told.
+    pub fn reach_back_to(&self, since: i64) -> bool {
+        let kept_from = self.oldest.unwrap_or(self.latest + 1);
+        (kept_from - 1..=self.latest).contains(&since)
+    }
+}
+
+/// The numbers of a member; `None` for one who never connected.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn numbers(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+) -> Result<Option<Numbers>, StorageError> {
+    Ok(prepared(
+        "SELECT u.change_seq AS latest, u.created_at AS counted_since, \
+                (SELECT min(c.seq) FROM whoop_change c WHERE c.user_id = $1) AS oldest \
+         FROM whoop_users u WHERE u.user_id = $1",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .get_result(conn)
+    .await
+    .optional()?)
+}
+
+/// How a member stands for whoever follows them.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Pulse {
+    #[diesel(sql_type = Text)]
+    pub user_id: String,
+    #[diesel(sql_type = BigInt)]
+    pub latest: i64,
+    #[diesel(sql_type = Text)]
+    pub status: String,
+}
+
+/// How these members stand; whoever is not there never connected, or was erased.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn pulses(
+    conn: &mut AsyncPgConnection,
+    user_ids: &[String],
+) -> Result<Vec<Pulse>, StorageError> {
+    Ok(prepared(
+        "SELECT user_id, change_seq AS latest, status FROM whoop_users WHERE user_id = ANY($1)",
+    )
+    .bind::<Array<Text>, _>(user_ids)
+    .load(conn)
+    .await?)
+}
+
+/// How long changes took from WHOOP until they could be read here, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, QueryableByName)]
+pub struct Delays {
+    #[diesel(sql_type = BigInt)]
+    pub changes: i64,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
+    pub median: Option<f64>,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
+    pub p95: Option<f64>,
+}
+
+/// The delays of changes since an instant, of one member or of all, without what is
+/// older than the connection: history says nothing of them.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn delays(
+    conn: &mut AsyncPgConnection,
+    user_id: Option<&UserId>,
+    since: DateTime<Utc>,
+) -> Result<Delays, StorageError> {
+    // Two statements: each has its own index.
+    let whose = match user_id {
+        Some(_) => "c.user_id = $1 AND c.changed_at >= $2",
+        None => "$1 IS NULL AND c.changed_at >= $2",
+    };
+    Ok(prepared(format!(
+        "WITH took AS ( \
+             SELECT greatest(0, extract(epoch FROM c.changed_at - c.updated_at))::float8 AS seconds \
+             FROM whoop_change c JOIN whoop_users u ON u.user_id = c.user_id \
+             WHERE {whose} AND c.updated_at >= u.connected_at \
+         ) \
+         SELECT count(*) AS changes, \
+                percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median, \
+                percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95 \
+         FROM took"
+    ))
+    .bind::<Nullable<Text>, _>(user_id.map(UserId::as_str))
+    .bind::<Timestamptz, _>(since)
+    .get_result(conn)
+    .await?)
+}
+
+/// Forgets changes that could be read before an instant, of all members; what is
+/// left of each is still without a gap.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn trim(
+    conn: &mut AsyncPgConnection,
+    before: DateTime<Utc>,
+) -> Result<u64, StorageError> {
+    let trimmed = prepared(
+        "DELETE FROM whoop_change c USING ( \
+             SELECT user_id, max(seq) AS seq FROM whoop_change WHERE changed_at < $1 \
+             GROUP BY user_id \
+         ) AS old WHERE c.user_id = old.user_id AND c.seq <= old.seq",
+    )
+    .bind::<Timestamptz, _>(before)
+    .execute(conn)
+    .await?;
+    Ok(trimmed as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(day: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 3, day).unwrap()
+    }
+
+    #[test]
+    fn a_record_that_is_written_and_then_moved_changed_once() {
+        let mut changes = Changes::default();
+        changes.written(DataType::Cycle, "1".to_owned(), None, date(1), None);
+        changes.written(
+            DataType::Sleep,
+            "2".to_owned(),
+            Some(date(1)),
+            date(1),
+            None,
+        );
+        changes.settled(DataType::Cycle, "1", date(1), date(2));
+
+        let noted: Vec<_> = changes
+            .noted
+            .iter()
+            .map(|one| (one.id.as_str(), one.former, one.local_date))
+            .collect();
+        assert_eq!(noted, [("1", None, date(2)), ("2", Some(date(1)), date(1))]);
+    }
+
+    #[test]
+    fn numbers_reach_back_to_where_the_next_one_is_kept() {
+        let numbers = |oldest, latest| Numbers {
+            latest,
+            oldest,
+            counted_since: DateTime::UNIX_EPOCH,
+        };
+        assert!(numbers(Some(1), 5).reach_back_to(0));
+        assert!(numbers(Some(4), 5).reach_back_to(3));
+        assert!(!numbers(Some(4), 5).reach_back_to(2));
+        assert!(numbers(None, 5).reach_back_to(5));
+        assert!(!numbers(None, 5).reach_back_to(4));
+        // Of an earlier life of the member, or made up.
+        assert!(!numbers(Some(1), 5).reach_back_to(6));
+        assert!(numbers(None, 0).reach_back_to(0));
+    }
+}

@@ -1,0 +1,246 @@
+//! `sync-worker webhooks`: the inbox, and its dead letters.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::Local;
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use whoop_core::{Clock, SystemClock};
+use whoop_storage::{
+    Database, StorageError,
+    table::webhook_event::{self, EventRow, Filter, State},
+};
+use whoop_sync::{
+    Job, Settings, SyncError,
+    inbox::{Drained, Thrift},
+};
+
+use crate::{
+    Console, Exit,
+    cli::{DrainArgs, EventState, ListEventsArgs, ReplayArgs, WhichEvents},
+    exit::Refusal,
+    migrate::database_refusal,
+    since::Since,
+    users::open,
+};
+
+#[derive(Serialize)]
+struct Listed {
+    /// Of all events, by their state.
+    counts: BTreeMap<String, i64>,
+    /// The latest first.
+    events: Vec<EventRow>,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct DrainReport {
+    #[serde(flatten)]
+    drained: Drained,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct Replayed {
+    replayed: u64,
+    exit_code: u8,
+}
+
+impl EventState {
+    const fn state(self) -> State {
+        match self {
+            Self::Pending => State::Pending,
+            Self::Done => State::Done,
+            Self::Dead => State::Dead,
+            Self::UnknownType => State::UnknownType,
+            Self::UnknownMember => State::UnknownMember,
+        }
+    }
+}
+
+/// The filter of a command line.
+fn filter(which: &WhichEvents, states: &[EventState]) -> Result<Filter, Refusal> {
+    let now = SystemClock.now();
+    let today = now.with_timezone(&Local).date_naive();
+    let since = which
+        .since
+        .map(|since| since.resolve(now, today))
+        .transpose()
+        .map_err(|error| Refusal::wrong_usage(format!("--since: {error}")))?;
+    let until = which.until.map(Since::end);
+    if since.zip(until).is_some_and(|(since, until)| since > until) {
+        return Err(Refusal::wrong_usage(
+            "--since is later than --until; name the earlier one first".to_owned(),
+        ));
+    }
+    Ok(Filter {
+        ids: which.ids.clone(),
+        states: states.iter().map(|one| one.state()).collect(),
+        user_id: which.user.clone(),
+        since,
+        until,
+    })
+}
+
+pub(crate) async fn list(args: &ListEventsArgs, console: &Console) -> Result<Exit, Refusal> {
+    let filter = filter(&args.which, &args.states)?;
+    let database = open(&args.common.database).await?;
+    let (counts, events) = read(&database, &filter, args.limit)
+        .await
+        .map_err(|error| database_refusal(&args.common.database, &error))?;
+    let exit_code = Exit::Done.code();
+    let listed = Listed {
+        counts,
+        events,
+        exit_code,
+    };
+    if args.common.json {
+        console.json(&listed);
+    } else {
+        console.say(text(&listed));
+    }
+    Ok(Exit::Done)
+}
+
+async fn read(
+    database: &Database,
+    filter: &Filter,
+    limit: u32,
+) -> Result<(BTreeMap<String, i64>, Vec<EventRow>), StorageError> {
+    let mut conn = database.get().await?;
+    let counts = webhook_event::count(&mut conn).await?;
+    let events = webhook_event::list(&mut conn, filter, limit.into()).await?;
+    let counts = counts.into_iter().map(|one| (one.state, one.events));
+    Ok((counts.collect(), events))
+}
+
+fn text(listed: &Listed) -> String {
+    if listed.counts.is_empty() {
+        return "no webhook has come in yet; the README says how to have WHOOP send them"
+            .to_owned();
+    }
+    let counts: Vec<String> = listed
+        .counts
+        .iter()
+        .map(|(state, events)| format!("{events} {state}"))
+        .collect();
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header([
+        "id",
+        "received (UTC)",
+        "type",
+        "record",
+        "WHOOP member",
+        "state",
+        "tries",
+        "why",
+    ]);
+    for one in &listed.events {
+        let times = match one.times_received {
+            1 => String::new(),
+            times => format!(" ×{times}"),
+        };
+        table.add_row([
+            one.id.to_string(),
+            format!("{}{times}", one.received_at.format("%Y-%m-%d %H:%M:%S")),
+            one.event_type.clone(),
+            one.record_id.clone(),
+            one.whoop_user_id.to_string(),
+            one.state.clone(),
+            one.attempts.to_string(),
+            one.last_error.clone().unwrap_or_default(),
+        ]);
+    }
+    let counts = counts.join(", ");
+    match listed.events.is_empty() {
+        true => format!("{counts}; none of them is meant"),
+        false => format!("{counts}\n{table}"),
+    }
+}
+
+pub(crate) async fn drain(
+    args: &DrainArgs,
+    console: &Console,
+    stop: CancellationToken,
+) -> Result<Exit, Refusal> {
+    let database = open(&args.common.database).await?;
+    let engine = args
+        .whoop
+        .engine(database, Arc::new(SystemClock), Settings::default())
+        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+    let job = Job::webhook(stop.clone());
+    let drained = engine
+        .drain_webhooks(&job, Thrift::No)
+        .await
+        .map_err(|error| match &error {
+            SyncError::Storage(storage) => database_refusal(&args.common.database, storage),
+            other => Refusal::could_not_run(other.in_full()),
+        })?;
+    let exit = if drained.dead > 0 {
+        Exit::SomeFailed
+    } else if drained.put_off > 0 || stop.is_cancelled() {
+        Exit::PutOff
+    } else {
+        Exit::Done
+    };
+    if args.common.json {
+        console.json(&DrainReport {
+            drained,
+            exit_code: exit.code(),
+        });
+    } else {
+        let Drained {
+            done,
+            put_off,
+            dead,
+            unknown_member,
+            calls,
+        } = drained;
+        console.say(format!(
+            "{done} worked off with {calls} calls to WHOOP, {put_off} put off, {dead} given up, \
+             {unknown_member} of nobody who is connected"
+        ));
+        if put_off + dead > 0 {
+            console.say("`sync-worker webhooks list --state pending,dead` says why");
+        }
+    }
+    Ok(exit)
+}
+
+pub(crate) async fn replay(args: &ReplayArgs, console: &Console) -> Result<Exit, Refusal> {
+    let which = &args.which;
+    let names_nothing = which.ids.is_empty()
+        && which.user.is_none()
+        && which.since.is_none()
+        && which.until.is_none()
+        && args.states.is_empty();
+    if names_nothing {
+        return Err(Refusal::wrong_usage(
+            "say which events: --id, --user, --since, --until or --state; all that were given \
+             up: --state dead"
+                .to_owned(),
+        ));
+    }
+    let filter = filter(which, &args.states)?;
+    let database = open(&args.common.database).await?;
+    let refused = |error: StorageError| database_refusal(&args.common.database, &error);
+    let replayed = async {
+        let mut conn = database.get().await?;
+        webhook_event::replay(&mut conn, &filter, SystemClock.now()).await
+    };
+    let replayed = replayed.await.map_err(refused)?;
+    if args.common.json {
+        console.json(&Replayed {
+            replayed,
+            exit_code: Exit::Done.code(),
+        });
+    } else {
+        console.say(format!(
+            "{replayed} to be worked off again: by the API within seconds, or by \
+             `sync-worker webhooks drain`"
+        ));
+    }
+    Ok(Exit::Done)
+}

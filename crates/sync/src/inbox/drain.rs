@@ -1,0 +1,349 @@
+//! Working off what came in, member by member.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Mutex;
+use whoop_client::WhoopError;
+use whoop_core::{DataType, UserId, day::Connection};
+use whoop_storage::table::{
+    users::{self, UserRow},
+    webhook_event::{self, EventRow, State},
+};
+
+use super::fetch::{Fate, Fetching};
+use crate::{Engine, Job, SyncError};
+
+/// Members whose events are fetched side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Accounts that are looked for at once.
+const AT_ONCE: i64 = 64;
+
+/// An event that failed so often is given up: about half a day.
+const MOST_TRIES: i32 = 16;
+
+/// What waits for its score is asked for again so often; the slots go on.
+const MOST_LOOKS: i32 = 8;
+
+/// How soon a score is looked for again; each time twice as long.
+const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// How soon an event that failed is tried again; each time twice as long.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// Somebody else is at the member, who will soon be done.
+const WHILE_BUSY: TimeDelta = TimeDelta::seconds(1);
+
+/// How long an event is kept for the member's next visit where calls are scarce.
+const KEPT_FOR_A_VISIT: TimeDelta = TimeDelta::minutes(15);
+
+/// Whoever was seen so lately is looking.
+const IS_LOOKING: TimeDelta = TimeDelta::minutes(15);
+
+/// Whether calls are spared where the quota is scarce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thrift {
+    /// Where it is, events of members who are not looking wait for their visit,
+    /// which fetches what they name.
+    Yes,
+    /// Somebody asked for it.
+    No,
+}
+
+/// What became of the events that were due.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Drained {
+    pub done: u64,
+    /// Tried again later: WHOOP was out of order, the score is not there yet, the
+    /// quota is spent.
+    pub put_off: u64,
+    /// Given up.
+    pub dead: u64,
+    /// Of nobody who is connected.
+    pub unknown_member: u64,
+    /// Calls to WHOOP.
+    pub calls: u64,
+}
+
+/// What to do with an event.
+enum Verdict {
+    End(State, Option<String>),
+    Later {
+        after: TimeDelta,
+        failed: bool,
+        reason: String,
+    },
+}
+
+impl Engine {
+    /// When the next event is due; `None` if none is there.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn next_webhook(&self) -> Result<Option<DateTime<Utc>>, SyncError> {
+        let mut conn = self.database.get().await?;
+        Ok(webhook_event::next_due(&mut conn).await?)
+    }
+
+    /// Works off every event that is due, until none is left or the job is to stop.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away; what is not done stays.
+    pub async fn drain_webhooks(&self, job: &Job, thrift: Thrift) -> Result<Drained, SyncError> {
+        let drained = Mutex::new(Drained::default());
+        loop {
+            let accounts = {
+                let mut conn = self.database.get().await?;
+                webhook_event::due_accounts(&mut conn, self.clock.now(), AT_ONCE).await?
+            };
+            if accounts.is_empty() || job.stop.is_cancelled() || job.check_calls_left().is_err() {
+                break;
+            }
+            let is_scarce = thrift == Thrift::Yes && self.budget.is_scarce().await?;
+            stream::iter(accounts)
+                .map(Ok::<i64, SyncError>)
+                .try_for_each_concurrent(SIDE_BY_SIDE, |account| {
+                    let drained = &drained;
+                    async move {
+                        let verdicts = self.verdicts(account, job, is_scarce).await?;
+                        self.carry_out(verdicts, drained).await
+                    }
+                })
+                .await?;
+        }
+        let mut drained = drained.into_inner();
+        drained.calls = job.calls();
+        Ok(drained)
+    }
+
+    /// Fetches what the due events of one WHOOP account speak of.
+    async fn verdicts(
+        &self,
+        account: i64,
+        job: &Job,
+        is_scarce: bool,
+    ) -> Result<Vec<(EventRow, Verdict)>, SyncError> {
+        let now = self.clock.now();
+        let (members, mut events) = {
+            let mut conn = self.database.get().await?;
+            let members = users::of_account(&mut conn, account).await?;
+            let events = webhook_event::due_of(&mut conn, account, now).await?;
+            (members, events)
+        };
+        let connected: Vec<&UserRow> = members
+            .iter()
+            .filter(|one| one.connection() == Connection::Connected)
+            .collect();
+        let for_all = |events: Vec<EventRow>, verdict: &dyn Fn() -> Verdict| {
+            let judged = events.into_iter().map(|event| (event, verdict()));
+            Ok(judged.collect())
+        };
+        if connected.is_empty() {
+            let has_to_reconnect = |one: &UserRow| one.connection() == Connection::ReauthRequired;
+            return if members.iter().any(has_to_reconnect) {
+                for_all(events, &|| Verdict::Later {
+                    after: TimeDelta::hours(1),
+                    failed: false,
+                    reason: SyncError::ReauthRequired.to_string(),
+                })
+            } else {
+                let note = match members.is_empty() {
+                    true => "no member has this WHOOP account",
+                    false => "the member is disconnected",
+                };
+                for_all(events, &|| {
+                    Verdict::End(State::UnknownMember, Some(note.to_owned()))
+                })
+            };
+        }
+        let is_looking = |one: &&UserRow| one.last_seen_at.is_some_and(|at| now - at < IS_LOOKING);
+        if is_scarce && !connected.iter().any(is_looking) {
+            return for_all(events, &|| Verdict::Later {
+                after: KEPT_FOR_A_VISIT,
+                failed: false,
+                reason: "the quota is scarce; fetched when the member comes".to_owned(),
+            });
+        }
+        // Sleeps first: a recovery needs its own.
+        events.sort_by_key(|event| (event.data_type() != Some(DataType::Sleep), event.id));
+        let mut judged: Vec<(EventRow, Option<Verdict>)> =
+            events.into_iter().map(|event| (event, None)).collect();
+        for member in connected {
+            let Ok(user_id) = member.user_id.parse::<UserId>() else {
+                continue;
+            };
+            self.judge_events(&user_id, job, &mut judged).await?;
+        }
+        let done = || Verdict::End(State::Done, None);
+        let judged = judged
+            .into_iter()
+            .map(|(event, verdict)| (event, verdict.unwrap_or_else(done)));
+        Ok(judged.collect())
+    }
+
+    /// Fetches for one member, under the lease. Whatever must be tried again for
+    /// one of two members is tried again for both.
+    async fn judge_events(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        judged: &mut [(EventRow, Option<Verdict>)],
+    ) -> Result<(), SyncError> {
+        let turn = match self.take_turn(user_id, job, judged.len()).await {
+            Ok(turn) => turn,
+            Err(error @ SyncError::Storage(_)) => return Err(error),
+            Err(error) => {
+                for (event, verdict) in judged {
+                    *verdict = Some(after_error(event, &error));
+                }
+                return Ok(());
+            }
+        };
+        let worked_off = self.work_off(user_id, &turn.job, judged).await;
+        self.end_turn(turn).await?;
+        worked_off
+    }
+
+    async fn work_off(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        judged: &mut [(EventRow, Option<Verdict>)],
+    ) -> Result<(), SyncError> {
+        let mut fetching = Fetching::begin(self, user_id, job).await?;
+        let mut latest = None;
+        let mut in_the_way: Option<SyncError> = None;
+        for (event, verdict) in judged {
+            if let Some(error) = &in_the_way {
+                *verdict = Some(after_error(event, error));
+                continue;
+            }
+            match fetching.work_off(event).await {
+                Ok(Fate::Done) => latest = latest.max(Some(event.received_at)),
+                Ok(Fate::Open) if event.attempts >= MOST_LOOKS => {}
+                Ok(Fate::Open) => {
+                    *verdict = Some(Verdict::Later {
+                        after: pause(LOOK_AGAIN, event.attempts),
+                        failed: true,
+                        reason: "it still waits for its score".to_owned(),
+                    });
+                }
+                Err(error @ SyncError::Storage(_)) => return Err(error),
+                Err(error) => {
+                    *verdict = Some(after_error(event, &error));
+                    if stands_in_the_way(&error) {
+                        in_the_way = Some(error);
+                    }
+                }
+            }
+        }
+        if let Some(latest) = latest {
+            let mut conn = self.database.get().await?;
+            users::heard_of(&mut conn, user_id, latest).await?;
+        }
+        tracing::info!(member = %user_id, stored = ?fetching.read.stored, "fetched what webhooks named");
+        Ok(())
+    }
+
+    async fn carry_out(
+        &self,
+        verdicts: Vec<(EventRow, Verdict)>,
+        drained: &Mutex<Drained>,
+    ) -> Result<(), SyncError> {
+        let now = self.clock.now();
+        let mut conn = self.database.get().await?;
+        for (event, verdict) in verdicts {
+            let mut drained = drained.lock().await;
+            match verdict {
+                Verdict::End(state, note) => {
+                    webhook_event::finish(&mut conn, &[event.id], state, note.as_deref(), now)
+                        .await?;
+                    match state {
+                        State::Dead => {
+                            tracing::warn!(
+                                event = event.id,
+                                event_type = event.event_type,
+                                record = event.record_id,
+                                error = note,
+                                "a webhook is given up; `sync-worker webhooks replay` tries it again"
+                            );
+                            drained.dead += 1;
+                        }
+                        State::UnknownMember => drained.unknown_member += 1,
+                        _ => drained.done += 1,
+                    }
+                }
+                Verdict::Later {
+                    after,
+                    failed,
+                    reason,
+                } => {
+                    let until = now + after;
+                    webhook_event::put_off(&mut conn, &[event.id], until, failed, &reason).await?;
+                    drained.put_off += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the next event of the same member would meet the same.
+fn stands_in_the_way(error: &SyncError) -> bool {
+    error.ends_the_run()
+        || matches!(
+            error,
+            SyncError::Stopped
+                | SyncError::ReauthRequired
+                | SyncError::NotConnected
+                | SyncError::Busy
+        )
+}
+
+fn after_error(event: &EventRow, error: &SyncError) -> Verdict {
+    let reason = error.in_full();
+    let later = |after| Verdict::Later {
+        after,
+        failed: false,
+        reason: reason.clone(),
+    };
+    match error {
+        SyncError::Busy => later(WHILE_BUSY),
+        SyncError::Stopped | SyncError::CallsSpent => later(TimeDelta::zero()),
+        // Once the member has connected again, it is fetched.
+        SyncError::ReauthRequired | SyncError::NotConnected => later(TimeDelta::hours(1)),
+        SyncError::Whoop(WhoopError::RateLimited { retry_after, .. }) => {
+            let wait = (*retry_after).clamp(Duration::from_secs(1), Duration::from_secs(15 * 60));
+            later(TimeDelta::from_std(wait).unwrap_or(TimeDelta::minutes(15)))
+        }
+        // Nothing of it is to be had, and nothing is missing.
+        SyncError::NotGranted { .. } => Verdict::End(State::Done, Some(reason)),
+        _ if event.attempts + 1 >= MOST_TRIES => Verdict::End(State::Dead, Some(reason)),
+        _ => Verdict::Later {
+            after: pause(TRY_AGAIN, event.attempts),
+            failed: true,
+            reason,
+        },
+    }
+}
+
+/// The pause after so many tries, jittered: many events may have failed together.
+fn pause(first: Duration, attempts: i32) -> TimeDelta {
+    let tries = usize::try_from(attempts).unwrap_or(0);
+    let pause = ExponentialBuilder::new()
+        .with_min_delay(first)
+        .with_max_delay(LONGEST_PAUSE)
+        .with_max_times(tries + 1)
+        .with_jitter()
+        .build()
+        .nth(tries)
+        .unwrap_or(LONGEST_PAUSE);
+    TimeDelta::from_std(pause).unwrap_or(TimeDelta::hours(1))
+}

@@ -1,0 +1,133 @@
+//! What one event speaks of, made equal to what WHOOP has.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_core::{DataType, UserId, coverage::Coverage};
+use whoop_storage::{
+    subject::{self, Subject},
+    table::webhook_event::EventRow,
+};
+
+use crate::{Engine, Job, SyncError, window::Read};
+
+/// Every window reads so far back, whatever is covered.
+const EVERY_WINDOW: TimeDelta = TimeDelta::hours(48);
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fate {
+    Done,
+    /// What it speaks of still waits for its score.
+    Open,
+}
+
+/// The events of one member that are fetched together: each record once.
+pub(super) struct Fetching<'a> {
+    engine: &'a Engine,
+    user_id: &'a UserId,
+    job: &'a Job,
+    coverage: Vec<Coverage>,
+    fetched: HashMap<(DataType, String), Fate>,
+    pub(super) read: Read,
+}
+
+impl<'a> Fetching<'a> {
+    /// The caller holds the lease.
+    pub(super) async fn begin(
+        engine: &'a Engine,
+        user_id: &'a UserId,
+        job: &'a Job,
+    ) -> Result<Self, SyncError> {
+        Ok(Self {
+            engine,
+            user_id,
+            job,
+            coverage: engine.coverage(user_id).await?,
+            fetched: HashMap::new(),
+            read: Read::default(),
+        })
+    }
+
+    pub(super) async fn work_off(&mut self, event: &EventRow) -> Result<Fate, SyncError> {
+        let Some(data_type) = event.data_type() else {
+            return Ok(Fate::Done);
+        };
+        let known = (data_type, event.record_id.clone());
+        if let Some(fate) = self.fetched.get(&known) {
+            return Ok(*fate);
+        }
+        let stored = self.stored(data_type, &event.record_id).await?;
+        // Gone from here already, as with the sleep that took it along.
+        let is_gone = event.is_deletion() && stored.is_empty();
+        let fate = if is_gone || self.was_read_since(event, data_type, &stored) {
+            Fate::Done
+        } else if data_type == DataType::Recovery {
+            self.recovery_of(event.record_id.clone()).await?
+        } else {
+            self.ask(data_type, event.record_id.clone()).await?;
+            self.fate_of(data_type, &event.record_id).await?
+        };
+        self.fetched.insert(known, fate);
+        Ok(fate)
+    }
+
+    /// A recovery goes by the number of its cycle, which only its sleep tells.
+    async fn recovery_of(&mut self, sleep_id: String) -> Result<Fate, SyncError> {
+        let sleep = (DataType::Sleep, sleep_id.clone());
+        if !self.fetched.contains_key(&sleep) {
+            self.ask(DataType::Sleep, sleep_id.clone()).await?;
+            let fate = self.fate_of(DataType::Sleep, &sleep_id).await?;
+            self.fetched.insert(sleep, fate);
+        }
+        let sleeps = self.stored(DataType::Sleep, &sleep_id).await?;
+        let its_cycle = sleeps.first().and_then(Subject::cycle);
+        // One that is stored under another cycle may have gone with it.
+        let stored = self.stored(DataType::Recovery, &sleep_id).await?;
+        let mut cycles: Vec<String> = stored.into_iter().map(|one| one.id).collect();
+        cycles.extend(its_cycle.map(|id| id.to_string()));
+        cycles.sort_unstable();
+        cycles.dedup();
+        for cycle in cycles {
+            self.ask(DataType::Recovery, cycle).await?;
+        }
+        self.fate_of(DataType::Recovery, &sleep_id).await
+    }
+
+    /// Whether a list was read after the event came, with its record on it.
+    fn was_read_since(&self, event: &EventRow, data_type: DataType, stored: &[Subject]) -> bool {
+        let last = self
+            .coverage
+            .iter()
+            .find(|one| one.data_type == data_type)
+            .and_then(|one| one.last_sync_at);
+        let is_listed = |one: &Subject, last: DateTime<Utc>| {
+            !one.is_open && one.happened_at > last - EVERY_WINDOW
+        };
+        !event.is_deletion()
+            && !stored.is_empty()
+            && last.is_some_and(|last| {
+                last > event.received_at && stored.iter().all(|one| is_listed(one, last))
+            })
+    }
+
+    async fn ask(&mut self, data_type: DataType, id: String) -> Result<(), SyncError> {
+        self.engine
+            .ask_by_id(self.user_id, self.job, data_type, id, &mut self.read)
+            .await
+    }
+
+    async fn fate_of(&self, data_type: DataType, event_id: &str) -> Result<Fate, SyncError> {
+        let stored = self.stored(data_type, event_id).await?;
+        Ok(if stored.iter().any(|one| one.is_open) {
+            Fate::Open
+        } else {
+            Fate::Done
+        })
+    }
+
+    async fn stored(&self, data_type: DataType, event_id: &str) -> Result<Vec<Subject>, SyncError> {
+        let mut conn = self.engine.database.get().await?;
+        Ok(subject::of(&mut conn, self.user_id, data_type, event_id).await?)
+    }
+}

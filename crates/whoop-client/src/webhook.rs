@@ -1,0 +1,364 @@
+//! WHOOP's webhooks: whether one comes from WHOOP, and what it says.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::Whoop;
+
+/// Standard base64 of an HMAC-SHA256.
+pub const SIGNATURE_HEADER: &str = "X-WHOOP-Signature";
+
+/// Milliseconds since 1970.
+pub const TIMESTAMP_HEADER: &str = "X-WHOOP-Signature-Timestamp";
+
+/// The longest word of WHOOP's that is taken; ids and types are far shorter.
+const LONGEST_WORD: usize = 200;
+
+/// A webhook as it came in.
+#[derive(Clone, Copy)]
+pub struct Envelope<'a> {
+    /// The text of [`SIGNATURE_HEADER`].
+    pub signature: Option<&'a str>,
+    /// The text of [`TIMESTAMP_HEADER`], which is signed as it stands.
+    pub timestamp: Option<&'a str>,
+    /// The raw bytes: written anew, the same JSON is signed differently.
+    pub body: &'a [u8],
+}
+
+/// How far from the present a signed timestamp may be.
+#[derive(Debug, Clone, Copy)]
+pub struct SignedWithin {
+    pub past: TimeDelta,
+    pub future: TimeDelta,
+}
+
+impl Default for SignedWithin {
+    /// WHOOP tries for about an hour, and it is not known whether a retry keeps the
+    /// first timestamp.
+    fn default() -> Self {
+        Self {
+            past: TimeDelta::minutes(75),
+            future: TimeDelta::minutes(5),
+        }
+    }
+}
+
+/// What WHOOP says: a record of a member is new, different, or gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookEvent {
+    /// The same in every copy of the event.
+    pub trace_id: String,
+    /// `sleep.updated`, `recovery.deleted` …
+    pub event_type: String,
+    /// Of a recovery, this is the id of its sleep.
+    pub record_id: String,
+    pub whoop_user_id: i64,
+    pub signed_at: DateTime<Utc>,
+}
+
+/// Why a webhook is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WebhookRefused {
+    #[error("the header {0} is missing")]
+    Unsigned(&'static str),
+    #[error("the signature is not WHOOP's for this body and this app's client secret")]
+    BadSignature,
+    #[error("{TIMESTAMP_HEADER} is not a number of milliseconds")]
+    BadTimestamp,
+    #[error("it was signed {seconds} s ago; the limit is {limit} s")]
+    TooOld { seconds: i64, limit: i64 },
+    #[error("it was signed {seconds} s ahead of this clock; the limit is {limit} s")]
+    TooNew { seconds: i64, limit: i64 },
+    #[error("the body is no event: {0}")]
+    Malformed(&'static str),
+}
+
+impl WebhookRefused {
+    /// Whether it is the proof that is not good, rather than what was proven.
+    pub const fn is_about_the_signature(&self) -> bool {
+        !matches!(self, Self::Malformed(_))
+    }
+}
+
+impl Whoop {
+    /// Opens a webhook: checks that WHOOP signed these bytes, and lately.
+    ///
+    /// # Errors
+    ///
+    /// Why it must not be taken.
+    pub fn open_webhook(
+        &self,
+        envelope: Envelope<'_>,
+        within: SignedWithin,
+        now: DateTime<Utc>,
+    ) -> Result<WebhookEvent, WebhookRefused> {
+        open(&self.config().client_secret, envelope, within, now)
+    }
+}
+
+fn open(
+    client_secret: &SecretString,
+    envelope: Envelope<'_>,
+    within: SignedWithin,
+    now: DateTime<Utc>,
+) -> Result<WebhookEvent, WebhookRefused> {
+    let signature = envelope
+        .signature
+        .ok_or(WebhookRefused::Unsigned(SIGNATURE_HEADER))?;
+    let timestamp = envelope
+        .timestamp
+        .ok_or(WebhookRefused::Unsigned(TIMESTAMP_HEADER))?;
+    let signature = BASE64_STANDARD
+        .decode(signature)
+        .map_err(|_| WebhookRefused::BadSignature)?;
+    // An HMAC takes a key of any length; the comparison takes the same time whatever
+    // is wrong.
+    let mut mac = Hmac::<Sha256>::new_from_slice(client_secret.expose_secret().as_bytes())
+        .map_err(|_| WebhookRefused::BadSignature)?;
+    mac.update(timestamp.as_bytes());
+    mac.update(envelope.body);
+    mac.verify_slice(&signature)
+        .map_err(|_| WebhookRefused::BadSignature)?;
+
+    let signed_at = timestamp
+        .parse()
+        .ok()
+        .and_then(DateTime::from_timestamp_millis)
+        .ok_or(WebhookRefused::BadTimestamp)?;
+    let age = now - signed_at;
+    if age > within.past {
+        return Err(WebhookRefused::TooOld {
+            seconds: age.num_seconds(),
+            limit: within.past.num_seconds(),
+        });
+    }
+    if -age > within.future {
+        return Err(WebhookRefused::TooNew {
+            seconds: -age.num_seconds(),
+            limit: within.future.num_seconds(),
+        });
+    }
+    read(envelope.body, signed_at)
+}
+
+fn read(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, WebhookRefused> {
+    let Ok(Value::Object(event)) = serde_json::from_slice(body) else {
+        return Err(WebhookRefused::Malformed("it is not a JSON object"));
+    };
+    let word = |name| event.get(name).and_then(word_of);
+    let whoop_user_id = match event.get("user_id") {
+        Some(Value::Number(number)) => number.as_i64(),
+        Some(Value::String(text)) => text.parse().ok(),
+        _ => None,
+    };
+    Ok(WebhookEvent {
+        // Without one, the bytes themselves are what makes two copies the same.
+        trace_id: word("trace_id").unwrap_or_else(|| hex(&Sha256::digest(body))),
+        event_type: word("type").ok_or(WebhookRefused::Malformed("`type` is missing"))?,
+        record_id: word("id").ok_or(WebhookRefused::Malformed("`id` is missing"))?,
+        whoop_user_id: whoop_user_id.ok_or(WebhookRefused::Malformed("`user_id` is no number"))?,
+        signed_at,
+    })
+}
+
+/// A word that can be stored and shown in one line.
+fn word_of(value: &Value) -> Option<String> {
+    let word = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let fits = !word.is_empty()
+        && word.chars().count() <= LONGEST_WORD
+        && !word.chars().any(char::is_control);
+    fits.then_some(word)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+impl fmt::Debug for Envelope<'_> {
+    /// Without the signature, which opens the door until it is too old.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("timestamp", &self.timestamp)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TIMESTAMP: &str = "1790745888120";
+    const BODY: &str = concat!(
+        r#"{"user_id":20481337,"id":"3f0b6a52-7c1e-4a8d-9b3e-51d2c07f9a10","#,
+        r#""type":"recovery.updated","trace_id":"1d0b7a5e-53c4-4b2f-9e86-6a7f20c1d9ab"}"#,
+    );
+    /// Worked out apart from this code.
+    const SIGNATURE: &str = "BLpBIioCioffWdU0NtIS4Y3UG68MkyJnk/wgKA+uHJU=";
+
+    fn secret() -> SecretString {
+        "whs-demo-client-secret-0001".into()
+    }
+
+    fn signed_at() -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_790_745_888_120).unwrap()
+    }
+
+    fn genuine() -> Envelope<'static> {
+        Envelope {
+            signature: Some(SIGNATURE),
+            timestamp: Some(TIMESTAMP),
+            body: BODY.as_bytes(),
+        }
+    }
+
+    fn opened(envelope: Envelope<'_>, now: DateTime<Utc>) -> Result<WebhookEvent, WebhookRefused> {
+        open(&secret(), envelope, SignedWithin::default(), now)
+    }
+
+    /// Signed as WHOOP would, whatever it is.
+    fn signed(body: &[u8]) -> Result<WebhookEvent, WebhookRefused> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret().expose_secret().as_bytes()).unwrap();
+        mac.update(TIMESTAMP.as_bytes());
+        mac.update(body);
+        let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+        let envelope = Envelope {
+            signature: Some(&signature),
+            body,
+            ..genuine()
+        };
+        opened(envelope, signed_at())
+    }
+
+    #[test]
+    fn what_whoop_signed_is_opened() {
+        let event = opened(genuine(), signed_at()).unwrap();
+
+        assert_eq!(event.event_type, "recovery.updated");
+        assert_eq!(event.record_id, "3f0b6a52-7c1e-4a8d-9b3e-51d2c07f9a10");
+        assert_eq!(event.trace_id, "1d0b7a5e-53c4-4b2f-9e86-6a7f20c1d9ab");
+        assert_eq!(event.whoop_user_id, 20_481_337);
+        assert_eq!(event.signed_at, signed_at());
+    }
+
+    #[test]
+    fn a_retry_of_an_hour_ago_is_opened_and_a_recording_of_it_is_not() {
+        let after = |minutes| opened(genuine(), signed_at() + TimeDelta::minutes(minutes));
+
+        assert!(after(75).is_ok());
+        assert!(matches!(after(76), Err(WebhookRefused::TooOld { .. })));
+        assert!(after(-5).is_ok());
+        assert!(matches!(after(-6), Err(WebhookRefused::TooNew { .. })));
+    }
+
+    #[test]
+    fn a_timestamp_that_was_not_signed_does_not_make_an_old_webhook_new() {
+        let now = signed_at() + TimeDelta::days(1);
+        let now_text = now.timestamp_millis().to_string();
+        let moved = Envelope {
+            timestamp: Some(&now_text),
+            ..genuine()
+        };
+
+        assert_eq!(opened(moved, now), Err(WebhookRefused::BadSignature));
+    }
+
+    #[test]
+    fn headers_that_are_missing_or_written_otherwise_are_refused() {
+        let without_signature = Envelope {
+            signature: None,
+            ..genuine()
+        };
+        let without_timestamp = Envelope {
+            timestamp: None,
+            ..genuine()
+        };
+        // The same bytes in hexadecimal; a dot between the two; other spaces.
+        let other = [
+            "04ba41222a028a87df59d53436d212e18dd41baf0c932267 93fc20280fae1c95",
+            "E6KUguW1m2bLHkdnUdS6mBr3vxzNbYH8cUrKkxbs3yM=",
+            "ZsZWCzU2Eq1wdHU/1MxDyxd0OhRyQo6uigMSFAu/zKE=",
+            "",
+        ];
+
+        assert!(matches!(
+            opened(without_signature, signed_at()),
+            Err(WebhookRefused::Unsigned(SIGNATURE_HEADER))
+        ));
+        assert!(matches!(
+            opened(without_timestamp, signed_at()),
+            Err(WebhookRefused::Unsigned(TIMESTAMP_HEADER))
+        ));
+        for signature in other {
+            let envelope = Envelope {
+                signature: Some(signature),
+                ..genuine()
+            };
+            assert_eq!(
+                opened(envelope, signed_at()),
+                Err(WebhookRefused::BadSignature)
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_of_a_kind_that_is_not_known_yet_is_an_event() {
+        let event = signed(br#"{"user_id":"7","id":9,"type":"cycle.created","more":{}}"#).unwrap();
+
+        assert_eq!(event.event_type, "cycle.created");
+        assert_eq!((event.record_id.as_str(), event.whoop_user_id), ("9", 7));
+        assert_eq!(event.trace_id.len(), 64);
+    }
+
+    #[test]
+    fn a_body_that_names_nothing_is_malformed() {
+        for body in [
+            "",
+            "[]",
+            "null",
+            "{}",
+            r#"{"user_id":1,"id":"a"}"#,
+            r#"{"user_id":1,"type":"a"}"#,
+            r#"{"user_id":1.5,"id":"a","type":"b"}"#,
+            "{\"user_id\":1,\"id\":\"a\\u0000\",\"type\":\"b\"}",
+        ] {
+            let refused = signed(body.as_bytes()).unwrap_err();
+            assert!(!refused.is_about_the_signature(), "{body}: {refused}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_body_opens_with_the_same_signature(
+            place in 0..BODY.len(),
+            byte in any::<u8>(),
+        ) {
+            let mut body = BODY.as_bytes().to_vec();
+            prop_assume!(body[place] != byte);
+            body[place] = byte;
+            let forged = Envelope { body: &body, ..genuine() };
+
+            prop_assert_eq!(opened(forged, signed_at()), Err(WebhookRefused::BadSignature));
+        }
+
+        #[test]
+        fn any_signed_bytes_are_read_or_refused(body in any::<Vec<u8>>()) {
+            let _ = signed(&body);
+        }
+    }
+}

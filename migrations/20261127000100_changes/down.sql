@@ -1,0 +1,2 @@
+DROP TABLE whoop_change;
+ALTER TABLE whoop_users DROP COLUMN change_seq;
