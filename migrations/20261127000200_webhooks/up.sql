@@ -13,6 +13,7 @@ CREATE TABLE whoop_webhook_event (
     times_received BIGINT NOT NULL DEFAULT 1,
     due_at TIMESTAMPTZ NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    looks INTEGER NOT NULL DEFAULT 0,
     finished_at TIMESTAMPTZ,
     last_error TEXT,
     CONSTRAINT whoop_webhook_event_pkey PRIMARY KEY (id),
@@ -34,6 +35,7 @@ COMMENT ON COLUMN whoop_webhook_event.signed_at IS 'The time that WHOOP signed.'
 COMMENT ON COLUMN whoop_webhook_event.times_received IS 'WHOOP may send an event again; it is worked off once.';
 COMMENT ON COLUMN whoop_webhook_event.due_at IS 'Not worked off before.';
 COMMENT ON COLUMN whoop_webhook_event.attempts IS 'Tries that failed.';
+COMMENT ON COLUMN whoop_webhook_event.looks IS 'How often it was fetched and still waited for its score.';
 
 ALTER TABLE whoop_users ADD COLUMN webhook_at TIMESTAMPTZ;
 

@@ -7,6 +7,7 @@
 mod demo {
     pub(super) mod cli;
     pub(super) mod http;
+    pub(super) mod live;
     pub(super) mod report;
     pub(super) mod stack;
     pub(super) mod story;

@@ -56,6 +56,7 @@ diesel::table! {
         times_received -> BigInt,
         due_at -> Timestamptz,
         attempts -> Integer,
+        looks -> Integer,
         finished_at -> Nullable<Timestamptz>,
         last_error -> Nullable<Text>,
     }

@@ -73,7 +73,12 @@ fn text(report: &Report) -> String {
             format!("d{}", day.day),
             day.total,
             parts(
-                &[(day.waiting, '█'), (day.slot, '▓'), (day.dormant, '░')],
+                &[
+                    (day.waiting, '█'),
+                    (day.webhook, '▚'),
+                    (day.slot, '▓'),
+                    (day.dormant, '░'),
+                ],
                 scale
             ),
         ));
@@ -81,7 +86,8 @@ fn text(report: &Report) -> String {
             lines.push(format!("{:>12} visit(s) put off", day.visits_put_off));
         }
     }
-    lines.push("       █ members who wait  ▓ slots  ░ members who stay away".to_owned());
+    lines
+        .push("       █ members who wait  ▚ webhooks  ▓ slots  ░ members who stay away".to_owned());
     lines.push(format!(
         "\nCalls a minute by the hour, on average ({} allowed; in any 60 seconds at most {})",
         report.calls_per_minute, report.most_in_a_minute

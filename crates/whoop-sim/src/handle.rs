@@ -20,7 +20,7 @@ use crate::{
     oauth::Grant,
     protocol::Protocol,
     rate_limit::Limiter,
-    webhook::{Delivery, Shipment},
+    webhook::{Delivery, Shipment, check_url},
     world::World,
 };
 
@@ -134,6 +134,20 @@ impl WorldHandle {
         edit::delete(person, data_type, &id)?;
         world.announce_all(whoop_user_id, events);
         Ok(())
+    }
+
+    /// Where webhooks go from now on.
+    ///
+    /// # Panics
+    ///
+    /// When it is no web address: the test is wrong.
+    pub fn send_webhooks_to(&self, url: &str) {
+        if let Err(reason) = check_url(url) {
+            panic!("not an address: {reason}");
+        }
+        let mut world = self.lock();
+        world.outbox.url = Some(url.to_owned());
+        world.kick.notify_one();
     }
 
     /// Every webhook that is kept, in the order of publishing.

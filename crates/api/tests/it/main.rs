@@ -19,6 +19,7 @@ mod events;
 mod export;
 mod jwt_attacks;
 mod key_sets;
+mod killed;
 mod log_lines;
 mod metrics;
 mod quota;

@@ -8,6 +8,20 @@ use crate::DataType;
 /// webhook may be lost.
 pub const TRUSTED_FOR: TimeDelta = TimeDelta::hours(48);
 
+/// Whoever was seen so lately is looking.
+const IS_LOOKING: TimeDelta = TimeDelta::minutes(15);
+
+/// Whether what WHOOP announces of a member is left to their next visit. Where
+/// calls are scarce it is: all that changes of all members is more than the day
+/// has, and a visit asks for what was announced.
+pub fn waits_for_a_visit(
+    is_scarce: bool,
+    last_seen_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> bool {
+    is_scarce && last_seen_at.is_none_or(|at| now - at >= IS_LOOKING)
+}
+
 /// When WHOOP last said of each type that it changed, for a member whose
 /// webhooks are known to arrive. In the order of [`DataType::ALL`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,6 +55,14 @@ impl Heard {
             .find(|(one, _)| **one == data_type);
         if let Some((_, known)) = slot {
             *known = (*known).max(Some(at));
+        }
+    }
+
+    /// Takes an event back: what it announced was fetched.
+    pub fn forget(&mut self, data_type: DataType) {
+        let mut slots = DataType::ALL.iter().zip(&mut self.0);
+        if let Some((_, known)) = slots.find(|(one, _)| **one == data_type) {
+            *known = None;
         }
     }
 

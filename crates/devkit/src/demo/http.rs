@@ -5,7 +5,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::stack::Stack;
+use super::{live::Events, stack::Stack};
 
 /// The member of the demo, as their app would call.
 pub(crate) struct Member {
@@ -68,6 +68,22 @@ impl Member {
             .await?;
         ensure!(status == StatusCode::OK, "{route}: {status} {body}");
         Ok(body)
+    }
+
+    /// Follows what happens to the member's days, from now on.
+    pub(crate) async fn follow(&self) -> anyhow::Result<Events> {
+        // It has no end, so it has no time limit either.
+        let http = Client::builder().no_proxy().build()?;
+        let request = http.get(self.address("events", ""));
+        let mut response = request.bearer_auth(&self.token).send().await?;
+        ensure!(response.status() == StatusCode::OK, "{}", response.status());
+        // How the connection stands is told first; from then on nothing is missed.
+        let mut text = String::new();
+        while !text.contains("event: connection") {
+            let chunk = response.chunk().await?.context("the stream ended")?;
+            text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        Ok(Events { response, text })
     }
 
     /// Connects as a person does: the app asks where to go, the browser goes

@@ -59,6 +59,8 @@ impl Stack {
         let api_url = format!("http://{address}");
         said_if_moved(report, "API", cli.api_port, address.port());
         report.fact("API", &format!("{api_url}  (described at /openapi.json)"));
+        sim.world()
+            .send_webhooks_to(&format!("{api_url}/webhooks/whoop"));
         Ok(Self {
             database,
             sim,

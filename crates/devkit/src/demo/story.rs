@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use whoop_sim::{CallSide, DataType};
 
-use super::{http::Member, report::Report, stack::Stack};
+use super::{http::Member, live, report::Report, stack::Stack};
 
 const MEMBER: &str = "demo-member";
 
@@ -89,10 +89,12 @@ pub(crate) async fn check(stack: &Stack, report: &mut Report) {
     step!(report, "first load", first_load(stack, &member));
     step!(report, "fast reload", fast_reload(stack, &member));
     step!(report, "scheduled slot", scheduled_slot(stack, &member));
+    step!(report, "webhook", live::webhook(stack, &member));
     step!(report, "night and history", night(stack, &member));
     step!(report, "second night", second_night(stack));
     step!(report, "date navigation", dates(stack, &member));
     step!(report, "old date: no data", old_date(stack, &member));
+    step!(report, "offline app", live::offline_app(stack, &member));
     step!(report, "nobody else's data", strangers(stack, &member));
     step!(report, "disconnect", disconnect(stack, &member));
 }
@@ -418,7 +420,7 @@ async fn disconnect(stack: &Stack, member: &Member) -> anyhow::Result<String> {
     Ok("revoked at WHOOP, then erased".to_owned())
 }
 
-fn whoop_user_id(stack: &Stack) -> anyhow::Result<i64> {
+pub(crate) fn whoop_user_id(stack: &Stack) -> anyhow::Result<i64> {
     let grant = stack
         .sim
         .world()
@@ -430,12 +432,12 @@ fn whoop_user_id(stack: &Stack) -> anyhow::Result<i64> {
 }
 
 /// What the simulator knows of the connected person.
-fn truth(stack: &Stack) -> anyhow::Result<Value> {
+pub(crate) fn truth(stack: &Stack) -> anyhow::Result<Value> {
     Ok(stack.sim.world().truth(whoop_user_id(stack)?))
 }
 
 /// Calls to WHOOP's data API, as the simulator counts them.
-fn calls(stack: &Stack) -> usize {
+pub(crate) fn calls(stack: &Stack) -> usize {
     stack
         .sim
         .world()

@@ -158,6 +158,19 @@ impl House {
         format!("http://{address}/api/v1/whoop/{route}/{user_id}{rest}")
     }
 
+    pub(crate) fn webhook_url(&self, api: usize) -> String {
+        format!("http://{}/webhooks/whoop", self.apis[api].address)
+    }
+
+    /// What an API has resident, in kilobytes.
+    pub(crate) fn memory_of_api(&self, api: usize) -> anyhow::Result<u64> {
+        let pid = self.apis[api].child.id().context("the API has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next());
+        Ok(kilobytes.context("no VmRSS")?.parse()?)
+    }
+
     pub(crate) fn key(&self) -> &str {
         &self.service_key
     }

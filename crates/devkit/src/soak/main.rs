@@ -5,10 +5,12 @@
 //! should be.
 //!
 //! - [`tokens`]: everybody wants a member's tokens at once and somebody is killed;
+//! - [`live`]: how fast a change arrives, and what open streams cost;
 //! - [`quota`]: everybody spends the same quota;
 //! - [`speed`]: how long the engine takes, with a WHOOP that answers at once.
 
 mod house;
+mod live;
 mod quota;
 mod speed;
 mod tokens;
@@ -30,6 +32,8 @@ enum What {
     Tokens(tokens::Args),
     /// Two workers and two APIs that share one quota, and members who open the app.
     Quota(quota::Args),
+    /// Webhooks in, events out: how long each takes, and what open streams cost.
+    Live(live::Args),
     /// How long the engine takes for a member's year, and for a plan of thousands.
     Speed(speed::Args),
 }
@@ -63,6 +67,7 @@ async fn soak(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.what {
         What::Tokens(args) => tokens::soak(args).await,
         What::Quota(args) => quota::soak(args).await,
+        What::Live(args) => live::measure(args).await,
         What::Speed(args) => speed::measure(args).await,
     }
 }

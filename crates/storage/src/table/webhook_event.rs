@@ -72,6 +72,7 @@ pub struct EventRow {
     pub times_received: i64,
     pub due_at: DateTime<Utc>,
     pub attempts: i32,
+    pub looks: i32,
     pub finished_at: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
 }
@@ -191,21 +192,21 @@ pub async fn due_of(
         .await?)
 }
 
-/// Ends events in a state, with a word for people where there is something to say.
+/// Ends an event in a state, with a word for people where there is something to say.
 ///
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
 pub async fn finish(
     conn: &mut AsyncPgConnection,
-    ids: &[i64],
+    id: i64,
     state: State,
     note: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     diesel::update(
         whoop_webhook_event::table
-            .filter(whoop_webhook_event::id.eq_any(ids))
+            .find(id)
             .filter(whoop_webhook_event::state.eq("pending")),
     )
     .set((
@@ -218,26 +219,40 @@ pub async fn finish(
     Ok(())
 }
 
-/// Puts events off until an instant; `failed` counts it as a try.
+/// Why an event is put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// Something stands in the way that is not the event's fault.
+    ItIsNotItsTurn,
+    /// It failed, which is counted.
+    ItFailed,
+    /// What it speaks of waits for its score, which is counted.
+    ItIsOpen,
+}
+
+/// Puts an event off until an instant.
 ///
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
 pub async fn put_off(
     conn: &mut AsyncPgConnection,
-    ids: &[i64],
+    id: i64,
     until: DateTime<Utc>,
-    failed: bool,
+    because: Because,
     reason: &str,
 ) -> Result<(), StorageError> {
+    let failed = i32::from(because == Because::ItFailed);
+    let looked = i32::from(because == Because::ItIsOpen);
     diesel::update(
         whoop_webhook_event::table
-            .filter(whoop_webhook_event::id.eq_any(ids))
+            .find(id)
             .filter(whoop_webhook_event::state.eq("pending")),
     )
     .set((
         whoop_webhook_event::due_at.eq(until),
-        whoop_webhook_event::attempts.eq(whoop_webhook_event::attempts + i32::from(failed)),
+        whoop_webhook_event::attempts.eq(whoop_webhook_event::attempts + failed),
+        whoop_webhook_event::looks.eq(whoop_webhook_event::looks + looked),
         whoop_webhook_event::last_error.eq(reason),
     ))
     .execute(conn)
@@ -319,7 +334,7 @@ pub async fn replay(
     now: DateTime<Utc>,
 ) -> Result<u64, StorageError> {
     let sql = format!(
-        "UPDATE whoop_webhook_event e SET state = 'pending', due_at = $6, attempts = 0, \
+        "UPDATE whoop_webhook_event e SET state = 'pending', due_at = $6, attempts = 0, looks = 0, \
              finished_at = NULL, last_error = NULL \
          WHERE {MEANT} AND e.state <> 'unknown_type'"
     );

@@ -81,7 +81,30 @@ impl Member {
                 one.last_sync_at = Some(at);
             }
         }
-        match call.data_type {
+        self.night_is_here(call.data_type);
+    }
+
+    /// What an event named was fetched by its id, which makes no list fresh.
+    pub(super) fn fetch(&mut self, data_type: DataType) {
+        for (unread, one) in self.unread.iter_mut().zip(&self.coverage) {
+            if one.data_type == data_type {
+                *unread = None;
+            }
+        }
+        if let Some(heard) = &mut self.heard {
+            heard.forget(data_type);
+        }
+        self.night_is_here(data_type);
+    }
+
+    /// Whether WHOOP has something of a type that is not here.
+    pub(super) fn is_behind(&self, data_type: DataType) -> bool {
+        let mut types = self.coverage.iter().zip(self.unread);
+        types.any(|(one, unread)| one.data_type == data_type && unread.is_some())
+    }
+
+    fn night_is_here(&mut self, data_type: DataType) {
+        match data_type {
             DataType::Recovery => self.recovery_read = self.night_scored,
             DataType::Sleep => self.sleep_read = self.night_scored,
             DataType::Workout | DataType::Cycle => {}

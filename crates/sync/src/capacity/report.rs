@@ -59,6 +59,8 @@ pub struct Report {
 pub struct DayCalls {
     pub day: usize,
     pub waiting: u64,
+    /// Fetched when WHOOP said that something changed.
+    pub webhook: u64,
     pub slot: u64,
     pub dormant: u64,
     pub total: u64,
@@ -199,6 +201,7 @@ fn calls_by_time(setting: &Setting, tally: &mut Tally) -> (Vec<DayCalls>, Vec<f6
         .map(|day| DayCalls {
             day: day + 1,
             waiting: 0,
+            webhook: 0,
             slot: 0,
             dormant: 0,
             total: 0,
@@ -219,7 +222,8 @@ fn calls_by_time(setting: &Setting, tally: &mut Tally) -> (Vec<DayCalls>, Vec<f6
             let made = u64::from(*calls);
             day.total += made;
             match class {
-                Class::Waiting | Class::Webhook => day.waiting += made,
+                Class::Waiting => day.waiting += made,
+                Class::Webhook => day.webhook += made,
                 Class::Slot | Class::History => day.slot += made,
                 Class::Dormant => day.dormant += made,
             }

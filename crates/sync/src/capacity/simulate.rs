@@ -12,7 +12,7 @@ use whoop_core::{
     budget::{Class, Leave, Ledger},
     plan::{
         self, Call, DayQuery, Refresh, Slot,
-        heard::Heard,
+        heard::{Heard, waits_for_a_visit},
         roster::Turn,
         run::{self, Occasion, Purse},
     },
@@ -24,6 +24,9 @@ use super::{Crowd, Event, Happening, Report, Setting, member::Member, tally::Tal
 const SIDE_BY_SIDE: usize = 4;
 const ROUND: TimeDelta = TimeDelta::milliseconds(500);
 
+/// An event is tried again for so long; then a visit or a slot has to see to it.
+const KEPT: TimeDelta = TimeDelta::minutes(15);
+
 #[derive(Debug, Clone, Copy)]
 enum Due {
     Midnight,
@@ -31,6 +34,8 @@ enum Due {
     RunGoesOn(usize),
     Happens(Happening),
     Hears(usize, DataType),
+    /// What was heard is fetched, if the quota has something for it.
+    Fetches(usize, DataType),
 }
 
 struct Scheduled {
@@ -157,7 +162,31 @@ impl<'a> Simulation<'a> {
                 if let Some(heard) = heard {
                     heard.note(data_type, now);
                 }
+                self.fetch(now, member, data_type);
             }
+            Due::Fetches(member, data_type) => self.fetch(now, member, data_type),
+        }
+    }
+
+    /// Works off an event: one call, where it does not wait for a visit.
+    fn fetch(&mut self, now: DateTime<Utc>, place: usize, data_type: DataType) {
+        let limits = self.setting.limits;
+        let is_scarce = self.ledger.is_scarce(now, limits);
+        let Some(member) = self.members.get_mut(place) else {
+            return;
+        };
+        if !member.is_behind(data_type) || waits_for_a_visit(is_scarce, member.visits.last, now) {
+            return;
+        }
+        match self.ledger.take(now, limits, Class::Webhook, 1) {
+            Leave::Granted(_) => {
+                self.tally.call(now, Class::Webhook, 1);
+                member.fetch(data_type);
+            }
+            Leave::Later { at, .. } if at - now < KEPT => {
+                self.schedule(at, Due::Fetches(place, data_type));
+            }
+            Leave::Later { .. } => {}
         }
     }
 

@@ -7,10 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Mutex;
 use whoop_client::WhoopError;
-use whoop_core::{DataType, UserId, day::Connection};
+use whoop_core::{DataType, UserId, day::Connection, plan::heard::waits_for_a_visit};
 use whoop_storage::table::{
     users::{self, UserRow},
-    webhook_event::{self, EventRow, State},
+    webhook_event::{self, Because, EventRow, State},
 };
 
 use super::fetch::{Fate, Fetching};
@@ -26,10 +26,10 @@ const AT_ONCE: i64 = 64;
 const MOST_TRIES: i32 = 16;
 
 /// What waits for its score is asked for again so often; the slots go on.
-const MOST_LOOKS: i32 = 8;
+const MOST_LOOKS: i32 = 3;
 
 /// How soon a score is looked for again; each time twice as long.
-const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
+const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 
 /// How soon an event that failed is tried again; each time twice as long.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -41,9 +41,6 @@ const WHILE_BUSY: TimeDelta = TimeDelta::seconds(1);
 
 /// How long an event is kept for the member's next visit where calls are scarce.
 const KEPT_FOR_A_VISIT: TimeDelta = TimeDelta::minutes(15);
-
-/// Whoever was seen so lately is looking.
-const IS_LOOKING: TimeDelta = TimeDelta::minutes(15);
 
 /// Whether calls are spared where the quota is scarce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +72,7 @@ enum Verdict {
     End(State, Option<String>),
     Later {
         after: TimeDelta,
-        failed: bool,
+        because: Because,
         reason: String,
     },
 }
@@ -150,7 +147,7 @@ impl Engine {
             return if members.iter().any(has_to_reconnect) {
                 for_all(events, &|| Verdict::Later {
                     after: TimeDelta::hours(1),
-                    failed: false,
+                    because: Because::ItIsNotItsTurn,
                     reason: SyncError::ReauthRequired.to_string(),
                 })
             } else {
@@ -163,11 +160,11 @@ impl Engine {
                 })
             };
         }
-        let is_looking = |one: &&UserRow| one.last_seen_at.is_some_and(|at| now - at < IS_LOOKING);
-        if is_scarce && !connected.iter().any(is_looking) {
+        let last_seen_at = connected.iter().filter_map(|one| one.last_seen_at).max();
+        if waits_for_a_visit(is_scarce, last_seen_at, now) {
             return for_all(events, &|| Verdict::Later {
                 after: KEPT_FOR_A_VISIT,
-                failed: false,
+                because: Because::ItIsNotItsTurn,
                 reason: "the quota is scarce; fetched when the member comes".to_owned(),
             });
         }
@@ -227,11 +224,11 @@ impl Engine {
             }
             match fetching.work_off(event).await {
                 Ok(Fate::Done) => latest = latest.max(Some(event.received_at)),
-                Ok(Fate::Open) if event.attempts >= MOST_LOOKS => {}
+                Ok(Fate::Open) if event.looks >= MOST_LOOKS => {}
                 Ok(Fate::Open) => {
                     *verdict = Some(Verdict::Later {
-                        after: pause(LOOK_AGAIN, event.attempts),
-                        failed: true,
+                        after: pause(LOOK_AGAIN, event.looks),
+                        because: Because::ItIsOpen,
                         reason: "it still waits for its score".to_owned(),
                     });
                 }
@@ -263,8 +260,7 @@ impl Engine {
             let mut drained = drained.lock().await;
             match verdict {
                 Verdict::End(state, note) => {
-                    webhook_event::finish(&mut conn, &[event.id], state, note.as_deref(), now)
-                        .await?;
+                    webhook_event::finish(&mut conn, event.id, state, note.as_deref(), now).await?;
                     match state {
                         State::Dead => {
                             tracing::warn!(
@@ -282,11 +278,11 @@ impl Engine {
                 }
                 Verdict::Later {
                     after,
-                    failed,
+                    because,
                     reason,
                 } => {
                     let until = now + after;
-                    webhook_event::put_off(&mut conn, &[event.id], until, failed, &reason).await?;
+                    webhook_event::put_off(&mut conn, event.id, until, because, &reason).await?;
                     drained.put_off += 1;
                 }
             }
@@ -311,7 +307,7 @@ fn after_error(event: &EventRow, error: &SyncError) -> Verdict {
     let reason = error.in_full();
     let later = |after| Verdict::Later {
         after,
-        failed: false,
+        because: Because::ItIsNotItsTurn,
         reason: reason.clone(),
     };
     match error {
@@ -328,7 +324,7 @@ fn after_error(event: &EventRow, error: &SyncError) -> Verdict {
         _ if event.attempts + 1 >= MOST_TRIES => Verdict::End(State::Dead, Some(reason)),
         _ => Verdict::Later {
             after: pause(TRY_AGAIN, event.attempts),
-            failed: true,
+            because: Because::ItFailed,
             reason,
         },
     }

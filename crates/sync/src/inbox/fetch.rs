@@ -60,9 +60,14 @@ impl<'a> Fetching<'a> {
         let stored = self.stored(data_type, &event.record_id).await?;
         // Gone from here already, as with the sleep that took it along.
         let is_gone = event.is_deletion() && stored.is_empty();
-        let fate = if is_gone || self.was_read_since(event, data_type, &stored) {
-            Fate::Done
-        } else if data_type == DataType::Recovery {
+        // Of this event alone: another of the same record may have come since.
+        if is_gone
+            || was_scored_since(event, &stored)
+            || self.was_read_since(event, data_type, &stored)
+        {
+            return Ok(Fate::Done);
+        }
+        let fate = if data_type == DataType::Recovery {
             self.recovery_of(event.record_id.clone()).await?
         } else {
             self.ask(data_type, event.record_id.clone()).await?;
@@ -74,11 +79,23 @@ impl<'a> Fetching<'a> {
 
     /// A recovery goes by the number of its cycle, which only its sleep tells.
     async fn recovery_of(&mut self, sleep_id: String) -> Result<Fate, SyncError> {
+        // What is stored of both nearly always says it.
+        if let Some(cycle) = self.cycle_as_stored(&sleep_id).await? {
+            self.ask(DataType::Recovery, cycle).await?;
+            if !self.stored(DataType::Recovery, &sleep_id).await?.is_empty() {
+                return self.fate_of(DataType::Recovery, &sleep_id).await;
+            }
+            // It left, or was another night's: the sleep knows.
+        }
         let sleep = (DataType::Sleep, sleep_id.clone());
         if !self.fetched.contains_key(&sleep) {
             self.ask(DataType::Sleep, sleep_id.clone()).await?;
             let fate = self.fate_of(DataType::Sleep, &sleep_id).await?;
-            self.fetched.insert(sleep, fate);
+            self.fetched.insert(sleep.clone(), fate);
+        }
+        // A night that waits for its score has no recovery that does not.
+        if self.fetched.get(&sleep) == Some(&Fate::Open) {
+            return Ok(Fate::Open);
         }
         let sleeps = self.stored(DataType::Sleep, &sleep_id).await?;
         let its_cycle = sleeps.first().and_then(Subject::cycle);
@@ -92,6 +109,17 @@ impl<'a> Fetching<'a> {
             self.ask(DataType::Recovery, cycle).await?;
         }
         self.fate_of(DataType::Recovery, &sleep_id).await
+    }
+
+    /// The cycle under which a night's recovery is stored, if its sleep agrees.
+    async fn cycle_as_stored(&self, sleep_id: &str) -> Result<Option<String>, SyncError> {
+        let sleeps = self.stored(DataType::Sleep, sleep_id).await?;
+        let recoveries = self.stored(DataType::Recovery, sleep_id).await?;
+        let its_cycle = sleeps.first().and_then(Subject::cycle);
+        let its_cycle = its_cycle.map(|id| id.to_string());
+        let is_settled = sleeps.iter().all(|one| !one.is_open);
+        let agrees = |cycle: &String| recoveries.iter().all(|one| one.id == *cycle);
+        Ok(its_cycle.filter(|cycle| is_settled && agrees(cycle)))
     }
 
     /// Whether a list was read after the event came, with its record on it.
@@ -130,4 +158,9 @@ impl<'a> Fetching<'a> {
         let mut conn = self.engine.database.get().await?;
         Ok(subject::of(&mut conn, self.user_id, data_type, event_id).await?)
     }
+}
+
+/// Whether what only waited for its score has it, which somebody else brought.
+fn was_scored_since(event: &EventRow, stored: &[Subject]) -> bool {
+    event.looks > 0 && !stored.is_empty() && stored.iter().all(|one| !one.is_open)
 }

@@ -1,33 +1,37 @@
-//! Law 6 for any interleaving: members, runs that overlap, visits, edits at WHOOP,
-//! failures and kills, in an order that a seed decides.
+//! Laws 6, 12 and 14 for any interleaving: members, runs that overlap, visits, edits
+//! at WHOOP, webhooks that are spoilt, failures and kills, in an order that a seed
+//! decides, while somebody follows each member and is offline most of the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use whoop_core::{
     DataType,
     plan::{Refresh, Slot},
 };
-use whoop_sim::{Fault, FaultKind, SimConfig};
+use whoop_sim::{Fault, FaultKind, SimConfig, WebhookMischief};
 use whoop_sync::{
     Engine, Job, Outcome,
+    inbox::Thrift,
     reconcile::Reconcile,
     run::{RunReport, Task},
 };
 
 use crate::harness::{
-    Member, Nobody, Stage, assert_all_same, at_whoop, briskly, half_a_year, id_of, now, plan, slot,
-    until,
+    Follower, Member, Nobody, Stage, assert_all_same, at_whoop, briskly, half_a_year, id_of, now,
+    plan, slot, until,
 };
 
-const STEPS: usize = 20;
+const STEPS: usize = 24;
 
 struct World {
     stage: Stage,
     members: Vec<Member>,
     engines: [Engine; 2],
+    followers: Vec<Follower>,
     random: StdRng,
     /// What changed at WHOOP since the start: whether it is here already depends
     /// on who has read since.
@@ -36,10 +40,17 @@ struct World {
 
 impl World {
     async fn new(seed: u64) -> Self {
-        let stage = Stage::with(SimConfig {
+        let stage = Stage::with_webhooks(SimConfig {
             seed,
             people: 4,
             days: 60,
+            webhook_mischief: WebhookMischief {
+                lose: 0.2,
+                duplicate: 0.3,
+                delay_seconds: 6 * 3600,
+                reorder: true,
+                fresh_timestamp_on_retry: seed.is_multiple_of(2),
+            },
             ..half_a_year()
         })
         .await;
@@ -48,7 +59,9 @@ impl World {
             members.push(stage.connect_person(person).await);
         }
         let engines = [stage.another_engine(), stage.another_engine()];
+        let followers = members.iter().map(|one| Follower::of(&one.user_id));
         Self {
+            followers: followers.collect(),
             stage,
             members,
             engines,
@@ -62,7 +75,10 @@ impl World {
             let minutes = self.random.random_range(1..600);
             self.stage.advance(TimeDelta::minutes(minutes));
         }
-        let what = match self.random.random_range(0..10) {
+        self.follow().await;
+        let what = match self.random.random_range(0..13) {
+            10 | 11 => self.webhooks().await,
+            12 => self.forget_changes().await,
             0 | 1 => self.edit(),
             2 => self.delete(),
             3 => self.insert(),
@@ -248,6 +264,52 @@ impl World {
         said
     }
 
+    /// Some followers are online for a while.
+    async fn follow(&mut self) {
+        for follower in &mut self.followers {
+            for _ in 0..self.random.random_range(0..3) {
+                let limit = self.random.random_range(1..60);
+                follower.ask(&self.engines[1], limit).await;
+            }
+        }
+    }
+
+    /// What is due of WHOOP's webhooks comes in, and is worked off by two processes
+    /// at once, of which one may be killed.
+    async fn webhooks(&mut self) -> String {
+        let sent = self.stage.sim.deliver_webhooks().await;
+        let world = self.stage.world();
+        let calls = world.call_count() + self.random.random_range(0..6);
+        if self.random.random_bool(0.4) {
+            self.break_whoop();
+        }
+        let (job, other_job) = (webhook_job(), webhook_job());
+        let killed = async {
+            tokio::select! {
+                drained = self.engines[1].drain_webhooks(&other_job, Thrift::Yes) => {
+                    format!("{:?}", drained.unwrap())
+                }
+                () = until("the call at which it is killed", || async { world.call_count() >= calls }) => {
+                    "killed".to_owned()
+                }
+            }
+        };
+        let (drained, killed) =
+            tokio::join!(self.engines[0].drain_webhooks(&job, Thrift::No), killed);
+        format!("{sent} webhooks: {:?} and {killed}", drained.unwrap())
+    }
+
+    /// Changes are kept for a while only.
+    async fn forget_changes(&mut self) -> String {
+        let kept = self.random.random_range(0..40);
+        let forget = format!(
+            "DELETE FROM whoop_change c USING whoop_users u \
+             WHERE u.user_id = c.user_id AND c.seq < u.change_seq - {kept}"
+        );
+        self.stage.sql.batch_execute(&forget).await.unwrap();
+        format!("all but {kept} changes are forgotten")
+    }
+
     async fn visit(&mut self) -> String {
         let place = self.any_member();
         let user_id = self.members[place].user_id.clone();
@@ -308,6 +370,13 @@ impl World {
     }
 }
 
+fn webhook_job() -> Job {
+    let mut job = Job::webhook(CancellationToken::new());
+    job.pace = briskly().pace;
+    job.refresh_patience = briskly().refresh_patience;
+    job
+}
+
 fn everything(dry_run: bool) -> Reconcile {
     Reconcile {
         from: now() - TimeDelta::days(90),
@@ -336,6 +405,9 @@ async fn any_order_of_things(seed: u64) {
     for member in &world.members {
         world.stage.assert_stored_is_truth(member).await;
         world.stage.assert_log_tells_the_truth(member).await;
+    }
+    for follower in &mut world.followers {
+        follower.assert_ends_equal(&world.stage.engine).await;
     }
 }
 

@@ -4,8 +4,10 @@
 //! the quota is out of the way unless a test puts it there.
 
 mod calls;
+mod follower;
 mod hold;
 mod log;
+mod receiver;
 mod truth;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -31,8 +33,10 @@ use whoop_sync::{
 };
 
 pub(crate) use calls::{list_of, parameter};
+pub(crate) use follower::Follower;
 pub(crate) use hold::Hold;
 pub(crate) use log::listen;
+use receiver::Receiver;
 pub(crate) use truth::{assert_all_same, at_whoop, id_of};
 
 pub(crate) const APP_SECRET: &str = "hush-hush-app-secret";
@@ -46,6 +50,7 @@ pub(crate) struct Stage {
     pub(crate) engine: Engine,
     pub(crate) db: TestDb,
     pub(crate) sql: tokio_postgres::Client,
+    _receiver: Receiver,
 }
 
 /// A member of the app, and who that is at WHOOP.
@@ -84,10 +89,25 @@ impl Stage {
     }
 
     pub(crate) async fn with(config: SimConfig) -> Self {
+        Self::build(config, Receiver::bind().await).await
+    }
+
+    /// WHOOP sends its webhooks here.
+    pub(crate) async fn with_webhooks(config: SimConfig) -> Self {
+        let receiver = Receiver::bind().await;
+        let config = SimConfig {
+            webhook_url: Some(receiver.url.clone()),
+            ..config
+        };
+        Self::build(config, receiver).await
+    }
+
+    async fn build(config: SimConfig, receiver: Receiver) -> Self {
         let db = TestDb::new().await;
         let sim = Sim::start(config).await.unwrap();
         let clock = FixedClock::at(now());
         let engine = engine(&db, &sim, &clock, PLENTY);
+        receiver.hand_to(&engine);
         let sql = db.client().await;
         Self {
             sim,
@@ -95,6 +115,7 @@ impl Stage {
             engine,
             db,
             sql,
+            _receiver: receiver,
         }
     }
 

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, Utc};
-use serde::Serialize;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
-use whoop_core::{Clock, DataType, record::Record};
+use whoop_core::DataType;
 
-use super::{Member, Stage};
+use super::{Member, Stage, follower::stored};
 
 pub(crate) type ById = BTreeMap<String, Value>;
 
@@ -76,14 +75,6 @@ fn is_same(one: &Value, other: &Value) -> bool {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
         }
         (a, b) => a == b,
-    }
-}
-
-fn add<R: Record + Serialize>(into: &mut ById, records: &[R]) {
-    for record in records {
-        let value = serde_json::to_value(record).unwrap();
-        let twin = into.insert(record.id(), without_nulls(&value));
-        assert!(twin.is_none(), "{} is on two days", record.id());
     }
 }
 
@@ -168,30 +159,17 @@ impl Stage {
         self.stored_whole(member).await.take(data_type)
     }
 
-    /// All that is stored, read the way a day is read.
+    /// All that is stored, in WHOOP's shape.
     async fn stored_whole(&self, member: &Member) -> Whole {
-        let dates = self
-            .texts(
-                "SELECT DISTINCT local_date::TEXT FROM ( \
-                     SELECT local_date FROM whoop_recovery WHERE user_id = $1 \
-                     UNION ALL SELECT local_date FROM whoop_sleep WHERE user_id = $1 \
-                     UNION ALL SELECT local_date FROM whoop_workout WHERE user_id = $1 \
-                     UNION ALL SELECT local_date FROM whoop_cycle WHERE user_id = $1 \
-                 ) AS days",
-                member,
-            )
-            .await;
         let mut whole = Whole::default();
-        let conn = self.engine.database.get().await.unwrap();
-        for date in dates.into_iter().flatten() {
-            let date: NaiveDate = date.parse().unwrap();
-            let day =
-                whoop_storage::day::read(&conn, &member.user_id, date, self.clock.now()).await;
-            let records = day.unwrap().records;
-            add(&mut whole.recoveries, &records.recoveries);
-            add(&mut whole.sleeps, &records.sleeps);
-            add(&mut whole.workouts, &records.workouts);
-            add(&mut whole.cycles, &records.cycles);
+        for ((data_type, id), (_, record)) in stored(&self.engine, &member.user_id).await {
+            let of_its_type = match data_type.parse().unwrap() {
+                DataType::Recovery => &mut whole.recoveries,
+                DataType::Sleep => &mut whole.sleeps,
+                DataType::Workout => &mut whole.workouts,
+                DataType::Cycle => &mut whole.cycles,
+            };
+            of_its_type.insert(id, without_nulls(&record));
         }
         whole
     }

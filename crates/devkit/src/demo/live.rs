@@ -1,0 +1,135 @@
+//! What arrives without being asked for.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use whoop_sim::DataType;
+
+use super::{
+    http::Member,
+    stack::Stack,
+    story::{calls, truth, whoop_user_id},
+};
+
+/// How long a webhook may take in a demo.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A night is rescored at WHOOP, and whoever follows the member is told.
+pub(crate) async fn webhook(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let truth = truth(stack)?;
+    let recovery = truth["recoveries"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|recovery| recovery["score"]["recovery_score"].is_number())
+        .context("no scored recovery at the simulator")?;
+    let was = recovery["score"]["recovery_score"]
+        .as_f64()
+        .unwrap_or_default();
+    let now = if was < 50.0 { 88.5 } else { 21.5 };
+    let mut events = member.follow().await?;
+    let before = calls(stack);
+    let begun = Instant::now();
+    let change = json!({"score": {"recovery_score": now}});
+    stack
+        .sim
+        .world()
+        .patch(
+            whoop_user_id(stack)?,
+            DataType::Recovery,
+            &recovery["cycle_id"],
+            change,
+        )
+        .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
+    let told = timeout(PATIENCE, events.next_day())
+        .await
+        .context("nobody was told")??;
+    let took = begun.elapsed();
+    let date = told["date"].as_str().context("the event has no date")?;
+    let rest = format!("?date={date}&refresh=never");
+    let day = member.get("daily-data", &rest).await?;
+    ensure!(
+        day["recovery"]["score"].as_f64() == Some(now)
+            || day["others"]["recoveries"][0]["score"].as_f64() == Some(now),
+        "the day shows {}",
+        day["recovery"]
+    );
+    Ok(format!(
+        "{was} → {now} told after {:.2} s, {} calls",
+        took.as_secs_f64(),
+        calls(stack) - before
+    ))
+}
+
+/// An app that has nothing catches up by the changes alone, and has it all.
+pub(crate) async fn offline_app(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+    let mut has: BTreeSet<(String, String)> = BTreeSet::new();
+    let (mut since, mut asked) = (0, 0);
+    loop {
+        let rest = format!("?since={since}&limit=1000");
+        let page = member.get("changes", &rest).await?;
+        asked += 1;
+        for change in page["changes"].as_array().into_iter().flatten() {
+            let text = |name: &str| change[name].as_str().unwrap_or_default().to_owned();
+            ensure!(
+                change["seq"].as_i64() == Some(since + 1),
+                "after {since} came {}",
+                change["seq"]
+            );
+            since += 1;
+            let record = (text("data_type"), text("id"));
+            match change["op"].as_str() {
+                Some("delete") => has.remove(&record),
+                _ => has.insert(record),
+            };
+        }
+        if page["more"] != json!(true) {
+            break;
+        }
+    }
+    let truth = truth(stack)?;
+    let there: usize = ["cycles", "recoveries", "sleeps", "workouts"]
+        .iter()
+        .filter_map(|list| truth[list].as_array().map(Vec::len))
+        .sum();
+    ensure!(
+        has.len() == there,
+        "the app has {} records, WHOOP {there}",
+        has.len()
+    );
+    Ok(format!(
+        "{since} changes in {asked} answers make the {there} records"
+    ))
+}
+
+/// A stream of events.
+pub(crate) struct Events {
+    pub(crate) response: reqwest::Response,
+    pub(crate) text: String,
+}
+
+impl Events {
+    /// The data of the next `day` event.
+    async fn next_day(&mut self) -> anyhow::Result<Value> {
+        loop {
+            while let Some((event, rest)) = self.text.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.text = rest;
+                let data = event.lines().find_map(|line| line.strip_prefix("data: "));
+                if event.contains("event: day")
+                    && let Some(data) = data
+                {
+                    return Ok(serde_json::from_str(data)?);
+                }
+            }
+            let chunk = self.response.chunk().await?;
+            let chunk = chunk.context("the stream ended")?;
+            self.text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    }
+}

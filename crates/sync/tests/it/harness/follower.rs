@@ -1,0 +1,110 @@
+//! An app that keeps a copy of a member's records by following the changes.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use serde_json::Value;
+use whoop_core::UserId;
+use whoop_storage::{
+    export::{self, Cursor, Item},
+    follow::{self, Followed},
+};
+use whoop_sync::Engine;
+
+/// Records by type and id, each with its day.
+pub(crate) type Copy = BTreeMap<(String, String), (NaiveDate, Value)>;
+
+#[derive(Debug)]
+pub(crate) struct Follower {
+    user_id: UserId,
+    since: i64,
+    copy: Copy,
+    /// How often it had to start again.
+    pub(crate) restarts: usize,
+}
+
+impl Follower {
+    pub(crate) fn of(user_id: &UserId) -> Self {
+        Self {
+            user_id: user_id.clone(),
+            since: 0,
+            copy: Copy::new(),
+            restarts: 0,
+        }
+    }
+
+    /// Asks for the next changes, so many at most; `false` once there are no more.
+    pub(crate) async fn ask(&mut self, engine: &Engine, limit: i64) -> bool {
+        let followed = {
+            let mut conn = engine.database.get().await.unwrap();
+            follow::after(&mut conn, &self.user_id, self.since, limit)
+                .await
+                .unwrap()
+        };
+        let found = match followed {
+            Followed::Gone { latest } => {
+                // As the answer tells: everything anew, then from that number on.
+                self.restarts += 1;
+                self.copy = stored(engine, &self.user_id).await;
+                self.since = latest;
+                return true;
+            }
+            Followed::Changes(found) => found,
+        };
+        for change in found.changes {
+            assert_eq!(change.row.seq, self.since + 1, "a gap");
+            self.since = change.row.seq;
+            let key = (change.row.data_type, change.row.record_id);
+            match (change.row.op.as_str(), change.record) {
+                ("delete", _) => {
+                    self.copy.remove(&key);
+                }
+                (_, Some(present)) => {
+                    let whole = serde_json::to_value(&present.whole).unwrap();
+                    self.copy.insert(key, (present.local_date, whole));
+                }
+                // A later change of the same record carries it.
+                (_, None) => {}
+            }
+        }
+        self.since < found.latest
+    }
+
+    /// Catches up, and must then have what the server has.
+    pub(crate) async fn assert_ends_equal(&mut self, engine: &Engine) {
+        while self.ask(engine, 100).await {}
+        let stored = stored(engine, &self.user_id).await;
+        let ids = |copy: &Copy| copy.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(ids(&self.copy), ids(&stored), "of {}", self.user_id);
+        for (key, record) in &stored {
+            assert_eq!(
+                self.copy.get(key),
+                Some(record),
+                "{key:?} of {}",
+                self.user_id
+            );
+        }
+    }
+}
+
+/// All that is stored of a member.
+pub(crate) async fn stored(engine: &Engine, user_id: &UserId) -> Copy {
+    let mut conn = engine.database.get().await.unwrap();
+    let (mut copy, mut cursor, mut whoop_user_id) = (Copy::new(), Cursor::default(), 0);
+    while let Some((items, next)) = export::next(&mut conn, user_id, cursor).await.unwrap() {
+        for item in items {
+            match item {
+                Item::Member(member) => whoop_user_id = member["whoop_user_id"].as_i64().unwrap(),
+                Item::Record(row) => {
+                    let key = (row.data_type().to_string(), row.id().to_owned());
+                    let date = row.local_date();
+                    let whole = row.whole(whoop_user_id).unwrap();
+                    copy.insert(key, (date, serde_json::to_value(&whole).unwrap()));
+                }
+                _ => {}
+            }
+        }
+        cursor = next;
+    }
+    copy
+}
