@@ -174,7 +174,14 @@ impl Budget {
             return;
         };
         let mut state = self.queues[class as usize].state.lock().await;
-        let known = state.spare_since.filter(|_| state.spare > 0);
+        let is_good = |since: &Instant| since.elapsed() < LEAVE_LASTS;
+        let known = state
+            .spare_since
+            .filter(|_| state.spare > 0)
+            .filter(is_good);
+        if known.is_none() {
+            state.spare = 0;
+        }
         state.spare += calls;
         state.spare_since = Some(known.map_or(since, |known| known.min(since)));
     }

@@ -69,6 +69,8 @@ impl Engine {
         read: &mut Read,
     ) -> Result<(), SyncError> {
         let (records, rejected): (Vec<R>, Vec<Rejected>) = match found {
+            // What is not kept is not brought back.
+            Found::Record(record) if self.is_too_old(user_id, &*record).await? => return Ok(()),
             Found::Record(record) => (vec![*record], Vec::new()),
             Found::Rejected(rejected) => (Vec::new(), vec![rejected]),
             Found::Gone => return self.let_go(user_id, R::DATA_TYPE, id, read).await,
@@ -88,6 +90,18 @@ impl Engine {
             transaction.commit().await?;
         }
         Ok(())
+    }
+
+    async fn is_too_old<R: RecordTable>(
+        &self,
+        user_id: &UserId,
+        record: &R,
+    ) -> Result<bool, SyncError> {
+        if self.settings.retention.is_none() {
+            return Ok(false);
+        }
+        let kept_from = self.not_before(user_id, None).await?;
+        Ok(kept_from.is_some_and(|kept| record.happened_at() < kept))
     }
 
     async fn let_go(

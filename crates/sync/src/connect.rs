@@ -159,6 +159,7 @@ impl Engine {
             connected_at: now,
             disconnected_at: None,
             updated_at: now,
+            webhook_at: None,
         };
         let tokens = Tokens {
             expires_at: now + pair.expires_in,

@@ -19,6 +19,9 @@ const CHANGES_KEPT: TimeDelta = TimeDelta::days(30);
 /// How long WHOOP's events can be looked at.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
 
+/// The same of events that concern nobody who is a member, or not any more.
+const STRANGERS_KEPT: TimeDelta = TimeDelta::days(1);
+
 impl Engine {
     /// Since when a member's records are kept; `None` if all are.
     pub(crate) fn kept_from(&self, timezone_offset: Option<&str>) -> Option<DateTime<Utc>> {
@@ -41,7 +44,7 @@ impl Engine {
             let mut conn = self.database.get().await?;
             retention::trim_runs(&mut conn, now - RUNS_KEPT).await?;
             change::trim(&mut conn, now - CHANGES_KEPT).await?;
-            webhook_event::trim(&mut conn, now - EVENTS_KEPT).await?;
+            webhook_event::trim(&mut conn, now - EVENTS_KEPT, now - STRANGERS_KEPT).await?;
             users::list_offsets(&mut conn).await?
         };
         let Some(days) = self.settings.retention else {

@@ -159,8 +159,13 @@ fn read(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, WebhookRe
         _ => None,
     };
     Ok(WebhookEvent {
-        // Without one, the bytes themselves are what makes two copies the same.
-        trace_id: word("trace_id").unwrap_or_else(|| hex(&Sha256::digest(body))),
+        // Without one, what was signed is what makes two copies the same.
+        trace_id: word("trace_id").unwrap_or_else(|| {
+            let signed = Sha256::new()
+                .chain_update(signed_at.timestamp_millis().to_string())
+                .chain_update(body);
+            hex(&signed.finalize())
+        }),
         event_type: word("type").ok_or(WebhookRefused::Malformed("`type` is missing"))?,
         record_id: word("id").ok_or(WebhookRefused::Malformed("`id` is missing"))?,
         whoop_user_id: whoop_user_id.ok_or(WebhookRefused::Malformed("`user_id` is no number"))?,

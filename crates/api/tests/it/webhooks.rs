@@ -146,7 +146,7 @@ async fn a_score_that_is_not_there_yet_is_asked_for_again_later() {
         .world()
         .patch(person, DataType::Sleep, id, scored)
         .unwrap();
-    stage.advance(TimeDelta::minutes(11));
+    stage.advance(TimeDelta::minutes(31));
     stage.nudge().await;
 
     assert_eq!(stage.inbox().await, ["done", "done"]);

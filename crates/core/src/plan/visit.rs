@@ -103,8 +103,21 @@ impl DayQuery {
         });
         match said {
             Said::Changed => false,
-            Said::Unchanged => true,
-            Said::Nothing => self.is_fresh(coverage) || self.is_settled(coverage, last),
+            // What is not here may have been announced to nobody: while it is missed,
+            // silence says nothing.
+            Said::Unchanged if !self.misses(coverage.data_type) => true,
+            Said::Unchanged | Said::Nothing => {
+                self.is_fresh(coverage) || self.is_settled(coverage, last)
+            }
+        }
+    }
+
+    /// Whether the date's night is not here, or not as it will be.
+    fn misses(&self, data_type: DataType) -> bool {
+        match data_type {
+            DataType::Sleep => self.night == Night::Unscored,
+            DataType::Recovery => self.night != Night::Scored,
+            DataType::Workout | DataType::Cycle => false,
         }
     }
 

@@ -261,6 +261,11 @@ impl House {
             .get(0))
     }
 
+    pub(crate) async fn text(&self, sql: &str) -> anyhow::Result<Option<String>> {
+        let client = self.database.client().await;
+        Ok(client.query_one(sql, &[]).await?.get(0))
+    }
+
     /// kill -9, then the same again in the same place.
     pub(crate) async fn kill_api(&mut self, nth: usize) -> anyhow::Result<()> {
         self.apis[nth].child.kill().await?;

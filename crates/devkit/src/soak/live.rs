@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{StreamExt, TryStreamExt, stream};
 use hmac::{Hmac, KeyInit, Mac};
@@ -133,13 +133,20 @@ async fn changes(
     count: usize,
 ) -> anyhow::Result<Vec<Duration>> {
     let mut random = StdRng::seed_from_u64(1);
+    let scored = |place: usize| {
+        let truth = house.world().truth(house.members[place].whoop_user_id);
+        let recoveries = truth["recoveries"].as_array()?;
+        let is_scored = |one: &&Value| one["score_state"] == "SCORED";
+        Some(recoveries.iter().find(is_scored)?["cycle_id"].clone())
+    };
+    // Somebody who never wears the strap has none.
+    let nights: Vec<(usize, Value)> = (0..house.members.len())
+        .filter_map(|place| Some((place, scored(place)?)))
+        .collect();
     let mut times = Vec::with_capacity(count);
     for nth in 0..count {
-        let place = random.random_range(0..house.members.len());
-        let person = house.members[place].whoop_user_id;
-        let truth = house.world().truth(person);
-        let recovery = &truth["recoveries"][0];
-        ensure!(recovery.is_object(), "{person} has no recovery");
+        let (place, cycle_id) = &nights[random.random_range(0..nights.len())];
+        let (place, person) = (*place, house.members[*place].whoop_user_id);
         while followers.heard.try_recv().is_ok() {}
         let began = Instant::now();
         house
@@ -147,7 +154,7 @@ async fn changes(
             .patch(
                 person,
                 DataType::Recovery,
-                &recovery["cycle_id"],
+                cycle_id,
                 json!({"score": {"recovery_score": 1 + nth % 99}}),
             )
             .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
@@ -159,9 +166,18 @@ async fn changes(
             }
             None
         };
-        let at = timeout(LOST_AFTER, heard)
-            .await?
-            .context("nobody follows")?;
+        let Ok(at) = timeout(LOST_AFTER, heard).await else {
+            let events = format!(
+                "SELECT string_agg(concat_ws(' ', event_type, state, received_at, due_at, \
+                     finished_at, attempts, looks, last_error), '; ') \
+                 FROM whoop_webhook_event WHERE whoop_user_id = {person}"
+            );
+            bail!(
+                "change {nth}, of {person}, was not told within {LOST_AFTER:?}: {:?}",
+                house.text(&events).await?
+            );
+        };
+        let at = at.context("nobody follows")?;
         times.push(at - began);
     }
     Ok(times)

@@ -58,6 +58,8 @@ pub struct Connected {
     pub connected_at: DateTime<Utc>,
     pub disconnected_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
+    /// None has come of this connection yet.
+    pub webhook_at: Option<DateTime<Utc>>,
 }
 
 pub async fn find(

@@ -134,7 +134,8 @@ struct Account {
     whoop_user_id: i64,
 }
 
-/// WHOOP's numbers of members who have an event that is due, the longest first.
+/// WHOOP's numbers of members who have an event that is due, those first of whom
+/// something has just come.
 ///
 /// # Errors
 ///
@@ -147,7 +148,7 @@ pub async fn due_accounts(
     let rows: Vec<Account> = prepared(
         "SELECT whoop_user_id FROM whoop_webhook_event \
          WHERE state = 'pending' AND due_at <= $1 \
-         GROUP BY whoop_user_id ORDER BY min(due_at), whoop_user_id LIMIT $2",
+         GROUP BY whoop_user_id ORDER BY max(received_at) DESC, whoop_user_id LIMIT $2",
     )
     .bind::<Timestamptz, _>(now)
     .bind::<BigInt, _>(limit)
@@ -220,7 +221,7 @@ pub async fn finish(
 }
 
 /// Why an event is put off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Because {
     /// Something stands in the way that is not the event's fault.
     ItIsNotItsTurn,
@@ -230,14 +231,14 @@ pub enum Because {
     ItIsOpen,
 }
 
-/// Puts an event off until an instant.
+/// Puts events off until an instant.
 ///
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
 pub async fn put_off(
     conn: &mut AsyncPgConnection,
-    id: i64,
+    ids: &[i64],
     until: DateTime<Utc>,
     because: Because,
     reason: &str,
@@ -246,7 +247,7 @@ pub async fn put_off(
     let looked = i32::from(because == Because::ItIsOpen);
     diesel::update(
         whoop_webhook_event::table
-            .find(id)
+            .filter(whoop_webhook_event::id.eq_any(ids))
             .filter(whoop_webhook_event::state.eq("pending")),
     )
     .set((
@@ -418,14 +419,24 @@ pub async fn latest(conn: &mut AsyncPgConnection) -> Result<Option<DateTime<Utc>
         .await?)
 }
 
-/// Forgets events that came before an instant.
+/// Forgets events that came before an instant, never one that waits; and sooner what
+/// concerns nobody who is a member.
 ///
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn trim(conn: &mut AsyncPgConnection, before: DateTime<Utc>) -> Result<(), StorageError> {
-    diesel::delete(whoop_webhook_event::table.filter(whoop_webhook_event::received_at.lt(before)))
-        .execute(conn)
-        .await?;
+pub async fn trim(
+    conn: &mut AsyncPgConnection,
+    before: DateTime<Utc>,
+    strangers_before: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    prepared(
+        "DELETE FROM whoop_webhook_event WHERE state <> 'pending' AND received_at < $1 \
+             OR state = 'unknown_member' AND received_at < $2",
+    )
+    .bind::<Timestamptz, _>(before)
+    .bind::<Timestamptz, _>(strangers_before)
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -26,6 +26,13 @@ fn check(ended: &Ended, name: &str) -> Value {
 #[tokio::test]
 async fn a_healthy_service_has_nothing_to_do() {
     let house = after_a_night().await;
+    house
+        .execute(
+            "INSERT INTO whoop_webhook_event (trace_id, event_type, record_id, whoop_user_id, state, \
+                 signed_at, received_at, due_at, finished_at) \
+             VALUES ('t', 'sleep.updated', 's', 1, 'done', now(), now(), now(), now())",
+        )
+        .await;
 
     let ended = house.worker(&["doctor", "--json"]).await;
 
@@ -42,6 +49,7 @@ async fn a_healthy_service_has_nothing_to_do() {
         "WHOOP",
         "clock of WHOOP",
         "members",
+        "webhooks",
         "runs",
     ] {
         check(&ended, name);

@@ -21,4 +21,5 @@ mod stop;
 mod truth;
 mod usage;
 mod users;
+mod webhooks;
 mod whole_history;

@@ -1,16 +1,21 @@
 //! Working off what came in, member by member.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{StreamExt, TryStreamExt, stream};
-use tokio::sync::Mutex;
+use futures::{StreamExt, stream};
 use whoop_client::WhoopError;
 use whoop_core::{DataType, UserId, day::Connection, plan::heard::waits_for_a_visit};
-use whoop_storage::table::{
-    users::{self, UserRow},
-    webhook_event::{self, Because, EventRow, State},
+use whoop_storage::{
+    StorageError,
+    table::{
+        users::{self, UserRow},
+        webhook_event::{self, Because, EventRow, State},
+    },
 };
 
 use super::fetch::{Fate, Fetching};
@@ -39,8 +44,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Somebody else is at the member, who will soon be done.
 const WHILE_BUSY: TimeDelta = TimeDelta::seconds(1);
 
-/// How long an event is kept for the member's next visit where calls are scarce.
-const KEPT_FOR_A_VISIT: TimeDelta = TimeDelta::minutes(15);
+/// How long an event is kept for the member's next visit where calls are scarce,
+/// before it is looked whether somebody has read what it names.
+const KEPT_FOR_A_VISIT: TimeDelta = TimeDelta::hours(6);
 
 /// Whether calls are spared where the quota is scarce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +100,7 @@ impl Engine {
     ///
     /// PostgreSQL is away; what is not done stays.
     pub async fn drain_webhooks(&self, job: &Job, thrift: Thrift) -> Result<Drained, SyncError> {
-        let drained = Mutex::new(Drained::default());
+        let mut drained = Drained::default();
         loop {
             let accounts = {
                 let mut conn = self.database.get().await?;
@@ -104,18 +110,19 @@ impl Engine {
                 break;
             }
             let is_scarce = thrift == Thrift::Yes && self.budget.is_scarce().await?;
-            stream::iter(accounts)
-                .map(Ok::<i64, SyncError>)
-                .try_for_each_concurrent(SIDE_BY_SIDE, |account| {
-                    let drained = &drained;
-                    async move {
-                        let verdicts = self.verdicts(account, job, is_scarce).await?;
-                        self.carry_out(verdicts, drained).await
-                    }
+            // All of them to their end: one that fails must not cut the others off.
+            let done: Vec<Result<Drained, SyncError>> = stream::iter(accounts)
+                .map(|account| async move {
+                    let verdicts = self.verdicts(account, job, is_scarce).await?;
+                    self.carry_out(verdicts).await
                 })
-                .await?;
+                .buffer_unordered(SIDE_BY_SIDE)
+                .collect()
+                .await;
+            for one in done {
+                drained.add(one?);
+            }
         }
-        let mut drained = drained.into_inner();
         drained.calls = job.calls();
         Ok(drained)
     }
@@ -162,11 +169,7 @@ impl Engine {
         }
         let last_seen_at = connected.iter().filter_map(|one| one.last_seen_at).max();
         if waits_for_a_visit(is_scarce, last_seen_at, now) {
-            return for_all(events, &|| Verdict::Later {
-                after: KEPT_FOR_A_VISIT,
-                because: Because::ItIsNotItsTurn,
-                reason: "the quota is scarce; fetched when the member comes".to_owned(),
-            });
+            return self.left_to_a_visit(&connected, job, events).await;
         }
         // Sleeps first: a recovery needs its own.
         events.sort_by_key(|event| (event.data_type() != Some(DataType::Sleep), event.id));
@@ -185,6 +188,35 @@ impl Engine {
         Ok(judged.collect())
     }
 
+    /// Ends what a list has answered meanwhile; the rest waits for the member.
+    async fn left_to_a_visit(
+        &self,
+        connected: &[&UserRow],
+        job: &Job,
+        events: Vec<EventRow>,
+    ) -> Result<Vec<(EventRow, Verdict)>, SyncError> {
+        let mut judged = Vec::with_capacity(events.len());
+        for event in events {
+            let mut is_answered = true;
+            for member in connected {
+                if let Ok(user_id) = member.user_id.parse::<UserId>() {
+                    let fetching = Fetching::begin(self, &user_id, job).await?;
+                    is_answered = is_answered && fetching.is_answered(&event).await?;
+                }
+            }
+            let verdict = match is_answered {
+                true => Verdict::End(State::Done, None),
+                false => Verdict::Later {
+                    after: KEPT_FOR_A_VISIT,
+                    because: Because::ItIsNotItsTurn,
+                    reason: "the quota is scarce; fetched when the member comes".to_owned(),
+                },
+            };
+            judged.push((event, verdict));
+        }
+        Ok(judged)
+    }
+
     /// Fetches for one member, under the lease. Whatever must be tried again for
     /// one of two members is tried again for both.
     async fn judge_events(
@@ -193,12 +225,16 @@ impl Engine {
         job: &Job,
         judged: &mut [(EventRow, Option<Verdict>)],
     ) -> Result<(), SyncError> {
-        let turn = match self.take_turn(user_id, job, judged.len()).await {
+        let records: HashSet<(Option<DataType>, &str)> = judged
+            .iter()
+            .map(|(event, _)| (event.data_type(), event.record_id.as_str()))
+            .collect();
+        let turn = match self.take_turn(user_id, job, records.len()).await {
             Ok(turn) => turn,
-            Err(error @ SyncError::Storage(_)) => return Err(error),
+            Err(error) if is_about_the_database(&error) => return Err(error),
             Err(error) => {
                 for (event, verdict) in judged {
-                    *verdict = Some(after_error(event, &error));
+                    worse(verdict, after_error(event, &error));
                 }
                 return Ok(());
             }
@@ -219,22 +255,23 @@ impl Engine {
         let mut in_the_way: Option<SyncError> = None;
         for (event, verdict) in judged {
             if let Some(error) = &in_the_way {
-                *verdict = Some(after_error(event, error));
+                worse(verdict, after_error(event, error));
                 continue;
             }
             match fetching.work_off(event).await {
                 Ok(Fate::Done) => latest = latest.max(Some(event.received_at)),
                 Ok(Fate::Open) if event.looks >= MOST_LOOKS => {}
                 Ok(Fate::Open) => {
-                    *verdict = Some(Verdict::Later {
+                    let later = Verdict::Later {
                         after: pause(LOOK_AGAIN, event.looks),
                         because: Because::ItIsOpen,
                         reason: "it still waits for its score".to_owned(),
-                    });
+                    };
+                    worse(verdict, later);
                 }
-                Err(error @ SyncError::Storage(_)) => return Err(error),
+                Err(error) if is_about_the_database(&error) => return Err(error),
                 Err(error) => {
-                    *verdict = Some(after_error(event, &error));
+                    worse(verdict, after_error(event, &error));
                     if stands_in_the_way(&error) {
                         in_the_way = Some(error);
                     }
@@ -249,15 +286,12 @@ impl Engine {
         Ok(())
     }
 
-    async fn carry_out(
-        &self,
-        verdicts: Vec<(EventRow, Verdict)>,
-        drained: &Mutex<Drained>,
-    ) -> Result<(), SyncError> {
+    async fn carry_out(&self, verdicts: Vec<(EventRow, Verdict)>) -> Result<Drained, SyncError> {
         let now = self.clock.now();
+        let mut drained = Drained::default();
+        let mut later: HashMap<(DateTime<Utc>, Because, String), Vec<i64>> = HashMap::new();
         let mut conn = self.database.get().await?;
         for (event, verdict) in verdicts {
-            let mut drained = drained.lock().await;
             match verdict {
                 Verdict::End(state, note) => {
                     webhook_event::finish(&mut conn, event.id, state, note.as_deref(), now).await?;
@@ -281,13 +315,51 @@ impl Engine {
                     because,
                     reason,
                 } => {
-                    let until = now + after;
-                    webhook_event::put_off(&mut conn, event.id, until, because, &reason).await?;
                     drained.put_off += 1;
+                    let alike = later.entry((now + after, because, reason)).or_default();
+                    alike.push(event.id);
                 }
             }
         }
-        Ok(())
+        for ((until, because, reason), ids) in later {
+            webhook_event::put_off(&mut conn, &ids, until, because, &reason).await?;
+        }
+        Ok(drained)
+    }
+}
+
+impl Drained {
+    fn add(&mut self, other: Self) {
+        self.done += other.done;
+        self.put_off += other.put_off;
+        self.dead += other.dead;
+        self.unknown_member += other.unknown_member;
+    }
+}
+
+/// Of what two members of one account make of an event, the one that goes on.
+fn worse(known: &mut Option<Verdict>, other: Verdict) {
+    let goes_on = |verdict: &Verdict| matches!(verdict, Verdict::Later { .. });
+    let is_dead = |verdict: &Verdict| matches!(verdict, Verdict::End(State::Dead, _));
+    let stays = known
+        .as_ref()
+        .is_some_and(|known| goes_on(known) || (is_dead(known) && !goes_on(&other)));
+    if !stays {
+        *known = Some(other);
+    }
+}
+
+/// Whether nothing can be done for anybody. What concerns one member's rows, as
+/// tokens under a key that is not there, is the event's own failure.
+fn is_about_the_database(error: &SyncError) -> bool {
+    match error {
+        SyncError::Storage(
+            StorageError::Unavailable(_)
+            | StorageError::NotMigrated(_)
+            | StorageError::NotAllowed(_),
+        ) => true,
+        SyncError::Storage(error) => error.is_transient(),
+        _ => false,
     }
 }
 

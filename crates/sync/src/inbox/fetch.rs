@@ -14,6 +14,9 @@ use crate::{Engine, Job, SyncError, window::Read};
 /// Every window reads so far back, whatever is covered.
 const EVERY_WINDOW: TimeDelta = TimeDelta::hours(48);
 
+/// The clock of whoever read may be ahead of that of whoever received.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
+
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fate {
@@ -57,14 +60,8 @@ impl<'a> Fetching<'a> {
         if let Some(fate) = self.fetched.get(&known) {
             return Ok(*fate);
         }
-        let stored = self.stored(data_type, &event.record_id).await?;
-        // Gone from here already, as with the sleep that took it along.
-        let is_gone = event.is_deletion() && stored.is_empty();
         // Of this event alone: another of the same record may have come since.
-        if is_gone
-            || was_scored_since(event, &stored)
-            || self.was_read_since(event, data_type, &stored)
-        {
+        if self.is_answered(event).await? {
             return Ok(Fate::Done);
         }
         let fate = if data_type == DataType::Recovery {
@@ -75,6 +72,19 @@ impl<'a> Fetching<'a> {
         };
         self.fetched.insert(known, fate);
         Ok(fate)
+    }
+
+    /// Whether what an event speaks of is here without a call.
+    pub(super) async fn is_answered(&self, event: &EventRow) -> Result<bool, SyncError> {
+        let Some(data_type) = event.data_type() else {
+            return Ok(true);
+        };
+        let stored = self.stored(data_type, &event.record_id).await?;
+        // Gone from here already, as with the sleep that took it along.
+        let is_gone = event.is_deletion() && stored.is_empty();
+        Ok(is_gone
+            || was_scored_since(event, data_type, &stored)
+            || self.was_read_since(event, data_type, &stored))
     }
 
     /// A recovery goes by the number of its cycle, which only its sleep tells.
@@ -135,7 +145,8 @@ impl<'a> Fetching<'a> {
         !event.is_deletion()
             && !stored.is_empty()
             && last.is_some_and(|last| {
-                last > event.received_at && stored.iter().all(|one| is_listed(one, last))
+                last - CLOCKS_DIFFER > event.received_at
+                    && stored.iter().all(|one| is_listed(one, last))
             })
     }
 
@@ -160,7 +171,11 @@ impl<'a> Fetching<'a> {
     }
 }
 
-/// Whether what only waited for its score has it, which somebody else brought.
-fn was_scored_since(event: &EventRow, stored: &[Subject]) -> bool {
-    event.looks > 0 && !stored.is_empty() && stored.iter().all(|one| !one.is_open)
+/// Whether what only waited for its score has it, which somebody else brought. Of a
+/// recovery that says nothing: it may have waited for its sleep, with an old score.
+fn was_scored_since(event: &EventRow, data_type: DataType, stored: &[Subject]) -> bool {
+    data_type != DataType::Recovery
+        && event.looks > 0
+        && !stored.is_empty()
+        && stored.iter().all(|one| !one.is_open)
 }

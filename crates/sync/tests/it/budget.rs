@@ -207,7 +207,8 @@ async fn a_run_that_waits_for_the_quota_holds_no_member() {
         let stop = CancellationToken::new();
         let (plan, job) = (plan(task), Job::scheduled(None, stop.clone()));
         let mut impatient = briskly();
-        impatient.lease_patience = Duration::ZERO;
+        // A run asks for leave under the lease, which takes it a moment.
+        impatient.lease_patience = Duration::from_secs(5);
         let errand = slot(Slot::Afternoon);
         let somebody_else = async {
             for _ in 0..20 {

@@ -206,6 +206,70 @@ async fn an_event_whose_record_a_list_has_brought_since_costs_no_call() {
     assert_eq!((drained.done, drained.calls), (2, 0), "{drained:?}");
 }
 
+#[tokio::test]
+async fn a_recovery_that_is_judged_anew_after_its_sleep_arrives_with_it() {
+    let stage = Stage::with_webhooks(half_a_year()).await;
+    let member = stage.connect_person(0).await;
+    let recovery = stage.listed(&member, DataType::Recovery)[0].clone();
+    let sleeps = stage.listed(&member, DataType::Sleep);
+    let sleep = sleeps
+        .iter()
+        .find(|one| one["id"] == recovery["sleep_id"])
+        .unwrap();
+    let drain = async || {
+        let job = Job::webhook(CancellationToken::new());
+        stage
+            .engine
+            .drain_webhooks(&job, Thrift::Yes)
+            .await
+            .unwrap()
+    };
+    // The member edits the night, and WHOOP begins to judge anew.
+    let pending = json!({"score_state": "PENDING_SCORE", "score": null});
+    stage.change(&member, DataType::Sleep, sleep, pending);
+    stage.sim.deliver_webhooks().await;
+    assert_eq!(drain().await.put_off, 2);
+
+    // Both are scored, and the events of that are lost.
+    let scored = json!({"score_state": "SCORED", "score": sleep["score"]});
+    stage.change(&member, DataType::Sleep, sleep, scored);
+    let judged = json!({"score": {"recovery_score": 44}});
+    stage.change(&member, DataType::Recovery, &recovery, judged);
+    stage.advance(TimeDelta::minutes(31));
+
+    assert_eq!(drain().await.done, 2);
+    let stored = stage.stored(&member, DataType::Recovery).await;
+    let cycle = harness::id_of(DataType::Recovery, &recovery);
+    assert_eq!(stored[&cycle]["score"]["recovery_score"], 44.0);
+}
+
+#[tokio::test]
+async fn a_member_whose_tokens_cannot_be_opened_keeps_nobody_elses_events() {
+    let stage = Stage::with_webhooks(half_a_year()).await;
+    let (ann, ben) = (stage.connect_person(0).await, stage.connect_person(1).await);
+    stage
+        .execute(
+            "UPDATE whoop_tokens SET key_id = 'lost' WHERE user_id = $1",
+            &ann,
+        )
+        .await;
+    for member in [&ann, &ben] {
+        let night = stage.listed(member, DataType::Recovery)[0].clone();
+        let rescored = json!({"score": {"recovery_score": 3}});
+        stage.change(member, DataType::Recovery, &night, rescored);
+    }
+    stage.sim.deliver_webhooks().await;
+
+    let job = Job::webhook(CancellationToken::new());
+    let drained = stage
+        .engine
+        .drain_webhooks(&job, Thrift::Yes)
+        .await
+        .unwrap();
+
+    assert_eq!((drained.done, drained.put_off), (1, 1), "{drained:?}");
+}
+
 impl Stage {
     /// How many events stand how.
     async fn event_states(&self) -> BTreeMap<String, i64> {
