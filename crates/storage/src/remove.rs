@@ -67,7 +67,8 @@ pub async fn missing(
     user_id: &UserId,
     listed: Listed<'_>,
 ) -> Result<Vec<String>, StorageError> {
-    // A recovery has no times: it happened when its sleep did, or its cycle; and if
+    // What is still going on, as the running cycle, is on the list as well. A recovery
+    // has no times: it happened when its sleep did, or its cycle; and if
     // neither is here, before it was made. The days are there for the index.
     let sql = match listed.data_type {
         DataType::Recovery => {
@@ -82,17 +83,17 @@ pub async fn missing(
         DataType::Sleep => {
             "SELECT id FROM whoop_sleep \
              WHERE user_id = $1 AND local_date BETWEEN $5 AND $6 AND synced_at <= $4 \
-               AND start_time >= $2 AND end_time <= $3 ORDER BY start_time DESC"
+               AND start_time >= $2 AND coalesce(end_time, start_time) <= $3 ORDER BY start_time DESC"
         }
         DataType::Workout => {
             "SELECT id FROM whoop_workout \
              WHERE user_id = $1 AND local_date BETWEEN $5 AND $6 AND synced_at <= $4 \
-               AND start_time >= $2 AND end_time <= $3 ORDER BY start_time DESC"
+               AND start_time >= $2 AND coalesce(end_time, start_time) <= $3 ORDER BY start_time DESC"
         }
         DataType::Cycle => {
             "SELECT id FROM whoop_cycle \
              WHERE user_id = $1 AND local_date BETWEEN $5 AND $6 AND synced_at <= $4 \
-               AND start_time >= $2 AND end_time <= $3 ORDER BY start_time DESC"
+               AND start_time >= $2 AND coalesce(end_time, start_time) <= $3 ORDER BY start_time DESC"
         }
     };
     let stored: Vec<Id> = prepared(sql)

@@ -132,8 +132,8 @@ async fn a_score_that_is_not_there_yet_is_asked_for_again_later() {
         .patch(person, DataType::Sleep, id, pending)
         .unwrap();
     stage.hear().await;
-    // An edited sleep comes with an event for its recovery as well.
-    assert_eq!(stage.inbox().await, ["done", "pending"]);
+    // An edited sleep comes with an event for its recovery, which waits for it.
+    assert_eq!(stage.inbox().await, ["pending", "pending"]);
     assert_eq!(
         alice.day("?refresh=never").await["sleep"]["state"],
         "PENDING_SCORE"

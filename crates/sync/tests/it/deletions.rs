@@ -63,6 +63,21 @@ async fn what_a_member_deleted_leaves_with_the_next_sync() {
 }
 
 #[tokio::test]
+async fn a_cycle_that_still_runs_leaves_as_well() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    let running = stage.listed(&member, DataType::Cycle)[0].clone();
+    assert!(running["end"].is_null(), "{running}");
+    delete(&stage, &member, DataType::Cycle, &running);
+    stage.advance(TimeDelta::minutes(1));
+
+    let report = stage.sync(&member, &slot(Slot::Evening)).await;
+
+    assert_eq!(report.stored().deleted, 1, "{report:?}");
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
 async fn a_deleted_sleep_takes_its_recovery_along_and_its_cycle_finds_another_day() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;

@@ -193,7 +193,7 @@ async fn an_event_whose_record_a_list_has_brought_since_costs_no_call() {
     let better = json!({"score": {"sleep_performance_percentage": 99}});
     stage.change(&member, DataType::Sleep, &night, better);
     stage.sim.deliver_webhooks().await;
-    stage.advance(TimeDelta::minutes(1));
+    stage.advance(TimeDelta::minutes(2));
     stage.sync(&member, &harness::slot(Slot::Morning)).await;
 
     let job = Job::webhook(CancellationToken::new());
@@ -231,6 +231,7 @@ async fn a_recovery_that_is_judged_anew_after_its_sleep_arrives_with_it() {
     assert_eq!(drain().await.put_off, 2);
 
     // Both are scored, and the events of that are lost.
+    stage.world().send_webhooks_to("http://127.0.0.1:9/nowhere");
     let scored = json!({"score_state": "SCORED", "score": sleep["score"]});
     stage.change(&member, DataType::Sleep, sleep, scored);
     let judged = json!({"score": {"recovery_score": 44}});
@@ -254,9 +255,13 @@ async fn a_member_whose_tokens_cannot_be_opened_keeps_nobody_elses_events() {
         )
         .await;
     for member in [&ann, &ben] {
-        let night = stage.listed(member, DataType::Recovery)[0].clone();
+        let nights = stage.listed(member, DataType::Recovery);
+        let night = nights
+            .iter()
+            .find(|one| one["score_state"] == "SCORED")
+            .unwrap();
         let rescored = json!({"score": {"recovery_score": 3}});
-        stage.change(member, DataType::Recovery, &night, rescored);
+        stage.change(member, DataType::Recovery, night, rescored);
     }
     stage.sim.deliver_webhooks().await;
 
