@@ -144,10 +144,10 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
     let states = stage.event_states().await;
     println!("predicted {predicted}, made {made}, {states:?}");
     assert!(states["done"] > 500, "{states:?}");
-    // WHOOP's people here nap and score late, and a tenth of what is announced is
-    // lost: `capacity` knows of none of that.
+    // WHOOP's people here nap, sleep without a strap and score late, and a tenth of
+    // what is announced is lost: `capacity` knows of none of that.
     assert!(
-        made * 5 <= predicted * 6,
+        made * 10 <= predicted * 13,
         "predicted {predicted}, made {made}"
     );
     for follower in &mut followers {
