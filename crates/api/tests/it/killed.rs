@@ -58,6 +58,12 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
         tokio::time::sleep(Duration::from_millis(random.random_range(0..450))).await;
         api.signal(Signal::KILL);
         api.end().await;
+        // What it had under way may still take a lease.
+        let of_the_dead = "SELECT 1 FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'whoop'";
+        while !sql.query(of_the_dead, &[]).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
         // Whoever was killed blocks the member for a minute; not for this test.
         sql.batch_execute("UPDATE whoop_users SET lease_until = NULL")
             .await
