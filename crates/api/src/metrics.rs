@@ -3,7 +3,11 @@
 //! Labels come from short lists only: a route's pattern and never its path,
 //! so nobody's name is in them and nobody can make them many.
 
-use std::{fmt, sync::atomic::AtomicU64, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use actix_web::{
     Error,
@@ -23,6 +27,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use tokio::{sync::Mutex, time::Instant};
 use whoop_core::day::Connection;
 use whoop_storage::{
     PoolStatus,
@@ -85,15 +90,33 @@ pub(crate) struct Metrics {
     delays: Family<Quantile, Gauge<f64, AtomicU64>>,
     streams: Gauge,
     database_up: Gauge,
+    /// As of the last count; whoever counts holds it.
+    pub(crate) long: Mutex<Option<Arc<LongCounts>>>,
 }
+
+/// How often many rows are looked at.
+const COUNTED_EVERY: Duration = Duration::from_secs(10);
 
 /// What is read of the database for one scrape.
 pub(crate) struct Counts {
     pub(crate) users: Vec<Count>,
     pub(crate) quota: QuotaLeft,
+    pub(crate) long: Arc<LongCounts>,
+}
+
+/// What takes a look at many rows, and is not counted anew for everybody who asks:
+/// the route needs no token.
+pub(crate) struct LongCounts {
+    pub(crate) counted_at: Instant,
     pub(crate) events: Vec<webhook_event::Count>,
     /// Of the last hour's changes.
     pub(crate) delays: Delays,
+}
+
+impl LongCounts {
+    pub(crate) fn is_recent(&self) -> bool {
+        self.counted_at.elapsed() < COUNTED_EVERY
+    }
 }
 
 impl fmt::Debug for Metrics {
@@ -173,6 +196,7 @@ impl Metrics {
             delays,
             streams,
             database_up,
+            long: Mutex::default(),
         }
     }
 
@@ -202,12 +226,15 @@ impl Metrics {
         };
         for state in State::ALL {
             let state = state.as_str();
-            let count = counts.events.iter().find(|one| one.state == state);
+            let count = counts.long.events.iter().find(|one| one.state == state);
             self.events
                 .get_or_create(&EventState { state })
                 .set(count.map_or(0, |one| one.events));
         }
-        for (quantile, seconds) in [("0.5", counts.delays.median), ("0.95", counts.delays.p95)] {
+        for (quantile, seconds) in [
+            ("0.5", counts.long.delays.median),
+            ("0.95", counts.long.delays.p95),
+        ] {
             if let Some(seconds) = seconds {
                 self.delays
                     .get_or_create(&Quantile { quantile })

@@ -19,10 +19,11 @@ use whoop_core::{
 
 use crate::{
     StorageError,
+    changes::Changes,
     page::{self, Stored},
     prepared::prepared,
     settle::{self, Touched},
-    table::{RecordTable, change::Changes, rejected_record, users},
+    table::{RecordTable, rejected_record, users},
 };
 
 /// A row as it stands, without what only we know of it.

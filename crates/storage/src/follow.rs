@@ -11,7 +11,7 @@ use crate::{
     Database, StorageError,
     records::{self, Whole},
     table::{
-        change::{self, CHANNEL, ChangeRow},
+        change::{self, CHANNEL, ChangeRow, Numbers},
         users,
     },
 };
@@ -56,6 +56,49 @@ pub enum Followed {
     },
 }
 
+/// What came after a number, without the records.
+#[derive(Debug)]
+pub enum Numbered {
+    Rows {
+        rows: Vec<ChangeRow>,
+        numbers: Numbers,
+    },
+    /// The member never connected, or was erased, and so were the numbers.
+    Nobody,
+    Gone {
+        latest: i64,
+    },
+}
+
+/// The numbers after one, so many at most.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn numbered(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    since: i64,
+    limit: i64,
+) -> Result<Numbered, StorageError> {
+    let Some(numbers) = change::numbers(conn, user_id).await? else {
+        return Ok(match since {
+            0 => Numbered::Nobody,
+            _ => Numbered::Gone { latest: 0 },
+        });
+    };
+    let latest = numbers.latest;
+    if !numbers.reach_back_to(since) {
+        return Ok(Numbered::Gone { latest });
+    }
+    let rows = change::after(conn, user_id, since, limit).await?;
+    // They may have been forgotten between the two questions.
+    Ok(match rows.first() {
+        Some(first) if first.seq != since + 1 => Numbered::Gone { latest },
+        _ => Numbered::Rows { rows, numbers },
+    })
+}
+
 /// A member's changes after a number, so many at most.
 ///
 /// # Errors
@@ -67,27 +110,17 @@ pub async fn after(
     since: i64,
     limit: i64,
 ) -> Result<Followed, StorageError> {
-    let Some(numbers) = change::numbers(conn, user_id).await? else {
-        return Ok(match since {
-            0 => Followed::Changes(Changes {
+    let (rows, numbers) = match numbered(conn, user_id, since, limit).await? {
+        Numbered::Rows { rows, numbers } => (rows, numbers),
+        Numbered::Gone { latest } => return Ok(Followed::Gone { latest }),
+        Numbered::Nobody => {
+            return Ok(Followed::Changes(Changes {
                 changes: Vec::new(),
                 latest: 0,
                 counted_since: None,
-            }),
-            _ => Followed::Gone { latest: 0 },
-        });
+            }));
+        }
     };
-    let gone = Followed::Gone {
-        latest: numbers.latest,
-    };
-    if !numbers.reach_back_to(since) {
-        return Ok(gone);
-    }
-    let rows = change::after(conn, user_id, since, limit).await?;
-    // They may have been forgotten between the two questions.
-    if rows.first().is_some_and(|first| first.seq != since + 1) {
-        return Ok(gone);
-    }
     // After the changes: a record is as new as its last change or newer, and a newer
     // one has a change of its own that comes later.
     let mut records = present(conn, user_id, &rows).await?;

@@ -18,6 +18,7 @@
 //! - [`erase`](mod@erase): everything of a member who leaves, deleted;
 //! - [`table`]: the tables, each with its row and its queries.
 
+mod changes;
 pub mod compare;
 mod connect;
 mod database;

@@ -16,9 +16,10 @@ use whoop_core::{
 
 use crate::{
     StorageError,
+    changes::Changes,
     prepared::prepared,
     settle::{self, Touched},
-    table::{RecordTable, change::Changes, rejected_record, users},
+    table::{RecordTable, rejected_record, users},
 };
 
 /// What became of the records of a page.

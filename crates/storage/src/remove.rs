@@ -12,9 +12,10 @@ use whoop_core::{DataType, UserId};
 
 use crate::{
     StorageError,
+    changes::Changes,
     prepared::prepared,
     settle::{self, Touched},
-    table::{change::Changes, rejected_record, users},
+    table::{rejected_record, users},
 };
 
 /// No record's day is farther than this from when it happened, at any offset.

@@ -8,10 +8,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::{DataType, UserId, retention::KeptFrom};
 
-use crate::{
-    StorageError,
-    table::{change::Changes, users},
-};
+use crate::{StorageError, changes::Changes, table::users};
 
 #[derive(QueryableByName)]
 struct Left {

@@ -19,9 +19,10 @@ use whoop_core::{
 
 use crate::{
     StorageError,
+    changes::Changes,
     prepared::prepared,
     schema::{whoop_cycle, whoop_recovery},
-    table::{RecordTable, change::Changes},
+    table::RecordTable,
 };
 
 /// Which cycles may have to change their day.

@@ -6,6 +6,7 @@
 
 mod drain;
 mod fetch;
+mod verdict;
 
 use whoop_client::{Envelope, WebhookRefused};
 use whoop_core::DataType;
@@ -28,21 +29,14 @@ pub enum NotTaken {
     Storage(#[from] StorageError),
 }
 
-/// A webhook that is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// It was not there before.
-    pub is_new: bool,
-    pub state: State,
-}
-
 impl Engine {
-    /// Takes a webhook in: proves that it is WHOOP's, and stores it.
+    /// Takes a webhook in: proves that it is WHOOP's, and stores it. Returns whether
+    /// it is new.
     ///
     /// # Errors
     ///
     /// It is not WHOOP's, or it could not be stored.
-    pub async fn take_webhook(&self, envelope: Envelope<'_>) -> Result<Taken, NotTaken> {
+    pub async fn take_webhook(&self, envelope: Envelope<'_>) -> Result<bool, NotTaken> {
         let now = self.clock.now();
         let within = self.settings.signed_within;
         let event = self.whoop.open_webhook(envelope, within, now)?;
@@ -68,7 +62,7 @@ impl Engine {
             is_new,
             "a webhook came in"
         );
-        Ok(Taken { is_new, state })
+        Ok(is_new)
     }
 }
 

@@ -45,6 +45,18 @@ impl Errand {
             history: false,
         }
     }
+
+    /// What others may have done meanwhile.
+    fn need<'a>(&'a self, decided_on: &'a LastReads) -> Need<'a> {
+        match self.since {
+            // Nobody else is known to have gone back as far.
+            Some(_) => Need::Certain,
+            None => Need::OfWhatIsLeft {
+                data_types: &self.data_types,
+                decided_on,
+            },
+        }
+    }
 }
 
 /// A call of an errand.
@@ -125,11 +137,7 @@ impl Engine {
         errand: &Errand,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        let coverage = self.coverage(user_id).await?;
-        let is_left = |one: &Coverage| {
-            errand.data_types.contains(&one.data_type) && !one.was_read_since(decided_on)
-        };
-        if !errand.history && !coverage.iter().any(is_left) {
+        if !errand.history && self.is_met(user_id, errand.need(decided_on)).await? {
             return Ok(MemberReport::without_types(user_id, Outcome::Shared, None));
         }
         self.sync_in_turn(user_id, job, errand, decided_on).await
@@ -142,14 +150,7 @@ impl Engine {
         errand: &Errand,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        // Nobody else is known to have gone back as far.
-        let need = match errand.since {
-            Some(_) => Need::Certain,
-            None => Need::OfWhatIsLeft {
-                data_types: &errand.data_types,
-                decided_on,
-            },
-        };
+        let need = errand.need(decided_on);
         let calls = errand.data_types.len();
         let turn = self.take_turn_if(user_id, job, calls, need).await?;
         let Some(turn) = turn else {

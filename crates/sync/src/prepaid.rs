@@ -169,7 +169,8 @@ impl Engine {
         }
     }
 
-    async fn is_met(&self, user_id: &UserId, need: Need<'_>) -> Result<bool, SyncError> {
+    /// Whether others have done it all.
+    pub(crate) async fn is_met(&self, user_id: &UserId, need: Need<'_>) -> Result<bool, SyncError> {
         let Need::OfWhatIsLeft {
             data_types,
             decided_on,

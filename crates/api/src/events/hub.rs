@@ -33,11 +33,7 @@ impl State {
     fn of(pulse: &Pulse) -> Self {
         Self {
             latest: pulse.latest,
-            connection: match pulse.status.as_str() {
-                "connected" => Connection::Connected,
-                "reauth_required" => Connection::ReauthRequired,
-                _ => Connection::Disconnected,
-            },
+            connection: pulse.connection(),
         }
     }
 }

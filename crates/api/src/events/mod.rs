@@ -8,5 +8,5 @@ mod stream;
 mod watcher;
 
 pub(crate) use hub::{Full, Hub};
-pub(crate) use stream::{Opening, follow};
+pub(crate) use stream::{Opening, open};
 pub(crate) use watcher::watch;

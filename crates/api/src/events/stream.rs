@@ -8,7 +8,10 @@ use futures::{Stream, stream};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use whoop_core::{UserId, day::Connection};
-use whoop_storage::table::change::{self, ChangeRow};
+use whoop_storage::{
+    follow::{self, Numbered},
+    table::change::ChangeRow,
+};
 
 use super::hub::{Seat, State};
 use crate::{problem::Problem, state::AppState};
@@ -47,7 +50,7 @@ struct Follower {
 }
 
 /// The text of the events, as they come.
-pub(crate) fn follow(
+pub(crate) fn open(
     state: web::Data<AppState>,
     opening: Opening,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
@@ -132,35 +135,36 @@ impl Follower {
     /// An event for each day that changed since.
     async fn days_after(&mut self, sent: i64, latest: i64) -> Result<String, Problem> {
         let user_id = self.user_id.clone();
-        let (numbers, rows) = self
+        let found = self
             .state
             .run(|engine| async move {
                 let mut conn = engine.database.get().await?;
-                let numbers = change::numbers(&mut conn, &user_id).await?;
-                let rows = change::after(&mut conn, &user_id, sent, AT_ONCE).await?;
-                Ok::<_, whoop_storage::StorageError>((numbers, rows))
+                follow::numbered(&mut conn, &user_id, sent, AT_ONCE).await
             })
             .await??;
-        let reaches_back = numbers.is_some_and(|numbers| numbers.reach_back_to(sent));
-        if !reaches_back || rows.first().is_some_and(|first| first.seq != sent + 1) {
-            // Too long ago, or of another life of the member.
-            let latest = numbers.map_or(0, |numbers| numbers.latest);
-            self.sent = Some(latest);
-            return Ok(event("reset", self.sent, &json!({ "latest": latest })));
-        }
+        let latest_gone = match found {
+            Numbered::Rows { rows, .. } => return Ok(self.tell(&rows, latest)),
+            Numbered::Nobody => 0,
+            Numbered::Gone { latest } => latest,
+        };
+        // Too long ago, or of another life of the member.
+        self.sent = Some(latest_gone);
+        Ok(event("reset", self.sent, &json!({ "latest": latest_gone })))
+    }
+
+    fn tell(&mut self, rows: &[ChangeRow], latest: i64) -> String {
         let Some(last) = rows.last() else {
-            return Ok(String::new());
+            return String::new();
         };
         self.sent = Some(last.seq);
         if last.seq < latest {
             // The rest with the next look, which is at once.
             self.seat.state.mark_changed();
         }
-        let days = days_of(&rows);
-        Ok(days
+        days_of(rows)
             .into_iter()
             .map(|(date, seq)| event("day", Some(seq), &json!({ "date": date, "seq": seq })))
-            .collect())
+            .collect()
     }
 
     fn note_presence(&mut self) {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use whoop_storage::table::change;
 
 use crate::{
-    events::{Full, Opening, follow},
+    events::{Full, Opening, open},
     member::MemberFor,
     parameters,
     problem::Problem,
@@ -85,5 +85,5 @@ pub(crate) async fn read(
         .insert_header((header::CACHE_CONTROL, "no-store"))
         // nginx would hold the events back to send them together.
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(follow(state.clone(), opening)))
+        .streaming(open(state.clone(), opening)))
 }

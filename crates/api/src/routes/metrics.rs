@@ -1,12 +1,19 @@
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use chrono::TimeDelta;
+use tokio::time::Instant;
 use whoop_storage::{
     StorageError,
     table::{change, users, webhook_event},
 };
 use whoop_sync::SyncError;
 
-use crate::{metrics::Counts, problem::Problem, state::AppState};
+use crate::{
+    metrics::{Counts, LongCounts},
+    problem::Problem,
+    state::AppState,
+};
 
 /// Of how long the changes are whose delay is told.
 const DELAYS_OF: TimeDelta = TimeDelta::hours(1);
@@ -24,22 +31,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
     ),
 )]
 pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let counted = state
-        .run(|engine| async move {
-            let mut conn = engine.database.get().await?;
-            let users = users::count(&mut conn).await?;
-            let events = webhook_event::count(&mut conn).await?;
-            let since = engine.clock().now() - DELAYS_OF;
-            let delays = change::delays(&mut conn, None, since).await?;
-            drop(conn);
-            Ok::<_, StorageError>(Counts {
-                users,
-                events,
-                delays,
-                quota: engine.quota().await?,
-            })
-        })
-        .await?;
+    let counted = count(&state).await?;
     if let Err(error) = &counted {
         tracing::warn!(%error, "the members could not be counted");
     }
@@ -48,4 +40,33 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
     state.metrics.note_pool(state.engine.database.pool_status());
     let text = state.metrics.text().map_err(|_| SyncError::Aborted)?;
     Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text))
+}
+
+async fn count(state: &web::Data<AppState>) -> Result<Result<Counts, StorageError>, Problem> {
+    // One counts, the others wait for it.
+    let mut known = state.metrics.long.lock().await;
+    let recent = known.take().filter(|long| long.is_recent());
+    let counted = state
+        .run(|engine| async move {
+            let mut conn = engine.database.get().await?;
+            let users = users::count(&mut conn).await?;
+            let long = match recent {
+                Some(long) => long,
+                None => Arc::new(LongCounts {
+                    events: webhook_event::count(&mut conn).await?,
+                    delays: change::delays(&mut conn, None, engine.clock().now() - DELAYS_OF)
+                        .await?,
+                    counted_at: Instant::now(),
+                }),
+            };
+            drop(conn);
+            Ok(Counts {
+                users,
+                long,
+                quota: engine.quota().await?,
+            })
+        })
+        .await?;
+    *known = counted.as_ref().ok().map(|counts| Arc::clone(&counts.long));
+    Ok(counted)
 }

@@ -6,10 +6,7 @@ use actix_web::{
     },
     web::{self, Bytes},
 };
-use whoop_sync::{
-    Envelope, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookRefused,
-    inbox::{NotTaken, Taken},
-};
+use whoop_sync::{Envelope, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookRefused, inbox::NotTaken};
 
 use crate::{body, problem::Problem, state::AppState};
 
@@ -63,7 +60,7 @@ pub(crate) async fn take(
         })
         .await?;
     match taken {
-        Ok(Taken { is_new, .. }) => {
+        Ok(is_new) => {
             if is_new {
                 state.inbox.notify_one();
             }

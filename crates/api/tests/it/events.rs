@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use whoop_sim::DataType;
 
-use crate::harness::{Member, Stage, Token, events::Events};
+use crate::harness::{Member, Stage, Token, events::Events, until};
 
 /// Changes today's recovery at WHOOP, and has it read.
 async fn rescore(stage: &Stage, member: &Member, score: i32) {
@@ -58,6 +58,36 @@ async fn behind_a_pooler_that_gives_connections_away_it_is_told_as_well() {
     events.next_of("day").await;
 
     assert!(committed.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_connections_to_the_database() {
+    let (stage, alice) = Stage::with_member().await;
+    let mut events = begun(&alice).await;
+    stage
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'whoop'",
+        )
+        .await;
+
+    // What is in the pool is found out to be closed one by one.
+    let person = stage.world().people()[0];
+    let truth = stage.world().truth(person);
+    let cycle = &truth["recoveries"][0]["cycle_id"];
+    let change = json!({"score": {"recovery_score": 9}});
+    stage.advance(TimeDelta::minutes(1));
+    let world = stage.world();
+    world
+        .patch(person, DataType::Recovery, cycle, change)
+        .unwrap();
+    until("the day is read", || async {
+        let day = alice.get("daily-data", "?refresh=force").await;
+        day.status == 200 && day.json()["meta"]["sync"] == "done"
+    })
+    .await;
+
+    events.next_of("day").await;
 }
 
 #[tokio::test]

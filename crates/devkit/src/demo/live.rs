@@ -19,46 +19,63 @@ use super::{
 /// How long a webhook may take in a demo.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A night that got another score at WHOOP.
+pub(crate) struct Rescored {
+    pub(crate) cycle: String,
+    pub(crate) was: f64,
+    pub(crate) now: f64,
+}
+
+impl Rescored {
+    /// Gives a scored night that one of two scores which is farther from its own.
+    pub(crate) fn at_whoop(stack: &Stack, [low, high]: [f64; 2]) -> anyhow::Result<Self> {
+        let truth = truth(stack)?;
+        let recovery = truth["recoveries"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|recovery| recovery["score"]["recovery_score"].is_number())
+            .context("no scored recovery at the simulator")?;
+        let cycle = recovery["cycle_id"].to_string();
+        let was = recovery["score"]["recovery_score"]
+            .as_f64()
+            .unwrap_or_default();
+        let now = if was < 50.0 { high } else { low };
+        let change = json!({"score": {"recovery_score": now}});
+        stack
+            .sim
+            .world()
+            .patch(whoop_user_id(stack)?, DataType::Recovery, &cycle, change)
+            .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
+        Ok(Self { cycle, was, now })
+    }
+}
+
+/// The day must show this recovery, from the database.
+pub(crate) async fn assert_shown(member: &Member, date: &str, score: f64) -> anyhow::Result<()> {
+    let rest = format!("?date={date}&refresh=never");
+    let day = member.get("daily-data", &rest).await?;
+    ensure!(
+        day["recovery"]["score"].as_f64() == Some(score)
+            || day["others"]["recoveries"][0]["score"].as_f64() == Some(score),
+        "the day shows {}",
+        day["recovery"]
+    );
+    Ok(())
+}
+
 /// A night is rescored at WHOOP, and whoever follows the member is told.
 pub(crate) async fn webhook(stack: &Stack, member: &Member) -> anyhow::Result<String> {
-    let truth = truth(stack)?;
-    let recovery = truth["recoveries"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|recovery| recovery["score"]["recovery_score"].is_number())
-        .context("no scored recovery at the simulator")?;
-    let was = recovery["score"]["recovery_score"]
-        .as_f64()
-        .unwrap_or_default();
-    let now = if was < 50.0 { 88.5 } else { 21.5 };
     let mut events = member.follow().await?;
     let before = calls(stack);
     let begun = Instant::now();
-    let change = json!({"score": {"recovery_score": now}});
-    stack
-        .sim
-        .world()
-        .patch(
-            whoop_user_id(stack)?,
-            DataType::Recovery,
-            &recovery["cycle_id"],
-            change,
-        )
-        .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
+    let Rescored { was, now, .. } = Rescored::at_whoop(stack, [21.5, 88.5])?;
     let told = timeout(PATIENCE, events.next_day())
         .await
         .context("nobody was told")??;
     let took = begun.elapsed();
     let date = told["date"].as_str().context("the event has no date")?;
-    let rest = format!("?date={date}&refresh=never");
-    let day = member.get("daily-data", &rest).await?;
-    ensure!(
-        day["recovery"]["score"].as_f64() == Some(now)
-            || day["others"]["recoveries"][0]["score"].as_f64() == Some(now),
-        "the day shows {}",
-        day["recovery"]
-    );
+    assert_shown(member, date, now).await?;
     Ok(format!(
         "{was} → {now} told after {:.2} s, {} calls",
         took.as_secs_f64(),

@@ -10,9 +10,14 @@ use clap::Parser;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use whoop_sim::{CallSide, DataType};
+use whoop_sim::CallSide;
 
-use super::{http::Member, live, report::Report, stack::Stack};
+use super::{
+    http::Member,
+    live::{self, Rescored},
+    report::Report,
+    stack::Stack,
+};
 
 const MEMBER: &str = "demo-member";
 
@@ -198,30 +203,7 @@ async fn fast_reload(stack: &Stack, member: &Member) -> anyhow::Result<String> {
 
 /// A night is rescored at WHOOP, and the morning's run brings it.
 async fn scheduled_slot(stack: &Stack, member: &Member) -> anyhow::Result<String> {
-    let truth = truth(stack)?;
-    let recovery = truth["recoveries"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|recovery| recovery["score"]["recovery_score"].is_number())
-        .context("no scored recovery at the simulator")?;
-    let cycle = recovery["cycle_id"].to_string();
-    let was = recovery["score"]["recovery_score"]
-        .as_f64()
-        .unwrap_or_default();
-    let now = if was < 50.0 { 91.5 } else { 12.5 };
-    let whoop_user_id = whoop_user_id(stack)?;
-    stack
-        .sim
-        .world()
-        .patch(
-            whoop_user_id,
-            DataType::Recovery,
-            &cycle,
-            json!({"score": {"recovery_score": now}}),
-        )
-        .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
-
+    let Rescored { cycle, was, now } = Rescored::at_whoop(stack, [12.5, 91.5])?;
     // Named, because a run leaves alone who was read a moment ago.
     let report = worker(
         stack,
@@ -240,15 +222,7 @@ async fn scheduled_slot(stack: &Stack, member: &Member) -> anyhow::Result<String
         stored == Some(now),
         "the database has {stored:?} instead of {now}"
     );
-    let day = member
-        .get("daily-data", &format!("?date={date}&refresh=never"))
-        .await?;
-    ensure!(
-        day["recovery"]["score"].as_f64() == Some(now)
-            || day["others"]["recoveries"][0]["score"].as_f64() == Some(now),
-        "the day shows {}",
-        day["recovery"]
-    );
+    live::assert_shown(member, &date, now).await?;
     Ok(format!(
         "{} calls; the rescored night of {date} arrived: {was} → {now}",
         report["calls"]

@@ -1,18 +1,16 @@
 //! What changed of a member's records, numbered without a gap.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::{
     QueryableByName,
     prelude::*,
-    sql_types::{Array, BigInt, Date, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest, Sha256};
-use whoop_core::{DataType, UserId};
+use whoop_core::{UserId, day::Connection};
 
-use crate::{StorageError, prepared::prepared, schema::whoop_change};
+use crate::{StorageError, prepared::prepared, schema::whoop_change, table::users::connection_of};
 
 /// Where PostgreSQL says that a member changed. The payload is
 /// [`signal_of`] the member: whoever may listen learns no names.
@@ -25,161 +23,6 @@ pub fn signal_of(user_id: &str) -> String {
         .iter()
         .take(16)
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
-/// What happened to a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// It is new, or different.
-    Upsert,
-    /// It left.
-    Delete,
-}
-
-impl Op {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Upsert => "upsert",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Noted {
-    data_type: DataType,
-    id: String,
-    op: Op,
-    local_date: NaiveDate,
-    /// The day before the transaction; `None` for a record that is new.
-    former: Option<NaiveDate>,
-    updated_at: Option<DateTime<Utc>>,
-}
-
-/// What one transaction changes of one member: each record once, as it is in the
-/// end.
-#[derive(Debug, Default)]
-pub(crate) struct Changes {
-    noted: Vec<Noted>,
-    places: HashMap<(DataType, String), usize>,
-}
-
-impl Changes {
-    /// A record was written; `former` is the day that it belonged to before.
-    pub(crate) fn written(
-        &mut self,
-        data_type: DataType,
-        id: String,
-        former: Option<NaiveDate>,
-        local_date: NaiveDate,
-        updated_at: Option<DateTime<Utc>>,
-    ) {
-        self.note(Noted {
-            data_type,
-            id,
-            op: Op::Upsert,
-            local_date,
-            former,
-            updated_at,
-        });
-    }
-
-    /// A record that was here belongs to another day, or says something else of it.
-    pub(crate) fn settled(
-        &mut self,
-        data_type: DataType,
-        id: &str,
-        former: NaiveDate,
-        local_date: NaiveDate,
-    ) {
-        self.written(data_type, id.to_owned(), Some(former), local_date, None);
-    }
-
-    pub(crate) fn deleted(&mut self, data_type: DataType, id: String, local_date: NaiveDate) {
-        self.note(Noted {
-            data_type,
-            id,
-            op: Op::Delete,
-            local_date,
-            former: Some(local_date),
-            updated_at: None,
-        });
-    }
-
-    fn note(&mut self, change: Noted) {
-        let place = (change.data_type, change.id.clone());
-        match self
-            .places
-            .get(&place)
-            .and_then(|at| self.noted.get_mut(*at))
-        {
-            Some(known) => {
-                known.op = change.op;
-                known.local_date = change.local_date;
-                known.updated_at = change.updated_at.or(known.updated_at);
-            }
-            None => {
-                self.places.insert(place, self.noted.len());
-                self.noted.push(change);
-            }
-        }
-    }
-
-    /// Gives them the member's next numbers, and lets listeners know once the
-    /// transaction is committed. The caller has the member's turn.
-    pub(crate) async fn write(
-        self,
-        conn: &mut AsyncPgConnection,
-        user_id: &UserId,
-        now: DateTime<Utc>,
-    ) -> Result<(), StorageError> {
-        if self.noted.is_empty() {
-            return Ok(());
-        }
-        let count = i64::try_from(self.noted.len()).unwrap_or(i64::MAX);
-        let mut types = Vec::with_capacity(self.noted.len());
-        let mut ids = Vec::with_capacity(self.noted.len());
-        let mut ops = Vec::with_capacity(self.noted.len());
-        let mut dates = Vec::with_capacity(self.noted.len());
-        let mut formers = Vec::with_capacity(self.noted.len());
-        let mut updates = Vec::with_capacity(self.noted.len());
-        for one in self.noted {
-            types.push(one.data_type.as_str());
-            ids.push(one.id);
-            ops.push(one.op.as_str());
-            formers.push(one.former.filter(|former| *former != one.local_date));
-            dates.push(one.local_date);
-            updates.push(one.updated_at);
-        }
-        prepared(
-            "WITH counted AS ( \
-                 UPDATE whoop_users SET change_seq = change_seq + $2 WHERE user_id = $1 \
-                 RETURNING change_seq - $2 AS before \
-             ), noted AS ( \
-                 INSERT INTO whoop_change (user_id, seq, data_type, record_id, op, local_date, \
-                                           previous_date, updated_at, changed_at) \
-                 SELECT $1, counted.before + fresh.place, fresh.data_type, fresh.record_id, \
-                        fresh.op, fresh.local_date, fresh.previous_date, fresh.updated_at, $9 \
-                 FROM counted, unnest($3, $4, $5, $6, $7, $8) WITH ORDINALITY AS fresh \
-                      (data_type, record_id, op, local_date, previous_date, updated_at, place) \
-             ) \
-             SELECT pg_notify('whoop_change', $10)",
-        )
-        .bind::<Text, _>(user_id.as_str())
-        .bind::<BigInt, _>(count)
-        .bind::<Array<Text>, _>(types)
-        .bind::<Array<Text>, _>(ids)
-        .bind::<Array<Text>, _>(ops)
-        .bind::<Array<Date>, _>(dates)
-        .bind::<Array<Nullable<Date>>, _>(formers)
-        .bind::<Array<Nullable<Timestamptz>>, _>(updates)
-        .bind::<Timestamptz, _>(now)
-        .bind::<Text, _>(signal_of(user_id.as_str()))
-        .execute(conn)
-        .await?;
-        Ok(())
-    }
 }
 
 /// Lets listeners look at a member again; when the caller's transaction commits.
@@ -279,7 +122,13 @@ pub struct Pulse {
     #[diesel(sql_type = BigInt)]
     pub latest: i64,
     #[diesel(sql_type = Text)]
-    pub status: String,
+    status: String,
+}
+
+impl Pulse {
+    pub fn connection(&self) -> Connection {
+        connection_of(&self.status)
+    }
 }
 
 /// How these members stand; whoever is not there never connected, or was erased.
@@ -368,31 +217,6 @@ pub async fn trim(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn date(day: u32) -> NaiveDate {
-        NaiveDate::from_ymd_opt(2026, 3, day).unwrap()
-    }
-
-    #[test]
-    fn a_record_that_is_written_and_then_moved_changed_once() {
-        let mut changes = Changes::default();
-        changes.written(DataType::Cycle, "1".to_owned(), None, date(1), None);
-        changes.written(
-            DataType::Sleep,
-            "2".to_owned(),
-            Some(date(1)),
-            date(1),
-            None,
-        );
-        changes.settled(DataType::Cycle, "1", date(1), date(2));
-
-        let noted: Vec<_> = changes
-            .noted
-            .iter()
-            .map(|one| (one.id.as_str(), one.former, one.local_date))
-            .collect();
-        assert_eq!(noted, [("1", None, date(2)), ("2", Some(date(1)), date(1))]);
-    }
 
     #[test]
     fn numbers_reach_back_to_where_the_next_one_is_kept() {

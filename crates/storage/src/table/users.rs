@@ -31,11 +31,16 @@ pub struct UserRow {
 
 impl UserRow {
     pub fn connection(&self) -> Connection {
-        match self.status.as_str() {
-            "connected" => Connection::Connected,
-            "reauth_required" => Connection::ReauthRequired,
-            _ => Connection::Disconnected,
-        }
+        connection_of(&self.status)
+    }
+}
+
+/// What the column `status` says.
+pub(crate) fn connection_of(status: &str) -> Connection {
+    match status {
+        "connected" => Connection::Connected,
+        "reauth_required" => Connection::ReauthRequired,
+        _ => Connection::Disconnected,
     }
 }
 

@@ -407,18 +407,6 @@ pub(crate) fn unread(user_id: Option<&UserId>) -> crate::prepared::Prepared<'sta
     prepared(sql).bind::<Nullable<Text>, _>(user_id.map(ToString::to_string))
 }
 
-/// When the latest event came, of anybody.
-///
-/// # Errors
-///
-/// PostgreSQL is away.
-pub async fn latest(conn: &mut AsyncPgConnection) -> Result<Option<DateTime<Utc>>, StorageError> {
-    Ok(whoop_webhook_event::table
-        .select(diesel::dsl::max(whoop_webhook_event::received_at))
-        .first(conn)
-        .await?)
-}
-
 /// Forgets events that came before an instant, never one that waits; and sooner what
 /// concerns nobody who is a member.
 ///

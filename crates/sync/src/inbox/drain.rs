@@ -1,24 +1,19 @@
 //! Working off what came in, member by member.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::collections::{HashMap, HashSet};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
-use whoop_client::WhoopError;
 use whoop_core::{DataType, UserId, day::Connection, plan::heard::waits_for_a_visit};
-use whoop_storage::{
-    StorageError,
-    table::{
-        users::{self, UserRow},
-        webhook_event::{self, Because, EventRow, State},
-    },
+use whoop_storage::table::{
+    users::{self, UserRow},
+    webhook_event::{self, Because, EventRow, State},
 };
 
-use super::fetch::{Fate, Fetching};
+use super::{
+    fetch::{Fate, Fetching},
+    verdict::{Verdict, after_error, after_look, is_about_the_database, stands_in_the_way, worse},
+};
 use crate::{Engine, Job, SyncError};
 
 /// Members whose events are fetched side by side.
@@ -26,23 +21,6 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// Accounts that are looked for at once.
 const AT_ONCE: i64 = 64;
-
-/// An event that failed so often is given up: about half a day.
-const MOST_TRIES: i32 = 16;
-
-/// What waits for its score is asked for again so often; the slots go on.
-const MOST_LOOKS: i32 = 3;
-
-/// How soon a score is looked for again; each time twice as long.
-const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
-
-/// How soon an event that failed is tried again; each time twice as long.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
-
-/// Somebody else is at the member, who will soon be done.
-const WHILE_BUSY: TimeDelta = TimeDelta::seconds(1);
 
 /// How long an event is kept for the member's next visit where calls are scarce,
 /// before it is looked whether somebody has read what it names.
@@ -71,16 +49,6 @@ pub struct Drained {
     pub unknown_member: u64,
     /// Calls to WHOOP.
     pub calls: u64,
-}
-
-/// What to do with an event.
-enum Verdict {
-    End(State, Option<String>),
-    Later {
-        after: TimeDelta,
-        because: Because,
-        reason: String,
-    },
 }
 
 impl Engine {
@@ -195,14 +163,19 @@ impl Engine {
         job: &Job,
         events: Vec<EventRow>,
     ) -> Result<Vec<(EventRow, Verdict)>, SyncError> {
+        let user_ids: Vec<UserId> = connected
+            .iter()
+            .filter_map(|member| member.user_id.parse().ok())
+            .collect();
+        let mut fetchings = Vec::with_capacity(user_ids.len());
+        for user_id in &user_ids {
+            fetchings.push(Fetching::begin(self, user_id, job).await?);
+        }
         let mut judged = Vec::with_capacity(events.len());
         for event in events {
             let mut is_answered = true;
-            for member in connected {
-                if let Ok(user_id) = member.user_id.parse::<UserId>() {
-                    let fetching = Fetching::begin(self, &user_id, job).await?;
-                    is_answered = is_answered && fetching.is_answered(&event).await?;
-                }
+            for fetching in &fetchings {
+                is_answered = is_answered && fetching.is_answered(&event).await?;
             }
             let verdict = match is_answered {
                 true => Verdict::End(State::Done, None),
@@ -260,15 +233,7 @@ impl Engine {
             }
             match fetching.work_off(event).await {
                 Ok(Fate::Done) => latest = latest.max(Some(event.received_at)),
-                Ok(Fate::Open) if event.looks >= MOST_LOOKS => {}
-                Ok(Fate::Open) => {
-                    let later = Verdict::Later {
-                        after: pause(LOOK_AGAIN, event.looks),
-                        because: Because::ItIsOpen,
-                        reason: "it still waits for its score".to_owned(),
-                    };
-                    worse(verdict, later);
-                }
+                Ok(Fate::Open) => worse(verdict, after_look(event)),
                 Err(error) if is_about_the_database(&error) => return Err(error),
                 Err(error) => {
                     worse(verdict, after_error(event, &error));
@@ -335,83 +300,4 @@ impl Drained {
         self.dead += other.dead;
         self.unknown_member += other.unknown_member;
     }
-}
-
-/// Of what two members of one account make of an event, the one that goes on.
-fn worse(known: &mut Option<Verdict>, other: Verdict) {
-    let goes_on = |verdict: &Verdict| matches!(verdict, Verdict::Later { .. });
-    let is_dead = |verdict: &Verdict| matches!(verdict, Verdict::End(State::Dead, _));
-    let stays = known
-        .as_ref()
-        .is_some_and(|known| goes_on(known) || (is_dead(known) && !goes_on(&other)));
-    if !stays {
-        *known = Some(other);
-    }
-}
-
-/// Whether nothing can be done for anybody. What concerns one member's rows, as
-/// tokens under a key that is not there, is the event's own failure.
-fn is_about_the_database(error: &SyncError) -> bool {
-    match error {
-        SyncError::Storage(
-            StorageError::Unavailable(_)
-            | StorageError::NotMigrated(_)
-            | StorageError::NotAllowed(_),
-        ) => true,
-        SyncError::Storage(error) => error.is_transient(),
-        _ => false,
-    }
-}
-
-/// Whether the next event of the same member would meet the same.
-fn stands_in_the_way(error: &SyncError) -> bool {
-    error.ends_the_run()
-        || matches!(
-            error,
-            SyncError::Stopped
-                | SyncError::ReauthRequired
-                | SyncError::NotConnected
-                | SyncError::Busy
-        )
-}
-
-fn after_error(event: &EventRow, error: &SyncError) -> Verdict {
-    let reason = error.in_full();
-    let later = |after| Verdict::Later {
-        after,
-        because: Because::ItIsNotItsTurn,
-        reason: reason.clone(),
-    };
-    match error {
-        SyncError::Busy => later(WHILE_BUSY),
-        SyncError::Stopped | SyncError::CallsSpent => later(TimeDelta::zero()),
-        // Once the member has connected again, it is fetched.
-        SyncError::ReauthRequired | SyncError::NotConnected => later(TimeDelta::hours(1)),
-        SyncError::Whoop(WhoopError::RateLimited { retry_after, .. }) => {
-            let wait = (*retry_after).clamp(Duration::from_secs(1), Duration::from_secs(15 * 60));
-            later(TimeDelta::from_std(wait).unwrap_or(TimeDelta::minutes(15)))
-        }
-        // Nothing of it is to be had, and nothing is missing.
-        SyncError::NotGranted { .. } => Verdict::End(State::Done, Some(reason)),
-        _ if event.attempts + 1 >= MOST_TRIES => Verdict::End(State::Dead, Some(reason)),
-        _ => Verdict::Later {
-            after: pause(TRY_AGAIN, event.attempts),
-            because: Because::ItFailed,
-            reason,
-        },
-    }
-}
-
-/// The pause after so many tries, jittered: many events may have failed together.
-fn pause(first: Duration, attempts: i32) -> TimeDelta {
-    let tries = usize::try_from(attempts).unwrap_or(0);
-    let pause = ExponentialBuilder::new()
-        .with_min_delay(first)
-        .with_max_delay(LONGEST_PAUSE)
-        .with_max_times(tries + 1)
-        .with_jitter()
-        .build()
-        .nth(tries)
-        .unwrap_or(LONGEST_PAUSE);
-    TimeDelta::from_std(pause).unwrap_or(TimeDelta::hours(1))
 }

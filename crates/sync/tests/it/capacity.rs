@@ -1,19 +1,15 @@
 //! What `capacity` says, held against a crowd that really calls.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
-use whoop_core::{
-    budget::Limits,
-    plan::{Refresh, Slot},
-};
+use whoop_core::{budget::Limits, plan::Refresh};
 use whoop_sim::SimConfig;
 use whoop_sync::{
     Job, Settings,
-    capacity::{Crowd, Event, Setting, simulate},
+    capacity::{Setting, simulate},
     run::Task,
 };
 
-use crate::harness::{self, Nobody, Stage, half_a_year};
+use crate::harness::{self, CrowdDue, Nobody, Stage, crowd_agenda, half_a_year};
 
 fn setting(users: usize, active_share: f64, days: u32, webhooks: bool) -> Setting {
     Setting {
@@ -26,34 +22,6 @@ fn setting(users: usize, active_share: f64, days: u32, webhooks: bool) -> Settin
         limits: Limits::default(),
         freshness: Settings::default().freshness,
     }
-}
-
-enum Due {
-    Slot(Slot),
-    Visit(usize),
-}
-
-fn agenda(setting: &Setting) -> Vec<(DateTime<Utc>, Due)> {
-    let crowd = Crowd {
-        users: setting.users,
-        active_share: setting.active_share,
-        seed: setting.seed,
-    };
-    let mut agenda = Vec::new();
-    for day in 0..i64::from(setting.days) {
-        let midnight = setting.begins + TimeDelta::days(day);
-        for slot in Slot::ALL {
-            let begins = midnight + TimeDelta::hours(slot.hour().into());
-            agenda.push((begins, Due::Slot(slot)));
-        }
-        for one in crowd.day(midnight) {
-            if one.event == Event::Visits {
-                agenda.push((one.at, Due::Visit(one.member)));
-            }
-        }
-    }
-    agenda.sort_by_key(|(at, _)| *at);
-    agenda
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,16 +46,16 @@ async fn a_crowd_that_lives_through_three_days_makes_the_calls_that_capacity_pre
     stage.stand_at(setting.begins);
     let before = stage.api_calls().len();
 
-    for (at, due) in agenda(&setting) {
+    for (at, due) in crowd_agenda(&setting) {
         stage.stand_at(at);
         match due {
-            Due::Slot(slot) => {
+            CrowdDue::Slot(slot) => {
                 let plan = harness::plan(Task::Sync(harness::slot(slot)));
                 let job = Job::scheduled(None, CancellationToken::new());
                 let report = stage.engine.run(&plan, &job, &Nobody).await.unwrap();
                 assert_eq!(report.failed, 0, "{:?}", report.reports);
             }
-            Due::Visit(member) => {
+            CrowdDue::Visit(member) => {
                 let user_id = &members[member].user_id;
                 let today = stage.engine.today(user_id).await.unwrap();
                 stage

@@ -15,12 +15,12 @@ use whoop_core::{
 use whoop_sim::{SimConfig, WebhookMischief};
 use whoop_sync::{
     Job, Settings,
-    capacity::{Crowd, Event, Setting, simulate},
-    inbox::Thrift,
+    capacity::{Setting, simulate},
+    inbox::{Drained, Thrift},
     run::Task,
 };
 
-use crate::harness::{self, Follower, Nobody, Stage, half_a_year};
+use crate::harness::{self, CrowdDue, Follower, Nobody, Stage, crowd_agenda, half_a_year};
 
 const MEMBERS: usize = 50;
 const DAYS: u32 = 7;
@@ -42,33 +42,17 @@ fn setting() -> Setting {
 }
 
 enum Due {
-    Slot(Slot),
-    Visit(usize),
+    OfTheCrowd(CrowdDue),
     /// What WHOOP sends until then comes in, and is worked off.
     Webhooks,
 }
 
 fn agenda(setting: &Setting) -> Vec<(DateTime<Utc>, Due)> {
-    let crowd = Crowd {
-        users: setting.users,
-        active_share: setting.active_share,
-        seed: setting.seed,
-    };
-    let mut agenda = Vec::new();
-    for day in 0..i64::from(setting.days) {
-        let midnight = setting.begins + TimeDelta::days(day);
-        for slot in Slot::ALL {
-            let at = midnight + TimeDelta::hours(slot.hour().into());
-            agenda.push((at, Due::Slot(slot)));
-        }
-        for hour in 0..24 {
-            agenda.push((midnight + TimeDelta::minutes(hour * 60 + 30), Due::Webhooks));
-        }
-        for one in crowd.day(midnight) {
-            if one.event == Event::Visits {
-                agenda.push((one.at, Due::Visit(one.member)));
-            }
-        }
+    let crowd = crowd_agenda(setting).into_iter();
+    let mut agenda: Vec<_> = crowd.map(|(at, due)| (at, Due::OfTheCrowd(due))).collect();
+    for hour in 0..24 * i64::from(setting.days) {
+        let at = setting.begins + TimeDelta::minutes(hour * 60 + 30);
+        agenda.push((at, Due::Webhooks));
     }
     agenda.sort_by_key(|(at, _)| *at);
     agenda
@@ -111,7 +95,7 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
     for (at, due) in agenda(&setting) {
         stage.stand_at(at);
         match due {
-            Due::Slot(slot) => {
+            Due::OfTheCrowd(CrowdDue::Slot(slot)) => {
                 let plan = harness::plan(Task::Sync(harness::slot(slot)));
                 let report = stage.engine.run(&plan, &job(), &Nobody).await.unwrap();
                 assert_eq!(report.failed, 0, "{:?}", report.reports);
@@ -121,7 +105,7 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
                     }
                 }
             }
-            Due::Visit(member) => {
+            Due::OfTheCrowd(CrowdDue::Visit(member)) => {
                 let user_id = &members[member].user_id;
                 let today = stage.engine.today(user_id).await.unwrap();
                 let visit = stage.engine.day(user_id, today, Refresh::Auto);
@@ -132,9 +116,7 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
             }
             Due::Webhooks => {
                 stage.sim.deliver_webhooks().await;
-                let job = Job::webhook(CancellationToken::new());
-                let drained = stage.engine.drain_webhooks(&job, Thrift::Yes);
-                assert_eq!(drained.await.unwrap().dead, 0);
+                assert_eq!(stage.drain().await.dead, 0);
             }
         }
     }
@@ -172,12 +154,7 @@ async fn an_event_that_a_list_has_answered_does_not_answer_for_one_that_came_aft
     stage.sim.deliver_webhooks().await;
     stage.world().reset_calls();
 
-    let job = Job::webhook(CancellationToken::new());
-    let drained = stage
-        .engine
-        .drain_webhooks(&job, Thrift::Yes)
-        .await
-        .unwrap();
+    let drained = stage.drain().await;
 
     assert_eq!((drained.done, drained.calls), (2, 1), "{drained:?}");
     let stored = stage.stored(&member, DataType::Recovery).await;
@@ -196,12 +173,7 @@ async fn an_event_whose_record_a_list_has_brought_since_costs_no_call() {
     stage.advance(TimeDelta::minutes(2));
     stage.sync(&member, &harness::slot(Slot::Morning)).await;
 
-    let job = Job::webhook(CancellationToken::new());
-    let drained = stage
-        .engine
-        .drain_webhooks(&job, Thrift::Yes)
-        .await
-        .unwrap();
+    let drained = stage.drain().await;
 
     assert_eq!((drained.done, drained.calls), (2, 0), "{drained:?}");
 }
@@ -216,19 +188,11 @@ async fn a_recovery_that_is_judged_anew_after_its_sleep_arrives_with_it() {
         .iter()
         .find(|one| one["id"] == recovery["sleep_id"])
         .unwrap();
-    let drain = async || {
-        let job = Job::webhook(CancellationToken::new());
-        stage
-            .engine
-            .drain_webhooks(&job, Thrift::Yes)
-            .await
-            .unwrap()
-    };
     // The member edits the night, and WHOOP begins to judge anew.
     let pending = json!({"score_state": "PENDING_SCORE", "score": null});
     stage.change(&member, DataType::Sleep, sleep, pending);
     stage.sim.deliver_webhooks().await;
-    assert_eq!(drain().await.put_off, 2);
+    assert_eq!(stage.drain().await.put_off, 2);
 
     // Both are scored, and the events of that are lost.
     stage.world().send_webhooks_to("http://127.0.0.1:9/nowhere");
@@ -238,7 +202,7 @@ async fn a_recovery_that_is_judged_anew_after_its_sleep_arrives_with_it() {
     stage.change(&member, DataType::Recovery, &recovery, judged);
     stage.advance(TimeDelta::minutes(31));
 
-    assert_eq!(drain().await.done, 2);
+    assert_eq!(stage.drain().await.done, 2);
     let stored = stage.stored(&member, DataType::Recovery).await;
     let cycle = harness::id_of(DataType::Recovery, &recovery);
     assert_eq!(stored[&cycle]["score"]["recovery_score"], 44.0);
@@ -265,17 +229,19 @@ async fn a_member_whose_tokens_cannot_be_opened_keeps_nobody_elses_events() {
     }
     stage.sim.deliver_webhooks().await;
 
-    let job = Job::webhook(CancellationToken::new());
-    let drained = stage
-        .engine
-        .drain_webhooks(&job, Thrift::Yes)
-        .await
-        .unwrap();
+    let drained = stage.drain().await;
 
     assert_eq!((drained.done, drained.put_off), (1, 1), "{drained:?}");
 }
 
 impl Stage {
+    /// Works off what is due, as an API does.
+    async fn drain(&self) -> Drained {
+        let job = Job::webhook(CancellationToken::new());
+        let drained = self.engine.drain_webhooks(&job, Thrift::Yes);
+        drained.await.unwrap()
+    }
+
     /// How many events stand how.
     async fn event_states(&self) -> BTreeMap<String, i64> {
         let sql = "SELECT state, count(*) FROM whoop_webhook_event GROUP BY state";

@@ -4,6 +4,7 @@
 //! the quota is out of the way unless a test puts it there.
 
 mod calls;
+mod crowd;
 mod follower;
 mod hold;
 mod log;
@@ -33,6 +34,7 @@ use whoop_sync::{
 };
 
 pub(crate) use calls::{list_of, parameter};
+pub(crate) use crowd::{CrowdDue, crowd_agenda};
 pub(crate) use follower::Follower;
 pub(crate) use hold::Hold;
 pub(crate) use log::listen;

@@ -1,0 +1,34 @@
+//! What happens on the days of a generated crowd, in its order.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_core::plan::Slot;
+use whoop_sync::capacity::{Crowd, Event, Setting};
+
+pub(crate) enum CrowdDue {
+    Slot(Slot),
+    /// The member of this place opens the app.
+    Visit(usize),
+}
+
+pub(crate) fn crowd_agenda(setting: &Setting) -> Vec<(DateTime<Utc>, CrowdDue)> {
+    let crowd = Crowd {
+        users: setting.users,
+        active_share: setting.active_share,
+        seed: setting.seed,
+    };
+    let mut agenda = Vec::new();
+    for day in 0..i64::from(setting.days) {
+        let midnight = setting.begins + TimeDelta::days(day);
+        for slot in Slot::ALL {
+            let begins = midnight + TimeDelta::hours(slot.hour().into());
+            agenda.push((begins, CrowdDue::Slot(slot)));
+        }
+        for one in crowd.day(midnight) {
+            if one.event == Event::Visits {
+                agenda.push((one.at, CrowdDue::Visit(one.member)));
+            }
+        }
+    }
+    agenda.sort_by_key(|(at, _)| *at);
+    agenda
+}
