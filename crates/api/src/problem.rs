@@ -220,6 +220,10 @@ impl From<StorageError> for Problem {
                 );
                 Self::unavailable("database-unavailable", "the database cannot be reached")
             }
+            StorageError::Full(_) => {
+                tracing::error!(%error, "nothing can be stored");
+                Self::unavailable("database-full", "the database has no room left")
+            }
             StorageError::NotMigrated(_) => Self::unavailable("not-migrated", error.to_string()),
             StorageError::NotAllowed(_) => {
                 tracing::error!(%error, "the role in DATABASE_URL may not serve");

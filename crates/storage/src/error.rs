@@ -12,6 +12,8 @@ pub enum StorageError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("PostgreSQL refused a query")]
     Query(#[source] Diesel),
+    #[error("PostgreSQL has no room left ({0}); make some on its disk")]
+    Full(String),
     #[error("the migrations could not be applied: {0}")]
     Migration(String),
     #[error("the database lacks migrations ({0}); run `sync-worker migrate` first")]
@@ -54,6 +56,8 @@ impl From<Diesel> for StorageError {
                 let message = information.message();
                 if GOING.iter().any(|words| message.contains(words)) {
                     Self::Unavailable(Box::new(error))
+                } else if message.contains(FULL) {
+                    Self::Full(message.to_owned())
                 } else if message.starts_with("relation ") && message.ends_with("does not exist") {
                     Self::NotMigrated(message.to_owned())
                 } else if message.starts_with("permission denied") {
@@ -74,6 +78,9 @@ const GOING: [&str; 4] = [
     "the database system was",
     "server closed the connection",
 ];
+
+/// What the system says to PostgreSQL, whichever file it was about.
+const FULL: &str = "No space left on device";
 
 impl StorageError {
     /// Whether the same request may well succeed in a moment.
@@ -105,6 +112,14 @@ mod tests {
         ] {
             assert!(matches!(said(refused), StorageError::Query(_)), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_told_with_what_to_do() {
+        let error = said("could not extend file \"base/1/2\": No space left on device");
+
+        assert!(matches!(error, StorageError::Full(_)), "{error}");
+        assert!(error.to_string().contains("make some"), "{error}");
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub(super) fn is_about_the_database(error: &SyncError) -> bool {
     match error {
         SyncError::Storage(
             StorageError::Unavailable(_)
+            | StorageError::Full(_)
             | StorageError::NotMigrated(_)
             | StorageError::NotAllowed(_),
         ) => true,
