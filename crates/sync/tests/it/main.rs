@@ -15,6 +15,7 @@ mod day;
 mod day_without_whoop;
 mod deletions;
 mod disconnect;
+mod following;
 mod inbox;
 mod late_changes;
 mod moving_lists;

@@ -17,7 +17,8 @@ pub(crate) type Copy = BTreeMap<(String, String), (NaiveDate, Value)>;
 #[derive(Debug)]
 pub(crate) struct Follower {
     user_id: UserId,
-    since: i64,
+    /// The number of the last change it has.
+    pub(crate) since: i64,
     copy: Copy,
     /// How often it had to start again.
     pub(crate) restarts: usize,
