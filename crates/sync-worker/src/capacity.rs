@@ -5,10 +5,14 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 use whoop_sync::{
     Settings,
-    capacity::{Behind, Report, Setting, simulate},
+    capacity::{Behind, Days, Report, Setting, Webhooks, simulate},
 };
 
-use crate::{Console, Exit, cli::CapacityArgs, exit::Refusal};
+use crate::{
+    Console, Exit,
+    cli::{CapacityArgs, Switch},
+    exit::Refusal,
+};
 
 /// The longest bar.
 const WIDTH: f64 = 48.0;
@@ -27,7 +31,15 @@ pub(crate) async fn capacity(args: &CapacityArgs, console: &Console) -> Result<E
         users: args.users as usize,
         active_share: args.active_share,
         days: args.days,
-        webhooks: args.webhooks == crate::cli::Switch::On,
+        member_days: Days {
+            late_scores: args.late_scores,
+            missed_nights: args.missed_nights,
+            naps: args.naps,
+        },
+        webhooks: (args.webhooks == Switch::On).then_some(Webhooks {
+            lost: args.webhooks_lost,
+            late: TimeDelta::minutes(args.webhooks_late.into()),
+        }),
         seed: args.seed,
         limits: args.limits.limits(),
         freshness: Settings::default().freshness,

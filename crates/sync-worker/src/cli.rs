@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use whoop_core::{DataType, UserId};
+use whoop_sync::capacity::{Days, Webhooks};
 use whoop_sync::config::{DatabaseArgs, KeyArgs, LimitArgs, LogArgs, RetentionArgs, WhoopArgs};
 
 use crate::{since::Since, slot::SlotArg};
@@ -447,6 +448,26 @@ pub struct CapacityArgs {
     /// Whether WHOOP's webhooks arrive.
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub webhooks: Switch,
+
+    /// Of the webhooks, those that never arrive.
+    #[arg(long, value_name = "SHARE", default_value_t = Webhooks::default().lost, value_parser = share)]
+    pub webhooks_lost: f64,
+
+    /// How long the slowest webhook is on its way.
+    #[arg(long, value_name = "MINUTES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_440))]
+    pub webhooks_late: u32,
+
+    /// Nights, naps and workouts that are uploaded or scored hours later.
+    #[arg(long, value_name = "SHARE", default_value_t = Days::default().late_scores, value_parser = share)]
+    pub late_scores: f64,
+
+    /// Nights of which WHOOP has nothing, as without the strap.
+    #[arg(long, value_name = "SHARE", default_value_t = Days::default().missed_nights, value_parser = share)]
+    pub missed_nights: f64,
+
+    /// Days with a nap.
+    #[arg(long, value_name = "SHARE", default_value_t = Days::default().naps, value_parser = share)]
+    pub naps: f64,
 
     /// The same seed gives the same members.
     #[arg(long, value_name = "S", default_value_t = 1)]

@@ -7,6 +7,9 @@ use whoop_core::plan::visits::Visits;
 
 const HOUR: i64 = 60 * 60;
 
+/// How long a nap and a workout wait for their scores.
+const SCORED_AFTER: TimeDelta = TimeDelta::minutes(3);
+
 /// Something that happens to a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -16,10 +19,51 @@ pub enum Event {
     NightScored,
     /// WHOOP has scored last night again.
     NightRescored,
-    /// WHOOP has a new workout with its score.
-    WorkoutScored,
+    /// WHOOP has a nap, or its score.
+    Naps,
+    /// WHOOP has a new workout, or its score.
+    Trains,
     /// The member opens the app.
     Visits,
+}
+
+/// What sets some of the members' days apart. Shares, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Days {
+    /// Nights, naps and workouts that a strap uploads, or WHOOP scores, hours later.
+    pub late_scores: f64,
+    /// Nights of which WHOOP has nothing, as without the strap.
+    pub missed_nights: f64,
+    /// Days with a nap.
+    pub naps: f64,
+}
+
+impl Default for Days {
+    fn default() -> Self {
+        Self {
+            late_scores: 0.0,
+            missed_nights: 0.0,
+            naps: 0.15,
+        }
+    }
+}
+
+/// How what WHOOP announces arrives.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Webhooks {
+    /// The share that never does, 0 to 1.
+    pub lost: f64,
+    /// The longest that one is on its way, and waits to be worked off.
+    pub late: TimeDelta,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            lost: 0.0,
+            late: TimeDelta::minutes(1),
+        }
+    }
 }
 
 /// What is alike on all of a member's days, but for half an hour or so.
@@ -31,9 +75,51 @@ struct Habits {
     second_visit: TimeDelta,
 }
 
+/// When WHOOP has what of a night.
+struct Night {
+    stored: DateTime<Utc>,
+    scored: DateTime<Utc>,
+    rescored: Option<DateTime<Utc>>,
+}
+
+impl Night {
+    /// The strap uploads it hours later, or WHOOP scores it then. Still on the day
+    /// that begins at `midnight`.
+    fn is_late(&mut self, midnight: DateTime<Utc>, dice: &mut ChaCha8Rng) {
+        let late = TimeDelta::seconds(dice.random_range(4 * HOUR..14 * HOUR));
+        if dice.random_bool(0.5) {
+            self.stored += late;
+        }
+        let last = midnight + TimeDelta::seconds(24 * HOUR - 1);
+        self.stored = self.stored.min(last);
+        self.scored = (self.scored + late).min(last);
+        self.rescored = None;
+    }
+
+    fn events(&self) -> impl Iterator<Item = Moment> {
+        let rescored = self.rescored.map(|at| (at, at, Event::NightRescored));
+        [
+            (self.stored, self.scored, Event::Wakes),
+            (self.scored, self.scored, Event::NightScored),
+        ]
+        .into_iter()
+        .chain(rescored)
+    }
+}
+
+/// When something is, when its score is there, and what it is.
+type Moment = (DateTime<Utc>, DateTime<Utc>, Event);
+
+/// WHOOP has something, and some time later its score.
+fn scored_later(at: DateTime<Utc>, after: TimeDelta, event: Event) -> [Moment; 2] {
+    [(at, at + after, event), (at + after, at + after, event)]
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Happening {
     pub at: DateTime<Utc>,
+    /// When WHOOP has the score of what it is about.
+    pub settles: DateTime<Utc>,
     pub member: usize,
     pub event: Event,
 }
@@ -46,6 +132,7 @@ pub struct Happening {
 pub struct Crowd {
     pub users: usize,
     pub active_share: f64,
+    pub days: Days,
     pub seed: u64,
 }
 
@@ -56,12 +143,17 @@ impl Crowd {
             .flat_map(|member| {
                 self.day_of(member, midnight)
                     .into_iter()
-                    .map(move |(at, event)| Happening { at, member, event })
+                    .map(move |(at, settles, event)| Happening {
+                        at,
+                        settles,
+                        member,
+                        event,
+                    })
             })
             .collect()
     }
 
-    fn day_of(&self, member: usize, midnight: DateTime<Utc>) -> Vec<(DateTime<Utc>, Event)> {
+    fn day_of(&self, member: usize, midnight: DateTime<Utc>) -> Vec<Moment> {
         let mut dice = self.dice(member, midnight);
         // Thrown first: `comes` throws no other.
         let comes = dice.random::<f64>() < self.chance(member);
@@ -69,26 +161,46 @@ impl Crowd {
 
         let habits = self.habits(member);
         let wakes = midnight + habits.wakes + within(0, HOUR) - TimeDelta::minutes(30);
-        let scored = wakes + within(3 * 60, 20 * 60);
-        let mut events = vec![(wakes, Event::Wakes), (scored, Event::NightScored)];
-        let rescored = scored + within(HOUR, 10 * HOUR);
+        let mut night = Night {
+            stored: wakes,
+            scored: wakes + within(3 * 60, 20 * 60),
+            rescored: None,
+        };
+        let rescored = night.scored + within(HOUR, 10 * HOUR);
         let is_rescored = within(0, 100) < TimeDelta::seconds(20);
-        if is_rescored {
-            events.push((rescored, Event::NightRescored));
-        }
+        night.rescored = is_rescored.then_some(rescored);
+        let mut events = Vec::new();
         let workouts = match within(0, 100).num_seconds() {
             0..50 => 0,
             50..90 => 1,
             _ => 2,
         };
-        for _ in 0..workouts {
-            let at = midnight + within(6 * HOUR, 21 * HOUR);
-            events.push((at, Event::WorkoutScored));
-        }
+        let trained: Vec<DateTime<Utc>> = (0..workouts)
+            .map(|_| midnight + within(6 * HOUR, 21 * HOUR))
+            .collect();
         if comes {
             let first = wakes + habits.first_visit_after + within(5 * 60, HOUR);
             let second = midnight + habits.second_visit + within(0, HOUR) - TimeDelta::minutes(30);
-            events.extend([(first, Event::Visits), (second, Event::Visits)]);
+            events.extend([first, second].map(|at| (at, at, Event::Visits)));
+        }
+        let is_late = dice.random_bool(self.days.late_scores);
+        if is_late {
+            night.is_late(midnight, &mut dice);
+        }
+        let mut scored_after = || match is_late {
+            true => TimeDelta::seconds(dice.random_range(4 * HOUR..14 * HOUR)),
+            false => SCORED_AFTER,
+        };
+        for at in trained {
+            events.extend(scored_later(at, scored_after(), Event::Trains));
+        }
+        let nap_scored_after = scored_after();
+        if !dice.random_bool(self.days.missed_nights) {
+            events.extend(night.events());
+        }
+        if dice.random_bool(self.days.naps) {
+            let at = midnight + TimeDelta::seconds(dice.random_range(13 * HOUR..18 * HOUR));
+            events.extend(scored_later(at, nap_scored_after, Event::Naps));
         }
         events
     }
@@ -131,12 +243,12 @@ impl Crowd {
         TimeDelta::seconds(dice.random_range(0..10 * 24 * HOUR))
     }
 
-    /// How long an event is on its way.
-    pub fn delay(&self, happening: &Happening) -> TimeDelta {
-        TimeDelta::seconds(
-            self.dice(happening.member, happening.at)
-                .random_range(1..60),
-        )
+    /// When WHOOP's announcement of something is here; `None` if it gets lost.
+    pub fn hears(&self, happening: &Happening, webhooks: Webhooks) -> Option<DateTime<Utc>> {
+        let mut dice = self.dice(happening.member, happening.at);
+        let late = webhooks.late.num_seconds().max(2);
+        let delay = TimeDelta::seconds(dice.random_range(1..late));
+        (!dice.random_bool(webhooks.lost)).then(|| happening.at + delay)
     }
 
     fn dice(&self, member: usize, at: DateTime<Utc>) -> ChaCha8Rng {
@@ -157,6 +269,7 @@ mod tests {
         let crowd = Crowd {
             users: 4_000,
             active_share: 0.25,
+            days: Days::default(),
             seed: 1,
         };
         let midnight = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
@@ -180,6 +293,7 @@ mod tests {
         let crowd = Crowd {
             users: 300,
             active_share: 1.0,
+            days: Days::default(),
             seed: 7,
         };
         let events = crowd.day(DateTime::UNIX_EPOCH);

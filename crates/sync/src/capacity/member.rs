@@ -56,11 +56,18 @@ impl Member {
 
     /// WHOOP has something new. Returns the types of which it sends an event.
     pub(super) fn changes(&mut self, event: Event, at: DateTime<Utc>) -> &'static [DataType] {
+        let announced: &[DataType] = match event {
+            Event::Wakes | Event::NightScored | Event::NightRescored => {
+                &[DataType::Recovery, DataType::Sleep]
+            }
+            Event::Naps => &[DataType::Sleep],
+            Event::Trains => &[DataType::Workout],
+            Event::Visits => &[],
+        };
+        // A recovery that waits for its score is announced, and says nothing.
         let changed: &[DataType] = match event {
             Event::Wakes => &[DataType::Sleep],
-            Event::NightScored | Event::NightRescored => &[DataType::Recovery, DataType::Sleep],
-            Event::WorkoutScored => &[DataType::Workout],
-            Event::Visits => &[],
+            _ => announced,
         };
         if event == Event::NightScored {
             self.night_scored = Some(at.date_naive());
@@ -70,7 +77,7 @@ impl Member {
                 unread.get_or_insert(at);
             }
         }
-        changed
+        announced
     }
 
     pub(super) fn read(&mut self, call: &Call, at: DateTime<Utc>) {
@@ -97,10 +104,10 @@ impl Member {
         self.night_is_here(data_type);
     }
 
-    /// Whether WHOOP has something of a type that is not here.
-    pub(super) fn is_behind(&self, data_type: DataType) -> bool {
-        let mut types = self.coverage.iter().zip(self.unread);
-        types.any(|(one, unread)| one.data_type == data_type && unread.is_some())
+    /// Whether a list of a type was read since.
+    pub(super) fn was_read_since(&self, data_type: DataType, heard: DateTime<Utc>) -> bool {
+        let mut types = self.coverage.iter();
+        types.any(|one| one.data_type == data_type && one.last_sync_at > Some(heard))
     }
 
     fn night_is_here(&mut self, data_type: DataType) {

@@ -10,7 +10,7 @@ mod report;
 mod simulate;
 mod tally;
 
-pub use crowd::{Crowd, Event, Happening};
+pub use crowd::{Crowd, Days, Event, Happening, Webhooks};
 pub use report::{Behind, DayCalls, Goal, Report};
 pub use simulate::simulate;
 
@@ -26,10 +26,23 @@ pub struct Setting {
     /// Members who come on a day, 0 to 1, on average.
     pub active_share: f64,
     pub days: u32,
-    /// Whether WHOOP's webhooks arrive.
-    pub webhooks: bool,
+    pub member_days: Days,
+    /// How WHOOP's webhooks arrive; `None` where they do not.
+    pub webhooks: Option<Webhooks>,
     pub seed: u64,
     pub limits: Limits,
     /// How old a day may be before a visit reads it again.
     pub freshness: TimeDelta,
+}
+
+impl Setting {
+    /// The members who are meant.
+    pub fn crowd(&self) -> Crowd {
+        Crowd {
+            users: self.users,
+            active_share: self.active_share,
+            days: self.member_days,
+            seed: self.seed,
+        }
+    }
 }

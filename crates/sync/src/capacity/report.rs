@@ -132,7 +132,7 @@ impl Report {
             .zip(&mut tally.behind)
             .map(|(data_type, seconds)| Behind {
                 data_type,
-                goal_seconds: if setting.webhooks && data_type != DataType::Cycle {
+                goal_seconds: if setting.webhooks.is_some() && data_type != DataType::Cycle {
                     GOAL_WITH_WEBHOOKS.num_seconds()
                 } else {
                     GOAL.max(setting.freshness).num_seconds()
@@ -172,7 +172,7 @@ impl Report {
             users: setting.users,
             active_share: setting.active_share,
             days: setting.days,
-            webhooks: setting.webhooks,
+            webhooks: setting.webhooks.is_some(),
             seed: setting.seed,
             calls_per_minute: setting.limits.per_minute,
             calls_per_day: setting.limits.per_day,

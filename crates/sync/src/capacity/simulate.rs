@@ -24,6 +24,9 @@ use super::{Crowd, Event, Happening, Report, Setting, member::Member, tally::Tal
 const SIDE_BY_SIDE: usize = 4;
 const ROUND: TimeDelta = TimeDelta::milliseconds(500);
 
+/// What waits for its score is looked at again after so many minutes.
+const LOOKS: [i64; 3] = [15, 30, 60];
+
 /// An event is tried again for so long; then a visit or a slot has to see to it.
 const KEPT: TimeDelta = TimeDelta::minutes(15);
 
@@ -33,9 +36,19 @@ enum Due {
     RunBegins(Slot),
     RunGoesOn(usize),
     Happens(Happening),
-    Hears(usize, DataType),
+    Hears(Announced),
     /// What was heard is fetched, if the quota has something for it.
-    Fetches(usize, DataType),
+    Fetches(Announced),
+}
+
+/// What WHOOP announced of a member, and how often it was looked at.
+#[derive(Debug, Clone, Copy)]
+struct Announced {
+    member: usize,
+    data_type: DataType,
+    heard: DateTime<Utc>,
+    settles: DateTime<Utc>,
+    looks: usize,
 }
 
 struct Scheduled {
@@ -106,13 +119,9 @@ pub fn simulate(setting: &Setting) -> Report {
 
 impl<'a> Simulation<'a> {
     fn new(setting: &'a Setting) -> Self {
-        let crowd = Crowd {
-            users: setting.users,
-            active_share: setting.active_share,
-            seed: setting.seed,
-        };
+        let crowd = setting.crowd();
         let begins = setting.begins;
-        let heard = setting.webhooks.then_some(Heard([Some(begins); 4]));
+        let heard = setting.webhooks.map(|_| Heard([Some(begins); 4]));
         let members: Vec<Member> = (0..setting.users)
             .map(|member| {
                 Member::new(
@@ -154,37 +163,52 @@ impl<'a> Simulation<'a> {
                 self.visit(now, happening.member);
             }
             Due::Happens(happening) => self.change(now, &happening),
-            Due::Hears(member, data_type) => {
-                let heard = self
-                    .members
-                    .get_mut(member)
-                    .and_then(|one| one.heard.as_mut());
-                if let Some(heard) = heard {
-                    heard.note(data_type, now);
+            Due::Hears(announced) => {
+                let member = self.members.get_mut(announced.member);
+                if let Some(heard) = member.and_then(|one| one.heard.as_mut()) {
+                    heard.note(announced.data_type, now);
                 }
-                self.fetch(now, member, data_type);
+                self.fetch(now, announced);
             }
-            Due::Fetches(member, data_type) => self.fetch(now, member, data_type),
+            Due::Fetches(announced) => self.fetch(now, announced),
         }
     }
 
-    /// Works off an event: one call, where it does not wait for a visit.
-    fn fetch(&mut self, now: DateTime<Utc>, place: usize, data_type: DataType) {
+    /// Works off an event: one call, where it does not wait for a visit. Only a list
+    /// that was read since spares it: of two events of one record nobody knows
+    /// which was the later.
+    fn fetch(&mut self, now: DateTime<Utc>, announced: Announced) {
         let limits = self.setting.limits;
         let is_scarce = self.ledger.is_scarce(now, limits);
-        let Some(member) = self.members.get_mut(place) else {
+        let Announced {
+            member, data_type, ..
+        } = announced;
+        let Some(member) = self.members.get_mut(member) else {
             return;
         };
-        if !member.is_behind(data_type) || waits_for_a_visit(is_scarce, member.visits.last, now) {
+        // What waited for its score is answered by a list that has it.
+        let answered_by = match announced.looks {
+            0 => announced.heard,
+            _ => announced.heard.max(announced.settles),
+        };
+        if member.was_read_since(data_type, answered_by)
+            || waits_for_a_visit(is_scarce, member.visits.last, now)
+        {
             return;
         }
         match self.ledger.take(now, limits, Class::Webhook, 1) {
             Leave::Granted(_) => {
                 self.tally.call(now, Class::Webhook, 1);
                 member.fetch(data_type);
+                let again = LOOKS.get(announced.looks);
+                if let Some(minutes) = again.filter(|_| now < announced.settles) {
+                    let looks = announced.looks + 1;
+                    let at = now + TimeDelta::minutes(*minutes);
+                    self.schedule(at, Due::Fetches(Announced { looks, ..announced }));
+                }
             }
             Leave::Later { at, .. } if at - now < KEPT => {
-                self.schedule(at, Due::Fetches(place, data_type));
+                self.schedule(at, Due::Fetches(announced));
             }
             Leave::Later { .. } => {}
         }
@@ -211,10 +235,17 @@ impl<'a> Simulation<'a> {
             return;
         };
         let changed = member.changes(happening.event, now);
-        if self.setting.webhooks {
-            let arrives = now + self.crowd.delay(happening);
+        let webhooks = self.setting.webhooks;
+        if let Some(arrives) = webhooks.and_then(|road| self.crowd.hears(happening, road)) {
             for data_type in changed {
-                self.schedule(arrives, Due::Hears(happening.member, *data_type));
+                let announced = Announced {
+                    member: happening.member,
+                    data_type: *data_type,
+                    heard: arrives,
+                    settles: happening.settles,
+                    looks: 0,
+                };
+                self.schedule(arrives, Due::Hears(announced));
             }
         }
     }

@@ -5,7 +5,7 @@ use whoop_core::{budget::Limits, plan::Refresh};
 use whoop_sim::SimConfig;
 use whoop_sync::{
     Job, Settings,
-    capacity::{Setting, simulate},
+    capacity::{Days, Setting, Webhooks, simulate},
     run::Task,
 };
 
@@ -17,7 +17,8 @@ fn setting(users: usize, active_share: f64, days: u32, webhooks: bool) -> Settin
         users,
         active_share,
         days,
-        webhooks,
+        member_days: Days::default(),
+        webhooks: webhooks.then(Webhooks::default),
         seed: 3,
         limits: Limits::default(),
         freshness: Settings::default().freshness,

@@ -15,7 +15,7 @@ use whoop_core::{
 use whoop_sim::{SimConfig, WebhookMischief};
 use whoop_sync::{
     Job, Settings,
-    capacity::{Setting, simulate},
+    capacity::{Days, Setting, Webhooks, simulate},
     inbox::{Drained, Thrift},
     run::Task,
 };
@@ -25,13 +25,29 @@ use crate::harness::{self, CrowdDue, Follower, Nobody, Stage, crowd_agenda, half
 const MEMBERS: usize = 50;
 const DAYS: u32 = 7;
 
+/// What becomes of WHOOP's webhooks.
+const LOST: f64 = 0.1;
+const LATE: TimeDelta = TimeDelta::hours(3);
+const LOOKED_AT_EVERY: TimeDelta = TimeDelta::minutes(30);
+
 fn setting() -> Setting {
     Setting {
         begins: "2026-10-21T00:00:00Z".parse().unwrap(),
         users: MEMBERS,
         active_share: 0.6,
         days: DAYS,
-        webhooks: true,
+        // Of twelve of WHOOP's people two are scored in the evening and one upload in
+        // sixteen comes late; one has no membership any more and others leave the strap
+        // off or stay up; one naps and one sleeps twice.
+        member_days: Days {
+            late_scores: 0.22,
+            missed_nights: 0.16,
+            naps: 0.25,
+        },
+        webhooks: Some(Webhooks {
+            lost: LOST,
+            late: LATE + LOOKED_AT_EVERY,
+        }),
         seed: 11,
         limits: Limits {
             per_minute: 1_000_000,
@@ -50,9 +66,11 @@ enum Due {
 fn agenda(setting: &Setting) -> Vec<(DateTime<Utc>, Due)> {
     let crowd = crowd_agenda(setting).into_iter();
     let mut agenda: Vec<_> = crowd.map(|(at, due)| (at, Due::OfTheCrowd(due))).collect();
-    for hour in 0..24 * i64::from(setting.days) {
-        let at = setting.begins + TimeDelta::minutes(hour * 60 + 30);
+    let ends = setting.begins + TimeDelta::days(setting.days.into());
+    let mut at = setting.begins + LOOKED_AT_EVERY / 2;
+    while at < ends {
         agenda.push((at, Due::Webhooks));
+        at += LOOKED_AT_EVERY;
     }
     agenda.sort_by_key(|(at, _)| *at);
     agenda
@@ -62,9 +80,9 @@ fn agenda(setting: &Setting) -> Vec<(DateTime<Utc>, Due)> {
 async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_has_it() {
     let setting = setting();
     let mischief = WebhookMischief {
-        lose: 0.1,
+        lose: LOST,
         duplicate: 0.1,
-        delay_seconds: 3 * 3600,
+        delay_seconds: LATE.num_seconds().unsigned_abs(),
         reorder: true,
         fresh_timestamp_on_retry: false,
     };
@@ -126,10 +144,8 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
     let states = stage.event_states().await;
     println!("predicted {predicted}, made {made}, {states:?}");
     assert!(states["done"] > 500, "{states:?}");
-    // WHOOP's people here nap, sleep without a strap and score late, and a tenth of
-    // what is announced is lost: `capacity` knows of none of that.
     assert!(
-        made * 10 <= predicted * 13,
+        made.abs_diff(predicted) * 20 <= predicted,
         "predicted {predicted}, made {made}"
     );
     for follower in &mut followers {

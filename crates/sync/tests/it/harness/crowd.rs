@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::plan::Slot;
-use whoop_sync::capacity::{Crowd, Event, Setting};
+use whoop_sync::capacity::{Event, Setting};
 
 pub(crate) enum CrowdDue {
     Slot(Slot),
@@ -11,11 +11,7 @@ pub(crate) enum CrowdDue {
 }
 
 pub(crate) fn crowd_agenda(setting: &Setting) -> Vec<(DateTime<Utc>, CrowdDue)> {
-    let crowd = Crowd {
-        users: setting.users,
-        active_share: setting.active_share,
-        seed: setting.seed,
-    };
+    let crowd = setting.crowd();
     let mut agenda = Vec::new();
     for day in 0..i64::from(setting.days) {
         let midnight = setting.begins + TimeDelta::days(day);
