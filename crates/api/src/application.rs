@@ -1,10 +1,10 @@
-use std::{future::Future, io, net::SocketAddr, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpServer, ResponseError,
     dev::{Server, ServerHandle},
     error::InternalError,
-    middleware::from_fn,
+    middleware::{Condition, from_fn},
     web,
 };
 use tokio::sync::{Notify, Semaphore};
@@ -13,20 +13,31 @@ use whoop_core::Clock;
 use whoop_sync::Settings;
 
 use crate::{
+    allowance::Allowance,
     auth::Authenticator,
     background::Background,
     body,
     config::Cli,
+    cors,
     events::{self, Hub},
     inbox::keep_draining,
     log::RequestLine,
     metrics::{self, Metrics},
+    panics,
     problem::Problem,
+    reads::{self, Reads, Replica, Shares},
+    request_id,
     return_to::ReturnUrls,
     routes,
     start_error::StartError,
     state::AppState,
 };
+
+/// How long a connection without a request stays open.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long the head of a request may take.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Exports at the same time: a few members' downloads must not keep the pool
 /// from the days that others open.
@@ -49,7 +60,12 @@ impl Application {
         let background = Background::new();
         let is_loopback = cli.api_listen.ip().is_loopback();
         let auth = Authenticator::new(&cli.auth, is_loopback, &clock, &background)?;
-        let database = cli.database.database()?;
+        let workers = workers(cli);
+        let shares = Shares::of(cli.database.database_pool_size.into(), workers);
+        let database = cli.database.pool(None, shares.engine)?;
+        let read_url = cli.database_read_url.clone();
+        // Here, where an address that cannot be one is told.
+        let to_look = cli.database.pool(read_url.as_ref(), 1)?;
         let settings = Settings {
             freshness: cli.freshness.interval(),
             retention: cli.retention.retention(),
@@ -69,20 +85,41 @@ impl Application {
             cli.database.may_listen(),
             background.stopping(),
         ));
+        let replica = read_url.as_ref().map(|_| Arc::new(Replica::new()));
+        if let Some(replica) = &replica {
+            background.spawn(reads::watch(
+                engine.clone(),
+                to_look,
+                Arc::clone(replica),
+                cli.database.may_listen(),
+                background.stopping(),
+            ));
+        }
         let state = web::Data::new(AppState {
             engine,
             auth,
             return_urls: ReturnUrls::new(cli.auth.app_return_urls.clone()),
             background: background.clone(),
             metrics: Metrics::new(),
+            allowance: Allowance::per_minute(cli.api_requests_per_minute),
             exports: Arc::new(Semaphore::new(EXPORTS)),
             inbox,
             hub,
         });
+        let origins = cli.cors_allowed_origins.clone();
+        let database_args = cli.database.clone();
         let server = HttpServer::new(move || {
+            // Of this worker alone: its connections live on this thread.
+            let pool = database_args.pool(read_url.as_ref(), shares.worker.max(1));
+            let pool = pool.ok().filter(|_| shares.worker > 0);
             App::new()
+                .app_data(web::Data::new(Reads::new(pool, replica.clone())))
+                // The last is met first.
+                .wrap(from_fn(panics::contain))
                 .wrap(from_fn(metrics::observe))
                 .wrap(TracingLogger::<RequestLine>::new())
+                .wrap(from_fn(request_id::name))
+                .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
                 .app_data(state.clone())
                 .app_data(body::limit())
                 .app_data(web::QueryConfig::default().error_handler(|error, _| {
@@ -98,11 +135,11 @@ impl Application {
         })
         // The binary listens to the signals itself.
         .disable_signals()
+        // Longer than load balancers keep theirs: it is they who close.
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_WITHIN)
         .shutdown_timeout(10);
-        let server = match cli.api_workers {
-            Some(workers) => server.workers(workers.into()),
-            None => server,
-        };
+        let server = server.workers(workers);
         let cannot_listen = |source| StartError::Listen {
             address: cli.api_listen,
             source,
@@ -139,6 +176,12 @@ impl Application {
         self.background.end().await;
         served
     }
+}
+
+/// Threads that serve.
+fn workers(cli: &Cli) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    cli.api_workers.map_or_else(cores, usize::from)
 }
 
 /// Stops an [`Application`] that serves.

@@ -1,4 +1,4 @@
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -8,8 +8,12 @@ use actix_web::{
     web::{self, Bytes},
 };
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::{parameters::shortened, problem::Problem};
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The largest body any route takes, in bytes.
 pub(crate) const LARGEST_BODY: usize = 16 * 1024;
@@ -23,9 +27,9 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = Bytes::from_request(request, payload);
+        let bytes = whole(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| too_large_or_broken(&error))?;
+            let bytes = bytes.await?;
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Self(T::default()));
             }
@@ -50,7 +54,25 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
     }
 }
 
-pub(crate) fn too_large_or_broken(error: &actix_web::Error) -> Problem {
+/// A body to its end. Whoever sends it byte by byte must not hold a place for long.
+pub(crate) fn whole(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let bytes = Bytes::from_request(request, payload);
+    async move {
+        match timeout(PATIENCE, bytes).await {
+            Ok(bytes) => bytes.map_err(|error| too_large_or_broken(&error)),
+            Err(_) => Err(Problem::invalid(
+                "invalid-body",
+                "body",
+                format!("the body did not arrive within {} s", PATIENCE.as_secs()),
+            )),
+        }
+    }
+}
+
+fn too_large_or_broken(error: &actix_web::Error) -> Problem {
     match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -26,11 +26,42 @@ pub struct Cli {
     #[arg(long, env = "API_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub api_workers: Option<u16>,
 
+    /// Requests a minute that a member may make, and as many at once; 0 for no limit.
+    /// Service keys have none.
+    #[arg(
+        long,
+        env = "API_REQUESTS_PER_MINUTE",
+        default_value_t = 600,
+        value_name = "N"
+    )]
+    pub api_requests_per_minute: u32,
+
+    /// Origins of web apps that may ask from a browser, like `https://app.example`;
+    /// `*` for any.
+    #[arg(
+        long,
+        env = "CORS_ALLOWED_ORIGINS",
+        value_delimiter = ',',
+        value_name = "ORIGINS"
+    )]
+    pub cors_allowed_origins: Vec<String>,
+
     #[command(flatten)]
     pub auth: AuthArgs,
 
     #[command(flatten)]
     pub database: DatabaseArgs,
+
+    /// A read replica, from which days, spans and records are read. Of a member who
+    /// changed within the last minute the primary is read.
+    #[arg(
+        long,
+        env = "DATABASE_READ_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        help_heading = "PostgreSQL"
+    )]
+    pub database_read_url: Option<SecretString>,
 
     #[command(flatten)]
     pub whoop: WhoopArgs,

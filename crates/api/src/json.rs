@@ -6,9 +6,17 @@
 
 use std::io;
 
-use actix_web::{HttpResponse, HttpResponseBuilder, http::header};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::header::{self, EntityTag, Header as _},
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
+use sha2::{Digest, Sha256};
+
+/// Nobody but the caller may keep it, and they ask whether it still is so.
+const PRIVATE: &str = "private, no-cache";
 
 struct PlainNumbers;
 
@@ -38,15 +46,52 @@ pub(crate) fn respond<T: Serialize>(mut response: HttpResponseBuilder, body: &T)
     match to_vec(body) {
         Ok(text) => response
             .content_type("application/json")
-            .insert_header((header::CACHE_CONTROL, "private, no-cache"))
+            .insert_header((header::CACHE_CONTROL, PRIVATE))
             .body(text),
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a body could not be written"
-            );
-            HttpResponse::InternalServerError().finish()
-        }
+        Err(error) => cannot_be_written(&error),
+    }
+}
+
+fn cannot_be_written(error: &serde_json::Error) -> HttpResponse {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "a body could not be written"
+    );
+    HttpResponse::InternalServerError().finish()
+}
+
+/// The same, or 304 where the caller has just this already.
+///
+/// The tag is weak: the bytes on the way may be compressed.
+pub(crate) fn unless_known<T: Serialize>(request: &HttpRequest, body: &T) -> HttpResponse {
+    let text = match to_vec(body) {
+        Ok(text) => text,
+        Err(error) => return cannot_be_written(&error),
+    };
+    let tag = EntityTag::new_weak(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&text)));
+    let is_known = is_known(request, &tag);
+    let mut response = match is_known {
+        true => HttpResponse::NotModified(),
+        false => HttpResponse::Ok(),
+    };
+    response
+        .insert_header((header::CACHE_CONTROL, PRIVATE))
+        .insert_header(header::ETag(tag));
+    if is_known {
+        return response.finish();
+    }
+    response.content_type("application/json").body(text)
+}
+
+fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
+    // Most requests have none, and need no list.
+    if !request.headers().contains_key(header::IF_NONE_MATCH) {
+        return false;
+    }
+    match header::IfNoneMatch::parse(request) {
+        Ok(header::IfNoneMatch::Any) => true,
+        Ok(header::IfNoneMatch::Items(known)) => known.iter().any(|one| one.weak_eq(tag)),
+        Err(_) => false,
     }
 }
 

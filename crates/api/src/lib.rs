@@ -3,11 +3,14 @@
 //! It holds no state of its own; replicas stand side by side. What a request
 //! needs it takes from [`whoop_sync::Engine`].
 
+mod allowance;
 mod application;
 mod auth;
 mod background;
 mod body;
 mod config;
+mod cors;
+mod cursor;
 mod events;
 mod export;
 mod inbox;
@@ -16,8 +19,11 @@ mod log;
 mod member;
 mod metrics;
 mod openapi;
+mod panics;
 mod parameters;
 mod problem;
+mod reads;
+mod request_id;
 mod return_to;
 mod routes;
 mod serve;

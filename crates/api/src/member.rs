@@ -57,6 +57,9 @@ async fn authorise(request: &HttpRequest) -> Result<(Member, Caller), Problem> {
     if !caller.may_act_for(&user_id) {
         return Err(Problem::forbidden());
     }
+    if let Caller::Member(own, _) = &caller {
+        state.allowance.take(own)?;
+    }
     Ok((Member(user_id), caller))
 }
 

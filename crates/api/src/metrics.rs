@@ -5,7 +5,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,16 +31,17 @@ use prometheus_client::{
     registry::Registry,
 };
 use tokio::{sync::Mutex, time::Instant};
-use whoop_core::day::Connection;
+use whoop_core::{DataType, day::Connection};
 use whoop_storage::{
     PoolStatus,
     table::{
         change::Delays,
+        sync_log::Oldest,
         users::Count,
         webhook_event::{self, State},
     },
 };
-use whoop_sync::QuotaLeft;
+use whoop_sync::{Became, Made, QuotaLeft};
 
 use crate::state::AppState;
 
@@ -64,6 +68,23 @@ struct PoolState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamCall {
+    endpoint: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoredRecord {
+    data_type: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfType {
+    data_type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Window {
     window: &'static str,
 }
@@ -86,6 +107,9 @@ pub(crate) struct Metrics {
     users: Family<Status, Gauge>,
     connections: Family<PoolState, Gauge>,
     quota: Family<Window, Gauge>,
+    upstream_calls: Family<UpstreamCall, Counter>,
+    records: Family<StoredRecord, Counter>,
+    ages: Family<OfType, Gauge<f64, AtomicU64>>,
     events: Family<EventState, Gauge>,
     delays: Family<Quantile, Gauge<f64, AtomicU64>>,
     streams: Gauge,
@@ -111,6 +135,8 @@ pub(crate) struct LongCounts {
     pub(crate) events: Vec<webhook_event::Count>,
     /// Of the last hour's changes.
     pub(crate) delays: Delays,
+    /// Of members who were seen in the last week.
+    pub(crate) oldest: Vec<Oldest>,
 }
 
 impl LongCounts {
@@ -161,6 +187,24 @@ impl Metrics {
             "Calls to WHOOP that are left of the app's quota, all processes together",
             quota.clone(),
         );
+        let upstream_calls = Family::<UpstreamCall, Counter>::default();
+        registry.register(
+            "upstream_calls",
+            "Requests of this process to WHOOP, by endpoint and what came of them",
+            upstream_calls.clone(),
+        );
+        let records = Family::<StoredRecord, Counter>::default();
+        registry.register(
+            "sync_records",
+            "WHOOP's records that this process stored, by what became of them",
+            records.clone(),
+        );
+        let ages = Family::<OfType, Gauge<f64, AtomicU64>>::default();
+        registry.register(
+            "sync_age_seconds",
+            "Since a type was last read, of the member of whom that is longest ago among those seen in a week",
+            ages.clone(),
+        );
         let events = Family::<EventState, Gauge>::default();
         registry.register(
             "webhook_events",
@@ -192,6 +236,9 @@ impl Metrics {
             users,
             connections,
             quota,
+            upstream_calls,
+            records,
+            ages,
             events,
             delays,
             streams,
@@ -220,6 +267,7 @@ impl Metrics {
         self.note_users(counts.map(|counts| counts.users.as_slice()));
         self.note_quota(counts.map(|counts| counts.quota));
         self.delays.clear();
+        self.ages.clear();
         let Some(counts) = counts else {
             self.events.clear();
             return;
@@ -231,6 +279,14 @@ impl Metrics {
                 .get_or_create(&EventState { state })
                 .set(count.map_or(0, |one| one.events));
         }
+        for data_type in DataType::ALL.map(DataType::as_str) {
+            let oldest = &counts.long.oldest;
+            if let Some(one) = oldest.iter().find(|one| one.data_type == data_type) {
+                self.ages
+                    .get_or_create(&OfType { data_type })
+                    .set(one.seconds);
+            }
+        }
         for (quantile, seconds) in [
             ("0.5", counts.long.delays.median),
             ("0.95", counts.long.delays.p95),
@@ -240,6 +296,26 @@ impl Metrics {
                     .get_or_create(&Quantile { quantile })
                     .set(seconds);
             }
+        }
+    }
+
+    /// What this process did since it began.
+    pub(crate) fn note_work(&self, requests: &[Made], records: &[Became]) {
+        for one in requests {
+            let call = UpstreamCall {
+                endpoint: one.endpoint,
+                outcome: one.outcome,
+            };
+            let counter = self.upstream_calls.get_or_create(&call);
+            counter.inner().store(one.requests, Ordering::Relaxed);
+        }
+        for one in records {
+            let record = StoredRecord {
+                data_type: one.data_type.as_str(),
+                outcome: one.outcome,
+            };
+            let counter = self.records.get_or_create(&record);
+            counter.inner().store(one.records, Ordering::Relaxed);
         }
     }
 

@@ -31,6 +31,18 @@ pub(crate) fn date(field: &'static str, text: &str) -> Result<NaiveDate, Problem
         })
 }
 
+/// The ends of a span, not the wrong way round.
+pub(crate) fn in_order(from: NaiveDate, to: NaiveDate) -> Result<(), Problem> {
+    if from > to {
+        return Err(Problem::invalid(
+            "span-reversed",
+            "to",
+            format!("`to` ({to}) is before `from` ({from})"),
+        ));
+    }
+    Ok(())
+}
+
 /// A date that has begun somewhere on Earth.
 ///
 /// Not the member's own today: they may have flown east since their last

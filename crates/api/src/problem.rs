@@ -129,6 +129,17 @@ impl Problem {
         problem
     }
 
+    pub(crate) fn too_many_requests(retry_after: u64) -> Self {
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-requests",
+            "Too many requests",
+            format!("this member asks too often; the next request is answered in {retry_after} s"),
+        );
+        problem.retry_after = Some(retry_after);
+        problem
+    }
+
     pub(crate) fn changes_gone(latest: i64) -> Self {
         let mut problem = Self::new(
             StatusCode::GONE,
@@ -165,6 +176,16 @@ impl Problem {
 
     fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "the request failed");
+        Self::ours()
+    }
+
+    /// The panic's own words and place are in the log.
+    pub(crate) fn panicked() -> Self {
+        tracing::error!("the request panicked");
+        Self::ours()
+    }
+
+    fn ours() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",

@@ -4,8 +4,8 @@ use tokio::sync::{Notify, Semaphore};
 use whoop_sync::{Engine, SyncError};
 
 use crate::{
-    auth::Authenticator, background::Background, events::Hub, metrics::Metrics, problem::Problem,
-    return_to::ReturnUrls,
+    allowance::Allowance, auth::Authenticator, background::Background, events::Hub,
+    metrics::Metrics, problem::Problem, return_to::ReturnUrls,
 };
 
 /// What every route needs, made once a process.
@@ -20,6 +20,7 @@ pub(crate) struct AppState {
     pub(crate) exports: Arc<Semaphore>,
     /// Wakes whoever works off webhooks.
     pub(crate) inbox: Arc<Notify>,
+    pub(crate) allowance: Allowance,
     /// Open event streams.
     pub(crate) hub: Arc<Hub>,
 }

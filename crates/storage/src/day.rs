@@ -1,40 +1,60 @@
 //! A member's day, read in one round trip.
+//!
+//! One statement asks six tables: each statement has a cost of its own, at both ends,
+//! that is several times what its rows cost. Of a record only what a day shows is read.
 
-use chrono::{DateTime, NaiveDate, Utc};
-use diesel::prelude::*;
+mod rows;
+mod statement;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use diesel::sql_types::{Date, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::try_join;
-use whoop_core::{UserId, day::Records, plan::heard::Heard};
+use whoop_core::{
+    UserId,
+    coverage::Coverage,
+    day::{Connection as WhoopConnection, Records},
+    plan::heard::Heard,
+};
 
+use self::{rows::Gathered, statement::Row};
 use crate::{
     Connection, StorageError,
-    schema::{
-        whoop_cycle, whoop_recovery, whoop_sleep, whoop_sync_log, whoop_users, whoop_workout,
-    },
+    prepared::prepared,
     standing::heard,
-    table::{
-        cycle::CycleRow,
-        recovery::RecoveryRow,
-        sleep::SleepRow,
-        sync_log::SyncLogRow,
-        users::UserRow,
-        webhook_event::{self, Unread},
-        workout::WorkoutRow,
-    },
+    table::webhook_event::{self, Unread},
 };
+
+/// What webhooks say is only asked of dates to which WHOOP may still add. A member's
+/// yesterday is never further back than this, wherever they are.
+const LIVE_FOR: TimeDelta = TimeDelta::hours(48);
 
 /// Everything that answers for one date of one member.
 #[derive(Debug, Clone)]
 pub struct StoredDay {
     /// `None` for a member who never connected.
-    pub member: Option<UserRow>,
-    pub log: Vec<SyncLogRow>,
+    pub member: Option<DayMember>,
+    /// Of all four types; those never read included.
+    pub coverage: Vec<Coverage>,
+    /// What a day shows of them: what WHOOP sent beside that is not read.
     pub records: Records,
-    /// What webhooks say; `None` where they are not known to arrive.
+    /// What webhooks say; `None` where they are not known to arrive, and of dates that
+    /// are long over.
     pub heard: Option<Heard>,
 }
 
-/// Reads a day. The seven questions travel together and so do their answers.
+/// Of a member, what decides about a day.
+#[derive(Debug, Clone)]
+pub struct DayMember {
+    pub connection: WhoopConnection,
+    pub timezone_offset: Option<String>,
+    pub last_seen_at: Option<DateTime<Utc>>,
+    pub webhook_at: Option<DateTime<Utc>>,
+    /// The number of the member's latest change that this read has seen.
+    pub change_seq: i64,
+}
+
+/// Reads a day.
 ///
 /// # Errors
 ///
@@ -46,63 +66,31 @@ pub async fn read(
     now: DateTime<Utc>,
 ) -> Result<StoredDay, StorageError> {
     let conn: &AsyncPgConnection = conn;
-    let user = user_id.as_str();
-    let (unread, member, log, recoveries, sleeps, cycles, workouts) = try_join!(
-        webhook_event::unread(Some(user_id)).load::<Unread>(&mut &*conn),
-        whoop_users::table
-            .find(user)
-            .select(UserRow::as_select())
-            .load::<UserRow>(&mut &*conn),
-        whoop_sync_log::table
-            .filter(whoop_sync_log::user_id.eq(user))
-            .select(SyncLogRow::as_select())
-            .load::<SyncLogRow>(&mut &*conn),
-        whoop_recovery::table
-            .filter(whoop_recovery::user_id.eq(user))
-            .filter(whoop_recovery::local_date.eq(date))
-            .select(RecoveryRow::as_select())
-            .load::<RecoveryRow>(&mut &*conn),
-        whoop_sleep::table
-            .filter(whoop_sleep::user_id.eq(user))
-            .filter(whoop_sleep::local_date.eq(date))
-            .select(SleepRow::as_select())
-            .load::<SleepRow>(&mut &*conn),
-        whoop_cycle::table
-            .filter(whoop_cycle::user_id.eq(user))
-            .filter(whoop_cycle::local_date.eq(date))
-            .select(CycleRow::as_select())
-            .load::<CycleRow>(&mut &*conn),
-        whoop_workout::table
-            .filter(whoop_workout::user_id.eq(user))
-            .filter(whoop_workout::local_date.eq(date))
-            .select(WorkoutRow::as_select())
-            .load::<WorkoutRow>(&mut &*conn),
-    )?;
-    let member = member.into_iter().next();
-    let whoop_user_id = member.as_ref().map_or(0, |member| member.whoop_user_id);
-    let records = Records {
-        recoveries: recoveries
-            .into_iter()
-            .map(|row| row.into_record(whoop_user_id))
-            .collect::<Result<_, _>>()?,
-        sleeps: sleeps
-            .into_iter()
-            .map(|row| row.into_record(whoop_user_id))
-            .collect::<Result<_, _>>()?,
-        cycles: cycles
-            .into_iter()
-            .map(|row| row.into_record(whoop_user_id))
-            .collect::<Result<_, _>>()?,
-        workouts: workouts
-            .into_iter()
-            .map(|row| row.into_record(whoop_user_id))
-            .collect(),
+    let statement = prepared(statement::DAY)
+        .typed::<statement::Columns>()
+        .bind::<Text, _>(user_id.as_str())
+        .bind::<Date, _>(date);
+    let is_live = date >= (now - LIVE_FOR).date_naive();
+    let (unread, rows) = if is_live {
+        // They travel together, and so do their answers.
+        try_join!(
+            webhook_event::unread(Some(user_id)).load::<Unread>(&mut &*conn),
+            statement.load::<Row>(&mut &*conn),
+        )?
+    } else {
+        (Vec::new(), statement.load::<Row>(&mut &*conn).await?)
     };
-    let webhook_at = member.as_ref().and_then(|member| member.webhook_at);
-    Ok(StoredDay {
-        heard: heard(webhook_at, unread.iter(), now),
+    let Gathered {
         member,
-        log,
+        coverage,
         records,
+    } = rows::gather(rows)?;
+    let webhook_at = member.as_ref().and_then(|member| member.webhook_at);
+    let heard = heard(webhook_at, unread.iter(), now).filter(|_| is_live);
+    Ok(StoredDay {
+        member,
+        coverage,
+        records,
+        heard,
     })
 }

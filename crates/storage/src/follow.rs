@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures::StreamExt;
 use whoop_core::{DataType, UserId};
 
 use crate::{
     Database, StorageError,
-    records::{self, Whole},
+    records::{self, Present},
     table::{
         change::{self, CHANNEL, ChangeRow, Numbers},
         users,
@@ -23,14 +23,6 @@ pub struct Change {
     /// `None` for one that left, then or since, and where a later change carries
     /// the record.
     pub record: Option<Present>,
-}
-
-/// A record as it is now.
-#[derive(Debug, serde::Serialize)]
-pub struct Present {
-    pub local_date: NaiveDate,
-    #[serde(flatten)]
-    pub whole: Whole,
 }
 
 /// What came after a number.
@@ -164,9 +156,8 @@ async fn present(
             continue;
         };
         for row in records::by_id(conn, user_id, of, &ids).await? {
-            let (id, local_date) = (row.id().to_owned(), row.local_date());
-            let whole = row.whole(member.whoop_user_id)?;
-            present.insert((data_type.to_owned(), id), Present { local_date, whole });
+            let key = (data_type.to_owned(), row.id().to_owned());
+            present.insert(key, row.present(member.whoop_user_id)?);
         }
     }
     Ok(present)

@@ -15,6 +15,8 @@
 //! - [`compare`]: what storing a page changed;
 //! - [`page`]: a page of records, stored in one transaction, newest wins;
 //! - [`day`]: a member's day, read in one round trip;
+//! - [`position`]: how far a server is, which tells how far a replica is behind;
+//! - [`range`]: a span of days in a few numbers each;
 //! - [`erase`](mod@erase): everything of a member who leaves, deleted;
 //! - [`table`]: the tables, each with its row and its queries.
 
@@ -32,7 +34,9 @@ pub mod lease;
 pub mod migrate;
 pub mod overview;
 pub mod page;
+pub mod position;
 mod prepared;
+pub mod range;
 pub mod records;
 pub mod remove;
 pub mod retention;

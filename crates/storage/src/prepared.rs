@@ -14,15 +14,19 @@ use diesel::{
 };
 
 /// A statement with `$1`, `$2` … in its text, bound in this order.
-pub(crate) struct Prepared<'a> {
+///
+/// Its columns are read by their names, or in the order of the types `ST`.
+pub(crate) struct Prepared<'a, ST = Untyped> {
     sql: Cow<'static, str>,
     binds: Vec<Box<dyn Value + 'a>>,
+    columns: PhantomData<fn() -> ST>,
 }
 
 pub(crate) fn prepared<'a>(sql: impl Into<Cow<'static, str>>) -> Prepared<'a> {
     Prepared {
         sql: sql.into(),
         binds: Vec::new(),
+        columns: PhantomData,
     }
 }
 
@@ -43,6 +47,17 @@ where
 }
 
 impl<'a> Prepared<'a> {
+    /// Reads the columns in the order of these types, which costs less.
+    pub(crate) fn typed<ST>(self) -> Prepared<'a, ST> {
+        Prepared {
+            sql: self.sql,
+            binds: self.binds,
+            columns: PhantomData,
+        }
+    }
+}
+
+impl<'a, Columns> Prepared<'a, Columns> {
     pub(crate) fn bind<ST, T>(mut self, value: T) -> Self
     where
         ST: 'a,
@@ -54,7 +69,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-impl QueryFragment<Pg> for Prepared<'_> {
+impl<ST> QueryFragment<Pg> for Prepared<'_, ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         // Diesel numbers what is bound in the order in which it meets it.
         let mut numbers: Vec<usize> = Vec::with_capacity(self.binds.len());
@@ -84,12 +99,11 @@ impl QueryFragment<Pg> for Prepared<'_> {
     }
 }
 
-impl Query for Prepared<'_> {
-    /// Columns are read by their names.
-    type SqlType = Untyped;
+impl<ST> Query for Prepared<'_, ST> {
+    type SqlType = ST;
 }
 
-impl QueryId for Prepared<'_> {
+impl<ST> QueryId for Prepared<'_, ST> {
     type QueryId = ();
 
     /// The text is the key of the cache.

@@ -38,6 +38,14 @@ pub enum Whole {
     Workout(Box<Workout>),
 }
 
+/// A record as it is now, and the member's day that it belongs to.
+#[derive(Debug, serde::Serialize)]
+pub struct Present {
+    pub local_date: NaiveDate,
+    #[serde(flatten)]
+    pub whole: Whole,
+}
+
 impl Row {
     pub const fn data_type(&self) -> DataType {
         match self {
@@ -66,6 +74,16 @@ impl Row {
         }
     }
 
+    /// Where it stands on a [`page`].
+    pub fn place(&self) -> Place {
+        let (created_at, id) = self.position();
+        Place {
+            local_date: self.local_date(),
+            created_at,
+            id,
+        }
+    }
+
     /// Where it stands among all of its type: by what never changes.
     pub(crate) fn position(&self) -> (DateTime<Utc>, String) {
         match self {
@@ -88,6 +106,18 @@ impl Row {
             Self::Sleep(row) => serde_json::to_value(row),
             Self::Workout(row) => serde_json::to_value(row),
         }
+    }
+
+    /// As WHOOP sent it, with its day.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Corrupt`] where somebody changed the row by hand.
+    pub fn present(self, whoop_user_id: i64) -> Result<Present, StorageError> {
+        Ok(Present {
+            local_date: self.local_date(),
+            whole: self.whole(whoop_user_id)?,
+        })
     }
 
     /// As WHOOP sent it.
@@ -129,6 +159,77 @@ pub fn columns() -> Vec<&'static str> {
         .filter(|column| seen.insert(*column))
         .chain(["extra"])
         .collect()
+}
+
+/// Where a page of records ended. The next one begins below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub local_date: NaiveDate,
+    pub created_at: DateTime<Utc>,
+    pub id: String,
+}
+
+/// Which records of a type are meant. Dates are the member's own, both included.
+#[derive(Debug, Clone, Default)]
+pub struct Span {
+    pub from: Option<NaiveDate>,
+    pub to: Option<NaiveDate>,
+}
+
+/// Records of a type, the newest day first, below a place.
+///
+/// A record keeps its place unless WHOOP moves it to another day, so whoever pages
+/// while others write sees each record once.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn page(
+    conn: &mut AsyncPgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    span: &Span,
+    below: Option<&Place>,
+    limit: i64,
+) -> Result<Vec<Row>, StorageError> {
+    macro_rules! read {
+        ($table:ident, $row:ident, $kind:ident) => {{
+            let mut query = $table::table
+                .filter($table::user_id.eq(user_id.as_str()))
+                .order((
+                    $table::local_date.desc(),
+                    $table::created_at.desc(),
+                    $table::id.desc(),
+                ))
+                .select($row::as_select())
+                .limit(limit)
+                .into_boxed();
+            if let Some(from) = span.from {
+                query = query.filter($table::local_date.ge(from));
+            }
+            if let Some(to) = span.to {
+                query = query.filter($table::local_date.le(to));
+            }
+            if let Some(below) = below {
+                let (date, at) = (below.local_date, below.created_at);
+                let is_below = $table::created_at
+                    .lt(at)
+                    .or($table::created_at.eq(at).and($table::id.lt(&below.id)));
+                query = query
+                    // For the index, which knows the date alone.
+                    .filter($table::local_date.le(date))
+                    .filter($table::local_date.lt(date).or(is_below));
+            }
+            let rows: Vec<$row> = query.load(conn).await?;
+            rows.into_iter().map(Row::$kind).collect()
+        }};
+    }
+    Ok(match data_type {
+        DataType::Cycle => read!(whoop_cycle, CycleRow, Cycle),
+        DataType::Recovery => read!(whoop_recovery, RecoveryRow, Recovery),
+        DataType::Sleep => read!(whoop_sleep, SleepRow, Sleep),
+        DataType::Workout => read!(whoop_workout, WorkoutRow, Workout),
+    })
 }
 
 /// Those of a type and of these ids that are stored.

@@ -6,6 +6,7 @@ use whoop_core::{
     record::{Cycle, Recovery, Rejected, Sleep, Workout},
 };
 use whoop_storage::{
+    page::Stored,
     remove,
     table::{RecordTable, sync_log},
 };
@@ -88,6 +89,7 @@ impl Engine {
         } else {
             sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
             transaction.commit().await?;
+            self.record_tally.note(R::DATA_TYPE, &stored);
         }
         Ok(())
     }
@@ -122,7 +124,13 @@ impl Engine {
             return Ok(());
         }
         transaction.commit().await?;
-        read.stored.deleted += removed.len() as u64;
+        let deleted = removed.len() as u64;
+        read.stored.deleted += deleted;
+        let gone = Stored {
+            deleted,
+            ..Stored::default()
+        };
+        self.record_tally.note(data_type, &gone);
         if !removed.is_empty() {
             tracing::info!(member = %user_id, %data_type, id, "WHOOP no longer has it; deleted");
         }

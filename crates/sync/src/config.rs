@@ -77,14 +77,25 @@ impl DatabaseArgs {
     ///
     /// No address, or one that cannot be one.
     pub fn database(&self) -> Result<Database, ConfigError> {
-        let url = self.database_url.clone().ok_or(ConfigError::Missing {
+        self.pool(None, self.database_pool_size.into())
+    }
+
+    /// A pool of so many connections; to another server of the same kind, if named.
+    ///
+    /// # Errors
+    ///
+    /// No address, or one that cannot be one.
+    pub fn pool(
+        &self,
+        elsewhere: Option<&SecretString>,
+        pool_size: usize,
+    ) -> Result<Database, ConfigError> {
+        let url = elsewhere.or(self.database_url.as_ref()).cloned();
+        let url = url.ok_or(ConfigError::Missing {
             name: "DATABASE_URL",
             what_to_do: "give it as postgres://user:password@host/database",
         })?;
-        Ok(Database::new(&DatabaseConfig {
-            url,
-            pool_size: self.database_pool_size.into(),
-        })?)
+        Ok(Database::new(&DatabaseConfig { url, pool_size })?)
     }
 
     /// Whether PostgreSQL's notifications arrive.
@@ -335,10 +346,17 @@ impl LogArgs {
     where
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     {
-        let filter = EnvFilter::try_new(&self.rust_log).map_err(|error| ConfigError::Unusable {
-            name: "RUST_LOG",
-            reason: error.to_string(),
-        })?;
+        let mut filter =
+            EnvFilter::try_new(&self.rust_log).map_err(|error| ConfigError::Unusable {
+                name: "RUST_LOG",
+                reason: error.to_string(),
+            })?;
+        // Its errors are whatever strangers send that is no HTTP.
+        if !self.rust_log.contains("actix_http")
+            && let Ok(quiet) = "actix_http::h1=off".parse()
+        {
+            filter = filter.add_directive(quiet);
+        }
         let lines = tracing_subscriber::fmt()
             .with_env_filter(filter)
             // Colours are for eyes; a file or a collector would keep the codes.

@@ -1,6 +1,6 @@
 //! The day an app asks for: from the database, after WHOOP where it must be.
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use whoop_core::{
     UserId,
     day::{Connection, Day, Knowledge, Meta, Source, SyncOutcome, compose},
@@ -8,8 +8,9 @@ use whoop_core::{
     plan::{DayQuery, Refresh},
 };
 use whoop_storage::{
+    Connection as DatabaseConnection,
     day::{self as stored_day, StoredDay},
-    table::{sync_log::coverage_of, users},
+    table::users,
 };
 
 use crate::{Engine, Job, MemberReport, Outcome, SyncError};
@@ -36,6 +37,18 @@ impl Fetch {
     }
 }
 
+/// What the database alone says of a day.
+#[derive(Debug, Clone)]
+pub struct AtHand {
+    pub date: NaiveDate,
+    /// `None` where WHOOP has to be asked first.
+    pub day: Option<Day>,
+    /// Whether the visit is to be noted, by [`Engine::note_seen`].
+    pub is_new_visit: bool,
+    /// The number of the member's latest change that was seen.
+    pub change_seq: i64,
+}
+
 impl Engine {
     /// The member's date now, at the offset of their latest record.
     ///
@@ -51,6 +64,39 @@ impl Engine {
         Ok(offset::local_date(self.clock.now(), timezone_offset))
     }
 
+    /// A member's day from what is stored alone, where that answers; read through a
+    /// connection of the caller's, which may be a replica's. Without a date, the
+    /// member's today.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn day_at_hand(
+        &self,
+        conn: &DatabaseConnection,
+        user_id: &UserId,
+        date: Option<NaiveDate>,
+        refresh: Refresh,
+    ) -> Result<AtHand, SyncError> {
+        let now = self.clock.now();
+        let read = |date| stored_day::read(conn, user_id, date, now);
+        // Most members' today is that of their last record, and near ours.
+        let guess = date.unwrap_or_else(|| now.date_naive());
+        let mut stored = read(guess).await?;
+        let date = date.unwrap_or_else(|| today_of(&stored, now));
+        if date != guess {
+            stored = read(date).await?;
+        }
+        let day = self.without_whoop(user_id, &stored, date, refresh);
+        let member = stored.member.as_ref();
+        Ok(AtHand {
+            date,
+            day,
+            is_new_visit: self.is_new_visit(&stored),
+            change_seq: member.map_or(0, |member| member.change_seq),
+        })
+    }
+
     /// A member's day. Asks WHOOP only for what [`DayQuery::calls`] names.
     ///
     /// # Errors
@@ -64,23 +110,9 @@ impl Engine {
         refresh: Refresh,
     ) -> Result<Day, SyncError> {
         let stored = self.stored_day(user_id, date).await?;
-        let thrifty = self.budget.was_scarce();
-        let query = self.query(&stored, date, refresh, thrifty);
-        let connection = connection_of(&stored);
         self.note_visit(user_id, &stored);
-
-        let calls = match connection {
-            Connection::Connected => query.calls(&coverage_of(&stored.log)),
-            _ => Vec::new(),
-        };
-        if calls.is_empty() {
-            let sync = if connection == Connection::Connected && refresh != Refresh::Never {
-                SyncOutcome::NotNeeded
-            } else {
-                SyncOutcome::Off
-            };
-            let fetch = Fetch::quiet(sync, thrifty);
-            return Ok(answer(user_id, &stored, &query, &fetch));
+        if let Some(day) = self.without_whoop(user_id, &stored, date, refresh) {
+            return Ok(day);
         }
 
         let engine = self.clone();
@@ -124,7 +156,7 @@ impl Engine {
                 };
                 let thrifty = self.budget.is_scarce().await?;
                 let query = self.query(&stored, date, left, thrifty);
-                let calls = query.calls(&coverage_of(&stored.log));
+                let calls = query.calls(&stored.coverage);
                 let mut report = None;
                 if !calls.is_empty() {
                     let mut read = self.read(user_id, &job, query.now, calls).await;
@@ -158,11 +190,34 @@ impl Engine {
     ) -> Result<(), SyncError> {
         let stored = self.stored_day(user_id, date).await?;
         let query = self.query(&stored, date, Refresh::Auto, true);
-        let calls = query.calls(&coverage_of(&stored.log));
+        let calls = query.calls(&stored.coverage);
         if !calls.is_empty() {
             read.and(self.read(user_id, job, query.now, calls).await);
         }
         Ok(())
+    }
+
+    /// The day, if it needs no call to WHOOP.
+    fn without_whoop(
+        &self,
+        user_id: &UserId,
+        stored: &StoredDay,
+        date: NaiveDate,
+        refresh: Refresh,
+    ) -> Option<Day> {
+        let thrifty = self.budget.was_scarce();
+        let query = self.query(stored, date, refresh, thrifty);
+        let is_connected = connection_of(stored) == Connection::Connected;
+        if is_connected && !query.calls(&stored.coverage).is_empty() {
+            return None;
+        }
+        let sync = if is_connected && refresh != Refresh::Never {
+            SyncOutcome::NotNeeded
+        } else {
+            SyncOutcome::Off
+        };
+        let fetch = Fetch::quiet(sync, thrifty);
+        Some(answer(user_id, stored, &query, &fetch))
     }
 
     async fn stored_day(&self, user_id: &UserId, date: NaiveDate) -> Result<StoredDay, SyncError> {
@@ -208,16 +263,19 @@ impl Engine {
         Ok(())
     }
 
+    fn is_new_visit(&self, stored: &StoredDay) -> bool {
+        let last = stored.member.as_ref().map(|member| member.last_seen_at);
+        last.is_some_and(|last| {
+            last.is_none_or(|last| self.clock.now() - last >= NOTE_VISITS_EVERY)
+        })
+    }
+
     /// Beside the answer, not before it.
     fn note_visit(&self, user_id: &UserId, stored: &StoredDay) {
-        let Some(member) = &stored.member else { return };
-        let now = self.clock.now();
-        if member
-            .last_seen_at
-            .is_some_and(|seen| now - seen < NOTE_VISITS_EVERY)
-        {
+        if !self.is_new_visit(stored) {
             return;
         }
+        let now = self.clock.now();
         let (engine, user_id) = (self.clone(), user_id.clone());
         tokio::spawn(async move {
             let noted = async {
@@ -235,7 +293,16 @@ fn connection_of(stored: &StoredDay) -> Connection {
     stored
         .member
         .as_ref()
-        .map_or(Connection::NeverConnected, |member| member.connection())
+        .map_or(Connection::NeverConnected, |member| member.connection)
+}
+
+/// The member's date at an instant, at the offset of their latest record.
+fn today_of(stored: &StoredDay, now: DateTime<Utc>) -> NaiveDate {
+    let member = stored.member.as_ref();
+    offset::local_date(
+        now,
+        member.and_then(|member| member.timezone_offset.as_deref()),
+    )
 }
 
 fn fetch_of(report: &MemberReport, thrifty: bool) -> Fetch {
@@ -253,7 +320,7 @@ fn fetch_of(report: &MemberReport, thrifty: bool) -> Fetch {
 }
 
 fn answer(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &Fetch) -> Day {
-    let coverage = coverage_of(&stored.log);
+    let coverage = &stored.coverage;
     let connection = connection_of(stored);
     let last_synced_at = coverage
         .iter()
@@ -279,7 +346,7 @@ fn answer(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &Fetch)
     };
     let known = Knowledge {
         query,
-        coverage: &coverage,
+        coverage,
         connection,
         quota_spent: fetch.sync == SyncOutcome::Deferred,
     };

@@ -13,6 +13,7 @@ use whoop_storage::{
 use crate::{
     Job, SyncError,
     budget::{Budget, Share},
+    record_tally::RecordTally,
     refresh_turn::RefreshTurns,
 };
 
@@ -61,6 +62,7 @@ pub struct Engine {
     pub(crate) budget: Arc<Budget>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) refresh_turns: Arc<RefreshTurns>,
+    pub(crate) record_tally: Arc<RecordTally>,
 }
 
 impl Engine {
@@ -73,6 +75,7 @@ impl Engine {
     ) -> Self {
         Self {
             budget: Arc::new(Budget::new(database.clone(), settings.limits)),
+            record_tally: Arc::default(),
             refresh_turns: Arc::new(RefreshTurns::new(database.most_connections())),
             database,
             whoop,

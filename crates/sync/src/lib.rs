@@ -32,6 +32,7 @@ pub mod member;
 mod open_scores;
 mod prepaid;
 pub mod reconcile;
+mod record_tally;
 mod refresh_turn;
 mod report;
 mod retention;
@@ -48,7 +49,8 @@ pub use disconnect::{Left, Revocation};
 pub use engine::{Engine, QuotaLeft, Settings};
 pub use error::SyncError;
 pub use job::Job;
+pub use record_tally::Became;
 pub use report::{MemberReport, Outcome, TypeReport};
 pub use whoop_client::{
-    Envelope, SIGNATURE_HEADER, SignedWithin, TIMESTAMP_HEADER, WebhookRefused,
+    Envelope, Made, SIGNATURE_HEADER, SignedWithin, TIMESTAMP_HEADER, WebhookRefused,
 };

@@ -94,6 +94,7 @@ impl Engine {
                 transaction.rollback().await?;
             } else {
                 transaction.commit().await?;
+                self.record_tally.note(R::DATA_TYPE, &stored);
             }
 
             for rejected in &page.rejected {

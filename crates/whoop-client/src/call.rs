@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, Span, debug, debug_span, field};
 use url::Url;
 
-use crate::{Whoop, WhoopError};
+use crate::{Whoop, WhoopError, made::outcome_of};
 
 /// A page of 25 nights is some 30 KB; nothing WHOOP sends comes near this.
 const LARGEST_BODY: usize = 8 * 1024 * 1024;
@@ -71,10 +71,17 @@ impl Whoop {
             }
 
             let started = Instant::now();
-            let error = match timeout(time_left, self.attempt(call, &read)).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => error,
-                Err(_) => return Err(WhoopError::TimedOut),
+            let answer = timeout(time_left, self.attempt(call, &read)).await;
+            let answer = answer.unwrap_or(Err(WhoopError::TimedOut));
+            let outcome = match &answer {
+                Ok(None) => "not_found",
+                other => outcome_of(other),
+            };
+            self.tally().note(call.endpoint, outcome);
+            let error = match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error @ WhoopError::TimedOut) => return Err(error),
+                Err(error) => error,
             };
             time_left = time_left.saturating_sub(started.elapsed());
 

@@ -13,6 +13,7 @@ use crate::{
     Whoop, WhoopError,
     call::{body, failure, span},
     config::below,
+    made::outcome_of,
     rate_limit::Quota,
 };
 
@@ -133,12 +134,14 @@ impl Whoop {
             }
             Err(refused(status, &quota, &body))
         };
-        timeout(
+        let answer = timeout(
             self.pace().call_timeout,
             exchange.instrument(span(endpoint)),
         )
         .await
-        .map_err(|_| WhoopError::TimedOut)?
+        .unwrap_or(Err(WhoopError::TimedOut));
+        self.tally().note(endpoint, outcome_of(&answer));
+        answer
     }
 }
 

@@ -13,8 +13,8 @@ use url::Url;
 use whoop_core::Clock;
 
 use crate::{
-    Allowance, Pace, RateLimit, WhoopConfig, WhoopError, config::below, gate::Gate,
-    rate_limit::Quota,
+    Allowance, Made, Pace, RateLimit, WhoopConfig, WhoopError, config::below, gate::Gate,
+    made::Tally, rate_limit::Quota,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,6 +38,7 @@ struct Shared {
     http: Client,
     gate: Gate,
     rate_limit: Mutex<Option<RateLimit>>,
+    tally: Tally,
 }
 
 impl Whoop {
@@ -72,6 +73,7 @@ impl Whoop {
                 http,
                 gate: Gate::default(),
                 rate_limit: Mutex::default(),
+                tally: Tally::default(),
             }),
             pace: Pace::interactive(),
             allowance: None,
@@ -105,6 +107,15 @@ impl Whoop {
     /// sent again. The token endpoint does not count.
     pub fn requests_sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// What became of every request of this process, whoever made it.
+    pub fn made(&self) -> Vec<Made> {
+        self.shared.tally.all()
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.shared.tally
     }
 
     pub(crate) fn count_request(&self) {

@@ -1,12 +1,9 @@
-use utoipa::{
-    Modify, OpenApi,
-    openapi::{
-        OpenApi as Document,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
-};
+mod finish;
+
+use utoipa::{OpenApi, openapi::OpenApi as Document};
 use whoop_core::day::{Connection, Day, Missing};
 
+use self::finish::Finish;
 use crate::{problem::Problem, routes};
 
 /// The API as OpenAPI 3.1, made from the handlers themselves.
@@ -20,10 +17,12 @@ pub fn document() -> Document {
         title = "WHOOP, database first",
         description = "Each member's recovery, sleep, workouts and cycles, answered from your own PostgreSQL. \
             Errors are `application/problem+json`; their `type` is stable. Absent is null or an empty list, never zero.",
-        license(name = "MIT OR Apache-2.0")
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(
         routes::daily_data::read,
+        routes::range::read,
+        routes::records::read,
         routes::sync::start,
         routes::sync_status::read,
         routes::connect::begin,
@@ -39,21 +38,15 @@ pub fn document() -> Document {
         routes::health::openapi,
         routes::metrics::read,
     ),
-    components(schemas(Day, Problem, Missing, Connection)),
-    modifiers(&Bearer),
+    components(schemas(
+        Day,
+        Problem,
+        Missing,
+        Connection,
+        routes::daily_data::Refresh,
+        routes::export::ExportFormat,
+    )),
+    servers((url = "/", description = "This server")),
+    modifiers(&Finish),
 )]
 struct Api;
-
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, document: &mut Document) {
-        let mut scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        scheme.description =
-            Some("The member's own JWT, or a service key that may act for any member".to_owned());
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
-    }
-}

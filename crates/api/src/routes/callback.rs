@@ -26,9 +26,9 @@ pub(crate) struct Connected {
 /// `expired_state` (begin again); `other_whoop_account` (erase first);
 /// `whoop_unavailable`, `quota_spent` (later); `internal`.
 #[utoipa::path(
-    get, path = "/api/v1/whoop/callback", tag = "Connection",
+    get, operation_id = "finishConnect", path = "/api/v1/whoop/callback", tag = "Connection",
     params(
-        ("state" = Option<String>, Query, description = "As given out by connect; works once, for ten minutes"),
+        ("state" = String, Query, min_length = 1, description = "As given out by connect; works once, for ten minutes"),
         ("code" = Option<String>, Query, description = "WHOOP's authorization code"),
         ("error" = Option<String>, Query, description = "WHOOP's word for a refusal"),
     ),

@@ -1,7 +1,11 @@
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use whoop_storage::follow::{self, Followed, Present};
+use whoop_core::DataType;
+use whoop_storage::{
+    follow::{self, Followed},
+    records::Present,
+};
 
 use crate::{json, member::Member, parameters, problem::Problem, state::AppState};
 
@@ -32,14 +36,24 @@ pub(crate) struct Changes {
     counted_since: Option<DateTime<Utc>>,
 }
 
+/// What happened to a record.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+enum ChangeOp {
+    /// It is new, or another than before.
+    Upsert,
+    Delete,
+}
+
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Change {
     seq: i64,
-    /// `recovery`, `sleep`, `workout` or `cycle`.
+    #[schema(value_type = DataType)]
     data_type: String,
     /// Of a recovery, its cycle's.
     id: String,
-    /// `upsert` or `delete`.
+    #[schema(value_type = ChangeOp)]
     op: String,
     /// The day the record belongs to; of one that left, the day it belonged to.
     local_date: NaiveDate,
@@ -59,12 +73,12 @@ struct Change {
 /// are kept for 30 days. Where that is not long enough the answer is 410: forget
 /// everything, read it anew, and go on from the number in `latest`.
 #[utoipa::path(
-    get, path = "/api/v1/whoop/changes/{user_id}", tag = "Data",
+    get, operation_id = "getChanges", path = "/api/v1/whoop/changes/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("since" = Option<i64>, Query, description = "The number of the last change that the app has; 0 if not given"),
-        ("limit" = Option<i64>, Query, description = "1 to 1000; 200 if not given"),
-        ("counted_since" = Option<String>, Query, description = "That of the answer before, if the app wants to be told that the numbers began anew"),
+        ("since" = Option<i64>, Query, minimum = 0, description = "The number of the last change that the app has; 0 if not given"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000, description = "1 to 1000; 200 if not given"),
+        ("counted_since" = Option<DateTime<Utc>>, Query, description = "That of the answer before, if the app wants to be told that the numbers began anew"),
     ),
     responses(
         (status = 200, description = "The next changes", body = Changes),

@@ -8,10 +8,12 @@ const LONGEST_CONSENT: usize = 2000;
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Request {
+pub(crate) struct ConnectRequest {
     /// Where to send the member afterwards; below one of `APP_RETURN_URLS`.
+    #[schema(format = "uri", max_length = 2000)]
     return_to: Option<String>,
     /// What the member agreed to, such as the version of a consent text.
+    #[schema(max_length = 2000)]
     consent: Option<String>,
 }
 
@@ -23,9 +25,9 @@ pub(crate) struct Begun {
 
 /// Begins to connect a member to WHOOP.
 #[utoipa::path(
-    post, path = "/api/v1/whoop/connect/{user_id}", tag = "Connection",
+    post, operation_id = "beginConnect", path = "/api/v1/whoop/connect/{user_id}", tag = "Connection",
     params(("user_id" = String, Path, description = "The app's id of the member")),
-    request_body(content = Request, description = "May be left out"),
+    request_body(content = ConnectRequest, description = "May be left out"),
     responses(
         (status = 200, description = "Where to send the member", body = Begun),
         (status = 400, description = "The body is wrong", body = Problem, content_type = "application/problem+json"),
@@ -38,7 +40,7 @@ pub(crate) struct Begun {
 )]
 pub(crate) async fn begin(
     member: Member,
-    body: JsonBody<Request>,
+    body: JsonBody<ConnectRequest>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let (Member(user_id), JsonBody(request)) = (member, body);

@@ -8,7 +8,7 @@ use whoop_sync::{Revocation, SyncError};
 use crate::{json, member::Member, parameters, problem::Problem, state::AppState};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct State {
+pub(crate) struct MemberConnection {
     user_id: String,
     connection: Connection,
     /// Why the connection is not as it should be, for people.
@@ -36,13 +36,25 @@ pub(crate) struct Left {
     /// answer and is asked again; `not_needed`; `in_use` where the same WHOOP
     /// account serves another member; `not_possible` where only the member can
     /// end it, in WHOOP's app.
-    #[schema(value_type = String, example = "done")]
+    #[schema(value_type = RevocationWord, example = "done")]
     revocation: Revocation,
     /// Whether everything stored of the member was deleted.
     erased: bool,
     /// That it was deleted, for whoever must be able to show it. It is kept
     /// without a word about whose data it was.
     receipt: Option<Receipt>,
+}
+
+/// [`Revocation`] as it is described.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Revocation, rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+enum RevocationWord {
+    Done,
+    Pending,
+    NotNeeded,
+    InUse,
+    NotPossible,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -55,10 +67,10 @@ pub(crate) struct Receipt {
 
 /// How a member stands with WHOOP.
 #[utoipa::path(
-    get, path = "/api/v1/whoop/connection/{user_id}", tag = "Connection",
+    get, operation_id = "getConnection", path = "/api/v1/whoop/connection/{user_id}", tag = "Connection",
     params(("user_id" = String, Path, description = "The app's id of the member")),
     responses(
-        (status = 200, description = "The state of the connection", body = State),
+        (status = 200, description = "The state of the connection", body = MemberConnection),
         (status = 400, description = "The user id is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
@@ -76,7 +88,7 @@ pub(crate) async fn read(
         .run(|engine| async move { engine.status(&member).await })
         .await??;
     let row = status.member.as_ref();
-    let body = State {
+    let body = MemberConnection {
         user_id: user_id.into(),
         connection: status.connection,
         detail: row.and_then(|row| row.status_detail.clone()),
@@ -94,7 +106,7 @@ pub(crate) async fn read(
 /// transaction, and a receipt is left. A WHOOP that does not answer keeps nobody
 /// from leaving: it is asked again until it does.
 #[utoipa::path(
-    delete, path = "/api/v1/whoop/connection/{user_id}", tag = "Connection",
+    delete, operation_id = "disconnect", path = "/api/v1/whoop/connection/{user_id}", tag = "Connection",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
         ("erase" = Option<bool>, Query, description = "Delete all that is stored of the member"),

@@ -1,8 +1,22 @@
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::NaiveDate;
 use serde::Deserialize;
-use whoop_core::day::Day;
+use whoop_core::{UserId, day::Day, plan};
 
-use crate::{json, member::Member, parameters, problem::Problem, state::AppState};
+use crate::{json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState};
+
+/// Whether WHOOP is asked first.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) enum Refresh {
+    /// Where the day is live or was never read, and what is stored is out of date.
+    Auto,
+    /// What is stored is answered.
+    Never,
+    /// In any case.
+    Force,
+}
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Query {
@@ -15,14 +29,15 @@ pub(crate) struct Query {
 /// From the database; today, yesterday and recent days never read are fetched
 /// from WHOOP first if they are missing or out of date.
 #[utoipa::path(
-    get, path = "/api/v1/whoop/daily-data/{user_id}", tag = "Data",
+    get, operation_id = "getDay", path = "/api/v1/whoop/daily-data/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("date" = Option<String>, Query, description = "YYYY-MM-DD; the member's today if left out", example = "2025-01-20"),
-        ("refresh" = Option<String>, Query, description = "`auto` (default), `never` or `force`"),
+        ("date" = Option<String>, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "YYYY-MM-DD; the member's today if left out", example = "2025-01-20"),
+        ("refresh" = Option<Refresh>, Query, description = "`auto` if not given"),
     ),
     responses(
         (status = 200, description = "The day, with a reason for all that is absent", body = Day),
+        (status = 304, description = "As `If-None-Match` says"),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
@@ -31,9 +46,11 @@ pub(crate) struct Query {
     security(("bearer" = [])),
 )]
 pub(crate) async fn read(
+    request: HttpRequest,
     member: Member,
     query: web::Query<Query>,
     state: web::Data<AppState>,
+    reads: web::Data<Reads>,
 ) -> Result<HttpResponse, Problem> {
     let Member(user_id) = member;
     let refresh = parameters::refresh(query.refresh.as_deref())?;
@@ -43,14 +60,43 @@ pub(crate) async fn read(
         .as_deref()
         .map(|text| parameters::past_date("date", text, now))
         .transpose()?;
+    if let Some(day) = at_hand(&state, &reads, &user_id, date, refresh).await {
+        return Ok(json::unless_known(&request, &day));
+    }
+    let of = user_id.clone();
     let day = state
         .run(|engine| async move {
             let date = match date {
                 Some(date) => date,
-                None => engine.today(&user_id).await?,
+                None => engine.today(&of).await?,
             };
-            engine.day(&user_id, date, refresh).await
+            engine.day(&of, date, refresh).await
         })
         .await??;
-    Ok(json::respond(HttpResponse::Ok(), &day))
+    reads.note_write(&user_id);
+    Ok(json::unless_known(&request, &day))
+}
+
+/// The day, if it can be read here and needs no call to WHOOP.
+async fn at_hand(
+    state: &AppState,
+    reads: &Reads,
+    user_id: &UserId,
+    date: Option<NaiveDate>,
+    refresh: plan::Refresh,
+) -> Option<Day> {
+    let conn = reads.connection(user_id).await?;
+    let engine = &state.engine;
+    let found = engine.day_at_hand(&conn, user_id, date, refresh).await;
+    let found = found.inspect_err(|error| Reads::tell(error)).ok()?;
+    let day = found.day?;
+    if found.is_new_visit {
+        let (engine, user_id) = (engine.clone(), user_id.clone());
+        state.background.spawn(async move {
+            if let Err(error) = engine.note_seen(&user_id).await {
+                tracing::warn!(%error, "a visit could not be noted");
+            }
+        });
+    }
+    Some(day)
 }

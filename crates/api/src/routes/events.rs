@@ -17,6 +17,18 @@ pub(crate) struct Query {
     since: Option<String>,
 }
 
+/// One event of the stream.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) struct ServerSentEvent {
+    /// `day`, `connection` or `reset`.
+    event: Option<String>,
+    /// The number of the member's latest change.
+    id: Option<String>,
+    /// JSON, by the kind of event.
+    data: String,
+}
+
 /// What happens to a member's days, as it happens: server-sent events.
 ///
 /// `day` with `{"date", "seq"}` when anything of a day changed, within a second of
@@ -28,14 +40,14 @@ pub(crate) struct Query {
 /// does that it was opened with. A member has eight of them; one more ends the
 /// oldest.
 #[utoipa::path(
-    get, path = "/api/v1/whoop/events/{user_id}", tag = "Data",
+    get, operation_id = "followEvents", path = "/api/v1/whoop/events/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that was read; what came after it is told first"),
-        ("since" = Option<i64>, Query, description = "The same, for clients that cannot set the header"),
+        ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "The id of the last event that was read; what came after it is told first"),
+        ("since" = Option<i64>, Query, minimum = 0, description = "The same, for clients that cannot set the header"),
     ),
     responses(
-        (status = 200, description = "Events, without an end", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events, without an end", body = ServerSentEvent, content_type = "text/event-stream"),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
@@ -52,13 +64,12 @@ pub(crate) async fn read(
     let MemberFor(user_id, good_for) = member;
     let sent = request.headers().get("Last-Event-ID");
     let sent = sent.map(|value| value.to_str().unwrap_or("?").to_owned());
-    let (field, since) = match sent {
-        Some(id) => ("Last-Event-ID", Some(id)),
-        None => ("since", query.since.clone()),
+    let number = |field, text: Option<&str>| {
+        text.map(|text| parameters::number(field, Some(text), 0, 0..=i64::MAX))
+            .transpose()
     };
-    let last_event_id = since
-        .map(|text| parameters::number(field, Some(&text), 0, 0..=i64::MAX))
-        .transpose()?;
+    let since = number("since", query.since.as_deref())?;
+    let last_event_id = number("Last-Event-ID", sent.as_deref())?.or(since);
     let hub = Arc::clone(&state.hub);
     let seat = hub.take_seat(&user_id).map_err(|Full| {
         Problem::unavailable(

@@ -28,6 +28,14 @@ const AHEAD: usize = 2;
 /// How long a caller may take for one of them.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) enum ExportFormat {
+    Ndjson,
+    Csv,
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Query {
     format: Option<String>,
@@ -41,10 +49,10 @@ pub(crate) struct Query {
 /// `csv`: the same as one table with the columns of the database, those of every
 /// type; what is no record stands as JSON in `extra`. Tokens are in neither.
 #[utoipa::path(
-    get, path = "/api/v1/whoop/export/{user_id}", tag = "Data",
+    get, operation_id = "exportAll", path = "/api/v1/whoop/export/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("format" = Option<String>, Query, description = "`ndjson` (if not given) or `csv`"),
+        ("format" = Option<ExportFormat>, Query, description = "`ndjson` (if not given) or `csv`"),
     ),
     responses(
         (status = 200, description = "All of it", content(

@@ -11,7 +11,7 @@ pub(crate) struct Health {
 
 /// Whether this process is alive.
 #[utoipa::path(
-    get, path = "/healthz", tag = "Operations",
+    get, operation_id = "getHealth", path = "/healthz", tag = "Operations",
     responses((status = 200, description = "It is", body = Health)),
 )]
 pub(crate) async fn alive() -> HttpResponse {
@@ -20,7 +20,7 @@ pub(crate) async fn alive() -> HttpResponse {
 
 /// Whether this process can serve: the database answers and is migrated.
 #[utoipa::path(
-    get, path = "/readyz", tag = "Operations",
+    get, operation_id = "getReadiness", path = "/readyz", tag = "Operations",
     responses(
         (status = 200, description = "It can", body = Health),
         (status = 503, description = "It cannot now; the detail says why", body = Problem, content_type = "application/problem+json"),
@@ -35,7 +35,7 @@ pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Pr
 
 /// This API, described.
 #[utoipa::path(
-    get, path = "/openapi.json", tag = "Operations",
+    get, operation_id = "getOpenapi", path = "/openapi.json", tag = "Operations",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
 )]
 pub(crate) async fn openapi() -> HttpResponse {

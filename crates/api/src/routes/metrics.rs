@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use tokio::time::Instant;
 use whoop_storage::{
     StorageError,
-    table::{change, users, webhook_event},
+    table::{change, sync_log, users, webhook_event},
 };
 use whoop_sync::SyncError;
 
@@ -18,6 +18,9 @@ use crate::{
 /// Of how long the changes are whose delay is told.
 const DELAYS_OF: TimeDelta = TimeDelta::hours(1);
 
+/// Whoever was not seen for longer is read once in a fortnight.
+const ACTIVE_FOR: TimeDelta = TimeDelta::days(7);
+
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Figures for Prometheus: requests, members by connection, the database.
@@ -25,7 +28,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Nobody's name is in them, so no token is asked for. Where they should not be
 /// seen from outside, keep this path off the public address.
 #[utoipa::path(
-    get, path = "/metrics", tag = "Operations",
+    get, operation_id = "getMetrics", path = "/metrics", tag = "Operations",
     responses(
         (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
     ),
@@ -36,6 +39,8 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
         tracing::warn!(%error, "the members could not be counted");
     }
     state.metrics.note_counts(counted.ok().as_ref());
+    let (requests, records) = (state.engine.requests_made(), state.engine.became());
+    state.metrics.note_work(&requests, &records);
     state.metrics.note_streams(state.hub.streams());
     state.metrics.note_pool(state.engine.database.pool_status());
     let text = state.metrics.text().map_err(|_| SyncError::Aborted)?;
@@ -56,6 +61,10 @@ async fn count(state: &web::Data<AppState>) -> Result<Result<Counts, StorageErro
                     events: webhook_event::count(&mut conn).await?,
                     delays: change::delays(&mut conn, None, engine.clock().now() - DELAYS_OF)
                         .await?,
+                    oldest: {
+                        let now = engine.clock().now();
+                        sync_log::oldest(&mut conn, now - ACTIVE_FOR, now).await?
+                    },
                     counted_at: Instant::now(),
                 }),
             };

@@ -5,15 +5,20 @@ pub(crate) mod changes;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod daily_data;
+pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod metrics;
+pub(crate) mod range;
+pub(crate) mod records;
 pub(crate) mod sync;
 pub(crate) mod sync_status;
 pub(crate) mod webhooks;
 
-use actix_web::{HttpResponse, ResponseError, Route, guard, web};
+use actix_web::{
+    HttpResponse, ResponseError, Route, dev::HttpServiceFactory, guard, middleware::Compress, web,
+};
 
 use crate::problem::Problem;
 
@@ -25,6 +30,11 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(get(
             &path("daily-data/{user_id}"),
             get_or_head().to(daily_data::read),
+        ))
+        .service(get(&path("range/{user_id}"), get_or_head().to(range::read)))
+        .service(get(
+            &path("records/{data_type}/{user_id}"),
+            get_or_head().to(records::read),
         ))
         .service(get(
             &path("sync-status/{user_id}"),
@@ -47,6 +57,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource(path("export/{user_id}"))
+                .wrap(Compress::default())
                 // No HEAD: it would read everything to say nothing.
                 .route(web::get().to(export::read))
                 .default_service(web::to(|| wrong_method("GET"))),
@@ -77,11 +88,14 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(get("/readyz", get_or_head().to(health::ready)))
         .service(get("/metrics", get_or_head().to(metrics::read)))
         .service(get("/openapi.json", get_or_head().to(health::openapi)))
+        .configure(docs::configure)
         .default_service(web::to(no_such_route));
 }
 
-fn get(path: &str, route: Route) -> actix_web::Resource {
+/// A route that only reads.
+fn get(path: &str, route: Route) -> impl HttpServiceFactory + 'static {
     web::resource(path.to_owned())
+        .wrap(Compress::default())
         .route(route)
         .default_service(web::to(|| wrong_method("GET, HEAD")))
 }

@@ -1,16 +1,18 @@
 use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
-use whoop_core::{day::Connection, plan::Reason};
-use whoop_sync::{Job, MemberReport, Outcome, member::Errand};
+use whoop_core::{DataType, day::Connection, plan::Reason};
+use whoop_sync::{Job, MemberReport, Outcome, TypeReport, member::Errand};
 
 use crate::{body::JsonBody, json, member::Member, parameters, problem::Problem, state::AppState};
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Request {
+pub(crate) struct SyncRequest {
     /// Which types to read; all four if left out.
+    #[schema(value_type = Option<Vec<DataType>>, min_items = 1)]
     data_types: Option<Vec<String>>,
     /// Reads back to here: a date or an RFC 3339 instant.
+    #[schema(pattern = r"^\d{4}-\d{2}-\d{2}")]
     from: Option<String>,
     /// Whether to wait for the result (the default).
     wait: Option<bool>,
@@ -25,13 +27,84 @@ pub(crate) struct Started {
     status_url: String,
 }
 
+/// What a sync did.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct SyncReport {
+    user_id: String,
+    #[schema(value_type = SyncOutcomeWord)]
+    outcome: Outcome,
+    types: Vec<SyncedType>,
+    /// Why not everything was read, for people.
+    error: Option<String>,
+    /// Seconds until the quota allows more, where it stood in the way.
+    retry_after_seconds: Option<u64>,
+    /// The connection is lost until the member connects again.
+    reauth_required: bool,
+}
+
+/// What became of the records of one type.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct SyncedType {
+    data_type: DataType,
+    inserted: u64,
+    updated: u64,
+    /// Already here, in this version or a newer one.
+    unchanged: u64,
+    /// WHOOP no longer has them.
+    deleted: u64,
+    /// Set aside, as they could not be read.
+    rejected: u64,
+    error: Option<String>,
+}
+
+/// [`Outcome`] as it is described.
+#[derive(utoipa::ToSchema)]
+#[schema(as = SyncReportOutcome, rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+enum SyncOutcomeWord {
+    Done,
+    /// Somebody else's sync of the same member was waited for.
+    Shared,
+    /// Put off because of WHOOP's quota.
+    Deferred,
+    Failed,
+    Stopped,
+}
+
+impl From<MemberReport> for SyncReport {
+    fn from(report: MemberReport) -> Self {
+        Self {
+            user_id: report.user_id,
+            outcome: report.outcome,
+            types: report.types.into_iter().map(SyncedType::from).collect(),
+            error: report.error,
+            retry_after_seconds: report.retry_after_seconds,
+            reauth_required: report.reauth_required,
+        }
+    }
+}
+
+impl From<TypeReport> for SyncedType {
+    fn from(report: TypeReport) -> Self {
+        Self {
+            data_type: report.data_type,
+            inserted: report.stored.inserted,
+            updated: report.stored.updated,
+            unchanged: report.stored.unchanged,
+            deleted: report.stored.deleted,
+            rejected: report.stored.rejected,
+            error: report.error,
+        }
+    }
+}
+
 /// Reads a member's data from WHOOP now.
 #[utoipa::path(
-    post, path = "/api/v1/whoop/sync/{user_id}", tag = "Sync",
+    post, operation_id = "syncNow", path = "/api/v1/whoop/sync/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),
-    request_body(content = Request, description = "May be left out"),
+    request_body(content = SyncRequest, description = "May be left out"),
     responses(
-        (status = 200, description = "What was read, type by type", body = serde_json::Value),
+        (status = 200, description = "What was read, type by type", body = SyncReport),
         (status = 202, description = "Begun; look at `status_url`", body = Started),
         (status = 400, description = "The body is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
@@ -45,7 +118,7 @@ pub(crate) struct Started {
 )]
 pub(crate) async fn start(
     member: Member,
-    body: JsonBody<Request>,
+    body: JsonBody<SyncRequest>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let (Member(user_id), JsonBody(request)) = (member, body);
@@ -99,10 +172,10 @@ pub(crate) async fn start(
                 .await
         })
         .await??;
-    answer(&report)
+    answer(report)
 }
 
-fn answer(report: &MemberReport) -> Result<HttpResponse, Problem> {
+fn answer(report: MemberReport) -> Result<HttpResponse, Problem> {
     if report.outcome == Outcome::Deferred {
         return Err(Problem::quota(
             report.retry_after_seconds.unwrap_or(60).max(1),
@@ -111,7 +184,7 @@ fn answer(report: &MemberReport) -> Result<HttpResponse, Problem> {
     if report.reauth_required {
         return Err(whoop_sync::SyncError::ReauthRequired.into());
     }
-    Ok(json::respond(HttpResponse::Ok(), report))
+    Ok(json::respond(HttpResponse::Ok(), &SyncReport::from(report)))
 }
 
 /// A member's id as one segment of a path.

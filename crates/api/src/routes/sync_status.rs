@@ -36,9 +36,20 @@ struct Freshness {
     last_webhook_at: Option<DateTime<Utc>>,
 }
 
+/// How the last sync of a type went.
+#[derive(utoipa::ToSchema)]
+#[schema(as = TypeSyncStatus, rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+enum SyncStatusWord {
+    Never,
+    Running,
+    Success,
+    Failed,
+}
+
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 struct TypeStatus {
-    /// `never`, `running`, `success` or `failed`.
+    #[schema(value_type = SyncStatusWord)]
     sync_status: String,
     last_sync_at: Option<DateTime<Utc>>,
     last_attempt_at: Option<DateTime<Utc>>,
@@ -112,7 +123,7 @@ impl SyncStatus {
 
 /// What has been read of a member, type by type, and how that went.
 #[utoipa::path(
-    get, path = "/api/v1/whoop/sync-status/{user_id}", tag = "Sync",
+    get, operation_id = "getSyncStatus", path = "/api/v1/whoop/sync-status/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),
     responses(
         (status = 200, description = "The state of each type", body = SyncStatus),

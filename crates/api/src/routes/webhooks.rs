@@ -1,26 +1,49 @@
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse,
     http::{
         StatusCode,
         header::{self, HeaderMap},
     },
-    web::{self, Bytes},
+    web,
 };
 use whoop_sync::{Envelope, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookRefused, inbox::NotTaken};
 
 use crate::{body, problem::Problem, state::AppState};
+
+/// What WHOOP sends. More members are taken, and not looked at.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) struct WhoopEvent {
+    /// WHOOP's number of the member.
+    user_id: i64,
+    /// Of the record; of a recovery its sleep's.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$"
+    )]
+    id: String,
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        example = "sleep.updated"
+    )]
+    r#type: String,
+    trace_id: Option<String>,
+}
 
 /// What WHOOP calls when a record is new, different, or gone.
 ///
 /// Answered once the event is stored; it is worked off afterwards. Not for apps:
 /// only WHOOP can sign one, with the client secret of the WHOOP app.
 #[utoipa::path(
-    post, path = "/webhooks/whoop", tag = "WHOOP",
+    post, operation_id = "receiveWebhook", path = "/webhooks/whoop", tag = "WHOOP",
     params(
         ("X-WHOOP-Signature" = String, Header, description = "Base64 of the HMAC-SHA256 of the timestamp's text followed by the raw body"),
         ("X-WHOOP-Signature-Timestamp" = String, Header, description = "Milliseconds since 1970"),
     ),
-    request_body(content = Object, description = "WHOOP's event: `user_id`, `id`, `type`, `trace_id`"),
+    request_body(content = WhoopEvent, description = "WHOOP's event"),
     responses(
         (status = 204, description = "It is stored, or was before"),
         (status = 400, description = "It is signed and says nothing that could be stored", body = Problem, content_type = "application/problem+json"),
@@ -37,9 +60,7 @@ pub(crate) async fn take(
 ) -> Result<HttpResponse, Problem> {
     is_json(request.headers())?;
     let mut payload = payload.into_inner();
-    let body = Bytes::from_request(&request, &mut payload)
-        .await
-        .map_err(|error| body::too_large_or_broken(&error))?;
+    let body = body::whole(&request, &mut payload).await?;
     let header = |name| {
         let mut values = request.headers().get_all(name);
         // Two of a kind: which of them was checked would be a guess.

@@ -4,6 +4,7 @@
 //! has several main sleeps, the longest is `sleep`, its own recovery and cycle
 //! stand beside it, and the rest is in `others`: nothing of a day is hidden.
 
+mod brief;
 mod compose;
 mod parts;
 
@@ -11,6 +12,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use brief::BriefDay;
 pub use compose::{Knowledge, Records, compose};
 pub use parts::{CyclePart, RecoveryPart, SleepPart, Stages, WorkoutPart};
 
@@ -31,7 +33,7 @@ pub struct Day {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<Others>,
     /// Why a part is absent or has no score yet, by the part's name.
-    #[schema(value_type = std::collections::BTreeMap<String, Missing>)]
+    #[schema(value_type = MissingParts)]
     pub missing: BTreeMap<&'static str, Missing>,
     pub meta: Meta,
 }
@@ -48,6 +50,20 @@ impl Others {
     const fn is_empty(&self) -> bool {
         self.sleeps.is_empty() && self.recoveries.is_empty() && self.cycles.is_empty()
     }
+}
+
+/// `missing` as it is described: nothing else is ever in it.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct MissingParts {
+    #[schema(nullable = false)]
+    recovery: Option<Missing>,
+    #[schema(nullable = false)]
+    sleep: Option<Missing>,
+    #[schema(nullable = false)]
+    cycle: Option<Missing>,
+    #[schema(nullable = false)]
+    workouts: Option<Missing>,
 }
 
 /// Why a part of a day is absent.
@@ -87,6 +103,7 @@ pub struct Meta {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AnswerSource)]
 pub enum Source {
     Database,
     /// This request read from WHOOP.
@@ -96,6 +113,7 @@ pub enum Source {
 /// How a member stands with WHOOP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ConnectionStatus)]
 pub enum Connection {
     Connected,
     ReauthRequired,

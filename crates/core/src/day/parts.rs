@@ -14,7 +14,7 @@ const KILOJOULE_PER_KCAL: f64 = 4.184;
     clippy::cast_possible_truncation,
     reason = "a float beyond i64 saturates, as it should"
 )]
-fn kcal(kilojoule: Option<f64>) -> Option<i64> {
+pub(super) fn kcal(kilojoule: Option<f64>) -> Option<i64> {
     kilojoule.map(|kilojoule| (kilojoule / KILOJOULE_PER_KCAL).round() as i64)
 }
 

@@ -128,7 +128,7 @@ impl CycleRow {
 }
 
 /// A cycle's number out of the text column that holds it.
-pub(super) fn parse_id(table: &'static str, text: &str) -> Result<CycleId, StorageError> {
+pub(crate) fn parse_id(table: &'static str, text: &str) -> Result<CycleId, StorageError> {
     text.parse()
         .map(CycleId)
         .map_err(|error| corrupt(table, text, error))

@@ -5,7 +5,7 @@ pub mod change;
 pub mod cycle;
 pub mod erasure;
 pub mod oauth_states;
-mod record;
+pub(crate) mod record;
 pub mod recovery;
 pub mod refresh;
 pub mod rejected_record;

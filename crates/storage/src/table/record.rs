@@ -50,11 +50,11 @@ pub(super) fn extra_of(extra: serde_json::Value) -> Extra {
 }
 
 /// An object that was in WHOOP's JSON only if something of it is left.
-pub(super) fn present<T: Default + PartialEq>(part: T) -> Option<T> {
+pub(crate) fn present<T: Default + PartialEq>(part: T) -> Option<T> {
     (part != T::default()).then_some(part)
 }
 
-pub(super) fn corrupt(
+pub(crate) fn corrupt(
     table: &'static str,
     id: &str,
     reason: impl std::fmt::Display,

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Bool, Nullable, Text, Timestamptz},
+    sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use whoop_core::{DataType, UserId, coverage::Coverage};
@@ -60,6 +60,39 @@ pub async fn list(
         .select(SyncLogRow::as_select())
         .load(conn)
         .await?)
+}
+
+/// How old a type is of the member of whom it is oldest.
+#[derive(Debug, Clone, Queryable, QueryableByName)]
+pub struct Oldest {
+    #[diesel(sql_type = Text)]
+    pub data_type: String,
+    #[diesel(sql_type = Double)]
+    pub seconds: f64,
+}
+
+/// How long ago each type was last read to the present, of the connected member of
+/// whom that is longest ago among those who were seen since an instant.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn oldest(
+    conn: &mut AsyncPgConnection,
+    seen_since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Oldest>, StorageError> {
+    Ok(prepared(
+        "SELECT l.data_type, \
+                max(extract(epoch FROM $2 - coalesce(l.last_sync_at, u.connected_at)))\
+                    ::DOUBLE PRECISION AS seconds \
+         FROM whoop_users u JOIN whoop_sync_log l ON l.user_id = u.user_id \
+         WHERE u.status = 'connected' AND u.last_seen_at >= $1 GROUP BY l.data_type",
+    )
+    .bind::<Timestamptz, _>(seen_since)
+    .bind::<Timestamptz, _>(now)
+    .load(conn)
+    .await?)
 }
 
 /// Notes that a sync of this type begins.

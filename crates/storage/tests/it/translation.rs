@@ -1,13 +1,11 @@
 //! The first law: nothing is lost between WHOOP's record, the row and back.
 
-use chrono::NaiveDate;
 use serde_json::{Value, json};
 use whoop_core::{
-    UserId,
-    day::Records,
+    DataType, UserId,
     record::{Cycle, Recovery, Sleep, Workout},
 };
-use whoop_storage::day;
+use whoop_storage::records::{self, Span};
 
 use crate::{
     generate,
@@ -15,12 +13,12 @@ use crate::{
     whole,
 };
 
-/// Stores one record of each type and reads every day that holds one of them.
+/// Stores one record of each type and reads them all, type by type, in WHOOP's shape.
 async fn through_the_tables(
     stand: &Stand,
     member: &UserId,
     (cycle, recovery, sleep, workout): (&Cycle, &Recovery, &Sleep, &Workout),
-) -> Records {
+) -> Vec<Vec<Value>> {
     let mut conn = stand.connection().await;
     for written in [
         store(&mut conn, member, std::slice::from_ref(sleep)).await,
@@ -30,27 +28,20 @@ async fn through_the_tables(
     ] {
         assert_eq!((written.inserted, written.rejected), (1, 0));
     }
-    let days = stand
-        .rows(&format!(
-            "SELECT DISTINCT local_date::text FROM (
-                 SELECT user_id, local_date FROM whoop_sleep
-                 UNION SELECT user_id, local_date FROM whoop_cycle
-                 UNION SELECT user_id, local_date FROM whoop_recovery
-                 UNION SELECT user_id, local_date FROM whoop_workout) AS every
-             WHERE user_id = '{member}'"
-        ))
-        .await;
-    let mut all = Records::default();
-    for day in days {
-        let date: NaiveDate = day[0].as_deref().unwrap().parse().unwrap();
-        let read = day::read(&conn, member, date, stand::now())
-            .await
-            .unwrap()
-            .records;
-        all.recoveries.extend(read.recoveries);
-        all.sleeps.extend(read.sleeps);
-        all.cycles.extend(read.cycles);
-        all.workouts.extend(read.workouts);
+    let mut all = Vec::new();
+    for data_type in [
+        DataType::Cycle,
+        DataType::Recovery,
+        DataType::Sleep,
+        DataType::Workout,
+    ] {
+        let span = Span::default();
+        let rows = records::page(&mut conn, member, data_type, &span, None, 10).await;
+        let whole = rows.unwrap().into_iter().map(|row| {
+            let whole = row.whole(WHOOP_USER).unwrap();
+            serde_json::to_value(whole).unwrap()
+        });
+        all.push(whole.collect());
     }
     all
 }
@@ -62,15 +53,16 @@ async fn assert_survives(
 ) {
     let read = through_the_tables(stand, member, sent).await;
 
-    let json = |record: Result<Value, serde_json::Error>| record.unwrap();
     let (cycle, recovery, sleep, workout) = sent;
-    assert_eq!(json(serde_json::to_value(&read.cycles)), json!([cycle]));
     assert_eq!(
-        json(serde_json::to_value(&read.recoveries)),
-        json!([recovery])
+        read,
+        [
+            [json!(cycle)],
+            [json!(recovery)],
+            [json!(sleep)],
+            [json!(workout)]
+        ]
     );
-    assert_eq!(json(serde_json::to_value(&read.sleeps)), json!([sleep]));
-    assert_eq!(json(serde_json::to_value(&read.workouts)), json!([workout]));
 }
 
 fn holds_null(json: &Value) -> bool {

@@ -38,10 +38,28 @@ pub(crate) fn documented() -> Vec<Documented> {
 
 impl Documented {
     pub(crate) fn of_member(&self, user_id: &str) -> String {
-        self.path.replace("{user_id}", user_id)
+        let path = self
+            .path
+            .replace("{data_type}", "sleep")
+            .replace("{user_id}", user_id);
+        let needed: Vec<String> = self.operation()["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|one| one["in"] == "query" && one["required"] == true)
+            .filter_map(|one| {
+                let example = one["example"].as_str()?;
+                Some(format!("{}={example}", one["name"].as_str()?))
+            })
+            .collect();
+        match needed.is_empty() {
+            true => path,
+            false => format!("{path}?{}", needed.join("&")),
+        }
     }
 
     fn is_at(&self, path: &str) -> bool {
+        let path = path.split('?').next().unwrap_or_default();
         let (own, other) = (self.path.split('/'), path.split('/'));
         own.clone().count() == other.clone().count()
             && own

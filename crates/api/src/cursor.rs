@@ -1,0 +1,74 @@
+//! Where a page of records ended, as a word that the caller hands back.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Datelike};
+use whoop_storage::records::Place;
+
+use crate::problem::Problem;
+
+/// The parts of a place: none of them has this.
+const BETWEEN: char = '\n';
+
+pub(crate) fn write(place: &Place) -> String {
+    let Place {
+        local_date,
+        created_at,
+        id,
+    } = place;
+    let micros = created_at.timestamp_micros();
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{local_date}{BETWEEN}{micros}{BETWEEN}{id}"))
+}
+
+pub(crate) fn read(text: &str) -> Result<Place, Problem> {
+    place(text).ok_or_else(|| {
+        Problem::invalid(
+            "invalid-cursor",
+            "cursor",
+            "this is no cursor; hand back `next_cursor` as it was given",
+        )
+    })
+}
+
+fn place(text: &str) -> Option<Place> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let mut parts = text.splitn(3, BETWEEN);
+    let place = Place {
+        local_date: parts.next()?.parse().ok()?,
+        created_at: DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?,
+        id: parts.next()?.to_owned(),
+    };
+    // PostgreSQL has no NUL, and ends before the calendar here does.
+    let is_sound = !place.id.contains('\0') && place.id.len() < 200;
+    let years = 1970..10_000;
+    let has_year = |year| years.contains(&year);
+    (is_sound && has_year(place.local_date.year()) && has_year(place.created_at.year()))
+        .then_some(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_what_is_none_is_refused() {
+        let there = Place {
+            local_date: "2026-03-01".parse().unwrap(),
+            created_at: "2026-03-01T08:00:00.123456Z".parse().unwrap(),
+            id: "a-b\nc".to_owned(),
+        };
+        assert_eq!(read(&write(&there)).unwrap(), there);
+        let forged = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+        for bad in [
+            "",
+            "x",
+            "%%%",
+            &forged("2026-03-01"),
+            &forged("2026-03-01\n9223372036854775807\nx"),
+            &forged("2026-03-01\n0\nx\0"),
+            &forged("+200000-03-01\n0\nx"),
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What is the same for many routes, and so is said once, here.
+
+use utoipa::{
+    Modify,
+    openapi::{
+        Content, Header, KnownFormat, Object, OpenApi as Document, Ref, RefOr, Required, Response,
+        Schema, SchemaFormat, Type,
+        path::{Operation, Parameter},
+        schema::SchemaType,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use whoop_core::UserId;
+
+/// No control characters: they are refused in ids.
+const PRINTABLE: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
+
+/// Operations whose body may be left out.
+const BODY_OPTIONAL: [&str; 2] = ["beginConnect", "syncNow"];
+
+pub(super) struct Finish;
+
+impl Modify for Finish {
+    fn modify(&self, document: &mut Document) {
+        let mut scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        scheme.description =
+            Some("The member's own JWT, or a service key that may act for any member".to_owned());
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        for path in document.paths.paths.values_mut() {
+            let operations = [&mut path.get, &mut path.post, &mut path.delete];
+            for operation in operations.into_iter().flatten() {
+                finish(operation);
+            }
+        }
+    }
+}
+
+fn finish(operation: &mut Operation) {
+    // Open to everybody, which an absent list leaves unsaid.
+    let is_guarded = !operation.security.get_or_insert_default().is_empty();
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter {
+            narrow(parameter);
+        }
+    }
+    let is_optional = operation
+        .operation_id
+        .as_deref()
+        .is_some_and(|id| BODY_OPTIONAL.contains(&id));
+    if let (true, Some(RefOr::T(body))) = (is_optional, &mut operation.request_body) {
+        body.required = Some(Required::False);
+    }
+    if is_guarded {
+        // Of all routes of members together.
+        let responses = &mut operation.responses.responses;
+        let asked_too_often = || {
+            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+            let mut response = Response::new("Too many requests of this member; see Retry-After");
+            let content_type = "application/problem+json".to_owned();
+            response.content.insert(content_type, problem.into());
+            RefOr::T(response)
+        };
+        responses
+            .entry("429".to_owned())
+            .or_insert_with(asked_too_often);
+    }
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        let mut add = |name: &str, header: Header| {
+            response.headers.insert(name.to_owned(), header.into());
+        };
+        add("X-Request-Id", text("The request's id, as the log has it"));
+        match status.as_str() {
+            "429" | "503" => add("Retry-After", seconds()),
+            "401" if is_guarded => add("WWW-Authenticate", text("`Bearer`")),
+            "202" | "303" => add("Location", text("Where to go on")),
+            _ => (),
+        }
+    }
+}
+
+/// A parameter is there or it is not: it has no `null`.
+fn narrow(parameter: &mut Parameter) {
+    let Some(RefOr::T(schema)) = &mut parameter.schema else {
+        return;
+    };
+    if let Schema::OneOf(choice) = schema {
+        choice.items.retain(|one| !is_null(one));
+        if let [only] = choice.items.as_slice() {
+            parameter.schema = Some(only.clone());
+        }
+        return;
+    }
+    let Schema::Object(object) = schema else {
+        return;
+    };
+    if let SchemaType::Array(types) = &object.schema_type {
+        let known: Vec<Type> = types
+            .iter()
+            .filter(|one| **one != Type::Null)
+            .cloned()
+            .collect();
+        if let [only] = known.as_slice() {
+            object.schema_type = SchemaType::Type(only.clone());
+        }
+    }
+    if parameter.name == "user_id" {
+        object.min_length = Some(1);
+        object.max_length = Some(UserId::MAX_CHARS);
+        object.pattern = Some(PRINTABLE.to_owned());
+    }
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    matches!(
+        schema,
+        RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null)
+    )
+}
+
+fn text(description: &str) -> Header {
+    let mut header = Header::new(Schema::Object(Object::with_type(Type::String)));
+    header.description = Some(description.to_owned());
+    header
+}
+
+fn seconds() -> Header {
+    let mut object = Object::with_type(Type::Integer);
+    object.format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
+    let mut header = Header::new(Schema::Object(object));
+    header.description = Some("Seconds until it is worth trying again".to_owned());
+    header
+}

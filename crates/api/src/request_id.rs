@@ -1,0 +1,55 @@
+//! One name for a request, in its answer and in the log.
+//!
+//! A caller, or a proxy on the way, may bring one in `X-Request-Id`; whoever does not
+//! is given one.
+
+use actix_web::{
+    Error, HttpMessage,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{HeaderName, HeaderValue},
+    middleware::Next,
+};
+use uuid::Uuid;
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longer ones, and such with other characters, are replaced: they go to the log.
+const LONGEST: usize = 64;
+
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    fn of(request: &ServiceRequest) -> Self {
+        let brought = request.headers().get(HEADER).filter(|value| is_word(value));
+        Self(brought.cloned().unwrap_or_else(Self::new))
+    }
+
+    fn new() -> HeaderValue {
+        let mut text = Uuid::encode_buffer();
+        let text = Uuid::new_v4().simple().encode_lower(&mut text);
+        HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unnamed"))
+    }
+}
+
+fn is_word(value: &HeaderValue) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(byte);
+    (1..=LONGEST).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
+}
+
+/// Names the request before anybody else sees it.
+pub(crate) async fn name<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let id = RequestId::of(&request);
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.call(request).await?;
+    response.headers_mut().insert(HEADER, id.0);
+    Ok(response)
+}

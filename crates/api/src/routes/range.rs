@@ -1,0 +1,90 @@
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use whoop_core::{UserId, day::BriefDay};
+use whoop_storage::range;
+
+use crate::{json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState};
+
+/// The longest span, in days: a year and a month.
+const LONGEST: i64 = 400;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Query {
+    from: Option<String>,
+    to: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Range {
+    #[schema(value_type = String)]
+    user_id: UserId,
+    from: NaiveDate,
+    to: NaiveDate,
+    /// Every date of the span, the oldest first.
+    days: Vec<BriefDay>,
+}
+
+/// A span of days in a few numbers each, for charts.
+///
+/// From the database alone: WHOOP is not asked. Of each date it shows what the whole
+/// day shows; absent values are null.
+#[utoipa::path(
+    get, operation_id = "getRange", path = "/api/v1/whoop/range/{user_id}", tag = "Data",
+    params(
+        ("user_id" = String, Path, description = "The app's id of the member"),
+        ("from" = String, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "The first date", example = "2025-01-01"),
+        ("to" = String, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "The last date; at most 399 days later", example = "2025-01-31"),
+    ),
+    responses(
+        (status = 200, description = "A row for every date", body = Range),
+        (status = 304, description = "As `If-None-Match` says"),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn read(
+    request: HttpRequest,
+    member: Member,
+    query: web::Query<Query>,
+    state: web::Data<AppState>,
+    reads: web::Data<Reads>,
+) -> Result<HttpResponse, Problem> {
+    let Member(user_id) = member;
+    let date = |field, text: &Option<String>| {
+        let text = text.as_deref().ok_or_else(|| {
+            Problem::invalid(
+                "missing-date",
+                field,
+                "a span has two ends: name `from` and `to`, like 2025-01-20",
+            )
+        })?;
+        parameters::date(field, text)
+    };
+    let (from, to) = (date("from", &query.from)?, date("to", &query.to)?);
+    parameters::in_order(from, to)?;
+    if (to - from).num_days() >= LONGEST {
+        return Err(Problem::invalid(
+            "span-too-long",
+            "to",
+            format!("a span has at most {LONGEST} days"),
+        ));
+    }
+    let of = user_id.clone();
+    let days = reads
+        .read(&state, &user_id, move |conn| {
+            let of = of.clone();
+            async move { range::read(&conn, &of, from, to).await }
+        })
+        .await?;
+    let range = Range {
+        user_id,
+        from,
+        to,
+        days,
+    };
+    Ok(json::unless_known(&request, &range))
+}

@@ -1,0 +1,114 @@
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use whoop_core::DataType;
+use whoop_storage::{
+    records::{self, Place, Present, Span},
+    table::users,
+};
+
+use crate::{
+    cursor, json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState,
+};
+
+/// Records of one answer where no number is named, and at the most.
+const USUAL_LIMIT: i64 = 50;
+const LARGEST_LIMIT: i64 = 200;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Query {
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct RecordPage {
+    /// As WHOOP sent them, with the member's day in `local_date`.
+    #[schema(value_type = Vec<Object>)]
+    records: Vec<Present>,
+    /// Where the next page begins; null at the end.
+    next_cursor: Option<String>,
+}
+
+/// Whole records of one type, the newest day first.
+///
+/// From the database alone. Page by page with `cursor`: what is written meanwhile
+/// makes no record appear twice or be left out. To keep up with a member ask for the
+/// changes instead.
+#[utoipa::path(
+    get, operation_id = "getRecords", path = "/api/v1/whoop/records/{data_type}/{user_id}", tag = "Data",
+    params(
+        ("data_type" = DataType, Path, description = "Which of the four"),
+        ("user_id" = String, Path, description = "The app's id of the member"),
+        ("from" = Option<String>, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "The first of the member's days; from the beginning if not given"),
+        ("to" = Option<String>, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "The last; to the present if not given"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "50 if not given"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = RecordPage),
+        (status = 304, description = "As `If-None-Match` says"),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn read(
+    request: HttpRequest,
+    member: Member,
+    query: web::Query<Query>,
+    state: web::Data<AppState>,
+    reads: web::Data<Reads>,
+) -> Result<HttpResponse, Problem> {
+    let Member(user_id) = member;
+    let word = request.match_info().query("data_type");
+    let data_type: DataType = word.parse().map_err(|_| {
+        Problem::invalid(
+            "unknown-data-type",
+            "data_type",
+            "the types are recovery, sleep, workout and cycle",
+        )
+    })?;
+    let date =
+        |field, text: Option<&str>| text.map(|text| parameters::date(field, text)).transpose();
+    let span = Span {
+        from: date("from", query.from.as_deref())?,
+        to: date("to", query.to.as_deref())?,
+    };
+    if let (Some(from), Some(to)) = (span.from, span.to) {
+        parameters::in_order(from, to)?;
+    }
+    let limit = query.limit.as_deref();
+    let limit = parameters::number("limit", limit, USUAL_LIMIT, 1..=LARGEST_LIMIT)?;
+    let below = query.cursor.as_deref().map(cursor::read).transpose()?;
+    let of = user_id.clone();
+    let (mut rows, whoop_user_id) = reads
+        .read(&state, &user_id, move |mut conn| {
+            let (of, span, below) = (of.clone(), span.clone(), below.clone());
+            async move {
+                let member = users::find(&mut conn, &of).await?;
+                // One more than is shown says whether there are more.
+                let below = below.as_ref();
+                let rows =
+                    records::page(&mut conn, &of, data_type, &span, below, limit + 1).await?;
+                Ok((rows, member.map_or(0, |member| member.whoop_user_id)))
+            }
+        })
+        .await?;
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = rows.len() > shown;
+    rows.truncate(shown);
+    let last: Option<Place> = rows.last().filter(|_| has_more).map(records::Row::place);
+    let records = rows
+        .into_iter()
+        .map(|row| row.present(whoop_user_id))
+        .collect::<Result<_, _>>()?;
+    let page = RecordPage {
+        records,
+        next_cursor: last.as_ref().map(cursor::write),
+    };
+    Ok(json::unless_known(&request, &page))
+}

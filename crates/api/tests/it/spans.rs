@@ -1,0 +1,208 @@
+//! A span of days, and whole records page by page.
+
+use std::collections::BTreeSet;
+
+use chrono::{Days, NaiveDate};
+use serde_json::{Value, json};
+
+use crate::harness::{Member, Stage, now};
+
+fn today() -> NaiveDate {
+    now().date_naive()
+}
+
+async fn range(member: &Member, from: NaiveDate, to: NaiveDate) -> Vec<Value> {
+    let found = member.get("range", &format!("?from={from}&to={to}")).await;
+    found.expect(200)["days"].as_array().unwrap().clone()
+}
+
+/// Every record of a type, asked for in pages of this size.
+async fn all_records(member: &Member, data_type: &str, limit: usize) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut rest = format!("?limit={limit}");
+    loop {
+        let page = member.get(&format!("records/{data_type}"), &rest).await;
+        let page = page.expect(200);
+        let records = page["records"].as_array().unwrap();
+        assert!(records.len() <= limit);
+        found.extend(records.iter().cloned());
+        match page["next_cursor"].as_str() {
+            Some(cursor) => rest = format!("?limit={limit}&cursor={cursor}"),
+            None => return found,
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_day_of_a_span_shows_what_the_whole_day_shows() {
+    let stage = Stage::new().await;
+    // Among them somebody who sleeps twice a day, naps, and leaves the strap off.
+    for person in 0..3 {
+        let member = stage
+            .connect_person(&format!("person-{person}"), person)
+            .await;
+        let from = today() - Days::new(45);
+        let days = range(&member, from, today()).await;
+
+        assert_eq!(days.len(), 46);
+        for (date, brief) in from.iter_days().zip(&days) {
+            let day = member.day(&format!("?date={date}&refresh=never")).await;
+            let whole = json!({
+                "date": day["date"],
+                "recovery_score": day["recovery"]["score"],
+                "hrv_rmssd_milli": day["recovery"]["hrv"],
+                "resting_heart_rate": day["recovery"]["rhr"],
+                "sleep_performance": day["sleep"]["performance"],
+                "sleep_duration_milli": day["sleep"]["duration_milli"],
+                "strain": day["cycle"]["strain"],
+                "calories": day["cycle"]["calories"],
+                "workouts": day["workouts"].as_array().unwrap().len(),
+            });
+            let mut brief = brief.clone();
+            // Null where nobody knows whether there were any.
+            if brief["workouts"].is_null() {
+                assert!(day["missing"]["workouts"].is_string(), "{day}");
+                brief["workouts"] = json!(0);
+            }
+            assert_eq!(brief, whole, "{date} of {person}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_span_of_which_nothing_is_known_is_null_on_every_date() {
+    let stage = Stage::new().await;
+    let stranger = stage.member("stranger");
+    let days = range(&stranger, today() - Days::new(2), today()).await;
+
+    assert_eq!(days.len(), 3);
+    for day in days {
+        let day = day.as_object().unwrap();
+        assert!(
+            day.iter()
+                .all(|(name, value)| name == "date" || value.is_null())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_span_has_two_ends_in_their_order_and_four_hundred_days() {
+    let (_stage, alice) = Stage::with_member().await;
+    for (rest, kind, field) in [
+        ("", "missing-date", "from"),
+        ("?from=2026-01-01", "missing-date", "to"),
+        ("?from=yesterday&to=2026-01-01", "invalid-date", "from"),
+        ("?from=2026-01-02&to=2026-01-01", "span-reversed", "to"),
+        ("?from=2025-01-01&to=2026-02-05", "span-too-long", "to"),
+    ] {
+        let answer = alice.get("range", rest).await;
+        answer.assert_invalid(kind, field);
+    }
+    let longest = alice.get("range", "?from=2025-01-01&to=2026-02-04").await;
+    assert_eq!(longest.expect(200)["days"].as_array().unwrap().len(), 400);
+}
+
+#[tokio::test]
+async fn pages_of_any_size_hold_each_record_once_as_whoop_sent_it() {
+    let (stage, alice) = Stage::with_member().await;
+    let truth = stage.world().truth(stage.world().people()[0]);
+    for (data_type, plural) in [
+        ("recovery", "recoveries"),
+        ("sleep", "sleeps"),
+        ("workout", "workouts"),
+        ("cycle", "cycles"),
+    ] {
+        let all = all_records(&alice, data_type, 200).await;
+        let dates: Vec<&str> = all
+            .iter()
+            .map(|one| one["local_date"].as_str().unwrap())
+            .collect();
+        assert!(
+            dates.windows(2).all(|pair| pair[0] >= pair[1]),
+            "{data_type}"
+        );
+        for limit in [1, 7] {
+            assert_eq!(all_records(&alice, data_type, limit).await, all);
+        }
+        // The beginning of history is still being read; what is here is WHOOP's.
+        let known: BTreeSet<String> = truth[plural]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|record| plain(record.clone()))
+            .collect();
+        assert!(all.len() > 10, "{data_type}: {}", all.len());
+        for mut record in all {
+            record.as_object_mut().unwrap().remove("local_date");
+            let record = plain(record);
+            assert!(known.contains(&record), "{data_type}: {record}");
+        }
+    }
+}
+
+/// One text for what is equal: 82.0 and 82 are one number, null is absent.
+fn plain(value: Value) -> String {
+    fn numbers(value: &mut Value) {
+        match value {
+            Value::Number(number) => {
+                let float = number.as_f64().unwrap();
+                let is_whole = float.fract() == 0.0 && float.abs() < 9e15;
+                if number.is_f64() && is_whole {
+                    let whole: i64 = format!("{float:.0}").parse().unwrap();
+                    *value = json!(whole);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(numbers),
+            Value::Object(members) => {
+                members.retain(|_, value| !value.is_null());
+                members.values_mut().for_each(numbers);
+            }
+            _ => (),
+        }
+    }
+    let mut value = value;
+    numbers(&mut value);
+    value.to_string()
+}
+
+#[tokio::test]
+async fn records_of_a_span_are_those_of_its_days() {
+    let (_stage, alice) = Stage::with_member().await;
+    let (from, to) = (today() - Days::new(9), today() - Days::new(3));
+    let page = alice
+        .get("records/sleep", &format!("?from={from}&to={to}"))
+        .await
+        .expect(200);
+    let within = all_records(&alice, "sleep", 200).await;
+    let within: Vec<&Value> = within
+        .iter()
+        .filter(|one| {
+            let date: NaiveDate = one["local_date"].as_str().unwrap().parse().unwrap();
+            (from..=to).contains(&date)
+        })
+        .collect();
+
+    assert!(!within.is_empty());
+    assert_eq!(page["records"], json!(within));
+    assert!(page["next_cursor"].is_null());
+}
+
+#[tokio::test]
+async fn what_is_no_type_no_cursor_or_no_limit_is_refused() {
+    let (_stage, alice) = Stage::with_member().await;
+    for (route, rest, kind, field) in [
+        ("records/steps", "", "unknown-data-type", "data_type"),
+        ("records/sleep", "?limit=201", "invalid-number", "limit"),
+        ("records/sleep", "?limit=0", "invalid-number", "limit"),
+        ("records/sleep", "?cursor=abc", "invalid-cursor", "cursor"),
+        ("records/sleep", "?from=2026-02-30", "invalid-date", "from"),
+        (
+            "records/sleep",
+            "?from=2026-02-02&to=2026-02-01",
+            "span-reversed",
+            "to",
+        ),
+    ] {
+        alice.get(route, rest).await.assert_invalid(kind, field);
+    }
+}

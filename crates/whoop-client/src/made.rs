@@ -1,0 +1,52 @@
+//! What became of the requests of a process, for its metrics.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::WhoopError;
+
+/// So many requests to an endpoint that ended in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// WHOOP's path without ids, such as `v2/recovery`.
+    pub endpoint: &'static str,
+    /// `ok`, `not_found`, `unauthorized`, `forbidden`, `rate_limited`, `server_error`,
+    /// `timeout` or `failed`.
+    pub outcome: &'static str,
+    pub requests: u64,
+}
+
+pub(crate) fn outcome_of<T>(answer: &Result<T, WhoopError>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(WhoopError::Unauthorized) => "unauthorized",
+        Err(WhoopError::Forbidden) => "forbidden",
+        Err(WhoopError::RateLimited { .. }) => "rate_limited",
+        Err(WhoopError::Server { .. }) => "server_error",
+        Err(WhoopError::TimedOut) => "timeout",
+        Err(_) => "failed",
+    }
+}
+
+/// Counted since the process began.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(Mutex<BTreeMap<(&'static str, &'static str), u64>>);
+
+impl Tally {
+    pub(crate) fn note(&self, endpoint: &'static str, outcome: &'static str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry((endpoint, outcome)).or_default() += 1;
+    }
+
+    pub(crate) fn all(&self) -> Vec<Made> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = known.iter().map(|((endpoint, outcome), requests)| Made {
+            endpoint,
+            outcome,
+            requests: *requests,
+        });
+        made.collect()
+    }
+}
