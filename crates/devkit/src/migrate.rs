@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
-use whoop_storage::{Database, DatabaseConfig};
+use whoop_storage::{Database, DatabaseConfig, Pooler};
 
 use crate::{TestDbError, random};
 
@@ -13,6 +13,7 @@ pub(crate) async fn apply(url: &str) -> Result<(), TestDbError> {
     let database = Database::new(&DatabaseConfig {
         url: SecretString::from(url),
         pool_size: 1,
+        pooler: Pooler::Session,
     })
     .map_err(TestDbError::Migrate)?;
     whoop_storage::migrate::apply(&database)

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::sql_types::{Array, BigInt, Date, Nullable, Text, Timestamptz};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::{DataType, UserId};
 
-use crate::{StorageError, prepared::prepared, table::change::signal_of};
+use crate::{PgConnection, StorageError, prepared::prepared, table::change::signal_of};
 
 /// What happened to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Changes {
     /// transaction is committed. The caller has the member's turn.
     pub(crate) async fn write(
         self,
-        conn: &mut AsyncPgConnection,
+        conn: &mut PgConnection,
         user_id: &UserId,
         now: DateTime<Utc>,
     ) -> Result<(), StorageError> {

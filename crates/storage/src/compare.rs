@@ -10,7 +10,7 @@ use diesel::{
     QueryableByName,
     sql_types::{Array, Date, Jsonb, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value};
 use whoop_core::{
     DataType, UserId,
@@ -18,7 +18,7 @@ use whoop_core::{
 };
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     changes::Changes,
     page::{self, Stored},
     prepared::prepared,
@@ -96,7 +96,7 @@ struct StoredRow {
 ///
 /// As [`page::store`].
 pub async fn store<R: RecordTable>(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     records: &[R],
     rejected: &[Rejected],
@@ -164,7 +164,7 @@ pub async fn store<R: RecordTable>(
 
 /// The days of the cycles and recoveries that these records may move.
 async fn days(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     touched: &Touched,
 ) -> Result<BTreeMap<(DataType, String), NaiveDate>, StorageError> {
@@ -188,7 +188,7 @@ async fn days(
 }
 
 async fn rows<R: RecordTable>(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     ids: &[String],
 ) -> Result<HashMap<String, Row>, StorageError> {

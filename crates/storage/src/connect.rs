@@ -3,13 +3,12 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::AsyncPgConnection;
 use tokio_postgres::{Config, NoTls, config::SslMode as WireSslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
 use crate::{
-    StorageError,
+    PgConnection, Pooler, StorageError,
     tls::{self, SslMode},
 };
 
@@ -19,6 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Address {
     config: Config,
+    pooler: Pooler,
     /// `None` speaks in the clear.
     tls: Option<MakeRustlsConnect>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct Address {
 impl Address {
     /// Reads an address, with `sslmode` and `sslrootcert` taken out of it:
     /// tokio-postgres knows neither `verify-full` nor the other.
-    pub(crate) fn parse(url: &str) -> Result<Self, StorageError> {
+    pub(crate) fn parse(url: &str, pooler: Pooler) -> Result<Self, StorageError> {
         let mut url = Url::parse(url).map_err(|error| {
             StorageError::Config(format!("it is no postgres:// address ({error})"))
         })?;
@@ -81,10 +81,14 @@ impl Address {
                 root_certificate.as_ref(),
             )?)),
         };
-        Ok(Self { config, tls })
+        Ok(Self {
+            config,
+            pooler,
+            tls,
+        })
     }
 
-    pub(crate) async fn establish(&self) -> ConnectionResult<AsyncPgConnection> {
+    pub(crate) async fn establish(&self) -> ConnectionResult<PgConnection> {
         let refused = |error: tokio_postgres::Error| {
             // tokio-postgres says "db error" and keeps the reason for its source.
             let reason = error.as_db_error().map(ToString::to_string);
@@ -93,12 +97,12 @@ impl Address {
         match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(NoTls).await.map_err(refused)?;
-                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+                PgConnection::over(client, connection, self.pooler).await
             }
             Some(tls) => {
                 let (client, connection) =
                     self.config.connect(tls.clone()).await.map_err(refused)?;
-                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+                PgConnection::over(client, connection, self.pooler).await
             }
         }
     }
@@ -136,7 +140,7 @@ mod tests {
             "postgres://u:p@db.example/d?sslmode=require&application_name=x",
             "postgres://u:p@db.example/d?sslmode=verify-full",
         ] {
-            assert!(Address::parse(good).is_ok(), "{good}");
+            assert!(Address::parse(good, Pooler::Session).is_ok(), "{good}");
         }
     }
 
@@ -150,7 +154,9 @@ mod tests {
             "postgres://u:hunter2@h:99999/d",
             "postgres://u:hunter2@h/d?colour=blue",
         ] {
-            let error = Address::parse(bad).err().map(|error| error.to_string());
+            let error = Address::parse(bad, Pooler::Session)
+                .err()
+                .map(|error| error.to_string());
             assert!(
                 error.as_ref().is_some_and(|text| !text.contains("hunter2")),
                 "{bad}: {error:?}"

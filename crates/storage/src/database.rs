@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use deadpool::managed::{Object, PoolError, Timeouts};
 use diesel_async::{
-    AsyncPgConnection, RunQueryDsl,
+    RunQueryDsl,
     pooled_connection::{
         AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool::Pool,
     },
@@ -10,10 +10,10 @@ use diesel_async::{
 use futures::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{StorageError, connect::Address};
+use crate::{PgConnection, StorageError, connect::Address};
 
 /// A connection out of the pool; back in it when dropped.
-pub type Connection = Object<AsyncDieselConnectionManager<AsyncPgConnection>>;
+pub type Connection = Object<AsyncDieselConnectionManager<PgConnection>>;
 
 /// How long a caller waits for a connection before it is told to come back.
 const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(5);
@@ -25,6 +25,26 @@ pub struct DatabaseConfig {
     pub url: SecretString,
     /// Connections this process may hold.
     pub pool_size: usize,
+    pub pooler: Pooler,
+}
+
+/// What stands in front of PostgreSQL; its name is what `DATABASE_POOLER` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooler {
+    /// Nothing, or a pooler that leaves a connection to whoever opened it.
+    Session,
+    /// A pooler that gives it to somebody else after each transaction: nothing is
+    /// prepared on it, and nothing is listened to.
+    Transaction,
+}
+
+impl Pooler {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Transaction => "transaction",
+        }
+    }
 }
 
 /// How many connections are where.
@@ -40,7 +60,7 @@ pub struct PoolStatus {
 /// The pool of connections to the members' PostgreSQL.
 #[derive(Clone)]
 pub struct Database {
-    pool: Pool<AsyncPgConnection>,
+    pool: Pool<PgConnection>,
     address: Address,
 }
 
@@ -59,7 +79,7 @@ impl Database {
     ///
     /// [`StorageError::Config`] for an address that cannot be one.
     pub fn new(config: &DatabaseConfig) -> Result<Self, StorageError> {
-        let address = Address::parse(config.url.expose_secret())?;
+        let address = Address::parse(config.url.expose_secret(), config.pooler)?;
         let mut manager = ManagerConfig::default();
         // A test query at each checkout would double the round trips of a read.
         manager.recycling_method = RecyclingMethod::Fast;
@@ -114,7 +134,7 @@ impl Database {
     }
 
     /// A connection outside the pool, for migrations.
-    pub(crate) async fn dedicated(&self) -> Result<AsyncPgConnection, StorageError> {
+    pub(crate) async fn dedicated(&self) -> Result<PgConnection, StorageError> {
         self.address
             .establish()
             .await

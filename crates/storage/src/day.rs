@@ -8,7 +8,7 @@ mod statement;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::sql_types::{Date, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use futures::try_join;
 use whoop_core::{
     UserId,
@@ -19,7 +19,7 @@ use whoop_core::{
 
 use self::{rows::Gathered, statement::Row};
 use crate::{
-    Connection, StorageError,
+    Connection, PgConnection, StorageError,
     prepared::prepared,
     standing::heard,
     table::webhook_event::{self, Unread},
@@ -65,7 +65,7 @@ pub async fn read(
     date: NaiveDate,
     now: DateTime<Utc>,
 ) -> Result<StoredDay, StorageError> {
-    let conn: &AsyncPgConnection = conn;
+    let conn: &PgConnection = conn;
     let statement = prepared(statement::DAY)
         .typed::<statement::Columns>()
         .bind::<Text, _>(user_id.as_str())

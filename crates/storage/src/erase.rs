@@ -1,11 +1,11 @@
 //! Deleting a member: every row in every table, in the caller's transaction.
 
 use diesel::sql_types::Text;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::UserId;
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     table::{change::signal, users},
 };
 
@@ -37,7 +37,7 @@ const TABLES: [&str; 11] = [
 ///
 /// [`StorageError::MemberGone`] if somebody else was faster; PostgreSQL refused
 /// or is gone.
-pub async fn erase(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<i64, StorageError> {
+pub async fn erase(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, StorageError> {
     users::take_turn(conn, user_id).await?;
     // What WHOOP has said of the account, unless it serves another member too.
     let mut deleted = diesel::sql_query(

@@ -11,12 +11,12 @@ use diesel::{
     prelude::*,
     sql_types::{Bytea, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use serde_json::Value;
 use whoop_core::{DataType, UserId};
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     records::Row,
     schema::{whoop_cycle, whoop_recovery, whoop_sleep, whoop_workout},
     table::{cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow},
@@ -89,7 +89,7 @@ struct RejectedJson {
 ///
 /// PostgreSQL is away.
 pub async fn next(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     cursor: Cursor,
 ) -> Result<Option<(Vec<Item>, Cursor)>, StorageError> {
@@ -138,7 +138,7 @@ pub async fn next(
 }
 
 async fn documents(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     sql: &str,
     user_id: &UserId,
 ) -> Result<Vec<Value>, StorageError> {
@@ -155,7 +155,7 @@ fn parsed(json: &str) -> Result<Value, StorageError> {
 }
 
 async fn records(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     after: Option<&(DateTime<Utc>, String)>,
@@ -186,7 +186,7 @@ async fn records(
 }
 
 async fn rejected(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     after: Option<(DateTime<Utc>, Vec<u8>)>,
 ) -> Result<(Vec<Item>, Place), StorageError> {

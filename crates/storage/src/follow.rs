@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use futures::StreamExt;
+use diesel_async::SimpleAsyncConnection;
 use whoop_core::{DataType, UserId};
 
 use crate::{
-    Database, StorageError,
+    Database, PgConnection, StorageError,
     records::{self, Present},
     table::{
         change::{self, CHANNEL, ChangeRow, Numbers},
@@ -68,7 +67,7 @@ pub enum Numbered {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn numbered(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     since: i64,
     limit: i64,
@@ -97,7 +96,7 @@ pub async fn numbered(
 ///
 /// PostgreSQL refused or is gone.
 pub async fn after(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     since: i64,
     limit: i64,
@@ -136,7 +135,7 @@ pub async fn after(
 
 /// The records that changes speak of, as they are now.
 async fn present(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     rows: &[ChangeRow],
 ) -> Result<HashMap<(String, String), Present>, StorageError> {
@@ -164,7 +163,7 @@ async fn present(
 }
 
 /// Hears at once of every member who changes, through a connection of its own.
-pub struct Listener(AsyncPgConnection);
+pub struct Listener(PgConnection);
 
 impl Database {
     /// Begins to listen. Not through a pooler in transaction mode, which gives the
@@ -187,9 +186,8 @@ impl Listener {
     ///
     /// The connection is lost: whatever happened meanwhile was not heard.
     pub async fn next(&mut self) -> Result<String, StorageError> {
-        let mut notifications = std::pin::pin!(self.0.notifications_stream());
-        match notifications.next().await {
-            Some(notification) => Ok(notification?.payload),
+        match self.0.notification().await {
+            Some(notification) => Ok(notification.payload),
             None => Err(diesel::result::Error::BrokenTransactionManager.into()),
         }
     }

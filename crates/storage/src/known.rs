@@ -9,11 +9,11 @@ use diesel::{
     prelude::*,
     sql_types::{Array, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::{DataType, coverage::Coverage};
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     prepared::{Prepared, prepared},
     schema::{whoop_sync_log, whoop_users},
     table::{
@@ -59,7 +59,7 @@ struct OpenRow {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn of(
-    conn: &AsyncPgConnection,
+    conn: &PgConnection,
     user_ids: &[&str],
 ) -> Result<HashMap<String, Known>, StorageError> {
     let (members, log, open) = futures::try_join!(
@@ -109,7 +109,7 @@ pub async fn of(
 ///
 /// PostgreSQL refused or is gone.
 pub async fn open_of(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &str,
 ) -> Result<Vec<OpenRecord>, StorageError> {
     let rows: Vec<OpenRow> = open_query(&[user_id]).load(conn).await?;

@@ -7,15 +7,15 @@
 use std::time::Duration;
 
 use diesel::sql_types::{Double, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::UserId;
 
-use crate::{StorageError, prepared::prepared};
+use crate::{PgConnection, StorageError, prepared::prepared};
 
 /// Takes or extends the lease; `false` if somebody else holds it, or there is
 /// no such member.
 pub async fn claim(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     holder: &str,
     lasts: Duration,
@@ -35,7 +35,7 @@ pub async fn claim(
 
 /// Gives the lease back; nothing happens if it is no longer ours.
 pub async fn release(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     holder: &str,
 ) -> Result<(), StorageError> {
@@ -51,7 +51,7 @@ pub async fn release(
 }
 
 /// Whether anybody is syncing this member now.
-pub async fn is_held(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<bool, StorageError> {
+pub async fn is_held(conn: &mut PgConnection, user_id: &UserId) -> Result<bool, StorageError> {
     let held = prepared("SELECT 1 FROM whoop_users WHERE user_id = $1 AND lease_until > now()")
         .bind::<Text, _>(user_id.as_str())
         .execute(conn)

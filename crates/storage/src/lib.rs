@@ -51,7 +51,9 @@ pub mod table;
 mod tls;
 mod tokens;
 mod transaction;
+mod wire;
 
-pub use database::{Connection, Database, DatabaseConfig, PoolStatus};
+pub use database::{Connection, Database, DatabaseConfig, PoolStatus, Pooler};
 pub use error::StorageError;
 pub use transaction::Transaction;
+pub use wire::PgConnection;

@@ -11,10 +11,10 @@ use diesel::{
     pg::Pg,
     sql_types::{Bool, Text},
 };
-use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use crate::{Database, StorageError};
+use crate::{Database, PgConnection, StorageError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
@@ -81,7 +81,7 @@ enum Direction {
 
 /// A transaction that nobody else who changes the schema is in; it ends with
 /// its connection.
-pub(crate) async fn lock(database: &Database) -> Result<AsyncPgConnection, StorageError> {
+pub(crate) async fn lock(database: &Database) -> Result<PgConnection, StorageError> {
     let mut lock = database.dedicated().await?;
     lock.batch_execute("BEGIN").await?;
     loop {
@@ -127,7 +127,7 @@ async fn run(database: &Database, direction: Direction) -> Result<Applied, Stora
     })
 }
 
-async fn set_aside(conn: &mut AsyncPgConnection) -> Result<Vec<(String, String)>, StorageError> {
+async fn set_aside(conn: &mut PgConnection) -> Result<Vec<(String, String)>, StorageError> {
     let renamed: Vec<Renamed> = diesel::sql_query(
         "SELECT original, renamed FROM predecessor_set_aside \
          WHERE kind NOT IN ('constraint', 'index') ORDER BY position",
@@ -166,7 +166,7 @@ fn known() -> Vec<(String, String)> {
 ///
 /// One more than this build knows is fine: an older binary serves on while a
 /// newer schema rolls out.
-pub(crate) async fn check(conn: &mut AsyncPgConnection) -> Result<(), StorageError> {
+pub(crate) async fn check(conn: &mut PgConnection) -> Result<(), StorageError> {
     let applied: Vec<Version> = diesel::sql_query("SELECT version FROM __diesel_schema_migrations")
         .load(conn)
         .await

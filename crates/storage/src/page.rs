@@ -8,14 +8,14 @@ use diesel::{
     result::{DatabaseErrorKind, Error as Diesel},
     sql_types::{Array, Bool, Date, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, RunQueryDsl};
 use whoop_core::{
     DataType, UserId,
     record::{Record, Rejected},
 };
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     changes::Changes,
     prepared::prepared,
     settle::{self, Touched},
@@ -85,7 +85,7 @@ struct FormerCycle {
 ///
 /// [`StorageError::MemberGone`] if the member was erased meanwhile.
 pub async fn store<R: RecordTable>(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     records: &[R],
     rejected: &[Rejected],
@@ -191,7 +191,7 @@ pub async fn store<R: RecordTable>(
 }
 
 async fn former_cycles<R: RecordTable>(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     page: &[&R],
 ) -> Result<Vec<String>, StorageError> {
@@ -206,7 +206,7 @@ async fn former_cycles<R: RecordTable>(
 }
 
 async fn write<R: RecordTable>(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     page: &[&R],
     now: DateTime<Utc>,
@@ -234,7 +234,7 @@ async fn write<R: RecordTable>(
 
 /// The page again, record by record, so that one bad one costs only itself.
 async fn one_by_one<R: RecordTable>(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     page: &[&R],
     now: DateTime<Utc>,

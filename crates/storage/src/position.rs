@@ -4,9 +4,9 @@ use diesel::{
     QueryableByName,
     sql_types::{BigInt, Nullable},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 
-use crate::{StorageError, prepared::prepared};
+use crate::{PgConnection, StorageError, prepared::prepared};
 
 #[derive(QueryableByName)]
 struct Position {
@@ -19,7 +19,7 @@ struct Position {
 /// # Errors
 ///
 /// PostgreSQL is away, or this is no primary.
-pub async fn written(conn: &mut AsyncPgConnection) -> Result<i64, StorageError> {
+pub async fn written(conn: &mut PgConnection) -> Result<i64, StorageError> {
     read(
         conn,
         "SELECT (pg_current_wal_lsn() - '0/0')::BIGINT AS position",
@@ -32,14 +32,14 @@ pub async fn written(conn: &mut AsyncPgConnection) -> Result<i64, StorageError> 
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn replayed(conn: &mut AsyncPgConnection) -> Result<i64, StorageError> {
+pub async fn replayed(conn: &mut PgConnection) -> Result<i64, StorageError> {
     let sql = "SELECT CASE WHEN pg_is_in_recovery() \
                     THEN (pg_last_wal_replay_lsn() - '0/0')::BIGINT \
                     ELSE 9223372036854775807 END AS position";
     read(conn, sql).await
 }
 
-async fn read(conn: &mut AsyncPgConnection, sql: &'static str) -> Result<i64, StorageError> {
+async fn read(conn: &mut PgConnection, sql: &'static str) -> Result<i64, StorageError> {
     let row: Position = prepared(sql).get_result(conn).await?;
     Ok(row.position.unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use diesel::{
     prelude::*,
     sql_types::{BigInt, Date, Double, Nullable, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use futures::try_join;
 use whoop_core::{
     DataType, UserId,
@@ -16,7 +16,7 @@ use whoop_core::{
 };
 
 use crate::{
-    Connection, StorageError,
+    Connection, PgConnection, StorageError,
     prepared::prepared,
     schema::{whoop_sync_log, whoop_users},
     table::sync_log::{SyncLogRow, coverage_of},
@@ -96,7 +96,7 @@ pub async fn read(
     from: NaiveDate,
     to: NaiveDate,
 ) -> Result<Vec<BriefDay>, StorageError> {
-    let conn: &AsyncPgConnection = conn;
+    let conn: &PgConnection = conn;
     let days = prepared(DAYS)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Date, _>(from)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use serde_json::Value;
 use whoop_core::{
     DataType, UserId,
@@ -12,7 +12,7 @@ use whoop_core::{
 };
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     schema::{whoop_cycle, whoop_recovery, whoop_sleep, whoop_workout},
     table::{
         RecordTable, cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow,
@@ -185,7 +185,7 @@ pub struct Span {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn page(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     span: &Span,
@@ -238,7 +238,7 @@ pub async fn page(
 ///
 /// PostgreSQL refused or is gone.
 pub async fn by_id(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     ids: &[&str],

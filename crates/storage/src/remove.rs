@@ -7,11 +7,11 @@ use diesel::{
     QueryableByName,
     sql_types::{Date, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::{DataType, UserId};
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     changes::Changes,
     prepared::prepared,
     settle::{self, Touched},
@@ -64,7 +64,7 @@ pub struct Removed {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn missing(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     listed: Listed<'_>,
 ) -> Result<Vec<String>, StorageError> {
@@ -122,7 +122,7 @@ pub async fn missing(
 ///
 /// [`StorageError::MemberGone`] if the member was erased meanwhile.
 pub async fn remove(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     id: &str,
@@ -164,7 +164,7 @@ const fn own(data_type: DataType) -> &'static str {
 }
 
 async fn delete(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     sql: &'static str,

@@ -5,10 +5,10 @@ use diesel::{
     QueryableByName,
     sql_types::{Date, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::{DataType, UserId, retention::KeptFrom};
 
-use crate::{StorageError, changes::Changes, table::users};
+use crate::{PgConnection, StorageError, changes::Changes, table::users};
 
 #[derive(QueryableByName)]
 struct Left {
@@ -27,7 +27,7 @@ struct Left {
 ///
 /// [`StorageError::MemberGone`] if the member was erased meanwhile.
 pub async fn trim(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     kept: KeptFrom,
     now: DateTime<Utc>,
@@ -76,10 +76,7 @@ pub async fn trim(
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn trim_runs(
-    conn: &mut AsyncPgConnection,
-    before: DateTime<Utc>,
-) -> Result<(), StorageError> {
+pub async fn trim_runs(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<(), StorageError> {
     diesel::sql_query("DELETE FROM whoop_sync_run WHERE started_at < $1")
         .bind::<Timestamptz, _>(before)
         .execute(conn)

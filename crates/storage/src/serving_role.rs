@@ -4,9 +4,9 @@ use diesel::{
     OptionalExtension, QueryableByName,
     sql_types::{Bool, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use crate::{Database, StorageError, migrate};
+use crate::{Database, PgConnection, StorageError, migrate};
 
 /// A role that may serve now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub async fn let_serve(
     Ok(serving)
 }
 
-async fn powers(conn: &mut AsyncPgConnection, name: &str) -> Result<Option<String>, StorageError> {
+async fn powers(conn: &mut PgConnection, name: &str) -> Result<Option<String>, StorageError> {
     let powers: Option<Powers> = diesel::sql_query(
         "SELECT r.rolsuper OR pg_has_role(r.oid, c.relowner, 'MEMBER') AS owns, \
                 has_schema_privilege(r.oid, 'public', 'CREATE') AS creates \

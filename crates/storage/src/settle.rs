@@ -11,14 +11,14 @@ use diesel::{
     prelude::*,
     sql_types::{Array, Date, Nullable, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::{
     CycleId, DataType, SleepId, UserId,
     local_date::{self, Anchor, CycleTimes, RecoveryTies, SleepTimes},
 };
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     changes::Changes,
     prepared::prepared,
     schema::{whoop_cycle, whoop_recovery},
@@ -86,7 +86,7 @@ type StoredRecovery = (String, String, DateTime<Utc>, NaiveDate, Option<String>)
 /// Gives the touched cycles and their recoveries the day they belong to, and notes
 /// whose day changed.
 pub(crate) async fn settle(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     touched: Touched,
     changes: &mut Changes,
@@ -179,7 +179,7 @@ pub(crate) async fn settle(
 }
 
 async fn move_cycles(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     days: Vec<(String, NaiveDate)>,
 ) -> Result<(), StorageError> {
@@ -201,7 +201,7 @@ async fn move_cycles(
 }
 
 async fn move_recoveries(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     days: Vec<(String, Anchor)>,
 ) -> Result<(), StorageError> {

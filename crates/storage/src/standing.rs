@@ -7,11 +7,11 @@ use diesel::{
     QueryableByName,
     sql_types::{Bool, Integer, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::plan::{heard::Heard, roster::Standing, visits::Visits};
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     prepared::prepared,
     table::webhook_event::{self, Unread},
 };
@@ -53,7 +53,7 @@ struct Row {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn list(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     now: DateTime<Utc>,
 ) -> Result<Vec<Member>, StorageError> {
     // Before the members: an event that is worked off between the two is then asked

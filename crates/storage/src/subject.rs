@@ -5,10 +5,10 @@ use diesel::{
     QueryableByName,
     sql_types::{Bool, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::{CycleId, DataType, UserId};
 
-use crate::{StorageError, prepared::prepared};
+use crate::{PgConnection, StorageError, prepared::prepared};
 
 /// A stored record.
 #[derive(Debug, Clone, QueryableByName)]
@@ -39,7 +39,7 @@ impl Subject {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn of(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     event_id: &str,

@@ -1,10 +1,10 @@
 use std::ops::{Deref, DerefMut};
 
-use diesel_async::{AsyncConnection, AsyncPgConnection, TransactionManager};
+use diesel_async::{AsyncConnection, TransactionManager};
 
-use crate::{Connection, Database, StorageError};
+use crate::{Connection, Database, PgConnection, StorageError};
 
-type Manager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
+type Manager = <PgConnection as AsyncConnection>::TransactionManager;
 
 /// A transaction: committed by [`Transaction::commit`], otherwise rolled back.
 ///
@@ -62,15 +62,15 @@ impl Drop for Transaction {
 }
 
 impl Deref for Transaction {
-    type Target = AsyncPgConnection;
+    type Target = PgConnection;
 
-    fn deref(&self) -> &AsyncPgConnection {
+    fn deref(&self) -> &PgConnection {
         self.0.as_ref().expect(THERE)
     }
 }
 
 impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
         self.0.as_mut().expect(THERE)
     }
 }

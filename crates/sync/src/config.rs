@@ -6,13 +6,16 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use url::Url;
 use whoop_client::{SignedWithin, Whoop, WhoopConfig, WhoopError};
 use whoop_core::{Clock, budget::Limits, retention::Retention};
-use whoop_storage::{Database, DatabaseConfig, StorageError, seal::TokenKeys};
+use whoop_storage::{Database, DatabaseConfig, Pooler, StorageError, seal::TokenKeys};
 
 use crate::{Engine, Settings};
 
@@ -50,24 +53,25 @@ pub struct DatabaseArgs {
     pub database_pool_size: u16,
 
     /// `transaction` where a pooler in transaction mode stands in front (`PgBouncer`,
-    /// Supavisor at port 6543): then changes are looked for instead of listened to.
+    /// Supavisor at port 6543): then no statement is prepared beforehand, and changes
+    /// are looked for instead of listened to.
     #[arg(
         long,
         env = "DATABASE_POOLER",
-        value_enum,
+        value_parser = pooler_mode(),
         default_value = "session",
         value_name = "MODE"
     )]
     pub database_pooler: Pooler,
 }
 
-/// What stands in front of PostgreSQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Pooler {
-    /// Nothing, or a pooler that leaves a connection to whoever opened it.
-    Session,
-    /// A pooler that gives it to somebody else after each transaction.
-    Transaction,
+/// Storage, which the modes are of, knows nothing of command lines.
+fn pooler_mode() -> impl TypedValueParser<Value = Pooler> {
+    let modes = [Pooler::Session, Pooler::Transaction];
+    PossibleValuesParser::new(modes.map(Pooler::name)).map(move |name| {
+        let mode = modes.into_iter().find(|mode| mode.name() == name);
+        mode.expect("clap has compared it with these names")
+    })
 }
 
 impl DatabaseArgs {
@@ -95,7 +99,11 @@ impl DatabaseArgs {
             name: "DATABASE_URL",
             what_to_do: "give it as postgres://user:password@host/database",
         })?;
-        Ok(Database::new(&DatabaseConfig { url, pool_size })?)
+        Ok(Database::new(&DatabaseConfig {
+            url,
+            pool_size,
+            pooler: self.database_pooler,
+        })?)
     }
 
     /// Whether PostgreSQL's notifications arrive.

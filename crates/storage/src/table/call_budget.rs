@@ -5,11 +5,11 @@ use diesel::{
     QueryableByName,
     sql_types::{BigInt, Jsonb, Nullable, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use serde_json::Value;
 use whoop_core::budget::Ledger;
 
-use crate::{StorageError, prepared::prepared};
+use crate::{PgConnection, StorageError, prepared::prepared};
 
 /// The ledger as it stood at a moment of the database's clock, by which all
 /// processes go.
@@ -36,7 +36,7 @@ struct Row {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn read(conn: &mut AsyncPgConnection) -> Result<Current, StorageError> {
+pub async fn read(conn: &mut PgConnection) -> Result<Current, StorageError> {
     let row: Row = prepared(
         "SELECT clock_timestamp() AS now, version, ledger \
          FROM (SELECT) AS one LEFT JOIN whoop_call_budget ON id = 1",
@@ -63,10 +63,7 @@ pub async fn read(conn: &mut AsyncPgConnection) -> Result<Current, StorageError>
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn replace(
-    conn: &mut AsyncPgConnection,
-    current: &Current,
-) -> Result<bool, StorageError> {
+pub async fn replace(conn: &mut PgConnection, current: &Current) -> Result<bool, StorageError> {
     let ledger = serde_json::to_value(&current.ledger)
         .map_err(|error| StorageError::Unwritable(error.into()))?;
     let written = prepared(

@@ -6,11 +6,14 @@ use diesel::{
     prelude::*,
     sql_types::{Array, BigInt, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use sha2::{Digest, Sha256};
 use whoop_core::{UserId, day::Connection};
 
-use crate::{StorageError, prepared::prepared, schema::whoop_change, table::users::connection_of};
+use crate::{
+    PgConnection, StorageError, prepared::prepared, schema::whoop_change,
+    table::users::connection_of,
+};
 
 /// Where PostgreSQL says that a member changed. The payload is
 /// [`signal_of`] the member: whoever may listen learns no names.
@@ -26,10 +29,7 @@ pub fn signal_of(user_id: &str) -> String {
 }
 
 /// Lets listeners look at a member again; when the caller's transaction commits.
-pub(crate) async fn signal(
-    conn: &mut AsyncPgConnection,
-    user_id: &str,
-) -> Result<(), StorageError> {
+pub(crate) async fn signal(conn: &mut PgConnection, user_id: &str) -> Result<(), StorageError> {
     prepared("SELECT pg_notify('whoop_change', $1)")
         .bind::<Text, _>(signal_of(user_id))
         .execute(conn)
@@ -56,7 +56,7 @@ pub struct ChangeRow {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn after(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     since: i64,
     limit: i64,
@@ -100,7 +100,7 @@ impl Numbers {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn numbers(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
 ) -> Result<Option<Numbers>, StorageError> {
     Ok(prepared(
@@ -137,7 +137,7 @@ impl Pulse {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn pulses(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_ids: &[String],
 ) -> Result<Vec<Pulse>, StorageError> {
     Ok(prepared(
@@ -166,7 +166,7 @@ pub struct Delays {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn delays(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: Option<&UserId>,
     since: DateTime<Utc>,
 ) -> Result<Delays, StorageError> {
@@ -198,10 +198,7 @@ pub async fn delays(
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn trim(
-    conn: &mut AsyncPgConnection,
-    before: DateTime<Utc>,
-) -> Result<u64, StorageError> {
+pub async fn trim(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StorageError> {
     let trimmed = prepared(
         "DELETE FROM whoop_change c USING ( \
              SELECT user_id, max(seq) AS seq FROM whoop_change WHERE changed_at < $1 \

@@ -1,9 +1,9 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::{StorageError, schema::whoop_erasure};
+use crate::{PgConnection, StorageError, schema::whoop_erasure};
 
 /// That somebody's data was deleted, and when; it does not say whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Insertable, Queryable, Selectable)]
@@ -15,7 +15,7 @@ pub struct Receipt {
     pub deleted_rows: i64,
 }
 
-pub async fn insert(conn: &mut AsyncPgConnection, receipt: &Receipt) -> Result<(), StorageError> {
+pub async fn insert(conn: &mut PgConnection, receipt: &Receipt) -> Result<(), StorageError> {
     diesel::insert_into(whoop_erasure::table)
         .values(receipt)
         .execute(conn)

@@ -1,9 +1,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use sha2::{Digest, Sha256};
 
-use crate::{StorageError, schema::whoop_oauth_states};
+use crate::{PgConnection, StorageError, schema::whoop_oauth_states};
 
 /// How long WHOOP's consent page may take.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
@@ -42,7 +42,7 @@ fn hash(state: &str) -> Vec<u8> {
 }
 
 pub async fn insert(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     state: &str,
     pending: &Pending,
 ) -> Result<(), StorageError> {
@@ -68,7 +68,7 @@ pub async fn insert(
 
 /// Spends a state. Of two calls with the same one, one gets it.
 pub async fn consume(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     state: &str,
     now: DateTime<Utc>,
 ) -> Result<Consumed, StorageError> {
@@ -101,7 +101,7 @@ pub async fn consume(
 }
 
 /// Removes the connects that a member who leaves has under way.
-pub async fn delete_of(conn: &mut AsyncPgConnection, user_id: &str) -> Result<(), StorageError> {
+pub async fn delete_of(conn: &mut PgConnection, user_id: &str) -> Result<(), StorageError> {
     diesel::delete(whoop_oauth_states::table.filter(whoop_oauth_states::user_id.eq(user_id)))
         .execute(conn)
         .await?;

@@ -1,16 +1,16 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::UserId;
 
-use crate::{StorageError, schema::whoop_refresh};
+use crate::{PgConnection, StorageError, schema::whoop_refresh};
 
 /// Since when a refresh of this member has been without its end.
 ///
 /// Asked under the lock of the member's tokens it is one that was cut off, for
 /// nobody else can be at it.
 pub async fn begun_at(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
 ) -> Result<Option<DateTime<Utc>>, StorageError> {
     Ok(whoop_refresh::table
@@ -24,7 +24,7 @@ pub async fn begun_at(
 /// Notes that WHOOP is about to be asked. Not on the connection that holds the
 /// lock: it has to outlast a process that dies with that one.
 pub async fn begin(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
@@ -41,7 +41,7 @@ pub async fn begin(
 }
 
 /// Notes how it ended: in the transaction that stores the answer.
-pub async fn end(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<(), StorageError> {
+pub async fn end(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     diesel::delete(whoop_refresh::table.find(user_id.as_str()))
         .execute(conn)
         .await?;

@@ -2,16 +2,16 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use sha2::{Digest, Sha256};
 use whoop_core::{DataType, UserId, record::Rejected};
 
-use crate::{StorageError, schema::whoop_rejected_record};
+use crate::{PgConnection, StorageError, schema::whoop_rejected_record};
 
 /// Keeps records that could not be stored; the same one once, however often
 /// it comes.
 pub async fn keep(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     rejected: &[Rejected],
     now: DateTime<Utc>,
@@ -47,7 +47,7 @@ pub async fn keep(
 
 /// Which of these records are set aside.
 pub(crate) async fn known_ids(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     ids: &[String],
@@ -64,7 +64,7 @@ pub(crate) async fn known_ids(
 
 /// Forgets the broken versions of records that were read well since.
 pub(crate) async fn forget(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     ids: &[String],
@@ -84,7 +84,7 @@ pub(crate) async fn forget(
 }
 
 /// How many records of a member are set aside.
-pub async fn count(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<i64, StorageError> {
+pub async fn count(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, StorageError> {
     Ok(whoop_rejected_record::table
         .filter(whoop_rejected_record::user_id.eq(user_id.as_str()))
         .count()

@@ -1,10 +1,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     schema::whoop_revocation,
     seal::{Sealed, TokenKeys},
     tokens::Tokens,
@@ -37,7 +37,7 @@ struct Row {
 
 /// Notes a permission to be ended, under a name that leads to nobody.
 pub async fn insert(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     keys: &TokenKeys,
     id: Uuid,
     tokens: &Tokens,
@@ -60,10 +60,7 @@ pub async fn insert(
 }
 
 /// Those that may be tried now; those that failed before come last.
-pub async fn due(
-    conn: &mut AsyncPgConnection,
-    now: DateTime<Utc>,
-) -> Result<Vec<Uuid>, StorageError> {
+pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<Uuid>, StorageError> {
     Ok(whoop_revocation::table
         .filter(whoop_revocation::next_attempt_at.le(now))
         .order((whoop_revocation::attempts, whoop_revocation::created_at))
@@ -78,7 +75,7 @@ pub async fn due(
 ///
 /// [`StorageError::Seal`] where none of the keys opens it; the claim stands.
 pub async fn claim(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     keys: &TokenKeys,
     id: Uuid,
     now: DateTime<Utc>,
@@ -113,7 +110,7 @@ pub async fn claim(
 
 /// Stores the pair that a refresh gave; the one before it is dead.
 pub async fn put(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     keys: &TokenKeys,
     id: Uuid,
     tokens: &Tokens,
@@ -132,7 +129,7 @@ pub async fn put(
 
 /// Puts the next attempt off, with the reason for people.
 pub async fn put_off(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     id: Uuid,
     until: DateTime<Utc>,
     error: &str,
@@ -147,7 +144,7 @@ pub async fn put_off(
     Ok(())
 }
 
-pub async fn delete(conn: &mut AsyncPgConnection, id: Uuid) -> Result<(), StorageError> {
+pub async fn delete(conn: &mut PgConnection, id: Uuid) -> Result<(), StorageError> {
     diesel::delete(whoop_revocation::table.find(id))
         .execute(conn)
         .await?;

@@ -3,10 +3,10 @@ use diesel::{
     prelude::*,
     sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::{DataType, UserId, coverage::Coverage};
 
-use crate::{StorageError, prepared::prepared, schema::whoop_sync_log};
+use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_log};
 
 /// What has been read of one type of one member, and how the last try went.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -51,7 +51,7 @@ pub fn coverage_of(rows: &[SyncLogRow]) -> Vec<Coverage> {
 }
 
 pub async fn list(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
 ) -> Result<Vec<SyncLogRow>, StorageError> {
     Ok(whoop_sync_log::table
@@ -78,7 +78,7 @@ pub struct Oldest {
 ///
 /// PostgreSQL is away.
 pub async fn oldest(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     seen_since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Oldest>, StorageError> {
@@ -97,7 +97,7 @@ pub async fn oldest(
 
 /// Notes that a sync of this type begins.
 pub async fn begin(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     now: DateTime<Utc>,
@@ -118,7 +118,7 @@ pub async fn begin(
 
 /// Counts records that a page wrote, or one by its id; in that page's transaction.
 pub async fn count(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     written: u64,
@@ -141,7 +141,7 @@ pub async fn count(
 /// same time both count. `up_to_now` moves `last_sync_at`: the span ended at
 /// the present and not somewhere in the past.
 pub async fn complete(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     span: Span,
@@ -204,7 +204,7 @@ pub struct Span {
 
 /// Notes that a sync failed; what was known before stays known.
 pub async fn fail(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     error: &str,

@@ -1,9 +1,9 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::{StorageError, schema::whoop_sync_run};
+use crate::{PgConnection, StorageError, schema::whoop_sync_run};
 
 /// What a run came to.
 #[derive(Debug, Clone, AsChangeset)]
@@ -19,7 +19,7 @@ pub struct Finished {
 }
 
 pub async fn begin(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     slot: Option<&str>,
     trigger: &str,
     now: DateTime<Utc>,
@@ -36,7 +36,7 @@ pub async fn begin(
 }
 
 pub async fn finish(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     id: Uuid,
     finished: &Finished,
 ) -> Result<(), StorageError> {

@@ -1,11 +1,11 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::UserId;
 
 pub use crate::tokens::Tokens;
 use crate::{
-    StorageError,
+    PgConnection, StorageError,
     schema::{whoop_tokens, whoop_users},
     seal::{Sealed, TokenKeys},
     table::users::UserRow,
@@ -31,7 +31,7 @@ impl TokenRow {
 }
 
 pub async fn find(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     keys: &TokenKeys,
     user_id: &UserId,
 ) -> Result<Option<Tokens>, StorageError> {
@@ -46,7 +46,7 @@ pub async fn find(
 
 /// A member and their tokens, in one round trip.
 pub async fn find_with_member(
-    conn: &AsyncPgConnection,
+    conn: &PgConnection,
     keys: &TokenKeys,
     user_id: &UserId,
 ) -> Result<(Option<UserRow>, Option<Tokens>), StorageError> {
@@ -69,7 +69,7 @@ pub async fn find_with_member(
 /// WHOOP kills the old pair when it gives a new one, so only the holder of
 /// this lock may ask for one.
 pub async fn lock(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     keys: &TokenKeys,
     user_id: &UserId,
 ) -> Result<Option<Tokens>, StorageError> {
@@ -89,7 +89,7 @@ pub async fn lock(
 /// First of all in a transaction that writes both the member and the tokens:
 /// a refresh locks the tokens before the member, and two that lock in opposite
 /// order stop each other.
-pub async fn hold(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<(), StorageError> {
+pub async fn hold(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     whoop_tokens::table
         .find(user_id.as_str())
         .select(whoop_tokens::user_id)
@@ -102,7 +102,7 @@ pub async fn hold(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<(), 
 
 /// Writes a member's tokens, sealed, over any that were there.
 pub async fn put(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     keys: &TokenKeys,
     user_id: &UserId,
     tokens: &Tokens,
@@ -126,7 +126,7 @@ pub async fn put(
     Ok(())
 }
 
-pub async fn delete(conn: &mut AsyncPgConnection, user_id: &UserId) -> Result<(), StorageError> {
+pub async fn delete(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     diesel::delete(whoop_tokens::table.find(user_id.as_str()))
         .execute(conn)
         .await?;

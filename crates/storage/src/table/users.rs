@@ -5,10 +5,12 @@ use diesel::{
     prelude::*,
     sql_types::{BigInt, Bool, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::{DataType, UserId, day::Connection};
 
-use crate::{StorageError, prepared::prepared, schema::whoop_users, table::change::signal};
+use crate::{
+    PgConnection, StorageError, prepared::prepared, schema::whoop_users, table::change::signal,
+};
 
 /// A member who connected WHOOP at least once.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -68,7 +70,7 @@ pub struct Connected {
 }
 
 pub async fn find(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
 ) -> Result<Option<UserRow>, StorageError> {
     Ok(whoop_users::table
@@ -81,7 +83,7 @@ pub async fn find(
 
 /// Those of these members who never connected.
 pub async fn unknown(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_ids: &[UserId],
 ) -> Result<Vec<UserId>, StorageError> {
     let ids: Vec<&str> = user_ids.iter().map(UserId::as_str).collect();
@@ -98,7 +100,7 @@ pub async fn unknown(
 /// Every member, whatever their connection, with the offset of their latest
 /// record.
 pub async fn list_offsets(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
 ) -> Result<Vec<(String, Option<String>)>, StorageError> {
     Ok(whoop_users::table
         .order(whoop_users::user_id)
@@ -112,10 +114,7 @@ pub async fn list_offsets(
 /// `false` if that was stored from another WHOOP account, and nothing is
 /// written: decided in the statement itself, or two connects at once would
 /// both find nobody there.
-pub async fn connect(
-    conn: &mut AsyncPgConnection,
-    member: &Connected,
-) -> Result<bool, StorageError> {
+pub async fn connect(conn: &mut PgConnection, member: &Connected) -> Result<bool, StorageError> {
     let update = diesel::insert_into(whoop_users::table)
         .values(member)
         .on_conflict(whoop_users::user_id)
@@ -135,7 +134,7 @@ pub async fn connect(
 ///
 /// Returns whether anything changed.
 pub async fn set_status(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     status: Connection,
     detail: Option<&str>,
@@ -167,10 +166,7 @@ pub async fn set_status(
 /// # Errors
 ///
 /// [`StorageError::MemberGone`] if the member was erased.
-pub async fn take_turn(
-    conn: &mut AsyncPgConnection,
-    user_id: &UserId,
-) -> Result<i64, StorageError> {
+pub async fn take_turn(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, StorageError> {
     whoop_users::table
         .find(user_id.as_str())
         .select(whoop_users::whoop_user_id)
@@ -197,7 +193,7 @@ pub(crate) struct Turn {
 
 /// As [`take_turn`], with what is asked of a member before a page is stored.
 pub(crate) async fn take_turn_for(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
 ) -> Result<Turn, StorageError> {
@@ -217,7 +213,7 @@ pub(crate) async fn take_turn_for(
 
 /// Notes the offset of the member's latest record.
 pub(crate) async fn moved_to(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     timezone_offset: Option<&str>,
     at: DateTime<Utc>,
@@ -240,7 +236,7 @@ pub(crate) async fn moved_to(
 
 /// Notes that the app asked for this member; at most once in `every`.
 pub async fn seen(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     now: DateTime<Utc>,
     every: TimeDelta,
@@ -265,7 +261,7 @@ pub async fn seen(
 ///
 /// The one look-up without `user_id`: what is known is WHOOP's side.
 pub async fn is_connected_account(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     whoop_user_id: i64,
 ) -> Result<bool, StorageError> {
     Ok(diesel::select(diesel::dsl::exists(
@@ -281,7 +277,7 @@ pub async fn is_connected_account(
 ///
 /// A look-up without `user_id`: an event of WHOOP's names its own side alone.
 pub async fn of_account(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     whoop_user_id: i64,
 ) -> Result<Vec<UserRow>, StorageError> {
     Ok(whoop_users::table
@@ -294,7 +290,7 @@ pub async fn of_account(
 
 /// Notes that webhooks of this member arrive.
 pub async fn heard_of(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     user_id: &UserId,
     at: DateTime<Utc>,
 ) -> Result<(), StorageError> {
@@ -319,7 +315,7 @@ pub struct Count {
 }
 
 /// How many members there are, by status.
-pub async fn count(conn: &mut AsyncPgConnection) -> Result<Vec<Count>, StorageError> {
+pub async fn count(conn: &mut PgConnection) -> Result<Vec<Count>, StorageError> {
     Ok(whoop_users::table
         .group_by(whoop_users::status)
         .select((whoop_users::status, diesel::dsl::count_star()))

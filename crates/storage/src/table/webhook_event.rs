@@ -6,10 +6,10 @@ use diesel::{
     prelude::*,
     sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use whoop_core::{DataType, UserId, plan::heard::Heard};
 
-use crate::{StorageError, prepared::prepared, schema::whoop_webhook_event};
+use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_webhook_event};
 
 /// How an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,7 +101,7 @@ struct Inserted {
 ///
 /// PostgreSQL refused or is gone; then it is not stored.
 pub async fn insert(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     event: &NewEvent<'_>,
     now: DateTime<Utc>,
 ) -> Result<bool, StorageError> {
@@ -141,7 +141,7 @@ struct Account {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn due_accounts(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<i64>, StorageError> {
@@ -162,7 +162,7 @@ pub async fn due_accounts(
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<DateTime<Utc>>, StorageError> {
+pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StorageError> {
     Ok(whoop_webhook_event::table
         .filter(whoop_webhook_event::state.eq("pending"))
         .order(whoop_webhook_event::due_at)
@@ -179,7 +179,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<DateTime<Ut
 ///
 /// PostgreSQL refused or is gone.
 pub async fn due_of(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     whoop_user_id: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<EventRow>, StorageError> {
@@ -199,7 +199,7 @@ pub async fn due_of(
 ///
 /// PostgreSQL refused or is gone.
 pub async fn finish(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     id: i64,
     state: State,
     note: Option<&str>,
@@ -237,7 +237,7 @@ pub enum Because {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn put_off(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     ids: &[i64],
     until: DateTime<Utc>,
     because: Because,
@@ -303,7 +303,7 @@ struct Id {
 ///
 /// PostgreSQL is away.
 pub async fn list(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     filter: &Filter,
     limit: i64,
 ) -> Result<Vec<EventRow>, StorageError> {
@@ -330,7 +330,7 @@ pub async fn list(
 ///
 /// PostgreSQL is away.
 pub async fn replay(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     filter: &Filter,
     now: DateTime<Utc>,
 ) -> Result<u64, StorageError> {
@@ -361,7 +361,7 @@ pub struct Count {
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn count(conn: &mut AsyncPgConnection) -> Result<Vec<Count>, StorageError> {
+pub async fn count(conn: &mut PgConnection) -> Result<Vec<Count>, StorageError> {
     Ok(prepared(
         "SELECT state, count(*) AS events FROM whoop_webhook_event GROUP BY state ORDER BY state",
     )
@@ -414,7 +414,7 @@ pub(crate) fn unread(user_id: Option<&UserId>) -> crate::prepared::Prepared<'sta
 ///
 /// PostgreSQL is away.
 pub async fn trim(
-    conn: &mut AsyncPgConnection,
+    conn: &mut PgConnection,
     before: DateTime<Utc>,
     strangers_before: DateTime<Utc>,
 ) -> Result<(), StorageError> {

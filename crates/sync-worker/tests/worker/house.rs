@@ -104,7 +104,7 @@ impl House {
         DatabaseArgs {
             database_url: Some(SecretString::from(self.db.url())),
             database_pool_size: 4,
-            database_pooler: whoop_sync::config::Pooler::Session,
+            database_pooler: whoop_storage::Pooler::Session,
         }
     }
 

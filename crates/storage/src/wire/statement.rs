@@ -1,0 +1,80 @@
+use bytes::BytesMut;
+use diesel::{
+    QueryResult,
+    pg::{Pg, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata},
+    query_builder::{QueryBuilder, QueryFragment, bind_collector::RawBytesBindCollector},
+    result::Error,
+};
+use tokio_postgres::types::{IsNull, Kind, ToSql, Type};
+
+/// A statement of Diesel's with its values, ready to be sent.
+pub(super) struct Whole {
+    pub(super) sql: String,
+    pub(super) types: Vec<Type>,
+    pub(super) values: Vec<Value>,
+    /// Whether the text is one of a few, so that it is worth keeping.
+    pub(super) is_always_the_same: bool,
+}
+
+impl Whole {
+    pub(super) fn of(query: &impl QueryFragment<Pg>) -> QueryResult<Self> {
+        let mut text = PgQueryBuilder::default();
+        query.to_sql(&mut text, &Pg)?;
+        let mut bound = RawBytesBindCollector::<Pg>::new();
+        query.collect_binds(&mut bound, &mut BuiltIn, &Pg)?;
+        Ok(Self {
+            sql: text.finish(),
+            types: bound
+                .metadata
+                .iter()
+                .map(type_of)
+                .collect::<Result<_, _>>()?,
+            values: bound.binds.into_iter().map(Value).collect(),
+            is_always_the_same: query.is_safe_to_cache_prepared(&Pg)?,
+        })
+    }
+}
+
+fn type_of(metadata: &PgTypeMetadata) -> QueryResult<Type> {
+    let oid = metadata
+        .oid()
+        .map_err(|error| Error::SerializationError(error.into()))?;
+    Ok(Type::from_oid(oid)
+        .unwrap_or_else(|| Type::new(String::new(), oid, Kind::Simple, String::new())))
+}
+
+/// The schema has no type of its own, so there is none to be looked up.
+struct BuiltIn;
+
+impl PgMetadataLookup for BuiltIn {
+    fn lookup_type(&mut self, _: &str, _: Option<&str>) -> PgTypeMetadata {
+        // To PostgreSQL this is a value whose type it is to find out itself.
+        PgTypeMetadata::new(0, 0)
+    }
+}
+
+/// A value as Diesel wrote it, which is as PostgreSQL reads it.
+#[derive(Debug)]
+pub(super) struct Value(Option<Vec<u8>>);
+
+impl ToSql for Value {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Refused> {
+        Ok(match &self.0 {
+            Some(bytes) => {
+                out.extend_from_slice(bytes);
+                IsNull::No
+            }
+            None => IsNull::Yes,
+        })
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn to_sql_checked(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Refused> {
+        self.to_sql(of, out)
+    }
+}
+
+type Refused = Box<dyn std::error::Error + Sync + Send>;
