@@ -83,8 +83,8 @@ enum Direction {
 /// its connection.
 pub(crate) async fn lock(database: &Database) -> Result<PgConnection, StorageError> {
     let mut lock = database.dedicated().await?;
-    lock.batch_execute("BEGIN").await?;
     loop {
+        lock.batch_execute("BEGIN").await?;
         let taken: Locked = diesel::sql_query(format!(
             "SELECT pg_try_advisory_xact_lock({LOCK}) AS locked"
         ))
@@ -93,6 +93,9 @@ pub(crate) async fn lock(database: &Database) -> Result<PgConnection, StorageErr
         if taken.locked {
             return Ok(lock);
         }
+        // Waiters inside a transaction would keep a pooler's connections, of which
+        // whoever has the lock needs one more.
+        lock.batch_execute("ROLLBACK").await?;
         tokio::time::sleep(ASK_AGAIN).await;
     }
 }
