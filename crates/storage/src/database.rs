@@ -1,6 +1,7 @@
 use std::{fmt, time::Duration};
 
 use deadpool::managed::{Object, PoolError, Timeouts};
+use diesel::{QueryableByName, sql_types::Integer};
 use diesel_async::{
     RunQueryDsl,
     pooled_connection::{
@@ -141,6 +142,17 @@ impl Database {
             .map_err(|error| StorageError::Unavailable(error.into()))
     }
 
+    /// Whether what is two connections here is one to PostgreSQL, because a pooler in
+    /// transaction mode stands between. `false` may be luck: it had another one free.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn shares_connections(&self) -> Result<bool, StorageError> {
+        let (mut one, mut other) = (self.dedicated().await?, self.dedicated().await?);
+        Ok(backend_of(&mut one).await? == backend_of(&mut other).await?)
+    }
+
     /// Whether PostgreSQL answers and has every migration of this build.
     ///
     /// # Errors
@@ -151,4 +163,17 @@ impl Database {
         diesel::sql_query("SELECT 1").execute(&mut conn).await?;
         crate::migrate::check(&mut conn).await
     }
+}
+
+#[derive(QueryableByName)]
+struct Backend {
+    #[diesel(sql_type = Integer)]
+    pid: i32,
+}
+
+async fn backend_of(conn: &mut PgConnection) -> Result<i32, StorageError> {
+    let backend: Backend = diesel::sql_query("SELECT pg_backend_pid() AS pid")
+        .get_result(conn)
+        .await?;
+    Ok(backend.pid)
 }

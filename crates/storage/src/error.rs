@@ -14,6 +14,11 @@ pub enum StorageError {
     Query(#[source] Diesel),
     #[error("PostgreSQL has no room left ({0}); make some on its disk")]
     Full(String),
+    #[error(
+        "a pooler in transaction mode stands in front of PostgreSQL ({0}); \
+         set DATABASE_POOLER=transaction"
+    )]
+    Pooled(String),
     #[error("the migrations could not be applied: {0}")]
     Migration(String),
     #[error("the database lacks migrations ({0}); run `sync-worker migrate` first")]
@@ -58,6 +63,9 @@ impl From<Diesel> for StorageError {
                     Self::Unavailable(Box::new(error))
                 } else if message.contains(FULL) {
                     Self::Full(message.to_owned())
+                } else if message.starts_with("prepared statement ") {
+                    // Another connection has it, or has left one of its own here.
+                    Self::Pooled(message.to_owned())
                 } else if message.starts_with("relation ") && message.ends_with("does not exist") {
                     Self::NotMigrated(message.to_owned())
                 } else if message.starts_with("permission denied") {
@@ -120,6 +128,18 @@ mod tests {
 
         assert!(matches!(error, StorageError::Full(_)), "{error}");
         assert!(error.to_string().contains("make some"), "{error}");
+    }
+
+    #[test]
+    fn a_statement_that_another_connection_has_tells_of_the_pooler() {
+        for lost in ["\"s7\" does not exist", "\"s7\" already exists"] {
+            let error = said(&format!("prepared statement {lost}"));
+
+            assert!(
+                error.to_string().contains("DATABASE_POOLER=transaction"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

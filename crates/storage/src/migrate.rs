@@ -117,7 +117,7 @@ async fn run(database: &Database, direction: Direction) -> Result<Applied, Stora
     })
     .await
     .map_err(|error| StorageError::Migration(error.to_string()))?
-    .map_err(|error| StorageError::Migration(error.to_string()))?;
+    .map_err(|error| refused(error.to_string()))?;
 
     let set_aside = match direction {
         Direction::Up => set_aside(&mut lock).await?,
@@ -128,6 +128,15 @@ async fn run(database: &Database, direction: Direction) -> Result<Applied, Stora
         migrations: named(&migrations),
         set_aside,
     })
+}
+
+/// What Diesel's harness says is a text, and may be of the pooler's doing.
+fn refused(reason: String) -> StorageError {
+    if reason.starts_with("prepared statement ") {
+        StorageError::Pooled(reason)
+    } else {
+        StorageError::Migration(reason)
+    }
 }
 
 async fn set_aside(conn: &mut PgConnection) -> Result<Vec<(String, String)>, StorageError> {

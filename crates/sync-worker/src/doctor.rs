@@ -118,6 +118,20 @@ async fn examine(args: &DoctorArgs, checks: &mut Vec<Check>) -> Result<(), Check
             },
         )
     };
+    if args.common.database.may_listen() {
+        match engine.database.shares_connections().await {
+            Ok(false) => {}
+            Ok(true) => {
+                return Err(Check::bad(
+                    "database",
+                    State::Problem,
+                    "a pooler in transaction mode stands in front of PostgreSQL",
+                    "set DATABASE_POOLER=transaction, for every process",
+                ));
+            }
+            Err(error) => return Err(refused("database", &error)),
+        }
+    }
     match engine.database.check().await {
         Ok(()) => checks.push(Check::ok("database", "reachable, every migration applied")),
         Err(error) => return Err(refused("database", &error)),

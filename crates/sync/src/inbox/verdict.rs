@@ -59,7 +59,8 @@ pub(super) fn is_about_the_database(error: &SyncError) -> bool {
             StorageError::Unavailable(_)
             | StorageError::Full(_)
             | StorageError::NotMigrated(_)
-            | StorageError::NotAllowed(_),
+            | StorageError::NotAllowed(_)
+            | StorageError::Pooled(_),
         ) => true,
         SyncError::Storage(error) => error.is_transient(),
         _ => false,
