@@ -1,6 +1,4 @@
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -83,7 +81,7 @@ fn initdb(
     verifier: &str,
 ) -> Result<(), StartError> {
     let password_file = folder.join("password");
-    write_secret(&password_file, verifier).while_doing("write", &password_file)?;
+    tree::write_secret(&password_file, verifier).while_doing("write", &password_file)?;
     if let Some(account) = &host.account {
         tree::give(folder, account).while_doing("change the owner of", folder)?;
     }
@@ -110,15 +108,6 @@ fn initdb(
         });
     }
     fs::remove_file(&password_file).while_doing("remove", &password_file)
-}
-
-fn write_secret(path: &Path, secret: &str) -> std::io::Result<()> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?
-        .write_all(secret.as_bytes())
 }
 
 /// A cluster kept in the cache, to be copied instead of made.
@@ -168,7 +157,7 @@ impl Template {
             tree::temp_folder(cache, ".cluster-").while_doing("make a folder in", cache)?;
         let size = tree::copy(data, &staging.path().join("data")).while_doing("copy", data)?;
         for (name, content) in [("password", password), ("size", &size.to_string())] {
-            write_secret(&staging.path().join(name), content)
+            tree::write_secret(&staging.path().join(name), content)
                 .while_doing("write in", staging.path())?;
         }
         match fs::rename(staging.path(), &self.folder) {

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub struct Environment {
     /// A server whose owner lets tests make and drop databases on it.
     pub database_url: Option<String>,
+    /// Whether tests go through a pooler in transaction mode: `TEST_POOLER=transaction`.
+    pub test_pooler: Option<String>,
     /// Where the person said that the server's programs are.
     pub pg_bin_dir: Option<PathBuf>,
     /// The folders of `PATH`.
@@ -34,6 +36,9 @@ impl Environment {
         let database_url = std::env::var("DATABASE_URL")
             .ok()
             .filter(|url| !url.trim().is_empty());
+        let test_pooler = std::env::var("TEST_POOLER")
+            .ok()
+            .filter(|mode| !mode.is_empty());
         let path = std::env::var_os("PATH")
             .map(|path| std::env::split_paths(&path).collect())
             .unwrap_or_default();
@@ -48,6 +53,7 @@ impl Environment {
             .collect();
         Self {
             database_url,
+            test_pooler,
             pg_bin_dir: std::env::var_os("PG_BIN_DIR")
                 .filter(|dir| !dir.is_empty())
                 .map(PathBuf::from),

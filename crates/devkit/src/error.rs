@@ -59,6 +59,18 @@ pub enum StartError {
     )]
     NoPort { tries: u32, log: String },
 
+    #[error(
+        "tests are to go through PgBouncer (TEST_POOLER), and there is none: \
+         sudo apt-get install pgbouncer"
+    )]
+    NoPgBouncer,
+
+    #[error("PgBouncer did not start. Its log:\n{log}")]
+    PgBouncer { log: String },
+
+    #[error("TEST_POOLER is {0:?}; it may be `transaction` or not set")]
+    TestPooler(String),
+
     #[error("DATABASE_URL is not a `postgres://…` address")]
     DatabaseUrl,
 }

@@ -1,16 +1,14 @@
 use std::ffi::OsString;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::binaries::{Binaries, Version};
 use crate::cluster::{Cluster, SUPERUSER};
-use crate::error::While;
 use crate::host::Host;
 use crate::supervisor::Supervisor;
-use crate::{Environment, StartError};
+use crate::{Environment, StartError, ports};
 
 /// The data lives as long as the process, so nothing waits for the disk.
 ///
@@ -62,7 +60,7 @@ impl PrivatePostgres {
         for _ in 0..PORT_TRIES {
             let port = match wish.take() {
                 Some(port) => port,
-                None => free_port()?,
+                None => ports::free()?,
             };
             match Self::launch(&host, &binaries, port) {
                 Err(StartError::Exited { log: last }) if says_port_taken(&last) => log = last,
@@ -131,14 +129,6 @@ impl Drop for PrivatePostgres {
         // The supervisor has removed it, unless somebody killed that as well.
         let _ = fs::remove_dir_all(&self.cluster.folder);
     }
-}
-
-/// A port that was free a moment ago; the server finds out whether it still is.
-fn free_port() -> Result<u16, StartError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .while_doing("listen on", "127.0.0.1")
 }
 
 /// Waits for our own data folder to say that its server accepts connections.

@@ -1,8 +1,9 @@
 use std::sync::OnceLock;
 
 use url::Url;
+use whoop_storage::Pooler;
 
-use crate::{Environment, PrivatePostgres, StartError, sweep};
+use crate::{Environment, PgBouncer, PrivatePostgres, StartError, sweep};
 
 /// The server that databases are made on.
 #[non_exhaustive]
@@ -66,9 +67,50 @@ pub fn server() -> &'static Server {
     static SERVER: OnceLock<Result<Server, StartError>> = OnceLock::new();
     match SERVER.get_or_init(Server::from_environment) {
         Ok(server) => server,
-        Err(error) => match std::error::Error::source(error) {
-            Some(source) => panic!("{error}: {source}"),
-            None => panic!("{error}"),
-        },
+        Err(error) => give_up(error),
+    }
+}
+
+/// The pooler that tests go through, if they are to: `TEST_POOLER=transaction`.
+/// Blocks while it starts.
+///
+/// # Panics
+///
+/// If there can be none, each caller with the reason.
+pub(crate) fn pooler() -> Option<&'static PgBouncer> {
+    static POOLER: OnceLock<Result<Option<PgBouncer>, StartError>> = OnceLock::new();
+    match POOLER.get_or_init(|| pooler_of(&Environment::from_process())) {
+        Ok(pooler) => pooler.as_ref(),
+        Err(error) => give_up(error),
+    }
+}
+
+/// What stands in front of the address of a [`TestDb`](crate::TestDb). Blocks as that does.
+///
+/// # Panics
+///
+/// If there is to be a pooler and can be none.
+pub fn pooler_mode() -> Pooler {
+    match pooler() {
+        Some(_) => Pooler::Transaction,
+        None => Pooler::Session,
+    }
+}
+
+fn pooler_of(environment: &Environment) -> Result<Option<PgBouncer>, StartError> {
+    match environment.test_pooler.as_deref() {
+        None => Ok(None),
+        Some("transaction") => {
+            let url = server().admin_url().parse();
+            PgBouncer::start(environment, &url.map_err(|_| StartError::DatabaseUrl)?).map(Some)
+        }
+        Some(other) => Err(StartError::TestPooler(other.to_owned())),
+    }
+}
+
+fn give_up(error: &StartError) -> ! {
+    match std::error::Error::source(error) {
+        Some(source) => panic!("{error}: {source}"),
+        None => panic!("{error}"),
     }
 }

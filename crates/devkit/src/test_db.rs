@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Error};
 
+use whoop_storage::Pooler;
+
+use crate::server::pooler;
 use crate::{Server, admin, random, server, sweep, template};
 
 /// A database for one test, dropped with it.
@@ -11,6 +14,7 @@ pub struct TestDb {
     server: &'static Server,
     name: String,
     url: String,
+    pooled: Option<String>,
 }
 
 /// Why a test got no database.
@@ -52,15 +56,30 @@ impl TestDb {
         Self::made_by(Self::copy_of(server, "template0".to_owned()).await)
     }
 
+    /// The address for what is tested: through the pooler where tests go through one.
     pub fn url(&self) -> &str {
+        self.pooled.as_ref().unwrap_or(&self.url)
+    }
+
+    /// The address for what no pooler lets through, such as listening.
+    pub fn direct_url(&self) -> &str {
         &self.url
+    }
+
+    /// What stands in front of [`TestDb::url`].
+    pub fn pooler(&self) -> Pooler {
+        match self.pooled {
+            Some(_) => Pooler::Transaction,
+            None => Pooler::Session,
+        }
     }
 
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A connection of the test's own, for statements that check or prepare.
+    /// A connection of the test's own, for statements that check or prepare; never
+    /// through a pooler.
     ///
     /// # Panics
     ///
@@ -86,7 +105,13 @@ impl TestDb {
     async fn copy_of(server: &'static Server, template: String) -> Result<Self, TestDbError> {
         let name = admin::run(create(server, template)).await?;
         let url = server.url(&name);
-        Ok(Self { server, name, url })
+        let pooled = started(pooler).await.map(|pooler| pooler.url(&url));
+        Ok(Self {
+            server,
+            name,
+            url,
+            pooled,
+        })
     }
 
     fn made_by(outcome: Result<Self, TestDbError>) -> Self {
@@ -121,11 +146,7 @@ impl Drop for TestDb {
 async fn started_server() -> &'static Server {
     static SWEPT: OnceCell<()> = OnceCell::const_new();
 
-    let server = match tokio::task::spawn_blocking(server).await {
-        Ok(server) => server,
-        // The runtime is shutting down only when no test runs on it.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
+    let server = started(server).await;
     if matches!(server, Server::Shared(_)) {
         SWEPT
             .get_or_init(|| async {
@@ -135,6 +156,14 @@ async fn started_server() -> &'static Server {
             .await;
     }
     server
+}
+
+async fn started<T: Send + 'static>(start: fn() -> T) -> T {
+    match tokio::task::spawn_blocking(start).await {
+        Ok(started) => started,
+        // The runtime is shutting down only when no test runs on it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// Makes a database whose name says when, by the clock of the server.

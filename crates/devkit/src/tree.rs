@@ -1,8 +1,8 @@
 //! Whole folders: made, copied, given away, made readable.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, lchown};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -15,6 +15,16 @@ pub(crate) fn temp_folder(parent: &Path, prefix: &str) -> io::Result<TempDir> {
         .prefix(prefix)
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(parent)
+}
+
+/// Writes a new file that nobody else can read.
+pub(crate) fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(secret.as_bytes())
 }
 
 /// Copies a folder of plain files and tells the bytes in them.

@@ -15,6 +15,7 @@ mod row_level_security;
 mod schema;
 mod seal;
 mod set_aside;
+mod shared_connections;
 mod stand;
 mod transaction;
 mod translation;

@@ -93,7 +93,7 @@ async fn a_stored_day_is_read_in_one_round_trip() {
     let far_away = Database::new(&DatabaseConfig {
         url: SecretString::from(url.as_str()),
         pool_size: 1,
-        pooler: whoop_storage::Pooler::Session,
+        pooler: stand.db.pooler(),
     })
     .unwrap();
     // The first read of a connection prepares its questions.

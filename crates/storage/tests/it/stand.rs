@@ -35,7 +35,7 @@ pub(crate) fn another_pool(db: &TestDb) -> Database {
     Database::new(&DatabaseConfig {
         url: SecretString::from(db.url()),
         pool_size: 8,
-        pooler: whoop_storage::Pooler::Session,
+        pooler: db.pooler(),
     })
     .unwrap()
 }

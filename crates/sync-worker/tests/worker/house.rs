@@ -9,8 +9,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 use whoop_core::{SystemClock, UserId};
-use whoop_devkit::TestDb;
+use whoop_devkit::{TestDb, pooler_mode};
 use whoop_sim::{Sim, SimConfig, WorldHandle};
+use whoop_storage::Pooler;
 use whoop_sync::{
     Engine, Settings,
     config::{DatabaseArgs, KeyArgs, WhoopArgs},
@@ -104,7 +105,7 @@ impl House {
         DatabaseArgs {
             database_url: Some(SecretString::from(self.db.url())),
             database_pool_size: 4,
-            database_pooler: whoop_storage::Pooler::Session,
+            database_pooler: self.db.pooler(),
         }
     }
 
@@ -198,7 +199,8 @@ fn engine(database: &DatabaseArgs, whoop: &WhoopArgs) -> Engine {
         .unwrap()
 }
 
-/// The binary without any setting, and without those of whoever runs the test.
+/// The binary without any setting, and without those of whoever runs the test; only
+/// a pooler that all tests go through is not theirs to know.
 pub(crate) fn bare_command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sync-worker"));
     command
@@ -209,6 +211,9 @@ pub(crate) fn bare_command(args: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    if pooler_mode() == Pooler::Transaction {
+        command.env("DATABASE_POOLER", Pooler::Transaction.name());
+    }
     command
 }
 

@@ -211,6 +211,7 @@ pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &Sim) -> Vec<St
         format!("--api-listen={listen}"),
         "--api-workers=2".to_owned(),
         format!("--database-url={database_url}"),
+        format!("--database-pooler={}", whoop_devkit::pooler_mode().name()),
         format!("--auth-jwt-secret={JWT_SECRET}"),
         format!("--auth-service-keys={}", tokens::digest_of(SERVICE_KEY)),
         format!("--app-return-urls={RETURN_URLS}"),
@@ -229,7 +230,10 @@ pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &Sim) -> Vec<St
 /// somebody else took it meanwhile, another one does as well.
 fn application(database_url: &str, sim: &Sim, clock: &FixedClock, more: &[String]) -> Application {
     loop {
-        let flags = flags(free_address(), database_url, sim);
+        let mut flags = flags(free_address(), database_url, sim);
+        // What a test says comes before what all say.
+        let name = |flag: &String| flag.split('=').next().map(str::to_owned);
+        flags.retain(|flag| !more.iter().any(|said| name(said) == name(flag)));
         let cli = Cli::parse_from(flags.iter().chain(more));
         match Application::build(&cli, Arc::new(clock.clone())) {
             Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {

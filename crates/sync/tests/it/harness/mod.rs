@@ -320,7 +320,7 @@ fn engine(db: &TestDb, sim: &Sim, clock: &FixedClock, limits: Limits) -> Engine 
     let database = Database::new(&DatabaseConfig {
         url: SecretString::from(db.url()),
         pool_size: 8,
-        pooler: whoop_storage::Pooler::Session,
+        pooler: db.pooler(),
     })
     .unwrap();
     let config = WhoopConfig {

@@ -1,0 +1,150 @@
+//! A PgBouncer of this process alone, for tests that go through a pooler.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use crate::error::While;
+use crate::host::Host;
+use crate::supervisor::Supervisor;
+use crate::{Environment, StartError, ports, tree};
+
+/// Connections to PostgreSQL for each database: fewer than one test's pools have, so that
+/// they are shared, and more than the two that a refresh of tokens takes at once.
+const SERVERS: u32 = 5;
+
+/// How long a client waits for one of them. Who waits longer waits for somebody who waits
+/// for it, and that should be seen.
+const WAIT_SECONDS: u32 = 20;
+
+const PORT_TRIES: u32 = 10;
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A PgBouncer in transaction mode in front of a PostgreSQL, gone when this
+/// process goes.
+pub struct PgBouncer {
+    _supervisor: Supervisor,
+    port: u16,
+}
+
+impl PgBouncer {
+    /// Starts one in front of the server of this address, which has to be a
+    /// superuser's: it looks up the passwords of the others. Blocks the thread.
+    pub fn start(environment: &Environment, server: &Url) -> Result<Self, StartError> {
+        let host = Host::new(environment)?;
+        let program = locate(environment)?;
+        let mut outcome = Self::launch(&host, &program, server);
+        for _ in 1..PORT_TRIES {
+            match outcome {
+                Err(StartError::PgBouncer { log }) if says_port_taken(&log) => {
+                    outcome = Self::launch(&host, &program, server);
+                }
+                _ => break,
+            }
+        }
+        outcome
+    }
+
+    fn launch(host: &Host, program: &Path, server: &Url) -> Result<Self, StartError> {
+        let temp = host.temp_folder()?;
+        let folder =
+            tree::temp_folder(&temp, "whoop-pgbouncer-").while_doing("make a folder in", &temp)?;
+        let port = ports::free()?;
+        let settings = settings(server, folder.path(), port);
+        for (name, content) in [("ini", settings), ("users", users(server))] {
+            let path = folder.path().join(name);
+            tree::write_secret(&path, &content).while_doing("write", &path)?;
+        }
+        if let Some(account) = &host.account {
+            tree::give(folder.path(), account).while_doing("change the owner of", folder.path())?;
+        }
+        // The supervisor removes it from here on.
+        let folder = folder.keep();
+        let command: [OsString; 2] = [program.into(), folder.join("ini").into()];
+        let mut supervisor = Supervisor::start(host, &folder, command)?;
+        wait_until_ready(&mut supervisor, &folder, port)?;
+        Ok(Self {
+            _supervisor: supervisor,
+            port,
+        })
+    }
+
+    /// The same address, through it.
+    pub fn url(&self, direct: &str) -> String {
+        let mut url = Url::parse(direct).expect("PostgreSQL was reached at this address");
+        // Only an address without a host refuses, and it was reached by TCP.
+        let _ = url.set_host(Some("127.0.0.1"));
+        let _ = url.set_port(Some(self.port));
+        url.into()
+    }
+}
+
+fn locate(environment: &Environment) -> Result<PathBuf, StartError> {
+    // Debian's place for what only root may start is on root's PATH alone.
+    let beside = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
+    let mut folders = environment.path.iter().chain(&beside);
+    folders
+        .find_map(|folder| Some(folder.join("pgbouncer")).filter(|program| program.is_file()))
+        .ok_or(StartError::NoPgBouncer)
+}
+
+fn settings(server: &Url, folder: &Path, port: u16) -> String {
+    let place = format!(
+        "host={} port={}",
+        server.host_str().unwrap_or("127.0.0.1"),
+        server.port().unwrap_or(5432)
+    );
+    let users = folder.join("users");
+    format!(
+        "[databases]\n\
+         * = {place}\n\
+         [pgbouncer]\n\
+         pool_mode = transaction\n\
+         default_pool_size = {SERVERS}\n\
+         max_client_conn = 800\n\
+         query_wait_timeout = {WAIT_SECONDS}\n\
+         listen_addr = 127.0.0.1\n\
+         listen_port = {port}\n\
+         unix_socket_dir =\n\
+         auth_type = md5\n\
+         auth_file = {users}\n\
+         auth_user = {user}\n",
+        users = users.display(),
+        user = server.username(),
+    )
+}
+
+/// In the clear: PgBouncer proves itself to PostgreSQL with it.
+fn users(server: &Url) -> String {
+    let password = server.password().unwrap_or_default();
+    format!("\"{}\" \"{password}\"\n", server.username())
+}
+
+fn says_port_taken(log: &str) -> bool {
+    log.contains("Address already in use")
+}
+
+fn wait_until_ready(
+    supervisor: &mut Supervisor,
+    folder: &Path,
+    port: u16,
+) -> Result<(), StartError> {
+    let deadline = Instant::now() + READY_WITHIN;
+    loop {
+        let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+        // An answering port could be another's, who was quicker.
+        if log.contains("process up") && TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(());
+        }
+        if folder.join("exited").exists() || supervisor.is_gone() || Instant::now() > deadline {
+            return Err(StartError::PgBouncer { log });
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}

@@ -1,0 +1,12 @@
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::StartError;
+use crate::error::While;
+
+/// A port that was free a moment ago; the server finds out whether it still is.
+pub(crate) fn free() -> Result<u16, StartError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .while_doing("listen on", "127.0.0.1")
+}

@@ -1,0 +1,74 @@
+//! The pooler that tests may go through.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use whoop_devkit::{Environment, PgBouncer, StartError, server};
+
+/// `None` where none is installed: only who asks for it needs it.
+async fn pgbouncer() -> Option<PgBouncer> {
+    let starting = || {
+        let url = server().admin_url().parse().unwrap();
+        PgBouncer::start(&Environment::from_process(), &url)
+    };
+    match tokio::task::spawn_blocking(starting).await.unwrap() {
+        Err(StartError::NoPgBouncer) => {
+            println!("skipped: PgBouncer is not installed");
+            None
+        }
+        started => Some(started.unwrap()),
+    }
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+async fn backend(client: &Client) -> String {
+    let answer = client.simple_query("SELECT pg_backend_pid()").await;
+    let row = answer.unwrap().into_iter().find_map(|one| match one {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    row.unwrap()
+}
+
+#[tokio::test]
+async fn many_clients_share_few_connections() {
+    let Some(pgbouncer) = pgbouncer().await else {
+        return;
+    };
+    let url = pgbouncer.url(&server().admin_url());
+    let mut clients = JoinSet::new();
+    for _ in 0..20 {
+        let client = connect(&url).await;
+        clients.spawn(async move { (backend(&client).await, client) });
+    }
+
+    let answers = clients.join_all().await;
+
+    let different: BTreeSet<&String> = answers.iter().map(|(backend, _)| backend).collect();
+    assert!(different.len() <= 5, "{different:?}");
+}
+
+#[tokio::test]
+async fn it_ends_with_whoever_started_it() {
+    let Some(pgbouncer) = pgbouncer().await else {
+        return;
+    };
+    let url = url::Url::parse(&pgbouncer.url(&server().admin_url())).unwrap();
+    let place = ("127.0.0.1", url.port().unwrap());
+    assert!(TcpStream::connect(place).is_ok());
+
+    tokio::task::spawn_blocking(|| drop(pgbouncer))
+        .await
+        .unwrap();
+
+    assert!(TcpStream::connect(place).is_err());
+}

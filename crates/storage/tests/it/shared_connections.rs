@@ -1,0 +1,178 @@
+//! What is asked on one connection may be answered on another: a pooler in
+//! transaction mode stands between, or one day will.
+//!
+//! Everything here holds without a pooler too, and says most with
+//! `TEST_POOLER=transaction`.
+
+use std::time::Duration;
+
+use diesel::{QueryableByName, sql_query, sql_types::Text};
+use diesel_async::SimpleAsyncConnection;
+use futures::future::join_all;
+use secrecy::SecretString;
+use serde_json::json;
+use whoop_core::UserId;
+use whoop_storage::{
+    Connection, Database, DatabaseConfig, Pooler, StorageError, day, lease, page, rotate,
+    seal::TokenKeys,
+    table::tokens::{self, Tokens},
+};
+
+use crate::stand::{self, Stand, another_pool, connect, now, store, user};
+
+#[derive(QueryableByName)]
+struct Setting {
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+async fn setting(conn: &mut Connection, name: &str) -> String {
+    let sql = format!("SELECT current_setting('{name}') AS value");
+    let setting: Setting = diesel_async::RunQueryDsl::get_result(sql_query(sql), conn)
+        .await
+        .unwrap();
+    setting.value
+}
+
+/// One statement after the other, some of them in a transaction, as a process has them.
+async fn works(database: Database, member: UserId, name: String) -> Result<(), StorageError> {
+    let date = "2026-05-02".parse().unwrap();
+    for _ in 0..10 {
+        let mut conn = database.get().await?;
+        let day = day::read(&conn, &member, date, now()).await?;
+        assert_eq!(day.records.sleeps.len(), 1, "{name}");
+        lease::claim(&mut conn, &member, &name, Duration::from_secs(1)).await?;
+        drop(conn);
+        let mut transaction = database.begin().await?;
+        let cycle = stand::cycle(5, json!({}));
+        page::store(&mut transaction, &member, &[cycle], &[], now()).await?;
+        transaction.commit().await?;
+        let mut conn = database.get().await?;
+        lease::release(&mut conn, &member, &name).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clients_on_few_connections_do_not_meet_each_others_statements() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    store(&mut conn, &member, &[stand::sleep("night", 5, json!({}))]).await;
+    drop(conn);
+
+    let pools: Vec<Database> = (0..4).map(|_| another_pool(&stand.db)).collect();
+    let clients = pools.iter().enumerate().flat_map(|(process, pool)| {
+        let member = &member;
+        (0..6).map(move |client| {
+            let name = format!("client {client} of process {process}");
+            tokio::spawn(works(pool.clone(), member.clone(), name))
+        })
+    });
+
+    for worked in join_all(clients.collect::<Vec<_>>()).await {
+        worked.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_setting_of_one_piece_of_work_is_not_the_next_ones() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let [before, after] = [format!("k1:{key}"), format!("k2:{key},k1:{key}")]
+        .map(|keys| TokenKeys::parse(&SecretString::from(keys)).unwrap());
+    let pair = Tokens {
+        access_token: SecretString::from("access"),
+        refresh_token: None,
+        scope: "offline".to_owned(),
+        expires_at: now(),
+    };
+    tokens::put(&mut conn, &before, &member, &pair, now())
+        .await
+        .unwrap();
+    drop(conn);
+    let old = rotate::outdated(&stand.database, &after, None)
+        .await
+        .unwrap();
+
+    // It waits for locks no longer than it likes, and tells PostgreSQL so.
+    let done = rotate::reseal(&stand.database, &after, &old[0])
+        .await
+        .unwrap();
+
+    assert!(matches!(done, rotate::Resealed::Done), "{done:?}");
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        clients.push(stand.connection().await);
+    }
+    for client in &mut clients {
+        assert_eq!(setting(client, "lock_timeout").await, "0");
+    }
+}
+
+#[tokio::test]
+async fn whichever_connection_answers_it_is_in_utc() {
+    let stand = Stand::new().await;
+    let name = stand.db.name();
+    let elsewhere = format!("ALTER DATABASE {name} SET timezone = 'Asia/Tokyo'");
+    stand.execute(&elsewhere).await;
+    // Somebody else, who has a setting of their own.
+    let mut other = another_pool(&stand.db).get().await.unwrap();
+
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        clients.push(stand.connection().await);
+    }
+    for _ in 0..3 {
+        other
+            .batch_execute("SET TIME ZONE 'America/Lima'")
+            .await
+            .unwrap();
+        for client in &mut clients {
+            assert_eq!(setting(client, "TimeZone").await, "UTC");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pooler_that_nobody_told_about_is_named_with_what_to_do() {
+    let stand = Stand::new().await;
+    if stand.db.pooler() == Pooler::Session {
+        println!("skipped: no pooler stands in front, and it takes one to be wrong about it");
+        return;
+    }
+    connect(&mut stand.connection().await, "mara").await;
+    let wrong = Database::new(&DatabaseConfig {
+        url: SecretString::from(stand.db.url()),
+        pool_size: 2,
+        pooler: Pooler::Session,
+    })
+    .unwrap();
+    assert!(wrong.shares_connections().await.unwrap());
+    let mut conn = wrong.get().await.unwrap();
+    // Prepared on one connection of PostgreSQL, which then is busy for somebody else.
+    let prepared = lease::is_held(&mut conn, &user("mara")).await;
+    assert!(prepared.is_ok(), "{prepared:?}");
+    let busy = stand.database.begin().await.unwrap();
+
+    let error = lease::is_held(&mut conn, &user("mara")).await.unwrap_err();
+
+    assert!(matches!(error, StorageError::Pooled(_)), "{error:?}");
+    assert!(error.to_string().contains("DATABASE_POOLER=transaction"));
+    busy.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_of_ones_own_are_known_as_such() {
+    let stand = Stand::new().await;
+    let direct = Database::new(&DatabaseConfig {
+        url: SecretString::from(stand.db.direct_url()),
+        pool_size: 2,
+        pooler: Pooler::Session,
+    })
+    .unwrap();
+
+    assert!(!direct.shares_connections().await.unwrap());
+}
