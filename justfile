@@ -22,6 +22,22 @@ soak *arguments:
 speed *arguments:
     cargo run --release --quiet --package whoop-devkit --features demo --bin soak -- speed {{arguments}}
 
+# A day measured against FastAPI and PostgreSQL alone: bench/RESULTS.md. Some ten minutes.
+bench *arguments:
+    bench/run {{arguments}}
+
+# A Dart client of the API in target/dart-client.
+dart-client *arguments:
+    scripts/dart-client {{arguments}}
+
+# The API's description, linted.
+lint-openapi:
+    scripts/lint-openapi
+
+# A running API asked everything, its member erased: just fuzz http://127.0.0.1:8080 TOKEN demo-member 2000
+fuzz *arguments:
+    scripts/fuzz-api {{arguments}}
+
 # Format, clippy and rustdoc, warnings as errors.
 lint:
     cargo fmt --all --check

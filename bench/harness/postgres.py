@@ -85,14 +85,23 @@ class Postgres:
             "make a PostgreSQL cluster", env=env, cwd="/", account=self.account,
         )
         password_file.unlink()
+        self.resume()
+        self.psql("-c", "CREATE DATABASE bench", database="postgres")
+
+    def resume(self):
+        """Starts the server over the data that is there."""
         settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         # SIGINT is PostgreSQL's fast shutdown.
         self.process = Process(
-            "PostgreSQL", [self.programs / "postgres", "-D", data, "-p", self.port, *settings],
-            self.folder.with_name(self.folder.name + ".log"), env, end_with="INT", account=self.account, cwd="/",
+            "PostgreSQL", [self.programs / "postgres", "-D", self.folder / "data", "-p", self.port, *settings],
+            self.folder.with_name(self.folder.name + ".log"), environment(HOME=str(self.folder)),
+            end_with="INT", account=self.account, cwd="/",
         )
         self.process.wait_until(self.answers)
-        self.psql("-c", "CREATE DATABASE bench", database="postgres")
+
+    def halt(self):
+        """Stops the server; the data stays."""
+        self.process.stop()
 
     def answers(self):
         try:

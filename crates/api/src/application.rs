@@ -136,6 +136,9 @@ impl Application {
         // The binary listens to the signals itself.
         .disable_signals()
         // Longer than load balancers keep theirs: it is they who close.
+        // An answer in parts, as an event or a compressed day, must not wait for the
+        // acknowledgement of its first part.
+        .tcp_nodelay(true)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_WITHIN)
         .shutdown_timeout(10);

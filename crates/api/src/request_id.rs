@@ -27,10 +27,10 @@ impl RequestId {
 
     fn of(request: &ServiceRequest) -> Self {
         let brought = request.headers().get(HEADER).filter(|value| is_word(value));
-        Self(brought.cloned().unwrap_or_else(Self::new))
+        Self(brought.cloned().unwrap_or_else(Self::random))
     }
 
-    fn new() -> HeaderValue {
+    fn random() -> HeaderValue {
         let mut text = Uuid::encode_buffer();
         let text = Uuid::new_v4().simple().encode_lower(&mut text);
         HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unnamed"))

@@ -162,3 +162,45 @@ async fn look(engine: &Engine, reads: &Database) -> Result<(i64, i64), StorageEr
     let replayed = position::replayed(&mut *reads.get().await?).await?;
     Ok((primary, replayed))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str) -> UserId {
+        UserId::try_from(name.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn nobody_is_read_from_a_replica_that_was_not_looked_at_or_is_far_behind() {
+        let replica = Replica::new();
+        assert!(!replica.has_all_of(&member("alice")));
+        replica.judge(true);
+        assert!(replica.has_all_of(&member("alice")));
+        replica.judge(false);
+        assert!(!replica.has_all_of(&member("alice")));
+    }
+
+    #[test]
+    fn whoever_changed_lately_is_read_from_the_primary_and_nobody_else() {
+        let replica = Replica::new();
+        replica.judge(true);
+        replica.note_write(&member("alice"));
+        // As another process said it.
+        replica.note(signal_of("carol"));
+
+        assert!(!replica.has_all_of(&member("alice")));
+        assert!(!replica.has_all_of(&member("carol")));
+        assert!(replica.has_all_of(&member("bob")));
+    }
+
+    #[test]
+    fn more_changes_than_can_be_remembered_are_no_reason_to_guess() {
+        let replica = Replica::new();
+        replica.judge(true);
+        for number in 0..=REMEMBERED {
+            replica.note(number.to_string());
+        }
+        assert!(!replica.has_all_of(&member("bob")));
+    }
+}
