@@ -61,11 +61,15 @@ impl Application {
         let is_loopback = cli.api_listen.ip().is_loopback();
         let auth = Authenticator::new(&cli.auth, is_loopback, &clock, &background)?;
         let workers = workers(cli);
+        let limit = match cli.database_statement_timeout_seconds {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds.into())),
+        };
         let shares = Shares::of(cli.database.database_pool_size.into(), workers);
-        let database = cli.database.pool(None, shares.engine)?;
+        let database = cli.database.pool(None, shares.engine, limit)?;
         let read_url = cli.database_read_url.clone();
         // Here, where an address that cannot be one is told.
-        let to_look = cli.database.pool(read_url.as_ref(), 1)?;
+        let to_look = cli.database.pool(read_url.as_ref(), 1, limit)?;
         let settings = Settings {
             freshness: cli.freshness.interval(),
             retention: cli.retention.retention(),
@@ -110,7 +114,7 @@ impl Application {
         let database_args = cli.database.clone();
         let server = HttpServer::new(move || {
             // Of this worker alone: its connections live on this thread.
-            let pool = database_args.pool(read_url.as_ref(), shares.worker.max(1));
+            let pool = database_args.pool(read_url.as_ref(), shares.worker.max(1), limit);
             let pool = pool.ok().filter(|_| shares.worker > 0);
             App::new()
                 .app_data(web::Data::new(Reads::new(pool, replica.clone())))

@@ -63,6 +63,17 @@ pub struct Cli {
     )]
     pub database_read_url: Option<SecretString>,
 
+    /// How long a statement may take before PostgreSQL ends it; 0 for no limit. Not
+    /// behind a pooler in transaction mode: there, set it for the role.
+    #[arg(
+        long,
+        env = "DATABASE_STATEMENT_TIMEOUT_SECONDS",
+        default_value_t = 30,
+        value_name = "SECONDS",
+        help_heading = "PostgreSQL"
+    )]
+    pub database_statement_timeout_seconds: u32,
+
     #[command(flatten)]
     pub whoop: WhoopArgs,
 

@@ -1,9 +1,9 @@
 use std::{fmt, time::Duration};
 
 use deadpool::managed::{Object, PoolError, Timeouts};
-use diesel::{QueryableByName, sql_types::Integer};
+use diesel::{ConnectionError, QueryableByName, sql_types::Integer};
 use diesel_async::{
-    RunQueryDsl,
+    RunQueryDsl, SimpleAsyncConnection,
     pooled_connection::{
         AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool::Pool,
     },
@@ -80,14 +80,40 @@ impl Database {
     ///
     /// [`StorageError::Config`] for an address that cannot be one.
     pub fn new(config: &DatabaseConfig) -> Result<Self, StorageError> {
+        Self::limited(config, None)
+    }
+
+    /// The same, whose statements PostgreSQL ends after so long. Behind a pooler in
+    /// transaction mode nothing is set, as it would be others' as well: there it is
+    /// the role's own setting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Database::new`].
+    pub fn limited(
+        config: &DatabaseConfig,
+        statement_timeout: Option<Duration>,
+    ) -> Result<Self, StorageError> {
+        let limit = statement_timeout
+            .filter(|_| config.pooler == Pooler::Session)
+            .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
         let address = Address::parse(config.url.expose_secret(), config.pooler)?;
         let mut manager = ManagerConfig::default();
         // A test query at each checkout would double the round trips of a read.
         manager.recycling_method = RecyclingMethod::Fast;
         let to = address.clone();
         manager.custom_setup = Box::new(move |_| {
-            let to = to.clone();
-            async move { to.establish().await }.boxed()
+            let (to, limit) = (to.clone(), limit.clone());
+            async move {
+                let mut conn = to.establish().await?;
+                if let Some(limit) = limit {
+                    conn.batch_execute(&limit)
+                        .await
+                        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                }
+                Ok(conn)
+            }
+            .boxed()
         });
         // The manager wants a URL; the setup above does not read it.
         let manager = AsyncDieselConnectionManager::new_with_config("postgres://", manager);

@@ -79,9 +79,12 @@ impl From<Diesel> for StorageError {
     }
 }
 
-/// What PostgreSQL says while it stops, starts, or ends a connection.
-const GOING: [&str; 4] = [
+/// What PostgreSQL says while it stops, starts, ends a connection, or gives up.
+const GOING: [&str; 6] = [
     "terminating connection",
+    "canceling statement due to statement timeout",
+    // A replica that had to go on.
+    "canceling statement due to conflict with recovery",
     "the database system is",
     "the database system was",
     "server closed the connection",

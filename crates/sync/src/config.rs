@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal},
     sync::Arc,
+    time::Duration,
 };
 
 use chrono::TimeDelta;
@@ -81,10 +82,11 @@ impl DatabaseArgs {
     ///
     /// No address, or one that cannot be one.
     pub fn database(&self) -> Result<Database, ConfigError> {
-        self.pool(None, self.database_pool_size.into())
+        self.pool(None, self.database_pool_size.into(), None)
     }
 
-    /// A pool of so many connections; to another server of the same kind, if named.
+    /// A pool of so many connections; to another server of the same kind, if named,
+    /// and with a limit to its statements, if there is one.
     ///
     /// # Errors
     ///
@@ -93,17 +95,19 @@ impl DatabaseArgs {
         &self,
         elsewhere: Option<&SecretString>,
         pool_size: usize,
+        statement_timeout: Option<Duration>,
     ) -> Result<Database, ConfigError> {
         let url = elsewhere.or(self.database_url.as_ref()).cloned();
         let url = url.ok_or(ConfigError::Missing {
             name: "DATABASE_URL",
             what_to_do: "give it as postgres://user:password@host/database",
         })?;
-        Ok(Database::new(&DatabaseConfig {
+        let config = DatabaseConfig {
             url,
             pool_size,
             pooler: self.database_pooler,
-        })?)
+        };
+        Ok(Database::limited(&config, statement_timeout)?)
     }
 
     /// Whether PostgreSQL's notifications arrive.

@@ -13,6 +13,7 @@ use std::{
     collections::HashMap,
     pin::pin,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use diesel::{
@@ -34,6 +35,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
     task::AbortHandle,
+    time::Instant,
 };
 use tokio_postgres::{AsyncMessage, Client, RowStream, Statement};
 
@@ -43,6 +45,12 @@ use self::{
     statement::Whole,
 };
 use crate::{Pooler, connect::Address};
+
+/// A statement that takes longer is named in the log.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// Of its text so many characters.
+const LONGEST_SHOWN: usize = 200;
 
 /// A connection to PostgreSQL, as Diesel's queries are run on.
 pub struct PgConnection {
@@ -96,6 +104,7 @@ impl PgConnection {
             values,
             is_always_the_same,
         } = whole;
+        let began = Instant::now();
         let rows = match &self.kept {
             Some(kept) if is_always_the_same => {
                 let known = kept
@@ -111,7 +120,7 @@ impl PgConnection {
                         let new = new.map_err(told)?;
                         kept.lock()
                             .unwrap_or_else(PoisonError::into_inner)
-                            .insert(sql, new.clone());
+                            .insert(sql.clone(), new.clone());
                         new
                     }
                 };
@@ -122,6 +131,7 @@ impl PgConnection {
                 self.client.query_typed_raw(&sql, values).await
             }
         };
+        tell_if_slow(&sql, began.elapsed());
         rows.map_err(told)
     }
 
@@ -146,6 +156,21 @@ impl PgConnection {
         }
         .boxed()
     }
+}
+
+/// Names a statement that kept somebody waiting; its values stay unnamed.
+fn tell_if_slow(sql: &str, took: Duration) {
+    if took < SLOW {
+        return;
+    }
+    let one_line: Vec<&str> = sql.split_whitespace().collect();
+    let statement: String = one_line.join(" ").chars().take(LONGEST_SHOWN).collect();
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::warn!(
+        millis,
+        statement,
+        "a statement was slow, or waited for a lock"
+    );
 }
 
 type Stream = BoxStream<'static, QueryResult<PgRow>>;

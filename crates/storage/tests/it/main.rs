@@ -6,6 +6,7 @@ mod daily_summary;
 mod days_settle;
 mod erase;
 mod generate;
+mod limits;
 mod log;
 mod migrations;
 mod newest_wins;
