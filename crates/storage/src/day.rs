@@ -50,8 +50,6 @@ pub struct DayMember {
     pub timezone_offset: Option<String>,
     pub last_seen_at: Option<DateTime<Utc>>,
     pub webhook_at: Option<DateTime<Utc>>,
-    /// The number of the member's latest change that this read has seen.
-    pub change_seq: i64,
 }
 
 /// Reads a day.

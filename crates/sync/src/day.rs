@@ -40,13 +40,10 @@ impl Fetch {
 /// What the database alone says of a day.
 #[derive(Debug, Clone)]
 pub struct AtHand {
-    pub date: NaiveDate,
     /// `None` where WHOOP has to be asked first.
     pub day: Option<Day>,
     /// Whether the visit is to be noted, by [`Engine::note_seen`].
     pub is_new_visit: bool,
-    /// The number of the member's latest change that was seen.
-    pub change_seq: i64,
 }
 
 impl Engine {
@@ -88,12 +85,9 @@ impl Engine {
             stored = read(date).await?;
         }
         let day = self.without_whoop(user_id, &stored, date, refresh);
-        let member = stored.member.as_ref();
         Ok(AtHand {
-            date,
             day,
             is_new_visit: self.is_new_visit(&stored),
-            change_seq: member.map_or(0, |member| member.change_seq),
         })
     }
 

@@ -2,7 +2,7 @@ use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
 use whoop_sync::{SyncError, connect::ConnectError};
 
-use crate::{json, problem::Problem, return_to::with_parameter, state::AppState};
+use crate::{json, problem::Problem, reads::Reads, return_to::with_parameter, state::AppState};
 
 #[derive(Deserialize)]
 pub(crate) struct Query {
@@ -44,6 +44,7 @@ pub(crate) struct Connected {
 pub(crate) async fn receive(
     query: web::Query<Query>,
     app: web::Data<AppState>,
+    reads: web::Data<Reads>,
 ) -> Result<HttpResponse, Problem> {
     let state = query
         .state
@@ -87,16 +88,19 @@ pub(crate) async fn receive(
         })
         .await?;
     match connected {
-        Ok((user_id, return_to)) => match return_to {
-            Some(return_to) => Ok(see_other(&return_to, "status", "connected")),
-            None => Ok(json::respond(
-                HttpResponse::Ok(),
-                &Connected {
-                    status: "connected",
-                    user_id: user_id.into(),
-                },
-            )),
-        },
+        Ok((user_id, return_to)) => {
+            reads.note_write(&user_id);
+            match return_to {
+                Some(return_to) => Ok(see_other(&return_to, "status", "connected")),
+                None => Ok(json::respond(
+                    HttpResponse::Ok(),
+                    &Connected {
+                        status: "connected",
+                        user_id: user_id.into(),
+                    },
+                )),
+            }
+        }
         Err(ConnectError::Failed { return_to, source }) => {
             tracing::warn!(
                 error = &source as &dyn std::error::Error,

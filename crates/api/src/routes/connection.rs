@@ -5,7 +5,7 @@ use uuid::Uuid;
 use whoop_core::day::Connection;
 use whoop_sync::{Revocation, SyncError};
 
-use crate::{json, member::Member, parameters, problem::Problem, state::AppState};
+use crate::{json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct MemberConnection {
@@ -125,6 +125,7 @@ pub(crate) async fn end(
     member: Member,
     query: web::Query<Query>,
     state: web::Data<AppState>,
+    reads: web::Data<Reads>,
 ) -> Result<HttpResponse, Problem> {
     let Member(user_id) = member;
     let erase = parameters::flag("erase", query.erase.as_deref())?;
@@ -141,6 +142,7 @@ pub(crate) async fn end(
             ),
             other => other.into(),
         })?;
+    reads.note_write(&user_id);
     if left.revocation == Revocation::Pending {
         let stop = state.background.stopping();
         let engine = state.engine.clone();

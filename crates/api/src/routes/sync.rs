@@ -3,7 +3,10 @@ use serde::{Deserialize, Serialize};
 use whoop_core::{DataType, day::Connection, plan::Reason};
 use whoop_sync::{Job, MemberReport, Outcome, TypeReport, member::Errand};
 
-use crate::{body::JsonBody, json, member::Member, parameters, problem::Problem, state::AppState};
+use crate::{
+    body::JsonBody, json, member::Member, parameters, problem::Problem, reads::Reads,
+    state::AppState,
+};
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -120,6 +123,7 @@ pub(crate) async fn start(
     member: Member,
     body: JsonBody<SyncRequest>,
     state: web::Data<AppState>,
+    reads: web::Data<Reads>,
 ) -> Result<HttpResponse, Problem> {
     let (Member(user_id), JsonBody(request)) = (member, body);
     let data_types = parameters::data_types(request.data_types)?;
@@ -165,6 +169,7 @@ pub(crate) async fn start(
         response.insert_header((header::LOCATION, started.status_url.clone()));
         return Ok(json::respond(response, &started));
     }
+    let of = user_id.clone();
     let report = state
         .run(|engine| async move {
             engine
@@ -172,6 +177,7 @@ pub(crate) async fn start(
                 .await
         })
         .await??;
+    reads.note_write(&of);
     answer(report)
 }
 

@@ -75,7 +75,6 @@ impl Row {
             timezone_offset: self.timezone_offset,
             last_seen_at: self.start,
             webhook_at: self.end,
-            change_seq: self.number_1.unwrap_or_default(),
         }
     }
 
