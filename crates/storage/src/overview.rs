@@ -53,7 +53,7 @@ pub async fn list(database: &Database, status: Option<&str>) -> Result<Vec<Summa
 }
 
 /// The last run of a slot, or of those that had none.
-#[derive(Debug, Clone, serde::Serialize, QueryableByName)]
+#[derive(Debug, Clone, serde::Serialize, QueryableByName, utoipa::ToSchema)]
 pub struct LastRun {
     #[diesel(sql_type = Nullable<Text>)]
     pub slot: Option<String>,

@@ -1,14 +1,9 @@
 //! `sync-worker status`: the whole service on one page.
 
-use std::collections::BTreeMap;
-
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
-use whoop_storage::{
-    Database, StorageError,
-    overview::{self, LastRun},
-    table::{call_budget, users},
-};
+use whoop_core::{Clock, SystemClock};
+use whoop_sync::overview::{self, Overview};
 
 use crate::{
     Console, Exit, cli::StatusArgs, exit::Refusal, migrate::database_refusal, users::open,
@@ -16,74 +11,28 @@ use crate::{
 
 #[derive(Serialize)]
 struct Status {
-    /// Members by the status of their connection.
-    members: BTreeMap<String, i64>,
-    quota: Quota,
-    /// The last run of each slot.
-    runs: Vec<LastRun>,
-    /// Connected members whose last sync failed.
-    failing: i64,
-    rejected_records: i64,
+    #[serde(flatten)]
+    overview: Overview,
     exit_code: u8,
-}
-
-#[derive(Serialize)]
-struct Quota {
-    calls_per_minute: u32,
-    calls_per_day: u32,
-    left_in_minute: u32,
-    left_in_day: u32,
-    /// Calls of the last 24 hours, by on whose behalf.
-    spent: BTreeMap<&'static str, u32>,
 }
 
 pub(crate) async fn status(args: &StatusArgs, console: &Console) -> Result<Exit, Refusal> {
     let database = open(&args.common.database).await?;
-    let status = read(args, &database)
+    let overview = overview::read(&database, args.limits.limits(), SystemClock.now())
         .await
         .map_err(|error| database_refusal(&args.common.database, &error))?;
     if args.common.json {
-        console.json(&status);
+        console.json(&Status {
+            overview,
+            exit_code: Exit::Done.code(),
+        });
     } else {
-        console.say(text(&status));
+        console.say(text(&overview));
     }
     Ok(Exit::Done)
 }
 
-async fn read(args: &StatusArgs, database: &Database) -> Result<Status, StorageError> {
-    let limits = args.limits.limits();
-    let (members, current) = {
-        let mut conn = database.get().await?;
-        (
-            users::count(&mut conn).await?,
-            call_budget::read(&mut conn).await?,
-        )
-    };
-    let spent = current.ledger.spent(current.now);
-    let by_class = current.ledger.spent_by_class(current.now);
-    let trouble = overview::trouble(database).await?;
-    Ok(Status {
-        members: members
-            .into_iter()
-            .map(|one| (one.status, one.members))
-            .collect(),
-        quota: Quota {
-            calls_per_minute: limits.per_minute,
-            calls_per_day: limits.per_day,
-            left_in_minute: limits.per_minute.saturating_sub(spent.minute),
-            left_in_day: limits.per_day.saturating_sub(spent.day),
-            spent: by_class
-                .map(|(class, calls)| (class.as_str(), calls))
-                .into(),
-        },
-        runs: overview::last_runs(database).await?,
-        failing: trouble.failing,
-        rejected_records: trouble.rejected_records,
-        exit_code: Exit::Done.code(),
-    })
-}
-
-fn text(status: &Status) -> String {
+fn text(status: &Overview) -> String {
     let count = |name: &str| status.members.get(name).copied().unwrap_or(0);
     let quota = &status.quota;
     let spent: Vec<String> = quota

@@ -10,6 +10,7 @@
 //! - [`reconcile`]: a span compared with WHOOP, and healed;
 //! - [`run`]: a scheduled run over many members;
 //! - [`dry_run`]: what such a run would read;
+//! - [`overview`], [`doctor`]: how the service stands, and what is wrong with it;
 //! - [`config`]: the flags and variables that every binary shares.
 
 pub mod access;
@@ -22,6 +23,7 @@ pub mod config;
 pub mod connect;
 pub mod day;
 mod disconnect;
+pub mod doctor;
 pub mod dry_run;
 mod engine;
 mod error;
@@ -30,6 +32,7 @@ mod job;
 mod lease;
 pub mod member;
 mod open_scores;
+pub mod overview;
 mod prepaid;
 pub mod reconcile;
 mod record_tally;

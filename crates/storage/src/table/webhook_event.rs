@@ -58,8 +58,11 @@ pub struct NewEvent<'a> {
 }
 
 /// An event as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize, utoipa::ToSchema,
+)]
 #[diesel(table_name = whoop_webhook_event, check_for_backend(diesel::pg::Pg))]
+#[schema(as = WebhookEvent)]
 pub struct EventRow {
     pub id: i64,
     pub trace_id: String,

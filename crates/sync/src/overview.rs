@@ -1,0 +1,115 @@
+//! The whole service at a glance, for administrators.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use whoop_core::budget::Limits;
+use whoop_storage::{
+    Database, StorageError,
+    overview::{self, LastRun},
+    table::{call_budget, change, sync_log, users, webhook_event},
+};
+
+/// Members, quota, runs and webhooks in numbers.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Overview {
+    /// Members by the status of their connection.
+    pub members: BTreeMap<String, i64>,
+    pub quota: Quota,
+    /// The last run of each slot, the latest first.
+    pub runs: Vec<LastRun>,
+    /// Connected members whose last sync failed.
+    pub failing: i64,
+    pub rejected_records: i64,
+    /// WHOOP's webhooks of the last 30 days by their state.
+    pub webhooks: BTreeMap<String, i64>,
+    pub freshness: Freshness,
+}
+
+/// What is left of WHOOP's quota.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ServiceQuota)]
+pub struct Quota {
+    pub calls_per_minute: u32,
+    pub calls_per_day: u32,
+    pub left_in_minute: u32,
+    pub left_in_day: u32,
+    /// Calls of the last 24 hours, by on whose behalf.
+    #[schema(value_type = BTreeMap<String, u32>)]
+    pub spent: BTreeMap<&'static str, u32>,
+}
+
+/// How old what members see may be.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ServiceFreshness)]
+pub struct Freshness {
+    /// By type, of the active member whose was read longest ago: the age in seconds.
+    #[schema(value_type = BTreeMap<String, f64>)]
+    pub oldest_seconds: BTreeMap<String, f64>,
+    /// From a change at WHOOP until it could be read here, over seven days; null
+    /// without a change.
+    pub median_delay_seconds: Option<f64>,
+    pub p95_delay_seconds: Option<f64>,
+    /// When WHOOP's latest webhook came in.
+    pub last_webhook_at: Option<DateTime<Utc>>,
+}
+
+/// Whoever was not seen for longer is read once in a fortnight.
+pub const ACTIVE_FOR: TimeDelta = TimeDelta::days(7);
+
+/// Of so many days' changes the delays are told.
+const DELAYS_OF: TimeDelta = TimeDelta::days(7);
+
+/// Reads the overview; `limits` are what WHOOP allows the app.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn read(
+    database: &Database,
+    limits: Limits,
+    now: DateTime<Utc>,
+) -> Result<Overview, StorageError> {
+    let mut conn = database.get().await?;
+    let members = users::count(&mut conn).await?;
+    let current = call_budget::read(&mut conn).await?;
+    let webhooks = webhook_event::count(&mut conn).await?;
+    let delays = change::delays(&mut conn, None, now - DELAYS_OF).await?;
+    let oldest = sync_log::oldest(&mut conn, now - ACTIVE_FOR, now).await?;
+    drop(conn);
+    let spent = current.ledger.spent(current.now);
+    let by_class = current.ledger.spent_by_class(current.now);
+    let trouble = overview::trouble(database).await?;
+    Ok(Overview {
+        members: members
+            .into_iter()
+            .map(|one| (one.status, one.members))
+            .collect(),
+        quota: Quota {
+            calls_per_minute: limits.per_minute,
+            calls_per_day: limits.per_day,
+            left_in_minute: limits.per_minute.saturating_sub(spent.minute),
+            left_in_day: limits.per_day.saturating_sub(spent.day),
+            spent: by_class
+                .map(|(class, calls)| (class.as_str(), calls))
+                .into(),
+        },
+        runs: overview::last_runs(database).await?,
+        failing: trouble.failing,
+        rejected_records: trouble.rejected_records,
+        webhooks: webhooks
+            .into_iter()
+            .map(|one| (one.state, one.events))
+            .collect(),
+        freshness: Freshness {
+            oldest_seconds: oldest
+                .into_iter()
+                .map(|one| (one.data_type, one.seconds))
+                .collect(),
+            median_delay_seconds: delays.median,
+            p95_delay_seconds: delays.p95,
+            last_webhook_at: overview::inbox(database, now).await?.latest,
+        },
+    })
+}
