@@ -22,3 +22,39 @@ pub(crate) async fn contain<B: MessageBody + 'static>(
         Err(_) => Err(Problem::panicked().into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{
+        App, HttpResponse,
+        middleware::from_fn,
+        test::{TestRequest, call_service, init_service},
+        web,
+    };
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_panic_is_a_500_and_the_next_request_is_served() {
+        async fn broken() -> HttpResponse {
+            panic!("a defect, made for this test");
+        }
+        let app = App::new()
+            .wrap(from_fn(contain))
+            .route("/broken", web::get().to(broken))
+            .route("/whole", web::get().to(HttpResponse::NoContent));
+        let app = init_service(app).await;
+
+        for _ in 0..3 {
+            let broken = TestRequest::get().uri("/broken").to_request();
+            let error = actix_web::dev::Service::call(&app, broken)
+                .await
+                .err()
+                .unwrap();
+            let answer = error.error_response();
+            assert_eq!(answer.status(), 500);
+            let whole = TestRequest::get().uri("/whole").to_request();
+            assert_eq!(call_service(&app, whole).await.status(), 204);
+        }
+    }
+}

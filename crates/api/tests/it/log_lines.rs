@@ -125,6 +125,38 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     }
 }
 
+#[tokio::test]
+async fn a_statement_that_kept_somebody_waiting_is_named_and_its_values_are_not() {
+    let db = TestDb::new().await;
+    let sim = simulator().await;
+    let api = RunningApi::start(db.url(), &sim, "warn").await;
+    let alice = Member::new(&api.client, "alice-whose-name-is-hers");
+    alice.day("?refresh=never").await;
+    let mut other = db.client().await;
+
+    let lock = other.transaction().await.unwrap();
+    lock.execute("LOCK TABLE whoop_users", &[]).await.unwrap();
+    let hold = async {
+        // PostgreSQL's own time, for longer than a statement should take.
+        lock.execute("SELECT pg_sleep(0.8)", &[]).await.unwrap();
+        lock.commit().await.unwrap();
+    };
+    let (day, ()) = tokio::join!(alice.day("?refresh=never"), hold);
+
+    assert_eq!(day["meta"]["connection"], "never_connected");
+    api.signal(Signal::TERM);
+    let (_, log) = api.end().await;
+    let line = log
+        .lines()
+        .find(|line| line.contains("a statement was slow"))
+        .unwrap();
+    assert!(
+        line.contains("SELECT") && line.contains("whoop_users"),
+        "{line}"
+    );
+    assert!(!line.contains("alice"), "{line}");
+}
+
 /// A text as it is, and as a column of bytes would show it.
 fn forms(secret: &str) -> [String; 3] {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
