@@ -23,6 +23,7 @@ use crate::{
     inbox::keep_draining,
     log::RequestLine,
     metrics::{self, Metrics},
+    pages::Pages,
     panics,
     problem::Problem,
     reads::{self, Reads, Replica, Shares},
@@ -102,13 +103,17 @@ impl Application {
         let state = web::Data::new(AppState {
             engine,
             auth,
-            return_urls: ReturnUrls::new(cli.auth.app_return_urls.clone()),
+            return_urls: ReturnUrls::new(
+                cli.auth.app_return_urls.clone(),
+                cli.api_public_url.clone(),
+            ),
             background: background.clone(),
             metrics: Metrics::new(),
             allowance: Allowance::per_minute(cli.api_requests_per_minute),
             exports: Arc::new(Semaphore::new(EXPORTS)),
             inbox,
             hub,
+            pages: Pages::new(&cli.cors_allowed_origins),
         });
         let origins = cli.cors_allowed_origins.clone();
         let database_args = cli.database.clone();

@@ -22,6 +22,12 @@ pub struct Cli {
     )]
     pub api_listen: SocketAddr,
 
+    /// Where the outside reaches this server, like `https://health.example`: where a
+    /// connect that began on the Health page goes back to. Without it that page is
+    /// taken to lie beside the callback.
+    #[arg(long, env = "API_PUBLIC_URL", value_name = "URL")]
+    pub api_public_url: Option<Url>,
+
     /// Threads that serve requests; as many as there are cores if not given.
     #[arg(long, env = "API_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub api_workers: Option<u16>,

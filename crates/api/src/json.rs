@@ -83,7 +83,7 @@ pub(crate) fn unless_known<T: Serialize>(request: &HttpRequest, body: &T) -> Htt
     response.content_type("application/json").body(text)
 }
 
-fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
+pub(crate) fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
     // Most requests have none, and need no list.
     if !request.headers().contains_key(header::IF_NONE_MATCH) {
         return false;

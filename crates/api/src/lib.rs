@@ -19,6 +19,7 @@ mod log;
 mod member;
 mod metrics;
 mod openapi;
+mod pages;
 mod panics;
 mod parameters;
 mod problem;

@@ -40,6 +40,29 @@ impl FromRequest for MemberFor {
     }
 }
 
+/// Somebody with a service key, where no member is in the path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operator;
+
+impl FromRequest for Operator {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        async move {
+            let state = request
+                .app_data::<web::Data<AppState>>()
+                .ok_or_else(Problem::not_found)?;
+            match state.auth.caller(request.headers()).await? {
+                Caller::Service => Ok(Self),
+                Caller::Member(..) => Err(Problem::not_an_operator()),
+            }
+        }
+        .boxed_local()
+    }
+}
+
 async fn authorise(request: &HttpRequest) -> Result<(Member, Caller), Problem> {
     let state = request
         .app_data::<web::Data<AppState>>()

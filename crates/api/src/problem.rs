@@ -98,6 +98,15 @@ impl Problem {
         )
     }
 
+    pub(crate) fn not_an_operator() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "not-an-operator",
+            "This is for operators",
+            "a member's token opens the member's own data; this needs a service key",
+        )
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

@@ -1,44 +1,66 @@
-use url::Url;
+use std::sync::LazyLock;
+
+use url::{Position, Url};
 
 use crate::problem::Problem;
 
 /// Where a connect may send a member back to.
 #[derive(Debug)]
-pub(crate) struct ReturnUrls(Vec<Url>);
+pub(crate) struct ReturnUrls {
+    allowed: Vec<Url>,
+    /// Where the outside reaches this server, if that was told.
+    public: Option<Url>,
+}
+
+/// What a path of this server is read against: only to read it.
+static SOMEWHERE: LazyLock<Url> =
+    LazyLock::new(|| Url::parse("http://somewhere.invalid").expect("a literal URL parses"));
 
 impl ReturnUrls {
-    pub(crate) const fn new(allowed: Vec<Url>) -> Self {
-        Self(allowed)
+    pub(crate) const fn new(allowed: Vec<Url>, public: Option<Url>) -> Self {
+        Self { allowed, public }
     }
 
-    /// The address, if an allowed one is its prefix.
+    /// The address, if an allowed one is its prefix; or a page of this server, by its
+    /// path.
     ///
     /// Compared part by part after parsing: as text, `https://app.example` is
     /// also a prefix of `https://app.example.evil/`.
-    pub(crate) fn check(&self, text: &str) -> Result<Url, Problem> {
-        let refused = || {
-            Problem::invalid(
-                "return-to-not-allowed",
-                "return_to",
-                "this address is not below one of APP_RETURN_URLS".to_owned(),
-            )
-        };
-        let url = Url::parse(text).map_err(|_| {
-            Problem::invalid(
-                "return-to-not-allowed",
-                "return_to",
-                "this is no absolute URL".to_owned(),
-            )
-        })?;
-        if text.len() > 2000 || !url.username().is_empty() || url.password().is_some() {
+    pub(crate) fn check(&self, text: &str) -> Result<String, Problem> {
+        let invalid = |reason: &str| Problem::invalid("return-to-not-allowed", "return_to", reason);
+        let refused = || invalid("this address is not below one of APP_RETURN_URLS");
+        if text.len() > 2000 {
             return Err(refused());
         }
-        self.0
+        if text.starts_with('/') {
+            let path = own_path(text).ok_or_else(refused)?;
+            // Without an address of our own a path is enough: it is read against the
+            // callback's, where WHOOP sends the member first.
+            return Ok(match &self.public {
+                Some(public) => public.join(&path).map_err(|_| refused())?.into(),
+                None => path,
+            });
+        }
+        let url = Url::parse(text)
+            .map_err(|_| invalid("this is neither an absolute URL nor a path of this server"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refused());
+        }
+        self.allowed
             .iter()
             .any(|allowed| is_below(allowed, &url))
-            .then_some(url)
+            .then(|| url.into())
             .ok_or_else(refused)
     }
+}
+
+/// Path and query, unless a browser would read another host into it (`//evil.test`,
+/// `/\evil.test`).
+fn own_path(text: &str) -> Option<String> {
+    let url = SOMEWHERE.join(text).ok()?;
+    let is_here = url.origin() == SOMEWHERE.origin();
+    let path = url[Position::BeforePath..Position::AfterQuery].to_owned();
+    (is_here && !path.starts_with("//")).then_some(path)
 }
 
 fn is_below(allowed: &Url, url: &Url) -> bool {
@@ -54,9 +76,18 @@ fn is_below(allowed: &Url, url: &Url) -> bool {
 
 /// The address with one more query parameter.
 pub(crate) fn with_parameter(return_to: &str, name: &str, value: &str) -> Option<String> {
-    let mut url = Url::parse(return_to).ok()?;
+    let is_path = return_to.starts_with('/');
+    let mut url = if is_path {
+        SOMEWHERE.join(return_to).ok()?
+    } else {
+        Url::parse(return_to).ok()?
+    };
     url.query_pairs_mut().append_pair(name, value);
-    Some(url.into())
+    Some(if is_path {
+        url[Position::BeforePath..].to_owned()
+    } else {
+        url.into()
+    })
 }
 
 #[cfg(test)]
@@ -65,10 +96,11 @@ mod tests {
 
     #[test]
     fn only_addresses_below_an_allowed_one_pass() {
-        let urls = ReturnUrls::new(vec![
+        let allowed = vec![
             "hos://whoop".parse().unwrap(),
             "https://app.example/whoop/".parse().unwrap(),
-        ]);
+        ];
+        let urls = ReturnUrls::new(allowed, None);
 
         for good in [
             "hos://whoop",
@@ -88,10 +120,33 @@ mod tests {
             "https://user@app.example/whoop/",
             "https://app.example@evil.test/whoop/",
             "javascript:alert(1)",
-            "/whoop/",
+            "whoop/",
+            "//evil.test",
+            "//evil.test/whoop",
+            "/\\evil.test",
+            "/\t/evil.test",
+            "/.//evil.test",
             "",
         ] {
             assert!(urls.check(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_page_of_this_server_is_named_by_its_path() {
+        let here = ReturnUrls::new(Vec::new(), None);
+        let public = "https://health.example".parse().unwrap();
+        let named = ReturnUrls::new(Vec::new(), Some(public));
+
+        assert_eq!(here.check("/").unwrap(), "/");
+        assert_eq!(
+            here.check("/?date=2026-01-31#x").unwrap(),
+            "/?date=2026-01-31"
+        );
+        assert_eq!(named.check("/").unwrap(), "https://health.example/");
+        assert_eq!(
+            with_parameter("/", "status", "connected").unwrap(),
+            "/?status=connected"
+        );
     }
 }

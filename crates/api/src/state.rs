@@ -5,7 +5,7 @@ use whoop_sync::{Engine, SyncError};
 
 use crate::{
     allowance::Allowance, auth::Authenticator, background::Background, events::Hub,
-    metrics::Metrics, problem::Problem, return_to::ReturnUrls,
+    metrics::Metrics, pages::Pages, problem::Problem, return_to::ReturnUrls,
 };
 
 /// What every route needs, made once a process.
@@ -23,6 +23,7 @@ pub(crate) struct AppState {
     pub(crate) allowance: Allowance,
     /// Open event streams.
     pub(crate) hub: Arc<Hub>,
+    pub(crate) pages: Pages,
 }
 
 impl AppState {

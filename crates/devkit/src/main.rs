@@ -37,7 +37,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         .with_env_filter(cli.rust_log.as_str())
         .with_writer(std::io::stderr)
         .init();
-    let mut report = Report::new(cli.json);
+    let mut report = Report::new(cli.json || cli.nobody);
     report.headline("A demonstration: whoop-sim stands in for WHOOP, and its people are made up.");
     let stack = Stack::start(cli, &mut report).await?;
     if cli.check {
@@ -45,7 +45,11 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         stack.stop().await;
         return Ok(report.finish());
     }
-    story::open(&stack, &mut report).await?;
+    if cli.nobody {
+        story::nobody(&stack).await?;
+    } else {
+        story::open(&stack, &mut report).await?;
+    }
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen to Ctrl-C")?,

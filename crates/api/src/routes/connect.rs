@@ -9,8 +9,9 @@ const LONGEST_CONSENT: usize = 2000;
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConnectRequest {
-    /// Where to send the member afterwards; below one of `APP_RETURN_URLS`.
-    #[schema(format = "uri", max_length = 2000)]
+    /// Where to send the member afterwards: below one of `APP_RETURN_URLS`, or a path
+    /// of this server such as `/`, its Health page.
+    #[schema(format = "uri-reference", max_length = 2000)]
     return_to: Option<String>,
     /// What the member agreed to, such as the version of a consent text.
     #[schema(max_length = 2000)]
@@ -46,7 +47,7 @@ pub(crate) async fn begin(
     let (Member(user_id), JsonBody(request)) = (member, body);
     let return_to = request
         .return_to
-        .map(|text| state.return_urls.check(&text).map(String::from))
+        .map(|text| state.return_urls.check(&text))
         .transpose()?;
     if let Some(consent) = &request.consent
         && (consent.chars().count() > LONGEST_CONSENT || consent.contains('\0'))

@@ -1,5 +1,6 @@
 //! One file a route, or a pair of routes about the same thing.
 
+pub(crate) mod admin;
 pub(crate) mod callback;
 pub(crate) mod changes;
 pub(crate) mod connect;
@@ -10,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod metrics;
+pub(crate) mod pages;
 pub(crate) mod range;
 pub(crate) mod records;
 pub(crate) mod sync;
@@ -84,11 +86,27 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(connection::end))
                 .default_service(web::to(|| wrong_method("GET, HEAD, DELETE"))),
         )
+        .service(get(&path("admin/status"), get_or_head().to(admin::status)))
+        .service(
+            web::resource(path("admin/doctor"))
+                .route(web::post().to(admin::doctor))
+                .default_service(web::to(|| wrong_method("POST"))),
+        )
+        .service(get(
+            &path("admin/webhooks"),
+            get_or_head().to(admin::webhooks),
+        ))
+        .service(
+            web::resource(path("admin/webhooks/replay"))
+                .route(web::post().to(admin::replay))
+                .default_service(web::to(|| wrong_method("POST"))),
+        )
         .service(get("/healthz", get_or_head().to(health::alive)))
         .service(get("/readyz", get_or_head().to(health::ready)))
         .service(get("/metrics", get_or_head().to(metrics::read)))
         .service(get("/openapi.json", get_or_head().to(health::openapi)))
         .configure(docs::configure)
+        .configure(pages::configure)
         .default_service(web::to(no_such_route));
 }
 

@@ -138,6 +138,7 @@ async fn a_day_that_is_over_has_every_part() {
           "calories": 1111,
           "start": "2026-10-19T15:16:50.272Z",
           "end": "2026-10-19T17:13:38.987Z",
+          "timezone_offset": "+02:00",
           "average_heart_rate": 124,
           "max_heart_rate": 153,
           "distance_meter": 47579.4,

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod admin;
 mod any_caller;
 mod any_path;
 mod any_query;
@@ -23,6 +24,7 @@ mod killed;
 mod log_lines;
 mod metrics;
 mod on_the_wire;
+mod pages;
 mod quota;
 mod return_to;
 mod serving_role;

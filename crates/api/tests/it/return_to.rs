@@ -27,6 +27,34 @@ async fn a_connect_returns_to_the_app() {
 }
 
 #[tokio::test]
+async fn a_connect_that_began_on_the_page_returns_to_it() {
+    for (told, expected) in [
+        ("", "/?status=connected"),
+        (
+            "--api-public-url=https://health.example",
+            "https://health.example/?status=connected",
+        ),
+    ] {
+        let flags: Vec<String> = [told]
+            .iter()
+            .filter(|flag| !flag.is_empty())
+            .map(|flag| (*flag).to_owned())
+            .collect();
+        let stage = Stage::told(&flags).await;
+        let consent = stage
+            .member("alice")
+            .begin(&json!({"return_to": "/"}))
+            .await;
+        let person = stage.world().people()[0];
+        let callback = consent.given_by(&stage.client, person).await;
+
+        let answer = callback.follow(&stage.client).await;
+
+        assert_eq!(answer.header("location"), Some(expected));
+    }
+}
+
+#[tokio::test]
 async fn the_way_to_whoop_says_who_asks_for_what() {
     let stage = Stage::new().await;
     let one = stage.member("alice").begin(&json!({})).await;
@@ -76,8 +104,9 @@ async fn other_addresses_and_those_that_only_look_alike_are_refused() {
     for bad in [
         "",
         "whoop",
-        "/whoop/",
+        "whoop/",
         "//app.example/whoop/",
+        "/\\app.example/whoop/",
         "https:",
         "https://",
         "https://evil.example/whoop/",

@@ -173,6 +173,7 @@ pub struct WorkoutPart {
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub end: Option<DateTime<Utc>>,
+    pub timezone_offset: Option<String>,
     pub average_heart_rate: Option<f64>,
     pub max_heart_rate: Option<f64>,
     pub distance_meter: Option<f64>,
@@ -191,6 +192,7 @@ impl From<&Workout> for WorkoutPart {
             calories: kcal(score.and_then(|score| score.kilojoule)),
             start: workout.start,
             end: workout.end,
+            timezone_offset: workout.timezone_offset.clone(),
             average_heart_rate: score.and_then(|score| score.average_heart_rate),
             max_heart_rate: score.and_then(|score| score.max_heart_rate),
             distance_meter: score.and_then(|score| score.distance_meter),

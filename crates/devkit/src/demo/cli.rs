@@ -12,6 +12,11 @@ pub(crate) struct Cli {
     #[arg(long, requires = "check")]
     pub(crate) json: bool,
 
+    /// Connect nobody, and print addresses and keys as one JSON object; for tests of
+    /// the page.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) nobody: bool,
+
     /// Port of the API; the next free one if it is taken.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     pub(crate) api_port: u16,

@@ -24,6 +24,8 @@ pub(crate) struct Stack {
     pub(crate) sim: Sim,
     pub(crate) api_url: String,
     pub(crate) jwt_secret: String,
+    /// Opens everything; the API knows its digest.
+    pub(crate) service_key: String,
     /// Flags that the API and the worker share; the first names the database.
     pub(crate) flags: Vec<String>,
     api: Running,
@@ -66,6 +68,7 @@ impl Stack {
             sim,
             api_url,
             jwt_secret,
+            service_key,
             flags,
             api: application.spawn(),
         })
@@ -116,7 +119,8 @@ async fn simulator(cli: &Cli) -> anyhow::Result<Sim> {
             listen,
             people: cli.people.into(),
             days: cli.days,
-            auto_consent: true,
+            // Whoever tests the page goes over the consent page, too.
+            auto_consent: !cli.nobody,
             // The script compares with what stands still; who stays to look sees it move.
             still: cli.check,
             ..SimConfig::default()

@@ -55,6 +55,14 @@ pub(crate) async fn open(stack: &Stack, report: &mut Report) -> anyhow::Result<(
     report.fact("sleep", &part(&day, "sleep", "duration", ""));
     report.fact("strain", &part(&day, "cycle", "strain", ""));
     report.headline("");
+    report.headline("Their Health page, and yours as the operator:");
+    report.headline(&format!("  {}/#token={}", stack.api_url, member.token));
+    report.headline(&format!(
+        "  {}/admin#key={}",
+        stack.api_url,
+        encoded(&stack.service_key)
+    ));
+    report.headline("");
     report.headline("Ask for it yourself, on another date too (?date=YYYY-MM-DD):");
     report.headline(&format!(
         "  curl -s -H 'Authorization: Bearer {}' {}",
@@ -68,6 +76,24 @@ pub(crate) async fn open(stack: &Stack, report: &mut Report) -> anyhow::Result<(
         written["inserted"]
     ));
     Ok(())
+}
+
+/// Everything runs and nobody is connected: what a test of the page begins with.
+pub(crate) async fn nobody(stack: &Stack) -> anyhow::Result<()> {
+    migrate(stack).await?;
+    let stage = json!({
+        "api": stack.api_url,
+        "simulator": stack.sim.base_url(),
+        "jwt_secret": stack.jwt_secret,
+        "service_key": stack.service_key,
+    });
+    println!("{stage}");
+    Ok(())
+}
+
+/// A value as one of an address's fragment.
+fn encoded(value: &str) -> String {
+    url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
 /// One line of the day, or the reason why there is none.

@@ -1,0 +1,79 @@
+//! Fetches the Health page's chart library from npm, by a lock file.
+//!
+//! A build without npm, or without its registry, works as well: the page then shows
+//! tables where charts would be, and Cargo says so.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// What is taken of the packages, and what it is called here.
+const FILES: [(&str, &str); 3] = [
+    ("uplot/dist/uPlot.iife.min.js", "uPlot.iife.min.js"),
+    ("uplot/dist/uPlot.min.css", "uPlot.min.css"),
+    ("uplot/LICENSE", "uPlot.LICENSE"),
+];
+
+fn main() -> io::Result<()> {
+    let package = PathBuf::from("npm");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=npm");
+    // Cargo looks at the embedded files of itself only where the compiler was told.
+    println!("cargo::rerun-if-changed=page");
+    println!("cargo::rerun-if-env-changed=PATH");
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
+    let vendor = out.join("vendor");
+    fs::create_dir_all(&vendor)?;
+    if let Err(reason) = fetch(&package, &out.join("npm"), &vendor) {
+        for (_, name) in FILES {
+            let _ = fs::remove_file(vendor.join(name));
+        }
+        println!("cargo::warning=the Health page is built without its charts: {reason}");
+    }
+    Ok(())
+}
+
+fn fetch(package: &Path, work: &Path, vendor: &Path) -> Result<(), String> {
+    if vendor.join(FILES[0].1).exists() && is_same(package, work) {
+        return Ok(());
+    }
+    let told = |error: io::Error| error.to_string();
+    fs::create_dir_all(work).map_err(told)?;
+    for name in ["package.json", "package-lock.json"] {
+        fs::copy(package.join(name), work.join(name)).map_err(told)?;
+    }
+    let npm = Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        // A machine without a network should not wait for long to learn it.
+        .args([
+            "--fetch-retries=1",
+            "--fetch-retry-mintimeout=1000",
+            "--fetch-timeout=20000",
+        ])
+        .current_dir(work)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("npm cannot be started ({error})"))?;
+    if !npm.status.success() {
+        // Tried again by the next build: the file that is waited for is not there.
+        println!(
+            "cargo::rerun-if-changed={}",
+            vendor.join(FILES[0].1).display()
+        );
+        let said = String::from_utf8_lossy(&npm.stderr);
+        let line = said.lines().find(|line| !line.trim().is_empty());
+        return Err(line.unwrap_or("npm ci failed").to_owned());
+    }
+    for (from, name) in FILES {
+        fs::copy(work.join("node_modules").join(from), vendor.join(name)).map_err(told)?;
+    }
+    Ok(())
+}
+
+/// Whether what was fetched before is what is wanted now.
+fn is_same(package: &Path, work: &Path) -> bool {
+    let read = |folder: &Path| fs::read(folder.join("package-lock.json")).ok();
+    read(package).is_some() && read(package) == read(work)
+}

@@ -1,0 +1,179 @@
+// The parts of a day, each as a card; what is absent says why.
+
+import { el, svg } from './dom.js';
+import { duration, has, number, percent, say } from './words.js';
+import { time } from './dates.js';
+
+/** WHOOP's bands: 0–33, 34–66, 67–100. */
+export const band = (score) => (score >= 67 ? 'green' : score >= 34 ? 'yellow' : 'red');
+
+const why = (reason) =>
+  el('p', { class: 'why' }, has(`missing.${reason}`) ? say(`missing.${reason}`) : say('noData'));
+
+/** Names with their values; what is absent is left out. */
+function facts(pairs) {
+  const there = pairs.filter(([, value]) => value !== null && value !== undefined && value !== '');
+  if (there.length === 0) return null;
+  return el('dl', { class: 'facts' }, there.map(([name, value]) => el('div', {}, el('dt', {}, say(name)), el('dd', {}, value))));
+}
+
+const unit = (name, value, decimals) => (value === null || value === undefined ? null : say(name, { n: number(value, decimals) }));
+
+function card(name, wide, ...content) {
+  const id = `card-${name}`;
+  return el('section', { class: wide ? 'card wide' : 'card', 'aria-labelledby': id }, el('h2', { id }, say(name)), content);
+}
+
+const RADIUS = 54;
+const ROUND = 2 * Math.PI * RADIUS;
+
+function ring(score) {
+  const label = say('recoveryOf', { score: number(score), band: say(`band.${band(score)}`) });
+  const circle = { cx: 64, cy: 64, r: RADIUS, fill: 'none', 'stroke-width': 12 };
+  return svg('svg', { class: 'ring', viewBox: '0 0 128 128', role: 'img', 'aria-label': label },
+    svg('circle', { ...circle, class: 'track' }),
+    svg('circle', {
+      ...circle,
+      class: `value ${band(score)}`,
+      'stroke-linecap': 'round',
+      'stroke-dasharray': ROUND,
+      'stroke-dashoffset': ROUND * (1 - Math.min(Math.max(score, 0), 100) / 100),
+      transform: 'rotate(-90 64 64)',
+    }),
+    svg('text', { x: 64, y: 72, class: 'number' }, `${number(score)}%`),
+    svg('text', { x: 64, y: 90, class: 'word' }, say(`band.${band(score)}`)));
+}
+
+/** Lengths side by side, and a legend that says them. */
+function bar(parts, label) {
+  const there = parts.filter((part) => part.value > 0);
+  const whole = there.reduce((sum, part) => sum + part.value, 0);
+  if (whole === 0) return null;
+  let at = 0;
+  const rects = there.map((part) => {
+    const width = (part.value / whole) * 1000;
+    const rect = svg('rect', { x: at, y: 0, width, height: 20, class: part.class });
+    at += width;
+    return rect;
+  });
+  const list = there.map((part) => `${part.name} ${duration(part.value)}`).join(', ');
+  return [
+    svg('svg', { class: 'bar', viewBox: '0 0 1000 20', preserveAspectRatio: 'none', role: 'img', 'aria-label': say(label, { list }) }, rects),
+    el('ul', { class: 'legend', 'aria-hidden': 'true' }, there.map((part) =>
+      el('li', {}, svg('svg', { viewBox: '0 0 10 10' }, svg('rect', { width: 10, height: 10, rx: 2, class: part.class })),
+        `${part.name} `, el('b', {}, duration(part.value))))),
+  ];
+}
+
+const stages = ({ awake_milli, light_milli, slow_wave_milli, rem_milli }) =>
+  bar([
+    { name: say('awake'), value: awake_milli, class: 'awake' },
+    { name: say('light'), value: light_milli, class: 'light' },
+    { name: say('deep'), value: slow_wave_milli, class: 'deep' },
+    { name: say('rem'), value: rem_milli, class: 'rem' },
+  ], 'stagesOf');
+
+const zones = (milli) =>
+  bar(milli.map((value, n) => ({ name: say('zone', { n }), value, class: `zone-${n}` })), 'zonesOf');
+
+const span = (part) =>
+  `${time(part.start, part.timezone_offset)}${part.end ? `–${time(part.end, part.timezone_offset)}` : ''}`;
+
+function recovery(part, reason) {
+  if (!part || part.score === null) return [why(reason)];
+  return [
+    el('div', { class: 'pair' }, ring(part.score), facts([
+      ['hrv', unit('ms', part.hrv, 1)],
+      ['rhr', unit('bpm', part.rhr)],
+      ['spo2', part.spo2 === null ? null : `${number(part.spo2, 1)} %`],
+      ['skinTemp', part.skin_temp === null ? null : `${number(part.skin_temp, 1)} °C`],
+    ])),
+    part.calibrating ? el('p', { class: 'quiet small' }, say('calibrating')) : null,
+  ];
+}
+
+function sleep(part, reason) {
+  if (!part) return [why(reason)];
+  return [
+    part.duration_milli === null
+      ? why(reason)
+      : el('p', {}, el('span', { class: 'big' }, duration(part.duration_milli)), ' ', el('span', { class: 'quiet' }, span(part))),
+    part.duration_milli === null ? el('p', { class: 'quiet' }, span(part)) : null,
+    part.stages ? stages(part.stages) : null,
+    facts([
+      ['performance', percent(part.performance)],
+      ['need', duration(part.need_milli)],
+      ['efficiency', percent(part.efficiency)],
+      ['consistency', percent(part.consistency)],
+      ['respiratoryRate', unit('perMinute', part.respiratory_rate, 1)],
+    ]),
+  ];
+}
+
+const MOST_STRAIN = 21;
+
+function strain(part, reason) {
+  if (!part || part.strain === null) return [why(reason)];
+  const text = number(part.strain, 1);
+  return [
+    el('p', { class: 'big' }, text),
+    svg('svg', { class: 'bar', viewBox: '0 0 1000 20', preserveAspectRatio: 'none', role: 'img', 'aria-label': say('strainOf', { strain: text }) },
+      svg('rect', { class: 'strain', width: (Math.min(part.strain, MOST_STRAIN) / MOST_STRAIN) * 1000, height: 20 })),
+    facts([
+      ['energy', unit('kcal', part.calories)],
+      ['averageHeartRate', unit('bpm', part.average_heart_rate)],
+      ['maxHeartRate', unit('bpm', part.max_heart_rate)],
+      ['steps', number(part.steps)],
+    ]),
+    part.end === null ? el('p', { class: 'quiet small' }, say('cycleOpen')) : null,
+  ];
+}
+
+const named = (sport) => (sport ? sport.replaceAll(/[_-]/g, ' ').replace(/^./, (c) => c.toUpperCase()) : say('workout'));
+
+const STATES = { PENDING_SCORE: 'pending_score', UNSCORABLE: 'unscorable' };
+
+const workout = (part) =>
+  el('li', {},
+    el('h3', {}, named(part.sport)),
+    el('p', { class: 'quiet' }, span(part)),
+    STATES[part.state] ? why(STATES[part.state]) : null,
+    facts([
+      ['strain', number(part.strain, 1)],
+      ['energy', unit('kcal', part.calories)],
+      ['averageHeartRate', unit('bpm', part.average_heart_rate)],
+      ['maxHeartRate', unit('bpm', part.max_heart_rate)],
+      ['distance', part.distance_meter === null ? null : `${number(part.distance_meter / 1000, 2)} km`],
+    ]),
+    part.zones_milli ? zones(part.zones_milli) : null);
+
+const nap = (part) =>
+  el('li', {},
+    el('p', {}, el('b', {}, part.duration_milli === null ? say('nap') : duration(part.duration_milli)), ' ', el('span', { class: 'quiet' }, span(part))),
+    STATES[part.state] ? why(STATES[part.state]) : null,
+    part.stages ? stages(part.stages) : null);
+
+const others = ({ sleeps = [], recoveries = [], cycles = [] }) => [
+  ...sleeps.map((part) => el('li', {}, el('h3', {}, say('sleep')), sleep(part, STATES[part.state]))),
+  ...recoveries.map((part) => el('li', {}, el('h3', {}, say('recovery')), recovery(part, STATES[part.state]))),
+  ...cycles.map((part) => el('li', {}, el('h3', {}, say('strain')), strain(part, STATES[part.state]))),
+];
+
+/** Whether a day has nothing at all to show. */
+export const isEmpty = (day) =>
+  !day.recovery && !day.sleep && !day.cycle && day.workouts.length === 0 && day.naps.length === 0;
+
+/** The cards of a day: their names, what each shows, and how. */
+export function cardsOf(day) {
+  const { missing } = day;
+  const cards = [
+    ['recovery', [day.recovery, missing.recovery], () => card('recovery', false, recovery(day.recovery, missing.recovery))],
+    ['sleep', [day.sleep, missing.sleep], () => card('sleep', false, sleep(day.sleep, missing.sleep))],
+    ['strain', [day.cycle, missing.cycle], () => card('strain', false, strain(day.cycle, missing.cycle))],
+    ['workouts', [day.workouts, missing.workouts], () => card('workouts', false,
+      day.workouts.length ? el('ul', { class: 'list' }, day.workouts.map(workout)) : why(missing.workouts))],
+  ];
+  if (day.naps.length) cards.push(['naps', day.naps, () => card('naps', false, el('ul', { class: 'list' }, day.naps.map(nap)))]);
+  if (day.others) cards.push(['others', day.others, () => card('others', false, el('ul', { class: 'list' }, others(day.others)))]);
+  return cards;
+}

@@ -1,0 +1,56 @@
+// Who looks: the member's JWT, handed over in the address's fragment.
+//
+// The fragment never leaves the browser, and is taken out of the address at once. The
+// token lives in this page's memory; the app hands it over again after a reload. On a
+// developer's own machine the tab keeps it, so that a reload and the way over WHOOP's
+// pages do not lose it.
+
+const KEY = 'health-token';
+const onOwnMachine = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
+
+let token = null;
+
+/** The `sub` of a JWT; null for what is none. Its signature is the API's to check. */
+function subject(jwt) {
+  try {
+    const bytes = atob(jwt.split('.')[1].replaceAll('-', '+').replaceAll('_', '/'));
+    const text = new TextDecoder().decode(Uint8Array.from(bytes, (c) => c.charCodeAt(0)));
+    const { sub } = JSON.parse(text);
+    return typeof sub === 'string' && sub ? sub : null;
+  } catch {
+    return null;
+  }
+}
+
+const handedOver = () => new URLSearchParams(location.hash.slice(1)).get('token');
+
+function take() {
+  const handed = handedOver();
+  if (!handed) return false;
+  history.replaceState(history.state, '', location.pathname + location.search);
+  token = handed;
+  if (onOwnMachine) sessionStorage.setItem(KEY, handed);
+  return true;
+}
+
+export const session = {
+  /** Whether a token outlives a reload here. */
+  lasting: onOwnMachine,
+  get token() {
+    return token;
+  },
+  get user() {
+    return token && subject(token);
+  },
+  begin() {
+    if (!take() && onOwnMachine) token = sessionStorage.getItem(KEY);
+  },
+  end() {
+    token = null;
+    sessionStorage.removeItem(KEY);
+  },
+  /** The app may hand over a newer token at any time: `location.hash = '#token=…'`. */
+  onHandedOver(then) {
+    addEventListener('hashchange', () => take() && then());
+  },
+};

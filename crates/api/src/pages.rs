@@ -1,0 +1,145 @@
+//! The pages' files, which are part of this binary.
+
+use std::{collections::BTreeMap, fmt, io::Write, sync::LazyLock};
+
+use actix_web::web::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
+
+/// Written here; everything of them is in the repository.
+#[derive(RustEmbed)]
+#[folder = "page"]
+struct Own;
+
+/// The chart library, by `build.rs` from npm; nothing where that could not be had.
+#[derive(RustEmbed)]
+#[folder = "$OUT_DIR/vendor"]
+#[prefix = "vendor/"]
+struct Vendor;
+
+/// What the service worker keeps to open the page without a network.
+const LIST: &str = "files.js";
+
+/// Not of the Health page, and not to be kept.
+const NOT_KEPT: [&str; 4] = ["index.html", "admin.html", "admin.js", "sw.js"];
+
+/// Below this a header costs more than is saved.
+const WORTH_COMPRESSING: usize = 500;
+
+#[derive(Debug)]
+pub(crate) struct File {
+    pub(crate) content_type: String,
+    pub(crate) bytes: Bytes,
+    /// For whoever takes it, which is about everybody.
+    pub(crate) gzip: Option<Bytes>,
+    /// Another one as soon as a byte is.
+    pub(crate) tag: String,
+}
+
+impl File {
+    fn new(name: &str, content: Vec<u8>) -> Self {
+        let content_type = mime_guess::from_path(name).first_or_octet_stream();
+        let is_text = content_type.type_() == mime_guess::mime::TEXT || name.ends_with(".svg");
+        let content_type = match name.rsplit('.').next() {
+            Some("webmanifest") => "application/manifest+json".to_owned(),
+            _ if is_text => format!("{content_type}; charset=utf-8"),
+            _ => content_type.to_string(),
+        };
+        Self {
+            content_type,
+            tag: hash([content.as_slice()]),
+            gzip: compressed(&content).filter(|gzip| gzip.len() < content.len()),
+            bytes: content.into(),
+        }
+    }
+}
+
+fn compressed(content: &[u8]) -> Option<Bytes> {
+    if content.len() < WORTH_COMPRESSING {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}
+
+fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let digest = hasher.finalize();
+    digest
+        .iter()
+        .take(12)
+        .fold(String::new(), |mut text, byte| {
+            let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+            text
+        })
+}
+
+static FILES: LazyLock<BTreeMap<String, File>> = LazyLock::new(|| {
+    let own = Own::iter().filter_map(|name| Some((name.to_string(), Own::get(&name)?)));
+    let vendor = Vendor::iter().filter_map(|name| Some((name.to_string(), Vendor::get(&name)?)));
+    let mut files: BTreeMap<String, File> = own
+        .chain(vendor)
+        .map(|(name, file)| {
+            let file = File::new(&name, file.data.into_owned());
+            (name, file)
+        })
+        .collect();
+    let list = list_of(&files);
+    files.insert(LIST.to_owned(), File::new(LIST, list.into_bytes()));
+    files
+});
+
+/// The list of files, and a name for this build of them.
+fn list_of(files: &BTreeMap<String, File>) -> String {
+    let build = hash(files.values().map(|file| file.tag.as_bytes()));
+    let kept: Vec<String> = files
+        .keys()
+        .filter(|name| !NOT_KEPT.contains(&name.as_str()) && !name.ends_with("LICENSE"))
+        .map(|name| format!("/page/{name}"))
+        .collect();
+    let page = serde_json::json!({ "build": build, "files": kept });
+    format!("self.PAGE = {page};\n")
+}
+
+/// The pages, and who may show them in a frame.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    policy: String,
+}
+
+impl Pages {
+    /// `origins` are those of web apps that may ask from a browser: they may show the
+    /// page in a frame, too. Any at all may not.
+    pub(crate) fn new(origins: &[String]) -> Self {
+        let named: Vec<&str> = origins
+            .iter()
+            .map(|origin| origin.trim_end_matches('/'))
+            .filter(|origin| *origin != "*")
+            .collect();
+        let frames = if named.is_empty() {
+            "'none'".to_owned()
+        } else {
+            named.join(" ")
+        };
+        Self {
+            policy: format!(
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                 connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; \
+                 form-action 'none'; frame-ancestors {frames}"
+            ),
+        }
+    }
+
+    pub(crate) fn policy(&self) -> &str {
+        &self.policy
+    }
+
+    pub(crate) fn file(&self, name: &str) -> Option<&'static File> {
+        FILES.get(name)
+    }
+}

@@ -1,0 +1,229 @@
+//! What an operator sees; for service keys alone.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use whoop_storage::table::webhook_event::{self, EventRow, Filter, State};
+use whoop_sync::{
+    doctor::Check,
+    overview::{self, Overview},
+};
+
+use crate::{
+    body::JsonBody, json, member::Operator, parameters, problem::Problem, state::AppState,
+};
+
+/// Events of one answer where no number is named, and at the most.
+const USUAL_LIMIT: i64 = 50;
+const LARGEST_LIMIT: i64 = 500;
+
+/// How the service stands: members, quota, runs, webhooks, freshness.
+///
+/// The numbers of `sync-worker status`.
+#[utoipa::path(
+    get, operation_id = "getOverview", path = "/api/v1/whoop/admin/status", tag = "Operations",
+    responses(
+        (status = 200, description = "The numbers", body = Overview),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn status(
+    _: Operator,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let overview = state
+        .run(|engine| async move {
+            let now = engine.clock().now();
+            overview::read(&engine.database, engine.settings.limits, now).await
+        })
+        .await??;
+    Ok(json::respond(HttpResponse::Ok(), &overview))
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Diagnosis {
+    checks: Vec<Check>,
+}
+
+/// What is wrong with the service, and what to do about it.
+///
+/// The checks of `sync-worker doctor`, as this process sees them. Makes one call to
+/// WHOOP.
+#[utoipa::path(
+    post, operation_id = "examine", path = "/api/v1/whoop/admin/doctor", tag = "Operations",
+    responses(
+        (status = 200, description = "What was found", body = Diagnosis),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn doctor(
+    _: Operator,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let checks = state
+        .run(|engine| async move {
+            let mut checks = Vec::new();
+            engine.examine(&mut checks).await.map(|()| checks)
+        })
+        .await??;
+    Ok(json::respond(HttpResponse::Ok(), &Diagnosis { checks }))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Query {
+    state: Option<String>,
+    limit: Option<String>,
+}
+
+/// [`State`] as it is described.
+#[derive(utoipa::ToSchema)]
+#[schema(as = WebhookState, rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) enum StateWord {
+    /// To be worked off.
+    Pending,
+    Done,
+    /// Given up after too many tries.
+    Dead,
+    /// Of a type that this version knows nothing of.
+    UnknownType,
+    /// Of nobody who is connected.
+    UnknownMember,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Webhooks {
+    /// Of all events, by their state.
+    counts: BTreeMap<String, i64>,
+    /// The latest first.
+    events: Vec<EventRow>,
+}
+
+/// WHOOP's webhooks: what came in, what waits, what was given up.
+///
+/// The list of `sync-worker webhooks list`; kept for 30 days.
+#[utoipa::path(
+    get, operation_id = "getWebhooks", path = "/api/v1/whoop/admin/webhooks", tag = "Operations",
+    params(
+        ("state" = Option<StateWord>, Query, description = "Only those that stand so"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 500, description = "1 to 500; 50 if not given"),
+    ),
+    responses(
+        (status = 200, description = "The latest first", body = Webhooks),
+        (status = 400, description = "A parameter is wrong; `field` names it", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn webhooks(
+    _: Operator,
+    query: web::Query<Query>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let states = query.state.as_deref().map(|word| state_of("state", word));
+    let filter = Filter {
+        states: states.transpose()?.into_iter().collect(),
+        ..Filter::default()
+    };
+    let limit = query.limit.as_deref();
+    let limit = parameters::number("limit", limit, USUAL_LIMIT, 1..=LARGEST_LIMIT)?;
+    let (counts, events) = state
+        .run(|engine| async move {
+            let mut conn = engine.database.get().await?;
+            let counts = webhook_event::count(&mut conn).await?;
+            let events = webhook_event::list(&mut conn, &filter, limit).await?;
+            Ok::<_, whoop_storage::StorageError>((counts, events))
+        })
+        .await??;
+    let counts = counts.into_iter().map(|one| (one.state, one.events));
+    Ok(json::respond(
+        HttpResponse::Ok(),
+        &Webhooks {
+            counts: counts.collect(),
+            events,
+        },
+    ))
+}
+
+/// Which events; at least one of the two must be named.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplayRequest {
+    ids: Option<Vec<i64>>,
+    #[schema(value_type = Option<Vec<StateWord>>)]
+    states: Option<Vec<String>>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Replayed {
+    /// Events that wait to be worked off again.
+    replayed: u64,
+}
+
+/// Has webhooks worked off once more, from the first try.
+///
+/// As `sync-worker webhooks replay`; those of an unknown type stay.
+#[utoipa::path(
+    post, operation_id = "replayWebhooks", path = "/api/v1/whoop/admin/webhooks/replay", tag = "Operations",
+    request_body(content = ReplayRequest, description = "Which of them"),
+    responses(
+        (status = 200, description = "How many", body = Replayed),
+        (status = 400, description = "The body is wrong, or names nothing", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn replay(
+    _: Operator,
+    body: JsonBody<ReplayRequest>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let JsonBody(request) = body;
+    let states = request.states.unwrap_or_default();
+    let filter = Filter {
+        ids: request.ids.unwrap_or_default(),
+        states: states
+            .iter()
+            .map(|word| state_of("states", word))
+            .collect::<Result<_, _>>()?,
+        ..Filter::default()
+    };
+    if filter.ids.is_empty() && filter.states.is_empty() {
+        return Err(Problem::invalid(
+            "names-nothing",
+            "ids",
+            "say which events: ids, states, or both; all that were given up: {\"states\": [\"dead\"]}",
+        ));
+    }
+    let replayed = state
+        .run(|engine| async move {
+            let mut conn = engine.database.get().await?;
+            let now = engine.clock().now();
+            webhook_event::replay(&mut conn, &filter, now).await
+        })
+        .await??;
+    state.inbox.notify_one();
+    Ok(json::respond(HttpResponse::Ok(), &Replayed { replayed }))
+}
+
+fn state_of(field: &'static str, word: &str) -> Result<State, Problem> {
+    State::ALL
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(|| {
+            let words = State::ALL.map(State::as_str).join(", ");
+            Problem::invalid("invalid-state", field, format!("one of {words}"))
+        })
+}

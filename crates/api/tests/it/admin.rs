@@ -1,0 +1,132 @@
+//! What an operator may see and do over HTTP, and a member may not.
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Answer, SERVICE_KEY, Stage, until,
+    webhooks::{Webhook, event},
+};
+
+async fn operator(stage: &Stage, path: &str) -> Value {
+    let ask = stage.client.get(&format!("/api/v1/whoop/admin/{path}"));
+    ask.with_token(SERVICE_KEY).send().await.expect(200)
+}
+
+async fn replay(stage: &Stage, which: &Value) -> Answer {
+    let ask = stage.client.post("/api/v1/whoop/admin/webhooks/replay");
+    ask.with_token(SERVICE_KEY).with_json(which).send().await
+}
+
+#[tokio::test]
+async fn a_member_and_a_stranger_are_shown_nothing() {
+    let (stage, alice) = Stage::with_member().await;
+
+    for (method, path) in [
+        (reqwest::Method::GET, "status"),
+        (reqwest::Method::POST, "doctor"),
+        (reqwest::Method::GET, "webhooks"),
+        (reqwest::Method::POST, "webhooks/replay"),
+    ] {
+        let path = format!("/api/v1/whoop/admin/{path}");
+        let ask = || stage.client.ask(method.clone(), &path);
+        let member = ask().with_token(&alice.token).send().await;
+        member.assert_problem(403, "not-an-operator");
+        ask().send().await.assert_problem(401, "no-credentials");
+    }
+}
+
+#[tokio::test]
+async fn the_numbers_are_those_of_the_database() {
+    let (stage, alice) = Stage::with_member().await;
+    alice.day("").await;
+    stage.connect_person("bob", 1).await;
+    stage.world().revoke(stage.world().people()[1]);
+    stage.member("bob").day("?refresh=force").await;
+
+    let status = operator(&stage, "status").await;
+
+    assert_eq!(
+        status["members"],
+        json!({"connected": 1, "reauth_required": 1})
+    );
+    let quota = &status["quota"];
+    let spent: u64 = quota["spent"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(Value::as_u64)
+        .sum();
+    let left = quota["left_in_day"].as_u64().unwrap();
+    assert_eq!(spent + left, quota["calls_per_day"].as_u64().unwrap());
+    assert!(spent >= 8, "{quota}");
+    assert!(
+        status["freshness"]["oldest_seconds"]["sleep"].is_number(),
+        "{status}"
+    );
+    assert_eq!(status["runs"], json!([]));
+}
+
+#[tokio::test]
+async fn the_doctor_looks_and_says_what_to_do() {
+    let (stage, _alice) = Stage::with_member().await;
+
+    let ask = stage.client.post("/api/v1/whoop/admin/doctor");
+    let found = ask.with_token(SERVICE_KEY).send().await.expect(200);
+
+    let checks = found["checks"].as_array().unwrap();
+    let of = |name: &str| checks.iter().find(|one| one["check"] == name).unwrap();
+    assert_eq!(of("WHOOP")["state"], "ok");
+    assert_eq!(of("runs")["state"], "problem");
+    assert!(of("runs")["what_to_do"].as_str().unwrap().contains("cron"));
+}
+
+#[tokio::test]
+async fn a_webhook_is_worked_off_again_where_somebody_says_which() {
+    let (stage, _alice) = Stage::with_member().await;
+    let nobodys = event(
+        987_654,
+        "sleep.updated",
+        "aaaaaaaa-1111-4111-8111-111111111111",
+        "nobody-s",
+    );
+    let webhook = Webhook::of(&nobodys, stage.clock_now());
+    webhook.send(&stage.client).await.assert_status(204);
+    let is_nobodys =
+        async || operator(&stage, "webhooks").await["counts"] == json!({"unknown_member": 1});
+    until("it is found to be of nobody", is_nobodys).await;
+    let listed = operator(&stage, "webhooks?state=unknown_member").await;
+    let id = listed["events"][0]["id"].as_i64().unwrap();
+    assert_eq!(
+        operator(&stage, "webhooks?state=dead").await["events"],
+        json!([])
+    );
+
+    let again = replay(&stage, &json!({"ids": [id]})).await.expect(200);
+
+    assert_eq!(again, json!({"replayed": 1}));
+    until("it is of nobody again", is_nobodys).await;
+    let none = replay(&stage, &json!({"states": ["dead"]}))
+        .await
+        .expect(200);
+    assert_eq!(none, json!({"replayed": 0}));
+}
+
+#[tokio::test]
+async fn a_replay_of_everything_by_accident_is_refused() {
+    let stage = Stage::new().await;
+
+    for body in [
+        json!({}),
+        json!({"ids": []}),
+        json!({"ids": [], "states": []}),
+    ] {
+        replay(&stage, &body)
+            .await
+            .assert_invalid("names-nothing", "ids");
+    }
+    let odd = replay(&stage, &json!({"states": ["gone"]})).await;
+    odd.assert_invalid("invalid-state", "states");
+    let ask = stage.client.get("/api/v1/whoop/admin/webhooks?state=gone");
+    let odd = ask.with_token(SERVICE_KEY).send().await;
+    odd.assert_invalid("invalid-state", "state");
+}

@@ -1,0 +1,91 @@
+//! The pages' files: where they lie, and what a browser is told of them. What they
+//! show is tried in a browser, by `scripts/test-page`.
+
+use serde_json::json;
+
+use crate::harness::{Answer, Stage};
+
+async fn file(stage: &Stage, path: &str) -> Answer {
+    stage.client.get(path).send_undescribed().await
+}
+
+#[tokio::test]
+async fn a_page_lets_in_nothing_from_elsewhere_and_is_asked_for_again() {
+    let stage = Stage::new().await;
+
+    for path in [
+        "/",
+        "/admin",
+        "/sw.js",
+        "/page/health.js",
+        "/page/style.css",
+    ] {
+        let answer = file(&stage, path).await;
+        answer.assert_status(200);
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'"),
+            "{policy}"
+        );
+        assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("cache-control"), Some("no-cache"));
+
+        let tag = answer.header("etag").unwrap();
+        let again = stage.client.get(path).with_header("if-none-match", tag);
+        let again = again.send_undescribed().await;
+        assert_eq!((again.status, again.text.as_str()), (304, ""));
+    }
+}
+
+#[tokio::test]
+async fn what_opens_the_page_offline_is_listed_and_there() {
+    let stage = Stage::new().await;
+    let list = file(&stage, "/page/files.js").await.text;
+    let list = list.strip_prefix("self.PAGE = ").unwrap();
+    let list: serde_json::Value =
+        serde_json::from_str(list.trim_end().trim_end_matches(';')).unwrap();
+
+    let files = list["files"].as_array().unwrap();
+    assert!(files.contains(&json!("/page/health.js")), "{list}");
+    assert!(!files.contains(&json!("/page/admin.js")), "{list}");
+    for path in files {
+        file(&stage, path.as_str().unwrap())
+            .await
+            .assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn a_web_app_that_may_ask_may_show_the_page_and_nobody_else() {
+    let origins = ["--cors-allowed-origins=https://app.example,*".to_owned()];
+    let stage = Stage::told(&origins).await;
+
+    let answer = file(&stage, "/").await;
+
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(
+        policy.ends_with("frame-ancestors https://app.example"),
+        "{policy}"
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_there_is_told_as_such() {
+    let stage = Stage::new().await;
+
+    for path in [
+        "/page/",
+        "/page/nothing.js",
+        "/page/../Cargo.toml",
+        "/page/%2e%2e/Cargo.toml",
+        "/index.html",
+    ] {
+        file(&stage, path)
+            .await
+            .assert_problem(404, "no-such-route");
+    }
+    let posted = stage.client.post("/").send_undescribed().await;
+    posted.assert_problem(405, "method-not-allowed");
+}
