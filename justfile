@@ -38,6 +38,14 @@ lint-openapi:
 fuzz *arguments:
     scripts/fuzz-api {{arguments}}
 
+# The pages in a browser: Debian's chromium, Node and npm.
+test-page *files:
+    scripts/test-page {{files}}
+
+# The same, with a picture of every state in target/page-pictures; those of the README are renewed.
+screenshots:
+    scripts/screenshots
+
 # Format, clippy and rustdoc, warnings as errors.
 lint:
     cargo fmt --all --check

@@ -1,0 +1,104 @@
+// The whole system on this machine with nobody connected, and the hands on it.
+
+import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const DEMO = process.env.DEMO ?? fileURLToPath(new URL('../../../target/debug/demo', import.meta.url));
+
+const base64 = (value) => Buffer.from(value).toString('base64url');
+
+async function json(method, url, body, headers) {
+  const response = await fetch(url, {
+    method,
+    headers: { 'content-type': 'application/json', ...headers },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${text}`);
+  return text ? JSON.parse(text) : null;
+}
+
+/** Starts it; `environment` are variables that the API reads. */
+export async function startStage(environment = {}) {
+  const child = spawn(DEMO, ['--nobody', '--people', '12', '--api-port', '18080', '--sim-port', '18090'], {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const lines = createInterface({ input: child.stdout });
+  const first = await Promise.race([
+    new Promise((resolve) => lines.once('line', resolve)),
+    ended.then((code) => {
+      throw new Error(`the demo ended with ${code}`);
+    }),
+  ]);
+  return new Stage(JSON.parse(first), child, ended);
+}
+
+class Stage {
+  #child;
+  #ended;
+
+  constructor({ api, simulator, jwt_secret, service_key }, child, ended) {
+    this.api = api;
+    this.simulator = simulator;
+    this.secret = jwt_secret;
+    this.serviceKey = service_key;
+    this.#child = child;
+    this.#ended = ended;
+  }
+
+  async stop() {
+    this.#child.kill('SIGTERM');
+    await this.#ended;
+  }
+
+  /** A member's JWT, as the app's sign-in would make it. */
+  token(user, seconds = 3600) {
+    const claims = { sub: user, aud: 'authenticated', exp: Math.floor(Date.now() / 1000) + seconds };
+    const head = `${base64(JSON.stringify({ alg: 'HS256', typ: 'JWT' }))}.${base64(JSON.stringify(claims))}`;
+    return `${head}.${createHmac('sha256', this.secret).update(head).digest('base64url')}`;
+  }
+
+  page(user, rest = '') {
+    return `${this.api}/${rest}#token=${this.token(user)}`;
+  }
+
+  ask(method, path, body) {
+    return json(method, this.api + path, body, { authorization: `Bearer ${this.serviceKey}` });
+  }
+
+  day(user, rest = '') {
+    return this.ask('GET', `/api/v1/whoop/daily-data/${user}?refresh=never${rest}`);
+  }
+
+  // ---- the simulator
+
+  sim(method, path, body) {
+    return json(method, `${this.simulator}/_sim/${path}`, body);
+  }
+
+  faults(list) {
+    return list.length ? this.sim('POST', 'faults', list) : this.sim('DELETE', 'faults');
+  }
+
+  truth(person) {
+    return this.sim('GET', `truth?whoop_user_id=${person}`);
+  }
+
+  people() {
+    return this.sim('GET', 'people');
+  }
+
+  edit(person, data_type, id, merge) {
+    return this.sim('POST', 'edit', { whoop_user_id: person, data_type, op: 'patch', id, merge });
+  }
+
+  /** Calls that WHOOP was asked so far, all kinds together. */
+  async calls() {
+    const { totals } = await this.sim('GET', 'calls');
+    return totals;
+  }
+}
