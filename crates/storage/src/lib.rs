@@ -35,6 +35,7 @@ pub mod migrate;
 pub mod overview;
 pub mod page;
 pub mod position;
+pub mod predecessor;
 mod prepared;
 pub mod range;
 pub mod records;

@@ -44,6 +44,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    whoop_adopted (member_digest) {
+        member_digest -> Text,
+        adopted_at -> Timestamptz,
+        records -> BigInt,
+    }
+}
+
+diesel::table! {
     whoop_webhook_event (id) {
         id -> BigInt,
         trace_id -> Text,

@@ -50,6 +50,12 @@ pub enum Command {
     ///
     /// Ends with 1 where the quota or a goal of freshness is not held.
     Capacity(CapacityArgs),
+    /// Take members, tokens and records over from the service that stood here before.
+    ///
+    /// Reads the tables that `migrate` moved aside as `predecessor_…`. Tokens are sealed
+    /// and shown to WHOOP, refreshed for that at most once, so nobody has to connect
+    /// again. Running it twice changes nothing. Stop the older service for good first.
+    Adopt(Box<AdoptArgs>),
     /// The whole service on one page: members, quota, last runs.
     Status(StatusArgs),
     /// What is wrong, and what to do about it. Makes one call to WHOOP.
@@ -243,6 +249,19 @@ pub enum KeysCommand {
 }
 
 #[derive(Debug, Args)]
+pub struct AdoptArgs {
+    /// Say what there is, write nothing, and do not ask WHOOP.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    #[command(flatten)]
+    pub whoop: WhoopArgs,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct RotateArgs {
     /// Count what there is to do, and change nothing.
     #[arg(long)]
@@ -278,6 +297,7 @@ impl Cli {
             Command::Backfill(args) => &args.work.common,
             Command::Reconcile(args) => &args.work.common,
             Command::Capacity(args) => &args.common,
+            Command::Adopt(args) => &args.common,
             Command::Status(args) => &args.common,
             Command::Doctor(args) => &args.common,
             Command::Webhooks(command) => match command {

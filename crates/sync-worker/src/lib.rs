@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
-//! - [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`], [`webhooks`],
+//! - [`adopt`], [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`], [`webhooks`],
 //!   [`print`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
@@ -10,6 +10,7 @@
 //! Nothing here waits for tomorrow: cron, a systemd timer or Kubernetes does.
 //! Runs may overlap; a member is synced by one of them at a time.
 
+mod adopt;
 mod backfill;
 mod capacity;
 pub mod cli;
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli) -> u8 {
 pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> u8 {
     let done = match &cli.command {
         Command::Capacity(args) => capacity::capacity(args, console).await,
+        Command::Adopt(args) => Box::pin(adopt::adopt(args, console, stop)).await,
         Command::Status(args) => status::status(args, console).await,
         Command::Doctor(args) => Box::pin(doctor::doctor(args, console)).await,
         Command::Completions(args) => print::completions(args.shell, console),

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 async fn work(cli: Cli, console: &Console) -> u8 {
     let when_cut_off = match cli.command {
         Command::Run(_)
+        | Command::Adopt(_)
         | Command::Backfill(_)
         | Command::Reconcile(_)
         | Command::Webhooks(_)

@@ -11,9 +11,11 @@
 //! - [`run`]: a scheduled run over many members;
 //! - [`dry_run`]: what such a run would read;
 //! - [`overview`], [`doctor`]: how the service stands, and what is wrong with it;
+//! - [`adopt`]: members of an older service taken over;
 //! - [`config`]: the flags and variables that every binary shares.
 
 pub mod access;
+pub mod adopt;
 mod back_fill;
 mod budget;
 mod by_id;

@@ -1,5 +1,6 @@
 //! One file a table: its row, and the queries that touch it.
 
+pub mod adopted;
 pub mod call_budget;
 pub mod change;
 pub mod cycle;

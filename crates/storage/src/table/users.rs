@@ -130,6 +130,38 @@ pub async fn connect(conn: &mut PgConnection, member: &Connected) -> Result<bool
     Ok(written > 0)
 }
 
+/// What WHOOP's profile says of who somebody is.
+#[derive(Debug, Clone, AsChangeset)]
+#[diesel(table_name = whoop_users, treat_none_as_null = true)]
+pub struct Names {
+    pub email: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+}
+
+/// Keeps what WHOOP's profile says of a member, WHOOP's number of them among it.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn introduce(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    whoop_user_id: i64,
+    names: &Names,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    diesel::update(whoop_users::table.find(user_id.as_str()))
+        .set((
+            names,
+            whoop_users::whoop_user_id.eq(whoop_user_id),
+            whoop_users::updated_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Moves a member to another state, with the reason for people.
 ///
 /// Returns whether anything changed.

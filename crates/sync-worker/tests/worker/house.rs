@@ -19,9 +19,9 @@ use whoop_sync::{
 
 const TOKEN_KEYS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-const REDIRECT_URL: &str = "http://127.0.0.1:8080/api/v1/whoop/callback";
+pub(crate) const REDIRECT_URL: &str = "http://127.0.0.1:8080/api/v1/whoop/callback";
 
-const SCOPES: [&str; 7] = [
+pub(crate) const SCOPES: [&str; 7] = [
     "offline",
     "read:profile",
     "read:body_measurement",

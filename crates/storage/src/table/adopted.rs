@@ -1,0 +1,50 @@
+//! Whom `sync-worker adopt` has taken over, by a digest of their id.
+
+use chrono::{DateTime, Utc};
+use diesel::{prelude::*, sql_types::Text};
+use diesel_async::RunQueryDsl;
+use sha2::{Digest, Sha256};
+use whoop_core::UserId;
+
+use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_adopted};
+
+/// SHA-256 in hex, so that the table outlives a member without naming them.
+fn digest(user_id: &UserId) -> String {
+    let digest = Sha256::digest(user_id.as_str());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a member was taken over before.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn is_there(conn: &mut PgConnection, user_id: &UserId) -> Result<bool, StorageError> {
+    let query = whoop_adopted::table
+        .find(digest(user_id))
+        .select(whoop_adopted::member_digest);
+    Ok(query.first::<String>(conn).await.optional()?.is_some())
+}
+
+/// Notes that a member was taken over, with so many records; once.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn note(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    records: i64,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    prepared(
+        "INSERT INTO whoop_adopted (member_digest, adopted_at, records) VALUES ($1, $2, $3) \
+         ON CONFLICT (member_digest) DO NOTHING",
+    )
+    .bind::<Text, _>(digest(user_id))
+    .bind::<diesel::sql_types::Timestamptz, _>(now)
+    .bind::<diesel::sql_types::BigInt, _>(records)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! `sync-worker adopt`: members, tokens and records of an older service taken over.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use whoop_core::SystemClock;
+use whoop_sync::{
+    Settings,
+    adopt::{AdoptReport, Adopted, Adoption},
+};
+
+use crate::{Console, Exit, cli::AdoptArgs, exit::Refusal, migrate::database_refusal};
+
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a AdoptReport,
+    exit_code: u8,
+}
+
+pub(crate) async fn adopt(
+    args: &AdoptArgs,
+    console: &Console,
+    stop: CancellationToken,
+) -> Result<Exit, Refusal> {
+    let unusable =
+        |error: whoop_sync::config::ConfigError| Refusal::could_not_run(error.to_string());
+    let refused = |error| database_refusal(&args.common.database, &error);
+    let database = args.common.database.database().map_err(unusable)?;
+    let engine = args
+        .whoop
+        .engine(database, Arc::new(SystemClock), Settings::default())
+        .map_err(unusable)?;
+    engine.database.check().await.map_err(refused)?;
+    let report = engine
+        .adopt(args.dry_run, stop, |one| {
+            tracing::info!(member = %one.user_id, outcome = ?one.outcome, error = one.error, "looked at");
+        })
+        .await
+        .map_err(refused)?;
+    let exit = exit_of(&report);
+    if args.common.json {
+        console.json(&Told {
+            report: &report,
+            exit_code: exit.code(),
+        });
+    } else {
+        console.say(text(&report));
+    }
+    Ok(exit)
+}
+
+fn exit_of(report: &AdoptReport) -> Exit {
+    let any = |outcomes: &[Adopted]| {
+        let mut members = report.members.iter();
+        members.any(|one| outcomes.contains(&one.outcome))
+    };
+    if report.stopped || any(&[Adopted::PutOff]) {
+        Exit::PutOff
+    } else if !report.dry_run && any(&[Adopted::Failed, Adopted::ReauthRequired]) {
+        Exit::SomeFailed
+    } else {
+        Exit::Done
+    }
+}
+
+fn text(report: &AdoptReport) -> String {
+    if report.members.is_empty() && report.of_nobody == 0 {
+        return "no tables of an older service are here; `sync-worker migrate` moves them aside as \
+                predecessor_… where it finds any"
+            .to_owned();
+    }
+    let count = |outcome| {
+        let members = report.members.iter();
+        members.filter(|one| one.outcome == outcome).count()
+    };
+    let mut lines = Vec::new();
+    let word = if report.dry_run { "would be" } else { "are" };
+    for (outcome, words) in [
+        (Adopted::Connected, "connected"),
+        (Adopted::ReauthRequired, "here, and have to connect again"),
+        (Adopted::Disconnected, "here, disconnected as they were"),
+        (Adopted::PutOff, "put off; run it again"),
+        (Adopted::Failed, "not taken over"),
+    ] {
+        match count(outcome) {
+            0 => {}
+            members => lines.push(format!("{members} {word} {words}")),
+        }
+    }
+    for (outcome, words) in [
+        (
+            Adopted::Already,
+            "were taken over before and are left alone",
+        ),
+        (Adopted::Nothing, "left neither a token nor a whole record"),
+    ] {
+        match count(outcome) {
+            0 => {}
+            members => lines.push(format!("{members} {words}")),
+        }
+    }
+    lines.push(format!(
+        "whole records: {}",
+        sum(report, |one| &one.records)
+    ));
+    lines.push(format!(
+        "rows without one, to be read again: {}",
+        sum(report, |one| &one.read_again)
+    ));
+    let set_aside: u64 = report.members.iter().map(|one| one.set_aside).sum();
+    if set_aside > 0 {
+        lines.push(format!(
+            "{set_aside} set aside, with their reasons in whoop_rejected_record"
+        ));
+    }
+    if report.of_nobody > 0 {
+        lines.push(format!("{} row(s) name no member", report.of_nobody));
+    }
+    lines.extend(report.members.iter().filter_map(trouble));
+    lines.push(next(report).to_owned());
+    lines.join("\n")
+}
+
+fn sum(report: &AdoptReport, of: impl Fn(&Adoption) -> &BTreeMap<&'static str, u64>) -> String {
+    let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, count) in report.members.iter().flat_map(of) {
+        *all.entry(name).or_default() += count;
+    }
+    if all.is_empty() {
+        return "none".to_owned();
+    }
+    let parts: Vec<String> = all
+        .iter()
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    parts.join(", ")
+}
+
+/// A line for whoever needs somebody to look.
+fn trouble(one: &Adoption) -> Option<String> {
+    let word = match one.outcome {
+        Adopted::ReauthRequired => "has to connect again",
+        Adopted::Failed => "was not taken over",
+        Adopted::PutOff => "was put off",
+        _ => one.error.as_ref().map(|_| "is here, but")?,
+    };
+    let why = one
+        .error
+        .as_ref()
+        .map_or_else(String::new, |error| format!(": {error}"));
+    Some(format!("  {} {word}{why}", one.user_id))
+}
+
+fn next(report: &AdoptReport) -> &'static str {
+    if report.dry_run {
+        "nothing was written. Stop the older service for good before the real run: whoever refreshes \
+         a token ends the other's"
+    } else {
+        "what WHOOP has beside that is read by the next runs, at once by `sync-worker backfill`"
+    }
+}

@@ -1,0 +1,451 @@
+//! Members of the service that stood here before: taken over from databases in each of
+//! its shapes, with living and dead tokens, broken and half-empty rows.
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use whoop_client::{Whoop, WhoopConfig};
+use whoop_core::SystemClock;
+use whoop_devkit::TestDb;
+use whoop_sim::{Fault, Sim, SimConfig};
+
+use crate::house::{Ended, House, REDIRECT_URL, SCOPES, plenty};
+
+const MARA: &str = "0d0f4b2e-6f0a-4c55-9a51-3d3a3b1a7c11";
+const NOA: &str = "1e1f4b2e-6f0a-4c55-9a51-3d3a3b1a7c22";
+const ADA: &str = "2f2f4b2e-6f0a-4c55-9a51-3d3a3b1a7c33";
+
+/// What all shapes have: records with a key of their own, rounded, and `raw_data`.
+const RECORDS: &str = "
+    CREATE TABLE whoop_recovery (id TEXT PRIMARY KEY, user_id UUID, recovery_score INTEGER,
+        raw_data JSONB, fetched_at TIMESTAMPTZ DEFAULT now());
+    CREATE TABLE whoop_sleep (id TEXT PRIMARY KEY, user_id UUID, cycle_id INTEGER,
+        raw_data JSONB, fetched_at TIMESTAMPTZ DEFAULT now());
+    CREATE TABLE whoop_workout (id TEXT PRIMARY KEY, user_id UUID, calories_burned NUMERIC(8,2),
+        raw_data JSONB, fetched_at TIMESTAMPTZ DEFAULT now());
+    CREATE TABLE whoop_cycle (id TEXT PRIMARY KEY, user_id UUID, day_strain NUMERIC(5,2),
+        raw_data JSONB, fetched_at TIMESTAMPTZ DEFAULT now());
+    CREATE TABLE whoop_sync_log (id UUID PRIMARY KEY DEFAULT gen_random_uuid(), user_id UUID,
+        sync_status TEXT, last_sync_at TIMESTAMPTZ);";
+
+/// Tokens in the row of the user, who is the Supabase user.
+const NEWER: &str = "
+    CREATE TABLE whoop_users (id UUID PRIMARY KEY DEFAULT gen_random_uuid(), user_id UUID UNIQUE,
+        whoop_user_id TEXT UNIQUE, access_token TEXT, refresh_token TEXT,
+        token_expires_at TIMESTAMPTZ, scopes TEXT[], is_active BOOLEAN DEFAULT TRUE);";
+
+/// Tokens in a table of their own; nobody knows WHOOP's number of a member.
+const OLDER: &str = "
+    CREATE TABLE whoop_users (id UUID PRIMARY KEY, email TEXT);
+    CREATE TABLE whoop_oauth_tokens (id BIGSERIAL PRIMARY KEY,
+        user_id UUID REFERENCES whoop_users (id) ON DELETE CASCADE, access_token TEXT,
+        refresh_token TEXT, expires_at TIMESTAMP, scope TEXT);";
+
+/// The JSON stores of yet older versions: one knows whose a row is, one does not.
+const STORES: &str = "
+    CREATE TABLE whoop_data (id SERIAL PRIMARY KEY, raw_data JSONB);
+    CREATE TABLE whoop_raw_data (id SERIAL PRIMARY KEY, user_id UUID, data_type TEXT, raw_data JSONB);";
+
+/// A pair of tokens that WHOOP takes.
+struct Pair {
+    access: String,
+    refresh: String,
+}
+
+/// A database that an older service left, before anything of ours is in it.
+async fn left_behind(shape: &str) -> House {
+    let house = House {
+        db: TestDb::empty().await,
+        sim: Sim::start(SimConfig {
+            people: 3,
+            ..plenty()
+        })
+        .await
+        .unwrap(),
+    };
+    house.execute(shape).await;
+    house.execute(RECORDS).await;
+    house
+}
+
+impl House {
+    fn person(&self, index: usize) -> i64 {
+        self.world().people()[index]
+    }
+
+    /// As the older service got them, by the same OAuth.
+    async fn tokens(&self, whoop_user_id: i64) -> Pair {
+        let config = SimConfig::default();
+        let whoop = WhoopConfig {
+            client_id: config.client_id,
+            client_secret: config.client_secret.into(),
+            redirect_url: REDIRECT_URL.parse().unwrap(),
+            api_url: self.sim.api_url().parse().unwrap(),
+            oauth_url: self.sim.oauth_url().parse().unwrap(),
+        };
+        let whoop = Whoop::new(whoop, Arc::new(SystemClock)).unwrap();
+        let code = self.world().issue_code(whoop_user_id, &SCOPES);
+        let pair = whoop.exchange_code(&code).await.unwrap();
+        Pair {
+            access: pair.access_token.expose_secret().to_owned(),
+            refresh: pair.refresh_token.unwrap().expose_secret().to_owned(),
+        }
+    }
+
+    async fn newer_user(
+        &self,
+        user: &str,
+        number: Option<i64>,
+        pair: &Pair,
+        expires: &str,
+        is_active: bool,
+    ) {
+        let number = number.map_or_else(|| "NULL".to_owned(), |number| format!("'{number}'"));
+        self.execute(&format!(
+            "INSERT INTO whoop_users (user_id, whoop_user_id, access_token, refresh_token, token_expires_at, scopes, is_active)
+             VALUES ('{user}', {number}, '{}', '{}', {expires}, '{{{}}}', {is_active})",
+            pair.access, pair.refresh, SCOPES.join(",")
+        ))
+        .await;
+    }
+
+    /// The person's records, newest first, as the older service stored them.
+    async fn records_of(&self, user: &str, whoop_user_id: i64, each: usize) -> usize {
+        let truth = self.world().truth(whoop_user_id);
+        let client = self.db.client().await;
+        let mut rows = 0;
+        for (list, table) in [
+            ("cycles", "whoop_cycle"),
+            ("recoveries", "whoop_recovery"),
+            ("sleeps", "whoop_sleep"),
+            ("workouts", "whoop_workout"),
+        ] {
+            for record in truth[list].as_array().unwrap().iter().take(each) {
+                let key = record.get("id").unwrap_or(&record["cycle_id"]).to_string();
+                client
+                    .execute(
+                        &format!("INSERT INTO {table} (id, user_id, raw_data) VALUES ($1, $2::TEXT::UUID, $3::TEXT::JSONB)"),
+                        &[&key.trim_matches('"'), &user, &record.to_string()],
+                    )
+                    .await
+                    .unwrap();
+                rows += 1;
+            }
+        }
+        rows
+    }
+
+    async fn adopt(&self, code: i32) -> Value {
+        self.worker(&["adopt", "--json"])
+            .await
+            .expect_code(code)
+            .json()
+    }
+
+    async fn migrated(&self) -> Ended {
+        self.worker(&["migrate"]).await
+    }
+}
+
+fn of<'a>(report: &'a Value, user: &str) -> &'a Value {
+    let members = report["members"].as_array().unwrap();
+    members
+        .iter()
+        .find(|one| one["user_id"] == user)
+        .unwrap_or_else(|| panic!("no {user} in {report}"))
+}
+
+fn taken(member: &Value) -> u64 {
+    member["records"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(Value::as_u64)
+        .sum()
+}
+
+#[tokio::test]
+async fn a_living_connection_goes_on_without_a_refresh_and_the_rest_is_read() {
+    let house = left_behind(NEWER).await;
+    let person = house.person(0);
+    let pair = house.tokens(person).await;
+    house
+        .newer_user(MARA, Some(person), &pair, "now() + interval '1 hour'", true)
+        .await;
+    let rows = house.records_of(MARA, person, 30).await;
+    house
+        .execute(&format!(
+            "INSERT INTO whoop_sleep (id, user_id, raw_data) VALUES
+                 ('half', '{MARA}', '{{\"id\": \"half\", \"score\": 80}}'), ('none', '{MARA}', NULL),
+                 ('empty', '{MARA}', '{{}}'), ('list', '{MARA}', '[]'), ('nobody', NULL, NULL)"
+        ))
+        .await;
+    house.migrated().await.expect_code(0);
+
+    let dry = house.worker(&["adopt", "--dry-run", "--json"]).await;
+    let dry = dry.expect_code(0).json();
+    assert_eq!(of(&dry, MARA)["outcome"], "connected");
+    assert_eq!(house.count("SELECT count(*) FROM whoop_users").await, 0);
+    house.world().reset_calls();
+    let report = house.adopt(0).await;
+
+    let mara = of(&report, MARA);
+    assert_eq!(mara["outcome"], "connected");
+    assert_eq!(taken(mara), rows as u64);
+    assert_eq!(mara["records"], of(&dry, MARA)["records"]);
+    assert_eq!(mara["read_again"], json!({"sleep": 4}));
+    assert_eq!(report["of_nobody"], 1);
+    assert_eq!(
+        (report["calls"].clone(), house.world().call_count()),
+        (json!(1), 1)
+    );
+    assert_eq!(house.world().refresh_count(person), 0);
+    let sealed = house
+        .texts("SELECT encode(sealed, 'escape') FROM whoop_tokens")
+        .await;
+    assert!(!sealed[0].contains(&pair.access) && !sealed[0].contains(&pair.refresh));
+    // What was stored is WHOOP's own, so a night finds only what is missing.
+    let night = house.worker(&["run", "--slot=night", "--json"]).await;
+    assert_eq!(night.expect_code(0).json()["failed"], 0);
+    house.expect_truth(MARA, person).await;
+}
+
+#[tokio::test]
+async fn twice_changes_nothing_and_brings_nothing_back() {
+    let house = left_behind(NEWER).await;
+    let person = house.person(0);
+    let pair = house.tokens(person).await;
+    house
+        .newer_user(MARA, Some(person), &pair, "now() + interval '1 hour'", true)
+        .await;
+    house.records_of(MARA, person, 20).await;
+    house.migrated().await.expect_code(0);
+    house.adopt(0).await;
+    // WHOOP drops a record, and the next reading drops it here.
+    let workout = house.world().truth(person)["workouts"][3]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    house
+        .world()
+        .delete(person, whoop_sim::DataType::Workout, &workout)
+        .unwrap();
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    let before = house.row_versions().await;
+
+    let again = house.adopt(0).await;
+
+    assert_eq!(of(&again, MARA)["outcome"], "already");
+    assert_eq!(again["calls"], 0);
+    assert_eq!(house.row_versions().await, before);
+    let gone = format!("SELECT count(*) FROM whoop_workout WHERE id = '{workout}'");
+    assert_eq!(house.count(&gone).await, 0);
+
+    house
+        .worker(&["users", "erase", MARA, "--yes"])
+        .await
+        .expect_code(0);
+    assert_eq!(of(&house.adopt(0).await, MARA)["outcome"], "already");
+    assert_eq!(house.count("SELECT count(*) FROM whoop_users").await, 0);
+}
+
+#[tokio::test]
+async fn an_older_shape_costs_one_refresh_and_tells_whose_it_is() {
+    let house = left_behind(OLDER).await;
+    let person = house.person(1);
+    let pair = house.tokens(person).await;
+    house
+        .execute(&format!(
+            "INSERT INTO whoop_users VALUES ('{NOA}', 'noa@mail.example'), ('{ADA}', 'ada@mail.example');
+             INSERT INTO whoop_oauth_tokens (user_id, access_token, refresh_token, expires_at, scope) VALUES
+                 ('{NOA}', 'an older one', 'spent', '2024-01-01', 'offline'),
+                 ('{NOA}', '{}', '{}', '2025-01-01', '{}')",
+            pair.access, pair.refresh, SCOPES.join(" ")
+        ))
+        .await;
+    house.migrated().await.expect_code(0);
+
+    let report = house.adopt(0).await;
+
+    assert_eq!(of(&report, NOA)["outcome"], "connected");
+    assert_eq!(of(&report, ADA)["outcome"], "nothing");
+    assert_eq!(house.world().refresh_count(person), 1);
+    let known =
+        format!("SELECT whoop_user_id || ' ' || email FROM whoop_users WHERE user_id = '{NOA}'");
+    assert_eq!(
+        house.texts(&known).await,
+        [format!("{person} member2@example.test")]
+    );
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    house.expect_truth(NOA, person).await;
+    assert_eq!(house.world().refresh_count(person), 1);
+}
+
+#[tokio::test]
+async fn the_stores_of_the_oldest_versions_are_read_page_by_page() {
+    let house = left_behind(NEWER).await;
+    house.execute(STORES).await;
+    let (person, other) = (house.person(0), house.person(1));
+    let pair = house.tokens(person).await;
+    house.newer_user(MARA, None, &pair, "NULL", true).await;
+    let truth = house.world().truth(person);
+    let first = |list: &str, count: usize| -> Vec<Value> {
+        truth[list]
+            .as_array()
+            .unwrap()
+            .iter()
+            .take(count)
+            .cloned()
+            .collect()
+    };
+    let strange = &house.world().truth(other)["sleeps"][0];
+    let client = house.db.client().await;
+    for (table, owner, raw) in [
+        (
+            "whoop_raw_data",
+            Some(MARA),
+            json!({"records": first("cycles", 25), "next_token": "x"}),
+        ),
+        ("whoop_raw_data", Some(MARA), json!(first("sleeps", 25))),
+        ("whoop_raw_data", Some(MARA), json!([strange])),
+        (
+            "whoop_raw_data",
+            Some(MARA),
+            json!({"message": "rate limited"}),
+        ),
+        (
+            "whoop_data",
+            None,
+            json!({"records": first("recoveries", 25)}),
+        ),
+        ("whoop_data", None, first("workouts", 1)[0].clone()),
+    ] {
+        let (columns, values) = match owner {
+            Some(owner) => ("user_id, raw_data", format!("'{owner}', $1::TEXT::JSONB")),
+            None => ("raw_data", "$1::TEXT::JSONB".to_owned()),
+        };
+        let sql = format!("INSERT INTO {table} ({columns}) VALUES ({values})");
+        client.execute(&sql, &[&raw.to_string()]).await.unwrap();
+    }
+    house.migrated().await.expect_code(0);
+
+    let report = house.adopt(0).await;
+
+    let mara = of(&report, MARA);
+    assert_eq!(mara["outcome"], "connected");
+    // The table that knows no ids is read only where WHOOP's number is known: here by
+    // most of the records, the stranger's night among them.
+    assert_eq!(mara["records"]["cycle"], 25);
+    assert_eq!(mara["records"]["recovery"], 25);
+    assert_eq!(mara["records"]["workout"], 1);
+    assert_eq!(mara["set_aside"], 1);
+    assert_eq!(mara["read_again"], json!({"unknown": 1}));
+    let whose =
+        format!("SELECT DISTINCT reason FROM whoop_rejected_record WHERE user_id = '{MARA}'");
+    assert_eq!(
+        house.texts(&whose).await,
+        [format!("user_id: it belongs to WHOOP member {other}")]
+    );
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    house.expect_truth(MARA, person).await;
+}
+
+#[tokio::test]
+async fn who_cannot_be_connected_keeps_the_records_and_is_named() {
+    let house = left_behind(NEWER).await;
+    let (one, two, three) = (house.person(0), house.person(1), house.person(2));
+    let dead = Pair {
+        access: "dead".to_owned(),
+        refresh: "dead too".to_owned(),
+    };
+    house
+        .newer_user(MARA, Some(one), &dead, "now() - interval '1 day'", true)
+        .await;
+    house.records_of(MARA, one, 10).await;
+    let left = house.tokens(two).await;
+    house
+        .newer_user(NOA, Some(two), &left, "now() + interval '1 hour'", false)
+        .await;
+    house.records_of(NOA, two, 10).await;
+    // The tokens of one account under the number of another.
+    let mixed = house.tokens(three).await;
+    house
+        .newer_user(ADA, Some(4711), &mixed, "now() + interval '1 hour'", true)
+        .await;
+    house.migrated().await.expect_code(0);
+
+    let ended = house.worker(&["adopt"]).await;
+
+    ended.expect_code(3);
+    assert!(
+        ended
+            .stdout
+            .contains("2 are here, and have to connect again"),
+        "{ended:#?}"
+    );
+    assert!(
+        ended
+            .stdout
+            .contains(&format!("{MARA} has to connect again")),
+        "{ended:#?}"
+    );
+    let statuses = "SELECT user_id || ' ' || status FROM whoop_users ORDER BY user_id";
+    assert_eq!(
+        house.texts(statuses).await,
+        [
+            format!("{MARA} reauth_required"),
+            format!("{NOA} disconnected"),
+            format!("{ADA} reauth_required")
+        ]
+    );
+    assert_eq!(house.count("SELECT count(*) FROM whoop_cycle").await, 20);
+    let tokens = format!("SELECT count(*) FROM whoop_tokens WHERE user_id = '{NOA}'");
+    assert_eq!(house.count(&tokens).await, 0);
+}
+
+#[tokio::test]
+async fn a_whoop_that_is_away_puts_it_off_and_loses_no_token() {
+    let house = left_behind(NEWER).await;
+    let person = house.person(0);
+    let pair = house.tokens(person).await;
+    house
+        .newer_user(
+            MARA,
+            Some(person),
+            &pair,
+            "now() - interval '1 minute'",
+            true,
+        )
+        .await;
+    house.records_of(MARA, person, 10).await;
+    house.migrated().await.expect_code(0);
+    // The refresh works; what is asked with it does not.
+    house.world().fault(Fault::status("profile", 503));
+    let put_off =
+        tokio::time::timeout(Duration::from_secs(300), house.worker(&["adopt", "--json"]));
+    let report = put_off.await.unwrap().expect_code(4).json();
+    assert_eq!(of(&report, MARA)["outcome"], "put_off");
+    house.world().clear_faults();
+
+    let report = house.adopt(0).await;
+
+    assert_eq!(of(&report, MARA)["outcome"], "connected");
+    assert!(taken(of(&report, MARA)) > 0);
+    assert_eq!(house.world().refresh_count(person), 1);
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    house.expect_truth(MARA, person).await;
+}
+
+#[tokio::test]
+async fn without_an_older_service_there_is_nothing_to_do() {
+    let house = House::new(plenty()).await;
+
+    let ended = house.worker(&["adopt"]).await;
+
+    ended.expect_code(0);
+    assert!(
+        ended.stdout.contains("no tables of an older service"),
+        "{ended:#?}"
+    );
+}
