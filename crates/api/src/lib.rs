@@ -13,6 +13,7 @@ mod cors;
 mod cursor;
 mod events;
 mod export;
+mod healthcheck;
 mod inbox;
 mod json;
 mod log;
@@ -33,6 +34,7 @@ mod state;
 
 pub use application::{Application, Handle, Running};
 pub use config::Cli;
+pub use healthcheck::healthcheck;
 pub use openapi::document;
 pub use serve::serve;
 pub use start_error::StartError;

@@ -1,9 +1,10 @@
 //! `api`: serves the app over HTTP until it is told to stop.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, net::SocketAddr, process::ExitCode};
 
-use clap::{Command, CommandFactory, FromArgMatches};
-use whoop_api::{Cli, document, serve};
+use anyhow::Context;
+use clap::{Arg, Command, CommandFactory, FromArgMatches, value_parser};
+use whoop_api::{Cli, document, healthcheck, serve};
 
 fn main() -> ExitCode {
     match run() {
@@ -17,10 +18,21 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    // Of its own, as it needs none of the settings without which nothing is served.
+    // Of their own, as they need none of the settings without which nothing is served.
     let describe = Command::new("openapi").about("Prints the API's OpenAPI description");
+    let look = Command::new("healthcheck")
+        .about("Ends with 0 if the API that listens there is alive")
+        .arg(
+            Arg::new("listen")
+                .long("api-listen")
+                .env("API_LISTEN")
+                .default_value("127.0.0.1:8080")
+                .value_name("ADDRESS")
+                .value_parser(value_parser!(SocketAddr)),
+        );
     let matches = Cli::command()
         .subcommand(describe)
+        .subcommand(look)
         .subcommand_negates_reqs(true)
         .get_matches();
     if matches.subcommand_matches("openapi").is_some() {
@@ -28,6 +40,10 @@ fn run() -> anyhow::Result<()> {
         serde_json::to_writer_pretty(&mut out, &document())?;
         writeln!(out)?;
         return Ok(());
+    }
+    if let Some(matches) = matches.subcommand_matches("healthcheck") {
+        let listen: Option<&SocketAddr> = matches.get_one("listen");
+        return healthcheck(*listen.context("no address")?);
     }
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     serve(&cli)

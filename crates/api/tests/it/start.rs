@@ -1,6 +1,8 @@
 //! What keeps the real program from starting, and how it says so.
 
-use crate::harness::{Binary, JWT_SECRET, TOKEN_KEY};
+use whoop_devkit::TestDb;
+
+use crate::harness::{Binary, JWT_SECRET, RunningApi, TOKEN_KEY, free_address, simulator};
 
 const APP_SECRET: &str = "hush-hush-app-secret";
 const DATABASE_PASSWORD: &str = "hush-hush-password";
@@ -179,4 +181,26 @@ async fn help_shows_every_variable_and_no_value() {
     ] {
         assert!(!ended.stdout.contains(secret), "--help shows {secret}");
     }
+}
+
+#[tokio::test]
+async fn a_healthcheck_without_a_shell_says_whether_the_api_is_alive() {
+    let db = TestDb::new().await;
+    let sim = simulator().await;
+    let api = RunningApi::start(db.url(), &sim, "warn").await;
+    let listen = api.client.address.to_string();
+
+    let alive = Binary::new()
+        .arg("healthcheck")
+        .env("API_LISTEN", &listen)
+        .ended()
+        .await;
+    let away = Binary::new()
+        .arg("healthcheck")
+        .arg(&format!("--api-listen={}", free_address()))
+        .ended()
+        .await;
+
+    assert!(alive.status.success(), "{alive:?}");
+    assert_eq!(away.status.code(), Some(1), "{away:?}");
 }

@@ -21,6 +21,7 @@ mod stand;
 mod transaction;
 mod translation;
 mod twins;
+mod upgrade;
 mod values;
 mod visits;
 mod whole;

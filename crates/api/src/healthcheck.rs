@@ -1,0 +1,61 @@
+//! `api healthcheck`: whether the API of this machine is alive, for an image without
+//! a shell.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+
+/// A container's own limit is usually thirty seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks `/healthz` of the API that listens there.
+///
+/// # Errors
+///
+/// It does not answer, or not with 200.
+pub fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let url = format!("http://{}/healthz", reached_at(listen));
+    runtime.block_on(async {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .timeout(PATIENCE)
+            .build()?;
+        let answer = http.get(&url).send().await?;
+        ensure!(answer.status() == 200, "{url} answers {}", answer.status());
+        Ok(())
+    })
+}
+
+/// Where to find it on this machine: "everywhere" is an address to listen on alone.
+fn reached_at(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_listens_everywhere_is_found_here() {
+        for (listen, here) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+            ("10.0.0.7:80", "10.0.0.7:80"),
+        ] {
+            assert_eq!(reached_at(listen.parse().unwrap()), here.parse().unwrap());
+        }
+    }
+}

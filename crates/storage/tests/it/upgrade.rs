@@ -1,0 +1,156 @@
+//! The way up from every state that a released database may be in: data is kept, the
+//! schema is that of a fresh one, and what an older process writes is still taken.
+
+use std::{fs, path::PathBuf};
+
+use whoop_storage::migrate;
+
+use crate::stand::Stand;
+
+/// Name and SQL of each migration, in order.
+fn migrations() -> Vec<(String, String)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let read = |name: &String| fs::read_to_string(folder.join(name).join("up.sql")).unwrap();
+    names
+        .iter()
+        .map(|name| (name.clone(), read(name)))
+        .collect()
+}
+
+/// A database in which so many migrations were applied, as Diesel notes them.
+async fn at_state(migrations: &[(String, String)]) -> Stand {
+    let stand = Stand::empty().await;
+    stand.create_supabase_roles().await;
+    stand
+        .execute(
+            "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL,
+                 run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)",
+        )
+        .await;
+    for (name, sql) in migrations {
+        stand.execute(sql).await;
+        let version = name.split('_').next().unwrap();
+        let note = format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')");
+        stand.execute(&note).await;
+    }
+    stand
+}
+
+/// What a process of the first version writes of a member: a table, and its row.
+fn written_of(user: &str) -> [(&'static str, String); 7] {
+    let when = "'2026-01-02 03:04:05.678+00'";
+    let of_all = format!("'{user}', '9', '2026-01-02', '+01:00', 'SCORED', {when}, {when}, {when}");
+    let columns =
+        "(user_id, id, local_date, timezone_offset, score_state, created_at, updated_at, synced_at";
+    [
+        (
+            "whoop_users",
+            format!(
+                "(user_id, whoop_user_id, status, connected_at, updated_at) VALUES ('{user}', 7, 'connected', {when}, {when})"
+            ),
+        ),
+        (
+            "whoop_tokens",
+            format!(
+                "(user_id, sealed, key_id, scope, expires_at, refreshed_at) VALUES ('{user}', '\\x01', 'k1', 'offline', {when}, {when})"
+            ),
+        ),
+        (
+            "whoop_cycle",
+            format!(
+                "{columns}, start_time, day_strain, kilojoule) VALUES ({of_all}, {when}, 12.970561234, 8000.25)"
+            ),
+        ),
+        (
+            "whoop_recovery",
+            format!(
+                "{columns}, cycle_id, sleep_id, recovery_score) VALUES ({of_all}, '9', 's', 66)"
+            ),
+        ),
+        (
+            "whoop_sleep",
+            format!(
+                "{columns}, cycle_id, start_time, end_time, nap, total_rem_sleep_time_milli) VALUES ({of_all}, '9', {when}, {when}, FALSE, 5400000)"
+            ),
+        ),
+        (
+            "whoop_workout",
+            format!(
+                "{columns}, sport_name, start_time, end_time) VALUES ({of_all}, 'running', {when}, {when})"
+            ),
+        ),
+        (
+            "whoop_sync_log",
+            format!(
+                "(user_id, data_type, sync_status, last_sync_at, records_synced) VALUES ('{user}', 'sleep', 'success', {when}, 41)"
+            ),
+        ),
+    ]
+}
+
+async fn write(stand: &Stand, user: &str) -> Vec<&'static str> {
+    let mut written = Vec::new();
+    for (table, row) in written_of(user) {
+        let there = format!("SELECT to_regclass('public.{table}')::text");
+        if stand.value(&there).await.is_some() {
+            stand.execute(&format!("INSERT INTO {table} {row}")).await;
+            written.push(table);
+        }
+    }
+    written
+}
+
+/// The row of a member, without the columns that were not there before.
+async fn row_of(stand: &Stand, table: &str, user: &str, columns: &str) -> String {
+    let sql = format!("SELECT concat_ws(' | ', {columns}) FROM {table} WHERE user_id = '{user}'");
+    stand.value(&sql).await.unwrap()
+}
+
+async fn columns_of(stand: &Stand, table: &str) -> String {
+    let sql = format!(
+        "SELECT string_agg(format('coalesce(%I::text, ''null'')', attname), ', ' ORDER BY attname)
+         FROM pg_attribute WHERE attrelid = 'public.{table}'::regclass AND attnum > 0 AND NOT attisdropped"
+    );
+    stand.value(&sql).await.unwrap()
+}
+
+#[tokio::test]
+async fn every_earlier_state_goes_up_with_its_data_and_its_processes() {
+    let all = migrations();
+    let fresh = Stand::empty().await;
+    fresh.create_supabase_roles().await;
+    migrate::apply(&fresh.database).await.unwrap();
+    let wanted = fresh.catalogue().await;
+
+    for state in 1..all.len() {
+        let name = &all[state - 1].0;
+        let stand = at_state(&all[..state]).await;
+        let mut before = Vec::new();
+        for table in write(&stand, "mara").await {
+            let columns = columns_of(&stand, table).await;
+            let row = row_of(&stand, table, "mara", &columns).await;
+            before.push((table, columns, row));
+        }
+
+        let applied = migrate::apply(&stand.database).await.unwrap();
+
+        assert_eq!(applied.migrations.len(), all.len() - state, "after {name}");
+        assert_eq!(stand.catalogue().await, wanted, "after {name}");
+        for (table, columns, row) in before {
+            assert_eq!(
+                row_of(&stand, table, "mara", &columns).await,
+                row,
+                "{table} of {name}"
+            );
+        }
+        // A process that was started before goes on: all it knows is still there, and
+        // nothing that it does not know has to be said.
+        assert_eq!(write(&stand, "noa").await.len(), 7, "after {name}");
+        assert!(stand.database.check().await.is_ok());
+    }
+}
