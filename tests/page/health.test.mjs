@@ -80,26 +80,38 @@ for (const [index, viewport] of Object.keys(VIEWPORTS).entries()) {
       await look(page, viewport, '05-day');
     });
 
-    it('is shown again within a tenth of a second, without a call to WHOOP', async () => {
+    it('is shown again with the first paint, without waiting for the API or calling WHOOP', async () => {
       await page.goto(stage.api);
       await page.evaluate(() => navigator.serviceWorker.ready);
       await goTo(page, stage, full.date);
+      await card(page, 'recovery').waitFor();
       const before = (await stage.calls()).all;
       const times = [];
       for (let again = 0; again < 7; again += 1) {
         await page.reload();
         await card(page, 'recovery').waitFor();
-        times.push(await page.evaluate(() => [
-          performance.getEntriesByName('first-contentful-paint')[0]?.startTime, performance.getEntriesByName('day')[0].startTime]));
+        times.push(await page.evaluate(() => ({
+          paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? performance.now(),
+          day: performance.getEntriesByName('day')[0].startTime,
+        })));
       }
-      const column = (n) => times.map((row) => row[n]).filter(Boolean).sort((a, b) => a - b);
-      const [paints, days] = [column(0), column(1)];
-      const median = (sorted) => sorted[Math.floor(sorted.length / 2)].toFixed(0);
-      console.log(`${viewport}: first paint ${median(paints)} ms, the day ${median(days)} ms (medians of ${times.length})`);
-      // The best of them: what else the machine does is not the page's.
-      assert.ok(days[0] < 100, `the day took ${days}`);
-      assert.ok(paints[0] < 100, `the first paint took ${paints}`);
+      const median = (values) => values.sort((one, other) => one - other)[Math.floor(values.length / 2)];
+      const [paint, day] = ['paint', 'day'].map((name) => median(times.map((time) => time[name])));
+      console.log(`${viewport}: first paint ${paint.toFixed(0)} ms, the day ${day.toFixed(0)} ms (medians of ${times.length})`);
+      // How long a paint takes is the machine's; that the day comes with it is ours.
+      assert.ok(median(times.map((time) => time.day / time.paint)) < 2, JSON.stringify(times));
       assert.equal((await stage.calls()).all, before);
+      // An API that does not answer at all keeps nobody waiting.
+      let letGo;
+      const held = new Promise((resolve) => { letGo = resolve; });
+      await page.route('**/daily-data/**', async (route) => {
+        await held;
+        await route.continue();
+      });
+      await page.reload();
+      await card(page, 'recovery').getByText(`${Math.round(full.recovery.score)}%`).waitFor();
+      letGo();
+      await page.unrouteAll({ behavior: 'wait' });
     });
 
     it('leafs through the days by buttons, keys, and fingers', async () => {
