@@ -46,6 +46,14 @@ test-page *files:
 screenshots:
     scripts/screenshots
 
+# Three days by the deployed command lines, on the simulator's clock.
+cron-day:
+    scripts/cron-day
+
+# The Supabase and Citus SQL on a private PostgreSQL with their roles.
+check-supabase *arguments:
+    scripts/check-supabase {{arguments}}
+
 # Format, clippy and rustdoc, warnings as errors.
 lint:
     cargo fmt --all --check

@@ -17,6 +17,7 @@ mod custody;
 mod day_json;
 mod described;
 mod events;
+mod every_statement;
 mod export;
 mod jwt_attacks;
 mod key_sets;

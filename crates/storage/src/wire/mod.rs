@@ -104,6 +104,7 @@ impl PgConnection {
             values,
             is_always_the_same,
         } = whole;
+        tracing::trace!(statement = one_line(&sql), "asks");
         let began = Instant::now();
         let rows = match &self.kept {
             Some(kept) if is_always_the_same => {
@@ -163,14 +164,18 @@ fn tell_if_slow(sql: &str, took: Duration) {
     if took < SLOW {
         return;
     }
-    let one_line: Vec<&str> = sql.split_whitespace().collect();
-    let statement: String = one_line.join(" ").chars().take(LONGEST_SHOWN).collect();
+    let statement: String = one_line(sql).chars().take(LONGEST_SHOWN).collect();
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::warn!(
         millis,
         statement,
         "a statement was slow, or waited for a lock"
     );
+}
+
+fn one_line(sql: &str) -> String {
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    words.join(" ")
 }
 
 type Stream = BoxStream<'static, QueryResult<PgRow>>;

@@ -172,3 +172,28 @@ async fn a_role_that_is_not_there_or_owns_everything_is_told_of() {
     let warning = told["serving_roles"][0]["warning"].as_str().unwrap();
     assert!(warning.contains("owns the tables"), "{warning}");
 }
+
+#[tokio::test]
+async fn a_database_that_guards_every_new_table_hides_no_migration_from_it() {
+    let house = House::new(plenty()).await;
+    house.connect("mara", 0).await;
+    let role = Role::new(&house).await;
+    // As an event trigger of the database's host does it.
+    house
+        .execute("ALTER TABLE __diesel_schema_migrations ENABLE ROW LEVEL SECURITY")
+        .await;
+    let url = house.db.url();
+    let args = [
+        "migrate",
+        "--database-url",
+        url,
+        "--serving-role",
+        &role.name,
+    ];
+    bare_worker(&args).await.expect_code(0);
+
+    let run = role.worker(&["run", "--slot=night", "--json"]).await;
+
+    assert_eq!(run.expect_code(0).json()["synced"], 1, "{run:#?}");
+    role.gone().await;
+}
