@@ -46,6 +46,14 @@ test-page *files:
 screenshots:
     scripts/screenshots
 
+# The service, or with `--profile sim` the demo, by Docker Compose: docs/deploy.md.
+up *arguments:
+    docker compose {{arguments}} up --build
+
+# Every deployment file by the program that reads it, and a broken copy of each; `image` builds and tries the image's parts.
+check-deploy *arguments:
+    scripts/check-deploy {{arguments}}
+
 # Three days by the deployed command lines, on the simulator's clock.
 cron-day:
     scripts/cron-day

@@ -22,21 +22,26 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=npm");
     // Cargo looks at the embedded files of itself only where the compiler was told.
     println!("cargo::rerun-if-changed=page");
-    println!("cargo::rerun-if-env-changed=PATH");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     let vendor = out.join("vendor");
     fs::create_dir_all(&vendor)?;
     if let Err(reason) = fetch(&package, &out.join("npm"), &vendor) {
         for (_, name) in FILES {
-            let _ = fs::remove_file(vendor.join(name));
+            fs::write(vendor.join(name), "")?;
         }
+        // Tried again by the next build, as what is waited for is not there.
+        println!(
+            "cargo::rerun-if-changed={}",
+            out.join("npm/node_modules").display()
+        );
         println!("cargo::warning=the Health page is built without its charts: {reason}");
     }
     Ok(())
 }
 
 fn fetch(package: &Path, work: &Path, vendor: &Path) -> Result<(), String> {
-    if vendor.join(FILES[0].1).exists() && is_same(package, work) {
+    let is_there = fs::metadata(vendor.join(FILES[0].1)).is_ok_and(|file| file.len() > 0);
+    if is_there && is_same(package, work) {
         return Ok(());
     }
     let told = |error: io::Error| error.to_string();

@@ -12,11 +12,21 @@ use sha2::{Digest, Sha256};
 #[folder = "page"]
 struct Own;
 
-/// The chart library, by `build.rs` from npm; nothing where that could not be had.
-#[derive(RustEmbed)]
-#[folder = "$OUT_DIR/vendor"]
-#[prefix = "vendor/"]
-struct Vendor;
+macro_rules! fetched {
+    ($name:literal) => {
+        (
+            concat!("vendor/", $name),
+            include_bytes!(concat!(env!("OUT_DIR"), "/vendor/", $name)).as_slice(),
+        )
+    };
+}
+
+/// The chart library, by `build.rs` from npm; empty where that could not be had.
+const VENDOR: [(&str, &[u8]); 3] = [
+    fetched!("uPlot.iife.min.js"),
+    fetched!("uPlot.min.css"),
+    fetched!("uPlot.LICENSE"),
+];
 
 /// What the service worker keeps to open the page without a network.
 const LIST: &str = "files.js";
@@ -80,12 +90,16 @@ fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
 }
 
 static FILES: LazyLock<BTreeMap<String, File>> = LazyLock::new(|| {
-    let own = Own::iter().filter_map(|name| Some((name.to_string(), Own::get(&name)?)));
-    let vendor = Vendor::iter().filter_map(|name| Some((name.to_string(), Vendor::get(&name)?)));
+    let own =
+        Own::iter().filter_map(|name| Some((name.to_string(), Own::get(&name)?.data.into_owned())));
+    let vendor = VENDOR
+        .iter()
+        .filter(|(_, content)| !content.is_empty())
+        .map(|(name, content)| ((*name).to_owned(), content.to_vec()));
     let mut files: BTreeMap<String, File> = own
         .chain(vendor)
-        .map(|(name, file)| {
-            let file = File::new(&name, file.data.into_owned());
+        .map(|(name, content)| {
+            let file = File::new(&name, content);
             (name, file)
         })
         .collect();
