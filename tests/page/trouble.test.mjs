@@ -2,34 +2,20 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { assertClean, card, connect, launch, look, notice, openWindow, phase, VIEWPORTS } from './lib/browser.mjs';
+import { assertClean, card, launch, look, notice, openWindow, phase, VIEWPORTS } from './lib/browser.mjs';
 import { startStage } from './lib/stage.mjs';
 
-/** The latest date with a recovery; WHOOP is asked for it as for today. */
-async function scored(stage, user) {
-  const { date: today } = await stage.day(user);
-  for (let back = 0; ; back += 1) {
-    const date = new Date(Date.parse(`${today}T12:00:00Z`) - back * 86_400_000).toISOString().slice(0, 10);
-    if ((await stage.day(user, `&date=${date}`)).recovery?.score) return date;
-  }
-}
-
-for (const [index, viewport] of Object.keys(VIEWPORTS).entries()) {
+for (const viewport of Object.keys(VIEWPORTS)) {
   describe(`the Health page in trouble, ${viewport}`, () => {
-    const user = `member-${viewport}`;
-    let stage, browser, page, seen;
+    let stage, browser, page, seen, user;
 
     before(async () => {
       // What is older than three seconds is worth asking WHOOP for.
       stage = await startStage({ FRESHNESS_SECONDS: '3', API_REQUESTS_PER_MINUTE: '120' });
       browser = await launch();
       ({ page, seen } = await openWindow(browser, stage, viewport));
-      const { people } = await stage.people();
-      const person = people.filter(({ life }) => life === 'traveller' || life === 'parent')[index].whoop_user_id;
+      user = await stage.memberOfToday(`member-${viewport}`);
       await page.goto(stage.page(user));
-      await connect(page, person);
-      // Of the members who have a recovery today: at some hours a day has only begun.
-      await page.goto(`${stage.api}/?date=${await scored(stage, user)}`);
       await stored();
     });
 

@@ -74,6 +74,28 @@ class Stage {
     return this.ask('GET', `/api/v1/whoop/daily-data/${user}?refresh=never${rest}`);
   }
 
+  /** Connects a member without a browser, and waits for the first sync. */
+  async connect(user, person) {
+    const { authorization_url: page } = await this.ask('POST', `/api/v1/whoop/connect/${user}`, {});
+    const form = new URLSearchParams([...new URL(page).searchParams, ['person', person], ['decision', 'allow']]);
+    const consented = await fetch(page.split('?')[0], { method: 'POST', body: form, redirect: 'manual' });
+    const back = await fetch(consented.headers.get('location'));
+    if (!back.ok) throw new Error(`the callback: ${back.status} ${await back.text()}`);
+    const isRead = ({ syncing, data_types }) => !syncing && Object.values(data_types).every(({ sync_status: word }) => word === 'success');
+    while (!isRead(await this.ask('GET', `/api/v1/whoop/sync-status/${user}`)));
+  }
+
+  /** A member whose today has a recovery: somewhere on earth it is past breakfast. */
+  async memberOfToday(name) {
+    const { people } = await this.people();
+    for (const [index, { whoop_user_id: person }] of people.entries()) {
+      const user = `${name}-${index}`;
+      await this.connect(user, person);
+      if ((await this.day(user)).recovery?.score) return user;
+    }
+    throw new Error('nobody has a recovery today');
+  }
+
   // ---- the simulator
 
   sim(method, path, body) {
