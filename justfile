@@ -54,6 +54,14 @@ up *arguments:
 check-deploy *arguments:
     scripts/check-deploy {{arguments}}
 
+# Alerts, their tests, the dashboard, and the book that says what to do.
+check-observe:
+    scripts/check-observe
+
+# A database dumped, restored beside itself, and compared with WHOOP; `--try` on a stage of its own.
+backup-drill *arguments:
+    scripts/backup-drill {{arguments}}
+
 # Three days by the deployed command lines, on the simulator's clock.
 cron-day:
     scripts/cron-day
