@@ -47,6 +47,8 @@ for (const [index, viewport] of Object.keys(VIEWPORTS).entries()) {
       await page.goto(stage.page(user));
       await page.getByRole('button', { name: 'Connect WHOOP' }).waitFor();
       assert.ok(!page.url().includes('token'));
+      // A link can hand over anybody's token: whose page it is must be seen before.
+      await page.getByText(`It is kept for ${user}.`).waitFor();
       await look(page, viewport, '02-not-connected');
     });
 

@@ -128,7 +128,7 @@ function drawMain() {
       return show(main, ['came-back', now.error], () => states.cameBack({ connected: !now.error, error: now.error }));
     case 'connect': {
       const { error, connecting: busy, link } = now;
-      return show(main, ['connect', error, busy, link], () => states.connectCard({ error, busy, link, connect }));
+      return show(main, ['connect', error, busy, link, session.name], () => states.connectCard({ error, busy, link, connect, who: session.name }));
     }
     case 'first-sync':
       return show(main, ['first-sync', now.status?.data_types], () => states.firstSync(now.status));
@@ -177,7 +177,9 @@ function drawFoot(inDay) {
       : status.backfill.stored_from && say('historySoFar', { date: numeric(status.backfill.stored_from.slice(0, 10)) })
     : null;
   const mayLeave = inDay && ['connected', 'reauth_required'].includes(connection) && now.network === 'online';
-  show(foot, [history, mayLeave], () => [
+  const who = session.name;
+  show(foot, [history, mayLeave, who], () => [
+    who ? el('span', { class: 'quiet small' }, say('signedInAs', { who })) : null,
     history ? el('span', { class: 'quiet small' }, history) : null,
     mayLeave ? el('button', { type: 'button', class: 'danger', id: 'disconnect', onclick: disconnect }, say('disconnect')) : null,
   ]);

@@ -10,13 +10,13 @@ const onOwnMachine = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostn
 
 let token = null;
 
-/** The `sub` of a JWT; null for what is none. Its signature is the API's to check. */
-function subject(jwt) {
+/** What a JWT says; null for what is none. Its signature is the API's to check. */
+function claimsOf(jwt) {
   try {
     const bytes = atob(jwt.split('.')[1].replaceAll('-', '+').replaceAll('_', '/'));
     const text = new TextDecoder().decode(Uint8Array.from(bytes, (c) => c.charCodeAt(0)));
-    const { sub } = JSON.parse(text);
-    return typeof sub === 'string' && sub ? sub : null;
+    const claims = JSON.parse(text);
+    return typeof claims.sub === 'string' && claims.sub ? claims : null;
   } catch {
     return null;
   }
@@ -40,7 +40,12 @@ export const session = {
     return token;
   },
   get user() {
-    return token && subject(token);
+    return token && (claimsOf(token)?.sub ?? null);
+  },
+  /** By what a person knows whose page this is: a link can hand over anybody's token. */
+  get name() {
+    const claims = token && claimsOf(token);
+    return claims && (typeof claims.email === 'string' && claims.email ? claims.email : claims.sub);
   },
   begin() {
     if (!take() && onOwnMachine) token = sessionStorage.getItem(KEY);

@@ -19,10 +19,11 @@ export const cameBack = ({ connected, error }) =>
     ? center(say('connectedClose'), el('p', {}, say('connectedCloseWhy')))
     : center(say('notConnected'), el('p', {}, refusal(error)));
 
-export function connectCard({ error, busy, link, connect }) {
+export function connectCard({ error, busy, link, connect, who }) {
   return center(say('connectTitle'),
     error ? el('p', { class: 'notice bad', role: 'alert' }, `${say('notConnected')}: ${refusal(error)}`) : null,
     el('p', {}, say('connectWhy')),
+    el('p', { class: 'quiet small' }, say('connectFor', { who })),
     link
       ? [el('p', {}, say('connectElsewhere')), el('p', {}, el('a', { class: 'button main', href: link, target: '_blank', rel: 'noopener' }, say('openWhoop')))]
       : el('p', {}, (() => {
