@@ -175,8 +175,8 @@ async function read() {
     place('as-of').textContent = `As of ${when(new Date().toISOString())}`;
     place('again').hidden = false;
     place('main').replaceChildren(el('div', { class: 'cards' },
-      members(overview), quota(overview), freshness(overview), doctor(),
-      el('div', { class: 'wide' }, runs(overview)), el('div', { class: 'wide' }, inbox(webhooks))));
+      members(overview), quota(overview), el('div', { class: 'wide' }, freshness(overview)),
+      el('div', { class: 'wide' }, doctor()), el('div', { class: 'wide' }, runs(overview)), el('div', { class: 'wide' }, inbox(webhooks))));
   } catch (error) {
     fail(error);
   }
