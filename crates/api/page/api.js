@@ -24,10 +24,9 @@ export function address(route, rest = '') {
   return `/api/v1/whoop/${route}/${encodeURIComponent(session.user)}${rest}`;
 }
 
-export async function send(method, url, { body, signal, etag } = {}) {
+async function send(method, url, { body, signal } = {}) {
   const headers = { authorization: `Bearer ${session.token}` };
   if (body !== undefined) headers['content-type'] = 'application/json';
-  if (etag) headers['if-none-match'] = etag;
   const timeout = AbortSignal.timeout(PATIENCE);
   let response;
   try {
@@ -46,10 +45,9 @@ export async function send(method, url, { body, signal, etag } = {}) {
   return response;
 }
 
-/** The JSON of a good answer; `null` for a 304. Throws a Problem or Away. */
-export async function ask(method, url, options) {
+/** The JSON of a good answer. Throws a Problem or Away. */
+async function ask(method, url, options) {
   const response = await send(method, url, options);
-  if (response.status === 304) return null;
   if (!response.ok) throw await problemOf(response);
   try {
     return await response.json();
@@ -69,7 +67,7 @@ export async function problemOf(response) {
   return new Problem(response.status, body, Number(response.headers.get('retry-after')) || null);
 }
 
-export const get = (route, rest, options) => ask('GET', address(route, rest), options);
+const get = (route, rest, options) => ask('GET', address(route, rest), options);
 
 export const api = {
   /** `refresh`: `never` answers in milliseconds, `auto` asks WHOOP where that is due. */

@@ -19,9 +19,9 @@ function facts(pairs) {
 
 const unit = (name, value, decimals) => (value === null || value === undefined ? null : say(name, { n: number(value, decimals) }));
 
-function card(name, wide, ...content) {
+function card(name, ...content) {
   const id = `card-${name}`;
-  return el('section', { class: wide ? 'card wide' : 'card', 'aria-labelledby': id }, el('h2', { id }, say(name)), content);
+  return el('section', { class: 'card', 'aria-labelledby': id }, el('h2', { id }, say(name)), content);
 }
 
 const RADIUS = 54;
@@ -167,13 +167,13 @@ export const isEmpty = (day) =>
 export function cardsOf(day) {
   const { missing } = day;
   const cards = [
-    ['recovery', [day.recovery, missing.recovery], () => card('recovery', false, recovery(day.recovery, missing.recovery))],
-    ['sleep', [day.sleep, missing.sleep], () => card('sleep', false, sleep(day.sleep, missing.sleep))],
-    ['strain', [day.cycle, missing.cycle], () => card('strain', false, strain(day.cycle, missing.cycle))],
-    ['workouts', [day.workouts, missing.workouts], () => card('workouts', false,
+    ['recovery', [day.recovery, missing.recovery], () => card('recovery', recovery(day.recovery, missing.recovery))],
+    ['sleep', [day.sleep, missing.sleep], () => card('sleep', sleep(day.sleep, missing.sleep))],
+    ['strain', [day.cycle, missing.cycle], () => card('strain', strain(day.cycle, missing.cycle))],
+    ['workouts', [day.workouts, missing.workouts], () => card('workouts',
       day.workouts.length ? el('ul', { class: 'list' }, day.workouts.map(workout)) : why(missing.workouts))],
   ];
-  if (day.naps.length) cards.push(['naps', day.naps, () => card('naps', false, el('ul', { class: 'list' }, day.naps.map(nap)))]);
-  if (day.others) cards.push(['others', day.others, () => card('others', false, el('ul', { class: 'list' }, others(day.others)))]);
+  if (day.naps.length) cards.push(['naps', day.naps, () => card('naps', el('ul', { class: 'list' }, day.naps.map(nap)))]);
+  if (day.others) cards.push(['others', day.others, () => card('others', el('ul', { class: 'list' }, others(day.others)))]);
   return cards;
 }

@@ -2,7 +2,6 @@
 
 const english = {
   title: 'Health',
-  demo: 'Demonstration with made-up people',
   loading: 'Loading …',
   refresh: 'Refresh',
   refreshing: 'Asking WHOOP …',
@@ -93,7 +92,6 @@ const english = {
   spo2: 'Blood oxygen',
   skinTemp: 'Skin temperature',
   sleep: 'Sleep',
-  asleep: 'Asleep',
   need: 'Needed',
   performance: 'Performance',
   efficiency: 'Efficiency',
@@ -114,7 +112,6 @@ const english = {
   workouts: 'Workouts',
   workout: 'Workout',
   distance: 'Distance',
-  zones: 'Zones',
   zone: 'Zone {n}',
   zonesOf: 'Heart rate zones: {list}',
   naps: 'Naps',
@@ -134,7 +131,6 @@ const english = {
   chartKeys: 'Left and right arrow keys read out single days.',
   chartsMissing: 'This build has no charts; the tables show the same.',
   none: 'none',
-  hours: 'h',
   sleepHours: 'Sleep',
 
   historySoFar: 'History is stored back to {date} and still being read.',
@@ -148,7 +144,6 @@ const english = {
 
 const german = {
   title: 'Gesundheit',
-  demo: 'Vorführung mit erfundenen Personen',
   loading: 'Wird geladen …',
   refresh: 'Aktualisieren',
   refreshing: 'WHOOP wird gefragt …',
@@ -239,7 +234,6 @@ const german = {
   spo2: 'Blutsauerstoff',
   skinTemp: 'Hauttemperatur',
   sleep: 'Schlaf',
-  asleep: 'Geschlafen',
   need: 'Bedarf',
   performance: 'Leistung',
   efficiency: 'Effizienz',
@@ -260,7 +254,6 @@ const german = {
   workouts: 'Trainings',
   workout: 'Training',
   distance: 'Strecke',
-  zones: 'Zonen',
   zone: 'Zone {n}',
   zonesOf: 'Pulszonen: {list}',
   naps: 'Nickerchen',
@@ -280,7 +273,6 @@ const german = {
   chartKeys: 'Die Pfeiltasten links und rechts lesen einzelne Tage vor.',
   chartsMissing: 'Diese Fassung hat keine Diagramme; die Tabellen zeigen dasselbe.',
   none: 'keine',
-  hours: 'h',
   sleepHours: 'Schlaf',
 
   historySoFar: 'Gespeichert ist alles seit dem {date}; Älteres wird noch gelesen.',

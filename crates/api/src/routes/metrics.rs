@@ -7,7 +7,7 @@ use whoop_storage::{
     StorageError,
     table::{change, sync_log, users, webhook_event},
 };
-use whoop_sync::SyncError;
+use whoop_sync::{SyncError, overview::ACTIVE_FOR};
 
 use crate::{
     metrics::{Counts, LongCounts},
@@ -17,9 +17,6 @@ use crate::{
 
 /// Of how long the changes are whose delay is told.
 const DELAYS_OF: TimeDelta = TimeDelta::hours(1);
-
-/// Whoever was not seen for longer is read once in a fortnight.
-const ACTIVE_FOR: TimeDelta = TimeDelta::days(7);
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
