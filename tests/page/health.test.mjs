@@ -17,6 +17,15 @@ async function fullDay(stage, user) {
   throw new Error('no full day in 30');
 }
 
+/** The days that this device keeps of the member. */
+const keptDays = (page) => page.evaluate(async () => {
+  const asked = (request) => new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
+  const database = await asked(indexedDB.open(`health:${localStorage.getItem('health-member')}`));
+  const keys = await asked(database.transaction('kept').objectStore('kept').getAllKeys());
+  database.close();
+  return keys.filter((key) => key.startsWith('day '));
+});
+
 const goTo = (page, stage, date) => page.goto(`${stage.api}/?date=${date}`);
 
 for (const [index, viewport] of Object.keys(VIEWPORTS).entries()) {
@@ -272,14 +281,22 @@ for (const [index, viewport] of Object.keys(VIEWPORTS).entries()) {
       await page.getByLabel('Also delete everything').check();
       await page.getByRole('dialog').getByRole('button', { name: 'Disconnect WHOOP' }).click();
       await page.getByRole('heading', { name: 'Connect your WHOOP' }).waitFor();
-      const left = await page.evaluate(async () => {
-        const open = indexedDB.open(`health:${localStorage.getItem('health-member')}`);
-        const database = await new Promise((resolve) => { open.onsuccess = () => resolve(open.result); });
-        const keys = database.transaction('kept').objectStore('kept').getAllKeys();
-        return new Promise((resolve) => { keys.onsuccess = () => resolve(keys.result); });
-      });
-      assert.deepEqual(left.filter((key) => key.startsWith('day ')), []);
+      assert.deepEqual(await keptDays(page), []);
     });
+
+    for (const where of ['under the open page', 'while the page was closed']) {
+      it(`keeps nothing of what was erased from another device ${where}`, async () => {
+        await page.getByRole('button', { name: 'Connect WHOOP' }).click();
+        await consent(page, person);
+        await page.getByRole('heading', { name: 'Trend' }).waitFor();
+        assert.notDeepEqual(await keptDays(page), []);
+        if (where.startsWith('while')) await page.goto('about:blank');
+        await stage.ask('DELETE', `/api/v1/whoop/connection/${user}?erase=true`);
+        if (where.startsWith('while')) await page.goto(stage.api);
+        await page.getByRole('heading', { name: 'Connect your WHOOP' }).waitFor();
+        assert.deepEqual(await keptDays(page), []);
+      });
+    }
 
     it('made no error and asked no other host', () => assertClean(seen));
   });

@@ -292,19 +292,20 @@ function take(day, date) {
   // Asked for somebody who has left meanwhile.
   if (day.user_id !== session.user) return;
   const { connection } = day.meta;
+  const nothing = isEmpty(day) && day.meta.last_synced_at === null;
+  const was = now.network;
+  Object.assign(now, { connection, network: 'online', problem: null });
+  if (connection === 'never_connected' || (connection === 'disconnected' && nothing)) return startAnew();
   if (date === null && now.today !== day.date) {
     now.today = day.date;
     box.put('today', day.date);
   }
   now.today ??= day.date;
-  const was = now.network;
-  Object.assign(now, { day, at: new Date().toISOString(), connection, network: 'online', problem: null });
-  const nothing = isEmpty(day) && day.meta.last_synced_at === null;
+  Object.assign(now, { day, at: new Date().toISOString() });
   if (!nothing) {
     keepDay(box, day);
     glance.keep(session.user, now.today, day);
   }
-  if (connection === 'never_connected' || (connection === 'disconnected' && nothing)) return change({ phase: 'connect' });
   if (connection === 'connected' && day.meta.last_synced_at === null && now.phase !== 'day') return watchFirstSync();
   change({ phase: 'day' });
   start();
@@ -364,7 +365,6 @@ function disconnect() {
     dialog.close();
     try {
       await api.disconnect(erase.checked);
-      if (erase.checked) await forget();
       load();
     } catch (error) {
       fail(error);
@@ -374,12 +374,20 @@ function disconnect() {
   dialog.showModal();
 }
 
-/** What is stored of the member is gone: here as well, whatever is under way. */
-async function forget() {
-  stop();
-  await box.forget();
-  box = await Box.open(session.user);
-  Object.assign(now, { day: null, trend: null, status: null, today: null });
+/**
+ * Nothing is stored of the member, whoever erased it and wherever: then nothing is here,
+ * whatever is under way. Only afterwards is it said.
+ */
+async function startAnew() {
+  if (now.phase !== 'connect') {
+    stop();
+    box = box.anew();
+    Object.assign(now, { day: null, trend: null, status: null, today: null });
+    const mine = box;
+    await mine.opened;
+    if (mine !== box) return;
+  }
+  change({ phase: 'connect' });
 }
 
 // ---- what happens by itself
@@ -482,8 +490,9 @@ async function begin() {
 async function openBox(user) {
   const seen = glance.of(user, now.date);
   if (seen) change({ phase: 'day', day: seen.day, at: seen.at, today: seen.today, connection: seen.day.meta.connection });
-  box = await Box.open(user);
-  const [trend = null, today = null] = await Promise.all([box.get('trend'), box.get('today')]);
+  const mine = (box = Box.of(user));
+  const [trend = null, today = null] = await Promise.all([mine.get('trend'), mine.get('today')]);
+  if (mine !== box) return;
   Object.assign(now, { trend, today: now.today ?? today });
 }
 

@@ -39,37 +39,56 @@ export const glance = {
   forget: () => localStorage.removeItem(GLANCE),
 };
 
-/** One member's box. What is still under way when it is closed is written nowhere. */
-export class Box {
-  #database = null;
+/** Everything of a member leaves the device. */
+async function erase(user) {
+  glance.forget();
+  await request(indexedDB.deleteDatabase(name(user))).catch(() => {});
+}
 
-  constructor(user) {
+/**
+ * One member's box, there at once and opened meanwhile. What is still under way when it is
+ * closed is written nowhere.
+ */
+export class Box {
+  #opening;
+  #closed = false;
+
+  constructor(user, before) {
     this.user = user;
+    this.#opening = this.#open(before).catch((error) => {
+      console.warn('this device keeps nothing:', error);
+      return null;
+    });
   }
 
-  /** Opens a member's box; what was another's leaves the device. */
-  static async open(user) {
+  /** A member's box; what was another's leaves the device. */
+  static of(user) {
     const other = lastMember();
-    if (other && other !== user) await new Box(other).forget();
     localStorage.setItem(LAST, user);
-    const box = new Box(user);
-    try {
-      const opening = indexedDB.open(name(user), 1);
-      opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
-      box.#database = await request(opening);
-      // Another window wants to delete it.
-      box.#database.onversionchange = () => box.close();
-    } catch (error) {
-      console.warn('this device keeps nothing:', error);
-    }
-    return box;
+    return new Box(user, other && other !== user ? erase(other) : null);
+  }
+
+  async #open(before) {
+    await before;
+    const opening = indexedDB.open(name(this.user), 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
+    const database = await request(opening);
+    // Another window wants to delete it.
+    database.onversionchange = () => this.close();
+    return database;
+  }
+
+  /** Done when it can be used, and what was there before it is gone. */
+  get opened() {
+    return this.#opening;
   }
 
   /** A browser that keeps nothing (a private window, a full disk) must not stop the page. */
   async #attempt(mode, work) {
-    if (!this.#database) return undefined;
+    const database = await this.#opening;
+    if (!database || this.#closed) return undefined;
     try {
-      return await request(work(this.#database.transaction(STORE, mode).objectStore(STORE)));
+      return await request(work(database.transaction(STORE, mode).objectStore(STORE)));
     } catch (error) {
       console.warn('this device keeps nothing:', error);
       return undefined;
@@ -92,16 +111,13 @@ export class Box {
     return (await this.#attempt('readonly', (store) => store.getAllKeys())) ?? [];
   }
 
-  close() {
-    this.#database?.close();
-    this.#database = null;
+  async close() {
+    this.#closed = true;
+    (await this.#opening)?.close();
   }
 
-  /** Everything of the member leaves the device. */
-  async forget() {
-    this.close();
-    glance.forget();
-    if (lastMember() === this.user) localStorage.removeItem(LAST);
-    await request(indexedDB.deleteDatabase(name(this.user))).catch(() => {});
+  /** The same member's next box, with nothing in it. */
+  anew() {
+    return new Box(this.user, this.close().then(() => erase(this.user)));
   }
 }
