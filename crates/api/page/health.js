@@ -295,7 +295,7 @@ function take(day, date) {
   const nothing = isEmpty(day) && day.meta.last_synced_at === null;
   const was = now.network;
   Object.assign(now, { connection, network: 'online', problem: null });
-  if (connection === 'never_connected' || (connection === 'disconnected' && nothing)) return startAnew();
+  if (connection === 'never_connected') return startAnew();
   if (date === null && now.today !== day.date) {
     now.today = day.date;
     box.put('today', day.date);
