@@ -121,7 +121,7 @@ impl Engine {
             } else {
                 SyncOutcome::Failed
             },
-            detail: Some(error.to_string()),
+            detail: Some(error.told()),
             thrifty: false,
         });
         let query = self.query(&stored, date, refresh, fetch.thrifty);
@@ -308,7 +308,7 @@ fn fetch_of(report: &MemberReport, thrifty: bool) -> Fetch {
     };
     Fetch {
         sync,
-        detail: report.error.clone(),
+        detail: report.told.clone(),
         thrifty,
     }
 }

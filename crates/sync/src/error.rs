@@ -72,7 +72,29 @@ impl SyncError {
         }
     }
 
-    /// The sentence with its causes, for the log in the database.
+    /// The sentence for the member and the app: of what is the operator's alone, such as
+    /// the names of keys and PostgreSQL's words, only that it is.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Storage(StorageError::Seal(_)) => "the tokens of this member cannot be opened \
+                by this service; `sync-worker doctor` tells its operator why"
+                .to_owned(),
+            Self::Storage(error) if error.is_transient() => {
+                "the database cannot be reached".to_owned()
+            }
+            Self::Storage(_) => {
+                "the database did not do its part; the log of the service says more".to_owned()
+            }
+            Self::Whoop(WhoopError::Config(_)) => "WHOOP is not set up here".to_owned(),
+            // Without the addresses of proxies.
+            Self::Whoop(error @ (WhoopError::Transport(_) | WhoopError::NoLeave(_))) => {
+                error.to_string()
+            }
+            other => other.in_full(),
+        }
+    }
+
+    /// The sentence with its causes, for the operator's logs and reports.
     pub fn in_full(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);

@@ -340,7 +340,7 @@ impl Engine {
                 let error = cause.in_full();
                 tracing::warn!(member = %user_id, %data_type, error, "the sync failed");
                 if !is_dry {
-                    self.note_failure(user_id, data_type, &error).await;
+                    self.note_failure(user_id, data_type, &cause.told()).await;
                 }
                 TypeReport {
                     error: Some(error),

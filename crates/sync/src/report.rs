@@ -29,7 +29,7 @@ pub struct TypeReport {
     /// What a comparison with WHOOP found, where there was one.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Findings>,
-    /// Why it failed, for people.
+    /// Why it failed, for the operator.
     pub error: Option<String>,
     #[serde(skip)]
     pub cause: Option<SyncError>,
@@ -58,7 +58,11 @@ pub struct MemberReport {
     pub user_id: String,
     pub outcome: Outcome,
     pub types: Vec<TypeReport>,
+    /// For the operator.
     pub error: Option<String>,
+    /// The same for the member; see [`SyncError::told`].
+    #[serde(skip)]
+    pub told: Option<String>,
     /// Seconds until the quota allows more, where it stood in the way.
     pub retry_after_seconds: Option<u64>,
     /// The connection is lost until the member connects again.
@@ -85,6 +89,7 @@ impl MemberReport {
             user_id: user_id.to_string(),
             outcome,
             error: causes().next().map(SyncError::in_full),
+            told: causes().next().map(SyncError::told),
             retry_after_seconds: wait.map(|wait| wait.as_secs()),
             reauth_required: causes().any(|cause| matches!(cause, SyncError::ReauthRequired)),
             ends_the_run: causes().any(SyncError::ends_the_run),
@@ -108,6 +113,7 @@ impl MemberReport {
         if matches!(self.outcome, Outcome::Done | Outcome::Shared) {
             self.outcome = more.outcome;
             self.error = more.error;
+            self.told = more.told;
             self.retry_after_seconds = more.retry_after_seconds;
         }
         self.reauth_required |= more.reauth_required;
@@ -135,6 +141,7 @@ impl MemberReport {
             outcome,
             types: Vec::new(),
             error: error.map(SyncError::in_full),
+            told: error.map(SyncError::told),
             retry_after_seconds: error
                 .and_then(SyncError::quota_wait)
                 .map(|wait| wait.as_secs()),

@@ -1,7 +1,7 @@
 use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
 use whoop_core::{DataType, day::Connection, plan::Reason};
-use whoop_sync::{Job, MemberReport, Outcome, TypeReport, member::Errand};
+use whoop_sync::{Job, MemberReport, Outcome, SyncError, TypeReport, member::Errand};
 
 use crate::{
     body::JsonBody, json, member::Member, parameters, problem::Problem, reads::Reads,
@@ -80,7 +80,7 @@ impl From<MemberReport> for SyncReport {
             user_id: report.user_id,
             outcome: report.outcome,
             types: report.types.into_iter().map(SyncedType::from).collect(),
-            error: report.error,
+            error: report.told,
             retry_after_seconds: report.retry_after_seconds,
             reauth_required: report.reauth_required,
         }
@@ -96,7 +96,7 @@ impl From<TypeReport> for SyncedType {
             unchanged: report.stored.unchanged,
             deleted: report.stored.deleted,
             rejected: report.stored.rejected,
-            error: report.error,
+            error: report.cause.as_ref().map(SyncError::told),
         }
     }
 }
@@ -145,9 +145,9 @@ pub(crate) async fn start(
         .await??;
     match status.connection {
         Connection::Connected => {}
-        Connection::ReauthRequired => return Err(whoop_sync::SyncError::ReauthRequired.into()),
+        Connection::ReauthRequired => return Err(SyncError::ReauthRequired.into()),
         Connection::Disconnected | Connection::NeverConnected => {
-            return Err(whoop_sync::SyncError::NotConnected.into());
+            return Err(SyncError::NotConnected.into());
         }
     }
 
@@ -188,7 +188,7 @@ fn answer(report: MemberReport) -> Result<HttpResponse, Problem> {
         ));
     }
     if report.reauth_required {
-        return Err(whoop_sync::SyncError::ReauthRequired.into());
+        return Err(SyncError::ReauthRequired.into());
     }
     Ok(json::respond(HttpResponse::Ok(), &SyncReport::from(report)))
 }

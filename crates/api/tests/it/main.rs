@@ -25,6 +25,7 @@ mod killed;
 mod log_lines;
 mod metrics;
 mod on_the_wire;
+mod operators_own;
 mod pages;
 mod quota;
 mod return_to;
