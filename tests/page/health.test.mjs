@@ -162,6 +162,12 @@ for (const [index, viewport] of Object.keys(VIEWPORTS).entries()) {
       await look(page, viewport, '07-no-data');
     });
 
+    it('shows today where the address names a day that is yet to come', async () => {
+      await goTo(page, stage, '2999-01-01');
+      await page.locator('#choose').getByText('Today').waitFor();
+      assert.equal(await page.locator('[data-notice]').count(), 0);
+    });
+
     it('reads the trend out to a keyboard, and has a table behind it', async () => {
       await goTo(page, stage, full.date);
       for (const days of [7, 90, 365, 30]) {
@@ -201,6 +207,21 @@ for (const [index, viewport] of Object.keys(VIEWPORTS).entries()) {
       await stage.edit(person, 'sleep', full.sleep.id, { score_state: 'UNSCORABLE', score: null });
       await card(page, 'sleep').getByText('WHOOP could not score this').waitFor();
       await look(page, viewport, '09-parts-missing');
+    });
+
+    it('says what was not allowed at WHOOP, and nothing else of it', async () => {
+      const modest = await openWindow(browser, stage, viewport);
+      await stage.connect(`modest-${viewport}`, person, 'read:workout');
+      await modest.page.goto(stage.page(`modest-${viewport}`, `?date=${full.date}`));
+      await card(modest.page, 'workouts').getByText('You did not allow this at WHOOP').waitFor();
+      await card(modest.page, 'strain').getByText('Energy').waitFor();
+      // Neither is this the member's today, though it is the first day that was seen.
+      await modest.page.locator('#choose').getByText('Today').waitFor({ state: 'detached' });
+      await modest.page.getByText('Last synced').first().waitFor();
+      assert.equal(await modest.page.locator('[data-notice]').count(), 0);
+      await look(modest.page, viewport, '14-not-allowed');
+      assertClean(modest.seen);
+      await modest.context.close();
     });
 
     it('opens without a network with what this device kept', async () => {

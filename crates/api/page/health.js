@@ -100,9 +100,9 @@ function drawDates(inDay) {
   nav.hidden = !inDay;
   if (!inDay) return;
   const date = shownDate();
-  const latest = now.today ?? date;
+  const latest = now.today ?? (date > deviceToday() ? date : deviceToday());
   // A device that was offline over midnight knows no newer day.
-  const isToday = date === latest && (now.network === 'online' || date >= deviceToday());
+  const isToday = date === now.today && (now.network === 'online' || date >= deviceToday());
   const name = isToday ? `${say('today')}, ${short(date)}` : short(date);
   show(nav, [date, latest, isToday], () => [
     el('button', { type: 'button', id: 'previous', 'aria-label': say('previousDay'), onclick: () => go(plus(shownDate(), -1)) }, '‹'),
@@ -213,6 +213,10 @@ function fail(error) {
     askAgain();
   } else if (error instanceof Problem && error.status === 401) {
     signOut();
+  } else if (error instanceof Problem && error.status === 400 && now.date) {
+    // A date that the address names, and the member cannot have: one to come.
+    history.replaceState({}, '', location.pathname);
+    go(null, false);
   } else if (error instanceof Problem) {
     const { status, message: text } = error;
     change({ network: 'online', problem: { status, text }, busy: false, connecting: false });
@@ -259,6 +263,7 @@ async function load(refresh = 'auto') {
       const stored = await asked;
       if (signal.aborted) return;
       take(stored, date);
+      if (now.phase === 'day' && date !== null && (now.today ?? '') < deviceToday()) learnToday(signal);
       if (!isWorthAsking(stored)) return;
     }
     change({ busy: true, slow: false });
@@ -273,6 +278,19 @@ async function load(refresh = 'auto') {
     // An older day than one would wish, rather than none.
     if (!now.day) await showKept(date, signal, true);
     if (!signal.aborted) fail(error);
+  }
+}
+
+/** Somebody who begins with another date has not been told yet which one is today. */
+async function learnToday(signal) {
+  try {
+    const { date, user_id: user } = await api.day(null, 'never', signal);
+    if (user !== session.user || date === now.today) return;
+    box.put('today', date);
+    change({ today: date });
+    catchUpSoon();
+  } catch (error) {
+    if (!signal.aborted && !(error instanceof Away)) console.warn('today is not known:', error);
   }
 }
 
@@ -300,7 +318,6 @@ function take(day, date) {
     now.today = day.date;
     box.put('today', day.date);
   }
-  now.today ??= day.date;
   Object.assign(now, { day, at: new Date().toISOString() });
   if (!nothing) {
     keepDay(box, day);

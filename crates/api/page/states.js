@@ -35,7 +35,7 @@ export function connectCard({ error, busy, link, connect, who }) {
 
 const TYPES = { recovery: 'recovery', sleep: 'sleep', workout: 'workouts', cycle: 'strain' };
 
-const isDone = (type) => type.sync_status === 'success' || type.sync_status === 'failed';
+const isDone = (type) => ['success', 'failed', 'not_granted'].includes(type.sync_status);
 
 /** Whether the first sync is over, whatever came of it. */
 export const isFirstSyncOver = (status) => !status.syncing && Object.values(status.data_types).every(isDone);
@@ -54,6 +54,7 @@ export function firstSync(status) {
       el('li', {}, `${say(TYPES[name])}: `,
         type.sync_status === 'failed'
           ? say('firstSyncFailed', { why: type.last_error ?? '' })
+          : type.sync_status === 'not_granted' ? say('notGranted')
           : type.records_synced > 0 ? say('firstSyncRecords', { n: type.records_synced }) : say('waiting')))),
     el('p', { class: 'quiet small' }, say('firstSyncWhy')));
 }

@@ -45,6 +45,7 @@ const english = {
   firstSyncDone: '{done} of {all} kinds read',
   firstSyncRecords: '{n} records',
   firstSyncFailed: 'failed: {why}',
+  notGranted: 'not allowed at WHOOP',
   waiting: 'waiting',
 
   reauthTitle: 'WHOOP has to be connected again',
@@ -78,6 +79,7 @@ const english = {
   'missing.unscorable': 'WHOOP could not score this: there was too little data.',
   'missing.not_recorded': 'WHOOP recorded none.',
   'missing.not_synced': 'Not read from WHOOP yet.',
+  'missing.not_granted': 'You did not allow this at WHOOP. Connecting again can add it.',
   'missing.reauth_required': 'Not read: WHOOP has to be connected again.',
   'missing.quota': 'Not read yet: the limit of WHOOP for this app is used up.',
 
@@ -187,6 +189,7 @@ const german = {
   firstSyncDone: '{done} von {all} Arten gelesen',
   firstSyncRecords: '{n} Einträge',
   firstSyncFailed: 'misslungen: {why}',
+  notGranted: 'bei WHOOP nicht erlaubt',
   waiting: 'wartet',
 
   reauthTitle: 'WHOOP muss neu verbunden werden',
@@ -220,6 +223,7 @@ const german = {
   'missing.unscorable': 'WHOOP konnte das nicht bewerten: es gab zu wenige Daten.',
   'missing.not_recorded': 'WHOOP hat nichts aufgezeichnet.',
   'missing.not_synced': 'Noch nicht von WHOOP gelesen.',
+  'missing.not_granted': 'Das hast du bei WHOOP nicht erlaubt. Beim erneuten Verbinden kannst du es hinzunehmen.',
   'missing.reauth_required': 'Nicht gelesen: WHOOP muss neu verbunden werden.',
   'missing.quota': 'Noch nicht gelesen: das Limit von WHOOP für diese App ist verbraucht.',
 

@@ -37,6 +37,22 @@ impl DataType {
             Self::Cycle => "cycle",
         }
     }
+
+    /// The OAuth scope by which a member allows it at WHOOP.
+    pub const fn scope(self) -> &'static str {
+        match self {
+            Self::Recovery => "read:recovery",
+            Self::Sleep => "read:sleep",
+            Self::Workout => "read:workout",
+            Self::Cycle => "read:cycles",
+        }
+    }
+
+    /// Those that a space-separated list of scopes does not allow.
+    pub fn not_granted(scopes: &str) -> Vec<Self> {
+        let is_missing = |one: &Self| !scopes.split(' ').any(|scope| scope == one.scope());
+        Self::ALL.into_iter().filter(is_missing).collect()
+    }
 }
 
 impl fmt::Display for DataType {

@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Known {
     pub member: UserRow,
-    /// All four types, those never read included.
+    /// The types that the member granted, those never read included.
     pub coverage: Vec<Coverage>,
     /// The oldest first.
     pub open: Vec<OpenRecord>,

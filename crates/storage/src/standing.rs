@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Bool, Integer, Nullable, Text, Timestamptz},
+    sql_types::{Array, Bool, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 use whoop_core::plan::{heard::Heard, roster::Standing, visits::Visits};
@@ -21,7 +21,7 @@ use crate::{
 pub struct Member {
     pub user_id: String,
     pub standing: Standing,
-    /// Whether WHOOP has nothing older than what is stored, of any type.
+    /// Whether WHOOP has nothing older than what is stored, of any type it may give.
     pub history_complete: bool,
 }
 
@@ -41,6 +41,8 @@ struct Row {
     workout: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     cycle: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    not_granted: Option<Vec<String>>,
     #[diesel(sql_type = Bool)]
     history_complete: bool,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -65,7 +67,9 @@ pub async fn list(
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'sleep') AS sleep, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'workout') AS workout, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'cycle') AS cycle, \
-                count(*) FILTER (WHERE l.whole_history) = 4 AS history_complete \
+                array_agg(l.data_type) FILTER (WHERE l.sync_status = 'not_granted') AS not_granted, \
+                count(*) FILTER (WHERE l.whole_history OR l.sync_status = 'not_granted') = 4 \
+                    AS history_complete \
          FROM whoop_users u LEFT JOIN whoop_sync_log l ON l.user_id = u.user_id \
          WHERE u.status = 'connected' \
          GROUP BY u.user_id ORDER BY u.user_id",
@@ -104,6 +108,12 @@ impl Member {
             standing: Standing {
                 // The order of `DataType::ALL`.
                 last_sync_at: [row.recovery, row.sleep, row.workout, row.cycle],
+                not_granted: row
+                    .not_granted
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|word| word.parse().ok())
+                    .collect(),
                 visits: Visits {
                     last: row.last_seen_at,
                     days: u32::try_from(row.visit_days).unwrap_or(0),

@@ -19,7 +19,7 @@ use whoop_storage::{
     StorageError, page,
     predecessor::{Account, LeftBehind, Raw},
     table::{
-        RecordTable, adopted,
+        RecordTable, adopted, sync_log,
         tokens::{self, Tokens},
         users::{self, Connected},
     },
@@ -316,6 +316,8 @@ impl Engine {
         if status == "connected" {
             let tokens = tokens_of(account, now);
             tokens::put(&mut transaction, &self.keys, user_id, &tokens, now).await?;
+            let not_granted = DataType::not_granted(&tokens.scope);
+            sync_log::note_not_granted(&mut transaction, user_id, &not_granted).await?;
         }
         transaction.commit().await?;
         Ok(())

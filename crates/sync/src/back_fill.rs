@@ -65,6 +65,8 @@ impl Engine {
             // No turn, and no leave of the quota, for what is complete.
             let coverage = self.coverage(user_id).await?;
             let is_left = |one: &Coverage| plan::history(one, back_to).is_some();
+            let is_granted = |data_type| coverage.iter().any(|known| known.data_type == data_type);
+            rounds.left.retain(|one| is_granted(one.data_type));
             for known in coverage.iter().filter(|one| !is_left(one)) {
                 rounds.left.retain(|one| one.data_type != known.data_type);
                 if data_types.contains(&known.data_type) {

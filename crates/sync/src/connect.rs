@@ -10,7 +10,7 @@ use whoop_storage::{
     StorageError,
     table::{
         oauth_states::{self, Consumed, Pending},
-        refresh,
+        refresh, sync_log,
         tokens::{self, Tokens},
         users::{self, Connected},
     },
@@ -161,6 +161,7 @@ impl Engine {
             updated_at: now,
             webhook_at: None,
         };
+        let not_granted = DataType::not_granted(&scope);
         let tokens = Tokens {
             expires_at: now + pair.expires_in,
             scope,
@@ -184,6 +185,7 @@ impl Engine {
             return Err(SyncError::OtherAccount);
         }
         tokens::put(&mut transaction, &self.keys, &user_id, &tokens, now).await?;
+        sync_log::note_not_granted(&mut transaction, &user_id, &not_granted).await?;
         refresh::end(&mut transaction, &user_id).await?;
         transaction.commit().await?;
         tracing::info!(member = %user_id, "connected to WHOOP");

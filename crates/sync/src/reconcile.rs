@@ -41,7 +41,9 @@ impl Engine {
     ) -> Result<MemberReport, SyncError> {
         let mut report = MemberReport::of(user_id, Vec::new());
         let mut job = job.clone();
-        for data_type in ORDER {
+        let coverage = self.coverage(user_id).await?;
+        let is_granted = |one: &DataType| coverage.iter().any(|known| known.data_type == *one);
+        for data_type in ORDER.into_iter().filter(is_granted) {
             let compared = self.reconcile_type(user_id, &job, data_type, reconcile);
             match compared.await {
                 Ok(one) => report.and(MemberReport::of(user_id, vec![one])),

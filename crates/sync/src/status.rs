@@ -35,6 +35,10 @@ pub struct MemberStatus {
     pub delays: Delays,
 }
 
+fn is_granted((_, log): &&(DataType, Option<SyncLogRow>)) -> bool {
+    log.as_ref().is_none_or(SyncLogRow::is_granted)
+}
+
 impl MemberStatus {
     /// Whether nothing older is left to read of any type, or is kept.
     pub fn history_complete(&self) -> bool {
@@ -47,6 +51,7 @@ impl MemberStatus {
         };
         self.types
             .iter()
+            .filter(is_granted)
             .all(|(_, log)| log.as_ref().is_some_and(reaches_back))
     }
 
@@ -55,6 +60,7 @@ impl MemberStatus {
         let starts: Option<Vec<_>> = self
             .types
             .iter()
+            .filter(is_granted)
             .map(|(_, log)| log.as_ref()?.covered_from)
             .collect();
         starts?.into_iter().max()

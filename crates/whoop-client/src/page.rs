@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use url::Url;
 use whoop_core::{
+    DataType,
     plan::PAGE_SIZE,
     record::{Cycle, Record, Recovery, Rejected, Sleep, Workout, read},
 };
@@ -37,7 +38,7 @@ pub trait Listed: Record {
 
 impl Listed for Cycle {
     const PATH: &'static str = "v2/cycle";
-    const SCOPE: &'static str = "read:cycles";
+    const SCOPE: &'static str = DataType::Cycle.scope();
 
     fn sort_key(&self) -> Option<DateTime<Utc>> {
         Some(self.start)
@@ -54,7 +55,7 @@ impl Listed for Cycle {
 
 impl Listed for Recovery {
     const PATH: &'static str = "v2/recovery";
-    const SCOPE: &'static str = "read:recovery";
+    const SCOPE: &'static str = DataType::Recovery.scope();
 
     fn sort_key(&self) -> Option<DateTime<Utc>> {
         None
@@ -68,7 +69,7 @@ impl Listed for Recovery {
 
 impl Listed for Sleep {
     const PATH: &'static str = "v2/activity/sleep";
-    const SCOPE: &'static str = "read:sleep";
+    const SCOPE: &'static str = DataType::Sleep.scope();
 
     fn sort_key(&self) -> Option<DateTime<Utc>> {
         Some(self.start)
@@ -81,7 +82,7 @@ impl Listed for Sleep {
 
 impl Listed for Workout {
     const PATH: &'static str = "v2/activity/workout";
-    const SCOPE: &'static str = "read:workout";
+    const SCOPE: &'static str = DataType::Workout.scope();
 
     fn sort_key(&self) -> Option<DateTime<Utc>> {
         Some(self.start)

@@ -74,14 +74,15 @@ class Stage {
     return this.ask('GET', `/api/v1/whoop/daily-data/${user}?refresh=never${rest}`);
   }
 
-  /** Connects a member without a browser, and waits for the first sync. */
-  async connect(user, person) {
+  /** Connects a member without a browser, but for a scope, and waits for the first sync. */
+  async connect(user, person, without = null) {
     const { authorization_url: page } = await this.ask('POST', `/api/v1/whoop/connect/${user}`, {});
     const form = new URLSearchParams([...new URL(page).searchParams, ['person', person], ['decision', 'allow']]);
+    form.set('scope', form.get('scope').split(' ').filter((one) => one !== without).join(' '));
     const consented = await fetch(page.split('?')[0], { method: 'POST', body: form, redirect: 'manual' });
     const back = await fetch(consented.headers.get('location'));
     if (!back.ok) throw new Error(`the callback: ${back.status} ${await back.text()}`);
-    const isRead = ({ syncing, data_types }) => !syncing && Object.values(data_types).every(({ sync_status: word }) => word === 'success');
+    const isRead = ({ syncing, data_types }) => !syncing && Object.values(data_types).every(({ sync_status: word }) => ['success', 'not_granted'].includes(word));
     while (!isRead(await this.ask('GET', `/api/v1/whoop/sync-status/${user}`)));
   }
 

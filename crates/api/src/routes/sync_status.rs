@@ -45,6 +45,8 @@ enum SyncStatusWord {
     Running,
     Success,
     Failed,
+    /// The member did not allow it at WHOOP; it is not read.
+    NotGranted,
 }
 
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]

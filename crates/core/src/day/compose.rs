@@ -41,7 +41,7 @@ impl Records {
 #[derive(Debug, Clone, Copy)]
 pub struct Knowledge<'a> {
     pub query: &'a DayQuery,
-    /// One entry a type; a type without one was never read.
+    /// One entry a type; a type without one was not granted.
     pub coverage: &'a [Coverage],
     pub connection: Connection,
     /// Whether this request was turned away by WHOOP's quota.
@@ -54,11 +54,10 @@ impl Knowledge<'_> {
     }
 
     fn why_absent(&self, data_type: DataType) -> Missing {
-        if self
-            .coverage(data_type)
-            .is_some_and(|one| self.query.is_known(one))
-        {
-            return Missing::NotRecorded;
+        match self.coverage(data_type) {
+            None => return Missing::NotGranted,
+            Some(one) if self.query.is_known(one) => return Missing::NotRecorded,
+            Some(_) => {}
         }
         match self.connection {
             Connection::ReauthRequired => Missing::ReauthRequired,

@@ -82,6 +82,8 @@ pub enum Missing {
     ReauthRequired,
     /// Not read because WHOOP's quota is spent for now.
     Quota,
+    /// Never read, because the member did not allow it at WHOOP.
+    NotGranted,
 }
 
 /// Where an answer comes from and how far it can be trusted.
@@ -89,7 +91,7 @@ pub enum Missing {
 pub struct Meta {
     pub source: Source,
     pub connection: Connection,
-    /// The oldest of the four types' last complete reads.
+    /// The oldest of the granted types' last complete reads.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub last_synced_at: Option<DateTime<Utc>>,

@@ -37,6 +37,8 @@ pub struct Standing {
     /// When a whole window up to the present was last stored, in the order of
     /// [`DataType::ALL`].
     pub last_sync_at: [Option<DateTime<Utc>>; 4],
+    /// What WHOOP does not give of this member, because they did not allow it.
+    pub not_granted: Vec<DataType>,
     pub visits: Visits,
     /// `None` where webhooks are not known to arrive.
     pub heard: Option<Heard>,
@@ -51,6 +53,9 @@ impl Standing {
     }
 
     fn wants(&self, data_type: DataType, order: &Order<'_>) -> bool {
+        if self.not_granted.contains(&data_type) {
+            return false;
+        }
         let Some(at) = self.of(data_type) else {
             return true;
         };
@@ -64,10 +69,12 @@ impl Standing {
         }
     }
 
-    /// When the type that was longest not read was read, of those that ever
-    /// were: a member may not have granted one.
+    /// When the type that was longest not read was read, of those that ever were.
     fn oldest(&self) -> Option<DateTime<Utc>> {
-        self.last_sync_at.into_iter().flatten().min()
+        let read = DataType::ALL.iter().zip(self.last_sync_at);
+        read.filter(|(data_type, _)| !self.not_granted.contains(data_type))
+            .filter_map(|(_, at)| at)
+            .min()
     }
 }
 
@@ -165,13 +172,6 @@ pub fn roster(members: &[Standing], order: &Order<'_>) -> Roster {
 }
 
 fn turn(member: usize, standing: &Standing, order: &Order<'_>) -> Option<Turn> {
-    if standing.oldest().is_none() {
-        return Some(Turn {
-            member,
-            data_types: order.data_types.to_vec(),
-            reason: Reason::NeverRead,
-        });
-    }
     let data_types: Vec<DataType> = order
         .data_types
         .iter()
@@ -181,7 +181,10 @@ fn turn(member: usize, standing: &Standing, order: &Order<'_>) -> Option<Turn> {
     (!data_types.is_empty()).then_some(Turn {
         member,
         data_types,
-        reason: Reason::Slot,
+        reason: match standing.oldest() {
+            None => Reason::NeverRead,
+            Some(_) => Reason::Slot,
+        },
     })
 }
 

@@ -119,6 +119,7 @@ mod tests {
             .map(|days| noon() - TimeDelta::days(days))
             .fold(Visits::default(), Visits::with);
         let one = Standing {
+            not_granted: Vec::new(),
             last_sync_at: [Some(noon() - TimeDelta::hours(9)); 4],
             visits,
             heard: None::<Heard>,

@@ -20,6 +20,7 @@ use crate::{
         RecordTable,
         cycle::parse_id,
         record::{corrupt, present},
+        sync_log::NOT_GRANTED,
         users::connection_of,
     },
 };
@@ -44,6 +45,9 @@ pub(super) fn gather(rows: Vec<Row>) -> Result<Gathered, StorageError> {
                 whoop_user_id = row.number_0.unwrap_or_default();
                 gathered.member = Some(row.into_member());
             }
+            COVERAGE if row.score_state.as_deref() == Some(NOT_GRANTED) => gathered
+                .coverage
+                .retain(|one| one.data_type.as_str() != row.id),
             COVERAGE => {
                 let known = row.into_coverage();
                 let mut types = gathered.coverage.iter_mut();

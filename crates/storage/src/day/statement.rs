@@ -23,7 +23,7 @@ SELECT 0, status, timezone_offset, NULL::TEXT, NULL::TEXT, NULL::BOOLEAN,
        NULL::BIGINT, NULL::BIGINT, NULL::BIGINT
 FROM whoop_users WHERE user_id = $1
 UNION ALL
-SELECT 1, data_type, NULL, NULL, NULL, whole_history,
+SELECT 1, data_type, NULL, sync_status, NULL, whole_history,
        last_sync_at, covered_from, covered_until, NULL,
        NULL, NULL, NULL, NULL, NULL,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -99,6 +99,7 @@ pub(super) struct Row {
     /// The id; of a member the status, of coverage its type.
     pub(super) id: String,
     pub(super) timezone_offset: Option<String>,
+    /// Of coverage how the last try went.
     pub(super) score_state: Option<String>,
     /// The id of the sleep, of the cycle, or the name of the sport.
     pub(super) other: Option<String>,

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 use whoop_core::{DataType, UserId, coverage::Coverage};
@@ -25,6 +25,11 @@ pub struct SyncLogRow {
 }
 
 impl SyncLogRow {
+    /// Whether the member allowed the type at WHOOP.
+    pub fn is_granted(&self) -> bool {
+        self.sync_status != NOT_GRANTED
+    }
+
     /// `None` for a word that the table's check does not allow.
     pub fn coverage(&self) -> Option<Coverage> {
         Some(Coverage {
@@ -37,10 +42,19 @@ impl SyncLogRow {
     }
 }
 
-/// The coverage of all four types; those never read included.
+/// Of a type that the member did not allow at WHOOP.
+pub(crate) const NOT_GRANTED: &str = "not_granted";
+
+/// The coverage of the types that the member granted; those never read included.
 pub fn coverage_of(rows: &[SyncLogRow]) -> Vec<Coverage> {
+    let is_granted = |data_type: &DataType| {
+        !rows
+            .iter()
+            .any(|row| row.data_type == data_type.as_str() && !row.is_granted())
+    };
     DataType::ALL
         .into_iter()
+        .filter(is_granted)
         .map(|data_type| {
             rows.iter()
                 .filter_map(SyncLogRow::coverage)
@@ -87,7 +101,8 @@ pub async fn oldest(
                 max(extract(epoch FROM $2 - coalesce(l.last_sync_at, u.connected_at)))\
                     ::DOUBLE PRECISION AS seconds \
          FROM whoop_users u JOIN whoop_sync_log l ON l.user_id = u.user_id \
-         WHERE u.status = 'connected' AND u.last_seen_at >= $1 GROUP BY l.data_type",
+         WHERE u.status = 'connected' AND u.last_seen_at >= $1 \
+           AND l.sync_status <> 'not_granted' GROUP BY l.data_type",
     )
     .bind::<Timestamptz, _>(seen_since)
     .bind::<Timestamptz, _>(now)
@@ -95,7 +110,42 @@ pub async fn oldest(
     .await?)
 }
 
-/// Notes that a sync of this type begins.
+/// Notes which types a member did not grant with the connection that is just being
+/// stored; the others may be read from now on.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn note_not_granted(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    data_types: &[DataType],
+) -> Result<(), StorageError> {
+    let words: Vec<&str> = data_types.iter().map(|one| one.as_str()).collect();
+    prepared(
+        "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status) \
+         SELECT $1, unnest($2), 'not_granted' \
+         ON CONFLICT (user_id, data_type) DO UPDATE \
+         SET sync_status = 'not_granted', last_error = NULL, last_error_at = NULL",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Array<Text>, _>(words.clone())
+    .execute(conn)
+    .await?;
+    prepared(
+        "UPDATE whoop_sync_log \
+         SET sync_status = CASE WHEN last_sync_at IS NULL THEN 'never' ELSE 'success' END \
+         WHERE user_id = $1 AND sync_status = 'not_granted' AND data_type <> ALL($2)",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Array<Text>, _>(words)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes that a sync of this type begins. What is not granted stays so: the member may
+/// have connected anew since the sync was planned.
 pub async fn begin(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -106,7 +156,8 @@ pub async fn begin(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status, last_attempt_at) \
          VALUES ($1, $2, 'running', $3) \
          ON CONFLICT (user_id, data_type) DO UPDATE \
-         SET sync_status = 'running', last_attempt_at = $3",
+         SET sync_status = 'running', last_attempt_at = $3 \
+         WHERE known.sync_status <> 'not_granted'",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(data_type.as_str())
@@ -168,7 +219,8 @@ pub async fn complete(
         coverage.last_sync_at = coverage.last_sync_at.max(Some(span.until));
     }
     prepared(
-        "UPDATE whoop_sync_log SET sync_status = 'success', \
+        "UPDATE whoop_sync_log SET \
+             sync_status = CASE sync_status WHEN 'not_granted' THEN sync_status ELSE 'success' END, \
              records_synced = records_synced + $3, last_sync_at = $4, covered_from = $5, \
              covered_until = $6, whole_history = $7, last_error = $8, last_error_at = $9 \
          WHERE user_id = $1 AND data_type = $2",
@@ -210,7 +262,8 @@ pub async fn fail(
     error: &str,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    diesel::update(whoop_sync_log::table.find((user_id.as_str(), data_type.as_str())))
+    let known = whoop_sync_log::table.find((user_id.as_str(), data_type.as_str()));
+    diesel::update(known.filter(whoop_sync_log::sync_status.ne(NOT_GRANTED)))
         .set((
             whoop_sync_log::sync_status.eq("failed"),
             whoop_sync_log::last_error.eq(error),

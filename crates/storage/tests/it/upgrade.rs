@@ -57,7 +57,7 @@ fn written_of(user: &str) -> [(&'static str, String); 7] {
         (
             "whoop_tokens",
             format!(
-                "(user_id, sealed, key_id, scope, expires_at, refreshed_at) VALUES ('{user}', '\\x01', 'k1', 'offline', {when}, {when})"
+                "(user_id, sealed, key_id, scope, expires_at, refreshed_at) VALUES ('{user}', '\\x01', 'k1', 'offline read:sleep', {when}, {when})"
             ),
         ),
         (

@@ -48,6 +48,7 @@ impl Member {
             *at = one.last_sync_at;
         }
         Standing {
+            not_granted: Vec::new(),
             last_sync_at,
             visits: self.visits,
             heard: self.heard,

@@ -301,31 +301,3 @@ async fn of_two_accounts_that_connect_at_once_one_is_stored() {
     stage.sync(&member, &history(&DataType::ALL)).await;
     stage.assert_stored_is_truth(&member).await;
 }
-
-#[tokio::test]
-async fn a_type_that_was_not_granted_fails_alone_and_the_connection_lives() {
-    let stage = Stage::new().await;
-    let whoop_user_id = stage.world().people()[0];
-    let state = stage.state_for("mara", None).await;
-    let code = stage.code_without("read:workout", whoop_user_id);
-    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
-    welcome.first_sync.await.unwrap();
-    let member = Member {
-        user_id: welcome.user_id,
-        whoop_user_id,
-    };
-
-    let report = stage.sync(&member, &slot(Slot::Night)).await;
-
-    for one in &report.types {
-        assert_eq!(
-            one.error.is_some(),
-            one.data_type == DataType::Workout,
-            "{one:?}"
-        );
-    }
-    let error = stage.error_of(&member, DataType::Workout).await.unwrap();
-    assert!(error.contains("read:workout"), "{error}");
-    assert_eq!(stage.connection_status(&member).await, "connected");
-    assert!(!report.reauth_required);
-}

@@ -16,6 +16,7 @@ mod day_without_whoop;
 mod deletions;
 mod disconnect;
 mod following;
+mod granted;
 mod inbox;
 mod late_changes;
 mod moving_lists;

@@ -9,6 +9,7 @@ fn noon() -> DateTime<Utc> {
 
 fn read(hours_ago: i64) -> Standing {
     Standing {
+        not_granted: Vec::new(),
         last_sync_at: [Some(noon() - TimeDelta::hours(hours_ago)); 4],
         visits: Visits::default(),
         heard: None,
@@ -32,6 +33,19 @@ fn order(calls: u32) -> Order<'static> {
 
 fn members_of(roster: &Roster) -> Vec<usize> {
     roster.turns.iter().map(|turn| turn.member).collect()
+}
+
+#[test]
+fn what_a_member_did_not_grant_is_no_reason_for_a_turn() {
+    let modest = Standing {
+        last_sync_at: [Some(noon()), Some(noon()), None, Some(noon())],
+        not_granted: vec![DataType::Workout],
+        ..read(0)
+    };
+
+    let roster = roster(&[modest], &order(100));
+
+    assert_eq!((roster.turns.len(), roster.fresh), (0, 1));
 }
 
 #[test]
@@ -87,6 +101,7 @@ fn where_webhooks_arrive_only_the_night_reads_what_they_did_not_name() {
 #[test]
 fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
     let new = Standing {
+        not_granted: Vec::new(),
         last_sync_at: [None; 4],
         visits: Visits::default(),
         heard: None,
@@ -161,6 +176,7 @@ fn standing() -> impl Strategy<Value = Standing> {
             visits.with(noon() - TimeDelta::hours(hours))
         });
         Standing {
+            not_granted: Vec::new(),
             last_sync_at,
             visits,
             heard: None,

@@ -1,0 +1,165 @@
+//! Members who allowed some of the types at WHOOP, and not others.
+
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+use whoop_core::{
+    DataType,
+    day::Missing,
+    plan::{Refresh, Slot},
+};
+use whoop_storage::{Database, DatabaseConfig, table::sync_log};
+use whoop_sync::{Job, run::Task};
+
+use crate::harness::{self, Member, Nobody, Stage, history, list_of, now};
+
+/// Somebody who kept their workouts to themselves.
+async fn without_workouts() -> (Stage, Member) {
+    let stage = Stage::new().await;
+    let whoop_user_id = stage.world().people()[0];
+    let member = connect(&stage, whoop_user_id, "read:workout").await;
+    (stage, member)
+}
+
+async fn connect(stage: &Stage, whoop_user_id: i64, without: &str) -> Member {
+    let state = stage.state_for("mara", None).await;
+    let code = stage.code_without(without, whoop_user_id);
+    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
+    welcome.first_sync.await.unwrap();
+    Member {
+        user_id: welcome.user_id,
+        whoop_user_id,
+    }
+}
+
+async fn status_of(stage: &Stage, member: &Member, data_type: DataType) -> String {
+    let sql = format!(
+        "SELECT sync_status FROM whoop_sync_log WHERE user_id = $1 AND data_type = '{data_type}'"
+    );
+    stage.text(&sql, member).await.unwrap()
+}
+
+fn asked_for_workouts(stage: &Stage) -> bool {
+    let calls = stage.api_calls();
+    calls
+        .iter()
+        .any(|call| call.path == list_of(DataType::Workout))
+}
+
+#[tokio::test]
+async fn what_was_not_granted_is_never_asked_for_and_fails_no_run() {
+    let (stage, member) = without_workouts().await;
+
+    for slot in [Slot::Night, Slot::Morning, Slot::Night] {
+        stage.advance(TimeDelta::hours(9));
+        let job = Job::scheduled(None, CancellationToken::new());
+        let plan = harness::plan(Task::Sync(harness::slot(slot)));
+        let run = stage.engine.run(&plan, &job, &Nobody).await.unwrap();
+
+        assert_eq!((run.failed, run.synced), (0, 1), "{:?}", run.reports);
+    }
+
+    assert!(!asked_for_workouts(&stage));
+    assert_eq!(
+        status_of(&stage, &member, DataType::Workout).await,
+        "not_granted"
+    );
+    assert_eq!(status_of(&stage, &member, DataType::Sleep).await, "success");
+}
+
+#[tokio::test]
+async fn the_rest_of_the_day_is_as_fresh_as_anybodys() {
+    let (stage, member) = without_workouts().await;
+    let calls = stage.api_calls().len();
+
+    let day = stage
+        .engine
+        .day(&member.user_id, now().date_naive(), Refresh::Auto)
+        .await
+        .unwrap();
+
+    assert_eq!(day.missing.get("workouts"), Some(&Missing::NotGranted));
+    assert!(!day.missing.values().any(|why| *why == Missing::NotSynced));
+    assert!(!day.meta.stale);
+    assert_eq!(day.meta.last_synced_at, Some(now()));
+    assert_eq!(stage.api_calls().len(), calls);
+}
+
+#[tokio::test]
+async fn somebody_who_insists_does_not_make_it_be_asked_for() {
+    let (stage, member) = without_workouts().await;
+
+    let day = stage
+        .engine
+        .day(&member.user_id, now().date_naive(), Refresh::Force)
+        .await
+        .unwrap();
+    let report = stage.sync(&member, &history(&DataType::ALL)).await;
+
+    assert_eq!(day.meta.detail, None);
+    assert_eq!(report.error, None);
+    assert!(!asked_for_workouts(&stage));
+    let status = stage.engine.status(&member.user_id).await.unwrap();
+    assert!(status.history_complete());
+    assert!(status.history_from().is_some());
+}
+
+#[tokio::test]
+async fn nothing_that_was_not_granted_grows_old() {
+    let (stage, member) = without_workouts().await;
+    stage
+        .texts(
+            "UPDATE whoop_users SET last_seen_at = connected_at WHERE user_id = $1 RETURNING user_id",
+            &member,
+        )
+        .await;
+    let database = Database::new(&DatabaseConfig {
+        url: stage.db.url().into(),
+        pool_size: 1,
+        pooler: stage.db.pooler(),
+    })
+    .unwrap();
+    let mut conn = database.get().await.unwrap();
+
+    let oldest = sync_log::oldest(&mut conn, now() - TimeDelta::days(7), now())
+        .await
+        .unwrap();
+
+    let types: Vec<&str> = oldest.iter().map(|one| one.data_type.as_str()).collect();
+    assert!(
+        types.contains(&"sleep") && !types.contains(&"workout"),
+        "{types:?}"
+    );
+}
+
+#[tokio::test]
+async fn connecting_again_with_everything_reads_the_rest() {
+    let (stage, member) = without_workouts().await;
+
+    let member = connect(&stage, member.whoop_user_id, "nothing").await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+
+    stage.assert_stored_is_truth(&member).await;
+    assert_eq!(
+        status_of(&stage, &member, DataType::Workout).await,
+        "success"
+    );
+}
+
+#[tokio::test]
+async fn connecting_again_with_less_keeps_what_was_stored() {
+    let (stage, member) = Stage::with_member().await;
+    let workouts = "SELECT id FROM whoop_workout WHERE user_id = $1";
+    let before = stage.texts(workouts, &member).await.len();
+    let state = stage.state_for(member.user_id.as_str(), None).await;
+    let code = stage.code_without("read:workout", member.whoop_user_id);
+
+    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
+    welcome.first_sync.await.unwrap();
+
+    assert!(before > 0);
+    assert_eq!(stage.texts(workouts, &member).await.len(), before);
+    assert_eq!(
+        status_of(&stage, &member, DataType::Workout).await,
+        "not_granted"
+    );
+}
