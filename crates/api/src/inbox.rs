@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use whoop_sync::{Engine, Job, inbox::Thrift};
+use whoop_sync::{Engine, Job, SyncError, inbox::Thrift};
 
 /// What comes in so soon after another is fetched together with it: WHOOP sends
 /// one event for the sleep and one for its recovery.
@@ -29,7 +29,17 @@ pub(crate) async fn keep_draining(engine: Engine, came: Arc<Notify>, stop: Cance
             Err(error) => {
                 // Once, and not every few seconds of an outage.
                 if !was_away {
-                    tracing::warn!(%error, "webhooks wait; what came in is stored");
+                    match &error {
+                        SyncError::Storage(_) => tracing::error!(
+                            error = error.in_full(),
+                            "the database cannot be used; until it can, requests are answered \
+                             with 503 and WHOOP has to send its webhooks again"
+                        ),
+                        _ => tracing::warn!(
+                            error = error.in_full(),
+                            "webhooks wait; what came in is stored"
+                        ),
+                    }
                 }
                 was_away = true;
             }

@@ -25,6 +25,11 @@ pub enum StartError {
          make one with: printf %s \"$KEY\" | sha256sum"
     )]
     ServiceKey,
+    #[error(
+        "AUTH_SERVICE_KEYS holds the digest of an empty key; \
+         was the variable set that the key was taken from?"
+    )]
+    EmptyServiceKey,
     #[error("the client for AUTH_JWKS_URL cannot be made")]
     Http(#[source] reqwest::Error),
     #[error(transparent)]

@@ -17,6 +17,9 @@ const TABLES: [(&str, &str); 2] = [("whoop_tokens", "user_id"), ("whoop_revocati
 /// Rows that are looked at between two looks at whether to stop.
 pub const BATCH: usize = 100;
 
+/// Rows that are opened for a look, and not sealed anew.
+const AT_ONCE: usize = 1_000;
+
 /// A row that is not sealed with the first key.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Outdated {
@@ -46,6 +49,14 @@ struct Row {
     sealed: Vec<u8>,
     #[diesel(sql_type = Text)]
     key_id: String,
+}
+
+#[derive(QueryableByName)]
+struct Owned {
+    #[diesel(sql_type = Text)]
+    owner: String,
+    #[diesel(embed)]
+    row: Row,
 }
 
 /// How many rows a key seals.
@@ -143,6 +154,47 @@ pub async fn reseal(
     .await?;
     locked.commit().await?;
     Ok(Resealed::Done)
+}
+
+/// The rows that name a key and are not opened by the one of that name.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn unopened(
+    database: &Database,
+    keys: &TokenKeys,
+    key_id: &str,
+) -> Result<Vec<(Outdated, SealError)>, StorageError> {
+    let mut conn = database.get().await?;
+    let mut unopened = Vec::new();
+    for (table, owner) in TABLES {
+        let sql = format!(
+            "SELECT {owner}::text AS owner, sealed, key_id FROM {table} \
+             WHERE key_id = $1 AND {owner}::text > $2 ORDER BY 1 LIMIT {AT_ONCE}"
+        );
+        let mut last = String::new();
+        loop {
+            let rows: Vec<Owned> = diesel::sql_query(&sql)
+                .bind::<Text, _>(key_id)
+                .bind::<Text, _>(&last)
+                .load(&mut conn)
+                .await?;
+            let Some(end) = rows.last() else { break };
+            last.clone_from(&end.owner);
+            for Owned { owner, row } in rows {
+                let sealed = Sealed {
+                    key_id: row.key_id,
+                    bytes: row.sealed,
+                };
+                if let Err(error) = keys.open(&owner, &sealed) {
+                    let table_name = table.to_owned();
+                    unopened.push((Outdated { table_name, owner }, error));
+                }
+            }
+        }
+    }
+    Ok(unopened)
 }
 
 /// How many rows each key seals now.

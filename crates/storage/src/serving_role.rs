@@ -30,6 +30,25 @@ struct Powers {
     creates: bool,
 }
 
+/// Whether there is such a role at all; asked before anything is changed for it.
+///
+/// # Errors
+///
+/// [`StorageError::NoSuchRole`]; or PostgreSQL is away.
+pub async fn exists(database: &Database, role: &str) -> Result<(), StorageError> {
+    let mut conn = database.get().await?;
+    let found: Option<Named> =
+        diesel::sql_query("SELECT rolname::text AS name FROM pg_roles WHERE rolname = $1")
+            .bind::<Text, _>(role)
+            .get_result(&mut conn)
+            .await
+            .optional()?;
+    match found {
+        Some(_) => Ok(()),
+        None => Err(StorageError::NoSuchRole(role.to_owned())),
+    }
+}
+
 /// Lets a role serve, and renews it for every one that may serve already: a
 /// migration may have added a table.
 ///

@@ -34,6 +34,11 @@ pub(crate) async fn migrate(args: &MigrateArgs, console: &Console) -> Result<Exi
         .database
         .database()
         .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+    if let Some(role) = &args.serving_role {
+        serving_role::exists(&database, role)
+            .await
+            .map_err(|error| database_refusal(&args.common.database, &error))?;
+    }
     let done = migrate::apply(&database)
         .await
         .map_err(|error| database_refusal(&args.common.database, &error))?;

@@ -18,10 +18,15 @@ pub(crate) fn text(slot: Slot, plan: &DryRun) -> String {
         slot.as_str(),
         planned.len(),
         calls(planned),
-        if windows().any(|window| window.history) {
-            ", and the calls for older history"
+        if plan.histories > 0 {
+            format!(
+                ", and the calls for the older history of {}",
+                plan.histories
+            )
+        } else if windows().any(|window| window.history) {
+            ", and the calls for older history".to_owned()
         } else {
-            ""
+            String::new()
         },
     );
     if plan.fresh > 0 {

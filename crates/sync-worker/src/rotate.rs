@@ -113,6 +113,10 @@ async fn all(
         let outcome = rotate::reseal(database, keys, &row).await?;
         rotated.note(&row, outcome);
     }
+    // What the key has sealed before today may be another's of the same name.
+    for (row, error) in rotate::unopened(database, keys, keys.sealing()).await? {
+        rotated.note(&row, Resealed::DoesNotOpen(error));
+    }
     let in_use = rotate::key_use(database).await?;
     rotated.in_use = in_use
         .into_iter()
@@ -158,7 +162,9 @@ fn tell(rotated: &Rotated, console: &Console) {
         console.say(format_args!("key {key} seals {rows}"));
     }
     let is_whole = rotated.in_use.iter().all(|one| one.key == *key);
-    console.say(if is_whole {
+    console.say(if !rotated.failed.is_empty() {
+        "take no key out of TOKEN_KEYS: what is named above would be lost".to_owned()
+    } else if is_whole {
         format!("every key but {key} may be taken out of TOKEN_KEYS now, once every process has {key} first")
     } else {
         "keep every key that still seals something in TOKEN_KEYS".to_owned()

@@ -42,6 +42,8 @@ struct DryRunResult<'a> {
     members: usize,
     fresh: usize,
     left: usize,
+    /// Members whose history is gone on with, in calls that are not counted here.
+    histories: usize,
     /// At the least; history comes on top.
     calls: u64,
     plan: &'a [Planned],
@@ -234,6 +236,7 @@ fn tell_plan(args: &RunArgs, slot: Slot, plan: &DryRun, console: &Console) -> Ex
             members: planned.len(),
             fresh: plan.fresh,
             left: plan.left,
+            histories: plan.histories,
             calls: plan_table::calls(planned),
             plan: planned,
             exit_code: exit.code(),

@@ -51,13 +51,13 @@ fn time_left(state: &ProgressState, to: &mut dyn fmt::Write) {
 }
 
 impl Watch for Onlooker {
-    fn begins(&self, members: usize) {
+    fn begins(&self, members: usize, histories: usize) {
         match &self.bar {
             Some(bar) => {
                 bar.set_length(members as u64);
                 bar.enable_steady_tick(Duration::from_millis(200));
             }
-            None => tracing::info!(members, "the run begins"),
+            None => tracing::info!(members, histories, "the run begins"),
         }
     }
 

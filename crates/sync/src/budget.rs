@@ -31,6 +31,9 @@ use crate::prepaid::{LEAVE_LASTS, Prepaid, Wish};
 /// The most that one process takes at once, however many wait.
 pub(crate) const LARGEST_BATCH: u32 = 16;
 
+/// Whoever watches a run that waits for longer wants to know what for.
+const WORTH_A_LINE: Duration = Duration::from_secs(10);
+
 /// Two of the steps in which a run is fed the minute.
 const SOON: Duration = Duration::from_millis(6_200);
 
@@ -80,11 +83,12 @@ impl Later {
             });
         }
         *patience -= wait;
-        tracing::debug!(
-            millis = wait.as_millis(),
-            class = class.as_str(),
-            "waiting for leave to call WHOOP"
-        );
+        let (millis, class) = (wait.as_millis(), class.as_str());
+        if wait < WORTH_A_LINE {
+            tracing::debug!(millis, class, "waiting for leave to call WHOOP");
+        } else {
+            tracing::info!(millis, class, "waiting for leave to call WHOOP");
+        }
         sleep(wait).await;
         Ok(())
     }

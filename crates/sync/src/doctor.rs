@@ -95,6 +95,18 @@ async fn keys(engine: &Engine) -> Result<Check, StorageError> {
         .filter(|one| !keys.has(&one.key_id))
         .map(|one| format!("{} seals {} row(s)", one.key_id, one.rows))
         .collect();
+    let mut unopened = Vec::new();
+    for one in in_use.iter().filter(|one| keys.has(&one.key_id)) {
+        let rows = rotate::unopened(&engine.database, keys, &one.key_id).await?;
+        if !rows.is_empty() {
+            unopened.push(format!(
+                "{} does not open {} of {} row(s)",
+                one.key_id,
+                rows.len(),
+                one.rows
+            ));
+        }
+    }
     let outdated: i64 = in_use
         .iter()
         .filter(|one| one.key_id != keys.sealing())
@@ -107,6 +119,14 @@ async fn keys(engine: &Engine) -> Result<Check, StorageError> {
             format!("keys that TOKEN_KEYS does not have: {}", unknown.join(", ")),
             "put the key back behind the first of TOKEN_KEYS; without it these members have to connect again",
         )
+    } else if !unopened.is_empty() {
+        Check::bad(
+            "keys",
+            State::Problem,
+            unopened.join(", "),
+            "a key of TOKEN_KEYS is not the one of that name that sealed them: put the old one back; \
+             without it these members have to connect again",
+        )
     } else if outdated > 0 {
         Check::bad(
             "keys",
@@ -117,7 +137,7 @@ async fn keys(engine: &Engine) -> Result<Check, StorageError> {
     } else {
         Check::ok(
             "keys",
-            format!("everything is sealed with {}", keys.sealing()),
+            format!("{} opens everything that is sealed", keys.sealing()),
         )
     })
 }

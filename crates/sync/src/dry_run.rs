@@ -27,6 +27,9 @@ pub struct DryRun {
     pub fresh: usize,
     /// Members who are read when they come, because the quota is scarce.
     pub left: usize,
+    /// Members whose history is gone on with; how many calls that takes is not known
+    /// before.
+    pub histories: usize,
 }
 
 /// One member of a dry run: what would be read.
@@ -87,6 +90,7 @@ impl Engine {
             members,
             fresh: visits.fresh,
             left: visits.left,
+            histories: visits.histories.len(),
         })
     }
 

@@ -56,6 +56,11 @@ impl SyncError {
         }
     }
 
+    /// Whether nothing went wrong, and the rest is only left for later.
+    pub fn is_put_off(&self) -> bool {
+        self.quota_wait().is_some() || matches!(self, Self::Stopped)
+    }
+
     /// Whether the day's quota is gone, so that a run should end.
     pub const fn ends_the_run(&self) -> bool {
         matches!(

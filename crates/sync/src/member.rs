@@ -338,9 +338,13 @@ impl Engine {
             }
             Err(cause) => {
                 let error = cause.in_full();
-                tracing::warn!(member = %user_id, %data_type, error, "the sync failed");
+                if cause.is_put_off() {
+                    tracing::info!(member = %user_id, %data_type, reason = error, "put off");
+                } else {
+                    tracing::warn!(member = %user_id, %data_type, error, "the sync failed");
+                }
                 if !is_dry {
-                    self.note_failure(user_id, data_type, &cause.told()).await;
+                    self.note_failure(user_id, data_type, &cause).await;
                 }
                 TypeReport {
                     error: Some(error),
@@ -351,10 +355,15 @@ impl Engine {
         }
     }
 
-    async fn note_failure(&self, user_id: &UserId, data_type: DataType, error: &str) {
+    async fn note_failure(&self, user_id: &UserId, data_type: DataType, cause: &SyncError) {
         let noted = async {
             let mut conn = self.database.get().await?;
-            sync_log::fail(&mut conn, user_id, data_type, error, self.clock.now()).await
+            let (why, now) = (cause.told(), self.clock.now());
+            if cause.is_put_off() {
+                sync_log::put_off(&mut conn, user_id, data_type, &why, now).await
+            } else {
+                sync_log::fail(&mut conn, user_id, data_type, &why, now).await
+            }
         };
         if let Err(lost) = noted.await {
             tracing::error!(member = %user_id, %data_type, error = %lost, "the failure could not be noted");

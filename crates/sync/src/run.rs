@@ -89,10 +89,12 @@ impl Engine {
             let mut conn = self.database.get().await?;
             Some(sync_run::begin(&mut conn, slot, plan.trigger, self.clock.now()).await?)
         };
-        watch.begins(match plan.task {
-            Task::BackFill { .. } => visits.histories.len(),
-            Task::Sync(_) | Task::Reconcile(_) => visits.turns.len(),
-        });
+        match plan.task {
+            Task::BackFill { .. } => watch.begins(visits.histories.len(), 0),
+            Task::Sync(_) | Task::Reconcile(_) => {
+                watch.begins(visits.turns.len(), visits.histories.len());
+            }
+        }
         if plan.users.is_empty() && !plan.task.is_dry() {
             self.revoke_due(job).await?;
         }
@@ -284,6 +286,7 @@ impl Engine {
 
 /// Somebody who looks on: a progress bar, or the log.
 pub trait Watch {
-    fn begins(&self, members: usize);
+    /// So many members have a turn; the histories of so many are gone on with after it.
+    fn begins(&self, members: usize, histories: usize);
     fn member(&self, report: &MemberReport);
 }

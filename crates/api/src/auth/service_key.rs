@@ -14,7 +14,13 @@ impl ServiceKeys {
             .iter()
             .map(|digest| digest.trim())
             .filter(|digest| !digest.is_empty())
-            .map(|digest| parse_digest(digest).ok_or(StartError::ServiceKey))
+            .map(|digest| match parse_digest(digest) {
+                None => Err(StartError::ServiceKey),
+                Some(digest) if digest == <[u8; 32]>::from(Sha256::digest("")) => {
+                    Err(StartError::EmptyServiceKey)
+                }
+                Some(digest) => Ok(digest),
+            })
             .collect::<Result<_, _>>()
             .map(Self)
     }

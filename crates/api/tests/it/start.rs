@@ -88,6 +88,10 @@ async fn a_setting_that_cannot_be_is_named() {
         ("AUTH_SERVICE_KEYS", "hush-hush-password"),
         ("AUTH_SERVICE_KEYS", "zz"),
         (
+            "AUTH_SERVICE_KEYS",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ),
+        (
             "DATABASE_URL",
             "mysql://whoop:hush-hush-password@127.0.0.1/whoop",
         ),

@@ -254,6 +254,30 @@ pub struct Span {
     pub written: u64,
 }
 
+/// Notes that a sync was put off before its end, which is no failure: the log stands as
+/// it did before the try, and says why.
+pub async fn put_off(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    prepared(
+        "UPDATE whoop_sync_log \
+         SET sync_status = CASE WHEN last_sync_at IS NULL THEN 'never' ELSE 'success' END, \
+             last_error = $3, last_error_at = $4 \
+         WHERE user_id = $1 AND data_type = $2 AND sync_status <> 'not_granted'",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(data_type.as_str())
+    .bind::<Text, _>(reason)
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Notes that a sync failed; what was known before stays known.
 pub async fn fail(
     conn: &mut PgConnection,

@@ -46,6 +46,25 @@ async fn a_dry_run_tells_the_cost_and_calls_nothing_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn whose_history_is_left_is_told_though_nobody_has_a_turn() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+    house
+        .worker(&["run", "--slot=night", "--max-calls=9"])
+        .await
+        .expect_code(4);
+
+    let table = house.worker(&["run", "--slot=night", "--dry-run"]).await;
+    let json = house
+        .worker(&["run", "--slot=night", "--dry-run", "--json"])
+        .await;
+
+    let told = "0 member(s), about 0 call(s) to WHOOP, and the calls for the older history of 1";
+    assert!(table.expect_code(0).stdout.contains(told), "{table:#?}");
+    assert_eq!(json.expect_code(0).json()["histories"], 1);
+}
+
+#[tokio::test]
 async fn the_planned_cost_of_a_slot_is_what_the_run_then_costs() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;

@@ -233,6 +233,10 @@ async fn the_calls_that_a_run_may_make_are_not_passed_and_the_rest_is_4() {
         .await;
     assert_eq!(report["inserted"], stored);
     assert!(stored > 0);
+    // Nothing failed: neither the log of a type nor the doctor says so.
+    let failed = "SELECT count(*) FROM whoop_sync_log WHERE sync_status IN ('failed', 'running')";
+    assert_eq!(house.count(failed).await, 0);
+    assert!(!ended.stderr.contains("the sync failed"), "{ended:#?}");
 }
 
 #[tokio::test]

@@ -65,6 +65,24 @@ async fn after_a_rotation_the_old_key_is_not_needed_any_more() {
 }
 
 #[tokio::test]
+async fn another_key_of_the_same_name_is_found_out_before_the_old_one_is_lost() {
+    let house = House::new(plenty()).await;
+    house.connect("mara", 0).await;
+    let (_, secret) = STRANGE.split_once(':').unwrap();
+    let other = format!("k1:{secret}");
+
+    let rotated = with_keys(&house, &other, &["keys", "rotate"]).await;
+    let doctor = with_keys(&house, &other, &["doctor"]).await;
+
+    rotated.expect_code(3);
+    assert!(rotated.stdout.contains("not mara"), "{rotated:#?}");
+    assert!(!rotated.stdout.contains("may be taken out"), "{rotated:#?}");
+    doctor.expect_code(3);
+    let told = "k1 does not open 1 of 1 row(s)";
+    assert!(doctor.stdout.contains(told), "{doctor:#?}");
+}
+
+#[tokio::test]
 async fn a_rotation_in_the_middle_of_refreshes_loses_no_pair() {
     let people = 6;
     let house = House::new(SimConfig { people, ..plenty() }).await;

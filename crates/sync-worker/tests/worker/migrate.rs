@@ -21,6 +21,26 @@ async fn migrate_tells_what_it_applied_and_then_that_there_is_nothing_to_do() {
 }
 
 #[tokio::test]
+async fn nothing_is_migrated_for_a_role_that_is_not_there() {
+    let db = TestDb::empty().await;
+    let url = db.url();
+
+    let refused = bare_worker(&[
+        "migrate",
+        "--serving-role=nobody_at_all",
+        "--database-url",
+        url,
+    ])
+    .await;
+
+    refused.expect_code(1);
+    assert!(refused.stderr.contains("nobody_at_all"), "{refused:#?}");
+    let tables = "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'whoop%'";
+    let found = db.client().await.query_one(tables, &[]).await.unwrap();
+    assert_eq!(found.get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
 async fn migrate_tells_what_of_an_older_service_was_moved_aside() {
     let db = TestDb::empty().await;
     db.client()

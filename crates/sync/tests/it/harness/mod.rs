@@ -357,7 +357,7 @@ pub(crate) fn briskly() -> Job {
 pub(crate) struct Nobody;
 
 impl Watch for Nobody {
-    fn begins(&self, _: usize) {}
+    fn begins(&self, _: usize, _: usize) {}
     fn member(&self, _: &MemberReport) {}
 }
 
