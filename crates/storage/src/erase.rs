@@ -5,8 +5,8 @@ use diesel_async::RunQueryDsl;
 use whoop_core::UserId;
 
 use crate::{
-    PgConnection, StorageError,
-    table::{change::signal, users},
+    PgConnection, StorageError, predecessor,
+    table::{adopted, change::signal, users},
 };
 
 /// Those that name a member; the member itself last, which the others refer to.
@@ -54,6 +54,10 @@ pub async fn erase(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, Sto
             .bind::<Text, _>(user_id.as_str())
             .execute(conn)
             .await?;
+    }
+    // What an older service left of them is not taken over any more.
+    if predecessor::is_there(conn).await? {
+        adopted::note_erased(conn, user_id).await?;
     }
     signal(conn, user_id.as_str()).await?;
     Ok(i64::try_from(deleted).unwrap_or(i64::MAX))

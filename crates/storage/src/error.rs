@@ -95,6 +95,19 @@ const FULL: &str = "No space left on device";
 
 impl StorageError {
     /// Whether the same request may well succeed in a moment.
+    /// Whether it is the database's state, and not one member's row: the next member would
+    /// meet it as well.
+    pub const fn is_everybodys(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(_)
+                | Self::Full(_)
+                | Self::NotMigrated(_)
+                | Self::NotAllowed(_)
+                | Self::Pooled(_)
+        )
+    }
+
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }

@@ -20,7 +20,7 @@ use crate::{Database, PgConnection, StorageError};
 const USERS: &str = "predecessor_whoop_users";
 const TOKENS: &str = "predecessor_whoop_oauth_tokens";
 
-/// Tables that may hold whole records of WHOOP in `raw_data`, and of which type.
+/// Tables that may hold whole records of WHOOP, and of which type.
 const STORES: [(&str, Option<DataType>); 6] = [
     ("predecessor_whoop_cycle", Some(DataType::Cycle)),
     ("predecessor_whoop_sleep", Some(DataType::Sleep)),
@@ -90,6 +90,21 @@ struct Count {
     rows: i64,
 }
 
+/// Whether an older service left anything at all.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub(crate) async fn is_there(conn: &mut PgConnection) -> Result<bool, StorageError> {
+    let tables: Count = diesel::sql_query(
+        "SELECT count(*) AS rows FROM pg_class \
+         WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'predecessor\\_whoop\\_%'",
+    )
+    .get_result(conn)
+    .await?;
+    Ok(tables.rows > 0)
+}
+
 impl LeftBehind {
     /// Looks at what `migrate` moved aside, if anything.
     ///
@@ -123,12 +138,19 @@ impl LeftBehind {
             .is_some_and(|columns| columns.contains(column))
     }
 
-    /// Tables with records, and whether a row says whose it is.
+    /// Tables with records, and whether a row says by the app's id whose it is.
     fn stores(&self) -> impl Iterator<Item = (&'static str, Option<DataType>, bool)> {
         STORES
             .into_iter()
             .filter(|(table, _)| self.0.contains_key(*table))
             .map(|(table, data_type)| (table, data_type, self.has(table, "user_id")))
+    }
+
+    /// The column with what WHOOP sent, under the name that this table has for it.
+    fn raw_column(&self, table: &str) -> Option<&'static str> {
+        ["raw_data", "records"]
+            .into_iter()
+            .find(|column| self.has(table, column))
     }
 
     /// Everybody who had an account or of whom there are records, by the app's id.
@@ -190,19 +212,19 @@ impl LeftBehind {
         let mut conn = database.get().await?;
         let mut found = Vec::new();
         for (table, data_type, says_whose) in self.stores() {
-            let raw = if self.has(table, "raw_data") {
-                "raw_data::text"
-            } else {
-                "NULL::text"
-            };
-            let (whose, value) = match (says_whose, whoop_user_id) {
-                (true, _) => ("user_id::text = $1", user_id.to_owned()),
+            let column = self.raw_column(table);
+            let raw = column.map_or("NULL::text".to_owned(), |column| format!("{column}::text"));
+            let (whose, value) = match (says_whose, whoop_user_id, column) {
+                (true, _, _) => ("user_id::text = $1".to_owned(), user_id.to_owned()),
+                (false, Some(number), _) if self.has(table, "whoop_user_id") => {
+                    ("whoop_user_id::text = $1".to_owned(), number.to_string())
+                }
                 // As PostgreSQL writes the member of an object.
-                (false, Some(number)) => (
-                    "raw_data::text ~ $1",
+                (false, Some(number), Some(column)) => (
+                    format!("{column}::text ~ $1"),
                     format!("\"user_id\": \"?{number}[\",}}]"),
                 ),
-                (false, None) => continue,
+                (false, _, _) => continue,
             };
             let rows: Vec<RawText> =
                 diesel::sql_query(format!("SELECT {raw} AS raw FROM {table} WHERE {whose}"))

@@ -16,7 +16,7 @@ use whoop_storage::{
     table::{
         refresh,
         tokens::{self, Tokens},
-        users,
+        users::{self, UNKNOWN_ACCOUNT},
     },
 };
 
@@ -24,6 +24,9 @@ use crate::{Engine, Job, SyncError};
 
 /// A token this close to its end is replaced before it is used.
 const ABOUT_TO_END: TimeDelta = TimeDelta::minutes(1);
+
+/// The scope by which WHOOP says who somebody is.
+pub(crate) const PROFILE: &str = "read:profile";
 
 /// The longest pause between two attempts at a refresh.
 const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -113,6 +116,9 @@ impl Engine {
         if let Some(scope) = scope.filter(|scope| !stored.scope.split(' ').any(|one| one == *scope))
         {
             return Err(SyncError::NotGranted { scope });
+        }
+        if member.whoop_user_id == UNKNOWN_ACCOUNT && scope.is_some_and(|one| one != PROFILE) {
+            return Err(SyncError::NotIntroduced);
         }
         if self.is_usable(&stored, refused) {
             return Ok(stored.access_token);

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
-use whoop_client::{Profile, SCOPES};
+use whoop_client::{Profile, SCOPES, WhoopError};
 use whoop_core::{
     DataType, UserId,
     budget::Class,
@@ -21,14 +21,11 @@ use whoop_storage::{
     table::{
         RecordTable, adopted, sync_log,
         tokens::{self, Tokens},
-        users::{self, Connected},
+        users::{self, Connected, UNKNOWN_ACCOUNT},
     },
 };
 
-use crate::{Engine, Job, SyncError};
-
-/// Stands for WHOOP's number of a member until their profile tells it.
-const UNKNOWN_ACCOUNT: i64 = 0;
+use crate::{Engine, Job, SyncError, access::PROFILE};
 
 /// Records that are stored in one transaction.
 const AT_ONCE: usize = 200;
@@ -187,7 +184,7 @@ impl Engine {
             .await
         {
             Ok(outcome) => adoption.outcome = outcome,
-            Err(SyncError::Storage(error)) => return Err(error),
+            Err(SyncError::Storage(error)) if error.is_everybodys() => return Err(error),
             Err(error) => {
                 adoption.error = Some(error.in_full());
                 if error.quota_wait().is_some()
@@ -230,7 +227,7 @@ impl Engine {
             Connection::Disconnected | Connection::NeverConnected => Adopted::Disconnected,
         };
         if outcome == Adopted::Connected {
-            match self.prove(user_id, member.whoop_user_id, job).await {
+            match self.introduce(user_id, member.whoop_user_id, job).await {
                 Ok(()) => {}
                 Err(SyncError::ReauthRequired) => outcome = Adopted::ReauthRequired,
                 Err(error @ SyncError::OtherAccount) => {
@@ -242,10 +239,18 @@ impl Engine {
                     outcome = Adopted::ReauthRequired;
                     adoption.error = Some(error.in_full());
                 }
-                // Known only by the profile: without it no record can be told theirs.
-                Err(error) if member.whoop_user_id == UNKNOWN_ACCOUNT => return Err(error),
+                // Known only by the profile, which WHOOP will never show by these tokens.
+                Err(error) if member.whoop_user_id == UNKNOWN_ACCOUNT && is_refused(&error) => {
+                    let detail = "WHOOP does not say whose the older service's tokens are";
+                    let mut conn = self.database.get().await?;
+                    let status = Connection::ReauthRequired;
+                    users::set_status(&mut conn, user_id, status, Some(detail), self.clock.now())
+                        .await?;
+                    outcome = Adopted::ReauthRequired;
+                    adoption.error = Some(error.in_full());
+                }
                 // Their first sync will show whether the tokens work.
-                Err(error @ SyncError::NotGranted { .. }) => adoption.error = Some(error.in_full()),
+                Err(error) if is_refused(&error) => adoption.error = Some(error.in_full()),
                 Err(error) => return Err(error),
             }
         }
@@ -281,11 +286,6 @@ impl Engine {
         number: Option<i64>,
     ) -> Result<(), SyncError> {
         let now = self.clock.now();
-        let mut transaction = self.database.begin().await?;
-        if users::find(&mut transaction, user_id).await?.is_some() {
-            transaction.rollback().await?;
-            return Ok(());
-        }
         let (status, detail) = match standing(account) {
             Adopted::Connected => ("connected", None),
             Adopted::ReauthRequired => (
@@ -312,7 +312,11 @@ impl Engine {
             updated_at: now,
             webhook_at: None,
         };
-        users::connect(&mut transaction, &member).await?;
+        let mut transaction = self.database.begin().await?;
+        if !users::insert(&mut transaction, &member).await? {
+            transaction.rollback().await?;
+            return Ok(());
+        }
         if status == "connected" {
             let tokens = tokens_of(account, now);
             tokens::put(&mut transaction, &self.keys, user_id, &tokens, now).await?;
@@ -325,9 +329,14 @@ impl Engine {
 
     /// Asks WHOOP for the member's profile, which shows that the tokens work; they are
     /// refreshed for it at most once. What it says of the member is kept.
-    async fn prove(&self, user_id: &UserId, known: i64, job: &Job) -> Result<(), SyncError> {
+    pub(crate) async fn introduce(
+        &self,
+        user_id: &UserId,
+        known: i64,
+        job: &Job,
+    ) -> Result<(), SyncError> {
         let profile = self
-            .call(user_id, job, "read:profile", |whoop, token| async move {
+            .call(user_id, job, PROFILE, |whoop, token| async move {
                 whoop.profile(&token).await
             })
             .await?;
@@ -364,6 +373,14 @@ impl Engine {
         }
         Ok(stored)
     }
+}
+
+/// Whether WHOOP shows no profile, and would not show it to a second asking either.
+const fn is_refused(error: &SyncError) -> bool {
+    matches!(
+        error,
+        SyncError::NotGranted { .. } | SyncError::Whoop(WhoopError::Forbidden)
+    )
 }
 
 /// How a member stands by what the older service knew.

@@ -20,6 +20,9 @@ pub enum SyncError {
     /// Asking all the same would earn a 401 that reads like a dead token's.
     #[error("the member did not grant {scope} at WHOOP; connecting again can add it")]
     NotGranted { scope: &'static str },
+    /// Taken over from an older service that did not know: a record cannot be told theirs.
+    #[error("WHOOP has not said yet which account this member's is")]
+    NotIntroduced,
     /// Two people's nights must not lie under one member.
     #[error(
         "this member's stored data is of another WHOOP account; erase it before connecting this one"

@@ -26,6 +26,22 @@ pub async fn is_there(conn: &mut PgConnection, user_id: &UserId) -> Result<bool,
     Ok(query.first::<String>(conn).await.optional()?.is_some())
 }
 
+/// Notes that a member was erased, so that they are not taken over afterwards.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn note_erased(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
+    prepared(
+        "INSERT INTO whoop_adopted (member_digest, adopted_at, records) VALUES ($1, now(), 0) \
+         ON CONFLICT (member_digest) DO NOTHING",
+    )
+    .bind::<Text, _>(digest(user_id))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Notes that a member was taken over, with so many records; once.
 ///
 /// # Errors

@@ -109,6 +109,28 @@ pub async fn list_offsets(
         .await?)
 }
 
+/// Stands for WHOOP's number of a member until their profile tells it: an older service
+/// may not have kept it. Nothing is read of them before.
+pub const UNKNOWN_ACCOUNT: i64 = 0;
+
+/// Writes a member who was not here before. `false` if they are, and nothing is written:
+/// whoever connected meanwhile has younger tokens.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn insert(conn: &mut PgConnection, member: &Connected) -> Result<bool, StorageError> {
+    let written = diesel::insert_into(whoop_users::table)
+        .values(member)
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    if written > 0 {
+        signal(conn, &member.user_id).await?;
+    }
+    Ok(written > 0)
+}
+
 /// Writes a member who has just connected; what was stored of them before stays.
 ///
 /// `false` if that was stored from another WHOOP account, and nothing is
@@ -120,7 +142,7 @@ pub async fn connect(conn: &mut PgConnection, member: &Connected) -> Result<bool
         .on_conflict(whoop_users::user_id)
         .do_update()
         .set(member);
-    let same_account = whoop_users::whoop_user_id.eq(member.whoop_user_id);
+    let same_account = whoop_users::whoop_user_id.eq_any([member.whoop_user_id, UNKNOWN_ACCOUNT]);
     let written = diesel::query_dsl::methods::FilterDsl::filter(update, same_account)
         .execute(conn)
         .await?;
@@ -151,7 +173,9 @@ pub async fn introduce(
     names: &Names,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    diesel::update(whoop_users::table.find(user_id.as_str()))
+    let member = whoop_users::table.find(user_id.as_str());
+    let same_account = whoop_users::whoop_user_id.eq_any([whoop_user_id, UNKNOWN_ACCOUNT]);
+    diesel::update(member.filter(same_account))
         .set((
             names,
             whoop_users::whoop_user_id.eq(whoop_user_id),

@@ -110,6 +110,19 @@ impl House {
         .await;
     }
 
+    /// Tokens apart, and nothing that says whose they are.
+    async fn older_user(&self, user: &str, pair: &Pair) {
+        self.execute(&format!(
+            "INSERT INTO whoop_users VALUES ('{user}', 'somebody@mail.example');
+             INSERT INTO whoop_oauth_tokens (user_id, access_token, refresh_token, expires_at, scope)
+             VALUES ('{user}', '{}', '{}', now() + interval '1 hour', '{}')",
+            pair.access,
+            pair.refresh,
+            SCOPES.join(" ")
+        ))
+        .await;
+    }
+
     /// The person's records, newest first, as the older service stored them.
     async fn records_of(&self, user: &str, whoop_user_id: i64, each: usize) -> usize {
         let truth = self.world().truth(whoop_user_id);
@@ -448,4 +461,113 @@ async fn without_an_older_service_there_is_nothing_to_do() {
         ended.stdout.contains("no tables of an older service"),
         "{ended:#?}"
     );
+}
+
+#[tokio::test]
+async fn nothing_is_read_of_somebody_before_whoop_says_who_they_are() {
+    let house = left_behind(OLDER).await;
+    let person = house.person(0);
+    let pair = house.tokens(person).await;
+    house.older_user(NOA, &pair).await;
+    house.migrated().await.expect_code(0);
+    house.world().fault(Fault::status("profile", 503));
+    let report = house.adopt(4).await;
+    assert_eq!(of(&report, NOA)["outcome"], "put_off");
+
+    let night = house.worker(&["run", "--slot=night", "--json"]).await;
+
+    assert_eq!(night.expect_code(3).json()["inserted"], 0);
+    let covered = "SELECT count(*) FROM whoop_sync_log WHERE covered_from IS NOT NULL";
+    assert_eq!(house.count(covered).await, 0);
+    let set_aside = "SELECT count(*) FROM whoop_rejected_record";
+    assert_eq!(house.count(set_aside).await, 0);
+
+    // The next run asks for that itself.
+    house.world().clear_faults();
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    house.expect_truth(NOA, person).await;
+    assert_eq!(of(&house.adopt(0).await, NOA)["outcome"], "connected");
+    house.expect_truth(NOA, person).await;
+}
+
+#[tokio::test]
+async fn somebody_of_whom_only_dead_tokens_are_left_can_connect_again() {
+    let house = left_behind(OLDER).await;
+    let dead = Pair {
+        access: "dead".to_owned(),
+        refresh: "dead too".to_owned(),
+    };
+    house.older_user(NOA, &dead).await;
+    house.migrated().await.expect_code(0);
+    let report = house.adopt(3).await;
+    assert_eq!(of(&report, NOA)["outcome"], "reauth_required");
+
+    let person = house.connect(NOA, 0).await;
+
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    house.expect_truth(NOA, person).await;
+}
+
+#[tokio::test]
+async fn somebody_who_was_erased_is_not_taken_over_afterwards() {
+    let house = left_behind(NEWER).await;
+    let person = house.person(0);
+    let pair = house.tokens(person).await;
+    house
+        .newer_user(MARA, Some(person), &pair, "now() + interval '1 hour'", true)
+        .await;
+    house.records_of(MARA, person, 10).await;
+    house.migrated().await.expect_code(0);
+    house.world().fault(Fault::status("profile", 503));
+    assert_eq!(of(&house.adopt(4).await, MARA)["outcome"], "put_off");
+    house.world().clear_faults();
+    house
+        .worker(&["users", "erase", MARA, "--yes"])
+        .await
+        .expect_code(0);
+
+    let report = house.adopt(0).await;
+
+    assert_eq!(of(&report, MARA)["outcome"], "already");
+    assert_eq!(house.count("SELECT count(*) FROM whoop_users").await, 0);
+    assert_eq!(house.count("SELECT count(*) FROM whoop_cycle").await, 0);
+}
+
+#[tokio::test]
+async fn a_store_that_names_whoops_number_is_read_by_it() {
+    let house = left_behind(NEWER).await;
+    house
+        .execute(
+            "CREATE TABLE whoop_raw_data (id SERIAL PRIMARY KEY, whoop_user_id INTEGER,
+                 data_type TEXT, records JSONB NOT NULL)",
+        )
+        .await;
+    let person = house.person(0);
+    let pair = house.tokens(person).await;
+    house
+        .newer_user(MARA, Some(person), &pair, "now() + interval '1 hour'", true)
+        .await;
+    let truth = house.world().truth(person);
+    let sleeps: Vec<&Value> = truth["sleeps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .take(25)
+        .collect();
+    house
+        .db
+        .client()
+        .await
+        .execute(
+            &format!("INSERT INTO whoop_raw_data (whoop_user_id, data_type, records) VALUES ({person}, 'sleep', $1::TEXT::JSONB)"),
+            &[&json!(sleeps).to_string()],
+        )
+        .await
+        .unwrap();
+    house.migrated().await.expect_code(0);
+
+    let report = house.adopt(0).await;
+
+    assert_eq!(of(&report, MARA)["records"], json!({"sleep": 25}));
+    assert_eq!(of(&report, MARA)["read_again"], json!({}));
 }
