@@ -224,6 +224,29 @@ for (const [index, viewport] of Object.keys(VIEWPORTS).entries()) {
       await modest.context.close();
     });
 
+    it('keeps what it has where a link hands over what is no token', async () => {
+      await goTo(page, stage, full.date);
+      await page.getByRole('heading', { name: 'Trend' }).waitFor();
+      await page.evaluate(() => { location.hash = '#token=nonsense'; });
+      await page.waitForURL((url) => !url.hash);
+      await card(page, 'strain').getByText('Energy').waitFor();
+      assert.notDeepEqual(await keptDays(page), []);
+    });
+
+    it('works in a browser that keeps nothing', async () => {
+      const strict = await openWindow(browser, stage, viewport);
+      await strict.context.addInitScript(() => {
+        for (const name of ['localStorage', 'sessionStorage', 'indexedDB']) {
+          Object.defineProperty(globalThis, name, { get() { throw new DOMException('denied', 'SecurityError'); } });
+        }
+      });
+      await strict.page.goto(stage.page(user, `?date=${full.date}`));
+      await card(strict.page, 'strain').getByText('Energy').waitFor();
+      await strict.page.getByRole('heading', { name: 'Trend' }).waitFor();
+      assertClean(strict.seen);
+      await strict.context.close();
+    });
+
     it('opens without a network with what this device kept', async () => {
       // What is kept follows what changed; the last change is there when this is.
       await page.waitForFunction(async (date) => {

@@ -21,7 +21,7 @@ describe('the page’s files', () => {
   before(async () => {
     stage = await startStage();
     const list = await (await fetch(`${stage.api}/page/files.js`)).text();
-    ({ files } = JSON.parse(/self\.PAGE = (.*);/.exec(list)[1]));
+    files = Object.keys(JSON.parse(/self\.PAGE = (.*);/.exec(list)[1]).files);
   });
   after(() => stage?.stop());
 

@@ -1,6 +1,7 @@
 // What this device keeps of one member, for when there is no network.
 
 import { deviceToday } from './dates.js';
+import { device } from './storage.js';
 
 const STORE = 'kept';
 const LAST = 'health-member';
@@ -15,7 +16,7 @@ function request(work) {
 }
 
 /** Whose data was kept last; null if nobody's. */
-export const lastMember = () => localStorage.getItem(LAST);
+export const lastMember = () => device.get(LAST);
 
 /**
  * The day that was shown last, where it can be had at once: the database's way takes as
@@ -23,20 +24,17 @@ export const lastMember = () => localStorage.getItem(LAST);
  */
 export const glance = {
   keep(user, today, day) {
-    try {
-      localStorage.setItem(GLANCE, JSON.stringify({ user, today, day, at: new Date().toISOString() }));
-    } catch (error) {
-      console.warn('this device keeps nothing:', error);
-    }
+    // Another window may have made this device somebody else's.
+    if (lastMember() === user) device.set(GLANCE, JSON.stringify({ user, today, day, at: new Date().toISOString() }));
   },
   /** If it is this member's and this date's; null stands for today, if that is not over. */
   of(user, date) {
-    const seen = JSON.parse(localStorage.getItem(GLANCE) ?? 'null');
+    const seen = JSON.parse(device.get(GLANCE) ?? 'null');
     if (seen?.user !== user) return null;
     const wanted = date ?? (seen.today >= deviceToday() ? seen.today : null);
     return seen.day.date === wanted ? seen : null;
   },
-  forget: () => localStorage.removeItem(GLANCE),
+  forget: () => device.remove(GLANCE),
 };
 
 /** Everything of a member leaves the device. */
@@ -64,7 +62,7 @@ export class Box {
   /** A member's box; what was another's leaves the device. */
   static of(user) {
     const other = lastMember();
-    localStorage.setItem(LAST, user);
+    device.set(LAST, user);
     return new Box(user, other && other !== user ? erase(other) : null);
   }
 

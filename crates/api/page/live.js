@@ -9,6 +9,8 @@ const SOONEST = 1_000;
 const LATEST = 30_000;
 /** Twice the server's sign of life. */
 const SILENCE = 35_000;
+/** A stream that was open for so long was no quarrel over the last place. */
+const LASTED = 10_000;
 
 /** The events of a stream, as they come. */
 async function* events(body) {
@@ -46,6 +48,7 @@ export async function follow(signal, tell) {
   let pause = SOONEST;
   while (!signal.aborted) {
     let answered = false;
+    let opened = null;
     try {
       const headers = { authorization: `Bearer ${session.token}` };
       if (last !== null) headers['last-event-id'] = last;
@@ -56,7 +59,7 @@ export async function follow(signal, tell) {
         if (problem.status === 401 || problem.status === 403) return tell.refused(problem);
         throw problem;
       }
-      pause = SOONEST;
+      opened = performance.now();
       tell.up();
       for await (const event of events(response.body)) {
         last = event.id ?? last;
@@ -67,6 +70,9 @@ export async function follow(signal, tell) {
       // One that broke is opened again first; a proxy ends them too.
       if (!answered) tell.down();
     }
+    // One that soon ends again may have been ended for another's sake: of a member's
+    // streams the server keeps only so many.
+    if (opened !== null && performance.now() - opened > LASTED) pause = SOONEST;
     await new Promise((resolve) => {
       const wake = () => {
         clearTimeout(timer);

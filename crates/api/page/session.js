@@ -5,6 +5,8 @@
 // developer's own machine the tab keeps it, so that a reload and the way over WHOOP's
 // pages do not lose it.
 
+import { tab } from './storage.js';
+
 const KEY = 'health-token';
 const onOwnMachine = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
 
@@ -28,8 +30,10 @@ function take() {
   const handed = handedOver();
   if (!handed) return false;
   history.replaceState(history.state, '', location.pathname + location.search);
+  // What is no token at all says nothing of who is signed in.
+  if (!claimsOf(handed)) return false;
   token = handed;
-  if (onOwnMachine) sessionStorage.setItem(KEY, handed);
+  if (onOwnMachine) tab.set(KEY, handed);
   return true;
 }
 
@@ -48,11 +52,11 @@ export const session = {
     return claims && (typeof claims.email === 'string' && claims.email ? claims.email : claims.sub);
   },
   begin() {
-    if (!take() && onOwnMachine) token = sessionStorage.getItem(KEY);
+    if (!take() && onOwnMachine) token = tab.get(KEY);
   },
   end() {
     token = null;
-    sessionStorage.removeItem(KEY);
+    tab.remove(KEY);
   },
   /** The app may hand over a newer token at any time: `location.hash = '#token=…'`. */
   onHandedOver(then) {

@@ -108,15 +108,17 @@ static FILES: LazyLock<BTreeMap<String, File>> = LazyLock::new(|| {
     files
 });
 
-/// The list of files, and a name for this build of them.
+/// The files by their tags, and a name for this build of them: while several builds
+/// answer, as in a rollout, a file of another one is told by its tag.
 fn list_of(files: &BTreeMap<String, File>) -> String {
     let build = hash(files.values().map(|file| file.tag.as_bytes()));
-    let kept: Vec<String> = files
-        .keys()
-        .filter(|name| !NOT_KEPT.contains(&name.as_str()) && !name.ends_with("LICENSE"))
-        .map(|name| format!("/page/{name}"))
+    let kept: BTreeMap<String, &str> = files
+        .iter()
+        .filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()) && !name.ends_with("LICENSE"))
+        .map(|(name, file)| (format!("/page/{name}"), file.tag.as_str()))
         .collect();
-    let page = serde_json::json!({ "build": build, "files": kept });
+    let shell = files.get("index.html").map(|file| file.tag.as_str());
+    let page = serde_json::json!({ "build": build, "shell": shell, "files": kept });
     format!("self.PAGE = {page};\n")
 }
 
