@@ -126,6 +126,8 @@ function inbox({ counts, events }) {
 }
 
 const WORDS = { ok: 'ok', warning: 'Warning', problem: 'Problem' };
+const ORDER = ['problem', 'warning', 'ok'];
+const worstFirst = (checks) => [...checks].sort((one, other) => ORDER.indexOf(one.state) - ORDER.indexOf(other.state));
 let diagnosis = null;
 
 function doctor() {
@@ -133,7 +135,7 @@ function doctor() {
   return card('Doctor',
     el('p', {}, look, ' ', el('span', { class: 'quiet small' }, 'Makes one call to WHOOP.')),
     diagnosis && table('What was found', ['', 'what', 'found', 'what to do'],
-      diagnosis.map((one) => [el('b', {}, WORDS[one.state]), one.check, one.detail, one.what_to_do ?? ''])));
+      worstFirst(diagnosis).map((one) => [el('b', {}, WORDS[one.state]), one.check, one.detail, one.what_to_do ?? ''])));
 }
 
 async function examine() {
@@ -176,7 +178,7 @@ async function read() {
     place('again').hidden = false;
     place('main').replaceChildren(el('div', { class: 'cards' },
       members(overview), quota(overview), el('div', { class: 'wide' }, freshness(overview)),
-      el('div', { class: 'wide' }, doctor()), el('div', { class: 'wide' }, runs(overview)), el('div', { class: 'wide' }, inbox(webhooks))));
+      el('div', { class: 'wide', id: 'doctor' }, doctor()), el('div', { class: 'wide' }, runs(overview)), el('div', { class: 'wide' }, inbox(webhooks))));
   } catch (error) {
     fail(error);
   }

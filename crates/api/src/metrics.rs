@@ -178,7 +178,7 @@ impl Metrics {
         let connections = Family::<PoolState, Gauge>::default();
         registry.register(
             "database_connections",
-            "Connections of this process to PostgreSQL, and requests that wait for one",
+            "Connections to PostgreSQL that syncs and writes share, the smaller half of DATABASE_POOL_SIZE, and who waits for one; what only reads has the others, one of each worker of the server",
             connections.clone(),
         );
         let quota = Family::<Window, Gauge>::default();

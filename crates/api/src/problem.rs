@@ -254,7 +254,13 @@ impl From<StorageError> for Problem {
                 tracing::error!(%error, "nothing can be stored");
                 Self::unavailable("database-full", "the database has no room left")
             }
-            StorageError::NotMigrated(_) => Self::unavailable("not-migrated", error.to_string()),
+            StorageError::NotMigrated(_) => {
+                tracing::error!(%error, "the database is not ready");
+                Self::unavailable(
+                    "not-migrated",
+                    "the database is not ready for this version; GET /readyz says what it lacks",
+                )
+            }
             StorageError::NotAllowed(_) => {
                 tracing::error!(%error, "the role in DATABASE_URL may not serve");
                 Self::unavailable(
@@ -275,6 +281,7 @@ impl From<SyncError> for Problem {
         if let Some(wait) = error.quota_wait() {
             return Self::quota(wait.as_secs().max(1));
         }
+        let told = error.told();
         match error {
             SyncError::Storage(error) => error.into(),
             SyncError::NotConnected => Self::conflict(
@@ -289,7 +296,7 @@ impl From<SyncError> for Problem {
                     error = &error as &dyn std::error::Error,
                     "WHOOP did not answer"
                 );
-                Self::unavailable("whoop-unavailable", error.to_string())
+                Self::unavailable("whoop-unavailable", told)
             }
             other => Self::internal(&other),
         }

@@ -35,6 +35,14 @@ impl Address {
                 "it does not begin with postgres://".to_owned(),
             ));
         }
+        // Or a part of the password would be looked up, and told, as the host.
+        if url.path().contains('@') || url.fragment().is_some() {
+            return Err(StorageError::Config(
+                "its password has a `/`, `?` or `#` as it is; write it as %2F, %3F or %23, and `@` \
+                 as %40"
+                    .to_owned(),
+            ));
+        }
         let mut mode = None;
         let mut root_certificate = None;
         let kept: Vec<(String, String)> = url

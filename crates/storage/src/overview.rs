@@ -126,7 +126,7 @@ pub async fn inbox(database: &Database, quiet_since: DateTime<Utc>) -> Result<In
                 count(*) FILTER (WHERE state = 'dead') AS dead, \
                 min(due_at) FILTER (WHERE state = 'pending') AS overdue_since, \
                 (SELECT count(*) FROM whoop_users u WHERE u.status = 'connected' \
-                     AND (u.webhook_at IS NULL OR u.webhook_at < $1)) AS quiet \
+                     AND coalesce(u.webhook_at, u.connected_at) < $1) AS quiet \
          FROM whoop_webhook_event",
     )
     .bind::<Timestamptz, _>(quiet_since)

@@ -284,8 +284,8 @@ async fn webhooks(engine: &Engine) -> Result<Check, StorageError> {
             "webhooks",
             State::Warning,
             "none has ever come in; members are read at the slots and when they come",
-            "at https://developer-dashboard.whoop.com, add a webhook of model v2 with the address \
-             API_PUBLIC_URL/webhooks/whoop",
+            "at https://developer-dashboard.whoop.com, add a webhook of model v2 with the address of \
+             WHOOP_REDIRECT_URL's host, and the path /webhooks/whoop",
         ));
     };
     let at = latest.format("%Y-%m-%d %H:%M UTC");
@@ -338,13 +338,17 @@ async fn runs(engine: &Engine) -> Result<Vec<Check>, StorageError> {
             "runs",
             format!("the last one ended at {}", at.format("%Y-%m-%d %H:%M UTC")),
         ),
-        other => Check::bad(
+        None => Check::bad(
+            "runs",
+            State::Warning,
+            "no run was ever finished",
+            "run `sync-worker run --slot night` once, and see to cron, the timer or the CronJob that \
+             calls it from then on",
+        ),
+        Some(at) => Check::bad(
             "runs",
             State::Problem,
-            other.map_or_else(
-                || "no run was ever finished".to_owned(),
-                |at| format!("none ended since {}", at.format("%Y-%m-%d %H:%M UTC")),
-            ),
+            format!("none ended since {}", at.format("%Y-%m-%d %H:%M UTC")),
             "see to cron, the timer or the CronJob that calls `sync-worker run --slot …`",
         ),
     }];

@@ -94,9 +94,9 @@ impl SyncError {
                 "the database did not do its part; the log of the service says more".to_owned()
             }
             Self::Whoop(WhoopError::Config(_)) => "WHOOP is not set up here".to_owned(),
-            Self::Whoop(WhoopError::TokenRefused { transient: false, .. }) => {
-                "WHOOP refuses this service; its log says why".to_owned()
-            }
+            Self::Whoop(WhoopError::TokenRefused {
+                transient: false, ..
+            }) => "WHOOP refuses this service; its log says why".to_owned(),
             // Without the addresses of proxies.
             Self::Whoop(error @ (WhoopError::Transport(_) | WhoopError::NoLeave(_))) => {
                 error.to_string()

@@ -1,5 +1,6 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use whoop_storage::StorageError;
 
 use crate::{json, openapi, problem::Problem, state::AppState};
 
@@ -29,7 +30,12 @@ pub(crate) async fn alive() -> HttpResponse {
 pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     state
         .run(|engine| async move { engine.database.check().await })
-        .await??;
+        .await?
+        .map_err(|error| match error {
+            // Asked by whoever runs this, who has to know.
+            StorageError::NotMigrated(_) => Problem::unavailable("not-migrated", error.to_string()),
+            error => error.into(),
+        })?;
     Ok(json::respond(HttpResponse::Ok(), &Health { status: "ok" }))
 }
 

@@ -76,7 +76,7 @@ async fn the_doctor_looks_and_says_what_to_do() {
     let checks = found["checks"].as_array().unwrap();
     let of = |name: &str| checks.iter().find(|one| one["check"] == name).unwrap();
     assert_eq!(of("WHOOP")["state"], "ok");
-    assert_eq!(of("runs")["state"], "problem");
+    assert_eq!(of("runs")["state"], "warning");
     assert!(of("runs")["what_to_do"].as_str().unwrap().contains("cron"));
 }
 

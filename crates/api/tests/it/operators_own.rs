@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use whoop_sim::Fault;
+
 use crate::harness::Stage;
 
 #[tokio::test]
@@ -31,5 +33,28 @@ async fn a_member_whose_tokens_do_not_open_hears_of_no_key() {
             !told.contains("of-last-year") && !told.contains("TOKEN_KEYS"),
             "{told}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_member_hears_nothing_of_a_wrong_client_secret() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.world().expire_access_tokens();
+    stage.world().fault(Fault {
+        body: Some(r#"{"error":"invalid_client"}"#.to_owned()),
+        ..Fault::status("token", 401)
+    });
+
+    let day = alice.day("?refresh=force").await;
+    let synced = alice.post("sync", &json!({})).await.expect(200);
+    let status = alice.get("sync-status", "").await.expect(200);
+
+    assert_eq!(
+        day["meta"]["detail"],
+        "WHOOP refuses this service; its log says why"
+    );
+    for told in [day, synced, status] {
+        let told = told.to_string();
+        assert!(!told.contains("client"), "{told}");
     }
 }

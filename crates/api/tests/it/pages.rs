@@ -1,8 +1,6 @@
 //! The pages' files: where they lie, and what a browser is told of them. What they
 //! show is tried in a browser, by `scripts/test-page`.
 
-use serde_json::json;
-
 use crate::harness::{Answer, Stage};
 
 async fn file(stage: &Stage, path: &str) -> Answer {
@@ -47,13 +45,17 @@ async fn what_opens_the_page_offline_is_listed_and_there() {
     let list: serde_json::Value =
         serde_json::from_str(list.trim_end().trim_end_matches(';')).unwrap();
 
-    let files = list["files"].as_array().unwrap();
-    assert!(files.contains(&json!("/page/health.js")), "{list}");
-    assert!(!files.contains(&json!("/page/admin.js")), "{list}");
-    for path in files {
-        file(&stage, path.as_str().unwrap())
-            .await
-            .assert_status(200);
+    let files = list["files"].as_object().unwrap();
+    assert!(files.contains_key("/page/health.js"), "{list}");
+    assert!(!files.contains_key("/page/admin.js"), "{list}");
+    // With what tells a file of this build from one of another.
+    let shell = [("/", &list["shell"])];
+    let files = files.iter().map(|(path, tag)| (path.as_str(), tag));
+    for (path, tag) in files.chain(shell) {
+        let answer = file(&stage, path).await;
+        answer.assert_status(200);
+        let etag = format!("W/\"{}\"", tag.as_str().unwrap());
+        assert_eq!(answer.header("etag"), Some(etag.as_str()));
     }
 }
 

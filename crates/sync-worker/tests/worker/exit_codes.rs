@@ -56,6 +56,19 @@ async fn postgresql_away_is_1_and_names_the_server_but_not_the_password() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_not_encoded_is_told_as_such_and_not_as_a_host() {
+    for password in ["hunter@zq/2", "hunter/2", "hunter#2"] {
+        let url = format!("postgres://whoop:{password}@127.0.0.1/whoop");
+
+        let ended = bare_worker(&["migrate", "--database-url", &url]).await;
+
+        ended.expect_code(1).expect_in_stderr("DATABASE_URL");
+        assert!(!ended.stderr.contains("zq"), "{ended:#?}");
+        assert!(!ended.stderr.contains("hunter"), "{ended:#?}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_setting_is_1_and_named() {
     let house = House::new(plenty()).await;
 
