@@ -446,7 +446,7 @@ def export(demo, stack):
     def ready():
         if process.poll() is not None:
             raise RuntimeError("the demo ended: " + log.read_text()[-2000:])
-        return re.search(r"Bearer (\S+)' (http://\S+?)/api/v1/whoop/daily-data/(\S+)", log.read_text())
+        return re.search(r"Bearer (\S+)' '?(http://\S+?)/api/v1/whoop/daily-data/([^\s'?]+)", log.read_text())
 
     token, base, member = until("the demo", ready, 60).groups()
     sim = re.search(r"simulator +(http://\S+)", log.read_text()).group(1)

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use chrono::NaiveDate;
 use clap::Parser;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -38,7 +39,14 @@ pub(crate) async fn open(stack: &Stack, report: &mut Report) -> anyhow::Result<(
     migrate(stack).await?;
     let member = Member::new(stack, MEMBER)?;
     member.connect().await?;
-    let day = member.get("daily-data", "").await?;
+    let (day, is_today) = newest_with_a_night(&member).await?;
+    let date = day["date"].as_str().unwrap_or_default();
+    // Before today's night ends, today has little to show.
+    let rest = if is_today {
+        String::new()
+    } else {
+        format!("?date={date}")
+    };
     report.fact(
         "member",
         &format!(
@@ -47,16 +55,20 @@ pub(crate) async fn open(stack: &Stack, report: &mut Report) -> anyhow::Result<(
         ),
     );
     report.headline("");
-    report.headline(&format!(
-        "Their day, {}:",
-        day["date"].as_str().unwrap_or("")
-    ));
+    report.headline(&if is_today {
+        format!("Their day, {date}:")
+    } else {
+        format!("Today WHOOP has no night of theirs yet. Their newest day with one, {date}:")
+    });
     report.fact("recovery", &part(&day, "recovery", "score", "%"));
     report.fact("sleep", &part(&day, "sleep", "duration", ""));
     report.fact("strain", &part(&day, "cycle", "strain", ""));
     report.headline("");
     report.headline("Their Health page, and yours as the operator:");
-    report.headline(&format!("  {}/#token={}", stack.api_url, member.token));
+    report.headline(&format!(
+        "  {}/{rest}#token={}",
+        stack.api_url, member.token
+    ));
     report.headline(&format!(
         "  {}/admin#key={}",
         stack.api_url,
@@ -67,7 +79,11 @@ pub(crate) async fn open(stack: &Stack, report: &mut Report) -> anyhow::Result<(
     report.headline(&format!(
         "  curl -s -H 'Authorization: Bearer {}' {}",
         member.token,
-        member.address("daily-data", "")
+        // A shell takes a `?` for its own.
+        match rest.as_str() {
+            "" => member.address("daily-data", ""),
+            rest => format!("'{}'", member.address("daily-data", rest)),
+        }
     ));
     report.headline("");
     let written = worker(stack, &["run", "--slot=night", "--json"]).await?;
@@ -89,6 +105,23 @@ pub(crate) async fn nobody(stack: &Stack) -> anyhow::Result<()> {
     });
     println!("{stage}");
     Ok(())
+}
+
+/// Today, or the newest of the days before on which the member slept; and whether it is
+/// today.
+async fn newest_with_a_night(member: &Member) -> anyhow::Result<(Value, bool)> {
+    let today = member.get("daily-data", "").await?;
+    let mut date: NaiveDate = today["date"].as_str().unwrap_or_default().parse()?;
+    for _ in 0..7 {
+        let rest = format!("?date={date}");
+        let day = member.get("daily-data", &rest).await?;
+        if !day["sleep"].is_null() {
+            let is_today = day["date"] == today["date"];
+            return Ok((day, is_today));
+        }
+        date = date.pred_opt().context("there is no day before")?;
+    }
+    Ok((today, true))
 }
 
 /// A value as one of an address's fragment.
