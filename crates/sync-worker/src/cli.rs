@@ -76,6 +76,28 @@ pub enum Command {
     /// The keys that seal members' tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// The numbered changes by which apps keep their copies.
+    #[command(subcommand)]
+    Changes(ChangesCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ChangesCommand {
+    /// Have every app with a copy read everything anew; after a backup was restored.
+    ///
+    /// An older database gives numbers once more that apps have had already. Run this
+    /// before anything else is started on it.
+    Restart(RestartArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RestartArgs {
+    /// It is meant.
+    #[arg(long)]
+    pub yes: bool,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -306,6 +328,7 @@ impl Cli {
                 WebhooksCommand::Replay(args) => &args.common,
             },
             Command::Keys(KeysCommand::Rotate(args)) => &args.common,
+            Command::Changes(ChangesCommand::Restart(args)) => &args.common,
             Command::Users(command) => match command {
                 UsersCommand::List(args) => &args.common,
                 UsersCommand::Show(args) => &args.common,

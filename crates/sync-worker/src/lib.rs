@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
-//! - [`adopt`], [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`], [`webhooks`],
+//! - [`adopt`], [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`], [`webhooks`], [`changes`],
 //!   [`print`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
@@ -13,6 +13,7 @@
 mod adopt;
 mod backfill;
 mod capacity;
+mod changes;
 pub mod cli;
 pub mod console;
 mod differences;
@@ -37,7 +38,7 @@ mod webhooks;
 use tokio_util::sync::CancellationToken;
 
 pub use cli::Cli;
-use cli::{Command, KeysCommand, UsersCommand, WebhooksCommand};
+use cli::{ChangesCommand, Command, KeysCommand, UsersCommand, WebhooksCommand};
 pub use console::Console;
 pub use exit::Exit;
 
@@ -57,6 +58,7 @@ pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> 
         Command::Man => print::man(console),
         Command::Migrate(args) => migrate::migrate(args, console).await,
         Command::Keys(KeysCommand::Rotate(args)) => rotate::rotate(args, console, &stop).await,
+        Command::Changes(ChangesCommand::Restart(args)) => changes::restart(args, console).await,
         Command::Webhooks(command) => match command {
             WebhooksCommand::List(args) => webhooks::list(args, console).await,
             WebhooksCommand::Drain(args) => Box::pin(webhooks::drain(args, console, stop)).await,

@@ -37,6 +37,7 @@ async fn work(cli: Cli, console: &Console) -> u8 {
         | Command::Keys(_) => Exit::PutOff,
         Command::Migrate(_)
         | Command::Users(_)
+        | Command::Changes(_)
         | Command::Capacity(_)
         | Command::Status(_)
         | Command::Doctor(_)

@@ -114,6 +114,27 @@ pub async fn numbers(
     .optional()?)
 }
 
+/// Numbers far beyond those that an app can have been told.
+const NEVER_TOLD: i64 = 1_000_000;
+
+/// Lets the changes of every member be counted anew, so that whoever has a copy is told to
+/// begin again. Returns how many members that are.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn restart(conn: &mut PgConnection) -> Result<u64, StorageError> {
+    // The members first, as whoever writes a change does.
+    let members = prepared(
+        "UPDATE whoop_users SET change_seq = change_seq + $1, created_at = clock_timestamp()",
+    )
+    .bind::<BigInt, _>(NEVER_TOLD)
+    .execute(conn)
+    .await?;
+    prepared("DELETE FROM whoop_change").execute(conn).await?;
+    Ok(u64::try_from(members).unwrap_or(u64::MAX))
+}
+
 /// How a member stands for whoever follows them.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Pulse {

@@ -113,3 +113,31 @@ async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_t
         WHERE NOT whole_history OR sync_status <> 'success'";
     assert_eq!(house.count(unfinished).await, 0);
 }
+
+#[tokio::test]
+async fn a_run_that_was_killed_does_not_run_for_ever_in_the_log() {
+    let house = House::new(plenty()).await;
+    house
+        .execute(
+            "INSERT INTO whoop_sync_run (slot, trigger, started_at) VALUES \
+             ('night', 'scheduled', now() - interval '25 hours'), \
+             ('morning', 'scheduled', now() - interval '2 hours')",
+        )
+        .await;
+
+    house
+        .worker(&["run", "--slot=evening"])
+        .await
+        .expect_code(0);
+
+    let told =
+        "SELECT concat_ws(' ', slot, status, detail) FROM whoop_sync_run ORDER BY started_at";
+    assert_eq!(
+        house.texts(told).await,
+        [
+            "night failed it never said how it ended: most likely it was killed",
+            "morning running",
+            "evening success"
+        ]
+    );
+}

@@ -5,6 +5,7 @@
 mod adopt;
 mod backfill;
 mod capacity;
+mod changes;
 mod crash;
 mod doctor;
 mod dry_run;
