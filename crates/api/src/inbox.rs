@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use whoop_storage::StorageError;
 use whoop_sync::{Engine, Job, SyncError, inbox::Thrift};
 
 /// What comes in so soon after another is fetched together with it: WHOOP sends
@@ -30,6 +31,11 @@ pub(crate) async fn keep_draining(engine: Engine, came: Arc<Notify>, stop: Cance
                 // Once, and not every few seconds of an outage.
                 if !was_away {
                     match &error {
+                        // Whoever starts everything at once migrates in the next moment.
+                        SyncError::Storage(StorageError::NotMigrated(_)) => tracing::warn!(
+                            error = error.in_full(),
+                            "the database is not ready; until it is, requests are answered with 503"
+                        ),
                         SyncError::Storage(_) => tracing::error!(
                             error = error.in_full(),
                             "the database cannot be used; until it can, requests are answered \
