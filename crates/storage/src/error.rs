@@ -94,7 +94,6 @@ const GOING: [&str; 6] = [
 const FULL: &str = "No space left on device";
 
 impl StorageError {
-    /// Whether the same request may well succeed in a moment.
     /// Whether it is the database's state, and not one member's row: the next member would
     /// meet it as well.
     pub const fn is_everybodys(&self) -> bool {
@@ -108,6 +107,7 @@ impl StorageError {
         )
     }
 
+    /// Whether the same request may well succeed in a moment.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }

@@ -230,28 +230,21 @@ impl Engine {
             match self.introduce(user_id, member.whoop_user_id, job).await {
                 Ok(()) => {}
                 Err(SyncError::ReauthRequired) => outcome = Adopted::ReauthRequired,
-                Err(error @ SyncError::OtherAccount) => {
-                    let detail = "the older service's tokens were of another WHOOP account";
-                    let mut conn = self.database.get().await?;
-                    let status = Connection::ReauthRequired;
-                    users::set_status(&mut conn, user_id, status, Some(detail), self.clock.now())
-                        .await?;
-                    outcome = Adopted::ReauthRequired;
+                Err(error) => {
                     adoption.error = Some(error.in_full());
+                    match useless(&error, member.whoop_user_id) {
+                        Some(detail) => {
+                            let mut conn = self.database.get().await?;
+                            let (status, now) = (Connection::ReauthRequired, self.clock.now());
+                            users::set_status(&mut conn, user_id, status, Some(detail), now)
+                                .await?;
+                            outcome = Adopted::ReauthRequired;
+                        }
+                        // Their first sync will show whether the tokens work.
+                        None if is_refused(&error) => {}
+                        None => return Err(error),
+                    }
                 }
-                // Known only by the profile, which WHOOP will never show by these tokens.
-                Err(error) if member.whoop_user_id == UNKNOWN_ACCOUNT && is_refused(&error) => {
-                    let detail = "WHOOP does not say whose the older service's tokens are";
-                    let mut conn = self.database.get().await?;
-                    let status = Connection::ReauthRequired;
-                    users::set_status(&mut conn, user_id, status, Some(detail), self.clock.now())
-                        .await?;
-                    outcome = Adopted::ReauthRequired;
-                    adoption.error = Some(error.in_full());
-                }
-                // Their first sync will show whether the tokens work.
-                Err(error) if is_refused(&error) => adoption.error = Some(error.in_full()),
-                Err(error) => return Err(error),
             }
         }
         let mut stored = page::Stored::default();
@@ -381,6 +374,18 @@ const fn is_refused(error: &SyncError) -> bool {
         error,
         SyncError::NotGranted { .. } | SyncError::Whoop(WhoopError::Forbidden)
     )
+}
+
+/// Why tokens are of no use that WHOOP takes, if they are of none.
+const fn useless(error: &SyncError, known: i64) -> Option<&'static str> {
+    match error {
+        SyncError::OtherAccount => Some("the older service's tokens were of another WHOOP account"),
+        // Known only by the profile, which WHOOP will never show by these tokens.
+        error if known == UNKNOWN_ACCOUNT && is_refused(error) => {
+            Some("WHOOP does not say whose the older service's tokens are")
+        }
+        _ => None,
+    }
 }
 
 /// How a member stands by what the older service knew.

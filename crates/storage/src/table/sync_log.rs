@@ -254,8 +254,8 @@ pub struct Span {
     pub written: u64,
 }
 
-/// Notes that a sync was put off before its end, which is no failure: the log stands as
-/// it did before the try, and says why.
+/// Notes that a sync was put off before its end, which is no failure: a type that was ever
+/// read whole is one that succeeded, and the reason stands as its last error.
 pub async fn put_off(
     conn: &mut PgConnection,
     user_id: &UserId,
