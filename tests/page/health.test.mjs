@@ -7,10 +7,13 @@ import { startStage } from './lib/stage.mjs';
 
 const plus = (date, days) => new Date(Date.parse(`${date}T12:00:00Z`) + days * 86_400_000).toISOString().slice(0, 10);
 
-/** The newest of a member's last days that has everything. */
+/**
+ * The newest of a member's days that has everything and is over: today has no date in the
+ * address and is called "Today", and whether it is full already is a matter of the hour.
+ */
 async function fullDay(stage, user) {
   const { date: today } = await stage.day(user);
-  for (let back = 0; back < 30; back += 1) {
+  for (let back = 1; back <= 30; back += 1) {
     const day = await stage.day(user, `&date=${plus(today, -back)}`);
     if (day.recovery?.score && day.sleep?.stages && day.cycle?.strain && day.workouts.length) return day;
   }

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { AHEAD } from './stage.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -30,10 +31,24 @@ export function launch(more = []) {
   });
 }
 
+function setAhead(millis) {
+  const Real = Date;
+  globalThis.Date = class extends Real {
+    constructor(...parts) {
+      super(...(parts.length ? parts : [Real.now() + millis]));
+    }
+
+    static now() {
+      return Real.now() + millis;
+    }
+  };
+}
+
 /** A window of somebody's browser, watched: nothing may go wrong unseen. */
 export async function openWindow(browser, stage, viewport, options = {}) {
   const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'Europe/Berlin', ...VIEWPORTS[viewport], ...options });
   context.setDefaultTimeout(15_000);
+  if (AHEAD) await context.addInitScript(setAhead, AHEAD * 3_600_000);
   const seen = { errors: [], strangers: [], offline: false };
   const hosts = [new URL(stage.api).host, new URL(stage.simulator).host, ...(options.hosts ?? [])];
   context.on('page', (page) => {

@@ -7,6 +7,21 @@ import { fileURLToPath } from 'node:url';
 
 const DEMO = process.env.DEMO ?? fileURLToPath(new URL('../../../target/debug/demo', import.meta.url));
 
+/**
+ * Hours by which everybody's clock is ahead of this machine's, of AHEAD: a member's day
+ * is another one at another hour. The programs are told by libfaketime, the browser by
+ * a Date of its own.
+ */
+export const AHEAD = Number(process.env.AHEAD ?? 0);
+
+const AHEAD_OF_US = AHEAD && {
+  LD_PRELOAD: '/usr/$LIB/faketime/libfaketimeMT.so.1',
+  FAKETIME: `${AHEAD < 0 ? '' : '+'}${AHEAD}h`,
+  FAKETIME_DONT_FAKE_MONOTONIC: '1',
+};
+
+const now = () => Date.now() + AHEAD * 3_600_000;
+
 const base64 = (value) => Buffer.from(value).toString('base64url');
 
 async function json(method, url, body, headers) {
@@ -23,7 +38,7 @@ async function json(method, url, body, headers) {
 /** Starts it; `environment` are variables that the API reads. */
 export async function startStage(environment = {}) {
   const child = spawn(DEMO, ['--nobody', '--people', '12', '--api-port', '18080', '--sim-port', '18090'], {
-    env: { ...process.env, ...environment },
+    env: { ...process.env, ...AHEAD_OF_US, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -57,7 +72,7 @@ class Stage {
 
   /** A member's JWT, as the app's sign-in would make it. */
   token(user, seconds = 3600) {
-    const claims = { sub: user, aud: 'authenticated', exp: Math.floor(Date.now() / 1000) + seconds };
+    const claims = { sub: user, aud: 'authenticated', exp: Math.floor(now() / 1000) + seconds };
     const head = `${base64(JSON.stringify({ alg: 'HS256', typ: 'JWT' }))}.${base64(JSON.stringify(claims))}`;
     return `${head}.${createHmac('sha256', this.secret).update(head).digest('base64url')}`;
   }
