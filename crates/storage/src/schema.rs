@@ -217,6 +217,7 @@ diesel::table! {
         whole_history -> Bool,
         last_error -> Nullable<Text>,
         last_error_at -> Nullable<Timestamptz>,
+        failing_since -> Nullable<Timestamptz>,
     }
 }
 

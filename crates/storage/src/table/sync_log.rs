@@ -126,7 +126,8 @@ pub async fn note_not_granted(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status) \
          SELECT $1, unnest($2), 'not_granted' \
          ON CONFLICT (user_id, data_type) DO UPDATE \
-         SET sync_status = 'not_granted', last_error = NULL, last_error_at = NULL",
+         SET sync_status = 'not_granted', last_error = NULL, last_error_at = NULL, \
+             failing_since = NULL",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Array<Text>, _>(words.clone())
@@ -222,7 +223,8 @@ pub async fn complete(
         "UPDATE whoop_sync_log SET \
              sync_status = CASE sync_status WHEN 'not_granted' THEN sync_status ELSE 'success' END, \
              records_synced = records_synced + $3, last_sync_at = $4, covered_from = $5, \
-             covered_until = $6, whole_history = $7, last_error = $8, last_error_at = $9 \
+             covered_until = $6, whole_history = $7, last_error = $8, last_error_at = $9, \
+             failing_since = NULL \
          WHERE user_id = $1 AND data_type = $2",
     )
     .bind::<Text, _>(user_id.as_str())
@@ -254,8 +256,8 @@ pub struct Span {
     pub written: u64,
 }
 
-/// Notes that a sync was put off before its end, which is no failure: a type that was ever
-/// read whole is one that succeeded, and the reason stands as its last error.
+/// Notes that a sync was put off before its end. That is no failure, and ends none: a type
+/// that fails goes on to say so and why; of another the reason stands as its last error.
 pub async fn put_off(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -265,8 +267,10 @@ pub async fn put_off(
 ) -> Result<(), StorageError> {
     prepared(
         "UPDATE whoop_sync_log \
-         SET sync_status = CASE WHEN last_sync_at IS NULL THEN 'never' ELSE 'success' END, \
-             last_error = $3, last_error_at = $4 \
+         SET sync_status = CASE WHEN failing_since IS NOT NULL THEN 'failed' \
+                                WHEN last_sync_at IS NULL THEN 'never' ELSE 'success' END, \
+             last_error = CASE WHEN failing_since IS NULL THEN $3 ELSE last_error END, \
+             last_error_at = CASE WHEN failing_since IS NULL THEN $4 ELSE last_error_at END \
          WHERE user_id = $1 AND data_type = $2 AND sync_status <> 'not_granted'",
     )
     .bind::<Text, _>(user_id.as_str())
@@ -286,14 +290,17 @@ pub async fn fail(
     error: &str,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    let known = whoop_sync_log::table.find((user_id.as_str(), data_type.as_str()));
-    diesel::update(known.filter(whoop_sync_log::sync_status.ne(NOT_GRANTED)))
-        .set((
-            whoop_sync_log::sync_status.eq("failed"),
-            whoop_sync_log::last_error.eq(error),
-            whoop_sync_log::last_error_at.eq(now),
-        ))
-        .execute(conn)
-        .await?;
+    prepared(
+        "UPDATE whoop_sync_log \
+         SET sync_status = 'failed', last_error = $3, last_error_at = $4, \
+             failing_since = coalesce(failing_since, $4) \
+         WHERE user_id = $1 AND data_type = $2 AND sync_status <> 'not_granted'",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(data_type.as_str())
+    .bind::<Text, _>(error)
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -107,6 +107,47 @@ async fn a_failure_is_told_and_what_was_known_stays_known() {
 }
 
 #[tokio::test]
+async fn what_is_put_off_is_no_failure_and_ends_none() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let put_off = async |conn: &mut Connection, on: u32| {
+        let (sleep, day) = (DataType::Sleep, day(on));
+        sync_log::begin(conn, &member, sleep, day).await.unwrap();
+        sync_log::put_off(conn, &member, sleep, "the quota is spent", day)
+            .await
+            .unwrap();
+        let row = log_of(conn, &member).await;
+        (
+            row.sync_status,
+            row.last_error.unwrap(),
+            row.last_error_at.unwrap(),
+        )
+    };
+    let told = |status: &str, why: &str, on: u32| (status.to_owned(), why.to_owned(), day(on));
+
+    let spent = "the quota is spent";
+    assert_eq!(put_off(&mut conn, 1).await, told("never", spent, 1));
+    complete(&mut conn, &member, span(1, 2)).await;
+    assert_eq!(put_off(&mut conn, 3).await, told("success", spent, 3));
+
+    let why = "WHOOP answered 503";
+    for on in [4, 5] {
+        sync_log::begin(&mut conn, &member, DataType::Sleep, day(on))
+            .await
+            .unwrap();
+        sync_log::fail(&mut conn, &member, DataType::Sleep, why, day(on))
+            .await
+            .unwrap();
+    }
+    assert_eq!(put_off(&mut conn, 6).await, told("failed", why, 5));
+    assert_eq!(put_off(&mut conn, 7).await, told("failed", why, 5));
+
+    complete(&mut conn, &member, span(1, 8)).await;
+    assert_eq!(put_off(&mut conn, 9).await, told("success", spent, 9));
+}
+
+#[tokio::test]
 async fn a_window_with_records_set_aside_is_a_success_that_says_so() {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;

@@ -1,0 +1,1 @@
+ALTER TABLE whoop_sync_log DROP COLUMN failing_since;
