@@ -19,7 +19,7 @@ pub(crate) async fn backfill(
 ) -> Result<Exit, Refusal> {
     let clock = Arc::new(SystemClock);
     let from = past("--from", args.from, clock.now())?;
-    let engine = engine(&args.work, clock).await?;
+    let engine = engine(&args.work, clock, &stop).await?;
     let plan = plan_of(Task::BackFill { from }, &args.work, console);
     carry_out(&engine, &plan, &args.work, console, stop).await
 }

@@ -427,6 +427,12 @@ pub struct WorkArgs {
     #[arg(long, value_name = "N")]
     pub max_calls: Option<u64>,
 
+    /// How long to wait for a database that is away when the run begins, such as one
+    /// that is restarted at that hour. Then it ends with 1, as it does at once without.
+    #[arg(long, env = "DATABASE_WAIT_SECONDS", value_name = "SECONDS", default_value_t = 0,
+          value_parser = clap::value_parser!(u64).range(..=86_400))]
+    pub database_wait_seconds: u64,
+
     /// Write the run's metrics here when it ends, for node-exporter's textfile
     /// collector; name it *.prom.
     #[arg(long, env = "METRICS_FILE", value_name = "FILE")]

@@ -21,6 +21,7 @@ mod doctor;
 pub mod exit;
 mod metrics;
 mod migrate;
+mod patience;
 mod plan_table;
 mod print;
 mod reconcile;

@@ -36,7 +36,7 @@ pub(crate) async fn reconcile(
         until,
         dry_run: args.dry_run,
     };
-    let engine = engine(&args.work, clock).await?;
+    let engine = engine(&args.work, clock, &stop).await?;
     let plan = plan_of(Task::Reconcile(reconcile), &args.work, console);
     carry_out(&engine, &plan, &args.work, console, stop).await
 }

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Local, Utc};
 use serde::Serialize;
@@ -21,6 +24,7 @@ use crate::{
     exit::Refusal,
     metrics,
     migrate::database_refusal,
+    patience::until_there,
     plan_table,
     since::Since,
     slot::SlotArg,
@@ -59,7 +63,7 @@ pub(crate) async fn run(
     let clock = Arc::new(SystemClock);
     let slot = args.slot.at(clock.now());
     let plan = plan(args, slot, clock.as_ref(), console)?;
-    let engine = engine(&args.work, clock).await?;
+    let engine = engine(&args.work, clock, &stop).await?;
     if args.slot == SlotArg::Auto {
         say_slot(slot, &engine, console);
     }
@@ -182,7 +186,11 @@ pub(crate) fn past(
 
 /// The engine over a database that is there and has every migration, and knows
 /// every member that was named.
-pub(crate) async fn engine(args: &WorkArgs, clock: Arc<dyn Clock>) -> Result<Engine, Refusal> {
+pub(crate) async fn engine(
+    args: &WorkArgs,
+    clock: Arc<dyn Clock>,
+    stop: &CancellationToken,
+) -> Result<Engine, Refusal> {
     let unusable =
         |error: whoop_sync::config::ConfigError| Refusal::could_not_run(error.to_string());
     let refused = |error: StorageError| database_refusal(&args.common.database, &error);
@@ -195,7 +203,14 @@ pub(crate) async fn engine(args: &WorkArgs, clock: Arc<dyn Clock>) -> Result<Eng
         .whoop
         .engine(database, clock, settings)
         .map_err(unusable)?;
-    engine.database.check().await.map_err(refused)?;
+    let patience = Duration::from_secs(args.database_wait_seconds);
+    until_there(
+        patience,
+        stop,
+        || engine.database.check(),
+        |error| database_refusal(&args.common.database, error),
+    )
+    .await?;
     let unknown = engine.unknown(&args.users).await.map_err(refused)?;
     if let Some(first) = unknown.first() {
         return Err(Refusal::wrong_usage(format!(

@@ -14,6 +14,7 @@ mod house;
 mod keys;
 mod migrate;
 mod output;
+mod patience;
 mod reconcile;
 mod refresh;
 mod retention;

@@ -1,0 +1,44 @@
+//! A run whose hour comes while PostgreSQL is restarted is done all the same, a little later.
+
+use std::{future::Future, time::Duration};
+
+use backon::{ExponentialBuilder, Retryable};
+use tokio_util::sync::CancellationToken;
+use whoop_storage::StorageError;
+
+use crate::{Exit, exit::Refusal};
+
+/// Asks until PostgreSQL answers, or says something that waiting does not change.
+///
+/// # Errors
+///
+/// Its last answer once `patience` is used up; that it was told to `stop` meanwhile.
+pub(crate) async fn until_there<T, F>(
+    patience: Duration,
+    stop: &CancellationToken,
+    ask: impl Fn() -> F,
+    refused: impl Fn(&StorageError) -> Refusal,
+) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, StorageError>>,
+{
+    let pauses = ExponentialBuilder::new()
+        .with_min_delay(Duration::from_secs(1))
+        .with_max_delay(Duration::from_secs(15))
+        .without_max_times()
+        .with_total_delay(Some(patience));
+    let asking = ask
+        .retry(pauses)
+        .when(StorageError::is_transient)
+        .notify(|error, pause| {
+            let reason = error as &dyn std::error::Error;
+            tracing::warn!(error = reason, ?pause, "waiting for the database");
+        });
+    tokio::select! {
+        answer = asking => answer.map_err(|error| refused(&error)),
+        () = stop.cancelled() => Err(Refusal {
+            exit: Exit::PutOff,
+            message: "told to stop while the database was away".to_owned(),
+        }),
+    }
+}
