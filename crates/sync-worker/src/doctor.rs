@@ -6,7 +6,8 @@ use serde::Serialize;
 use whoop_core::SystemClock;
 use whoop_storage::StorageError;
 use whoop_sync::{
-    Settings,
+    Engine, Settings,
+    config::ConfigError,
     doctor::{Check, State},
 };
 
@@ -24,8 +25,8 @@ pub(crate) async fn doctor(args: &DoctorArgs, console: &Console) -> Result<Exit,
         Ok(()) if checks.iter().any(|one| one.state == State::Problem) => Exit::SomeFailed,
         Ok(()) => Exit::Done,
         // What follows needs what is missing.
-        Err(problem) => {
-            checks.push(problem);
+        Err(problems) => {
+            checks.extend(problems);
             Exit::CouldNotRun
         }
     };
@@ -40,24 +41,22 @@ pub(crate) async fn doctor(args: &DoctorArgs, console: &Console) -> Result<Exit,
     Ok(exit)
 }
 
-async fn examine(args: &DoctorArgs, checks: &mut Vec<Check>) -> Result<(), Check> {
-    let unusable = |error: whoop_sync::config::ConfigError| {
-        Check::bad(
-            "settings",
-            State::Problem,
-            error.to_string(),
-            "set it as a flag or a variable; `sync-worker run --help` lists them",
-        )
-    };
-    let database = args.common.database.database().map_err(unusable)?;
-    let engine = args
-        .whoop
-        .engine(database, Arc::new(SystemClock), Settings::default())
-        .map_err(unusable)?;
+async fn examine(args: &DoctorArgs, checks: &mut Vec<Check>) -> Result<(), Vec<Check>> {
+    let engine = engine(args).map_err(|faults| {
+        let told = faults.into_iter().map(|fault| {
+            Check::bad(
+                "settings",
+                State::Problem,
+                fault.to_string(),
+                "set it as a flag or a variable; `sync-worker run --help` lists them",
+            )
+        });
+        told.collect::<Vec<_>>()
+    })?;
     checks.push(Check::ok("settings", "complete"));
 
     let refused = |check, error: &StorageError| {
-        Check::bad(
+        vec![Check::bad(
             check,
             State::Problem,
             database_refusal(&args.common.database, error).message,
@@ -66,18 +65,18 @@ async fn examine(args: &DoctorArgs, checks: &mut Vec<Check>) -> Result<(), Check
                 StorageError::NotAllowed(_) => "run `sync-worker migrate --serving-role ROLE`",
                 _ => "see to PostgreSQL first; nothing works without it",
             },
-        )
+        )]
     };
     if args.common.database.may_listen() {
         match engine.database.shares_connections().await {
             Ok(false) => {}
             Ok(true) => {
-                return Err(Check::bad(
+                return Err(vec![Check::bad(
                     "database",
                     State::Problem,
                     "a pooler in transaction mode stands in front of PostgreSQL",
                     "set DATABASE_POOLER=transaction, for every process",
-                ));
+                )]);
             }
             Err(error) => return Err(refused("database", &error)),
         }
@@ -88,6 +87,23 @@ async fn examine(args: &DoctorArgs, checks: &mut Vec<Check>) -> Result<(), Check
     }
     let examined = engine.examine(checks).await;
     examined.map_err(|error| refused("database", &error))
+}
+
+/// The engine, or everything that keeps it from being there: whoever installs it has
+/// more than one thing to set.
+fn engine(args: &DoctorArgs) -> Result<Engine, Vec<ConfigError>> {
+    let mut faults = args.whoop.faults();
+    match args.common.database.database() {
+        Ok(database) if faults.is_empty() => args
+            .whoop
+            .engine(database, Arc::new(SystemClock), Settings::default())
+            .map_err(|fault| vec![fault]),
+        Ok(_) => Err(faults),
+        Err(fault) => {
+            faults.insert(0, fault);
+            Err(faults)
+        }
+    }
 }
 
 /// A line a check; sentences are too long for a table.

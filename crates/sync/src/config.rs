@@ -215,29 +215,47 @@ impl KeyArgs {
     }
 }
 
+fn of_the_dashboard<T>(setting: Option<T>, name: &'static str) -> Result<T, ConfigError> {
+    setting.ok_or(ConfigError::Missing {
+        name,
+        what_to_do: FROM_THE_DASHBOARD,
+    })
+}
+
 impl WhoopArgs {
+    fn client_id(&self) -> Result<&String, ConfigError> {
+        of_the_dashboard(self.whoop_client_id.as_ref(), "WHOOP_CLIENT_ID")
+    }
+
+    fn client_secret(&self) -> Result<&SecretString, ConfigError> {
+        of_the_dashboard(self.whoop_client_secret.as_ref(), "WHOOP_CLIENT_SECRET")
+    }
+
+    fn redirect_url(&self) -> Result<&Url, ConfigError> {
+        of_the_dashboard(self.whoop_redirect_url.as_ref(), "WHOOP_REDIRECT_URL")
+    }
+
+    /// Everything that keeps [`engine`](Self::engine) from being there, of which it
+    /// names the first.
+    pub fn faults(&self) -> Vec<ConfigError> {
+        [
+            self.keys.keys().err(),
+            self.client_id().err(),
+            self.client_secret().err(),
+            self.redirect_url().err(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
     fn whoop(&self, clock: Arc<dyn Clock>) -> Result<Whoop, ConfigError> {
         let config = WhoopConfig {
             api_url: self.whoop_api_url.clone(),
             oauth_url: self.whoop_oauth_url.clone(),
-            client_id: self.whoop_client_id.clone().ok_or(ConfigError::Missing {
-                name: "WHOOP_CLIENT_ID",
-                what_to_do: FROM_THE_DASHBOARD,
-            })?,
-            client_secret: self
-                .whoop_client_secret
-                .clone()
-                .ok_or(ConfigError::Missing {
-                    name: "WHOOP_CLIENT_SECRET",
-                    what_to_do: FROM_THE_DASHBOARD,
-                })?,
-            redirect_url: self
-                .whoop_redirect_url
-                .clone()
-                .ok_or(ConfigError::Missing {
-                    name: "WHOOP_REDIRECT_URL",
-                    what_to_do: FROM_THE_DASHBOARD,
-                })?,
+            client_id: self.client_id()?.clone(),
+            client_secret: self.client_secret()?.clone(),
+            redirect_url: self.redirect_url()?.clone(),
         };
         Ok(Whoop::new(config, clock)?)
     }

@@ -69,7 +69,7 @@ impl Check {
 
 impl Engine {
     /// Looks at everything but the settings and the way to the database. Makes one
-    /// call to WHOOP. What was found before an error stays in `checks`.
+    /// call to WHOOP, and asks for a token that it cannot get. What was found before an error stays in `checks`.
     ///
     /// # Errors
     ///
@@ -182,6 +182,9 @@ async fn whoop(engine: &Engine) -> Vec<Check> {
                 let todo = "let this machine take its time from NTP; tokens and limits go by it";
                 checks.push(clock("clock of WHOOP", ahead, todo));
             }
+            if reached.status < 500 {
+                checks.push(app(engine).await);
+            }
             checks
         }
         Err(error) if error.quota_wait().is_some() => vec![Check::bad(
@@ -196,6 +199,25 @@ async fn whoop(engine: &Engine) -> Vec<Check> {
             SyncError::in_full(&error),
             "check WHOOP_API_URL, and that this machine reaches it",
         )],
+    }
+}
+
+async fn app(engine: &Engine) -> Check {
+    match engine.knows_app().await {
+        Ok(()) => Check::ok("WHOOP app", "WHOOP knows its client id and client secret"),
+        Err(error) if error.is_refusal_of_service() => Check::bad(
+            "WHOOP app",
+            State::Problem,
+            error.in_full(),
+            "put WHOOP_CLIENT_ID and WHOOP_CLIENT_SECRET right, for the API and the runs; \
+             until then nobody can connect, and access tokens are not renewed",
+        ),
+        Err(error) => Check::bad(
+            "WHOOP app",
+            State::Warning,
+            format!("not known: {}", error.in_full()),
+            "check WHOOP_OAUTH_URL, and ask again",
+        ),
     }
 }
 

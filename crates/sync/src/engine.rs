@@ -126,6 +126,15 @@ impl Engine {
         Ok(self.whoop_for(&Job::interactive()).reach().await?)
     }
 
+    /// Whether WHOOP knows this app. Takes no call: the token endpoint is not counted.
+    ///
+    /// # Errors
+    ///
+    /// WHOOP does not know it, or is away.
+    pub async fn knows_app(&self) -> Result<(), SyncError> {
+        Ok(self.whoop.knows_app().await?)
+    }
+
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
     }

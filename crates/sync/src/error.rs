@@ -80,6 +80,18 @@ impl SyncError {
         }
     }
 
+    /// Whether WHOOP does not let this service in, whoever the member: the client id or
+    /// the client secret is wrong.
+    pub const fn is_refusal_of_service(&self) -> bool {
+        matches!(
+            self,
+            Self::Whoop(WhoopError::TokenRefused {
+                transient: false,
+                ..
+            })
+        )
+    }
+
     /// The sentence for the member and the app: of what is the operator's alone, such as
     /// the names of keys and PostgreSQL's words, only that it is.
     pub fn told(&self) -> String {
@@ -94,9 +106,9 @@ impl SyncError {
                 "the database did not do its part; the log of the service says more".to_owned()
             }
             Self::Whoop(WhoopError::Config(_)) => "WHOOP is not set up here".to_owned(),
-            Self::Whoop(WhoopError::TokenRefused {
-                transient: false, ..
-            }) => "WHOOP refuses this service; its log says why".to_owned(),
+            error if error.is_refusal_of_service() => {
+                "WHOOP refuses this service; its log says why".to_owned()
+            }
             // Without the addresses of proxies.
             Self::Whoop(error @ (WhoopError::Transport(_) | WhoopError::NoLeave(_))) => {
                 error.to_string()

@@ -110,6 +110,30 @@ impl Whoop {
         Ok(pair)
     }
 
+    /// Whether WHOOP knows this app by its client id and client secret. Offers a code
+    /// that WHOOP never gave out: who may not ask at all is told so before that.
+    ///
+    /// # Errors
+    ///
+    /// [`WhoopError::TokenRefused`] where the id or the secret is wrong.
+    pub async fn knows_app(&self) -> Result<(), WhoopError> {
+        let redirect_url = self.config().redirect_url.as_str();
+        let asked = self
+            .token(
+                "oauth/token (check)",
+                &[
+                    ("grant_type", "authorization_code"),
+                    ("code", "no-such-code"),
+                    ("redirect_uri", redirect_url),
+                ],
+            )
+            .await;
+        match asked {
+            Ok(_) | Err(WhoopError::InvalidGrant) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Past the gate: the token endpoint does not count as a call.
     async fn token(
         &self,

@@ -24,7 +24,8 @@ pub(crate) struct Connected {
 /// `error=` and a word; otherwise the answer is here. The words: WHOOP's own,
 /// such as `access_denied` (the member said no); `invalid_code`, `used_state`,
 /// `expired_state` (begin again); `other_whoop_account` (erase first);
-/// `whoop_unavailable`, `quota_spent` (later); `internal`.
+/// `whoop_unavailable`, `quota_spent` (later); `service_refused` (WHOOP does not know
+/// this service, and its operator has to see to it); `internal`.
 #[utoipa::path(
     get, operation_id = "finishConnect", path = "/api/v1/whoop/callback", tag = "Connection",
     params(
@@ -109,6 +110,7 @@ pub(crate) async fn receive(
             let word = match &source {
                 error if error.quota_wait().is_some() => "quota_spent",
                 SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",
+                error if error.is_refusal_of_service() => "service_refused",
                 SyncError::Whoop(_) => "whoop_unavailable",
                 SyncError::OtherAccount => "other_whoop_account",
                 _ => "internal",

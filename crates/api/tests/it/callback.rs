@@ -274,6 +274,23 @@ async fn a_whoop_that_is_out_of_order_is_told_apart_from_a_no() {
 }
 
 #[tokio::test]
+async fn a_connect_that_the_operator_has_to_mend_does_not_ask_to_try_later() {
+    let stage = Stage::new().await;
+    stage.world().fault(Fault {
+        body: Some(r#"{"error":"invalid_client"}"#.to_owned()),
+        ..Fault::status("token", 401)
+    });
+
+    let (state, code) = state_and_code(&stage, Some("hos://whoop")).await;
+    let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
+
+    assert_eq!(
+        answer.location().as_str(),
+        "hos://whoop?error=service_refused"
+    );
+}
+
+#[tokio::test]
 async fn a_connect_while_the_quota_is_spent_is_asked_to_come_back() {
     let stage = Stage::new().await;
     stage.world().fault(Fault::status("profile", 429));

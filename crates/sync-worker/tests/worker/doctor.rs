@@ -48,6 +48,7 @@ async fn a_healthy_service_has_nothing_to_do() {
         "quota",
         "WHOOP",
         "clock of WHOOP",
+        "WHOOP app",
         "members",
         "webhooks",
         "runs",
@@ -92,10 +93,44 @@ async fn each_illness_is_named_with_what_to_do_about_it() {
 }
 
 #[tokio::test]
+async fn a_client_secret_that_whoop_does_not_know_is_found() {
+    let house = after_a_night().await;
+
+    let ended = house
+        .worker(&["doctor", "--json", "--whoop-client-secret=not-the-secret"])
+        .await;
+
+    ended.expect_code(3);
+    let app = check(&ended, "WHOOP app");
+    assert_eq!(app["state"], "problem");
+    let todo = app["what_to_do"].as_str().unwrap();
+    assert!(todo.contains("WHOOP_CLIENT_SECRET"), "{todo}");
+    assert!(!ended.stdout.contains("not-the-secret"), "{}", ended.stdout);
+}
+
+#[tokio::test]
 async fn without_settings_or_a_database_the_doctor_says_so_and_ends_with_1() {
     let bare = bare_worker(&["doctor", "--json"]).await;
     bare.expect_code(1);
-    assert_eq!(check(&bare, "settings")["state"], "problem");
+    // Everything at once, and not one for each try.
+    let report = bare.json();
+    let told = report["checks"].as_array().unwrap();
+    let names = told.iter().map(|one| {
+        assert_eq!(one["check"], "settings");
+        assert_eq!(one["state"], "problem");
+        one["detail"].as_str().unwrap().split(' ').next().unwrap()
+    });
+    let names: Vec<_> = names.collect();
+    assert_eq!(
+        names,
+        [
+            "DATABASE_URL",
+            "TOKEN_KEYS",
+            "WHOOP_CLIENT_ID",
+            "WHOOP_CLIENT_SECRET",
+            "WHOOP_REDIRECT_URL"
+        ]
+    );
 
     let house = House::new(plenty()).await;
     let ended = house

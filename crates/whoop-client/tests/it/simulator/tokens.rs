@@ -71,6 +71,9 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
         redirect_url: "http://127.0.0.1:9/callback".parse().unwrap(),
     };
     let stranger = Whoop::new(stranger, Arc::new(SystemClock)).unwrap();
+    let unknown = stranger.knows_app().await.unwrap_err();
+    assert!(unknown.to_string().contains("client secret is wrong"));
+    member.whoop.knows_app().await.unwrap();
     let refused = stranger.refresh(&member.refresh_token, SCOPES).await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.advice(), Advice::GiveUp);
