@@ -14,7 +14,7 @@ use crate::harness::{Member, RunningApi, flags, simulator};
 /// The worker's own command line, over the same database and the same WHOOP.
 async fn night_run(database_url: &str, sim: &Sim, api: &RunningApi) -> u8 {
     let shared = flags(api.client.address, database_url, sim);
-    let known = ["--database-url", "--whoop-", "--token-keys"];
+    let known = ["--database-", "--whoop-", "--token-keys"];
     let shared = shared
         .into_iter()
         .filter(|flag| known.iter().any(|one| flag.starts_with(one)));
