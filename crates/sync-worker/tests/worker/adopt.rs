@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use whoop_client::{Whoop, WhoopConfig};
 use whoop_core::SystemClock;
 use whoop_devkit::TestDb;
-use whoop_sim::{Fault, Sim, SimConfig};
+use whoop_sim::{Fault, FaultKind, ReuseMode, Sim, SimConfig};
 
 use crate::house::{Ended, House, REDIRECT_URL, SCOPES, plenty};
 
@@ -46,6 +46,19 @@ const OLDER: &str = "
 const STORES: &str = "
     CREATE TABLE whoop_data (id SERIAL PRIMARY KEY, raw_data JSONB);
     CREATE TABLE whoop_raw_data (id SERIAL PRIMARY KEY, user_id UUID, data_type TEXT, raw_data JSONB);";
+
+/// Records that are stored, of all types.
+const STORED: &str =
+    "SELECT (SELECT count(*) FROM whoop_cycle) + (SELECT count(*) FROM whoop_sleep)
+    + (SELECT count(*) FROM whoop_recovery) + (SELECT count(*) FROM whoop_workout)";
+
+/// A WHOOP that takes its time with everything.
+fn slow() -> Fault {
+    Fault {
+        millis: Some(100),
+        ..Fault::new("*", FaultKind::Latency)
+    }
+}
 
 /// A pair of tokens that WHOOP takes.
 struct Pair {
@@ -448,6 +461,98 @@ async fn a_whoop_that_is_away_puts_it_off_and_loses_no_token() {
     assert_eq!(house.world().refresh_count(person), 1);
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     house.expect_truth(MARA, person).await;
+}
+
+#[tokio::test]
+async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
+    let house = left_behind(NEWER).await;
+    let mut rows = 0;
+    for (user, index) in [(MARA, 0), (NOA, 1)] {
+        let person = house.person(index);
+        let pair = house.tokens(person).await;
+        let expired = "now() - interval '1 hour'";
+        house
+            .newer_user(user, Some(person), &pair, expired, true)
+            .await;
+        rows += house.records_of(user, person, 20).await;
+    }
+    house.migrated().await.expect_code(0);
+    house.world().set_reuse_mode(ReuseMode::FamilyRevoked);
+    house.world().fault(slow());
+
+    let (one, other) = tokio::join!(house.adopt(0), house.adopt(0));
+
+    for (user, index) in [(MARA, 0), (NOA, 1)] {
+        for report in [&one, &other] {
+            let outcome = &of(report, user)["outcome"];
+            assert!(outcome == "connected" || outcome == "already", "{report}");
+        }
+        assert_eq!(house.world().refresh_count(house.person(index)), 1);
+    }
+    assert_eq!(house.count(STORED).await, i64::try_from(rows).unwrap());
+    house.worker(&["run", "--slot=night"]).await.expect_code(0);
+    house.expect_truth(MARA, house.person(0)).await;
+    house.expect_truth(NOA, house.person(1)).await;
+}
+
+#[tokio::test]
+async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
+    for (progress, wanted) in [
+        // With the tokens sealed and nothing asked yet, in the middle of the refresh, and
+        // between one table of records and the next.
+        ("SELECT count(*) FROM whoop_tokens", 1),
+        (
+            "SELECT count(*) FROM whoop_users WHERE email IS NOT NULL",
+            1,
+        ),
+        ("SELECT count(*) FROM whoop_cycle", 1),
+        ("SELECT count(*) FROM whoop_workout", 1),
+        ("SELECT count(*) FROM whoop_tokens", 2),
+    ] {
+        let house = left_behind(NEWER).await;
+        let mut rows = 0;
+        for (user, index) in [(MARA, 0), (NOA, 1)] {
+            let person = house.person(index);
+            let pair = house.tokens(person).await;
+            let expired = "now() - interval '1 hour'";
+            house
+                .newer_user(user, Some(person), &pair, expired, true)
+                .await;
+            rows += house.records_of(user, person, 20).await;
+        }
+        house.migrated().await.expect_code(0);
+        house.world().fault(slow());
+        let mut running = house.start(&["adopt", "--json"]);
+        house.until_at_least(progress, wanted).await;
+        running.kill().await.unwrap();
+        house.world().clear_faults();
+
+        let report = house.adopt(0).await;
+
+        assert_eq!(house.count(STORED).await, i64::try_from(rows).unwrap());
+        for (user, index) in [(MARA, 0), (NOA, 1)] {
+            let person = house.person(index);
+            // WHOOP's new pair is lost with the one that it was given to: then the old one is
+            // dead, which nobody can mend and everybody is told.
+            let is_lost = of(&report, user)["outcome"] == "reauth_required";
+            let status = format!("SELECT status FROM whoop_users WHERE user_id = '{user}'");
+            let expected = if is_lost {
+                "reauth_required"
+            } else {
+                "connected"
+            };
+            assert_eq!(
+                house.texts(&status).await,
+                [expected],
+                "{progress}: {report}"
+            );
+            assert_eq!(
+                house.world().refresh_count(person),
+                1,
+                "{progress}: {report}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
