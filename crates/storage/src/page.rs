@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::{
     QueryableByName,
     result::{DatabaseErrorKind, Error as Diesel},
@@ -21,6 +21,10 @@ use crate::{
     settle::{self, Touched},
     table::{RecordTable, rejected_record, users},
 };
+
+/// What was changed later than so long from now was not: WHOOP's clock and ours agree
+/// within seconds, and where they do not a version of today is still no older.
+const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::hours(1);
 
 /// What became of the records of a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -76,7 +80,8 @@ struct FormerCycle {
 /// Takes the member's turn first, so that writers of one member follow one
 /// another and each sees what the one before it stored. A record whose
 /// `updated_at` is older than the stored one changes nothing; at the same
-/// `updated_at` the fresher reading wins where it differs.
+/// `updated_at` the fresher reading wins where it differs, and so it does over a
+/// stored one that claims to be of a time to come: nothing would ever be newer.
 ///
 /// A record that belongs to another WHOOP member, and one that PostgreSQL
 /// refuses, is set aside and the others are stored.
@@ -225,6 +230,7 @@ async fn write<R: RecordTable>(
         prepared(upsert_sql::<R>())
             .bind::<Text, _>(user_id.as_str())
             .bind::<Text, _>(rows)
+            .bind::<Timestamptz, _>(now + CLOCKS_MAY_DIFFER)
             .load(conn)
             .await
             .map_err(StorageError::from)
@@ -325,8 +331,9 @@ fn upsert_sql<R: RecordTable>() -> String {
          SELECT $1, fresh.id, {fresh} FROM json_populate_recordset(NULL::{table}, $2::JSON) AS fresh \
          ON CONFLICT (user_id, id) DO UPDATE SET ({all}) = ROW({excluded}) \
          WHERE stored.updated_at < excluded.updated_at \
-            OR (stored.updated_at = excluded.updated_at \
-                AND ({stored_decided}) IS DISTINCT FROM ({excluded_decided})) \
+            OR ((stored.updated_at = excluded.updated_at OR stored.updated_at > $3) \
+                AND (stored.updated_at, {stored_decided}) \
+                    IS DISTINCT FROM (excluded.updated_at, {excluded_decided})) \
          RETURNING stored.id, (stored.xmax = 0) AS inserted, stored.local_date, stored.updated_at, \
             (SELECT former.local_date FROM {table} AS former \
              WHERE former.user_id = $1 AND former.id = stored.id) AS former_date",

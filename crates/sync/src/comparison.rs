@@ -87,8 +87,12 @@ impl Comparison {
                 (cause, Vec::new(), true)
             }
             (Some(before), Some(after)) => {
-                if before.updated_at > compared.updated_at {
+                if after.updated_at > compared.updated_at {
                     (Cause::NewerHere, Vec::new(), false)
+                } else if before.updated_at > compared.updated_at {
+                    // It claimed to be of a time to come, which is given no credit.
+                    let fields = fields(&before.values, &after.values);
+                    (Cause::NewerHere, fields, true)
                 } else {
                     let fields = fields(&before.values, &after.values);
                     if fields.is_empty() {

@@ -1,11 +1,12 @@
 //! The second law: the newest version of a record wins, whatever came when.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use whoop_core::record::Cycle;
 use whoop_storage::page::Stored;
 
-use crate::stand::{self, Stand, connect, for_any, store};
+use crate::stand::{self, Stand, connect, for_any, now, store};
 
 /// A version of one cycle: `minute` is when WHOOP changed it.
 fn version(minute: u32, strain: f64) -> Cycle {
@@ -90,6 +91,36 @@ async fn at_the_same_moment_the_fresh_reading_wins_where_it_differs() {
 
     assert_eq!((fresh.updated, fresh.unchanged), (1, 0));
     assert_eq!(stored_strain(&stand).await, Some(6.5));
+}
+
+#[tokio::test]
+async fn a_version_of_a_time_to_come_is_not_the_last_word_for_ever() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let of = |updated_at: DateTime<Utc>, strain: f64| {
+        stand::cycle(
+            5,
+            json!({"updated_at": updated_at, "score": {"strain": strain}}),
+        )
+    };
+    let (soon, far) = (TimeDelta::minutes(50), TimeDelta::days(2000));
+
+    // Clocks that differ a little put nothing out of order.
+    store(&mut conn, &member, &[of(now() + soon, 5.0)]).await;
+    let older = store(&mut conn, &member, &[of(now(), 6.0)]).await;
+    assert_eq!(older, UNCHANGED);
+
+    store(&mut conn, &member, &[of(now() + far, 7.0)]).await;
+    assert_eq!(stored_strain(&stand).await, Some(7.0));
+    let again = store(&mut conn, &member, &[of(now() + far, 7.0)]).await;
+    assert_eq!(again, UNCHANGED);
+    let today = store(&mut conn, &member, &[of(now(), 8.0)]).await;
+    assert_eq!((today.updated, today.unchanged), (1, 0));
+    assert_eq!(stored_strain(&stand).await, Some(8.0));
+
+    let before = store(&mut conn, &member, &[of(now() - soon, 9.0)]).await;
+    assert_eq!(before, UNCHANGED);
 }
 
 #[tokio::test]
