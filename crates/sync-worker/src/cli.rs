@@ -189,7 +189,8 @@ pub struct ReplayArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum UsersCommand {
-    /// All members, with their connection and their last sync.
+    /// All members, with their connection and their last sync. `written` counts each
+    /// writing of a record: one that was rescored twice counts three times.
     List(ListArgs),
     /// One member: connection, consent, and what was read of each type.
     Show(ShowArgs),

@@ -112,7 +112,7 @@ pub(crate) async fn list(args: &ListArgs, console: &Console) -> Result<Exit, Ref
         "connected",
         "seen",
         "synced",
-        "records",
+        "written",
         "last error",
     ]);
     for one in &members {
@@ -212,7 +212,7 @@ fn text(shown: &Shown<'_>) -> String {
         "type",
         "status",
         "synced",
-        "records",
+        "written",
         "covered from",
         "until",
         "last error",
