@@ -256,8 +256,9 @@ def _():
         given = set(SERVICES[service]["environment"]) - {"TZ"}
         equal(given, known[service], f"{service}:")
     everything = known["api"] | known["worker-night"] | IMAGE.keys() | {"DATABASE_SERVING_ROLE", "METRICS_FILE"}
-    for path in [*HERE.glob("deploy/systemd/*.example"), *HERE.glob("deploy/kubernetes/**/settings.env")]:
-        named = set(re.findall(r"^#?([A-Z_]+)=", path.read_text(), re.M))
+    settings = [*HERE.glob("deploy/systemd/*.example"), *HERE.glob("deploy/kubernetes/**/settings.env")]
+    for path in [*settings, HERE / "deploy/cron/crontab"]:
+        named = set(re.findall(r"^#?([A-Z_]+)=", path.read_text(), re.M)) - {"SHELL", "PATH"}
         equal(named - everything, set(), f"{path.name}:")
 
 

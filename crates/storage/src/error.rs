@@ -90,6 +90,14 @@ const GOING: [&str; 6] = [
     "server closed the connection",
 ];
 
+/// What it says to whoever it does not let in, for the role, the database or the way in.
+const CLOSED_DOOR: [&str; 4] = [
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "certificate",
+];
+
 /// What the system says to PostgreSQL, whichever file it was about.
 const FULL: &str = "No space left on device";
 
@@ -105,6 +113,23 @@ impl StorageError {
                 | Self::NotAllowed(_)
                 | Self::Pooled(_)
         )
+    }
+
+    /// Whether PostgreSQL is there, and does not let in who asks, or has no such database:
+    /// no waiting changes that.
+    pub fn is_closed_door(&self) -> bool {
+        let Self::Unavailable(source) = self else {
+            return false;
+        };
+        let mut cause: Option<&dyn std::error::Error> = Some(source.as_ref());
+        while let Some(error) = cause {
+            let said = error.to_string();
+            if CLOSED_DOOR.iter().any(|words| said.contains(words)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 
     /// Whether the same request may well succeed in a moment.

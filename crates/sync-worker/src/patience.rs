@@ -1,6 +1,9 @@
 //! A run whose hour comes while PostgreSQL is restarted is done all the same, a little later.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use tokio_util::sync::CancellationToken;
@@ -22,14 +25,15 @@ pub(crate) async fn until_there<T, F>(
 where
     F: Future<Output = Result<T, StorageError>>,
 {
+    let began = Instant::now();
     let pauses = ExponentialBuilder::new()
         .with_min_delay(Duration::from_secs(1))
         .with_max_delay(Duration::from_secs(15))
-        .without_max_times()
-        .with_total_delay(Some(patience));
+        .without_max_times();
     let asking = ask
         .retry(pauses)
-        .when(StorageError::is_transient)
+        // A try takes its time as well, where nobody answers at all.
+        .when(|error| error.is_transient() && !error.is_closed_door() && began.elapsed() < patience)
         .notify(|error, pause| {
             let reason = error as &dyn std::error::Error;
             tracing::warn!(error = reason, ?pause, "waiting for the database");
@@ -38,7 +42,7 @@ where
         answer = asking => answer.map_err(|error| refused(&error)),
         () = stop.cancelled() => Err(Refusal {
             exit: Exit::PutOff,
-            message: "told to stop while the database was away".to_owned(),
+            message: "told to stop before the database had answered".to_owned(),
         }),
     }
 }

@@ -111,7 +111,7 @@ pub async fn oldest(
 }
 
 /// Notes which types a member did not grant with the connection that is just being
-/// stored; the others may be read from now on.
+/// stored. The others may be read from now on, and what failed before was another's.
 ///
 /// # Errors
 ///
@@ -135,8 +135,11 @@ pub async fn note_not_granted(
     .await?;
     prepared(
         "UPDATE whoop_sync_log \
-         SET sync_status = CASE WHEN last_sync_at IS NULL THEN 'never' ELSE 'success' END \
-         WHERE user_id = $1 AND sync_status = 'not_granted' AND data_type <> ALL($2)",
+         SET sync_status = CASE WHEN sync_status = 'running' THEN sync_status \
+                                WHEN last_sync_at IS NULL THEN 'never' ELSE 'success' END, \
+             last_error = NULL, last_error_at = NULL, failing_since = NULL \
+         WHERE user_id = $1 AND data_type <> ALL($2) \
+           AND (sync_status IN ('not_granted', 'failed') OR failing_since IS NOT NULL)",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Array<Text>, _>(words)
@@ -145,8 +148,11 @@ pub async fn note_not_granted(
     Ok(())
 }
 
-/// Notes that a sync of this type begins. What is not granted stays so: the member may
-/// have connected anew since the sync was planned.
+/// Notes that a sync of this type begins.
+///
+/// Whether it failed until now is taken from how it stood: during an update a process of
+/// the version before may have written that. What is not granted stays so, as the member
+/// may have connected anew since the sync was planned.
 pub async fn begin(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -157,7 +163,10 @@ pub async fn begin(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status, last_attempt_at) \
          VALUES ($1, $2, 'running', $3) \
          ON CONFLICT (user_id, data_type) DO UPDATE \
-         SET sync_status = 'running', last_attempt_at = $3 \
+         SET sync_status = 'running', last_attempt_at = $3, \
+             failing_since = CASE known.sync_status WHEN 'success' THEN NULL \
+                 WHEN 'failed' THEN coalesce(known.failing_since, known.last_error_at) \
+                 ELSE known.failing_since END \
          WHERE known.sync_status <> 'not_granted'",
     )
     .bind::<Text, _>(user_id.as_str())

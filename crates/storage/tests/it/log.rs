@@ -148,6 +148,40 @@ async fn what_is_put_off_is_no_failure_and_ends_none() {
 }
 
 #[tokio::test]
+async fn what_failed_before_a_new_connection_is_not_told_of_it() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    complete(&mut conn, &member, span(1, 2)).await;
+    let sleep = DataType::Sleep;
+    for on in [3, 4] {
+        sync_log::begin(&mut conn, &member, sleep, day(on))
+            .await
+            .unwrap();
+        sync_log::fail(&mut conn, &member, sleep, "connect again", day(on))
+            .await
+            .unwrap();
+    }
+
+    sync_log::note_not_granted(&mut conn, &member, &[])
+        .await
+        .unwrap();
+
+    let row = log_of(&mut conn, &member).await;
+    assert_eq!(
+        (row.sync_status.as_str(), row.last_error),
+        ("success", None)
+    );
+    sync_log::begin(&mut conn, &member, sleep, day(5))
+        .await
+        .unwrap();
+    sync_log::put_off(&mut conn, &member, sleep, "the quota is spent", day(5))
+        .await
+        .unwrap();
+    assert_eq!(log_of(&mut conn, &member).await.sync_status, "success");
+}
+
+#[tokio::test]
 async fn a_window_with_records_set_aside_is_a_success_that_says_so() {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;

@@ -88,6 +88,23 @@ async fn a_run_that_was_not_told_to_wait_ends_at_once_with_1() {
 }
 
 #[tokio::test]
+async fn what_no_waiting_changes_is_not_waited_for() {
+    let house = House::new(plenty()).await;
+    let mut url: Url = house.db.direct_url().parse().unwrap();
+    url.set_path("no_such_database");
+
+    let mut command = house.command(&["run", "--slot=night"]);
+    command
+        .env("DATABASE_URL", url.as_str())
+        .env("DATABASE_WAIT_SECONDS", "3600");
+    let refused = ended(command.spawn().unwrap()).await;
+
+    refused
+        .expect_code(1)
+        .expect_in_stderr("\"no_such_database\" does not exist");
+}
+
+#[tokio::test]
 async fn a_run_that_waits_hears_that_it_is_to_stop() {
     let house = House::new(plenty()).await;
     let door = Door::shut(&house).await;
