@@ -291,6 +291,16 @@ impl From<SyncError> for Problem {
             SyncError::ReauthRequired => Self::conflict("reauth-required", error.to_string()),
             SyncError::OtherAccount => Self::conflict("other-whoop-account", error.to_string()),
             SyncError::Busy => Self::unavailable("busy", error.to_string()),
+            refused if refused.is_refusal_of_service() => {
+                tracing::error!(
+                    error = &refused as &dyn std::error::Error,
+                    "WHOOP refuses this service"
+                );
+                let mut problem = Self::unavailable("service-refused", told);
+                // Nothing changes until the operator has seen to it.
+                problem.retry_after = None;
+                problem
+            }
             SyncError::Whoop(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

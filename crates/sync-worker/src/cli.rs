@@ -58,7 +58,8 @@ pub enum Command {
     Adopt(Box<AdoptArgs>),
     /// The whole service on one page: members, quota, last runs.
     Status(StatusArgs),
-    /// What is wrong, and what to do about it. Makes one call to WHOOP.
+    /// What is wrong, and what to do about it. Makes one call to WHOOP, and asks it whether
+    /// it knows the app, which is none.
     ///
     /// Ends with 0 where nothing but warnings is found, 3 where there is a
     /// problem, 1 where the settings or the database do not allow to look.

@@ -209,14 +209,14 @@ async fn app(engine: &Engine) -> Check {
             "WHOOP app",
             State::Problem,
             error.in_full(),
-            "put WHOOP_CLIENT_ID and WHOOP_CLIENT_SECRET right, for the API and the runs; \
-             until then nobody can connect, and access tokens are not renewed",
+            "put WHOOP_CLIENT_ID, WHOOP_CLIENT_SECRET and WHOOP_REDIRECT_URL right, for the API and \
+             the runs; until then nobody can connect, and access tokens are not renewed",
         ),
         Err(error) => Check::bad(
             "WHOOP app",
             State::Warning,
-            format!("not known: {}", error.in_full()),
-            "check WHOOP_OAUTH_URL, and ask again",
+            format!("WHOOP did not say whether it knows it: {}", error.in_full()),
+            "ask again; if it stays so, see whether WHOOP_OAUTH_URL is WHOOP's",
         ),
     }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Diagnosis {
 /// What is wrong with the service, and what to do about it.
 ///
 /// The checks of `sync-worker doctor`, as this process sees them. Makes one call to
-/// WHOOP.
+/// WHOOP, and asks it whether it knows the app, which is none.
 #[utoipa::path(
     post, operation_id = "examine", path = "/api/v1/whoop/admin/doctor", tag = "Operations",
     responses(

@@ -288,6 +288,11 @@ async fn a_connect_that_the_operator_has_to_mend_does_not_ask_to_try_later() {
         answer.location().as_str(),
         "hos://whoop?error=service_refused"
     );
+
+    let (state, code) = state_and_code(&stage, None).await;
+    let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
+    answer.assert_problem(503, "service-refused");
+    assert!(answer.header("retry-after").is_none());
 }
 
 #[tokio::test]
