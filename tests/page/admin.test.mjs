@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { assertClean, connect, launch, look, openWindow, phase, VIEWPORTS } from './lib/browser.mjs';
-import { startStage } from './lib/stage.mjs';
+import { now, startStage } from './lib/stage.mjs';
 
 /** What the simulator's app signs with, as the demo sets it up. */
 const CLIENT_SECRET = 'whoop-sim-secret';
@@ -12,7 +12,7 @@ const CLIENT_SECRET = 'whoop-sim-secret';
 /** A webhook of a member who never connected, as WHOOP would send it. */
 async function webhookOfNobody(stage) {
   const body = JSON.stringify({ user_id: 987654321, id: 'c3f0a6d4-9d2e-4f5b-8c1a-2b7e6d5c4a39', type: 'sleep.updated', trace_id: 'd2a1' });
-  const timestamp = String(Date.now());
+  const timestamp = String(now());
   const signature = createHmac('sha256', CLIENT_SECRET).update(timestamp + body).digest('base64');
   const response = await fetch(`${stage.api}/webhooks/whoop`, {
     method: 'POST',
