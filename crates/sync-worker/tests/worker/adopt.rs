@@ -463,8 +463,9 @@ async fn a_whoop_that_is_away_puts_it_off_and_loses_no_token() {
     house.expect_truth(MARA, person).await;
 }
 
-#[tokio::test]
-async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
+/// Two members whose access tokens are over, and so many records of them: ready to be
+/// taken over.
+async fn two_with_expired_tokens() -> (House, i64) {
     let house = left_behind(NEWER).await;
     let mut rows = 0;
     for (user, index) in [(MARA, 0), (NOA, 1)] {
@@ -477,6 +478,12 @@ async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
         rows += house.records_of(user, person, 20).await;
     }
     house.migrated().await.expect_code(0);
+    (house, i64::try_from(rows).unwrap())
+}
+
+#[tokio::test]
+async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
+    let (house, rows) = two_with_expired_tokens().await;
     house.world().set_reuse_mode(ReuseMode::FamilyRevoked);
     house.world().fault(slow());
 
@@ -489,7 +496,7 @@ async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
         }
         assert_eq!(house.world().refresh_count(house.person(index)), 1);
     }
-    assert_eq!(house.count(STORED).await, i64::try_from(rows).unwrap());
+    assert_eq!(house.count(STORED).await, rows);
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     house.expect_truth(MARA, house.person(0)).await;
     house.expect_truth(NOA, house.person(1)).await;
@@ -509,18 +516,7 @@ async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
         ("SELECT count(*) FROM whoop_workout", 1, NOA),
         ("SELECT count(*) FROM whoop_tokens", 2, NOA),
     ] {
-        let house = left_behind(NEWER).await;
-        let mut rows = 0;
-        for (user, index) in [(MARA, 0), (NOA, 1)] {
-            let person = house.person(index);
-            let pair = house.tokens(person).await;
-            let expired = "now() - interval '1 hour'";
-            house
-                .newer_user(user, Some(person), &pair, expired, true)
-                .await;
-            rows += house.records_of(user, person, 20).await;
-        }
-        house.migrated().await.expect_code(0);
+        let (house, rows) = two_with_expired_tokens().await;
         house.world().fault(slow());
         let mut running = house.start(&["adopt", "--json"]);
         house.until_at_least(progress, wanted).await;
@@ -529,7 +525,7 @@ async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
 
         let ended = house.worker(&["adopt", "--json"]).await;
 
-        assert_eq!(house.count(STORED).await, i64::try_from(rows).unwrap());
+        assert_eq!(house.count(STORED).await, rows);
         for (user, index) in [(MARA, 0), (NOA, 1)] {
             let status = format!("SELECT status FROM whoop_users WHERE user_id = '{user}'");
             let status = house.texts(&status).await.remove(0);
