@@ -124,13 +124,13 @@ impl Application {
             App::new()
                 .app_data(web::Data::new(Reads::new(pool, replica.clone())))
                 // The last is met first.
+                .wrap(from_fn(body::refuse_encoded))
                 .wrap(from_fn(panics::contain))
                 .wrap(from_fn(metrics::observe))
                 .wrap(TracingLogger::<RequestLine>::new())
                 .wrap(from_fn(request_id::name))
                 .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
                 .app_data(state.clone())
-                .app_data(body::limit())
                 .app_data(web::QueryConfig::default().error_handler(|error, _| {
                     let problem = Problem::invalid(
                         "invalid-query",

@@ -1,11 +1,20 @@
+//! Request bodies: as they are on the wire, of bounded size and within a bounded time.
+//!
+//! No request is decompressed. A few hundred bytes of Brotli stand for a gigabyte, and a decoder
+//! would write it to memory before any limit or signature is checked.
+
 use std::{future::Future, pin::Pin, time::Duration};
 
 use actix_web::{
-    FromRequest, HttpRequest,
-    dev::Payload,
-    error::PayloadError,
-    http::StatusCode,
-    web::{self, Bytes},
+    Error, FromRequest, HttpRequest,
+    body::{self, BodyStream, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{self, HeaderMap},
+    },
+    middleware::Next,
+    web::Bytes,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -26,8 +35,8 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = whole(request, payload);
+    fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = whole(payload);
         Box::pin(async move {
             let bytes = bytes.await?;
             if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -54,15 +63,20 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
     }
 }
 
-/// A body to its end. Whoever sends it byte by byte must not hold a place for long.
-pub(crate) fn whole(
-    request: &HttpRequest,
-    payload: &mut Payload,
-) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
-    let bytes = Bytes::from_request(request, payload);
+/// Reads a body to its end, exactly the bytes that were sent.
+pub(crate) fn whole(payload: &mut Payload) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    // Not the `Bytes` extractor: it decompresses.
+    let stream = BodyStream::new(payload.take());
     async move {
+        let bytes = body::to_bytes_limited(stream, LARGEST_BODY);
         match timeout(PATIENCE, bytes).await {
-            Ok(bytes) => bytes.map_err(|error| too_large_or_broken(&error)),
+            Ok(Ok(Ok(bytes))) => Ok(bytes),
+            Ok(Ok(Err(_))) => Err(Problem::invalid(
+                "invalid-body",
+                "body",
+                "the body could not be read to its end",
+            )),
+            Ok(Err(_)) => Err(too_large()),
             Err(_) => Err(Problem::invalid(
                 "invalid-body",
                 "body",
@@ -72,32 +86,43 @@ pub(crate) fn whole(
     }
 }
 
-fn too_large_or_broken(error: &actix_web::Error) -> Problem {
-    match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The body is too large",
-            format!("a body has at most {LARGEST_BODY} bytes"),
-        )
-        .with_field("body"),
-        _ if error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "The body is too large",
-                format!("a body has at most {LARGEST_BODY} bytes"),
-            )
-            .with_field("body")
-        }
-        _ => Problem::invalid(
-            "invalid-body",
-            "body",
-            "the body could not be read to its end",
-        ),
-    }
+fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body-too-large",
+        "The body is too large",
+        format!("a body has at most {LARGEST_BODY} bytes"),
+    )
+    .with_field("body")
 }
 
-pub(crate) fn limit() -> web::PayloadConfig {
-    web::PayloadConfig::new(LARGEST_BODY)
+/// Refuses a request with an encoded body before any of it is read, whatever the route.
+pub(crate) async fn refuse_encoded(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if is_encoded(request.headers()) {
+        return Err(encoded().into());
+    }
+    next.call(request).await
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).any(|value| {
+        // A value that is no text is no `identity` either.
+        let codings = value.to_str().unwrap_or("unknown").split(',');
+        codings
+            .map(str::trim)
+            .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+    })
+}
+
+fn encoded() -> Problem {
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "encoded-body",
+        "The body is encoded",
+        "request bodies are not decompressed; send the body without Content-Encoding",
+    )
+    .with_field("body")
 }

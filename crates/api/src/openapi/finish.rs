@@ -53,16 +53,15 @@ fn finish(operation: &mut Operation) {
     if let (true, Some(RefOr::T(body))) = (is_optional, &mut operation.request_body) {
         body.required = Some(Required::False);
     }
+    if operation.request_body.is_some() {
+        let responses = &mut operation.responses.responses;
+        let encoded = || problem("The body is encoded; send it without Content-Encoding");
+        responses.entry("415".to_owned()).or_insert_with(encoded);
+    }
     if is_guarded {
         // Of all routes of members together.
         let responses = &mut operation.responses.responses;
-        let asked_too_often = || {
-            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-            let mut response = Response::new("Too many requests of this member; see Retry-After");
-            let content_type = "application/problem+json".to_owned();
-            response.content.insert(content_type, problem.into());
-            RefOr::T(response)
-        };
+        let asked_too_often = || problem("Too many requests of this member; see Retry-After");
         responses
             .entry("429".to_owned())
             .or_insert_with(asked_too_often);
@@ -82,6 +81,15 @@ fn finish(operation: &mut Operation) {
             _ => (),
         }
     }
+}
+
+/// A response with a problem in its body.
+fn problem(description: &str) -> RefOr<Response> {
+    let mut response = Response::new(description);
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    let content_type = "application/problem+json".to_owned();
+    response.content.insert(content_type, content.into());
+    RefOr::T(response)
 }
 
 /// A parameter is there or it is not: it has no `null`.

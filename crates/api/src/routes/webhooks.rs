@@ -49,7 +49,7 @@ pub(crate) struct WhoopEvent {
         (status = 400, description = "It is signed and says nothing that could be stored", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The signature is not WHOOP's, or the timestamp too far off", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "More than 16 KB", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON, or an encoded body", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "It could not be stored; to be sent again", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -60,7 +60,7 @@ pub(crate) async fn take(
 ) -> Result<HttpResponse, Problem> {
     is_json(request.headers())?;
     let mut payload = payload.into_inner();
-    let body = body::whole(&request, &mut payload).await?;
+    let body = body::whole(&mut payload).await?;
     let header = |name| {
         let mut values = request.headers().get_all(name);
         // Two of a kind: which of them was checked would be a guess.

@@ -16,6 +16,7 @@ mod changes;
 mod custody;
 mod day_json;
 mod described;
+mod encoded_bodies;
 mod events;
 mod every_statement;
 mod export;

@@ -58,6 +58,10 @@ impl Documented {
         }
     }
 
+    pub(crate) fn takes_a_body(&self) -> bool {
+        self.operation()["requestBody"].is_object()
+    }
+
     fn is_at(&self, path: &str) -> bool {
         let path = path.split('?').next().unwrap_or_default();
         let (own, other) = (self.path.split('/'), path.split('/'));

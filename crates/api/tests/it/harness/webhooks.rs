@@ -16,6 +16,7 @@ pub(crate) struct Webhook {
     timestamp: Option<String>,
     signature: Option<String>,
     content_type: Option<String>,
+    content_encoding: Option<String>,
 }
 
 /// What WHOOP signs: the text of the timestamp and the raw body.
@@ -33,6 +34,7 @@ impl Webhook {
             signature: Some(signature(APP_SECRET, &timestamp, &body)),
             timestamp: Some(timestamp),
             content_type: Some("application/json".to_owned()),
+            content_encoding: None,
             body,
         }
     }
@@ -67,12 +69,18 @@ impl Webhook {
         self
     }
 
+    pub(crate) fn with_content_encoding(mut self, encoding: &str) -> Self {
+        self.content_encoding = Some(encoding.to_owned());
+        self
+    }
+
     pub(crate) async fn send(&self, client: &Client) -> Answer {
         let mut ask = client.post(PATH);
         for (name, value) in [
             ("x-whoop-signature", &self.signature),
             ("x-whoop-signature-timestamp", &self.timestamp),
             ("content-type", &self.content_type),
+            ("content-encoding", &self.content_encoding),
         ] {
             if let Some(value) = value {
                 ask = ask.with_header(name, value);
