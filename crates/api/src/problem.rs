@@ -250,6 +250,16 @@ impl From<StorageError> for Problem {
                 );
                 Self::unavailable("database-unavailable", "the database cannot be reached")
             }
+            StorageError::Busy(source) => {
+                tracing::warn!(
+                    error = source as &dyn std::error::Error,
+                    "a transaction lost a lock conflict in PostgreSQL"
+                );
+                Self::unavailable(
+                    "database-busy",
+                    "another transaction held the data for too long; try again",
+                )
+            }
             StorageError::Full(_) => {
                 tracing::error!(%error, "nothing can be stored");
                 Self::unavailable("database-full", "the database has no room left")

@@ -12,6 +12,9 @@ pub enum StorageError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("PostgreSQL refused a query")]
     Query(#[source] Diesel),
+    /// A deadlock, a lock timeout or a serialization failure. Nothing was changed.
+    #[error("another transaction held the rows or tables for too long; try again")]
+    Busy(#[source] Diesel),
     #[error("PostgreSQL has no room left ({0}); make some on its disk")]
     Full(String),
     #[error(
@@ -55,6 +58,7 @@ impl From<Diesel> for StorageError {
                 _,
             )
             | Diesel::BrokenTransactionManager => Self::Unavailable(Box::new(error)),
+            Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Self::Busy(error),
             // Diesel hides the SQLSTATE, so the words decide. Other words leave
             // a query that was refused, which is reported in full.
             Diesel::DatabaseError(DatabaseErrorKind::Unknown, ref information) => {
@@ -134,7 +138,7 @@ impl StorageError {
 
     /// Whether the same request may well succeed in a moment.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Busy(_))
     }
 }
 

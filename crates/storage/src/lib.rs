@@ -31,6 +31,7 @@ pub mod export;
 pub mod follow;
 pub mod known;
 pub mod lease;
+mod lock_retry;
 pub mod migrate;
 pub mod overview;
 pub mod page;

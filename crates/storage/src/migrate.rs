@@ -7,14 +7,21 @@ use std::time::Duration;
 
 use diesel::{
     QueryableByName,
-    migration::MigrationSource,
+    connection::BoxableConnection,
+    migration::{
+        self, Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion,
+    },
     pg::Pg,
     sql_types::{Bool, Text},
 };
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use crate::{Database, PgConnection, StorageError};
+use crate::{
+    Database, PgConnection, StorageError,
+    lock_retry::{LockRetry, SET_LOCK_TIMEOUT},
+    wire::LOST_TO_ANOTHER_TRANSACTION,
+};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
@@ -108,12 +115,7 @@ async fn run(database: &Database, direction: Direction) -> Result<Applied, Stora
     // stands on a thread that may block.
     let migrations = tokio::task::spawn_blocking(move || {
         let _runtime = runtime.enter();
-        let mut harness = AsyncMigrationHarness::new(worker);
-        let versions = match direction {
-            Direction::Up => harness.run_pending_migrations(MIGRATIONS),
-            Direction::Down => harness.revert_all_migrations(MIGRATIONS),
-        };
-        versions.map(|versions| versions.iter().map(ToString::to_string).collect::<Vec<_>>())
+        run_steps(&mut AsyncMigrationHarness::new(worker), direction)
     })
     .await
     .map_err(|error| StorageError::Migration(error.to_string()))?
@@ -128,6 +130,91 @@ async fn run(database: &Database, direction: Direction) -> Result<Applied, Stora
         migrations: named(&migrations),
         set_aside,
     })
+}
+
+/// Applies or reverts one migration after the other, each in a transaction of its own.
+fn run_steps(
+    harness: &mut AsyncMigrationHarness<PgConnection>,
+    direction: Direction,
+) -> migration::Result<Vec<String>> {
+    let mut done = Vec::new();
+    match direction {
+        Direction::Up => {
+            for migration in harness.pending_migrations(WithLockTimeout(MIGRATIONS))? {
+                let version = until_unlocked(|| harness.run_migration(&*migration))?;
+                done.push(version.to_string());
+            }
+        }
+        Direction::Down => {
+            let migrations = WithLockTimeout(MIGRATIONS).migrations()?;
+            for version in harness.applied_migrations()? {
+                let Some(migration) = migrations.iter().find(|m| m.name().version() == version)
+                else {
+                    continue;
+                };
+                let version = until_unlocked(|| harness.revert_migration(&**migration))?;
+                done.push(version.to_string());
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Repeats a step while other transactions hold the tables that it changes. A failed attempt is
+/// rolled back whole.
+fn until_unlocked(
+    mut step: impl FnMut() -> migration::Result<MigrationVersion<'static>>,
+) -> migration::Result<MigrationVersion<'static>> {
+    let mut retry = LockRetry::default();
+    loop {
+        let error = match step() {
+            Ok(version) => return Ok(version),
+            Err(error) => error,
+        };
+        let pause = retry.next_pause().filter(|_| is_lock_conflict(&*error));
+        let Some(pause) = pause else {
+            return Err(error);
+        };
+        tracing::info!(error = %error, ?pause, "migration waits for a table lock");
+        std::thread::sleep(pause);
+    }
+}
+
+/// The type of the harness' error is private to it, so its text decides; ours, in every language.
+fn is_lock_conflict(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.to_string().contains(LOST_TO_ANOTHER_TRANSACTION)
+}
+
+/// The migrations of this build, each with a limit on its wait for a lock.
+struct WithLockTimeout<T>(T);
+
+impl MigrationSource<Pg> for WithLockTimeout<EmbeddedMigrations> {
+    fn migrations(&self) -> migration::Result<Vec<Box<dyn Migration<Pg>>>> {
+        let migrations = self.0.migrations()?.into_iter();
+        Ok(migrations
+            .map(|one| Box::new(WithLockTimeout(one)) as Box<dyn Migration<Pg>>)
+            .collect())
+    }
+}
+
+impl Migration<Pg> for WithLockTimeout<Box<dyn Migration<Pg>>> {
+    fn run(&self, conn: &mut dyn BoxableConnection<Pg>) -> migration::Result<()> {
+        conn.batch_execute(SET_LOCK_TIMEOUT)?;
+        self.0.run(conn)
+    }
+
+    fn revert(&self, conn: &mut dyn BoxableConnection<Pg>) -> migration::Result<()> {
+        conn.batch_execute(SET_LOCK_TIMEOUT)?;
+        self.0.revert(conn)
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        self.0.metadata()
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        self.0.name()
+    }
 }
 
 /// What Diesel's harness says is a text, and may be of the pooler's doing.

@@ -6,7 +6,11 @@ use diesel::{
 };
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use crate::{Database, PgConnection, StorageError, migrate};
+use crate::{
+    Database, PgConnection, StorageError,
+    lock_retry::{LockRetry, SET_LOCK_TIMEOUT},
+    migrate,
+};
 
 /// A role that may serve now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +53,8 @@ pub async fn exists(database: &Database, role: &str) -> Result<(), StorageError>
     }
 }
 
-/// Lets a role serve, and renews it for every one that may serve already: a
-/// migration may have added a table.
+/// Lets a role serve, and gives every role that serves already what it needs of tables that a
+/// migration has added. Takes no table lock unless a policy is missing.
 ///
 /// # Errors
 ///
@@ -75,17 +79,59 @@ pub async fn let_serve(
     {
         names.push(role.to_owned());
     }
+    let tables: Vec<Named> = diesel::sql_query("SELECT whoop_serving_tables() AS name")
+        .load(&mut conn)
+        .await?;
+    // Apart from the migrators' lock: each table is locked in a transaction of its own.
+    let mut worker = database.dedicated().await?;
     let mut serving = Vec::with_capacity(names.len());
     for name in names {
         let warning = powers(&mut conn, &name).await?;
+        for table in &tables {
+            let_serve_table(&mut worker, &name, &table.name).await?;
+        }
+        // What is left to grant locks no table.
         diesel::sql_query("SELECT whoop_let_serve($1)")
             .bind::<Text, _>(&name)
-            .execute(&mut conn)
+            .execute(&mut worker)
             .await?;
         serving.push(ServingRole { name, warning });
     }
     conn.batch_execute("COMMIT").await?;
     Ok(serving)
+}
+
+/// Gives a role its privileges and its policy on one table. The lock that a new policy needs is held
+/// alone, so that no deadlock can arise, and only for a moment.
+async fn let_serve_table(
+    conn: &mut PgConnection,
+    role: &str,
+    table: &str,
+) -> Result<(), StorageError> {
+    let mut retry = LockRetry::default();
+    loop {
+        conn.batch_execute("BEGIN").await?;
+        conn.batch_execute(SET_LOCK_TIMEOUT).await?;
+        let granted = diesel::sql_query("SELECT whoop_let_serve_table($1, $2)")
+            .bind::<Text, _>(role)
+            .bind::<Text, _>(table)
+            .execute(conn)
+            .await
+            .map_err(StorageError::from);
+        let error = match granted {
+            Ok(_) => return Ok(conn.batch_execute("COMMIT").await?),
+            Err(error) => error,
+        };
+        conn.batch_execute("ROLLBACK").await?;
+        let pause = retry
+            .next_pause()
+            .filter(|_| matches!(error, StorageError::Busy(_)));
+        let Some(pause) = pause else {
+            return Err(error);
+        };
+        tracing::info!(role, table, ?pause, "migration waits for a table lock");
+        tokio::time::sleep(pause).await;
+    }
 }
 
 async fn powers(conn: &mut PgConnection, name: &str) -> Result<Option<String>, StorageError> {

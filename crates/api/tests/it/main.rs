@@ -30,6 +30,7 @@ mod operators_own;
 mod pages;
 mod quota;
 mod return_to;
+mod rollout;
 mod serving_role;
 mod spans;
 mod speed;

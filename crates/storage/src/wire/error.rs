@@ -1,17 +1,28 @@
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
-/// What PostgreSQL said, or that it cannot be heard, in Diesel's words.
+/// Begins the message of every error after which the transaction may simply be repeated: a
+/// deadlock, a lock timeout, a serialization failure.
+pub(crate) const LOST_TO_ANOTHER_TRANSACTION: &str = "lost to another transaction";
+
+/// Translates an error of the connection, or of PostgreSQL, into Diesel's type.
 pub(super) fn told(error: tokio_postgres::Error) -> Error {
-    match error.as_db_error() {
-        Some(said) => {
-            Error::DatabaseError(kind_of(said.code()), Box::new(Said(Box::new(said.clone()))))
-        }
-        None => Error::DatabaseError(
+    let Some(said) = error.as_db_error() else {
+        return Error::DatabaseError(
             DatabaseErrorKind::UnableToSendCommand,
             Box::new(error.to_string()),
-        ),
+        );
+    };
+    let kind = kind_of(said.code());
+    let mut message = said.message().to_owned();
+    if matches!(kind, DatabaseErrorKind::SerializationFailure) {
+        message = format!("{LOST_TO_ANOTHER_TRANSACTION}: {message}");
     }
+    let said = Said {
+        message,
+        error: Box::new(said.clone()),
+    };
+    Error::DatabaseError(kind, Box::new(said))
 }
 
 fn kind_of(code: &SqlState) -> DatabaseErrorKind {
@@ -24,41 +35,47 @@ fn kind_of(code: &SqlState) -> DatabaseErrorKind {
         SqlState::FOREIGN_KEY_VIOLATION => DatabaseErrorKind::ForeignKeyViolation,
         SqlState::NOT_NULL_VIOLATION => DatabaseErrorKind::NotNullViolation,
         SqlState::CHECK_VIOLATION => DatabaseErrorKind::CheckViolation,
-        SqlState::T_R_SERIALIZATION_FAILURE => DatabaseErrorKind::SerializationFailure,
+        // Diesel has one word for a transaction that lost against another and may be repeated.
+        SqlState::T_R_SERIALIZATION_FAILURE
+        | SqlState::T_R_DEADLOCK_DETECTED
+        | SqlState::LOCK_NOT_AVAILABLE => DatabaseErrorKind::SerializationFailure,
         SqlState::READ_ONLY_SQL_TRANSACTION => DatabaseErrorKind::ReadOnlyTransaction,
         _ => DatabaseErrorKind::Unknown,
     }
 }
 
-struct Said(Box<DbError>);
+struct Said {
+    message: String,
+    error: Box<DbError>,
+}
 
 impl DatabaseErrorInformation for Said {
     fn message(&self) -> &str {
-        self.0.message()
+        &self.message
     }
 
     fn details(&self) -> Option<&str> {
-        self.0.detail()
+        self.error.detail()
     }
 
     fn hint(&self) -> Option<&str> {
-        self.0.hint()
+        self.error.hint()
     }
 
     fn table_name(&self) -> Option<&str> {
-        self.0.table()
+        self.error.table()
     }
 
     fn column_name(&self) -> Option<&str> {
-        self.0.column()
+        self.error.column()
     }
 
     fn constraint_name(&self) -> Option<&str> {
-        self.0.constraint()
+        self.error.constraint()
     }
 
     fn statement_position(&self) -> Option<i32> {
-        match self.0.position()? {
+        match self.error.position()? {
             ErrorPosition::Original(position) | ErrorPosition::Internal { position, .. } => {
                 i32::try_from(*position).ok()
             }

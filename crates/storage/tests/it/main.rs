@@ -18,6 +18,7 @@ mod seal;
 mod set_aside;
 mod shared_connections;
 mod stand;
+mod table_locks;
 mod transaction;
 mod translation;
 mod twins;

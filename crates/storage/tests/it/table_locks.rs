@@ -1,0 +1,123 @@
+//! Migrations beside a transaction that keeps tables open, as a backup does.
+
+use std::time::Duration;
+
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_postgres::Client;
+use whoop_storage::{Database, StorageError, migrate, serving_role};
+
+use crate::stand::{Stand, another_pool};
+
+/// Longer than a migration may wait for one lock, with time for a slow machine.
+const LONGEST_READ: Duration = Duration::from_secs(8);
+
+/// A transaction that has read every table and does not end: what `pg_dump` holds for its whole run.
+async fn backup(stand: &Stand) -> Client {
+    let client = stand.db.client().await;
+    client.batch_execute("BEGIN").await.unwrap();
+    let sql = "SELECT c.relname::TEXT FROM pg_class c \
+               WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'";
+    for row in client.query(sql, &[]).await.unwrap() {
+        let table: String = row.get(0);
+        let lock = format!("LOCK TABLE public.{table} IN ACCESS SHARE MODE");
+        client.batch_execute(&lock).await.unwrap();
+    }
+    client
+}
+
+/// Waits until a step is stuck behind the backup.
+async fn is_stuck(stand: &Stand) {
+    let client = stand.db.client().await;
+    let sql = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' \
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let waits = async {
+        while client.query(sql, &[]).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(30), waits).await.unwrap();
+}
+
+/// A role that may serve; roles are the server's, so it bears its database's name.
+async fn serving(stand: &Stand) -> String {
+    let role = format!("{}_serves", stand.db.name());
+    stand.execute(&format!("CREATE ROLE {role}")).await;
+    role
+}
+
+async fn drop_role(stand: &Stand, role: &str) {
+    let sql = format!("DROP OWNED BY {role}; DROP ROLE {role}");
+    stand.execute(&sql).await;
+}
+
+fn let_serve(
+    database: &Database,
+    role: &str,
+) -> JoinHandle<Result<Vec<serving_role::ServingRole>, StorageError>> {
+    let (database, role) = (database.clone(), role.to_owned());
+    tokio::spawn(async move { serving_role::let_serve(&database, Some(&role)).await })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_with_nothing_to_migrate_takes_no_lock() {
+    let stand = Stand::new().await;
+    let role = serving(&stand).await;
+    serving_role::let_serve(&stand.database, Some(&role))
+        .await
+        .unwrap();
+    let backup = backup(&stand).await;
+
+    let rollout = async {
+        migrate::apply(&stand.database).await.unwrap();
+        serving_role::let_serve(&stand.database, None)
+            .await
+            .unwrap()
+    };
+    let serving = timeout(Duration::from_secs(30), rollout).await;
+
+    assert_eq!(serving.unwrap()[0].name, role);
+    backup.batch_execute("ROLLBACK").await.unwrap();
+    drop_role(&stand, &role).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_go_on_while_a_new_role_waits_for_a_backup_to_end() {
+    let stand = Stand::new().await;
+    let role = serving(&stand).await;
+    let backup = backup(&stand).await;
+
+    let waiting = let_serve(&another_pool(&stand.db), &role);
+    is_stuck(&stand).await;
+    let reader = stand.db.client().await;
+    for table in ["whoop_call_budget", "whoop_users", "whoop_sleep"] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let read = timeout(LONGEST_READ, reader.query(&sql, &[])).await;
+        assert!(read.is_ok_and(|rows| rows.is_ok()), "{table} can be read");
+    }
+    backup.batch_execute("ROLLBACK").await.unwrap();
+
+    assert_eq!(waiting.await.unwrap().unwrap()[0].name, role);
+    let policies = "SELECT count(*)::TEXT FROM pg_policy WHERE polname = 'whoop_serves_' || $1";
+    let policies = reader.query_one(policies, &[&role]).await.unwrap();
+    let tables = "SELECT count(*)::TEXT FROM whoop_serving_tables()";
+    let tables = reader.query_one(tables, &[]).await.unwrap();
+    assert_eq!(policies.get::<_, String>(0), tables.get::<_, String>(0));
+    drop_role(&stand, &role).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_go_on_while_a_migration_waits_for_a_backup_to_end() {
+    let stand = Stand::new().await;
+    let backup = backup(&stand).await;
+
+    let database = another_pool(&stand.db);
+    let waiting = tokio::spawn(async move { migrate::revert_all(&database).await });
+    is_stuck(&stand).await;
+    let reader = stand.db.client().await;
+    let read = reader.query("SELECT count(*) FROM whoop_cycle", &[]);
+    let read = timeout(LONGEST_READ, read).await;
+    assert!(read.is_ok_and(|rows| rows.is_ok()), "cycles can be read");
+    backup.batch_execute("ROLLBACK").await.unwrap();
+
+    assert!(!waiting.await.unwrap().unwrap().migrations.is_empty());
+}
