@@ -24,6 +24,7 @@ mod pages;
 mod panics;
 mod parameters;
 mod problem;
+mod query;
 mod reads;
 mod request_id;
 mod return_to;

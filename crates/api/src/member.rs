@@ -4,7 +4,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use futures::{FutureExt, future::LocalBoxFuture};
 use whoop_core::UserId;
 
-use crate::{auth::Caller, problem::Problem, state::AppState};
+use crate::{auth::Caller, problem::Problem, query, state::AppState};
 
 /// The member in the path, on whose behalf the caller may act.
 ///
@@ -55,7 +55,7 @@ impl FromRequest for Operator {
                 .app_data::<web::Data<AppState>>()
                 .ok_or_else(Problem::not_found)?;
             match state.auth.caller(request.headers()).await? {
-                Caller::Service => Ok(Self),
+                Caller::Service => query::refuse_unknown(&request).map(|()| Self),
                 Caller::Member(..) => Err(Problem::not_an_operator()),
             }
         }
@@ -83,6 +83,7 @@ async fn authorise(request: &HttpRequest) -> Result<(Member, Caller), Problem> {
     if let Caller::Member(own, _) = &caller {
         state.allowance.take(own)?;
     }
+    query::refuse_unknown(request)?;
     Ok((Member(user_id), caller))
 }
 

@@ -3,7 +3,7 @@
 //! `type` is stable and for programs, `detail` is for the person who reads it.
 //! A 5xx tells the caller nothing but its status; the log has the causes.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -34,7 +34,8 @@ pub(crate) struct Problem {
     detail: Box<str>,
     /// The parameter or member of the body that was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    field: Option<Cow<'static, str>>,
     /// Of changes that are not kept any more: the number to go on from after a whole
     /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +68,7 @@ impl Problem {
     /// A parameter that is not what it must be.
     pub(crate) fn invalid(
         name: &'static str,
-        field: &'static str,
+        field: impl Into<Cow<'static, str>>,
         detail: impl Into<Box<str>>,
     ) -> Self {
         let mut problem = Self::new(
@@ -76,7 +77,7 @@ impl Problem {
             "The request cannot be understood",
             detail,
         );
-        problem.field = Some(field);
+        problem.field = Some(field.into());
         problem
     }
 
@@ -204,7 +205,7 @@ impl Problem {
     }
 
     pub(crate) fn with_field(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
+        self.field = Some(field.into());
         self
     }
 }

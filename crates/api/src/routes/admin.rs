@@ -158,8 +158,9 @@ pub(crate) async fn webhooks(
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplayRequest {
+    #[schema(min_items = 1)]
     ids: Option<Vec<i64>>,
-    #[schema(value_type = Option<Vec<StateWord>>)]
+    #[schema(value_type = Option<Vec<StateWord>>, min_items = 1)]
     states: Option<Vec<String>>,
 }
 

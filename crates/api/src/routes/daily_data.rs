@@ -32,7 +32,7 @@ pub(crate) struct Query {
     get, operation_id = "getDay", path = "/api/v1/whoop/daily-data/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("date" = Option<String>, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "YYYY-MM-DD; the member's today if left out", example = "2025-01-20"),
+        ("date" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "YYYY-MM-DD; the member's today if left out", example = "2025-01-20"),
         ("refresh" = Option<Refresh>, Query, description = "`auto` if not given"),
     ),
     responses(

@@ -33,8 +33,8 @@ pub(crate) struct Range {
     get, operation_id = "getRange", path = "/api/v1/whoop/range/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("from" = String, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "The first date", example = "2025-01-01"),
-        ("to" = String, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "The last date; at most 399 days later", example = "2025-01-31"),
+        ("from" = String, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "The first date", example = "2025-01-01"),
+        ("to" = String, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "The last date; at most 399 days later", example = "2025-01-31"),
     ),
     responses(
         (status = 200, description = "A row for every date", body = Range),

@@ -41,10 +41,10 @@ pub(crate) struct RecordPage {
     params(
         ("data_type" = DataType, Path, description = "Which of the four"),
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("from" = Option<String>, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "The first of the member's days; from the beginning if not given"),
-        ("to" = Option<String>, Query, pattern = r"^\d{4}-\d{2}-\d{2}$", description = "The last; to the present if not given"),
+        ("from" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "The first of the member's days; from the beginning if not given"),
+        ("to" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "The last; to the present if not given"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "50 if not given"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("cursor" = Option<String>, Query, min_length = 1, description = "`next_cursor` of the page before"),
     ),
     responses(
         (status = 200, description = "A page", body = RecordPage),

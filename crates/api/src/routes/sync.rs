@@ -15,7 +15,9 @@ pub(crate) struct SyncRequest {
     #[schema(value_type = Option<Vec<DataType>>, min_items = 1)]
     data_types: Option<Vec<String>>,
     /// Reads back to here: a date or an RFC 3339 instant.
-    #[schema(pattern = r"^\d{4}-\d{2}-\d{2}")]
+    #[schema(
+        pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d))?$"
+    )]
     from: Option<String>,
     /// Whether to wait for the result (the default).
     wait: Option<bool>,

@@ -123,15 +123,80 @@ async fn a_parameter_given_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn a_date_may_be_written_with_escapes_and_beside_others() {
+async fn a_date_may_be_written_with_escapes_and_empty_pairs() {
     let (_stage, alice) = Stage::with_member().await;
 
     for query in [
         "?date=2026%2D10%2D20",
-        "?date=2026-10-20&utm_source=app",
         "?&&date=2026-10-20&",
         "?%64ate=2026-10-20",
     ] {
         assert_eq!(alice.day(query).await["date"], TODAY, "{query}");
     }
+}
+
+#[tokio::test]
+async fn an_unknown_parameter_is_refused_on_every_route_with_the_nearest_name() {
+    let (stage, alice) = Stage::with_member().await;
+    let before = stage.rows().await;
+    stage.world().reset_calls();
+
+    for (route, query, name, hint) in [
+        (
+            "daily-data",
+            "?dat=2026-10-20",
+            "dat",
+            "did you mean `date`?",
+        ),
+        (
+            "daily-data",
+            "?date=2026-10-20&Refresh=never",
+            "Refresh",
+            "did you mean `refresh`?",
+        ),
+        (
+            "daily-data",
+            "?date=2026-10-20&%64ate2=x",
+            "date2",
+            "did you mean `date`?",
+        ),
+        (
+            "range",
+            "?from=2026-10-01&too=2026-10-02",
+            "too",
+            "did you mean `to`?",
+        ),
+        (
+            "records/sleep",
+            "?page=2",
+            "page",
+            "it has from, to, limit, cursor",
+        ),
+        ("sync-status", "?verbose", "verbose", "it has none"),
+        ("connection", "?erase=false", "erase", "it has none"),
+        ("connection", "?=", "", "it has none"),
+        ("changes", "?sinse=3", "sinse", "did you mean `since`?"),
+        ("events", "?sinse=3", "sinse", "did you mean `since`?"),
+        ("export", "?fromat=csv", "fromat", "did you mean `format`?"),
+    ] {
+        let answer = alice.get(route, query).await;
+        answer.assert_invalid("unknown-parameter", name);
+        assert!(
+            answer.text.contains(hint),
+            "{route}{query}: {}",
+            answer.text
+        );
+    }
+    for refused in [alice.delete("?earse=true").await, {
+        let path = format!("{}?wait=false", alice.path("sync"));
+        let ask = stage.client.post(&path).with_token(&alice.token);
+        ask.with_body("{}").send().await
+    }] {
+        refused.assert_problem(400, "unknown-parameter");
+    }
+    let long = format!("?{}=1", "n".repeat(3_000));
+    let answer = alice.get("daily-data", &long).await;
+    assert!(answer.text.len() < 500, "{}", answer.text);
+    before.assert_unchanged(&stage.rows().await, "an unknown parameter");
+    assert_eq!(stage.world().call_count(), 0);
 }

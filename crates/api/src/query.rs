@@ -1,0 +1,116 @@
+//! Query parameters: those that a route's description lists, and no others.
+//!
+//! A parameter that is silently ignored looks as if it worked: `?dat=2025-01-20` would answer today.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use actix_web::{HttpRequest, http::Method};
+use utoipa::openapi::path::{Operation, ParameterIn};
+
+use crate::{openapi, parameters::shortened, problem::Problem};
+
+/// How alike a name must be to be suggested; 1 is equal.
+const SIMILAR: f64 = 0.7;
+
+type Names = Vec<String>;
+
+/// The names by route pattern and method, as the API's own description has them.
+static KNOWN: LazyLock<HashMap<(String, Method), Names>> = LazyLock::new(|| {
+    let document = openapi::document();
+    let operations = document.paths.paths.into_iter().flat_map(|(path, item)| {
+        [
+            (Method::GET, item.get),
+            (Method::POST, item.post),
+            (Method::DELETE, item.delete),
+        ]
+        .into_iter()
+        .filter_map(move |(method, operation)| Some(((path.clone(), method), operation?)))
+    });
+    operations
+        .map(|(route, operation)| (route, names_of(&operation)))
+        .collect()
+});
+
+fn names_of(operation: &Operation) -> Names {
+    let parameters = operation.parameters.iter().flatten();
+    parameters
+        .filter_map(|parameter| match parameter {
+            utoipa::openapi::RefOr::T(parameter) => Some(parameter),
+            utoipa::openapi::RefOr::Ref(_) => None,
+        })
+        .filter(|parameter| parameter.parameter_in == ParameterIn::Query)
+        .map(|parameter| parameter.name.clone())
+        .collect()
+}
+
+/// Refuses a request with a query parameter that its route does not have.
+///
+/// # Errors
+///
+/// `unknown-parameter`, with the nearest name that the route has.
+pub(crate) fn refuse_unknown(request: &HttpRequest) -> Result<(), Problem> {
+    let query = request.query_string();
+    if query.is_empty() {
+        return Ok(());
+    }
+    let method = match *request.method() {
+        Method::HEAD => Method::GET,
+        ref other => other.clone(),
+    };
+    let route = (request.match_pattern().unwrap_or_default(), method);
+    let known = KNOWN.get(&route).map(Vec::as_slice).unwrap_or_default();
+    for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
+        if !known.iter().any(|one| *one == name) {
+            return Err(unknown(&name, known));
+        }
+    }
+    Ok(())
+}
+
+fn unknown(name: &str, known: &[String]) -> Problem {
+    let likeness = |one: &&String| strsim::jaro_winkler(&name.to_lowercase(), one);
+    let nearest = known
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .filter(|one| likeness(one) >= SIMILAR);
+    let name = shortened(name, 40);
+    let instead = match (nearest, known) {
+        (Some(nearest), _) => format!("did you mean `{nearest}`?"),
+        (None, []) => "it has none".to_owned(),
+        (None, known) => format!("it has {}", known.join(", ")),
+    };
+    Problem::invalid(
+        "unknown-parameter",
+        name.clone(),
+        format!("this route has no query parameter {name:?}; {instead}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(name: &str) -> String {
+        let known = ["date", "refresh"].map(str::to_owned);
+        unknown(name, &known).to_string()
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_answered_with_the_name_that_was_meant() {
+        for slip in ["dat", "Date", "datte", "day_te"] {
+            assert!(
+                hint(slip).contains("did you mean `date`?"),
+                "{}",
+                hint(slip)
+            );
+        }
+        assert!(hint("refesh").contains("did you mean `refresh`?"));
+        assert!(hint("limit").contains("it has date, refresh"));
+    }
+
+    #[test]
+    fn every_documented_route_is_known() {
+        let of_a_day = ("/api/v1/whoop/daily-data/{user_id}".to_owned(), Method::GET);
+        assert_eq!(KNOWN[&of_a_day], ["date", "refresh"]);
+    }
+}
