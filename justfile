@@ -76,6 +76,10 @@ lint:
     cargo clippy --workspace --all-targets --all-features -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 
+# Licences, unwanted and unused dependencies, and RustSec's advisories if their database can be fetched.
+supply-chain *arguments:
+    scripts/supply-chain {{arguments}}
+
 # Which crate may know which.
 house:
     scripts/house
