@@ -15,6 +15,8 @@ use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 use sha2::{Digest, Sha256};
 
+use crate::cause::Cause;
+
 /// Nobody but the caller may keep it, and they ask whether it still is so.
 const PRIVATE: &str = "private, no-cache";
 
@@ -53,11 +55,10 @@ pub(crate) fn respond<T: Serialize>(mut response: HttpResponseBuilder, body: &T)
 }
 
 fn cannot_be_written(error: &serde_json::Error) -> HttpResponse {
-    tracing::error!(
-        error = error as &dyn std::error::Error,
-        "a body could not be written"
-    );
-    HttpResponse::InternalServerError().finish()
+    let mut response = HttpResponse::InternalServerError().finish();
+    let cause = Cause::error("a body could not be written", error);
+    response.extensions_mut().insert(cause);
+    response
 }
 
 /// The same, or 304 where the caller has just this already.

@@ -1,19 +1,33 @@
-use std::fmt::Write as _;
+//! One line a request: the route's pattern, never the path or the query.
+//!
+//! A path names a member, and the callback's query holds a code.
+
+use std::{fmt::Write as _, sync::LazyLock};
 
 use actix_web::{
     Error, HttpMessage,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
+    http::StatusCode,
 };
 use sha2::{Digest, Sha256};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
-use crate::request_id::RequestId;
+use crate::{
+    cause::{Cause, Severity},
+    line_limit::LineLimit,
+    problem::Problem,
+    request_id::RequestId,
+};
 
-/// One line a request: the route's pattern, never the path or the query.
-///
-/// A path names a member, and the callback's query holds a code.
+/// Lines of refused requests: any caller can cause them without a credential.
+static REFUSALS: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
+
+/// Lines of failed requests: during an outage every request of any caller is one.
+static FAILURES: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
+
+/// Writes the span and the line of each request.
 pub(crate) struct RequestLine;
 
 /// Who it is about, as a word that is always the same and says nothing about them:
@@ -41,10 +55,98 @@ impl RootSpanBuilder for RequestLine {
     }
 
     fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
-        let status = match outcome {
-            Ok(response) => response.status(),
-            Err(error) => error.as_response_error().status_code(),
-        };
-        span.in_scope(|| tracing::info!(status = status.as_u16(), "answered"));
+        span.in_scope(|| match outcome {
+            Ok(response) => {
+                let problem = response
+                    .response()
+                    .error()
+                    .and_then(|error| error.as_error::<Problem>());
+                let extensions = response.response().extensions();
+                let cause = problem.and_then(Problem::cause);
+                Line {
+                    status: response.status(),
+                    problem: problem.map(Problem::kind),
+                    cause: cause.or_else(|| extensions.get::<Cause>()),
+                    needs_credential: needs_credential(response),
+                }
+                .write();
+            }
+            Err(error) => {
+                let problem = error.as_error::<Problem>();
+                Line {
+                    status: error.as_response_error().status_code(),
+                    problem: problem.map(Problem::kind),
+                    cause: problem.and_then(Problem::cause),
+                    needs_credential: false,
+                }
+                .write();
+            }
+        });
     }
+}
+
+/// Whether only callers with a credential get an answer other than a refusal there. The
+/// other routes are pages, descriptions and health probes, which anyone may ask for.
+fn needs_credential<B>(response: &ServiceResponse<B>) -> bool {
+    let pattern = response.request().match_pattern();
+    pattern.is_some_and(|route| route.starts_with("/api/") || route.starts_with("/webhooks/"))
+}
+
+struct Line<'a> {
+    status: StatusCode,
+    problem: Option<&'static str>,
+    cause: Option<&'a Cause>,
+    needs_credential: bool,
+}
+
+impl Line<'_> {
+    fn write(&self) {
+        let status = self.status.as_u16();
+        if self.status.is_client_error() {
+            self.write_refusal(status);
+        } else if self.status.is_server_error() || self.cause.is_some() {
+            self.write_failure(status);
+        } else if self.needs_credential {
+            tracing::info!(status, "answered");
+        } else {
+            tracing::debug!(status, "answered");
+        }
+    }
+
+    fn write_refusal(&self, status: u16) {
+        let problem = self.problem;
+        let error = self.cause.map(|cause| cause.error.as_str());
+        match REFUSALS.admit() {
+            Some(suppressed) => {
+                let suppressed = more_than_none(suppressed);
+                tracing::info!(status, problem, error, suppressed, "request refused");
+            }
+            None => tracing::debug!(status, problem, error, "request refused"),
+        }
+    }
+
+    fn write_failure(&self, status: u16) {
+        let problem = self.problem;
+        let reason = self.cause.map(|cause| cause.reason);
+        let error = self.cause.map(|cause| cause.error.as_str());
+        let severity = self.cause.map(|cause| cause.severity);
+        let Some(suppressed) = FAILURES.admit() else {
+            tracing::debug!(status, problem, reason, error, "request failed");
+            return;
+        };
+        let suppressed = more_than_none(suppressed);
+        let is_error = match severity {
+            Some(severity) => severity == Severity::Error,
+            None => self.status == StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        if is_error {
+            tracing::error!(status, problem, reason, error, suppressed, "request failed");
+        } else {
+            tracing::warn!(status, problem, reason, error, suppressed, "request failed");
+        }
+    }
+}
+
+fn more_than_none(suppressed: u64) -> Option<u64> {
+    Some(suppressed).filter(|lines| *lines > 0)
 }

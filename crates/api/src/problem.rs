@@ -13,6 +13,8 @@ use serde::{Serialize, Serializer};
 use whoop_storage::StorageError;
 use whoop_sync::SyncError;
 
+use crate::cause::{Cause, Severity};
+
 /// Where the types live; they are names, not addresses to visit.
 const NAMESPACE: &str = "urn:whoop-backend:problem:";
 
@@ -41,9 +43,12 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     latest: Option<i64>,
     #[serde(skip)]
-    retry_after: Option<u64>,
+    retry_after: Option<u32>,
     #[serde(skip)]
     allow: Option<&'static str>,
+    /// For the log alone.
+    #[serde(skip)]
+    cause: Option<Box<Cause>>,
 }
 
 impl Problem {
@@ -62,6 +67,7 @@ impl Problem {
             latest: None,
             retry_after: None,
             allow: None,
+            cause: None,
         }
     }
 
@@ -135,7 +141,7 @@ impl Problem {
             "WHOOP's quota is spent for now",
             format!("WHOOP allows no more calls for this app for {retry_after} s"),
         );
-        problem.retry_after = Some(retry_after);
+        problem.retry_after = Some(seconds(retry_after));
         problem
     }
 
@@ -146,7 +152,7 @@ impl Problem {
             "Too many requests",
             format!("this member asks too often; the next request is answered in {retry_after} s"),
         );
-        problem.retry_after = Some(retry_after);
+        problem.retry_after = Some(seconds(retry_after));
         problem
     }
 
@@ -184,15 +190,17 @@ impl Problem {
         problem
     }
 
-    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error, "the request failed");
-        Self::ours()
+    fn internal(error: &dyn std::error::Error) -> Self {
+        Self::ours().with_cause(Cause::error("internal error", error))
     }
 
-    /// The panic's own words and place are in the log.
+    /// A handler panicked. The panic's own line has its words and its place.
     pub(crate) fn panicked() -> Self {
-        tracing::error!("the request panicked");
-        Self::ours()
+        Self::ours().with_cause(Cause {
+            severity: Severity::Error,
+            reason: "the handler panicked",
+            error: "see the line of the panic".to_owned(),
+        })
     }
 
     fn ours() -> Self {
@@ -204,10 +212,30 @@ impl Problem {
         )
     }
 
+    /// Adds what the request's line in the log says about the reason.
+    pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+
+    pub(crate) fn cause(&self) -> Option<&Cause> {
+        self.cause.as_deref()
+    }
+
+    /// The last part of the `type`.
+    pub(crate) const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     pub(crate) fn with_field(mut self, field: &'static str) -> Self {
         self.field = Some(field.into());
         self
     }
+}
+
+/// Seconds for `Retry-After`.
+fn seconds(wait: u64) -> u32 {
+    u32::try_from(wait).unwrap_or(u32::MAX)
 }
 
 impl fmt::Display for Problem {
@@ -245,11 +273,11 @@ impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
         match &error {
             StorageError::Unavailable(source) => {
-                tracing::warn!(
-                    error = source.as_ref() as &dyn std::error::Error,
-                    "PostgreSQL cannot be reached"
-                );
                 Self::unavailable("database-unavailable", "the database cannot be reached")
+                    .with_cause(Cause::warning(
+                        "PostgreSQL cannot be reached",
+                        source.as_ref(),
+                    ))
             }
             StorageError::Busy(source) => {
                 tracing::warn!(
@@ -262,23 +290,22 @@ impl From<StorageError> for Problem {
                 )
             }
             StorageError::Full(_) => {
-                tracing::error!(%error, "nothing can be stored");
                 Self::unavailable("database-full", "the database has no room left")
+                    .with_cause(Cause::error("nothing can be stored", &error))
             }
-            StorageError::NotMigrated(_) => {
-                tracing::error!(%error, "the database is not ready");
-                Self::unavailable(
-                    "not-migrated",
-                    "the database is not ready for this version; GET /readyz says what it lacks",
-                )
-            }
-            StorageError::NotAllowed(_) => {
-                tracing::error!(%error, "the role in DATABASE_URL may not serve");
-                Self::unavailable(
-                    "database-not-allowed",
-                    "the database does not let this service work; its log says more",
-                )
-            }
+            StorageError::NotMigrated(_) => Self::unavailable(
+                "not-migrated",
+                "the database is not ready for this version; GET /readyz says what it lacks",
+            )
+            .with_cause(Cause::error("the database is not ready", &error)),
+            StorageError::NotAllowed(_) => Self::unavailable(
+                "database-not-allowed",
+                "the database does not let this service work; its log says more",
+            )
+            .with_cause(Cause::error(
+                "the role in DATABASE_URL may not serve",
+                &error,
+            )),
             StorageError::MemberGone(_) => {
                 Self::conflict("member-gone", "the member was erased meanwhile")
             }
@@ -303,22 +330,14 @@ impl From<SyncError> for Problem {
             SyncError::OtherAccount => Self::conflict("other-whoop-account", error.to_string()),
             SyncError::Busy => Self::unavailable("busy", error.to_string()),
             refused if refused.is_refusal_of_service() => {
-                tracing::error!(
-                    error = &refused as &dyn std::error::Error,
-                    "WHOOP refuses this service"
-                );
-                let mut problem = Self::unavailable("service-refused", told);
+                let cause = Cause::error("WHOOP refuses this service", &refused);
+                let mut problem = Self::unavailable("service-refused", told).with_cause(cause);
                 // Nothing changes until the operator has seen to it.
                 problem.retry_after = None;
                 problem
             }
-            SyncError::Whoop(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "WHOOP did not answer"
-                );
-                Self::unavailable("whoop-unavailable", told)
-            }
+            SyncError::Whoop(error) => Self::unavailable("whoop-unavailable", told)
+                .with_cause(Cause::warning("WHOOP did not answer", &error)),
             other => Self::internal(&other),
         }
     }

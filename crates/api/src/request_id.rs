@@ -1,7 +1,7 @@
-//! One name for a request, in its answer and in the log.
+//! Id of a request, in its answer and in the log.
 //!
-//! A caller, or a proxy on the way, may bring one in `X-Request-Id`; whoever does not
-//! is given one.
+//! A caller, or a proxy on the way, may bring one in `X-Request-Id`. Another one is made if
+//! there is none, or if it is not 1 to 64 letters, digits, dots, underscores and hyphens.
 
 use actix_web::{
     Error, HttpMessage,
@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longer ones, and such with other characters, are replaced: they go to the log.
-const LONGEST: usize = 64;
+/// Maximum length of an id that a caller brings.
+const MAX_LENGTH: usize = 64;
 
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(HeaderValue);
@@ -38,8 +38,8 @@ impl RequestId {
 }
 
 fn is_word(value: &HeaderValue) -> bool {
-    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(byte);
-    (1..=LONGEST).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    (1..=MAX_LENGTH).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
 }
 
 /// Names the request before anybody else sees it.

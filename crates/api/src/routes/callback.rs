@@ -2,7 +2,9 @@ use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
 use whoop_sync::{SyncError, connect::ConnectError};
 
-use crate::{json, problem::Problem, reads::Reads, return_to::with_parameter, state::AppState};
+use crate::{
+    cause::Cause, json, problem::Problem, reads::Reads, return_to::with_parameter, state::AppState,
+};
 
 #[derive(Deserialize)]
 pub(crate) struct Query {
@@ -103,10 +105,7 @@ pub(crate) async fn receive(
             }
         }
         Err(ConnectError::Failed { return_to, source }) => {
-            tracing::warn!(
-                error = &source as &dyn std::error::Error,
-                "the connect failed"
-            );
+            let cause = Cause::warning("the connect failed", &source);
             let word = match &source {
                 error if error.quota_wait().is_some() => "quota_spent",
                 SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",
@@ -117,10 +116,15 @@ pub(crate) async fn receive(
             };
             match (&return_to, source) {
                 (None, SyncError::Whoop(error)) if error.is_invalid_grant() => Err(
-                    Problem::invalid("invalid-code", "code", "WHOOP does not accept this code"),
+                    Problem::invalid("invalid-code", "code", "WHOOP does not accept this code")
+                        .with_cause(cause),
                 ),
                 (None, source) => Err(source.into()),
-                _ => send_back(return_to.as_deref(), word),
+                _ => {
+                    let mut response = send_back(return_to.as_deref(), word)?;
+                    response.extensions_mut().insert(cause);
+                    Ok(response)
+                }
             }
         }
         Err(other) => refused(other),

@@ -10,6 +10,7 @@ use whoop_storage::{
 use whoop_sync::{SyncError, overview::ACTIVE_FOR};
 
 use crate::{
+    cause::Cause,
     metrics::{Counts, LongCounts},
     problem::Problem,
     state::AppState,
@@ -32,16 +33,21 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 )]
 pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let counted = count(&state).await?;
-    if let Err(error) = &counted {
-        tracing::warn!(%error, "the members could not be counted");
-    }
+    let failed = counted
+        .as_ref()
+        .err()
+        .map(|error| Cause::warning("the members could not be counted", error));
     state.metrics.note_counts(counted.ok().as_ref());
     let (requests, records) = (state.engine.requests_made(), state.engine.became());
     state.metrics.note_work(&requests, &records);
     state.metrics.note_streams(state.hub.streams());
     state.metrics.note_pool(state.engine.database.pool_status());
     let text = state.metrics.text().map_err(|_| SyncError::Aborted)?;
-    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text))
+    let mut response = HttpResponse::Ok().content_type(CONTENT_TYPE).body(text);
+    if let Some(cause) = failed {
+        response.extensions_mut().insert(cause);
+    }
+    Ok(response)
 }
 
 async fn count(state: &web::Data<AppState>) -> Result<Result<Counts, StorageError>, Problem> {

@@ -8,7 +8,7 @@ use actix_web::{
 };
 use whoop_sync::{Envelope, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookRefused, inbox::NotTaken};
 
-use crate::{body, problem::Problem, state::AppState};
+use crate::{body, cause::Cause, problem::Problem, state::AppState};
 
 /// What WHOOP sends. More members are taken, and not looked at.
 #[derive(utoipa::ToSchema)]
@@ -93,8 +93,7 @@ pub(crate) async fn take(
 }
 
 fn refusal(refused: &WebhookRefused) -> Problem {
-    tracing::warn!(reason = %refused, "a webhook was refused");
-    if refused.is_about_the_signature() {
+    let problem = if refused.is_about_the_signature() {
         Problem::new(
             StatusCode::UNAUTHORIZED,
             "bad-signature",
@@ -103,7 +102,8 @@ fn refusal(refused: &WebhookRefused) -> Problem {
         )
     } else {
         Problem::invalid("invalid-event", "body", refused.to_string())
-    }
+    };
+    problem.with_cause(Cause::warning("a webhook was refused", refused))
 }
 
 /// One that names no type is taken for what it says it is.

@@ -9,6 +9,7 @@ use whoop_sim::Fault;
 
 use crate::harness::{
     APP_SECRET, JWT_SECRET, Member, Rows, RunningApi, SERVICE_KEY, TOKEN_KEY, Token, simulator,
+    until,
 };
 
 #[tokio::test]
@@ -161,4 +162,101 @@ async fn a_statement_that_kept_somebody_waiting_is_named_and_its_values_are_not(
 fn forms(secret: &str) -> [String; 3] {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     [secret.to_owned(), hex, STANDARD.encode(secret)]
+}
+
+/// The lines that hold all of these words.
+fn lines_with<'a>(log: &'a str, words: &[&str]) -> Vec<&'a str> {
+    log.lines()
+        .filter(|line| words.iter().all(|word| line.contains(word)))
+        .collect()
+}
+
+#[tokio::test]
+async fn strangers_write_few_lines_and_the_rest_are_counted() {
+    const REFUSED: usize = 300;
+    let (db, sim) = (TestDb::new().await, simulator().await);
+    let api = RunningApi::start(db.url(), &sim, "info").await;
+    let refuse = || async {
+        for path in ["/api/v1/whoop/daily-data/alice", "/nowhere"] {
+            api.client.get(path).send_undescribed().await;
+        }
+        let forged = api.client.post("/webhooks/whoop").with_json(&json!({}));
+        forged.send_undescribed().await.assert_status(401);
+    };
+
+    for _ in 0..REFUSED / 3 {
+        refuse().await;
+    }
+    // The next line that is written says how many were not.
+    until("the suppressed lines are counted", || async {
+        refuse().await;
+        !lines_with(&api.log_so_far(), &["request refused", "suppressed="]).is_empty()
+    })
+    .await;
+
+    api.signal(Signal::TERM);
+    let (_, log) = api.end().await;
+    let refused = lines_with(&log, &["request refused"]);
+    assert!(refused.len() < REFUSED / 2, "{} lines", refused.len());
+    assert!(refused.iter().any(|line| line.contains("no-credentials")));
+    let forged = lines_with(&log, &["/webhooks/whoop"]);
+    assert!(!forged.is_empty(), "{log}");
+    for line in forged {
+        assert!(line.contains("bad-signature"), "{line}");
+    }
+    assert!(lines_with(&log, &["WARN"]).is_empty(), "{log}");
+    assert!(lines_with(&log, &["ERROR"]).is_empty(), "{log}");
+}
+
+#[tokio::test]
+async fn probes_and_pages_write_no_line() {
+    let (db, sim) = (TestDb::new().await, simulator().await);
+    let api = RunningApi::start(db.url(), &sim, "info").await;
+
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/",
+        "/page/health.js",
+        "/docs/",
+        "/openapi.json",
+    ] {
+        let answer = api.client.get(path).send_undescribed().await;
+        answer.assert_status(200);
+    }
+    let alice = Member::new(&api.client, "alice");
+    alice.get("connection", "").await.assert_status(200);
+
+    api.signal(Signal::TERM);
+    let (_, log) = api.end().await;
+    let answered = lines_with(&log, &["answered"]);
+    assert_eq!(answered.len(), 1, "{log}");
+    assert!(answered[0].contains("connection"), "{log}");
+}
+
+#[tokio::test]
+async fn an_error_of_ours_writes_one_line_with_its_cause() {
+    let (db, sim) = (TestDb::new().await, simulator().await);
+    let api = RunningApi::start(db.url(), &sim, "info").await;
+    let alice = Member::new(&api.client, "alice");
+    let sql = db.client().await;
+    sql.batch_execute("ALTER TABLE whoop_users RENAME COLUMN status TO gone")
+        .await
+        .unwrap();
+
+    let ask = api.client.get(&alice.path("connection"));
+    let failed = ask.with_token(&alice.token).send_undescribed().await;
+
+    failed.assert_problem(500, "internal");
+    let id = failed.header("x-request-id").unwrap();
+    api.signal(Signal::TERM);
+    let (_, log) = api.end().await;
+    let lines = lines_with(&log, &[id]);
+    let [line] = lines.as_slice() else {
+        panic!("{lines:#?}");
+    };
+    for word in ["ERROR", "request failed", "status=500", "does not exist"] {
+        assert!(line.contains(word), "no {word} in {line}");
+    }
 }

@@ -1,0 +1,72 @@
+//! Cause of an answer, for the log and not for the caller.
+
+use std::{error::Error, fmt::Write as _};
+
+/// Whether the cause is a fault of this service or of something it depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// Somebody has to mend it.
+    Error,
+    /// It may pass by itself.
+    Warning,
+}
+
+/// What the line of the request says beside the status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) severity: Severity,
+    /// A constant phrase.
+    pub(crate) reason: &'static str,
+    /// The error and its sources.
+    pub(crate) error: String,
+}
+
+impl Cause {
+    pub(crate) fn error(reason: &'static str, error: &dyn Error) -> Self {
+        Self {
+            severity: Severity::Error,
+            reason,
+            error: chain(error),
+        }
+    }
+
+    pub(crate) fn warning(reason: &'static str, error: &dyn Error) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(reason, error)
+        }
+    }
+}
+
+/// The error's text, followed by those of its sources that are not part of it already.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            let _ = write!(text, ": {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the outer error")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn the_sources_of_an_error_are_named_once() {
+        let error = Outer(std::io::Error::other("the inner error"));
+
+        let cause = Cause::warning("it failed", &error);
+
+        assert_eq!(cause.error, "the outer error: the inner error");
+        assert_eq!(cause.severity, Severity::Warning);
+    }
+}
