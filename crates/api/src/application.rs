@@ -17,12 +17,14 @@ use crate::{
     auth::Authenticator,
     background::Background,
     body,
+    capacity::Capacity,
     config::Cli,
     cors,
     events::{self, Hub},
     inbox::keep_draining,
     log::RequestLine,
     metrics::{self, Metrics},
+    open_files,
     pages::Pages,
     panics,
     problem::Problem,
@@ -78,7 +80,10 @@ impl Application {
             ..Settings::default()
         };
         let engine = cli.whoop.engine(database, clock, settings)?;
-        let (inbox, hub) = (Arc::new(Notify::new()), Arc::new(Hub::default()));
+        let connections = usize::from(cli.database.database_pool_size);
+        let capacity = Capacity::new(open_files::limit(), workers, connections);
+        let inbox = Arc::new(Notify::new());
+        let hub = Arc::new(Hub::new(capacity.streams));
         background.spawn(keep_draining(
             engine.clone(),
             Arc::clone(&inbox),
@@ -114,6 +119,7 @@ impl Application {
             inbox,
             hub,
             pages: Pages::new(&cli.cors_allowed_origins),
+            capacity,
         });
         let origins = cli.cors_allowed_origins.clone();
         let database_args = cli.database.clone();
@@ -151,7 +157,9 @@ impl Application {
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_WITHIN)
         .shutdown_timeout(10);
-        let server = server.workers(workers);
+        let server = server
+            .workers(workers)
+            .max_connections(capacity.connections_per_worker);
         let cannot_listen = |source| StartError::Listen {
             address: cli.api_listen,
             source,

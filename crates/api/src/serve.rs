@@ -4,7 +4,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use whoop_core::SystemClock;
 
-use crate::{Application, Cli};
+use crate::{Application, Cli, open_files};
 
 /// The whole program: its log, its server, until SIGTERM or SIGINT.
 ///
@@ -14,6 +14,7 @@ use crate::{Application, Cli};
 #[tokio::main]
 pub async fn serve(cli: &Cli) -> anyhow::Result<()> {
     cli.log.init()?;
+    open_files::raise_limit();
     let application = Application::build(cli, Arc::new(SystemClock))?;
     tracing::info!(address = %application.address(), "listening");
     let handle = application.handle();

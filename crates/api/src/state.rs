@@ -4,8 +4,8 @@ use tokio::sync::{Notify, Semaphore};
 use whoop_sync::{Engine, SyncError};
 
 use crate::{
-    allowance::Allowance, auth::Authenticator, background::Background, events::Hub,
-    metrics::Metrics, pages::Pages, problem::Problem, return_to::ReturnUrls,
+    allowance::Allowance, auth::Authenticator, background::Background, capacity::Capacity,
+    events::Hub, metrics::Metrics, pages::Pages, problem::Problem, return_to::ReturnUrls,
 };
 
 /// What every route needs, made once a process.
@@ -24,6 +24,7 @@ pub(crate) struct AppState {
     /// Open event streams.
     pub(crate) hub: Arc<Hub>,
     pub(crate) pages: Pages,
+    pub(crate) capacity: Capacity,
 }
 
 impl AppState {

@@ -12,9 +12,6 @@ use whoop_storage::table::change::{Pulse, signal_of};
 /// ends the oldest, which most likely lost its reader without a word.
 const MOST_PER_MEMBER: usize = 8;
 
-/// Open streams of this process.
-const MOST: usize = 4000;
-
 /// How a member stands, as far as a follower has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State {
@@ -43,9 +40,11 @@ impl State {
 pub(crate) struct Full;
 
 /// All who follow somebody through this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hub {
     followed: Mutex<Followed>,
+    /// Maximum number of open streams.
+    max_streams: usize,
     /// Somebody follows who did not before.
     pub(crate) came: Notify,
 }
@@ -79,9 +78,18 @@ pub(crate) struct Seat {
 }
 
 impl Hub {
+    /// Returns a hub that carries at most `max_streams` streams.
+    pub(crate) fn new(max_streams: usize) -> Self {
+        Self {
+            followed: Mutex::default(),
+            max_streams,
+            came: Notify::new(),
+        }
+    }
+
     pub(crate) fn take_seat(self: &Arc<Self>, user_id: &UserId) -> Result<Seat, Full> {
         let mut followed = self.lock();
-        if followed.streams >= MOST {
+        if followed.streams >= self.max_streams {
             return Err(Full);
         }
         followed.streams += 1;
@@ -192,8 +200,20 @@ mod tests {
     }
 
     #[test]
+    fn a_full_hub_takes_another_stream_once_one_has_ended() {
+        let hub = Arc::new(Hub::new(2));
+        let first = hub.take_seat(&user("alice")).unwrap();
+        let _second = hub.take_seat(&user("bob")).unwrap();
+        assert_eq!(hub.take_seat(&user("carol")).err(), Some(Full));
+
+        drop(first);
+
+        assert!(hub.take_seat(&user("carol")).is_ok());
+    }
+
+    #[test]
     fn one_seat_too_many_ends_the_oldest_and_those_who_left_are_forgotten() {
-        let hub = Arc::new(Hub::default());
+        let hub = Arc::new(Hub::new(100));
         let mut seats: Vec<Seat> = (0..MOST_PER_MEMBER)
             .map(|_| hub.take_seat(&user("alice")).unwrap())
             .collect();

@@ -11,7 +11,8 @@ use whoop_sync::{
 };
 
 use crate::{
-    body::JsonBody, json, member::Operator, parameters, problem::Problem, state::AppState,
+    body::JsonBody, json, member::Operator, parameters, problem::Problem, self_checks::self_checks,
+    state::AppState,
 };
 
 /// Events of one answer where no number is named, and at the most.
@@ -51,7 +52,8 @@ pub(crate) struct Diagnosis {
 
 /// What is wrong with the service, and what to do about it.
 ///
-/// The checks of `sync-worker doctor`, as this process sees them. Makes one call to
+/// The checks of `sync-worker doctor`, as this process sees them, and those of the process
+/// itself, such as its limit of open files. Makes one call to
 /// WHOOP, and asks it whether it knows the app, which is none.
 #[utoipa::path(
     post, operation_id = "examine", path = "/api/v1/whoop/admin/doctor", tag = "Operations",
@@ -67,12 +69,14 @@ pub(crate) async fn doctor(
     _: Operator,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let checks = state
+    let mut checks = self_checks(&state);
+    let found = state
         .run(|engine| async move {
             let mut checks = Vec::new();
             engine.examine(&mut checks).await.map(|()| checks)
         })
         .await??;
+    checks.extend(found);
     Ok(json::respond(HttpResponse::Ok(), &Diagnosis { checks }))
 }
 

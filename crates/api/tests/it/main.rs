@@ -26,6 +26,7 @@ mod killed;
 mod log_lines;
 mod metrics;
 mod on_the_wire;
+mod open_files;
 mod operators_own;
 mod pages;
 mod quota;

@@ -29,7 +29,18 @@ pub(crate) struct Ended {
 
 impl Binary {
     pub(crate) fn new() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_api"));
+        Self::run(Command::new(env!("CARGO_BIN_EXE_api")))
+    }
+
+    /// `api` under limits of a shell, such as `-n 200` for 200 open files.
+    fn limited(ulimit: &str) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        let script = format!("ulimit {ulimit} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_api")]);
+        Self::run(shell)
+    }
+
+    fn run(mut command: Command) -> Self {
         command
             .env_clear()
             .stdin(Stdio::null())
@@ -85,11 +96,25 @@ pub(crate) async fn simulator() -> Sim {
 }
 
 impl RunningApi {
-    /// Starts it, again where somebody else took its port meanwhile.
+    /// Starts it, again where another program took its port meanwhile.
     pub(crate) async fn start(database_url: &str, sim: &Sim, log_filter: &str) -> Self {
+        Self::launch(database_url, sim, log_filter, Binary::new).await
+    }
+
+    /// The same, under limits of a shell, such as `-n 200` for 200 open files.
+    pub(crate) async fn start_limited(database_url: &str, sim: &Sim, ulimit: &str) -> Self {
+        Self::launch(database_url, sim, "info", || Binary::limited(ulimit)).await
+    }
+
+    async fn launch(
+        database_url: &str,
+        sim: &Sim,
+        log_filter: &str,
+        program: impl Fn() -> Binary,
+    ) -> Self {
         loop {
             let address = free_address();
-            let mut binary = Binary::new().env("RUST_LOG", log_filter);
+            let mut binary = program().env("RUST_LOG", log_filter);
             for flag in flags(address, database_url, sim).iter().skip(1) {
                 binary = binary.arg(flag);
             }

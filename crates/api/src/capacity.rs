@@ -1,0 +1,113 @@
+//! Numbers of connections and event streams that the limit of open files allows.
+
+/// Maximum number of event streams of this process. Smaller where the limit of open files
+/// does not allow as many.
+const MAX_STREAMS: usize = 4000;
+
+/// Maximum number of connections of one worker, as actix-web has it by default.
+const MAX_CONNECTIONS_PER_WORKER: usize = 25_600;
+
+/// Maximum number of connections to the operations address.
+pub(crate) const OPERATIONS_CONNECTIONS: usize = 64;
+
+/// Files of the process itself: standard streams, sockets that listen, calls to WHOOP and
+/// to the issuer, certificates that are read.
+const RESERVED_FILES: usize = 64;
+
+/// Files of one worker's event loop.
+const FILES_PER_WORKER: usize = 4;
+
+/// How the open files of the process are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Capacity {
+    /// Soft limit of open files; `None` if there is none.
+    pub(crate) open_files: Option<u64>,
+    /// Files that are kept from connections: the database pool, event loops, calls to
+    /// WHOOP, the operations address.
+    pub(crate) reserved: usize,
+    /// Maximum number of connections of one worker of the public address.
+    pub(crate) connections_per_worker: usize,
+    /// Maximum number of event streams, at most three of four connections.
+    pub(crate) streams: usize,
+    workers: usize,
+}
+
+impl Capacity {
+    /// Shares out `open_files` among the connections of `workers`, after the reserve for a
+    /// pool of `database_connections`.
+    pub(crate) fn new(
+        open_files: Option<u64>,
+        workers: usize,
+        database_connections: usize,
+    ) -> Self {
+        let workers = workers.max(1);
+        let reserved = RESERVED_FILES
+            + FILES_PER_WORKER * (workers + 1)
+            + database_connections
+            + OPERATIONS_CONNECTIONS;
+        let limit = open_files.map_or(usize::MAX, |files| {
+            usize::try_from(files).unwrap_or(usize::MAX)
+        });
+        let connections_per_worker =
+            (limit.saturating_sub(reserved) / workers).clamp(1, MAX_CONNECTIONS_PER_WORKER);
+        let streams = (connections_per_worker * workers * 3 / 4).clamp(1, MAX_STREAMS);
+        Self {
+            open_files,
+            reserved,
+            connections_per_worker,
+            streams,
+            workers,
+        }
+    }
+
+    /// Maximum number of connections of all workers together.
+    pub(crate) const fn connections(&self) -> usize {
+        self.connections_per_worker * self.workers
+    }
+
+    /// Whether the limit of open files leaves room for as many event streams as the process
+    /// would carry otherwise.
+    pub(crate) const fn carries_all_streams(&self) -> bool {
+        self.streams >= MAX_STREAMS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_and_reserve_stay_within_the_limit() {
+        for limit in [256_u64, 1024, 4096, 65_536, 1_048_576] {
+            let capacity = Capacity::new(Some(limit), 4, 8);
+            let files = u64::try_from(capacity.connections() + capacity.reserved).unwrap();
+            assert!(files <= limit, "{capacity:?}");
+            assert!(capacity.streams < capacity.connections(), "{capacity:?}");
+        }
+    }
+
+    #[test]
+    fn a_usual_soft_limit_carries_fewer_streams_than_a_raised_one() {
+        let usual = Capacity::new(Some(1024), 2, 8);
+        let raised = Capacity::new(Some(65_536), 2, 8);
+
+        assert!(usual.streams < 700 && !usual.carries_all_streams());
+        assert!(raised.streams == 4000 && raised.carries_all_streams());
+    }
+
+    #[test]
+    fn a_limit_below_the_reserve_leaves_one_connection_for_each_worker() {
+        let capacity = Capacity::new(Some(20), 2, 8);
+
+        assert_eq!(capacity.connections(), 2);
+        assert_eq!(capacity.streams, 1);
+    }
+
+    #[test]
+    fn no_limit_leaves_the_usual_maximum() {
+        let capacity = Capacity::new(None, 2, 8);
+
+        assert_eq!(capacity.connections_per_worker, 25_600);
+        assert_eq!(capacity.streams, 4000);
+    }
+}

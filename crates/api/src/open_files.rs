@@ -1,0 +1,48 @@
+//! Limit of open files of this process. Every connection is one of them.
+
+use rustix::{
+    io,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
+
+/// Returns the soft limit; `None` if there is none.
+pub(crate) fn limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Raises the soft limit to the hard limit, and logs both. An error is logged and leaves
+/// the limit as it is: the number of connections follows from the limit.
+pub(crate) fn raise_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        tracing::info!(limit = %words(current), "limit of open files is at its maximum");
+        return;
+    }
+    match set(maximum) {
+        Ok(()) => tracing::info!(
+            before = %words(current),
+            limit = %words(limit()),
+            "limit of open files raised"
+        ),
+        Err(error) => tracing::warn!(
+            %error,
+            limit = %words(current),
+            hard_limit = %words(maximum),
+            "limit of open files could not be raised"
+        ),
+    }
+}
+
+fn set(maximum: Option<u64>) -> io::Result<()> {
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )
+}
+
+fn words(limit: Option<u64>) -> String {
+    limit.map_or_else(|| "unlimited".to_owned(), |files| files.to_string())
+}

@@ -1,0 +1,98 @@
+//! More connections than the process may have open files.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use whoop_devkit::TestDb;
+
+use crate::harness::{DEADLINE, RunningApi, SERVICE_KEY, simulator, status_of, until};
+
+/// Open files of a process.
+fn open_files(pid: u32) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    files.count()
+}
+
+/// Asks for `/healthz` on a connection that stays open.
+async fn is_healthy(connection: &mut TcpStream) -> bool {
+    let request = b"GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n";
+    if connection.write_all(request).await.is_err() {
+        return false;
+    }
+    let mut answer = [0; 1024];
+    match timeout(Duration::from_secs(2), connection.read(&mut answer)).await {
+        Ok(Ok(bytes)) => status_of(&String::from_utf8_lossy(&answer[..bytes])) == 200,
+        _ => false,
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn more_idle_connections_than_open_files_stop_neither_old_nor_new_ones() {
+    const LIMIT: usize = 256;
+    let (db, sim) = (TestDb::new().await, simulator().await);
+    let api = RunningApi::start_limited(db.url(), &sim, "-n 256").await;
+    let mut first = TcpStream::connect(api.client.address).await.unwrap();
+    assert!(is_healthy(&mut first).await);
+
+    // Twice the limit. Those beyond it wait in the kernel's queue.
+    let mut idle = Vec::new();
+    for _ in 0..2 * LIMIT {
+        idle.push(TcpStream::connect(api.client.address).await.unwrap());
+    }
+    until("the workers are full", || async {
+        open_files(api.pid()) > LIMIT / 3
+    })
+    .await;
+
+    assert!(is_healthy(&mut first).await, "{}", api.log_so_far());
+    let files = open_files(api.pid());
+    assert!(files < LIMIT, "{files} open files");
+    drop(idle);
+    until("a new connection is answered", || async {
+        let mut new = TcpStream::connect(api.client.address).await.unwrap();
+        is_healthy(&mut new).await
+    })
+    .await;
+    // The database can still be reached: the pool has files of its own.
+    api.client.get("/readyz").send().await.expect(200);
+
+    api.signal(Signal::TERM);
+    let (_, log) = api.end().await;
+    assert!(!log.contains("Too many open files"), "{log}");
+}
+
+#[tokio::test]
+async fn a_soft_limit_is_raised_to_the_hard_one_at_the_start_and_the_log_says_so() {
+    let (db, sim) = (TestDb::new().await, simulator().await);
+    let api = RunningApi::start_limited(db.url(), &sim, "-Sn 128").await;
+
+    until("it says so", || async {
+        let log = api.log_so_far();
+        log.contains("limit of open files raised") && log.contains("before=128")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_doctor_compares_the_limit_with_the_streams() {
+    let (db, sim) = (TestDb::new().await, simulator().await);
+    let api = RunningApi::start_limited(db.url(), &sim, "-n 512").await;
+
+    let ask = api.client.post("/api/v1/whoop/admin/doctor");
+    let found = ask.with_token(SERVICE_KEY);
+    let found = timeout(DEADLINE, found.send()).await.unwrap().expect(200);
+
+    let checks = found["checks"].as_array().unwrap();
+    let files = checks.iter().find(|one| one["check"] == "open files");
+    let files = files.unwrap();
+    assert_eq!(files["state"], "warning");
+    assert!(files["detail"].as_str().unwrap().contains("512"), "{files}");
+    let remedy = files["what_to_do"].as_str().unwrap();
+    assert!(remedy.contains("LimitNOFILE=65536"), "{remedy}");
+}
