@@ -7,7 +7,7 @@ use actix_web::{
     middleware::{Condition, from_fn},
     web,
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tracing_actix_web::TracingLogger;
 use whoop_core::Clock;
 use whoop_sync::Settings;
@@ -21,9 +21,11 @@ use crate::{
     config::Cli,
     cors,
     events::{self, Hub},
+    export_permits::ExportPermits,
     inbox::keep_draining,
     log::RequestLine,
     metrics::{self, Metrics},
+    one_per_member::OnePerMember,
     open_files,
     pages::Pages,
     panics,
@@ -41,10 +43,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long the head of a request may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-
-/// Exports at the same time: a few members' downloads must not keep the pool
-/// from the days that others open.
-const EXPORTS: usize = 4;
 
 /// The API, bound to its address and not yet serving.
 pub struct Application {
@@ -115,7 +113,8 @@ impl Application {
             background: background.clone(),
             metrics: Metrics::new(),
             allowance: Allowance::per_minute(cli.api_requests_per_minute),
-            exports: Arc::new(Semaphore::new(EXPORTS)),
+            exports: ExportPermits::default(),
+            background_syncs: OnePerMember::default(),
             inbox,
             hub,
             pages: Pages::new(&cli.cors_allowed_origins),

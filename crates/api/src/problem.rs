@@ -156,6 +156,21 @@ impl Problem {
         problem
     }
 
+    /// A second export of one member while the first is running.
+    pub(crate) fn export_running(retry_after: u64) -> Self {
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "export-running",
+            "An export of this member is running",
+            format!(
+                "a member has one export at a time: read the one that is running to its end or \
+                 close it, then try again in {retry_after} s"
+            ),
+        );
+        problem.retry_after = Some(seconds(retry_after));
+        problem
+    }
+
     pub(crate) fn changes_gone(latest: i64) -> Self {
         let mut problem = Self::new(
             StatusCode::GONE,

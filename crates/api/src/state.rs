@@ -1,11 +1,12 @@
 use std::{future::Future, sync::Arc};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use whoop_sync::{Engine, SyncError};
 
 use crate::{
     allowance::Allowance, auth::Authenticator, background::Background, capacity::Capacity,
-    events::Hub, metrics::Metrics, pages::Pages, problem::Problem, return_to::ReturnUrls,
+    events::Hub, export_permits::ExportPermits, metrics::Metrics, one_per_member::OnePerMember,
+    pages::Pages, problem::Problem, return_to::ReturnUrls,
 };
 
 /// What every route needs, made once a process.
@@ -16,8 +17,9 @@ pub(crate) struct AppState {
     pub(crate) return_urls: ReturnUrls,
     pub(crate) background: Background,
     pub(crate) metrics: Metrics,
-    /// One permit for each export under way.
-    pub(crate) exports: Arc<Semaphore>,
+    pub(crate) exports: ExportPermits,
+    /// Members with a background sync that is queued or running.
+    pub(crate) background_syncs: OnePerMember,
     /// Wakes whoever works off webhooks.
     pub(crate) inbox: Arc<Notify>,
     pub(crate) allowance: Allowance,

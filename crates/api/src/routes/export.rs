@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use actix_web::{
     HttpResponse,
@@ -7,7 +7,10 @@ use actix_web::{
 };
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 use whoop_core::UserId;
 use whoop_storage::{
     StorageError,
@@ -17,6 +20,7 @@ use whoop_sync::Engine;
 
 use crate::{
     export::{Format, Writer},
+    export_permits::{ExportPermit, NoPermit},
     member::Member,
     problem::Problem,
     state::AppState,
@@ -25,8 +29,14 @@ use crate::{
 /// Batches that may wait for a caller who reads slowly.
 const AHEAD: usize = 2;
 
-/// How long a caller may take for one of them.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum time that a caller may take to read one batch.
+const MAX_BATCH_TIME: Duration = Duration::from_secs(60);
+
+/// Maximum time of a whole export.
+const MAX_EXPORT_TIME: Duration = Duration::from_secs(10 * 60);
+
+/// Time after which it is worth asking again while an export of the same member is running.
+const RETRY_SECONDS: u64 = 10;
 
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
@@ -48,6 +58,8 @@ pub(crate) struct Query {
 /// a line `end` with the number of records; without it the download broke off.
 /// `csv`: the same as one table with the columns of the database, those of every
 /// type; what is no record stands as JSON in `extra`. Tokens are in neither.
+/// A member has one export at a time. It ends without the line `end` if the caller takes
+/// more than 60 s for one batch, or more than ten minutes for the whole.
 #[utoipa::path(
     get, operation_id = "exportAll", path = "/api/v1/whoop/export/{user_id}", tag = "Data",
     params(
@@ -63,6 +75,7 @@ pub(crate) struct Query {
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The member never connected", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "An export of this member is running (`export-running`), or too many requests; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Others are exporting, or the database is away", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
@@ -88,10 +101,15 @@ pub(crate) async fn read(
             ));
         }
     };
-    let exports = Arc::clone(&state.exports);
-    let permit = exports.try_acquire_owned().map_err(|_| {
-        Problem::unavailable("busy", "others are exporting now; try again in a moment")
-    })?;
+    let permit = state
+        .exports
+        .take(&user_id)
+        .map_err(|refused| match refused {
+            NoPermit::MemberExports => Problem::export_running(RETRY_SECONDS),
+            NoPermit::AllInUse => {
+                Problem::unavailable("busy", "others are exporting now; try again in a moment")
+            }
+        })?;
     // The first batch before the first header: what is wrong is told as such.
     let mut writer = Writer::new(format);
     let of = user_id.clone();
@@ -113,7 +131,7 @@ pub(crate) async fn read(
         engine: state.engine.clone(),
         user_id,
         writer,
-        to,
+        delivery: Delivery::new(to),
         _permit: permit,
     };
     state.background.spawn(export.go_on(text, cursor));
@@ -147,18 +165,16 @@ struct Export {
     engine: Engine,
     user_id: UserId,
     writer: Writer,
-    to: mpsc::Sender<Part>,
-    _permit: OwnedSemaphorePermit,
+    delivery: Delivery,
+    _permit: ExportPermit,
 }
-
-/// The caller went away, or reads no more.
-struct Gone;
 
 impl Export {
     async fn go_on(mut self, first: Vec<u8>, mut cursor: Cursor) {
         let mut text = first;
         loop {
-            if self.send(Part::Text(text.into())).await.is_err() {
+            if let Err(undelivered) = self.delivery.send(Part::Text(text.into())).await {
+                tracing::info!(member = %self.user_id, reason = %undelivered, "export ended early");
                 return;
             }
             let next = batch(&self.engine, &self.user_id, cursor).await;
@@ -182,17 +198,49 @@ impl Export {
             }
         }
         let end = self.writer.end();
-        if self.send(Part::Text(end.into())).await.is_ok() {
+        if self.delivery.send(Part::Text(end.into())).await.is_ok() {
             // Nobody is left to hear it if this fails.
-            let _ = self.send(Part::End).await;
+            let _ = self.delivery.send(Part::End).await;
         }
     }
+}
 
-    async fn send(&self, part: Part) -> Result<(), Gone> {
-        self.to.send_timeout(part, PATIENCE).await.map_err(|_| {
-            tracing::info!(member = %self.user_id, "whoever exported has stopped reading");
-            Gone
-        })
+/// Way of the parts to the caller, within [`MAX_BATCH_TIME`] each and [`MAX_EXPORT_TIME`]
+/// together.
+struct Delivery {
+    to: mpsc::Sender<Part>,
+    ends_at: Instant,
+}
+
+/// Why a part did not reach the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Undelivered {
+    #[error("the caller closed the connection")]
+    Closed,
+    #[error("the caller did not read a batch within {} s", MAX_BATCH_TIME.as_secs())]
+    SlowBatch,
+    #[error("the export took more than {} s", MAX_EXPORT_TIME.as_secs())]
+    SlowExport,
+}
+
+impl Delivery {
+    fn new(to: mpsc::Sender<Part>) -> Self {
+        let ends_at = Instant::now() + MAX_EXPORT_TIME;
+        Self { to, ends_at }
+    }
+
+    async fn send(&self, part: Part) -> Result<(), Undelivered> {
+        let now = Instant::now();
+        if now >= self.ends_at {
+            return Err(Undelivered::SlowExport);
+        }
+        let until = self.ends_at.min(now + MAX_BATCH_TIME);
+        match timeout_at(until, self.to.send(part)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Undelivered::Closed),
+            Err(_) if until == self.ends_at => Err(Undelivered::SlowExport),
+            Err(_) => Err(Undelivered::SlowBatch),
+        }
     }
 }
 
@@ -215,4 +263,60 @@ fn body(
         let is_empty = part.as_ref().is_ok_and(web::Bytes::is_empty);
         std::future::ready(!is_empty)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: web::Bytes = web::Bytes::from_static(b"text");
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_reads_nothing_is_given_up_after_a_minute() {
+        let (to, _unread) = mpsc::channel(AHEAD);
+        let delivery = Delivery::new(to);
+        let began = Instant::now();
+
+        for _ in 0..AHEAD {
+            assert_eq!(delivery.send(Part::Text(TEXT)).await, Ok(()));
+        }
+        let refused = delivery.send(Part::Text(TEXT)).await;
+
+        assert_eq!(refused, Err(Undelivered::SlowBatch));
+        assert_eq!(began.elapsed(), MAX_BATCH_TIME);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_export_that_is_read_slowly_ends_after_ten_minutes() {
+        let (to, mut from) = mpsc::channel(AHEAD);
+        let delivery = Delivery::new(to);
+        let began = Instant::now();
+        let reads = tokio::spawn(async move {
+            while from.recv().await.is_some() {
+                tokio::time::sleep(MAX_BATCH_TIME - Duration::from_secs(5)).await;
+            }
+        });
+
+        let ended = loop {
+            if let Err(ended) = delivery.send(Part::Text(TEXT)).await {
+                break ended;
+            }
+        };
+
+        assert_eq!(ended, Undelivered::SlowExport);
+        assert_eq!(began.elapsed(), MAX_EXPORT_TIME);
+        drop(delivery);
+        reads.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_closes_the_connection_ends_the_export_at_once() {
+        let (to, from) = mpsc::channel(AHEAD);
+        let delivery = Delivery::new(to);
+        drop(from);
+
+        let refused = delivery.send(Part::Text(TEXT)).await;
+
+        assert_eq!(refused, Err(Undelivered::Closed));
+    }
 }

@@ -104,13 +104,16 @@ impl From<TypeReport> for SyncedType {
 }
 
 /// Reads a member's data from WHOOP now.
+///
+/// With `wait: false` the answer is 202 at once. A member has one such sync at a time: while
+/// it is queued or running, another request gets the same answer and starts none.
 #[utoipa::path(
     post, operation_id = "syncNow", path = "/api/v1/whoop/sync/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),
     request_body(content = SyncRequest, description = "May be left out"),
     responses(
         (status = 200, description = "What was read, type by type", body = SyncReport),
-        (status = 202, description = "Begun; look at `status_url`", body = Started),
+        (status = 202, description = "Begun, or one was running already; look at `status_url`", body = Started),
         (status = 400, description = "The body is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
@@ -160,13 +163,16 @@ pub(crate) async fn start(
             status: "running",
             status_url,
         };
-        let job = Job::scheduled(None, state.background.stopping());
-        let engine = state.engine.clone();
-        state.background.spawn(async move {
-            if let Err(error) = engine.sync_member(&user_id, &job, &errand).await {
-                tracing::warn!(member = %user_id, error = %error, "the sync failed");
-            }
-        });
+        if let Some(claim) = state.background_syncs.claim(&user_id) {
+            let job = Job::scheduled(None, state.background.stopping());
+            let engine = state.engine.clone();
+            state.background.spawn(async move {
+                let _claim = claim;
+                if let Err(error) = engine.sync_member(&user_id, &job, &errand).await {
+                    tracing::warn!(member = %user_id, error = %error, "the sync failed");
+                }
+            });
+        }
         let mut response = HttpResponse::Accepted();
         response.insert_header((header::LOCATION, started.status_url.clone()));
         return Ok(json::respond(response, &started));

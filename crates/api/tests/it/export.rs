@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use whoop_devkit::TestDb;
-use whoop_sim::Fault;
+use whoop_sim::{Fault, SimConfig};
 
-use crate::harness::{Member, RunningApi, Stage, simulator, until};
+use crate::harness::{Member, RunningApi, Stage, simulator, two_months, until};
 
 const TYPES: [&str; 4] = ["cycle", "recovery", "sleep", "workout"];
 
@@ -63,8 +63,13 @@ fn lines_of<'a>(
 /// A download that is begun, and not read yet.
 async fn begun(member: &Member) -> reqwest::Response {
     let url = format!("http://{}{}", member.client.address, member.path("export"));
-    let ask = reqwest::Client::new().get(url).bearer_auth(&member.token);
-    ask.send().await.unwrap()
+    // Not compressed: what is left unread must be more than the sockets hold.
+    let http = reqwest::Client::builder().no_gzip().build().unwrap();
+    http.get(url)
+        .bearer_auth(&member.token)
+        .send()
+        .await
+        .unwrap()
 }
 
 async fn with_everything() -> (Stage, Member) {
@@ -205,7 +210,7 @@ async fn there_is_nothing_to_export_of_a_stranger_and_no_third_format() {
 #[tokio::test]
 async fn a_database_that_goes_in_the_middle_breaks_the_export_off() {
     let (stage, alice) = Stage::with_member().await;
-    multiply(&stage.db, 4_000).await;
+    multiply(&stage.db, &["alice"], 4_000).await;
     let answer = begun(&alice).await;
     assert_eq!(answer.status(), 200);
     let mut body = answer.bytes_stream();
@@ -240,29 +245,76 @@ async fn a_database_that_goes_in_the_middle_breaks_the_export_off() {
 
 #[tokio::test]
 async fn more_than_a_few_at_once_are_asked_to_wait() {
-    let (stage, alice) = Stage::with_member().await;
-    multiply(&stage.db, 20_000).await;
+    let config = SimConfig {
+        people: 5,
+        ..two_months()
+    };
+    let stage = Stage::with(config).await;
+    let mut members = Vec::new();
+    for (index, name) in ["alice", "bob", "carol", "dave", "erin"].iter().enumerate() {
+        members.push(stage.connect_person(name, index).await);
+    }
+    multiply(&stage.db, &["alice", "bob", "carol", "dave"], 5_000).await;
     let mut open = Vec::new();
-    for _ in 0..4 {
-        open.push(begun(&alice).await);
+    for member in &members[..4] {
+        open.push(begun(member).await);
     }
 
-    let fifth = alice.get("export", "").await;
+    let fifth = members[4].get("export", "").await;
     fifth.assert_problem(503, "busy");
     assert!(fifth.header("retry-after").is_some());
     // Days are answered all the same.
-    alice.day("").await;
+    members[4].day("").await;
 
-    // Whoever hangs up makes room.
+    // A member who hangs up makes room.
     drop(open);
     until("there is room again", || async {
-        alice.get("export", "?format=csv").await.status == 200
+        members[4].get("export", "?format=csv").await.status == 200
     })
     .await;
 }
 
-/// As after many years: each record so many times, under other ids.
-async fn multiply(db: &TestDb, times: u32) {
+#[tokio::test]
+async fn a_member_who_reads_nothing_of_an_export_keeps_no_other_member_from_theirs() {
+    let (stage, alice) = Stage::with_member().await;
+    let bob = stage.connect_person("bob", 1).await;
+    multiply(&stage.db, &["alice"], 10_000).await;
+    let unread = begun(&alice).await;
+    assert_eq!(unread.status(), 200);
+
+    for _ in 0..5 {
+        let second = alice.get("export", "").await;
+        second.assert_problem(429, "export-running");
+        let seconds: u64 = second.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+    }
+    // A service key exports the same member, not another one.
+    let service = stage.service_for("alice").get("export", "").await;
+    service.assert_problem(429, "export-running");
+    let others = bob.get("export", "").await;
+    others.assert_status(200);
+
+    drop(unread);
+    until("the member's export is over", || async {
+        begun(&alice).await.status() == 200
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_export_that_is_refused_leaves_no_permit_behind() {
+    let stage = Stage::new().await;
+    let alice = stage.member("alice");
+
+    for _ in 0..6 {
+        let refused = alice.get("export", "").await;
+        refused.assert_problem(404, "never-connected");
+    }
+}
+
+/// As after many years: a record of each data type of these members, many times under other
+/// ids.
+async fn multiply(db: &TestDb, members: &[&str], times: u32) {
     let client = db.client().await;
     for kind in TYPES {
         let table = format!("whoop_{kind}");
@@ -281,9 +333,9 @@ async fn multiply(db: &TestDb, times: u32) {
         let sql = format!(
             "INSERT INTO {table} (id, created_at, {columns}) \
              SELECT (1000000000 + n)::text, created_at - n * interval '1 minute', {columns} \
-             FROM (SELECT * FROM {table} LIMIT 1) one, generate_series(1, {times}) n"
+             FROM (SELECT DISTINCT ON (user_id) * FROM {table} WHERE user_id = ANY($1)) one, generate_series(1, {times}) n"
         );
-        client.batch_execute(&sql).await.unwrap();
+        client.execute(&sql, &[&members]).await.unwrap();
     }
 }
 
@@ -313,7 +365,7 @@ async fn eighty_thousand_records_are_exported_in_a_few_megabytes() {
     alice.is_read().await;
     // Once, so that what is allocated only once is there.
     alice.get("export", "").await;
-    multiply(&db, 20_000).await;
+    multiply(&db, &["alice"], 20_000).await;
     let before = resident_kb(api.pid());
 
     let answer = begun(&alice).await;

@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use whoop_sim::SimConfig;
+use whoop_sim::{Fault, FaultKind, SimConfig};
 
-use crate::harness::{Member, Stage, now, two_months};
+use crate::harness::{Member, Stage, now, two_months, until};
 
 /// A member who was read, and a WHOOP that answers no more this minute.
 async fn spent() -> (Stage, Member) {
@@ -115,5 +115,60 @@ async fn a_sync_that_failed_says_for_each_type_why() {
     for one in synced["types"].as_array().unwrap() {
         let failed = one["data_type"] == "sleep";
         assert_eq!(one["error"].is_string(), failed, "{one}");
+    }
+}
+
+#[tokio::test]
+async fn a_burst_of_background_syncs_is_one_sync() {
+    let (stage, alice) = Stage::with_member().await;
+    let before = stage.world().call_count();
+    alice.post("sync", &json!({})).await.expect(200);
+    let calls_of_one = stage.world().call_count() - before;
+    // The first is under way until all have asked.
+    stage.world().fault(Fault {
+        millis: Some(3_000),
+        ..Fault::new("*", FaultKind::Latency)
+    });
+    let before = stage.world().call_count();
+
+    let body = json!({"wait": false});
+    let mut asked = Vec::new();
+    for _ in 0..50 {
+        let alice = alice.clone();
+        let body = body.clone();
+        asked.push(tokio::spawn(async move { alice.post("sync", &body).await }));
+    }
+    for answer in asked {
+        let answer = answer.await.unwrap();
+        let started = answer.expect(202);
+        assert_eq!(started["status_url"], alice.path("sync-status"));
+        assert_eq!(answer.header("location"), Some(&*alice.path("sync-status")));
+    }
+    stage.world().clear_faults();
+    until("the background sync is over", || async {
+        !stage.is_claimed("alice").await
+    })
+    .await;
+    alice.post("sync", &json!({})).await.expect(200);
+
+    let calls = stage.world().call_count() - before;
+    assert!(
+        calls <= 2 * calls_of_one + 2,
+        "{calls} of {calls_of_one} each"
+    );
+}
+
+#[tokio::test]
+async fn a_background_sync_may_begin_once_the_last_one_is_over() {
+    let (stage, alice) = Stage::with_member().await;
+    let body = json!({"wait": false});
+
+    for _ in 0..2 {
+        let before = stage.world().call_count();
+        alice.post("sync", &body).await.expect(202);
+        until("it calls WHOOP and ends", || async {
+            stage.world().call_count() >= before + 4 && !stage.is_claimed("alice").await
+        })
+        .await;
     }
 }

@@ -1,0 +1,58 @@
+//! Limits on the exports that run at the same time.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use whoop_core::UserId;
+
+use crate::one_per_member::{Claim, OnePerMember};
+
+/// Maximum number of exports at the same time: a few downloads must not keep the database
+/// pool from the days that other members open.
+const MAX_EXPORTS: usize = 4;
+
+/// Permits for exports: one per member, [`MAX_EXPORTS`] in all.
+#[derive(Debug)]
+pub(crate) struct ExportPermits {
+    all: Arc<Semaphore>,
+    members: OnePerMember,
+}
+
+/// Permission for one export; returned when it is dropped.
+#[derive(Debug)]
+pub(crate) struct ExportPermit {
+    _one_of_all: OwnedSemaphorePermit,
+    _member: Claim,
+}
+
+/// Why there is no permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPermit {
+    /// This member has an export that is running.
+    MemberExports,
+    /// As many exports are running as may.
+    AllInUse,
+}
+
+impl Default for ExportPermits {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(MAX_EXPORTS)),
+            members: OnePerMember::default(),
+        }
+    }
+}
+
+impl ExportPermits {
+    /// Returns a permit for an export of this member.
+    pub(crate) fn take(&self, user_id: &UserId) -> Result<ExportPermit, NoPermit> {
+        let member = self.members.claim(user_id).ok_or(NoPermit::MemberExports)?;
+        let one_of_all = Arc::clone(&self.all)
+            .try_acquire_owned()
+            .map_err(|_| NoPermit::AllInUse)?;
+        Ok(ExportPermit {
+            _one_of_all: one_of_all,
+            _member: member,
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! Work that runs at most once per member in this process.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use whoop_core::UserId;
+
+/// The members for whom the work is running.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OnePerMember(Arc<Mutex<HashSet<UserId>>>);
+
+/// One member's running work; the next may begin when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    members: OnePerMember,
+    user_id: UserId,
+}
+
+impl OnePerMember {
+    /// Returns the member's claim, or `None` while another one of this member lives.
+    pub(crate) fn claim(&self, user_id: &UserId) -> Option<Claim> {
+        let is_new = self.lock().insert(user_id.clone());
+        is_new.then(|| Claim {
+            members: self.clone(),
+            user_id: user_id.clone(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<UserId>> {
+        // Each use is one call on the set, which a panic cannot leave half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.members.lock().remove(&self.user_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_has_one_claim_until_it_is_dropped() {
+        let running = OnePerMember::default();
+        let [alice, bob] = ["alice", "bob"].map(|name| name.parse::<UserId>().unwrap());
+
+        let first = running.claim(&alice);
+
+        assert!(first.is_some());
+        assert!(running.claim(&alice).is_none());
+        assert!(running.claim(&bob).is_some());
+        drop(first);
+        assert!(running.claim(&alice).is_some());
+    }
+}
