@@ -39,6 +39,7 @@ mod self_checks;
 mod serve;
 mod start_error;
 mod state;
+mod static_file;
 
 pub use application::{Application, Handle, Running};
 pub use config::Cli;

@@ -1,11 +1,10 @@
 //! The pages' files, which are part of this binary.
 
-use std::{collections::BTreeMap, fmt, io::Write, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
-use actix_web::web::Bytes;
-use flate2::{Compression, write::GzEncoder};
 use rust_embed::RustEmbed;
-use sha2::{Digest, Sha256};
+
+use crate::static_file::{StaticFile, tag_of};
 
 /// Written here; everything of them is in the repository.
 #[derive(RustEmbed)]
@@ -34,84 +33,29 @@ const LIST: &str = "files.js";
 /// Not of the Health page, and not to be kept.
 const NOT_KEPT: [&str; 4] = ["index.html", "admin.html", "admin.js", "sw.js"];
 
-/// Below this a header costs more than is saved.
-const WORTH_COMPRESSING: usize = 500;
-
-#[derive(Debug)]
-pub(crate) struct File {
-    pub(crate) content_type: String,
-    pub(crate) bytes: Bytes,
-    /// For whoever takes it, which is about everybody.
-    pub(crate) gzip: Option<Bytes>,
-    /// Another one as soon as a byte is.
-    pub(crate) tag: String,
-}
-
-impl File {
-    fn new(name: &str, content: Vec<u8>) -> Self {
-        let content_type = mime_guess::from_path(name).first_or_octet_stream();
-        let is_text = content_type.type_() == mime_guess::mime::TEXT || name.ends_with(".svg");
-        let content_type = match name.rsplit('.').next() {
-            Some("webmanifest") => "application/manifest+json".to_owned(),
-            _ if is_text => format!("{content_type}; charset=utf-8"),
-            _ => content_type.to_string(),
-        };
-        Self {
-            content_type,
-            tag: hash([content.as_slice()]),
-            gzip: compressed(&content).filter(|gzip| gzip.len() < content.len()),
-            bytes: content.into(),
-        }
-    }
-}
-
-fn compressed(content: &[u8]) -> Option<Bytes> {
-    if content.len() < WORTH_COMPRESSING {
-        return None;
-    }
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(content).ok()?;
-    encoder.finish().ok().map(Bytes::from)
-}
-
-fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    let digest = hasher.finalize();
-    digest
-        .iter()
-        .take(12)
-        .fold(String::new(), |mut text, byte| {
-            let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
-            text
-        })
-}
-
-static FILES: LazyLock<BTreeMap<String, File>> = LazyLock::new(|| {
+static FILES: LazyLock<BTreeMap<String, StaticFile>> = LazyLock::new(|| {
     let own =
         Own::iter().filter_map(|name| Some((name.to_string(), Own::get(&name)?.data.into_owned())));
     let vendor = VENDOR
         .iter()
         .filter(|(_, content)| !content.is_empty())
         .map(|(name, content)| ((*name).to_owned(), content.to_vec()));
-    let mut files: BTreeMap<String, File> = own
+    let mut files: BTreeMap<String, StaticFile> = own
         .chain(vendor)
         .map(|(name, content)| {
-            let file = File::new(&name, content);
+            let file = StaticFile::new(&name, content);
             (name, file)
         })
         .collect();
     let list = list_of(&files);
-    files.insert(LIST.to_owned(), File::new(LIST, list.into_bytes()));
+    files.insert(LIST.to_owned(), StaticFile::new(LIST, list.into_bytes()));
     files
 });
 
 /// The files by their tags, and a name for this build of them: while several builds
 /// answer, as in a rollout, a file of another one is told by its tag.
-fn list_of(files: &BTreeMap<String, File>) -> String {
-    let build = hash(files.values().map(|file| file.tag.as_bytes()));
+fn list_of(files: &BTreeMap<String, StaticFile>) -> String {
+    let build = tag_of(files.values().map(|file| file.tag.as_bytes()));
     let kept: BTreeMap<String, &str> = files
         .iter()
         .filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()) && !name.ends_with("LICENSE"))
@@ -155,7 +99,7 @@ impl Pages {
         &self.policy
     }
 
-    pub(crate) fn file(&self, name: &str) -> Option<&'static File> {
+    pub(crate) fn file(&self, name: &str) -> Option<&'static StaticFile> {
         FILES.get(name)
     }
 }

@@ -1,19 +1,36 @@
 //! The API, browsable. Everything the page needs is in this binary.
 
+use std::{collections::BTreeMap, sync::Arc, sync::LazyLock};
+
 use actix_web::{
-    HttpResponse,
-    http::header,
-    middleware::{Compress, DefaultHeaders},
+    HttpRequest, HttpResponse, ResponseError,
+    http::header::{self, HeaderValue},
     web,
 };
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa_swagger_ui::{Config, serve};
+
+use super::{get_or_head, wrong_method};
+use crate::{problem::Problem, static_file::StaticFile};
 
 /// Nothing from another host. The page styles itself as it goes.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
                       img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
-pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    let page = SwaggerUi::new("/{_:.*}").config(
+/// Files that the page loads.
+const NAMES: [&str; 8] = [
+    "index.html",
+    "index.css",
+    "favicon-16x16.png",
+    "favicon-32x32.png",
+    "swagger-initializer.js",
+    "swagger-ui.css",
+    "swagger-ui-bundle.js",
+    "swagger-ui-standalone-preset.js",
+];
+
+/// The files, compressed when the first of them is asked for: the page needs no credential.
+static FILES: LazyLock<BTreeMap<&str, StaticFile>> = LazyLock::new(|| {
+    let config = Arc::new(
         Config::from("/openapi.json")
             // A link to an operation is worth sending to somebody.
             .deep_linking(true)
@@ -21,17 +38,24 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
             // Neither token nor anything else stays in the browser.
             .persist_authorization(false),
     );
-    let headers = DefaultHeaders::new()
-        .add((header::CONTENT_SECURITY_POLICY, POLICY))
-        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .add((header::REFERRER_POLICY, "no-referrer"));
+    let file = |name| {
+        let file = serve(name, Arc::clone(&config)).ok().flatten()?;
+        Some((name, StaticFile::new(name, file.bytes.into_owned())))
+    };
+    NAMES.into_iter().filter_map(file).collect()
+});
+
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource("/docs").route(web::get().to(to_the_page)))
         .service(
-            web::scope("/docs")
-                .wrap(Compress::default())
-                .wrap(headers)
-                .service(page),
+            web::resource("/docs")
+                .route(get_or_head().to(to_the_page))
+                .default_service(web::to(|| wrong_method("GET, HEAD"))),
+        )
+        .service(
+            web::resource("/docs/{file:.*}")
+                .route(get_or_head().to(file))
+                .default_service(web::to(|| wrong_method("GET, HEAD"))),
         );
 }
 
@@ -40,4 +64,25 @@ async fn to_the_page() -> HttpResponse {
     HttpResponse::PermanentRedirect()
         .insert_header((header::LOCATION, "/docs/"))
         .finish()
+}
+
+async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
+    let name = match name.as_str() {
+        "" => "index.html",
+        name => name,
+    };
+    let Some(file) = FILES.get(name) else {
+        return Problem::not_found().error_response();
+    };
+    let mut response = file.answer(&request);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(POLICY),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    response
 }

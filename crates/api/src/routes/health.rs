@@ -1,8 +1,11 @@
-use actix_web::{HttpResponse, web};
+use std::sync::LazyLock;
+
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use whoop_storage::StorageError;
+use whoop_sync::SyncError;
 
-use crate::{json, openapi, problem::Problem, state::AppState};
+use crate::{json, openapi, problem::Problem, state::AppState, static_file::StaticFile};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Health {
@@ -44,6 +47,13 @@ pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Pr
     get, operation_id = "getOpenapi", path = "/openapi.json", tag = "Operations",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
 )]
-pub(crate) async fn openapi() -> HttpResponse {
-    json::respond(HttpResponse::Ok(), &openapi::document())
+pub(crate) async fn openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let file = DESCRIPTION.as_ref().ok_or(SyncError::Aborted)?;
+    Ok(file.answer(&request))
 }
+
+/// Written and compressed once: it needs no credential. `None` if it cannot be written.
+static DESCRIPTION: LazyLock<Option<StaticFile>> = LazyLock::new(|| {
+    let text = json::to_vec(&openapi::document()).ok()?;
+    Some(StaticFile::new("openapi.json", text))
+});

@@ -104,7 +104,11 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(get("/healthz", get_or_head().to(health::alive)))
         .service(get("/readyz", get_or_head().to(health::ready)))
         .service(get("/metrics", get_or_head().to(metrics::read)))
-        .service(get("/openapi.json", get_or_head().to(health::openapi)))
+        .service(
+            web::resource("/openapi.json")
+                .route(get_or_head().to(health::openapi))
+                .default_service(web::to(|| wrong_method("GET, HEAD"))),
+        )
         .configure(docs::configure)
         .configure(pages::configure)
         .default_service(web::to(no_such_route));

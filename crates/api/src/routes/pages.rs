@@ -2,12 +2,12 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
-    http::header::{self, AcceptEncoding, Encoding, EntityTag, Header},
+    http::header::{self, HeaderName, HeaderValue},
     web,
 };
 
 use super::{get_or_head, wrong_method};
-use crate::{json, problem::Problem, state::AppState};
+use crate::{problem::Problem, state::AppState};
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for (path, file) in [
@@ -49,41 +49,23 @@ fn answer(request: &HttpRequest, state: &AppState, name: &str) -> HttpResponse {
     let Some(file) = state.pages.file(name) else {
         return Problem::not_found().error_response();
     };
-    let tag = EntityTag::new_weak(file.tag.clone());
-    let is_known = json::is_known(request, &tag);
-    let mut response = if is_known {
-        HttpResponse::NotModified()
-    } else {
-        HttpResponse::Ok()
+    let mut response = file.answer(request);
+    let headers = response.headers_mut();
+    let mut add = |name: HeaderName, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
     };
-    response
-        .insert_header(header::ETag(tag))
-        // Asked each time whether it is still the one of this build.
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::VARY, "Accept-Encoding"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, state.pages.policy()))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .insert_header((
-            header::PERMISSIONS_POLICY,
-            "camera=(), geolocation=(), microphone=()",
-        ))
-        .content_type(file.content_type.clone());
-    if is_known {
-        return response.finish();
-    }
-    match &file.gzip {
-        Some(gzip) if takes_gzip(request) => {
-            response.insert_header((header::CONTENT_ENCODING, "gzip"));
-            response.body(gzip.clone())
+    add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    add(header::REFERRER_POLICY, "no-referrer");
+    add(
+        header::PERMISSIONS_POLICY,
+        "camera=(), geolocation=(), microphone=()",
+    );
+    match HeaderValue::try_from(state.pages.policy()) {
+        Ok(policy) => {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+            response
         }
-        _ => response.body(file.bytes.clone()),
+        // An origin that no header can hold: without a policy there is no page.
+        Err(_) => Problem::not_found().error_response(),
     }
-}
-
-fn takes_gzip(request: &HttpRequest) -> bool {
-    AcceptEncoding::parse(request).is_ok_and(|accepted| {
-        let both = [Encoding::gzip(), Encoding::identity()];
-        accepted.negotiate(both.iter()) == Some(Encoding::gzip())
-    })
 }

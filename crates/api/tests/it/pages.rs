@@ -74,6 +74,38 @@ async fn a_web_app_that_may_ask_may_show_the_page_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn the_description_and_its_page_are_compressed_once_and_known_by_their_tag() {
+    let stage = Stage::new().await;
+    let http = reqwest::Client::builder().no_gzip().build().unwrap();
+
+    for path in ["/docs/", "/docs/swagger-ui-bundle.js", "/openapi.json"] {
+        let url = format!("{}{path}", stage.client.base());
+        let ask = || http.get(&url);
+        let plain = ask().send().await.unwrap();
+        assert_eq!(plain.status(), 200, "{path}");
+        assert!(!plain.headers().contains_key("content-encoding"));
+        let tag = plain.headers()["etag"].clone();
+        let plain = plain.bytes().await.unwrap();
+        // Brotli is offered as well: only gzip is at hand.
+        let packed = ask().header("accept-encoding", "br, gzip");
+        let packed = packed.send().await.unwrap();
+        assert_eq!(packed.headers()["content-encoding"], "gzip", "{path}");
+        assert!(packed.bytes().await.unwrap().len() < plain.len());
+        let again = ask().header("if-none-match", tag).send().await.unwrap();
+        assert_eq!(again.status(), 304, "{path}");
+    }
+    let lost = file(&stage, "/docs/nothing.js").await;
+    lost.assert_problem(404, "no-such-route");
+    let posted = stage.client.post("/docs/").send_undescribed().await;
+    posted.assert_problem(405, "method-not-allowed");
+    let moved = file(&stage, "/docs").await;
+    assert_eq!(
+        (moved.status, moved.header("location")),
+        (308, Some("/docs/"))
+    );
+}
+
+#[tokio::test]
 async fn a_page_that_is_not_there_is_told_as_such() {
     let stage = Stage::new().await;
 

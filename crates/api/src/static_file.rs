@@ -1,0 +1,104 @@
+//! A file that is part of this binary, compressed once.
+
+use std::io::Write as _;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, AcceptEncoding, Encoding, EntityTag, Header},
+    web::Bytes,
+};
+use flate2::{Compression, write::GzEncoder};
+use sha2::{Digest, Sha256};
+
+use crate::json;
+
+/// Minimum size in bytes to compress: below it a header costs more than is saved.
+const MIN_COMPRESSED: usize = 500;
+
+#[derive(Debug)]
+pub(crate) struct StaticFile {
+    content_type: String,
+    bytes: Bytes,
+    /// `None` if compression makes it no smaller.
+    gzip: Option<Bytes>,
+    /// Beginning of the SHA-256 of the bytes.
+    pub(crate) tag: String,
+}
+
+impl StaticFile {
+    /// Compresses the content. The name tells the type.
+    pub(crate) fn new(name: &str, content: Vec<u8>) -> Self {
+        let content_type = mime_guess::from_path(name).first_or_octet_stream();
+        let is_text = content_type.type_() == mime_guess::mime::TEXT || name.ends_with(".svg");
+        let content_type = match name.rsplit('.').next() {
+            Some("webmanifest") => "application/manifest+json".to_owned(),
+            _ if is_text => format!("{content_type}; charset=utf-8"),
+            _ => content_type.to_string(),
+        };
+        Self {
+            content_type,
+            tag: tag_of([content.as_slice()]),
+            gzip: compressed(&content).filter(|gzip| gzip.len() < content.len()),
+            bytes: content.into(),
+        }
+    }
+
+    /// The file, or 304 if the caller has this one already. A cache has to ask each time
+    /// whether it is still the file of this build.
+    pub(crate) fn answer(&self, request: &HttpRequest) -> HttpResponse {
+        let tag = EntityTag::new_weak(self.tag.clone());
+        let is_known = json::is_known(request, &tag);
+        let mut response = if is_known {
+            HttpResponse::NotModified()
+        } else {
+            HttpResponse::Ok()
+        };
+        response
+            .insert_header(header::ETag(tag))
+            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            .insert_header((header::VARY, "Accept-Encoding"))
+            .content_type(self.content_type.clone());
+        if is_known {
+            return response.finish();
+        }
+        match &self.gzip {
+            Some(gzip) if takes_gzip(request) => {
+                response.insert_header((header::CONTENT_ENCODING, "gzip"));
+                response.body(gzip.clone())
+            }
+            _ => response.body(self.bytes.clone()),
+        }
+    }
+}
+
+/// A short text that differs as soon as a byte of the parts does.
+pub(crate) fn tag_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let digest = hasher.finalize();
+    digest
+        .iter()
+        .take(12)
+        .fold(String::new(), |mut text, byte| {
+            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+            text
+        })
+}
+
+fn compressed(content: &[u8]) -> Option<Bytes> {
+    if content.len() < MIN_COMPRESSED {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}
+
+fn takes_gzip(request: &HttpRequest) -> bool {
+    AcceptEncoding::parse(request).is_ok_and(|accepted| {
+        let both = [Encoding::gzip(), Encoding::identity()];
+        accepted.negotiate(both.iter()) == Some(Encoding::gzip())
+    })
+}
