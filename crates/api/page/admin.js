@@ -10,9 +10,17 @@ const LISTED = 50;
 
 const place = (id) => document.getElementById(id);
 
+const onOwnMachine = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
+
+/** A key in the address is in the browser's history: it is taken on a developer's own machine alone. */
+function handedOver() {
+  const handed = new URLSearchParams(location.hash.slice(1)).get('key');
+  if (handed) history.replaceState(null, '', location.pathname);
+  return onOwnMachine ? handed : null;
+}
+
 /** The service key: in this page's memory alone. */
-let key = new URLSearchParams(location.hash.slice(1)).get('key');
-if (key) history.replaceState(null, '', location.pathname);
+let key = handedOver();
 
 class Refused extends Error {}
 

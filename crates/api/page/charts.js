@@ -2,6 +2,7 @@
 
 import { el } from './dom.js';
 import { numeric, short } from './dates.js';
+import { ownScript } from './trusted.js';
 import { locale, say } from './words.js';
 
 let library = null;
@@ -11,7 +12,7 @@ export function loadCharts() {
   library ??= new Promise((resolve) => {
     document.head.append(
       el('link', { rel: 'stylesheet', href: '/page/vendor/uPlot.min.css' }),
-      el('script', { src: '/page/vendor/uPlot.iife.min.js', onload: () => resolve('uPlot' in window), onerror: () => resolve(false) }));
+      el('script', { src: ownScript('/page/vendor/uPlot.iife.min.js'), onload: () => resolve('uPlot' in window), onerror: () => resolve(false) }));
   });
   return library;
 }

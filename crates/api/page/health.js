@@ -9,6 +9,7 @@ import { Box, glance, lastMember } from './kept.js';
 import { follow } from './live.js';
 import { session } from './session.js';
 import * as states from './states.js';
+import { ownScript } from './trusted.js';
 import { say } from './words.js';
 
 /** How often the first sync is looked at. */
@@ -28,13 +29,19 @@ let box = null;
 const place = (id) => document.getElementById(id);
 const parameters = new URLSearchParams(location.search);
 
+/** The callback's word for a connect that failed; `other` for a word that it does not send. */
+function refusedWith() {
+  if (parameters.has('error')) return parameters.get('error') || 'other';
+  return ['connected', null].includes(parameters.get('status')) ? null : 'other';
+}
+
 /** Everything that is shown follows from this. */
 const now = {
   /** `starting`, `signed-out`, `came-back`, `connect`, `first-sync` or `day`. */
   phase: 'starting',
   expired: false,
-  /** What WHOOP's pages said on the way back. */
-  error: parameters.get('error'),
+  /** The word of a connect that failed, from the address. */
+  error: refusedWith(),
   /** The date that is looked at; null for the member's today. */
   date: isDate(parameters.get('date')) ? parameters.get('date') : null,
   /** The member's today, as the API told it last. */
@@ -569,7 +576,7 @@ place('main').addEventListener('touchend', ({ changedTouches }) => {
   if (Math.abs(x) > 60 && Math.abs(y) < 40) go(plus(shownDate(), x > 0 ? -1 : 1));
 }, { passive: true });
 
-navigator.serviceWorker?.register('/sw.js', { scope: '/', updateViaCache: 'none' }).catch((error) => {
+navigator.serviceWorker?.register(ownScript('/sw.js'), { scope: '/', updateViaCache: 'none' }).catch((error) => {
   console.warn('this browser will not open the page offline:', error);
 });
 

@@ -9,7 +9,8 @@ const center = (title, ...content) => el('section', { class: 'card center' }, el
 
 const mainButton = (text, onclick) => el('button', { type: 'button', class: 'main', onclick }, text);
 
-const refusal = (word) => (has(`error.${word}`) ? say(`error.${word}`) : say('error.other', { word }));
+/** A sentence for the word. The word itself is in the address, where anyone may have written it. */
+const refusal = (word) => say(has(`error.${word}`) ? `error.${word}` : 'error.other');
 
 export const signedOut = (expired) => center(say('signedOut'), el('p', {}, say(expired ? 'expired' : 'signedOutWhy')));
 

@@ -66,40 +66,86 @@ fn list_of(files: &BTreeMap<String, StaticFile>) -> String {
     format!("self.PAGE = {page};\n")
 }
 
-/// The pages, and who may show them in a frame.
+/// What a file of the pages may load. A document is the only one whose scripts could make
+/// markup or scripts out of a text.
+const OWN_ONLY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                        connect-src 'self'; manifest-src 'self'; worker-src 'self'; \
+                        base-uri 'none'; form-action 'none'";
+const TRUSTED_TYPES: &str = "require-trusted-types-for 'script'; trusted-types own-scripts";
+
+/// The pages, and which origins may show the Health page in a frame.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    policy: String,
+    /// `None` if no page may be framed.
+    framed_by: Option<String>,
+}
+
+/// How a browser has to treat a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// The `Content-Security-Policy`.
+    pub(crate) policy: String,
+    pub(crate) is_framed: bool,
 }
 
 impl Pages {
     /// `origins` are those of web apps that may ask from a browser: they may show the
-    /// page in a frame, too. Any at all may not.
+    /// Health page in a frame, too. With `*` no further origin may.
     pub(crate) fn new(origins: &[String]) -> Self {
         let named: Vec<&str> = origins
             .iter()
             .map(|origin| origin.trim_end_matches('/'))
-            .filter(|origin| *origin != "*")
+            .filter(|origin| *origin != "*" && !origin.is_empty())
             .collect();
-        let frames = if named.is_empty() {
-            "'none'".to_owned()
-        } else {
-            named.join(" ")
-        };
         Self {
-            policy: format!(
-                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-                 connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; \
-                 form-action 'none'; frame-ancestors {frames}"
-            ),
+            framed_by: (!named.is_empty()).then(|| named.join(" ")),
         }
     }
 
-    pub(crate) fn policy(&self) -> &str {
-        &self.policy
+    /// The rules for the file of this name. The Health page alone may be framed: a frame
+    /// around the operator's page could make its reader press its buttons.
+    pub(crate) fn rules(&self, name: &str) -> Rules {
+        let frames = match name {
+            "index.html" => self.framed_by.as_deref(),
+            _ => None,
+        };
+        let types = match name.ends_with(".html") {
+            true => format!("{TRUSTED_TYPES}; "),
+            false => String::new(),
+        };
+        Rules {
+            policy: format!(
+                "{OWN_ONLY}; {types}frame-ancestors {}",
+                frames.unwrap_or("'none'")
+            ),
+            is_framed: frames.is_some(),
+        }
     }
 
-    pub(crate) fn file(&self, name: &str) -> Option<&'static StaticFile> {
+    pub(crate) fn file(name: &str) -> Option<&'static StaticFile> {
         FILES.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_origin_may_frame_another_page_than_the_health_page() {
+        let pages = Pages::new(&["https://app.example/".to_owned(), "*".to_owned()]);
+
+        let health = pages.rules("index.html");
+        assert!(health.is_framed);
+        assert!(
+            health
+                .policy
+                .ends_with("frame-ancestors https://app.example")
+        );
+        for name in ["admin.html", "admin.js", "sw.js", "health.js"] {
+            let rules = pages.rules(name);
+            assert!(!rules.is_framed, "{name}");
+            assert!(rules.policy.ends_with("frame-ancestors 'none'"), "{name}");
+        }
     }
 }

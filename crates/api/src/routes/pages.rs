@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use super::{get_or_head, wrong_method};
-use crate::{problem::Problem, state::AppState};
+use crate::{pages::Pages, problem::Problem, state::AppState};
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for (path, file) in [
@@ -46,9 +46,10 @@ async fn send(
 }
 
 fn answer(request: &HttpRequest, state: &AppState, name: &str) -> HttpResponse {
-    let Some(file) = state.pages.file(name) else {
+    let Some(file) = Pages::file(name) else {
         return Problem::not_found().error_response();
     };
+    let rules = state.pages.rules(name);
     let mut response = file.answer(request);
     let headers = response.headers_mut();
     let mut add = |name: HeaderName, value: &'static str| {
@@ -60,7 +61,11 @@ fn answer(request: &HttpRequest, state: &AppState, name: &str) -> HttpResponse {
         header::PERMISSIONS_POLICY,
         "camera=(), geolocation=(), microphone=()",
     );
-    match HeaderValue::try_from(state.pages.policy()) {
+    if !rules.is_framed {
+        // For browsers that do not know `frame-ancestors`.
+        add(header::X_FRAME_OPTIONS, "DENY");
+    }
+    match HeaderValue::try_from(rules.policy) {
         Ok(policy) => {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
             response

@@ -60,17 +60,42 @@ async fn what_opens_the_page_offline_is_listed_and_there() {
 }
 
 #[tokio::test]
-async fn a_web_app_that_may_ask_may_show_the_page_and_nobody_else() {
+async fn a_web_app_that_may_ask_may_frame_the_health_page_and_no_other_page() {
     let origins = ["--cors-allowed-origins=https://app.example,*".to_owned()];
     let stage = Stage::told(&origins).await;
+    let framed_by = async |path: &str| {
+        let answer = file(&stage, path).await;
+        answer.assert_status(200);
+        let policy = answer.header("content-security-policy").unwrap();
+        let (_, frames) = policy.split_once("frame-ancestors ").unwrap();
+        let options = answer.header("x-frame-options").map(str::to_owned);
+        (frames.to_owned(), options)
+    };
 
-    let answer = file(&stage, "/").await;
+    for path in ["/", "/page/index.html"] {
+        assert_eq!(
+            framed_by(path).await,
+            ("https://app.example".to_owned(), None)
+        );
+    }
+    for path in ["/admin", "/page/admin.html", "/page/admin.js", "/sw.js"] {
+        let nobody = ("'none'".to_owned(), Some("DENY".to_owned()));
+        assert_eq!(framed_by(path).await, nobody, "{path}");
+    }
+}
 
-    let policy = answer.header("content-security-policy").unwrap();
-    assert!(
-        policy.ends_with("frame-ancestors https://app.example"),
-        "{policy}"
-    );
+#[tokio::test]
+async fn a_page_takes_no_text_for_a_script() {
+    let stage = Stage::new().await;
+
+    for path in ["/", "/admin"] {
+        let answer = file(&stage, path).await;
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.contains("; require-trusted-types-for 'script'; "),
+            "{policy}"
+        );
+    }
 }
 
 #[tokio::test]
