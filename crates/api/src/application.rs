@@ -1,14 +1,11 @@
 use std::{future::Future, io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use actix_web::{
-    App, HttpServer, ResponseError,
+    HttpServer,
     dev::{Server, ServerHandle},
-    error::InternalError,
-    middleware::{Condition, from_fn},
     web,
 };
 use tokio::sync::Notify;
-use tracing_actix_web::TracingLogger;
 use whoop_core::Clock;
 use whoop_sync::Settings;
 
@@ -16,26 +13,22 @@ use crate::{
     allowance::Allowance,
     auth::Authenticator,
     background::Background,
-    body,
-    capacity::Capacity,
-    config::Cli,
-    cors,
+    capacity::{Capacity, OPERATIONS_CONNECTIONS},
+    config::{Cli, Switch},
     events::{self, Hub},
     export_permits::ExportPermits,
     inbox::keep_draining,
-    log::RequestLine,
-    metrics::{self, Metrics},
+    metrics::Metrics,
     one_per_member::OnePerMember,
     open_files,
     pages::Pages,
-    panics,
-    problem::Problem,
     reads::{self, Reads, Replica, Shares},
-    request_id,
     return_to::ReturnUrls,
-    routes,
+    routes::Surface,
+    site::Site,
     start_error::StartError,
     state::AppState,
+    unread,
 };
 
 /// How long a connection without a request stays open.
@@ -46,9 +39,65 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// The API, bound to its address and not yet serving.
 pub struct Application {
-    server: Server,
+    public: Bound,
+    operations: Option<Bound>,
     background: Background,
+}
+
+/// A server on its address.
+struct Bound {
+    server: Server,
     address: SocketAddr,
+}
+
+/// An address to listen on, and how many threads and connections it has.
+struct Listener {
+    setting: &'static str,
+    address: SocketAddr,
+    workers: usize,
+    connections_per_worker: usize,
+}
+
+impl Listener {
+    /// Binds the address. Each worker calls `reads` once.
+    fn serve(
+        self,
+        site: Site,
+        reads: impl Fn() -> Reads + Send + Clone + 'static,
+    ) -> Result<Bound, StartError> {
+        let server = HttpServer::new(move || site.app(reads()))
+            // The binary listens to the signals itself.
+            .disable_signals()
+            // An answer in parts, as an event or a compressed day, must not wait for the
+            // acknowledgement of its first part.
+            .tcp_nodelay(true)
+            // Longer than load balancers keep theirs: it is they who close.
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_WITHIN)
+            .on_connect(|connection, _| unread::limit(connection))
+            .shutdown_timeout(10)
+            .workers(self.workers)
+            .max_connections(self.connections_per_worker)
+            .bind(self.address)
+            .map_err(|source| StartError::Listen {
+                setting: self.setting,
+                address: self.address,
+                source,
+            })?;
+        let address = server.addrs().first().copied().unwrap_or(self.address);
+        Ok(Bound {
+            server: server.run(),
+            address,
+        })
+    }
+}
+
+/// Whether a program that listens on one of them could not listen on the other.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_same_ip =
+        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    // With port 0 each gets one that is free.
+    is_same_ip && one.port() == other.port() && one.port() != 0
 }
 
 impl Application {
@@ -58,9 +107,16 @@ impl Application {
     ///
     /// A setting is missing or unusable, or the address is taken.
     pub fn build(cli: &Cli, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        if let Some(operations) = cli.api_ops_listen
+            && overlap(cli.api_listen, operations)
+        {
+            return Err(StartError::SameAddress {
+                public: cli.api_listen,
+                operations,
+            });
+        }
         let background = Background::new();
-        let is_loopback = cli.api_listen.ip().is_loopback();
-        let auth = Authenticator::new(&cli.auth, is_loopback, &clock, &background)?;
+        let auth = Authenticator::new(&cli.auth, cli.listens_on_loopback(), &clock, &background)?;
         let workers = workers(cli);
         let limit = match cli.database_statement_timeout_seconds {
             0 => None,
@@ -120,67 +176,76 @@ impl Application {
             pages: Pages::new(&cli.cors_allowed_origins),
             capacity,
         });
-        let origins = cli.cors_allowed_origins.clone();
+        let public = Site {
+            surface: Surface {
+                members: true,
+                operations: cli.api_ops_listen.is_none(),
+                docs: cli.api_docs == Switch::On,
+            },
+            state: state.clone(),
+            origins: cli.cors_allowed_origins.clone(),
+        };
         let database_args = cli.database.clone();
-        let server = HttpServer::new(move || {
+        let reads = move || {
             // Of this worker alone: its connections live on this thread.
             let pool = database_args.pool(read_url.as_ref(), shares.worker.max(1), limit);
             let pool = pool.ok().filter(|_| shares.worker > 0);
-            App::new()
-                .app_data(web::Data::new(Reads::new(pool, replica.clone())))
-                // The last is met first.
-                .wrap(from_fn(body::refuse_encoded))
-                .wrap(from_fn(panics::contain))
-                .wrap(from_fn(metrics::observe))
-                .wrap(TracingLogger::<RequestLine>::new())
-                .wrap(from_fn(request_id::name))
-                .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
-                .app_data(state.clone())
-                .app_data(web::QueryConfig::default().error_handler(|error, _| {
-                    let problem = Problem::invalid(
-                        "invalid-query",
-                        "query",
-                        format!("the query cannot be read: {error}"),
-                    );
-                    let response = problem.error_response();
-                    InternalError::from_response(error, response).into()
-                }))
-                .configure(routes::configure)
-        })
-        // The binary listens to the signals itself.
-        .disable_signals()
-        // Longer than load balancers keep theirs: it is they who close.
-        // An answer in parts, as an event or a compressed day, must not wait for the
-        // acknowledgement of its first part.
-        .tcp_nodelay(true)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_WITHIN)
-        .shutdown_timeout(10);
-        let server = server
-            .workers(workers)
-            .max_connections(capacity.connections_per_worker);
-        let cannot_listen = |source| StartError::Listen {
-            address: cli.api_listen,
-            source,
+            Reads::new(pool, replica.clone())
         };
-        let server = server.bind(cli.api_listen).map_err(cannot_listen)?;
-        let address = server.addrs().first().copied().unwrap_or(cli.api_listen);
+        let public = Listener {
+            setting: "API_LISTEN",
+            address: cli.api_listen,
+            workers,
+            connections_per_worker: capacity.connections_per_worker,
+        }
+        .serve(public, reads)?;
+        let operations = cli.api_ops_listen.map(|address| {
+            let site = Site {
+                surface: Surface {
+                    members: false,
+                    operations: true,
+                    docs: false,
+                },
+                state,
+                // Its page is the only one that asks.
+                origins: Vec::new(),
+            };
+            // A thread and connections of its own: a flood of the public address leaves
+            // the operator's way in.
+            let listener = Listener {
+                setting: "API_OPS_LISTEN",
+                address,
+                workers: 1,
+                connections_per_worker: OPERATIONS_CONNECTIONS,
+            };
+            listener.serve(site, || Reads::new(None, None))
+        });
         Ok(Self {
-            server: server.run(),
+            public,
+            operations: operations.transpose()?,
             background,
-            address,
         })
     }
 
-    /// Where it listens; with port 0 in the settings, the one that was free.
+    /// The public address; with port 0 in the settings, the port that was free.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.public.address
+    }
+
+    /// The operations address, if there is one.
+    pub fn operations_address(&self) -> Option<SocketAddr> {
+        self.operations.as_ref().map(|bound| bound.address)
     }
 
     /// Stops it from elsewhere.
     pub fn handle(&self) -> Handle {
+        let servers = [Some(&self.public), self.operations.as_ref()];
         Handle {
-            server: self.server.handle(),
+            servers: servers
+                .into_iter()
+                .flatten()
+                .map(|bound| bound.server.handle())
+                .collect(),
             background: self.background.clone(),
         }
     }
@@ -191,9 +256,15 @@ impl Application {
     ///
     /// The sockets broke.
     pub async fn run(self) -> io::Result<()> {
-        let served = self.server.await;
+        let operations = async {
+            match self.operations {
+                Some(bound) => bound.server.await,
+                None => Ok(()),
+            }
+        };
+        let served = futures::future::try_join(self.public.server, operations).await;
         self.background.end().await;
-        served
+        served.map(|_| ())
     }
 }
 
@@ -206,7 +277,7 @@ fn workers(cli: &Cli) -> usize {
 /// Stops an [`Application`] that serves.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    server: ServerHandle,
+    servers: Vec<ServerHandle>,
     background: Background,
 }
 
@@ -215,7 +286,11 @@ impl Handle {
     /// asks for that; what it returns only waits.
     pub fn stop(&self) -> impl Future<Output = ()> + use<> {
         self.background.stop();
-        self.server.stop(true)
+        let stopping = self.servers.iter().map(|server| server.stop(true));
+        let stopping = futures::future::join_all(stopping);
+        async move {
+            stopping.await;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 use whoop_sync::config::{
@@ -21,6 +21,21 @@ pub struct Cli {
         value_name = "ADDRESS"
     )]
     pub api_listen: SocketAddr,
+
+    /// Second address for the operator: `/metrics`, `/admin` and `/api/v1/whoop/admin/*` are
+    /// then on it alone, health checks on both. Such as `127.0.0.1:8081`.
+    #[arg(long, env = "API_OPS_LISTEN", value_name = "ADDRESS")]
+    pub api_ops_listen: Option<SocketAddr>,
+
+    /// Whether `/docs` and `/openapi.json` are served.
+    #[arg(
+        long,
+        env = "API_DOCS",
+        value_enum,
+        default_value = "on",
+        value_name = "SWITCH"
+    )]
+    pub api_docs: Switch,
 
     /// Where the outside reaches this server, like `https://health.example`: where a
     /// connect that began on the Health page goes back to. Without it that page is
@@ -94,6 +109,23 @@ pub struct Cli {
 
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// A part of the API that can be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+impl Cli {
+    /// Whether every address that the API listens on is reachable from this machine alone.
+    pub(crate) fn listens_on_loopback(&self) -> bool {
+        let mut addresses = [Some(self.api_listen), self.api_ops_listen]
+            .into_iter()
+            .flatten();
+        addresses.all(|address| address.ip().is_loopback())
+    }
 }
 
 /// Who may ask.

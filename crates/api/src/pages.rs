@@ -66,6 +66,10 @@ fn list_of(files: &BTreeMap<String, StaticFile>) -> String {
     format!("self.PAGE = {page};\n")
 }
 
+/// Files of the operator's page, which the public address does not serve if there is an
+/// operations address.
+const OPERATORS: [&str; 2] = ["admin.html", "admin.js"];
+
 /// What a file of the pages may load. A document is the only one whose scripts could make
 /// markup or scripts out of a text.
 const OWN_ONLY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -124,6 +128,11 @@ impl Pages {
 
     pub(crate) fn file(name: &str) -> Option<&'static StaticFile> {
         FILES.get(name)
+    }
+
+    /// Whether the file belongs to the operator's page alone.
+    pub(crate) fn is_operators(name: &str) -> bool {
+        OPERATORS.contains(&name)
     }
 }
 

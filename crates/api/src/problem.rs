@@ -119,7 +119,7 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "no-such-route",
             "There is nothing here",
-            "no route has this path; /openapi.json lists them",
+            "no route of this address has this path",
         )
     }
 

@@ -16,7 +16,11 @@ pub async fn serve(cli: &Cli) -> anyhow::Result<()> {
     cli.log.init()?;
     open_files::raise_limit();
     let application = Application::build(cli, Arc::new(SystemClock))?;
-    tracing::info!(address = %application.address(), "listening");
+    tracing::info!(
+        address = %application.address(),
+        operations = application.operations_address().map(tracing::field::display),
+        "listening"
+    );
     let handle = application.handle();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;

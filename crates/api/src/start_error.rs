@@ -11,7 +11,10 @@ pub enum StartError {
          AUTH_SERVICE_KEYS (or, on loopback only and for development, --insecure-no-auth)"
     )]
     NoAuthentication,
-    #[error("--insecure-no-auth is for loopback only; API_LISTEN is reachable from outside")]
+    #[error(
+        "--insecure-no-auth is for loopback only; API_LISTEN or API_OPS_LISTEN is reachable from \
+         outside"
+    )]
     InsecureOutside,
     #[error(
         "AUTH_JWT_SECRET has {bytes} bytes; HS256 needs 32 at the least, or it can be guessed. \
@@ -34,8 +37,17 @@ pub enum StartError {
     Http(#[source] reqwest::Error),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("cannot listen on {address}")]
+    #[error(
+        "API_OPS_LISTEN ({operations}) is the address of API_LISTEN ({public}); give it a port of \
+         its own, such as 127.0.0.1:8081"
+    )]
+    SameAddress {
+        public: SocketAddr,
+        operations: SocketAddr,
+    },
+    #[error("cannot listen on {address} ({setting})")]
     Listen {
+        setting: &'static str,
         address: SocketAddr,
         #[source]
         source: io::Error,

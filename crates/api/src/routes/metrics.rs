@@ -23,8 +23,8 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// Figures for Prometheus: requests, members by connection, the database.
 ///
-/// Nobody's name is in them, so no token is asked for. Where they should not be
-/// seen from outside, keep this path off the public address.
+/// They hold no member's name and need no token. `API_OPS_LISTEN` keeps them off the public
+/// address.
 #[utoipa::path(
     get, operation_id = "getMetrics", path = "/metrics", tag = "Operations",
     responses(

@@ -24,10 +24,46 @@ use actix_web::{
 
 use crate::problem::Problem;
 
-/// Every route, with a clear answer to a wrong method.
-pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    const WHOOP: &str = "/api/v1/whoop";
-    let path = |tail: &str| format!("{WHOOP}/{tail}");
+/// The routes that an address serves. Health checks are on every address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Surface {
+    /// Members' routes, the Health page, the callback and webhooks.
+    pub(crate) members: bool,
+    /// Metrics, the operator's page and its routes.
+    pub(crate) operations: bool,
+    /// The description and its page.
+    pub(crate) docs: bool,
+}
+
+const WHOOP: &str = "/api/v1/whoop";
+
+fn path(tail: &str) -> String {
+    format!("{WHOOP}/{tail}")
+}
+
+/// The routes of an address, with a clear answer to a wrong method.
+pub(crate) fn configure(config: &mut web::ServiceConfig, surface: Surface) {
+    if surface.members {
+        config.configure(members);
+    }
+    if surface.operations {
+        config.configure(operations);
+    }
+    if surface.docs {
+        config.configure(docs::configure).service(
+            web::resource("/openapi.json")
+                .route(get_or_head().to(health::openapi))
+                .default_service(web::to(|| wrong_method("GET, HEAD"))),
+        );
+    }
+    config
+        .service(get("/healthz", get_or_head().to(health::alive)))
+        .service(get("/readyz", get_or_head().to(health::ready)))
+        .configure(|config| pages::configure(config, surface))
+        .default_service(web::to(no_such_route));
+}
+
+fn members(config: &mut web::ServiceConfig) {
     config
         .service(get(
             &path("daily-data/{user_id}"),
@@ -85,7 +121,11 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(get_or_head().to(connection::read))
                 .route(web::delete().to(connection::end))
                 .default_service(web::to(|| wrong_method("GET, HEAD, DELETE"))),
-        )
+        );
+}
+
+fn operations(config: &mut web::ServiceConfig) {
+    config
         .service(get(&path("admin/status"), get_or_head().to(admin::status)))
         .service(
             web::resource(path("admin/doctor"))
@@ -101,17 +141,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::post().to(admin::replay))
                 .default_service(web::to(|| wrong_method("POST"))),
         )
-        .service(get("/healthz", get_or_head().to(health::alive)))
-        .service(get("/readyz", get_or_head().to(health::ready)))
-        .service(get("/metrics", get_or_head().to(metrics::read)))
-        .service(
-            web::resource("/openapi.json")
-                .route(get_or_head().to(health::openapi))
-                .default_service(web::to(|| wrong_method("GET, HEAD"))),
-        )
-        .configure(docs::configure)
-        .configure(pages::configure)
-        .default_service(web::to(no_such_route));
+        .service(get("/metrics", get_or_head().to(metrics::read)));
 }
 
 /// A route that only reads.

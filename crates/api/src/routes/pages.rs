@@ -6,16 +6,19 @@ use actix_web::{
     web,
 };
 
-use super::{get_or_head, wrong_method};
+use super::{Surface, get_or_head, wrong_method};
 use crate::{pages::Pages, problem::Problem, state::AppState};
 
-pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    for (path, file) in [
+pub(crate) fn configure(config: &mut web::ServiceConfig, surface: Surface) {
+    let members = [
         ("/", "index.html"),
-        ("/admin", "admin.html"),
         // Here, as a worker has to lie at the root of what it opens.
         ("/sw.js", "sw.js"),
-    ] {
+    ];
+    let operations = [("/admin", "admin.html")];
+    let members = members.into_iter().filter(|_| surface.members);
+    let operations = operations.into_iter().filter(|_| surface.operations);
+    for (path, file) in members.chain(operations) {
         config.service(
             web::resource(path)
                 .route(get_or_head().to(move |request, state| send(request, state, file)))
@@ -24,7 +27,9 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     }
     config.service(
         web::resource("/page/{file:.*}")
-            .route(get_or_head().to(named))
+            .route(
+                get_or_head().to(move |request, state, file| named(request, state, file, surface)),
+            )
             .default_service(web::to(|| wrong_method("GET, HEAD"))),
     );
 }
@@ -33,7 +38,11 @@ async fn named(
     request: HttpRequest,
     state: web::Data<AppState>,
     file: web::Path<String>,
+    surface: Surface,
 ) -> HttpResponse {
+    if Pages::is_operators(&file) && !surface.operations {
+        return Problem::not_found().error_response();
+    }
     answer(&request, &state, &file)
 }
 
@@ -55,7 +64,6 @@ fn answer(request: &HttpRequest, state: &AppState, name: &str) -> HttpResponse {
     let mut add = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };
-    add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     add(header::REFERRER_POLICY, "no-referrer");
     add(
         header::PERMISSIONS_POLICY,

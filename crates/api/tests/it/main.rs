@@ -27,6 +27,7 @@ mod log_lines;
 mod metrics;
 mod on_the_wire;
 mod open_files;
+mod operations;
 mod operators_own;
 mod pages;
 mod quota;

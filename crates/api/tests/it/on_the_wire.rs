@@ -156,3 +156,33 @@ async fn a_member_who_asks_too_often_is_told_when_to_come_back_and_others_are_no
         service.get("connection", "").await.assert_status(200);
     }
 }
+
+#[tokio::test]
+async fn no_answer_is_taken_for_another_type() {
+    let stage = Stage::told(&["--cors-allowed-origins=https://app.example".to_owned()]).await;
+    let alice = stage.member("alice");
+
+    for (path, status) in [
+        (alice.path("daily-data"), 200),
+        (alice.path("export"), 404),
+        ("/healthz".to_owned(), 200),
+        ("/metrics".to_owned(), 200),
+        ("/openapi.json".to_owned(), 200),
+        ("/docs/".to_owned(), 200),
+        ("/".to_owned(), 200),
+        ("/nowhere".to_owned(), 404),
+    ] {
+        let ask = stage.client.get(&path).with_token(&alice.token);
+        let answer = ask.send_undescribed().await;
+        answer.assert_status(status);
+        let options = answer.header("x-content-type-options");
+        assert_eq!(options, Some("nosniff"), "{path}");
+    }
+    let preflight = stage
+        .client
+        .ask(Method::OPTIONS, &alice.path("daily-data"))
+        .with_header("origin", "https://app.example")
+        .with_header("access-control-request-method", "GET");
+    let preflight = preflight.send_undescribed().await;
+    assert_eq!(preflight.header("x-content-type-options"), Some("nosniff"));
+}

@@ -51,6 +51,9 @@ async fn more_idle_connections_than_open_files_stop_neither_old_nor_new_ones() {
     .await;
 
     assert!(is_healthy(&mut first).await, "{}", api.log_so_far());
+    // The operator's way in is another one.
+    let operations = api.operations.clone().unwrap();
+    operations.get("/healthz").send().await.expect(200);
     let files = open_files(api.pid());
     assert!(files < LIMIT, "{files} open files");
     drop(idle);
@@ -84,7 +87,8 @@ async fn the_doctor_compares_the_limit_with_the_streams() {
     let (db, sim) = (TestDb::new().await, simulator().await);
     let api = RunningApi::start_limited(db.url(), &sim, "-n 512").await;
 
-    let ask = api.client.post("/api/v1/whoop/admin/doctor");
+    let operations = api.operations.clone().unwrap();
+    let ask = operations.post("/api/v1/whoop/admin/doctor");
     let found = ask.with_token(SERVICE_KEY);
     let found = timeout(DEADLINE, found.send()).await.unwrap().expect(200);
 

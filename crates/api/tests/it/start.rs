@@ -163,6 +163,8 @@ async fn help_shows_every_variable_and_no_value() {
         "WHOOP_OAUTH_URL",
         "TOKEN_KEYS",
         "API_LISTEN",
+        "API_OPS_LISTEN",
+        "API_DOCS",
         "AUTH_JWT_SECRET",
         "AUTH_JWKS_URL",
         "AUTH_JWT_AUDIENCE",

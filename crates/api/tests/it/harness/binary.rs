@@ -77,6 +77,8 @@ impl Binary {
 /// The program while it serves.
 pub(crate) struct RunningApi {
     pub(crate) client: Client,
+    /// Of the operations address, if it has one.
+    pub(crate) operations: Option<Client>,
     child: Child,
     log: Arc<Mutex<String>>,
     reading: JoinHandle<()>,
@@ -101,16 +103,24 @@ impl RunningApi {
         Self::launch(database_url, sim, log_filter, Binary::new).await
     }
 
-    /// The same, under limits of a shell, such as `-n 200` for 200 open files.
+    /// The same, under limits of a shell, such as `-n 200` for 200 open files, and with an
+    /// operations address.
     pub(crate) async fn start_limited(database_url: &str, sim: &Sim, ulimit: &str) -> Self {
-        Self::launch(database_url, sim, "info", || Binary::limited(ulimit)).await
+        let mut operations = free_address();
+        let mut api = Self::launch(database_url, sim, "info", || {
+            operations = free_address();
+            Binary::limited(ulimit).arg(&format!("--api-ops-listen={operations}"))
+        })
+        .await;
+        api.operations = Some(Client::new(operations));
+        api
     }
 
     async fn launch(
         database_url: &str,
         sim: &Sim,
         log_filter: &str,
-        program: impl Fn() -> Binary,
+        mut program: impl FnMut() -> Binary,
     ) -> Self {
         loop {
             let address = free_address();
@@ -131,6 +141,7 @@ impl RunningApi {
             });
             let mut api = Self {
                 client: Client::new(address),
+                operations: None,
                 child,
                 log,
                 reading,

@@ -46,6 +46,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {
     pub(crate) client: Client,
+    /// Of the operations address, if there is one.
+    pub(crate) operations: Option<Client>,
     pub(crate) clock: FixedClock,
     pub(crate) sim: Sim,
     server: Handle,
@@ -106,10 +108,12 @@ impl Stage {
         let clock = FixedClock::at(now());
         let application = application(database_url, &sim, &clock, more);
         let client = Client::new(application.address());
+        let operations = application.operations_address().map(Client::new);
         let server = application.handle();
         tokio::spawn(application.run());
         Self {
             client,
+            operations,
             clock,
             sim,
             server,
@@ -240,6 +244,19 @@ fn application(database_url: &str, sim: &Sim, clock: &FixedClock, more: &[String
             }
             other => return other.unwrap(),
         }
+    }
+}
+
+/// Why an API with these flags does not start.
+pub(crate) async fn refused_start(more: &[String]) -> StartError {
+    let sim = Sim::start(two_months()).await.unwrap();
+    let mut flags = flags(free_address(), "postgres://127.0.0.1:1/nothing", &sim);
+    let name = |flag: &String| flag.split('=').next().map(str::to_owned);
+    flags.retain(|flag| !more.iter().any(|said| name(said) == name(flag)));
+    let cli = Cli::parse_from(flags.iter().chain(more));
+    match Application::build(&cli, Arc::new(FixedClock::at(now()))) {
+        Err(error) => error,
+        Ok(application) => panic!("it listens on {}", application.address()),
     }
 }
 

@@ -1,0 +1,73 @@
+//! One address of the API: its routes, and what every request to it passes.
+
+use actix_web::{
+    App, Error, ResponseError,
+    body::MessageBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    error::InternalError,
+    middleware::{Condition, from_fn},
+    web,
+};
+use tracing_actix_web::TracingLogger;
+
+use crate::{
+    body, cors,
+    log::RequestLine,
+    metrics, nosniff, panics,
+    problem::Problem,
+    reads::Reads,
+    request_id,
+    routes::{self, Surface},
+    state::AppState,
+};
+
+/// What an address serves, and from which state.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) surface: Surface,
+    pub(crate) state: web::Data<AppState>,
+    /// Origins of web apps that may ask from a browser.
+    pub(crate) origins: Vec<String>,
+}
+
+impl Site {
+    /// Returns the app of one worker, which reads through its own `reads`.
+    pub(crate) fn app(
+        &self,
+        reads: Reads,
+    ) -> App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<impl MessageBody + use<>>,
+            Error = Error,
+            InitError = (),
+        > + use<>,
+    > {
+        let surface = self.surface;
+        App::new()
+            .app_data(web::Data::new(reads))
+            // The last is met first.
+            .wrap(from_fn(body::refuse_encoded))
+            .wrap(from_fn(panics::contain))
+            .wrap(from_fn(metrics::observe))
+            .wrap(TracingLogger::<RequestLine>::new())
+            .wrap(from_fn(request_id::name))
+            .wrap(Condition::new(
+                !self.origins.is_empty(),
+                cors::allow(&self.origins),
+            ))
+            .wrap(from_fn(nosniff::add))
+            .app_data(self.state.clone())
+            .app_data(web::QueryConfig::default().error_handler(|error, _| {
+                let problem = Problem::invalid(
+                    "invalid-query",
+                    "query",
+                    format!("the query cannot be read: {error}"),
+                );
+                let response = problem.error_response();
+                InternalError::from_response(error, response).into()
+            }))
+            .configure(move |config| routes::configure(config, surface))
+    }
+}
