@@ -136,18 +136,23 @@ def api_is_sound(documents, pods, name):
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     expect(is_selected(deployment["spec"]["selector"]["matchLabels"], labels), f"{name}: the Deployment knows none of its pods")
     expect("replicas" not in deployment["spec"], f"{name}: each apply would undo what the autoscaler did")
-    for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+    for probe, path, port in (
+        ("startupProbe", "/healthz", "operations"),
+        ("livenessProbe", "/healthz", "operations"),
+        ("readinessProbe", "/readyz", "http"),
+    ):
         asked = container[probe]["httpGet"]
-        expect(asked == {"path": path, "port": "http"} and "http" in ports, f"{name}: {probe} asks {asked}")
+        expect(asked == {"path": path, "port": port} and port in ports, f"{name}: {probe} asks {asked}")
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = pod["spec"]["terminationGracePeriodSeconds"]
     expect(grace >= pause + STOP_OF_API, f"{name}: {grace} s are too few to stop in")
     settings = by_kind["ConfigMap"][0]["data"]
-    expect(settings["API_LISTEN"].endswith(f":{ports['http']}"), f"{name}: it listens elsewhere than it says")
+    for setting, port in (("API_LISTEN", "http"), ("API_OPS_LISTEN", "operations")):
+        expect(settings[setting].endswith(f":{ports[port]}"), f"{name}: {setting} is not the port {port}")
 
     service = by_kind["Service"][0]
     expect(is_selected(service["spec"]["selector"], labels), f"{name}: the Service finds no pod")
-    expect(service["spec"]["ports"][0]["targetPort"] in ports, f"{name}: the Service leads to no port")
+    expect(all(port["targetPort"] in ports for port in service["spec"]["ports"]), f"{name}: the Service leads to no port")
     budget = by_kind["PodDisruptionBudget"][0]["spec"]
     expect(is_selected(budget["selector"]["matchLabels"], labels), f"{name}: the budget protects nothing")
     scaler = by_kind["HorizontalPodAutoscaler"][0]["spec"]
@@ -156,10 +161,24 @@ def api_is_sound(documents, pods, name):
     for monitor in by_kind.get("ServiceMonitor", []):
         selector = monitor["spec"]["selector"]["matchLabels"]
         expect(is_selected(selector, service["metadata"]["labels"]), f"{name}: the monitor finds no Service")
-        names = {port["name"] for port in service["spec"]["ports"]}
-        expect(all(e["port"] in names for e in monitor["spec"]["endpoints"]), f"{name}: the monitor asks no port")
+        expect(all(e["port"] == "operations" for e in monitor["spec"]["endpoints"]), f"{name}: the monitor asks the public port")
+    for ingress in by_kind.get("Ingress", []):
+        limits = ingress["metadata"]["annotations"]
+        largest = limits["nginx.ingress.kubernetes.io/proxy-body-size"]
+        expect(largest == "16k", f"{name}: the Ingress takes bodies of {largest}")
+        for path in (path for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]):
+            backend = path["backend"]["service"]
+            expect(backend["name"] == service["metadata"]["name"], f"{name}: the Ingress finds no Service")
+            expect(backend["port"] == {"name": "http"}, f"{name}: the Ingress leads to {backend['port']['name']}")
 
     policies = by_kind["NetworkPolicy"]
+    reached = {
+        port["port"]
+        for policy in policies if policy["metadata"]["name"] == "whoop-api-from-ingress"
+        for rule in policy["spec"]["ingress"]
+        for port in rule["ports"]
+    }
+    expect(reached == {"http"}, f"{name}: an Ingress reaches {', '.join(sorted(reached))}")
     closing = [p["spec"] for p in policies if "ingress" not in p["spec"] and "egress" not in p["spec"]]
     for where, pod in pods.items():
         closed = any(
@@ -240,6 +259,11 @@ def compose(path, settings):
                 expect(pathlib.Path(volume["source"]).exists(), f"{name}: {volume['source']} is not there")
                 expect(volume.get("read_only"), f"{name}: may write to {volume['source']}")
         expect(service.get("cap_drop") == ["ALL"] or "postgres" in name, f"{name} has capabilities")
+        expect(service.get("mem_limit"), f"{name} has no limit of memory")
+        expect(service.get("pids_limit"), f"{name} has no limit of processes")
+        expect(service.get("logging", {}).get("options", {}).get("max-size"), f"{name}: its log may fill the disk")
+        if name.endswith("api"):
+            expect(service.get("ulimits", {}).get("nofile") == 65536, f"{name} has too few open files")
         if service["image"].startswith("whoop"):
             expect(service.get("read_only"), f"{name} may write")
             expect("no-new-privileges:true" in service.get("security_opt", []), f"{name} may become more")
@@ -303,6 +327,7 @@ def systemd(folder):
         hours[path.stem.partition("@")[2]] = int(re.search(r"^OnCalendar=\*-\*-\* (\d\d):00:00$", text, re.M)[1])
         expect("\nPersistent=true\n" in text, f"{path.name} forgets what the machine slept through")
     expect(hours == SLOTS, f"the hours are {hours}")
+    expect("\nLimitNOFILE=65536\n" in (folder / "whoop-api.service").read_text(), "whoop-api.service without LimitNOFILE=65536")
     run = (folder / "whoop-sync@.service").read_text()
     for setting in ("SuccessExitStatus=4", "Restart=on-failure", "RestartPreventExitStatus=2 3",
                     "ExecStart=/usr/local/bin/sync-worker run --slot %i"):

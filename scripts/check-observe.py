@@ -60,8 +60,8 @@ def config(folder):
         copy.write_text(text.replace(named, str((folder / RULES).resolve())))
         found = promtool("check", "config", str(copy))
     jobs = {job["job_name"]: job for job in yaml.safe_load(text).get("scrape_configs", [])} if not found else {}
-    if not found and "api:8080" not in str(jobs.get("whoop-api")):
-        found.append("the job whoop-api does not ask api:8080")
+    if not found and "api:8081" not in str(jobs.get("whoop-api")):
+        found.append("the job whoop-api does not ask api:8081")
     return found
 
 
@@ -537,7 +537,7 @@ def broken(exported):
     exist = lambda folder: metrics_exist(folder, exported)
     return [
         ("promtool config", config, "an unknown setting", breaking(CONFIG, "scrape_timeout:", "scrape_timeouts:")),
-        ("promtool config", config, "another target", breaking(CONFIG, "api:8080", "api:9090")),
+        ("promtool config", config, "another target", breaking(CONFIG, "api:8081", "api:9090")),
         ("promtool rules", rules, "a query that is none", breaking(RULES, "max by (status) (", "max by (status) ((")),
         ("promtool rules", rules, "a text that is no template", breaking(RULES, "{{ $labels.instance }}", "{{ $labels.instance }")),
         ("promtool tests", short_tests, "a threshold ten times as high", breaking(RULES, '{window="day"} < 500', '{window="day"} < 50')),
