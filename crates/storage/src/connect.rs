@@ -1,24 +1,40 @@
 //! From a `postgres://` address to an open connection.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use diesel::{ConnectionError, ConnectionResult};
-use tokio_postgres::{Config, NoTls, config::SslMode as WireSslMode};
+use tokio_postgres::{
+    Config, NoTls,
+    config::{Host, SslMode as WireSslMode},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
 use crate::{
     PgConnection, Pooler, StorageError,
-    tls::{self, SslMode},
+    tls::{Roots, SslMode, TlsRules},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where PostgreSQL is, and how to prove that it is the one.
+/// How a connection makes sure that it reached the right server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerVerification {
+    /// The server is on this machine.
+    Local,
+    /// The server's certificate is verified; the word is the `sslmode` that does it.
+    Verified(&'static str),
+    /// The server is on another machine and its certificate is not verified: another
+    /// machine could answer in its place. The word is the `sslmode`.
+    Unverified(&'static str),
+}
+
+/// An address of PostgreSQL, and the checks of the server that answers there.
 #[derive(Clone)]
 pub(crate) struct Address {
     config: Config,
     pooler: Pooler,
+    mode: SslMode,
     /// `None` speaks in the clear.
     tls: Option<MakeRustlsConnect>,
 }
@@ -44,26 +60,23 @@ impl Address {
             ));
         }
         let mut mode = None;
-        let mut root_certificate = None;
-        let kept: Vec<(String, String)> = url
-            .query_pairs()
-            .filter_map(|(name, value)| match name.as_ref() {
-                "sslmode" => {
-                    mode = Some(SslMode::parse(&value));
-                    None
+        let mut roots = None;
+        let mut kept = Vec::new();
+        for (name, value) in url.query_pairs() {
+            let (is_first, name) = match name.as_ref() {
+                "sslmode" => (mode.replace(SslMode::parse(&value)?).is_none(), name),
+                "sslrootcert" => (roots.replace(Roots::parse(&value)).is_none(), name),
+                _ => {
+                    kept.push((name.into_owned(), value.into_owned()));
+                    continue;
                 }
-                "sslrootcert" => {
-                    root_certificate = Some(PathBuf::from(value.as_ref()));
-                    None
-                }
-                _ => Some((name.into_owned(), value.into_owned())),
-            })
-            .collect();
-        let mode = match mode {
-            Some(mode) => mode?,
-            None if root_certificate.is_some() => SslMode::VerifyFull,
-            None => default_mode(&url),
-        };
+            };
+            if !is_first {
+                return Err(StorageError::Config(format!(
+                    "it has {name} twice; leave one"
+                )));
+            }
+        }
         if kept.is_empty() {
             url.set_query(None);
         } else {
@@ -71,10 +84,11 @@ impl Address {
         }
         let mut config = Config::from_str(url.as_str())
             .map_err(|error| StorageError::Config(without_url(&error)))?;
-        config.ssl_mode(match mode {
+        let rules = TlsRules::new(mode, roots.flatten(), is_local(&config))?;
+        config.ssl_mode(match rules.mode {
             SslMode::Disable => WireSslMode::Disable,
             SslMode::Prefer => WireSslMode::Prefer,
-            SslMode::Require | SslMode::VerifyFull => WireSslMode::Require,
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => WireSslMode::Require,
         });
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
@@ -82,18 +96,25 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("whoop");
         }
-        let tls = match mode {
-            SslMode::Disable => None,
-            _ => Some(MakeRustlsConnect::new(tls::client_config(
-                mode,
-                root_certificate.as_ref(),
-            )?)),
-        };
+        let tls = rules.client_config()?.map(MakeRustlsConnect::new);
         Ok(Self {
             config,
             pooler,
+            mode: rules.mode,
             tls,
         })
+    }
+
+    pub(crate) fn verification(&self) -> ServerVerification {
+        match self.mode {
+            _ if is_local(&self.config) => ServerVerification::Local,
+            SslMode::VerifyCa | SslMode::VerifyFull => {
+                ServerVerification::Verified(self.mode.name())
+            }
+            SslMode::Disable | SslMode::Prefer | SslMode::Require => {
+                ServerVerification::Unverified(self.mode.name())
+            }
+        }
     }
 
     pub(crate) async fn establish(&self) -> ConnectionResult<PgConnection> {
@@ -116,11 +137,19 @@ impl Address {
     }
 }
 
-/// A machine talks to itself in the clear; anything farther must prove itself.
-fn default_mode(url: &Url) -> SslMode {
-    match url.host_str() {
-        None | Some("" | "localhost" | "127.0.0.1" | "[::1]") => SslMode::Prefer,
-        Some(_) => SslMode::VerifyFull,
+/// Whether every host is this machine, by socket or loopback address.
+fn is_local(config: &Config) -> bool {
+    let is_loopback = |host: &str| {
+        host == "localhost" || IpAddr::from_str(host).is_ok_and(|address| address.is_loopback())
+    };
+    let hosts_are_local = config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => is_loopback(name),
+        Host::Unix(_) => true,
+    });
+    // Where addresses are given, names are only what certificates are compared with.
+    match config.get_hostaddrs() {
+        [] => hosts_are_local,
+        addresses => addresses.iter().all(IpAddr::is_loopback),
     }
 }
 
@@ -161,6 +190,8 @@ mod tests {
             "postgres://u:hunter2@h/d?sslrootcert=/nowhere.pem",
             "postgres://u:hunter2@h:99999/d",
             "postgres://u:hunter2@h/d?colour=blue",
+            "postgres://u:hunter2@h/d?sslmode=verify-full&sslmode=disable",
+            "postgres://u:hunter2@h/d?sslrootcert=system&sslrootcert=/etc/ca.pem",
         ] {
             let error = Address::parse(bad, Pooler::Session)
                 .err()
@@ -170,5 +201,62 @@ mod tests {
                 "{bad}: {error:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_server_on_another_machine_is_verified_unless_the_address_says_otherwise() {
+        use ServerVerification::{Local, Unverified, Verified};
+        for (address, wanted) in [
+            ("postgres://u@127.0.0.1/d", Local),
+            ("postgres://u@localhost/d?sslmode=disable", Local),
+            ("postgres://u@[::1]/d", Local),
+            ("postgres://u@%2Frun%2Fpostgresql/d", Local),
+            (
+                "postgres://u@localhost/d?host=db.example",
+                Verified("verify-full"),
+            ),
+            ("postgres:///d?host=db.example", Verified("verify-full")),
+            (
+                "postgres://u@localhost/d?hostaddr=192.0.2.1",
+                Verified("verify-full"),
+            ),
+            ("postgres://u@db.example/d", Verified("verify-full")),
+            (
+                "postgres://u@db.example/d?sslmode=verify-ca",
+                Verified("verify-full"),
+            ),
+            (
+                "postgres://u@db.example/d?sslmode=require",
+                Unverified("require"),
+            ),
+            (
+                "postgres://u@db.example/d?sslmode=allow",
+                Unverified("prefer"),
+            ),
+            (
+                "postgres://u@db.example/d?sslmode=disable",
+                Unverified("disable"),
+            ),
+        ] {
+            let address = Address::parse(address, Pooler::Session)
+                .unwrap_or_else(|error| panic!("{address}: {error}"));
+
+            assert_eq!(address.verification(), wanted, "{:?}", address.config);
+        }
+    }
+
+    #[test]
+    fn a_root_certificate_that_is_not_there_is_named_with_its_path() {
+        let error = Address::parse(
+            "postgres://u@db.example/d?sslmode=require&sslrootcert=/nowhere/ca.pem",
+            Pooler::Session,
+        );
+
+        let message = error
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
+        assert!(message.contains("sslrootcert=/nowhere/ca.pem"), "{message}");
+        assert!(message.contains("PEM"), "{message}");
     }
 }

@@ -11,7 +11,10 @@ use diesel_async::{
 use futures::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{PgConnection, StorageError, connect::Address};
+use crate::{
+    PgConnection, StorageError,
+    connect::{Address, ServerVerification},
+};
 
 /// A connection out of the pool; back in it when dropped.
 pub type Connection = Object<AsyncDieselConnectionManager<PgConnection>>;
@@ -128,6 +131,25 @@ impl Database {
             .build()
             .map_err(|error| StorageError::Config(error.to_string()))?;
         Ok(Self { pool, address })
+    }
+
+    /// Checks an address without connecting: its parts, and the root certificate that it
+    /// names.
+    ///
+    /// # Errors
+    ///
+    /// The reason, without a part of the password.
+    pub fn check_address(url: &str) -> Result<(), String> {
+        match Address::parse(url, Pooler::Session) {
+            Ok(_) => Ok(()),
+            Err(StorageError::Config(reason)) => Err(reason),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// How connections make sure that they reached the right server.
+    pub fn server_verification(&self) -> ServerVerification {
+        self.address.verification()
     }
 
     /// How the pool stands at this moment.

@@ -55,6 +55,7 @@ mod tokens;
 mod transaction;
 mod wire;
 
+pub use connect::ServerVerification;
 pub use database::{Connection, Database, DatabaseConfig, PoolStatus, Pooler};
 pub use error::StorageError;
 pub use transaction::Transaction;

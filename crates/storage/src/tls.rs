@@ -1,25 +1,33 @@
-//! How PostgreSQL proves who it is, by libpq's `sslmode` words.
+//! TLS to PostgreSQL, by libpq's `sslmode` and `sslrootcert`.
 
 use std::{path::PathBuf, sync::Arc};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor,
+    },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
 };
 
 use crate::StorageError;
 
-/// How much a connection to PostgreSQL is protected.
+/// The words of `sslmode`, which mean what they mean to libpq. Its `allow` is read as
+/// `prefer`, which encrypts more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SslMode {
+    /// Not encrypted.
     Disable,
-    /// Encrypted where the server offers it, unproven.
+    /// Encrypted if the server offers it; the certificate is not verified.
     Prefer,
-    /// Encrypted, unproven.
+    /// Encrypted; the certificate is not verified.
     Require,
-    /// Encrypted, and the certificate is the host's.
+    /// Encrypted; the certificate was signed by one of the roots.
+    VerifyCa,
+    /// Encrypted; the certificate was signed by one of the roots and names the host.
     VerifyFull,
 }
 
@@ -29,11 +37,102 @@ impl SslMode {
             "disable" => Ok(Self::Disable),
             "allow" | "prefer" => Ok(Self::Prefer),
             "require" => Ok(Self::Require),
-            "verify-ca" | "verify-full" => Ok(Self::VerifyFull),
+            "verify-ca" => Ok(Self::VerifyCa),
+            "verify-full" => Ok(Self::VerifyFull),
             other => Err(StorageError::Config(format!(
-                "sslmode={other} is not known; use disable, prefer, require or verify-full"
+                "sslmode={other} is not known; use disable, prefer, require, verify-ca or verify-full"
             ))),
         }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}
+
+/// The root certificates that `sslrootcert` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Roots {
+    /// `sslrootcert=system`, or none given.
+    System,
+    File(PathBuf),
+}
+
+/// How the server's certificate is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsRules {
+    pub(crate) mode: SslMode,
+    roots: Roots,
+}
+
+impl TlsRules {
+    /// Combines `sslmode` and `sslrootcert` as libpq does. It differs in two places, both
+    /// stricter: without `sslmode`, a server on another machine is verified (libpq:
+    /// `prefer`), and `verify-ca` without a root certificate of one's own is `verify-full`,
+    /// because every public authority would do otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The two contradict each other: a root certificate is there to verify, and a mode
+    /// that does not verify would ignore it.
+    pub(crate) fn new(
+        mode: Option<SslMode>,
+        roots: Option<Roots>,
+        is_local: bool,
+    ) -> Result<Self, StorageError> {
+        let contradiction = |mode: SslMode, roots: &str| {
+            Err(StorageError::Config(format!(
+                "sslmode={} does not verify the server, and sslrootcert={roots} asks for it; write \
+                 sslmode=verify-full&sslrootcert={roots}, or take sslrootcert out",
+                mode.name()
+            )))
+        };
+        let (mode, roots) = match (mode, roots) {
+            (None, None) if is_local => (SslMode::Prefer, Roots::System),
+            (None | Some(SslMode::VerifyCa), None) => (SslMode::VerifyFull, Roots::System),
+            (Some(mode), None) => (mode, Roots::System),
+            (None, Some(roots)) => (SslMode::VerifyFull, roots),
+            (Some(SslMode::VerifyFull), Some(roots)) => (SslMode::VerifyFull, roots),
+            (Some(mode), Some(Roots::System)) => return contradiction(mode, "system"),
+            (Some(mode @ (SslMode::Disable | SslMode::Prefer)), Some(Roots::File(path))) => {
+                return contradiction(mode, &path.display().to_string());
+            }
+            (Some(SslMode::Require | SslMode::VerifyCa), Some(roots)) => (SslMode::VerifyCa, roots),
+        };
+        Ok(Self { mode, roots })
+    }
+
+    /// The TLS side of a connection; `None` for one that is not encrypted.
+    ///
+    /// # Errors
+    ///
+    /// The file of the root certificates cannot be read, or holds none.
+    pub(crate) fn client_config(&self) -> Result<Option<ClientConfig>, StorageError> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| StorageError::Config(error.to_string()))?;
+        let check = match self.mode {
+            SslMode::Disable => return Ok(None),
+            SslMode::VerifyFull => {
+                let builder = builder.with_root_certificates(self.roots.load()?);
+                return Ok(Some(builder.with_no_client_auth()));
+            }
+            SslMode::VerifyCa => Check::Chain(self.roots.load()?),
+            SslMode::Prefer | SslMode::Require => Check::Nothing,
+        };
+        let verifier = Verifier {
+            check,
+            provider: provider(),
+        };
+        let builder = builder.dangerous();
+        let builder = builder.with_custom_certificate_verifier(Arc::new(verifier));
+        Ok(Some(builder.with_no_client_auth()))
     }
 }
 
@@ -43,23 +142,30 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-pub(crate) fn client_config(
-    mode: SslMode,
-    root_certificate: Option<&PathBuf>,
-) -> Result<ClientConfig, StorageError> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| StorageError::Config(error.to_string()))?;
-    if mode != SslMode::VerifyFull {
-        return Ok(builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unproven(provider())))
-            .with_no_client_auth());
+impl Roots {
+    /// Reads the value of `sslrootcert`; an empty one is none, as to libpq.
+    pub(crate) fn parse(value: &str) -> Option<Self> {
+        match value {
+            "" => None,
+            "system" => Some(Self::System),
+            path => Some(Self::File(PathBuf::from(path))),
+        }
     }
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = root_certificate {
-        let unreadable = |error: &dyn std::fmt::Display| {
-            StorageError::Config(format!("sslrootcert {}: {error}", path.display()))
+
+    fn load(&self) -> Result<RootCertStore, StorageError> {
+        let mut roots = RootCertStore::empty();
+        let Self::File(path) = self else {
+            // A broken certificate in the system's store must not close the door.
+            let (_, _) =
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            return Ok(roots);
+        };
+        let unreadable = |reason: &dyn std::fmt::Display| {
+            StorageError::Config(format!(
+                "sslrootcert={} cannot be used ({reason}); it names a PEM file with the certificate \
+                 of the authority that signed the server's",
+                path.display()
+            ))
         };
         let certificates =
             CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
@@ -70,27 +176,44 @@ pub(crate) fn client_config(
         if roots.is_empty() {
             return Err(unreadable(&"it holds no certificate"));
         }
-    } else {
-        // A broken certificate in the system's store must not close the door.
-        let (_, _) =
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Ok(roots)
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// libpq's `require`: encrypted, whoever answers.
+/// What [`Verifier`] looks at.
 #[derive(Debug)]
-struct Unproven(Arc<CryptoProvider>);
+enum Check {
+    /// The certificate was signed by one of the roots; it may name another host.
+    Chain(RootCertStore),
+    Nothing,
+}
 
-impl ServerCertVerifier for Unproven {
+/// Checks less of a certificate than rustls does by itself: libpq's `verify-ca`,
+/// `require` and `prefer`.
+#[derive(Debug)]
+struct Verifier {
+    check: Check,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Check::Chain(roots) = &self.check {
+            verify_server_cert_signed_by_trust_anchor(
+                &ParsedCertificate::try_from(end_entity)?,
+                roots,
+                intermediates,
+                now,
+                self.provider.signature_verification_algorithms.all,
+            )?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -104,7 +227,7 @@ impl ServerCertVerifier for Unproven {
             message,
             certificate,
             signature,
-            &self.0.signature_verification_algorithms,
+            &self.provider.signature_verification_algorithms,
         )
     }
 
@@ -118,11 +241,83 @@ impl ServerCertVerifier for Unproven {
             message,
             certificate,
             signature,
-            &self.0.signature_verification_algorithms,
+            &self.provider.signature_verification_algorithms,
         )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CA: &str = "/etc/whoop/ca.crt";
+
+    fn rules(mode: Option<&str>, roots: Option<&str>) -> Result<TlsRules, String> {
+        let mode = mode.map(SslMode::parse).transpose().unwrap();
+        TlsRules::new(mode, roots.and_then(Roots::parse), false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_root_certificate_always_means_that_the_server_is_verified() {
+        for (mode, wanted) in [
+            (None, SslMode::VerifyFull),
+            (Some("require"), SslMode::VerifyCa),
+            (Some("verify-ca"), SslMode::VerifyCa),
+            (Some("verify-full"), SslMode::VerifyFull),
+        ] {
+            let rules = rules(mode, Some(CA)).unwrap();
+
+            assert_eq!(rules.mode, wanted, "{mode:?}");
+            assert_eq!(rules.roots, Roots::File(CA.into()), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn a_root_certificate_that_would_be_ignored_is_refused_with_what_to_write() {
+        for (mode, roots) in [
+            ("disable", CA),
+            ("allow", CA),
+            ("prefer", CA),
+            ("disable", "system"),
+            ("prefer", "system"),
+            ("require", "system"),
+            ("verify-ca", "system"),
+        ] {
+            let refusal = rules(Some(mode), Some(roots)).unwrap_err();
+
+            let right = format!("sslmode=verify-full&sslrootcert={roots}");
+            assert!(refusal.contains(&right), "{mode}, {roots}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn without_a_root_certificate_the_systems_are_taken() {
+        for (mode, wanted) in [
+            (None, SslMode::VerifyFull),
+            (Some("require"), SslMode::Require),
+            (Some("verify-ca"), SslMode::VerifyFull),
+            (Some("verify-full"), SslMode::VerifyFull),
+        ] {
+            for roots in [None, Some("")] {
+                let rules = rules(mode, roots).unwrap();
+
+                assert_eq!(
+                    (rules.mode, rules.roots),
+                    (wanted, Roots::System),
+                    "{mode:?}"
+                );
+            }
+        }
+        let system = rules(None, Some("system")).unwrap();
+        assert_eq!(
+            (system.mode, system.roots),
+            (SslMode::VerifyFull, Roots::System)
+        );
     }
 }

@@ -19,6 +19,7 @@ mod set_aside;
 mod shared_connections;
 mod stand;
 mod table_locks;
+mod tls;
 mod transaction;
 mod translation;
 mod twins;

@@ -1,0 +1,179 @@
+//! TLS to a real server: which certificates `sslmode` and `sslrootcert` let pass.
+
+use std::{fs, path::PathBuf, time::Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+use whoop_devkit::PrivatePostgres;
+use whoop_storage::{Database, DatabaseConfig, Pooler};
+
+/// The only name in the server's certificate; 127.0.0.1 reaches it too, and is another.
+const NAME: &str = "localhost";
+
+/// A server whose certificate an authority signed, and the files of two authorities.
+struct TlsServer {
+    postgres: PrivatePostgres,
+    folder: TempDir,
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+impl TlsServer {
+    async fn start() -> Self {
+        let (right, unrelated) = (authority(), authority());
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new([NAME.to_owned()])
+            .unwrap()
+            .signed_by(&key, &right)
+            .unwrap();
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("right.pem"), right.pem()).unwrap();
+        fs::write(folder.path().join("unrelated.pem"), unrelated.pem()).unwrap();
+        fs::write(folder.path().join("empty.pem"), "").unwrap();
+        let server = Self {
+            postgres: PrivatePostgres::start().unwrap(),
+            folder,
+        };
+        let admin = server.admin().await;
+        put(&admin, "server.crt", &certificate.pem()).await;
+        put(&admin, "server.key", &key.serialize_pem()).await;
+        for statement in ["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"] {
+            admin.batch_execute(statement).await.unwrap();
+        }
+        server.until_tls_is_on().await;
+        server
+    }
+
+    async fn admin(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.postgres.url("postgres"), NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// A connection that was open before keeps the old settings for a moment.
+    async fn until_tls_is_on(&self) {
+        let began = Instant::now();
+        while began.elapsed().as_secs() < 30 {
+            let row = self.admin().await.query_one("SHOW ssl", &[]).await.unwrap();
+            if row.get::<_, &str>(0) == "on" {
+                return;
+            }
+        }
+        panic!("the server did not turn TLS on");
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn url(&self, host: &str, parameters: &str) -> String {
+        let url = self.postgres.url("postgres");
+        let (address, _) = url.split_once('?').unwrap();
+        let parameters = parameters.replace("FOLDER", self.folder.path().to_str().unwrap());
+        format!("{}?{parameters}", address.replace("127.0.0.1", host))
+    }
+
+    /// Whether the connection is encrypted, or why there is none.
+    async fn connect(&self, host: &str, parameters: &str) -> Result<(), String> {
+        let config = DatabaseConfig {
+            url: SecretString::from(self.url(host, parameters)),
+            pool_size: 1,
+            pooler: Pooler::Session,
+        };
+        let database = Database::new(&config).map_err(|error| error.to_string())?;
+        match database.get().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
+        }
+    }
+}
+
+/// Writes a file into the server's data folder, as the account that the server runs as:
+/// it refuses a key of another.
+async fn put(admin: &Client, name: &str, pem: &str) {
+    let lines: Vec<String> = pem.lines().map(|line| format!("('{line}')")).collect();
+    let sql = format!(
+        "COPY (VALUES {}) TO PROGRAM 'umask 077; cat >{name}'",
+        lines.join(", ")
+    );
+    admin.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_root_certificate_lets_only_servers_pass_that_it_vouches_for() {
+    let server = TlsServer::start().await;
+    for mode in [
+        "sslmode=require&",
+        "sslmode=verify-ca&",
+        "sslmode=verify-full&",
+        "",
+    ] {
+        let right = format!("{mode}sslrootcert=FOLDER/right.pem");
+        let unrelated = format!("{mode}sslrootcert=FOLDER/unrelated.pem");
+
+        assert_eq!(server.connect(NAME, &right).await, Ok(()), "{mode}");
+        let refusal = server.connect(NAME, &unrelated).await.unwrap_err();
+        assert!(refusal.contains("certificate"), "{mode}: {refusal}");
+    }
+}
+
+#[tokio::test]
+async fn another_hosts_certificate_passes_where_only_the_authority_is_checked() {
+    let server = TlsServer::start().await;
+    for mode in ["require", "verify-ca"] {
+        let parameters = format!("sslmode={mode}&sslrootcert=FOLDER/right.pem");
+        assert_eq!(
+            server.connect("127.0.0.1", &parameters).await,
+            Ok(()),
+            "{mode}"
+        );
+    }
+    for parameters in [
+        "sslmode=verify-full&sslrootcert=FOLDER/right.pem",
+        "sslrootcert=FOLDER/right.pem",
+    ] {
+        let refusal = server.connect("127.0.0.1", parameters).await.unwrap_err();
+        assert!(refusal.contains("certificate"), "{parameters}: {refusal}");
+    }
+}
+
+#[tokio::test]
+async fn a_made_up_authority_is_none_of_the_systems() {
+    let server = TlsServer::start().await;
+    for parameters in [
+        "sslrootcert=system",
+        "sslmode=verify-full",
+        "sslmode=verify-ca",
+    ] {
+        let refusal = server.connect(NAME, parameters).await.unwrap_err();
+        assert!(refusal.contains("certificate"), "{parameters}: {refusal}");
+    }
+    for parameters in ["sslmode=require", "sslmode=prefer", "sslmode=disable"] {
+        assert_eq!(
+            server.connect(NAME, parameters).await,
+            Ok(()),
+            "{parameters}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_a_certificate_is_refused_with_its_path() {
+    let server = TlsServer::start().await;
+    for name in ["empty.pem", "missing.pem"] {
+        let parameters = format!("sslmode=require&sslrootcert=FOLDER/{name}");
+
+        let refusal = server.connect(NAME, &parameters).await.unwrap_err();
+
+        let path = server.file(name);
+        assert!(refusal.contains(path.to_str().unwrap()), "{refusal}");
+    }
+}
