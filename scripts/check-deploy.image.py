@@ -38,7 +38,7 @@ SETTINGS = {
     "DATABASE_URL": "postgres://nobody:nothing@127.0.0.1:1/nothing",
     "TOKEN_KEYS": "k1:" + "A" * 43 + "=",
     "WHOOP_CLIENT_ID": "nobody",
-    "WHOOP_CLIENT_SECRET": "nothing",
+    "WHOOP_CLIENT_SECRET": "nothing-of-any-app",
     "WHOOP_REDIRECT_URL": "https://whoop.example/api/v1/whoop/callback",
 }
 

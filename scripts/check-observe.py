@@ -501,7 +501,7 @@ def textfile(worker, there, port, stack):
     stack.callback(end, server, signal.SIGINT)
     settings = environment(
         DATABASE_URL=f"postgres://worker@127.0.0.1:{port}/postgres?sslmode=disable", TOKEN_KEYS="k1:" + b64encode(secrets.token_bytes(32)).decode(),
-        WHOOP_CLIENT_ID="none", WHOOP_CLIENT_SECRET="none", WHOOP_REDIRECT_URL="http://127.0.0.1/none",
+        WHOOP_CLIENT_ID="none", WHOOP_CLIENT_SECRET="none-of-any-app-there-is", WHOOP_REDIRECT_URL="http://127.0.0.1/none",
         WHOOP_API_URL="http://127.0.0.1:1/", WHOOP_OAUTH_URL="http://127.0.0.1:1/")
     until("PostgreSQL", lambda: subprocess.run([worker, "migrate"], capture_output=True, env=settings).returncode == 0, 30)
     file = there / "run.prom"

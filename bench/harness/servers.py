@@ -63,7 +63,7 @@ def start_ours(program, postgres, folder, key, jwt_secret):
         AUTH_JWT_SECRET=jwt_secret,
         TOKEN_KEYS="k1:" + base64.b64encode(secrets.token_bytes(32)).decode(),
         WHOOP_CLIENT_ID="bench",
-        WHOOP_CLIENT_SECRET="bench",
+        WHOOP_CLIENT_SECRET="the-bench-has-no-app",
         WHOOP_REDIRECT_URL=f"{server.address}/api/v1/whoop/callback",
         # Nobody is there: a request that asked WHOOP would be found out.
         WHOOP_API_URL=f"{nowhere}/developer",

@@ -1,7 +1,27 @@
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use crate::WhoopError;
+
+/// WHOOP's client secrets have 64 characters. A short one is a mistake, and the webhooks
+/// that it signs could be forged.
+const SHORTEST_SECRET: usize = 16;
+
+/// Checks the length of a client secret.
+///
+/// # Errors
+///
+/// The reason, without a part of the secret.
+pub fn check_client_secret(secret: &SecretString) -> Result<(), String> {
+    let bytes = secret.expose_secret().len();
+    if bytes < SHORTEST_SECRET {
+        return Err(format!(
+            "the client secret has {bytes} bytes, and anyone could guess it and forge webhooks; \
+             WHOOP's have 64 characters"
+        ));
+    }
+    Ok(())
+}
 
 /// Where WHOOP is, and which app calls it.
 #[derive(Debug, Clone)]
@@ -28,7 +48,7 @@ impl WhoopConfig {
         if self.client_id.is_empty() {
             return Err(WhoopError::Config("the client id is empty".to_owned()));
         }
-        Ok(())
+        check_client_secret(&self.client_secret).map_err(WhoopError::Config)
     }
 
     /// Whether nothing here speaks TLS, as with a simulator next door.
@@ -88,12 +108,21 @@ mod tests {
             api_url: api.parse().unwrap(),
             oauth_url: "https://whoop.test/oauth2".parse().unwrap(),
             client_id: "app".to_owned(),
-            client_secret: "hush".into(),
+            client_secret: "hush-hush-app-secret".into(),
             redirect_url: "https://app.test/cb".parse().unwrap(),
         };
 
         assert!(config("https://whoop.test/developer").check().is_ok());
         assert!(config("mailto:whoop").check().is_err());
         assert!(config("unix:/run/whoop").check().is_err());
+    }
+
+    #[test]
+    fn a_secret_that_webhooks_could_be_forged_with_is_refused() {
+        for short in ["", "hush", "fifteen-letters"] {
+            let reason = check_client_secret(&short.into()).unwrap_err();
+            assert!(short.is_empty() || !reason.contains(short), "{reason}");
+        }
+        assert!(check_client_secret(&"whoop-sim-secret".into()).is_ok());
     }
 }

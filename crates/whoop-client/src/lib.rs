@@ -37,7 +37,7 @@ mod whoop;
 
 pub use allowance::Allowance;
 pub use by_id::Found;
-pub use config::WhoopConfig;
+pub use config::{WhoopConfig, check_client_secret};
 pub use error::{Advice, WhoopError};
 pub use made::Made;
 pub use member::{BodyMeasurement, Profile};

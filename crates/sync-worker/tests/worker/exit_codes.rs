@@ -38,7 +38,7 @@ async fn postgresql_away_is_1_and_names_the_server_but_not_the_password() {
         "--database-url",
         &url,
         "--whoop-client-id=app",
-        "--whoop-client-secret=secret",
+        "--whoop-client-secret=hush-hush-app-secret",
         "--whoop-redirect-url=http://127.0.0.1/cb",
         "--token-keys=k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
     ])

@@ -67,7 +67,7 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
         api_url: member.sim.api_url().parse().unwrap(),
         oauth_url: member.sim.oauth_url().parse().unwrap(),
         client_id: SimConfig::default().client_id,
-        client_secret: "not the secret".into(),
+        client_secret: "not the right secret".into(),
         redirect_url: "http://127.0.0.1:9/callback".parse().unwrap(),
     };
     let stranger = Whoop::new(stranger, Arc::new(SystemClock)).unwrap();
