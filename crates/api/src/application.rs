@@ -92,14 +92,6 @@ impl Listener {
     }
 }
 
-/// Whether a program that listens on one of them could not listen on the other.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let is_same_ip =
-        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-    // With port 0 each gets one that is free.
-    is_same_ip && one.port() == other.port() && one.port() != 0
-}
-
 impl Application {
     /// Reads the settings and binds. PostgreSQL need not be there yet.
     ///
@@ -107,13 +99,9 @@ impl Application {
     ///
     /// A setting is missing or unusable, or the address is taken.
     pub fn build(cli: &Cli, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        if let Some(operations) = cli.api_ops_listen
-            && overlap(cli.api_listen, operations)
-        {
-            return Err(StartError::SameAddress {
-                public: cli.api_listen,
-                operations,
-            });
+        let faults = cli.faults();
+        if !faults.is_empty() {
+            return Err(StartError::Settings(faults));
         }
         let background = Background::new();
         let auth = Authenticator::new(&cli.auth, cli.listens_on_loopback(), &clock, &background)?;

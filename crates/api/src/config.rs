@@ -4,8 +4,11 @@ use clap::{Args, Parser, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 use whoop_sync::config::{
-    DatabaseArgs, FreshnessArgs, LogArgs, RetentionArgs, WebhookArgs, WhoopArgs,
+    DatabaseArgs, FreshnessArgs, LogArgs, RetentionArgs, SettingFault, SettingFaults, WebhookArgs,
+    WhoopArgs, database_address, web_address,
 };
+
+use crate::{auth, cors, return_to, start_error::StartError};
 
 /// Answers the app from the members' own database.
 ///
@@ -40,7 +43,7 @@ pub struct Cli {
     /// Where the outside reaches this server, like `https://health.example`: where a
     /// connect that began on the Health page goes back to. Without it that page is
     /// taken to lie beside the callback.
-    #[arg(long, env = "API_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "API_PUBLIC_URL", value_name = "URL", value_parser = web_address)]
     pub api_public_url: Option<Url>,
 
     /// Threads that serve requests; as many as there are cores if not given.
@@ -57,13 +60,14 @@ pub struct Cli {
     )]
     pub api_requests_per_minute: u32,
 
-    /// Origins of web apps that may ask from a browser, like `https://app.example`;
-    /// `*` for any.
+    /// Origins of web apps that may send requests from a browser, like
+    /// `https://app.example`; `*` for any.
     #[arg(
         long,
         env = "CORS_ALLOWED_ORIGINS",
         value_delimiter = ',',
-        value_name = "ORIGINS"
+        value_name = "ORIGINS",
+        value_parser = cors::origin
     )]
     pub cors_allowed_origins: Vec<String>,
 
@@ -80,6 +84,7 @@ pub struct Cli {
         env = "DATABASE_READ_URL",
         hide_env_values = true,
         value_name = "URL",
+        value_parser = database_address,
         help_heading = "PostgreSQL"
     )]
     pub database_read_url: Option<SecretString>,
@@ -109,6 +114,10 @@ pub struct Cli {
 
     #[command(flatten)]
     pub log: LogArgs,
+
+    /// Settings that could not be read, see [`whoop_sync::config::read`].
+    #[arg(skip)]
+    pub unreadable: SettingFaults,
 }
 
 /// A part of the API that can be switched off.
@@ -119,6 +128,25 @@ pub enum Switch {
 }
 
 impl Cli {
+    /// Every setting that keeps the API from starting.
+    pub fn faults(&self) -> SettingFaults {
+        let mut faults = self.unreadable.clone();
+        faults.extend(self.database.faults());
+        faults.extend(self.whoop.faults());
+        faults.extend(self.auth.faults(self.listens_on_loopback(), &self.unreadable));
+        faults.extend(self.operations_fault());
+        faults
+    }
+
+    fn operations_fault(&self) -> Option<SettingFault> {
+        let operations = self.api_ops_listen?;
+        overlap(self.api_listen, operations).then(|| {
+            let public = self.api_listen;
+            let reason = StartError::SameAddress { public, operations }.to_string();
+            SettingFault::unusable("API_OPS_LISTEN", &reason)
+        })
+    }
+
     /// Whether every address that the API listens on is reachable from this machine alone.
     pub(crate) fn listens_on_loopback(&self) -> bool {
         let mut addresses = [Some(self.api_listen), self.api_ops_listen]
@@ -128,26 +156,36 @@ impl Cli {
     }
 }
 
-/// Who may ask.
+/// Whether a program that listens on one of them could not listen on the other.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_same_ip =
+        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    // With port 0 each gets one that is free.
+    is_same_ip && one.port() == other.port() && one.port() != 0
+}
+
+/// The credentials that callers are accepted with.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Callers")]
 pub struct AuthArgs {
-    /// HS256 secret of the members' JWTs, at least 32 bytes (Supabase: the legacy
-    /// JWT secret).
+    /// HS256 secret of the members' JWTs, at least 32 bytes (Supabase: the legacy JWT
+    /// secret) (required, or a key set, or service keys)
     #[arg(
         long,
         env = "AUTH_JWT_SECRET",
         hide_env_values = true,
-        value_name = "SECRET"
+        value_name = "SECRET",
+        value_parser = auth::jwt_secret
     )]
     pub auth_jwt_secret: Option<SecretString>,
 
-    /// Key set of whoever signs the members' JWTs with RS256, ES256 or `EdDSA`
-    /// (Supabase: `https://<project>.supabase.co/auth/v1/.well-known/jwks.json`).
-    #[arg(long, env = "AUTH_JWKS_URL", value_name = "URL")]
+    /// Key set of the issuer that signs the members' JWTs with RS256, ES256 or `EdDSA`
+    /// (Supabase: `https://<project>.supabase.co/auth/v1/.well-known/jwks.json`)
+    /// (required, or a secret, or service keys)
+    #[arg(long, env = "AUTH_JWKS_URL", value_name = "URL", value_parser = auth::key_set_address)]
     pub auth_jwks_url: Option<Url>,
 
-    /// `aud` that a JWT must carry; empty accepts any.
+    /// `aud` that a JWT must carry.
     #[arg(
         long,
         env = "AUTH_JWT_AUDIENCE",
@@ -160,26 +198,59 @@ pub struct AuthArgs {
     #[arg(long, env = "AUTH_JWT_ISSUER", value_name = "ISSUER")]
     pub auth_jwt_issuer: Option<String>,
 
-    /// SHA-256 hex digests of service keys; a holder may act for any member.
+    /// SHA-256 hex digests of service keys; a holder may act for any member (required,
+    /// or a secret, or a key set)
     #[arg(
         long,
         env = "AUTH_SERVICE_KEYS",
         hide_env_values = true,
         value_delimiter = ',',
-        value_name = "DIGESTS"
+        value_name = "DIGESTS",
+        value_parser = auth::service_key
     )]
     pub auth_service_keys: Vec<String>,
 
-    /// Prefixes of addresses that a connect may return to.
+    /// Prefixes of addresses that a connect may return to, like
+    /// `hos://whoop,https://app.example/`.
     #[arg(
         long,
         env = "APP_RETURN_URLS",
         value_delimiter = ',',
-        value_name = "URLS"
+        value_name = "URLS",
+        value_parser = return_to::allowed_address
     )]
     pub app_return_urls: Vec<Url>,
 
     /// Let anybody on this machine ask for any member; for development only.
     #[arg(long)]
     pub insecure_no_auth: bool,
+}
+
+impl AuthArgs {
+    /// The settings that keep callers from being authenticated. A way to authenticate that
+    /// could not be read is not reported as missing.
+    fn faults(&self, listens_on_loopback: bool, unreadable: &SettingFaults) -> Vec<SettingFault> {
+        let mut faults = Vec::new();
+        if self.insecure_no_auth && !listens_on_loopback {
+            let reason = StartError::InsecureOutside.to_string();
+            faults.push(SettingFault::unusable("--insecure-no-auth", &reason));
+        }
+        let ways = ["AUTH_JWT_SECRET", "AUTH_JWKS_URL", "AUTH_SERVICE_KEYS"];
+        let is_unreadable = ways.iter().any(|name| unreadable.has(name));
+        if !self.has_a_way() && !is_unreadable && !self.insecure_no_auth {
+            let reason = StartError::NoAuthentication.to_string();
+            faults.push(SettingFault::unusable("AUTH_JWT_SECRET", &reason));
+        }
+        faults
+    }
+
+    /// Whether there is a way to authenticate a caller.
+    fn has_a_way(&self) -> bool {
+        self.auth_jwt_secret.is_some()
+            || self.auth_jwks_url.is_some()
+            || self
+                .auth_service_keys
+                .iter()
+                .any(|key| !key.trim().is_empty())
+    }
 }

@@ -1,7 +1,8 @@
-//! Which web apps may ask from a browser.
+//! Cross-origin requests: which web apps may send requests from a browser.
 
 use actix_cors::Cors;
 use actix_web::http::{Method, header};
+use url::Url;
 
 /// How long a browser remembers what it was told, in seconds.
 const REMEMBERED: usize = 3600;
@@ -20,10 +21,98 @@ pub(crate) fn allow(origins: &[String]) -> Cors {
         ])
         .expose_headers(["etag", "location", "retry-after", "x-request-id"])
         .max_age(REMEMBERED);
+    // A named origin after `*` would narrow it again.
+    if origins.iter().any(|origin| origin == ANY) {
+        return cors.allow_any_origin();
+    }
     origins
         .iter()
-        .fold(cors, |cors, origin| match origin.as_str() {
-            "*" => cors.allow_any_origin(),
-            origin => cors.allowed_origin(origin.trim_end_matches('/')),
-        })
+        .fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Stands for every origin.
+const ANY: &str = "*";
+
+const EXAMPLE: &str = "example: CORS_ALLOWED_ORIGINS=https://app.example,https://admin.example";
+
+/// Reads one of `CORS_ALLOWED_ORIGINS`, and writes it as browsers send it: in lower case,
+/// without the default port and without a slash at the end.
+///
+/// # Errors
+///
+/// The reason, with an example.
+pub(crate) fn origin(text: &str) -> Result<String, String> {
+    if text == ANY {
+        return Ok(text.to_owned());
+    }
+    if text.is_empty() {
+        return Err(format!("an element of the list is empty; {EXAMPLE}"));
+    }
+    let wrong = |reason: &str| Err(format!("`{text}` {reason}; {EXAMPLE}"));
+    let Ok(url) = Url::parse(text) else {
+        return wrong("is no origin: it needs a scheme and a host");
+    };
+    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
+        return wrong("is no origin: it needs a scheme, `://` and a host");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        // Not shown: it holds a password.
+        return Err(format!("an origin holds a name or a password; {EXAMPLE}"));
+    }
+    if host.contains('*') {
+        return wrong("has a wildcard, which matches no browser's origin: name every host");
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return wrong("has more than scheme, host and port");
+    }
+    // Of the schemes of apps' web views (`capacitor://localhost`) the crate knows no origin.
+    let port = url.port().map(|port| format!(":{port}"));
+    Ok(format!(
+        "{}://{host}{}",
+        url.scheme(),
+        port.unwrap_or_default()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_kept_as_browsers_send_it() {
+        for (text, sent) in [
+            ("*", "*"),
+            ("https://app.example", "https://app.example"),
+            ("https://App.Example:443/", "https://app.example"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("capacitor://localhost", "capacitor://localhost"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(sent));
+        }
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_sends_is_refused_with_an_example() {
+        for bad in [
+            "",
+            " ",
+            "null",
+            "app.example",
+            "app.example:443",
+            "//app.example",
+            "https://",
+            "https://*.app.example",
+            "https://*",
+            "https://app.example/path",
+            "https://app.example?x=1",
+            "https://app.example/#x",
+            "https://user:hunter2@app.example",
+            "mailto:app@app.example",
+        ] {
+            let refusal = origin(bad).unwrap_err();
+
+            assert!(refusal.contains("https://app.example,"), "{bad}: {refusal}");
+            assert!(!refusal.contains("hunter2"), "{refusal}");
+        }
+    }
 }

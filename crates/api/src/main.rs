@@ -5,6 +5,7 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 use anyhow::Context;
 use clap::{Arg, Command, CommandFactory, FromArgMatches, value_parser};
 use whoop_api::{Cli, document, healthcheck, serve};
+use whoop_sync::config::{self, CommandLine, ReadError};
 
 fn main() -> ExitCode {
     match run() {
@@ -30,11 +31,15 @@ fn run() -> anyhow::Result<()> {
                 .value_name("ADDRESS")
                 .value_parser(value_parser!(SocketAddr)),
         );
-    let matches = Cli::command()
+    let command = Cli::command()
         .subcommand(describe)
         .subcommand(look)
-        .subcommand_negates_reqs(true)
-        .get_matches();
+        .subcommand_negates_reqs(true);
+    let CommandLine { matches, faults } = match config::read(command) {
+        Ok(line) => line,
+        Err(ReadError::Usage(error)) => error.exit(),
+        Err(ReadError::Settings(faults)) => return Err(faults.into()),
+    };
     if matches.subcommand_matches("openapi").is_some() {
         let mut out = std::io::stdout().lock();
         serde_json::to_writer_pretty(&mut out, &document())?;
@@ -42,9 +47,13 @@ fn run() -> anyhow::Result<()> {
         return Ok(());
     }
     if let Some(matches) = matches.subcommand_matches("healthcheck") {
+        if !faults.is_empty() {
+            return Err(faults.into());
+        }
         let listen: Option<&SocketAddr> = matches.get_one("listen");
         return healthcheck(*listen.context("no address")?);
     }
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.unreadable = faults;
     serve(&cli)
 }

@@ -16,6 +16,42 @@ pub(crate) struct ReturnUrls {
 static SOMEWHERE: LazyLock<Url> =
     LazyLock::new(|| Url::parse("http://somewhere.invalid").expect("a literal URL parses"));
 
+/// Schemes that a browser runs, or reads the machine with.
+const NEVER_ALLOWED: [&str; 7] = [
+    "about",
+    "blob",
+    "data",
+    "file",
+    "filesystem",
+    "javascript",
+    "vbscript",
+];
+
+/// Reads one of `APP_RETURN_URLS`: an app's own scheme, or a web address.
+///
+/// # Errors
+///
+/// The reason, with an example.
+pub(crate) fn allowed_address(text: &str) -> Result<Url, String> {
+    let wrong = |reason: &str| {
+        format!("{reason}; example: APP_RETURN_URLS=hos://whoop,https://app.example/")
+    };
+    let url = Url::parse(text)
+        .map_err(|error| wrong(&format!("one of the addresses cannot be read ({error})")))?;
+    let reason = if NEVER_ALLOWED.contains(&url.scheme()) || url.cannot_be_a_base() {
+        "one of the addresses has a scheme that no app can be opened with"
+    } else if !url.username().is_empty() || url.password().is_some() {
+        "one of the addresses holds a name or a password"
+    } else if url.host_str().is_some_and(|host| host.contains('*')) {
+        "one of the addresses has a wildcard, which matches nothing; name every host"
+    } else if url.query().is_some() || url.fragment().is_some() {
+        "one of the addresses has a query or a fragment; only the part before is compared"
+    } else {
+        return Ok(url);
+    };
+    Err(wrong(reason))
+}
+
 impl ReturnUrls {
     pub(crate) const fn new(allowed: Vec<Url>, public: Option<Url>) -> Self {
         Self { allowed, public }
@@ -129,6 +165,35 @@ mod tests {
             "",
         ] {
             assert!(urls.check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_no_app_is_opened_with_is_refused_at_start() {
+        for good in [
+            "hos://whoop",
+            "com.example.app:/callback",
+            "myapp:///whoop",
+            "https://app.example/whoop/",
+            "http://localhost:3000",
+        ] {
+            assert!(allowed_address(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "app",
+            "app.example/whoop",
+            "javascript:alert(1)",
+            "mailto:someone",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "https://*.app.example",
+            "https://user:pw@app.example",
+            "https://app.example/?x=1",
+            "https://app.example/#x",
+        ] {
+            let refusal = allowed_address(bad).unwrap_err();
+            assert!(refusal.contains("hos://whoop"), "{bad}: {refusal}");
         }
     }
 

@@ -1,14 +1,18 @@
 use std::{io, net::SocketAddr};
 
-use whoop_sync::config::ConfigError;
+use whoop_sync::config::{ConfigError, SettingFaults};
 
 /// Why the API does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    #[error(transparent)]
+    Settings(SettingFaults),
     #[error(
-        "there is no way to tell who is calling: set AUTH_JWT_SECRET, AUTH_JWKS_URL or \
-         AUTH_SERVICE_KEYS (or, on loopback only and for development, --insecure-no-auth)"
+        "AUTH_JWT_SECRET, AUTH_JWKS_URL and AUTH_SERVICE_KEYS are all not set, and no caller could \
+         be authenticated; set one of them, such as \
+         AUTH_JWKS_URL=https://PROJECT.supabase.co/auth/v1/.well-known/jwks.json (or, on loopback \
+         only and for development, give --insecure-no-auth)"
     )]
     NoAuthentication,
     #[error(
@@ -17,11 +21,14 @@ pub enum StartError {
     )]
     InsecureOutside,
     #[error(
-        "AUTH_JWT_SECRET has {bytes} bytes; HS256 needs 32 at the least, or it can be guessed. \
+        "AUTH_JWT_SECRET has {bytes} bytes; HS256 needs at least 32, or it can be guessed. \
          Make one with: openssl rand -base64 32"
     )]
     ShortSecret { bytes: usize },
-    #[error("AUTH_JWKS_URL is not usable: {0}")]
+    #[error(
+        "AUTH_JWKS_URL is not usable: {0}; example: \
+         https://PROJECT.supabase.co/auth/v1/.well-known/jwks.json"
+    )]
     KeySetUrl(&'static str),
     #[error(
         "AUTH_SERVICE_KEYS holds something that is no SHA-256 hex digest; \

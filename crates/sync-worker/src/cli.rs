@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use whoop_core::{DataType, UserId};
 use whoop_sync::capacity::{Days, Webhooks};
-use whoop_sync::config::{DatabaseArgs, KeyArgs, LimitArgs, LogArgs, RetentionArgs, WhoopArgs};
+use whoop_sync::config::{
+    DatabaseArgs, KeyArgs, LimitArgs, LogArgs, RetentionArgs, SettingFault, SettingFaults,
+    WhoopArgs,
+};
 
 use crate::{since::Since, slot::SlotArg};
 
@@ -23,6 +26,10 @@ use crate::{since::Since, slot::SlotArg};
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+
+    /// Settings that could not be read, see [`whoop_sync::config::read`].
+    #[arg(skip)]
+    pub unreadable: SettingFaults,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all done, 1 could not run (database, configuration), \
@@ -339,6 +346,46 @@ impl Cli {
             },
             Command::Completions(_) | Command::Man => return None,
         })
+    }
+
+    /// Every setting that keeps the command from running.
+    pub fn faults(&self) -> SettingFaults {
+        let mut faults = self.unreadable.clone();
+        if let Some(args) = self.database_args() {
+            faults.extend(args.faults());
+        }
+        faults.extend(self.whoop_faults());
+        faults
+    }
+
+    fn database_args(&self) -> Option<&DatabaseArgs> {
+        match self.command {
+            // Members are simulated in memory.
+            Command::Capacity(_) => None,
+            _ => self.common().map(|common| &common.database),
+        }
+    }
+
+    fn whoop_faults(&self) -> Vec<SettingFault> {
+        match &self.command {
+            Command::Run(args) => args.work.whoop.faults(),
+            Command::Backfill(args) => args.work.whoop.faults(),
+            Command::Reconcile(args) => args.work.whoop.faults(),
+            Command::Adopt(args) => args.whoop.faults(),
+            Command::Doctor(args) => args.whoop.faults(),
+            Command::Webhooks(WebhooksCommand::Drain(args)) => args.whoop.faults(),
+            Command::Users(UsersCommand::Disconnect(args)) => args.whoop.faults(),
+            Command::Users(UsersCommand::Erase(args)) => args.leave.whoop.faults(),
+            Command::Keys(KeysCommand::Rotate(args)) => args.keys.faults(),
+            Command::Migrate(_)
+            | Command::Capacity(_)
+            | Command::Status(_)
+            | Command::Completions(_)
+            | Command::Man
+            | Command::Changes(_)
+            | Command::Webhooks(WebhooksCommand::List(_) | WebhooksCommand::Replay(_))
+            | Command::Users(UsersCommand::List(_) | UsersCommand::Show(_)) => Vec::new(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use whoop_core::SystemClock;
 use whoop_storage::StorageError;
 use whoop_sync::{
     Engine, Settings,
-    config::ConfigError,
+    config::{ConfigError, SettingFaults},
     doctor::{Check, State},
 };
 
@@ -19,9 +19,13 @@ struct Diagnosis<'a> {
     exit_code: u8,
 }
 
-pub(crate) async fn doctor(args: &DoctorArgs, console: &Console) -> Result<Exit, Refusal> {
+pub(crate) async fn doctor(
+    args: &DoctorArgs,
+    faults: &SettingFaults,
+    console: &Console,
+) -> Result<Exit, Refusal> {
     let mut checks = Vec::new();
-    let exit = match examine(args, &mut checks).await {
+    let exit = match examine(args, faults, &mut checks).await {
         Ok(()) if checks.iter().any(|one| one.state == State::Problem) => Exit::SomeFailed,
         Ok(()) => Exit::Done,
         // What follows needs what is missing.
@@ -41,18 +45,25 @@ pub(crate) async fn doctor(args: &DoctorArgs, console: &Console) -> Result<Exit,
     Ok(exit)
 }
 
-async fn examine(args: &DoctorArgs, checks: &mut Vec<Check>) -> Result<(), Vec<Check>> {
-    let engine = engine(args).map_err(|faults| {
-        let told = faults.into_iter().map(|fault| {
-            Check::bad(
-                "settings",
-                State::Problem,
-                fault.to_string(),
-                "set it as a flag or a variable; `sync-worker run --help` lists them",
-            )
-        });
-        told.collect::<Vec<_>>()
-    })?;
+async fn examine(
+    args: &DoctorArgs,
+    faults: &SettingFaults,
+    checks: &mut Vec<Check>,
+) -> Result<(), Vec<Check>> {
+    let wrong_setting = |message: String| {
+        Check::bad(
+            "settings",
+            State::Problem,
+            message,
+            "set it as a flag or a variable; `sync-worker run --help` lists them",
+        )
+    };
+    if !faults.is_empty() {
+        // The operator who installs the service has more than one thing to set.
+        let problems = faults.iter().map(|fault| wrong_setting(fault.to_string()));
+        return Err(problems.collect());
+    }
+    let engine = engine(args).map_err(|error| vec![wrong_setting(error.to_string())])?;
     checks.push(Check::ok("settings", "complete"));
 
     let refused = |check, error: &StorageError| {
@@ -89,21 +100,10 @@ async fn examine(args: &DoctorArgs, checks: &mut Vec<Check>) -> Result<(), Vec<C
     examined.map_err(|error| refused("database", &error))
 }
 
-/// The engine, or everything that keeps it from being there: whoever installs it has
-/// more than one thing to set.
-fn engine(args: &DoctorArgs) -> Result<Engine, Vec<ConfigError>> {
-    let mut faults = args.whoop.faults();
-    match args.common.database.database() {
-        Ok(database) if faults.is_empty() => args
-            .whoop
-            .engine(database, Arc::new(SystemClock), Settings::default())
-            .map_err(|fault| vec![fault]),
-        Ok(_) => Err(faults),
-        Err(fault) => {
-            faults.insert(0, fault);
-            Err(faults)
-        }
-    }
+fn engine(args: &DoctorArgs) -> Result<Engine, ConfigError> {
+    let database = args.common.database.database()?;
+    let clock = Arc::new(SystemClock);
+    args.whoop.engine(database, clock, Settings::default())
 }
 
 /// A line a check; sentences are too long for a table.

@@ -37,11 +37,13 @@ mod watch;
 mod webhooks;
 
 use tokio_util::sync::CancellationToken;
+use whoop_core::{Clock, SystemClock};
 
 pub use cli::Cli;
 use cli::{ChangesCommand, Command, KeysCommand, UsersCommand, WebhooksCommand};
 pub use console::Console;
 pub use exit::Exit;
+use exit::Refusal;
 
 /// Does what the command line asks for, within this process.
 pub async fn run(cli: Cli) -> u8 {
@@ -50,11 +52,35 @@ pub async fn run(cli: Cli) -> u8 {
 
 /// The same, until told to stop: the page in hand is finished first.
 pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> u8 {
-    let done = match &cli.command {
+    let exit = match done(&cli, console, stop).await {
+        Ok(exit) => exit,
+        Err(refusal) => {
+            console.refuse(&refusal, cli.common().is_some_and(|common| common.json));
+            refusal.exit
+        }
+    };
+    if exit == Exit::Done && console.has_lost() {
+        if cli.common().is_none() {
+            // There is no log to say it.
+            console.remark("error: standard output could not be written; is the disk full?");
+        }
+        return Exit::CouldNotRun.code();
+    }
+    exit.code()
+}
+
+async fn done(cli: &Cli, console: &Console, stop: CancellationToken) -> Result<Exit, Refusal> {
+    let faults = cli.faults();
+    // The doctor reports them as what it found.
+    if !faults.is_empty() && !matches!(cli.command, Command::Doctor(_)) {
+        check_usage(&cli.command)?;
+        return Err(Refusal::could_not_run(faults.to_string()));
+    }
+    match &cli.command {
         Command::Capacity(args) => capacity::capacity(args, console).await,
         Command::Adopt(args) => Box::pin(adopt::adopt(args, console, stop)).await,
         Command::Status(args) => status::status(args, console).await,
-        Command::Doctor(args) => Box::pin(doctor::doctor(args, console)).await,
+        Command::Doctor(args) => Box::pin(doctor::doctor(args, &faults, console)).await,
         Command::Completions(args) => print::completions(args.shell, console),
         Command::Man => print::man(console),
         Command::Migrate(args) => migrate::migrate(args, console).await,
@@ -74,17 +100,23 @@ pub async fn run_until(cli: Cli, console: &Console, stop: CancellationToken) -> 
         Command::Run(args) => Box::pin(run::run(args, console, stop)).await,
         Command::Backfill(args) => Box::pin(backfill::backfill(args, console, stop)).await,
         Command::Reconcile(args) => Box::pin(reconcile::reconcile(args, console, stop)).await,
-    };
-    let exit = done.unwrap_or_else(|refusal| {
-        console.refuse(&refusal, cli.common().is_some_and(|common| common.json));
-        refusal.exit
-    });
-    if exit == Exit::Done && console.has_lost() {
-        if cli.common().is_none() {
-            // There is no log to say it.
-            console.remark("error: standard output could not be written; is the disk full?");
-        }
-        return Exit::CouldNotRun.code();
     }
-    exit.code()
+}
+
+/// Refuses flags that contradict each other or the clock, which no setting is needed for.
+fn check_usage(command: &Command) -> Result<(), Refusal> {
+    let now = SystemClock.now();
+    match command {
+        Command::Run(args) => {
+            run::past("--since", args.since, now)?;
+        }
+        Command::Backfill(args) => {
+            run::past("--from", args.from, now)?;
+        }
+        Command::Reconcile(args) => {
+            reconcile::span(args, now)?;
+        }
+        _ => {}
+    }
+    Ok(())
 }

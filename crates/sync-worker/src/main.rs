@@ -1,12 +1,24 @@
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
+use whoop_sync::config::{self, ReadError};
 use whoop_sync_worker::{Cli, Console, Exit, cli::Command, run_until, signal};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match config::read(Cli::command()) {
+        Ok(line) => {
+            let mut cli = Cli::from_arg_matches(&line.matches).unwrap_or_else(|error| error.exit());
+            cli.unreadable = line.faults;
+            cli
+        }
+        Err(ReadError::Usage(error)) => error.exit(),
+        Err(ReadError::Settings(faults)) => {
+            eprintln!("error: {faults}");
+            return Exit::CouldNotRun.code().into();
+        }
+    };
     let console = Console::of_process();
     if let Some(common) = cli.common()
         && let Err(error) = common.log.init_to(console.log_writer())

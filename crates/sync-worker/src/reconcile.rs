@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use whoop_core::{Clock, SystemClock, plan::FIRST_SYNC};
 use whoop_sync::{reconcile::Reconcile, run::Task};
@@ -11,14 +12,15 @@ use crate::{
     run::{carry_out, engine, past, plan_of},
 };
 
-/// `sync-worker reconcile`.
-pub(crate) async fn reconcile(
+/// The span that is compared: its beginning, and its end if that is not now.
+///
+/// # Errors
+///
+/// Wrong usage: the span lies in the future, or ends before it begins.
+pub(crate) fn span(
     args: &ReconcileArgs,
-    console: &Console,
-    stop: CancellationToken,
-) -> Result<Exit, Refusal> {
-    let clock = Arc::new(SystemClock);
-    let now = clock.now();
+    now: DateTime<Utc>,
+) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), Refusal> {
     let until = args.to.map(|to| to.end()).filter(|until| *until < now);
     let from = past("--from", args.from, now)?.unwrap_or(until.unwrap_or(now) - FIRST_SYNC);
     // A date is longer than a day, from where it begins first to where it ends last.
@@ -31,6 +33,17 @@ pub(crate) async fn reconcile(
             "--from lies after --to; give the earlier of the two as --from".to_owned(),
         ));
     }
+    Ok((from, until))
+}
+
+/// `sync-worker reconcile`.
+pub(crate) async fn reconcile(
+    args: &ReconcileArgs,
+    console: &Console,
+    stop: CancellationToken,
+) -> Result<Exit, Refusal> {
+    let clock = Arc::new(SystemClock);
+    let (from, until) = span(args, clock.now())?;
     let reconcile = Reconcile {
         from,
         until,

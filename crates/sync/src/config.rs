@@ -1,5 +1,11 @@
 //! The settings that the API and the worker share: each a flag, each a variable.
 
+mod address;
+mod command_line;
+mod fault;
+mod log_filter;
+mod secret_file;
+
 use std::{
     io::{self, IsTerminal},
     sync::Arc,
@@ -18,6 +24,11 @@ use whoop_client::{SignedWithin, Whoop, WhoopConfig, WhoopError};
 use whoop_core::{Clock, budget::Limits, retention::Retention};
 use whoop_storage::{Database, DatabaseConfig, Pooler, StorageError, seal::TokenKeys};
 
+pub use self::{
+    address::web_address,
+    command_line::{CommandLine, ReadError, read},
+    fault::{SettingFault, SettingFaults},
+};
 use crate::{Engine, Settings};
 
 const FROM_THE_DASHBOARD: &str =
@@ -40,12 +51,28 @@ pub enum ConfigError {
     Whoop(#[from] WhoopError),
 }
 
+impl ConfigError {
+    /// The error of one setting, for a report of all of them.
+    pub fn fault(&self) -> SettingFault {
+        let message = self.to_string();
+        match self {
+            Self::Missing { name, what_to_do } => SettingFault::missing(name, what_to_do),
+            Self::Unusable { name, reason } => SettingFault::unusable(name, reason),
+            Self::Storage(StorageError::Seal(_)) => SettingFault::unusable("TOKEN_KEYS", &message),
+            Self::Storage(_) => SettingFault::unusable("DATABASE_URL", &message),
+            Self::Whoop(_) => SettingFault::unusable("WHOOP_*", &message),
+        }
+    }
+}
+
 /// Where PostgreSQL is.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "PostgreSQL")]
 pub struct DatabaseArgs {
-    /// `postgres://…`; `sslmode` and `sslrootcert` are honoured.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    /// `postgres://…`; `sslmode` and `sslrootcert` mean what they mean to libpq
+    /// (required)
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL",
+          value_parser = database_address)]
     pub database_url: Option<SecretString>,
 
     /// Connections that this process may hold; a refresh of tokens takes two.
@@ -75,12 +102,34 @@ fn pooler_mode() -> impl TypedValueParser<Value = Pooler> {
     })
 }
 
+/// Reads an address of PostgreSQL.
+///
+/// # Errors
+///
+/// The reason, without a part of the password.
+pub fn database_address(text: &str) -> Result<SecretString, String> {
+    Database::check_address(text)
+        .map_err(|reason| format!("{reason}; example: {DATABASE_EXAMPLE}"))?;
+    Ok(text.into())
+}
+
+const DATABASE_EXAMPLE: &str = "postgres://user:password@db.example:5432/app?sslmode=verify-full";
+
 impl DatabaseArgs {
+    /// The settings without which there is no pool.
+    pub fn faults(&self) -> Vec<SettingFault> {
+        self.database()
+            .err()
+            .map(|error| error.fault())
+            .into_iter()
+            .collect()
+    }
+
     /// The pool; nothing is connected yet.
     ///
     /// # Errors
     ///
-    /// No address, or one that cannot be one.
+    /// There is no address, or it is not usable.
     pub fn database(&self) -> Result<Database, ConfigError> {
         self.pool(None, self.database_pool_size.into(), None)
     }
@@ -100,7 +149,7 @@ impl DatabaseArgs {
         let url = elsewhere.or(self.database_url.as_ref()).cloned();
         let url = url.ok_or(ConfigError::Missing {
             name: "DATABASE_URL",
-            what_to_do: "give it as postgres://user:password@host/database",
+            what_to_do: "example: postgres://user:password@db.example:5432/app?sslmode=verify-full",
         })?;
         let config = DatabaseConfig {
             url,
@@ -150,21 +199,23 @@ impl LimitArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "WHOOP")]
 pub struct WhoopArgs {
-    /// The app's id, from WHOOP's developer dashboard.
+    /// The app's id, from WHOOP's developer dashboard (required)
     #[arg(long, env = "WHOOP_CLIENT_ID", value_name = "ID")]
     pub whoop_client_id: Option<String>,
 
-    /// The app's secret, from the same page; never in a mobile app.
+    /// The app's secret, from the same page; never in a mobile app (required)
     #[arg(
         long,
         env = "WHOOP_CLIENT_SECRET",
         hide_env_values = true,
-        value_name = "SECRET"
+        value_name = "SECRET",
+        value_parser = client_secret
     )]
     pub whoop_client_secret: Option<SecretString>,
 
-    /// The callback as it is registered for the app, letter for letter.
-    #[arg(long, env = "WHOOP_REDIRECT_URL", value_name = "URL")]
+    /// The callback as it is registered for the app, letter for letter (required)
+    #[arg(long, env = "WHOOP_REDIRECT_URL", value_name = "URL",
+          value_parser = address::callback_address)]
     pub whoop_redirect_url: Option<Url>,
 
     /// Base of `/v2/…`.
@@ -172,6 +223,7 @@ pub struct WhoopArgs {
         long,
         env = "WHOOP_API_URL",
         value_name = "URL",
+        value_parser = address::whoop_address,
         default_value = "https://api.prod.whoop.com/developer"
     )]
     pub whoop_api_url: Url,
@@ -181,6 +233,7 @@ pub struct WhoopArgs {
         long,
         env = "WHOOP_OAUTH_URL",
         value_name = "URL",
+        value_parser = address::whoop_address,
         default_value = "https://api.prod.whoop.com/oauth/oauth2"
     )]
     pub whoop_oauth_url: Url,
@@ -195,12 +248,37 @@ pub struct WhoopArgs {
 /// The keys that seal members' tokens.
 #[derive(Debug, Clone, Args)]
 pub struct KeyArgs {
-    /// `id:base64-of-32-bytes[,id:…]`: the first seals, all open.
-    #[arg(long, env = "TOKEN_KEYS", hide_env_values = true, value_name = "KEYS")]
+    /// `id:base64-of-32-bytes[,id:…]`: the first seals, all open (required)
+    #[arg(long, env = "TOKEN_KEYS", hide_env_values = true, value_name = "KEYS",
+          value_parser = token_keys)]
     pub token_keys: Option<SecretString>,
 }
 
+/// Checks the keys; never says a part of one.
+fn token_keys(text: &str) -> Result<SecretString, String> {
+    let keys = SecretString::from(text);
+    TokenKeys::parse(&keys).map_err(|error| error.to_string())?;
+    Ok(keys)
+}
+
+/// Checks the length of WHOOP's client secret, which also signs the webhooks.
+fn client_secret(text: &str) -> Result<SecretString, String> {
+    let secret = SecretString::from(text);
+    whoop_client::check_client_secret(&secret)
+        .map_err(|reason| format!("{reason}; {FROM_THE_DASHBOARD}"))?;
+    Ok(secret)
+}
+
 impl KeyArgs {
+    /// The settings without which there are no keys.
+    pub fn faults(&self) -> Vec<SettingFault> {
+        self.keys()
+            .err()
+            .map(|error| error.fault())
+            .into_iter()
+            .collect()
+    }
+
     /// The keys, read.
     ///
     /// # Errors
@@ -235,9 +313,8 @@ impl WhoopArgs {
         of_the_dashboard(self.whoop_redirect_url.as_ref(), "WHOOP_REDIRECT_URL")
     }
 
-    /// Everything that keeps [`engine`](Self::engine) from being there, of which it
-    /// names the first.
-    pub fn faults(&self) -> Vec<ConfigError> {
+    /// Every setting without which there is no [`engine`](Self::engine).
+    pub fn faults(&self) -> Vec<SettingFault> {
         [
             self.keys.keys().err(),
             self.client_id().err(),
@@ -246,6 +323,7 @@ impl WhoopArgs {
         ]
         .into_iter()
         .flatten()
+        .map(|error| error.fault())
         .collect()
     }
 
@@ -352,8 +430,9 @@ pub struct LogArgs {
     )]
     pub log_format: LogFormat,
 
-    /// Levels by module, as tracing's filter reads them.
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    /// Levels by module, as tracing's filter reads them: `info,whoop_sync=debug`.
+    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER",
+          value_parser = log_filter::parse)]
     pub rust_log: String,
 }
 

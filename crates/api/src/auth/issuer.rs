@@ -205,7 +205,7 @@ fn is_over(since: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>) ->
 }
 
 /// Keys that anybody on the way could change prove nothing.
-fn check(url: &Url) -> Result<(), StartError> {
+pub(super) fn check(url: &Url) -> Result<(), StartError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(StartError::KeySetUrl(
             "it holds credentials; a key set is public",

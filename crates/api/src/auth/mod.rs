@@ -9,7 +9,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use actix_web::http::header::{self, HeaderMap};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 use whoop_core::{Clock, UserId};
 
 use self::{
@@ -82,14 +83,8 @@ impl Authenticator {
         let secret = args
             .auth_jwt_secret
             .as_ref()
-            .map(|secret| secret.expose_secret().as_bytes())
-            .filter(|secret| !secret.is_empty());
-        if let Some(secret) = secret
-            && secret.len() < SHORTEST_SECRET
-        {
-            let bytes = secret.len();
-            return Err(StartError::ShortSecret { bytes });
-        }
+            .map(|secret| secret.expose_secret().as_bytes());
+        secret.map(check_secret).transpose()?;
         let service_keys = ServiceKeys::parse(&args.auth_service_keys)?;
         let issuer = args
             .auth_jwks_url
@@ -145,6 +140,33 @@ impl Authenticator {
                 })
             })
     }
+}
+
+/// Reads `AUTH_JWT_SECRET`.
+pub(crate) fn jwt_secret(text: &str) -> Result<SecretString, StartError> {
+    check_secret(text.as_bytes())?;
+    Ok(text.into())
+}
+
+fn check_secret(secret: &[u8]) -> Result<(), StartError> {
+    let bytes = secret.len();
+    if bytes < SHORTEST_SECRET {
+        return Err(StartError::ShortSecret { bytes });
+    }
+    Ok(())
+}
+
+/// Reads `AUTH_JWKS_URL`.
+pub(crate) fn key_set_address(text: &str) -> Result<Url, StartError> {
+    let url = Url::parse(text).map_err(|_error| StartError::KeySetUrl("it is no address"))?;
+    issuer::check(&url)?;
+    Ok(url)
+}
+
+/// Reads one of `AUTH_SERVICE_KEYS`.
+pub(crate) fn service_key(digest: &str) -> Result<String, StartError> {
+    ServiceKeys::parse(&[digest.to_owned()])?;
+    Ok(digest.to_owned())
 }
 
 fn credentials(headers: &HeaderMap) -> Result<&str, Problem> {

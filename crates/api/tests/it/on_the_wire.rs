@@ -139,6 +139,20 @@ async fn a_web_app_may_ask_from_the_origins_that_were_named() {
 }
 
 #[tokio::test]
+async fn an_origin_that_is_named_beside_any_narrows_nothing() {
+    let stage = Stage::told(&["--cors-allowed-origins=*,https://app.example".to_owned()]).await;
+
+    let ask = stage.client.get("/healthz");
+    let answer = ask.with_header("origin", "https://x.example").send().await;
+
+    let allowed = answer.header("access-control-allow-origin");
+    assert!(
+        matches!(allowed, Some("*" | "https://x.example")),
+        "{allowed:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_member_who_asks_too_often_is_told_when_to_come_back_and_others_are_not() {
     let stage = Stage::told(&["--api-requests-per-minute=3".to_owned()]).await;
     let (alice, bob) = (stage.member("alice"), stage.member("bob"));

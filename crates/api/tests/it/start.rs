@@ -113,21 +113,223 @@ async fn a_setting_that_cannot_be_is_named() {
 }
 
 #[tokio::test]
-async fn a_flag_that_cannot_be_is_a_wrong_usage() {
-    for (name, value, flag) in [
-        ("API_LISTEN", "everywhere", "--api-listen"),
-        ("WHOOP_REDIRECT_URL", "callback", "--whoop-redirect-url"),
-        ("WHOOP_API_URL", "whoop", "--whoop-api-url"),
-        ("FRESHNESS_SECONDS", "0", "--freshness-seconds"),
-        ("DATABASE_POOL_SIZE", "none", "--database-pool-size"),
-        ("DATABASE_POOL_SIZE", "1", "--database-pool-size"),
-        ("AUTH_JWKS_URL", "issuer", "--auth-jwks-url"),
-        ("APP_RETURN_URLS", "app", "--app-return-urls"),
-        ("LOG_FORMAT", "poem", "--log-format"),
+async fn a_variable_that_cannot_be_read_is_named_with_a_right_value() {
+    for (name, value, right) in [
+        ("API_LISTEN", "everywhere", "API_LISTEN=127.0.0.1:8080"),
+        ("WHOOP_REDIRECT_URL", "callback", "/api/v1/whoop/callback"),
+        ("WHOOP_API_URL", "whoop", "https://"),
+        (
+            "WHOOP_API_URL",
+            "http://api.prod.whoop.com/developer",
+            "https://",
+        ),
+        ("WHOOP_OAUTH_URL", "ftp://whoop.example", "https://"),
+        ("API_PUBLIC_URL", "health.example", "https://health.example"),
+        ("FRESHNESS_SECONDS", "0", "FRESHNESS_SECONDS=900"),
+        ("DATABASE_POOL_SIZE", "none", "DATABASE_POOL_SIZE=8"),
+        ("DATABASE_POOL_SIZE", "1", "2..=1000"),
+        ("AUTH_JWKS_URL", "issuer", "jwks.json"),
+        ("APP_RETURN_URLS", "app", "hos://whoop"),
+        ("APP_RETURN_URLS", "javascript:alert(1)", "hos://whoop"),
+        ("CORS_ALLOWED_ORIGINS", "app.example", "https://app.example"),
+        (
+            "CORS_ALLOWED_ORIGINS",
+            "https://*.app.example",
+            "https://app.example",
+        ),
+        (
+            "CORS_ALLOWED_ORIGINS",
+            "https://app.example/path",
+            "https://app.example",
+        ),
+        (
+            "CORS_ALLOWED_ORIGINS",
+            "https://app.example,",
+            "https://app.example",
+        ),
+        (
+            "WHOOP_CLIENT_SECRET",
+            "hush-hush",
+            "developer-dashboard.whoop.com",
+        ),
+        ("LOG_FORMAT", "poem", "text, json"),
+        ("RUST_LOG", "inof", "RUST_LOG=info"),
     ] {
-        assert_refuses(but_for(name, Some(value)), 2, &[flag]).await;
+        assert_refuses(but_for(name, Some(value)), 1, &[name, right]).await;
     }
+}
+
+#[tokio::test]
+async fn a_flag_of_a_setting_is_refused_like_its_variable_and_any_other_is_wrong_usage() {
+    let freshness = || but_for("X", None).arg("--freshness-seconds=0");
+    assert_refuses(freshness(), 1, &["FRESHNESS_SECONDS", "1..=86400"]).await;
+    let keys = but_for("TOKEN_KEYS", None).arg("--token-keys=k1:AAECAwQ=");
+    assert_refuses(keys, 1, &["TOKEN_KEYS"]).await;
+
     assert_refuses(but_for("X", None).arg("--nonsense"), 2, &["--nonsense"]).await;
+    for flag in ["--auth-jwks-url", "--auth-jwt-issuer", "--token-keys"] {
+        let name = if flag == "--token-keys" {
+            "TOKEN_KEYS"
+        } else {
+            "X"
+        };
+        let empty = but_for(name, None).arg(&format!("{flag}="));
+        assert_refuses(empty, 2, &[&format!("{flag} is empty")]).await;
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_said_at_once() {
+    let binary = but_for("WHOOP_CLIENT_ID", None)
+        .env("TOKEN_KEYS", "k1:AAECAwQ=")
+        .env("WHOOP_CLIENT_SECRET", "hush")
+        .env("CORS_ALLOWED_ORIGINS", "app.example")
+        .env("RUST_LOG", "inof")
+        .env("API_WORKERS", "0")
+        .env("AUTH_SERVICE_KEYS", "hush-hush-password")
+        .env("DATABASE_READ_URL", "mysql://hush-hush-password@h")
+        .env("AUTH_JWT_SECRET_FILE", "/nowhere/secret");
+    assert_refuses(
+        binary,
+        1,
+        &[
+            "9 settings are missing or not usable",
+            "WHOOP_CLIENT_ID is not set",
+            "TOKEN_KEYS",
+            "WHOOP_CLIENT_SECRET",
+            "CORS_ALLOWED_ORIGINS",
+            "RUST_LOG",
+            "API_WORKERS",
+            "AUTH_SERVICE_KEYS",
+            "DATABASE_READ_URL",
+            "AUTH_JWT_SECRET and AUTH_JWT_SECRET_FILE are both set",
+        ],
+    )
+    .await;
+}
+
+/// The program with good settings, which can then only fail at its address.
+struct Taken {
+    listener: std::net::TcpListener,
+}
+
+impl Taken {
+    fn new() -> Self {
+        Self {
+            listener: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+        }
+    }
+
+    async fn assert_is_all_that_is_wrong(&self, binary: Binary) {
+        let address = self.listener.local_addr().unwrap().to_string();
+        let binary = binary.env("API_LISTEN", &address);
+        assert_refuses(binary, 1, &["cannot listen on", &address]).await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_variable_is_the_same_as_an_absent_one() {
+    let mut binary = but_for("X", None);
+    for name in [
+        "API_PUBLIC_URL",
+        "API_REQUESTS_PER_MINUTE",
+        "API_WORKERS",
+        "APP_RETURN_URLS",
+        "AUTH_JWKS_URL",
+        "AUTH_JWT_AUDIENCE",
+        "AUTH_JWT_ISSUER",
+        "AUTH_SERVICE_KEYS",
+        "CORS_ALLOWED_ORIGINS",
+        "DATABASE_POOLER",
+        "DATABASE_POOL_SIZE",
+        "DATABASE_READ_URL",
+        "DATABASE_STATEMENT_TIMEOUT_SECONDS",
+        "DATABASE_URL_FILE",
+        "FRESHNESS_SECONDS",
+        "LOG_FORMAT",
+        "RETENTION_DAYS",
+        "RUST_LOG",
+        "TOKEN_KEYS_FILE",
+        "WEBHOOK_MAX_AGE_SECONDS",
+        "WHOOP_API_URL",
+        "WHOOP_CALLS_PER_DAY",
+        "WHOOP_CALLS_PER_MINUTE",
+        "WHOOP_OAUTH_URL",
+    ] {
+        binary = binary.env(name, "");
+    }
+    Taken::new().assert_is_all_that_is_wrong(binary).await;
+
+    for (name, _) in &GOOD[1..] {
+        assert_refuses(but_for(name, Some("")), 1, &[name, "not set"]).await;
+    }
+}
+
+#[tokio::test]
+async fn every_secret_may_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = Taken::new();
+    let keys = format!("{0},{0}\n", "a".repeat(64));
+    let more = [
+        ("AUTH_SERVICE_KEYS", keys.as_str()),
+        ("DATABASE_READ_URL", GOOD[1].1),
+    ];
+    let secrets = [
+        "DATABASE_URL",
+        "WHOOP_CLIENT_SECRET",
+        "TOKEN_KEYS",
+        "AUTH_JWT_SECRET",
+    ];
+    let good = GOOD.iter().filter(|(name, _)| secrets.contains(name));
+    let mut binary = Binary::new();
+    for (name, value) in GOOD.iter().filter(|(name, _)| !secrets.contains(name)) {
+        binary = binary.env(name, value);
+    }
+    for (name, content) in good.chain(&more) {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{}\n", content.trim_end())).unwrap();
+        binary = binary.env(&format!("{name}_FILE"), path.to_str().unwrap());
+    }
+    taken.assert_is_all_that_is_wrong(binary).await;
+}
+
+#[tokio::test]
+async fn a_file_that_holds_no_secret_is_named_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    for (path, reason) in [
+        (put("empty", b""), "is empty"),
+        (put("line", b"\n"), "is empty"),
+        (put("binary", b"hush-hush-password\xff"), "UTF-8"),
+        (
+            put("large", &b"hush-hush-password".repeat(4096)),
+            "65536 bytes",
+        ),
+        (put("short", b"hush"), "at least 32"),
+        (folder.path().to_str().unwrap().to_owned(), "cannot be read"),
+        ("/nowhere/secret".to_owned(), "/nowhere/secret"),
+    ] {
+        let binary = but_for("AUTH_JWT_SECRET", None).env("AUTH_JWT_SECRET_FILE", &path);
+        assert_refuses(binary, 1, &["AUTH_JWT_SECRET", reason]).await;
+    }
+    let both = but_for("X", None).env("TOKEN_KEYS_FILE", &put("keys", b"k1:AAECAwQ="));
+    assert_refuses(both, 1, &["TOKEN_KEYS and TOKEN_KEYS_FILE are both set"]).await;
+}
+
+#[tokio::test]
+async fn printing_the_description_needs_no_settings() {
+    let binary = Binary::new()
+        .env("API_WORKERS", "none")
+        .env("TOKEN_KEYS_FILE", "/nowhere")
+        .arg("openapi");
+
+    let ended = binary.ended().await;
+
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 #[tokio::test]
@@ -178,6 +380,30 @@ async fn help_shows_every_variable_and_no_value() {
     ] {
         assert!(ended.stdout.contains(name), "--help does not name {name}");
     }
+    for secret in [
+        "DATABASE_URL",
+        "DATABASE_READ_URL",
+        "WHOOP_CLIENT_SECRET",
+        "TOKEN_KEYS",
+        "AUTH_JWT_SECRET",
+        "AUTH_SERVICE_KEYS",
+    ] {
+        let file = format!("{secret}_FILE]");
+        assert!(ended.stdout.contains(&file), "--help does not name {file}");
+    }
+    assert_eq!(
+        ended.stdout.matches("_FILE]").count(),
+        6,
+        "{}",
+        ended.stdout
+    );
+    // Five settings, and three of which one is.
+    assert_eq!(
+        ended.stdout.matches("(required").count(),
+        8,
+        "{}",
+        ended.stdout
+    );
     for secret in [
         APP_SECRET,
         JWT_SECRET,

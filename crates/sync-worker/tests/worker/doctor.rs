@@ -97,7 +97,11 @@ async fn a_client_secret_that_whoop_does_not_know_is_found() {
     let house = after_a_night().await;
 
     let ended = house
-        .worker(&["doctor", "--json", "--whoop-client-secret=not-the-secret"])
+        .worker(&[
+            "doctor",
+            "--json",
+            "--whoop-client-secret=not-the-right-secret",
+        ])
         .await;
 
     ended.expect_code(3);

@@ -1,4 +1,4 @@
-use crate::house::{House, bare_worker, plenty};
+use crate::house::{House, bare_command, bare_worker, ended, plenty};
 
 #[tokio::test]
 async fn wrong_usage_is_2_and_says_what_would_be_right() {
@@ -98,6 +98,11 @@ async fn help_names_every_variable_and_only_commands_that_exist() {
             run.stdout
         );
     }
+    for secret in ["DATABASE_URL", "WHOOP_CLIENT_SECRET", "TOKEN_KEYS"] {
+        let file = format!("{secret}_FILE]");
+        assert!(run.stdout.contains(&file), "{file}: {}", run.stdout);
+    }
+    assert_eq!(run.stdout.matches("(required)").count(), 5);
 }
 
 #[tokio::test]
@@ -109,7 +114,7 @@ async fn help_shows_no_secret_of_the_environment() {
         .env("WHOOP_CLIENT_SECRET", "hunter2")
         .env("TOKEN_KEYS", "hunter2");
 
-    let ended = crate::house::ended(command.spawn().unwrap()).await;
+    let ended = ended(command.spawn().unwrap()).await;
 
     ended.expect_code(0);
     assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
@@ -117,7 +122,108 @@ async fn help_shows_no_secret_of_the_environment() {
 
 #[tokio::test]
 async fn a_log_filter_that_cannot_be_read_is_1_and_named() {
-    let ended = bare_worker(&["migrate", "--rust-log", "whoop=loud"]).await;
+    for filter in ["whoop=loud", "inof"] {
+        let ended = bare_worker(&["migrate", "--rust-log", filter]).await;
 
-    ended.expect_code(1).expect_in_stderr("RUST_LOG");
+        ended.expect_code(1).expect_in_stderr("RUST_LOG");
+    }
+}
+
+#[tokio::test]
+async fn every_command_names_all_settings_that_it_lacks_at_once() {
+    let all = [
+        "DATABASE_URL",
+        "TOKEN_KEYS",
+        "WHOOP_CLIENT_ID",
+        "WHOOP_CLIENT_SECRET",
+        "WHOOP_REDIRECT_URL",
+    ];
+    for (args, lacks) in [
+        (&["run", "--slot=night"][..], &all[..]),
+        (&["backfill"], &all),
+        (&["reconcile"], &all),
+        (&["adopt"], &all),
+        (&["webhooks", "drain"], &all),
+        (&["users", "disconnect", "alice"], &all),
+        (&["users", "erase", "alice", "--yes"], &all),
+        (&["keys", "rotate"], &all[..2]),
+        (&["migrate"], &all[..1]),
+        (&["status"], &all[..1]),
+        (&["users", "list"], &all[..1]),
+        (&["webhooks", "list"], &all[..1]),
+        (&["changes", "restart", "--yes"], &all[..1]),
+    ] {
+        let ended = bare_worker(args).await;
+
+        ended.expect_code(1);
+        for name in all {
+            let is_named = ended.stderr.contains(&format!("{name} is not set"));
+            assert_eq!(is_named, lacks.contains(&name), "{name}: {ended:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_variables_are_named_at_once_and_only_those_of_the_command() {
+    let run = |args: &[&str]| {
+        let mut command = bare_command(args);
+        command
+            .env("DATABASE_POOL_SIZE", "many")
+            .env("DATABASE_URL_FILE", "/nowhere/url")
+            .env("RETENTION_DAYS", "1")
+            .env("WHOOP_CLIENT_SECRET", "hunter2")
+            .env("WHOOP_API_URL", "whoop")
+            .env("RUST_LOG", "inof");
+        ended(command.spawn().unwrap())
+    };
+
+    let night = run(&["run", "--slot=night", "--json"]).await;
+    let migrate = run(&["migrate"]).await;
+
+    night.expect_code(1);
+    assert_eq!(night.json()["exit_code"], 1);
+    for name in ["DATABASE_POOL_SIZE", "DATABASE_URL_FILE", "RUST_LOG"] {
+        night.expect_in_stderr(name);
+        migrate.expect_code(1).expect_in_stderr(name);
+    }
+    for name in [
+        "RETENTION_DAYS",
+        "WHOOP_CLIENT_SECRET",
+        "WHOOP_API_URL",
+        "TOKEN_KEYS is not set",
+    ] {
+        night.expect_in_stderr(name);
+        assert!(!migrate.stderr.contains(name), "{name}: {migrate:#?}");
+    }
+    assert!(!night.stderr.contains("hunter2"), "{night:#?}");
+}
+
+#[tokio::test]
+async fn secrets_may_come_from_files_and_empty_variables_are_none() {
+    let house = House::new(plenty()).await;
+    house.connect("alice", 0).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = house.command(&["run", "--slot=night"]);
+    let variables: Vec<_> = command
+        .as_std()
+        .get_envs()
+        .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
+        .collect();
+    for name in ["DATABASE_URL", "WHOOP_CLIENT_SECRET", "TOKEN_KEYS"] {
+        let (_, value) = variables
+            .iter()
+            .find(|(known, _)| known.to_str() == Some(name))
+            .unwrap();
+        let content = format!("{}\n", value.as_ref().unwrap().to_str().unwrap());
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        command.env_remove(name).env(format!("{name}_FILE"), path);
+    }
+    for name in ["RETENTION_DAYS", "METRICS_FILE", "LOG_FORMAT", "RUST_LOG"] {
+        command.env(name, "");
+    }
+
+    let ended = ended(command.spawn().unwrap()).await;
+
+    ended.expect_code(0).expect_in_stderr("synced=1");
 }

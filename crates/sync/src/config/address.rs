@@ -1,0 +1,148 @@
+//! Value parsers for the web addresses among the settings.
+
+use std::net::Ipv4Addr;
+
+use url::{Host, Url};
+
+/// Reads an address with a host, `http://` or `https://`, without credentials.
+///
+/// # Errors
+///
+/// The reason, without the text: it may hold a password.
+pub fn web_address(text: &str) -> Result<Url, String> {
+    let example = "write it like https://health.example";
+    let url = Url::parse(text).map_err(|error| format!("it is no address ({error}); {example}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(format!(
+            "it must begin with https:// or http:// and name a host; {example}"
+        ));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("it must not hold a name or a password; {example}"));
+    }
+    if url.fragment().is_some() {
+        return Err(format!("it must not have a fragment (`#…`); {example}"));
+    }
+    Ok(url)
+}
+
+/// Reads an address of WHOOP's, to which the client secret and tokens are sent: plain
+/// `http://` is accepted for this machine and its private network only, as for a simulator.
+///
+/// # Errors
+///
+/// The reason, without the text.
+pub(super) fn whoop_address(text: &str) -> Result<Url, String> {
+    let url = web_address(text)?;
+    if url.scheme() == "http" && !url.host().is_some_and(|host| is_private(&host)) {
+        return Err(
+            "secrets are sent there, so it must begin with https:// (http:// is for loopback and \
+             private networks)"
+                .to_owned(),
+        );
+    }
+    if url.query().is_some() {
+        return Err(
+            "it is the base of other addresses and must not have a query (`?…`)".to_owned(),
+        );
+    }
+    Ok(url)
+}
+
+/// Reads the callback address, to which WHOOP sends members with a code.
+///
+/// # Errors
+///
+/// The reason, without the text.
+pub(super) fn callback_address(text: &str) -> Result<Url, String> {
+    web_address(text).map_err(|reason| {
+        let (reason, _) = reason.split_once("; ").unwrap_or((&reason, ""));
+        format!(
+            "{reason}; write it as it is registered at WHOOP, like \
+             https://health.example/api/v1/whoop/callback"
+        )
+    })
+}
+
+/// Whether a host is this machine, or lies in a network that the internet cannot reach.
+fn is_private(host: &Host<&str>) -> bool {
+    let is_private_v4 = |address: &Ipv4Addr| {
+        address.is_loopback() || address.is_private() || address.is_link_local()
+    };
+    match host {
+        // A name without a dot is a container's or a neighbour's.
+        Host::Domain(name) => {
+            !name.contains('.')
+                || [".localhost", ".local", ".internal", ".svc"]
+                    .iter()
+                    .any(|end| name.ends_with(end))
+        }
+        Host::Ipv4(address) => is_private_v4(address),
+        Host::Ipv6(address) => {
+            address.is_loopback()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address.to_ipv4_mapped().as_ref().is_some_and(is_private_v4)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_scheme_a_host_or_secrecy_is_refused() {
+        for good in ["https://health.example", "http://127.0.0.1:8080/cb?x=1"] {
+            assert!(web_address(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            " ",
+            "health.example",
+            "health.example:443",
+            "ftp://health.example",
+            "https://",
+            "https://user:hunter2@health.example",
+            "https://health.example/#hunter2",
+        ] {
+            let refusal = web_address(bad).unwrap_err();
+
+            assert!(
+                refusal.contains("https://health.example"),
+                "{bad}: {refusal}"
+            );
+            assert!(!refusal.contains("hunter2"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_sent_in_the_clear_over_the_internet() {
+        for good in [
+            "https://api.prod.whoop.com/developer",
+            "http://127.0.0.1:8090/developer",
+            "http://[::1]:8090",
+            "http://simulator:8090/developer",
+            "http://10.1.2.3/developer",
+            "http://sim.whoop.svc.cluster.local/developer",
+        ] {
+            assert!(whoop_address(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://api.prod.whoop.com/developer",
+            "http://8.8.8.8/developer",
+            "https://api.prod.whoop.com/developer?x=1",
+            "mailto:whoop",
+        ] {
+            assert!(whoop_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_callback_is_refused_with_the_right_path() {
+        let refusal = callback_address("callback").unwrap_err();
+
+        assert!(refusal.contains("/api/v1/whoop/callback"), "{refusal}");
+        assert!(!refusal.contains("https://health.example;"), "{refusal}");
+    }
+}

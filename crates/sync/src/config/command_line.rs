@@ -1,0 +1,469 @@
+//! Reads flags and variables, for both programs in the same way:
+//!
+//! - an empty variable is the same as an absent one;
+//! - a secret (an argument with `hide_env_values`) is also read from the file that
+//!   `NAME_FILE` names;
+//! - all settings that are wrong are reported together, by the names of their variables.
+//!
+//! Flags without a variable are clap's alone: it ends the program at the first one that is
+//! wrong, with its usage.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+use clap::{
+    Arg, ArgMatches, Command, Error,
+    builder::Resettable,
+    error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
+};
+
+use super::{
+    fault::{SettingFault, SettingFaults},
+    secret_file,
+};
+
+/// A command line that was read.
+#[derive(Debug)]
+pub struct CommandLine {
+    /// What the derived types are made of, unless a flag is among the faults.
+    pub matches: ArgMatches,
+    /// Settings of the chosen command that are not usable. The matches have their defaults.
+    pub faults: SettingFaults,
+}
+
+/// Reads this process's command line and environment.
+///
+/// # Errors
+///
+/// Wrong usage, a request for help or for the version: [`clap::Error::exit`] prints it.
+pub fn read(command: Command) -> Result<CommandLine, ReadError> {
+    read_from(command, env::args_os(), &|name| env::var_os(name))
+}
+
+/// Why there is no [`CommandLine`].
+#[derive(Debug)]
+pub enum ReadError {
+    /// Wrong usage, or help and version, which are no error to clap's `exit`.
+    Usage(Box<Error>),
+    /// A flag holds an unusable value of a setting.
+    Settings(SettingFaults),
+}
+
+type Variables<'a> = &'a dyn Fn(&OsStr) -> Option<OsString>;
+
+fn read_from(
+    command: Command,
+    arguments: impl IntoIterator<Item = OsString>,
+    variables: Variables<'_>,
+) -> Result<CommandLine, ReadError> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut faults = SettingFaults::default();
+    let mut secrets = SecretFiles::default();
+    let mut command = map_args(command, &mut |arg| {
+        from_environment(arg, variables, &mut secrets, &mut faults)
+    });
+    let mut wrong_flags: Vec<String> = Vec::new();
+    let matches = loop {
+        let error = match command.clone().try_get_matches_from(&arguments) {
+            Ok(matches) => break matches,
+            Err(error) => error,
+        };
+        let Some(wrong) = wrong_setting(&command, &error) else {
+            return Err(ReadError::Usage(Box::new(error)));
+        };
+        // With its variable out of the way already, it is the flag that is wrong.
+        let is_flag = !wrong.reads_environment;
+        if is_flag {
+            if wrong_flags.contains(&wrong.name) {
+                // Its value is not the reason, such as where there is none.
+                return Err(ReadError::Usage(Box::new(error)));
+            }
+            wrong_flags.push(wrong.name.clone());
+        }
+        faults.remove(&wrong.name);
+        faults.add(SettingFault::unusable(&wrong.name, &wrong.reason));
+        command = map_args(command, &mut |arg| {
+            if variable(&arg).as_deref() != Some(wrong.name.as_str()) {
+                arg
+            } else if is_flag {
+                arg.value_parser(clap::value_parser!(OsString))
+            } else {
+                without_environment(arg)
+            }
+        });
+    };
+    let (chosen, chosen_matches) = chosen(&command, &matches);
+    let names: Vec<String> = chosen.get_arguments().filter_map(variable).collect();
+    if let Some(flag) = empty_flag(chosen, chosen_matches) {
+        let message = format!("{flag} is empty; give it a value, or leave the flag out");
+        let error = command.clone().error(ErrorKind::InvalidValue, message);
+        return Err(ReadError::Usage(Box::new(error)));
+    }
+    faults.retain_names(|name| names.iter().any(|own| own == name));
+    if !wrong_flags.is_empty() {
+        return Err(ReadError::Settings(faults));
+    }
+    Ok(CommandLine { matches, faults })
+}
+
+/// Changes the arguments of a command and of its subcommands.
+fn map_args(command: Command, change: &mut dyn FnMut(Arg) -> Arg) -> Command {
+    command
+        .mut_args(&mut *change)
+        .mut_subcommands(|subcommand| map_args(subcommand, &mut *change))
+}
+
+/// The name of an argument's variable. It is kept as the argument's last help text when the
+/// variable is not read, see [`without_environment`].
+fn variable(arg: &Arg) -> Option<String> {
+    if let Some(name) = arg.get_env() {
+        return name.to_str().map(str::to_owned);
+    }
+    let help = arg.get_help()?.to_string();
+    let (_, name) = help.rsplit_once("[env: ")?;
+    name.split_once('=').map(|(name, _)| name.to_owned())
+}
+
+fn with_help(arg: Arg, more: &str) -> Arg {
+    let long = arg.get_long_help().map(|help| format!("{help} {more}"));
+    let short = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let arg = arg.help(format!("{short} {more}"));
+    match long {
+        Some(long) => arg.long_help(long),
+        None => arg,
+    }
+}
+
+/// The argument without its variable, which the help names all the same.
+fn without_environment(arg: Arg) -> Arg {
+    match variable(&arg) {
+        Some(name) if arg.get_env().is_some() => {
+            with_help(arg.env(Resettable::Reset), &format!("[env: {name}=]"))
+        }
+        _ => arg,
+    }
+}
+
+/// What the files of secrets hold, by the name of the variable: several commands have the
+/// same secret, and its file is read once.
+#[derive(Default)]
+struct SecretFiles(BTreeMap<String, Option<String>>);
+
+fn from_environment(
+    arg: Arg,
+    variables: Variables<'_>,
+    secrets: &mut SecretFiles,
+    faults: &mut SettingFaults,
+) -> Arg {
+    let Some(name) = variable(&arg) else {
+        return arg;
+    };
+    let raw = variables(OsStr::new(&name));
+    let is_empty = raw.as_ref().is_some_and(|value| value.is_empty());
+    let own = raw.filter(|value| !value.is_empty());
+    let arg = if arg.is_hide_env_values_set() {
+        let arg = with_help(arg, &format!("[or the content of the file: {name}_FILE]"));
+        let secret = secrets.0.entry(name.clone()).or_insert_with(|| {
+            secret_from_file(&arg, &name, own.is_some(), variables).unwrap_or_else(|reason| {
+                faults.add(SettingFault::unusable(&name, &reason));
+                None
+            })
+        });
+        match secret {
+            Some(secret) => arg.default_value(secret.clone()).hide_default_value(true),
+            None => arg,
+        }
+    } else {
+        arg
+    };
+    let is_path = arg.get_value_parser().type_id() == std::any::TypeId::of::<PathBuf>();
+    match own {
+        Some(value) if value.to_str().is_none() && !is_path => {
+            faults.add(SettingFault::unusable(&name, "it is not UTF-8 text"));
+            without_environment(arg)
+        }
+        Some(_) if faults.has(&name) => without_environment(arg),
+        None if is_empty => without_environment(arg),
+        Some(_) | None => arg,
+    }
+}
+
+/// The secret from the file that `NAME_FILE` names, if that is set.
+fn secret_from_file(
+    arg: &Arg,
+    name: &str,
+    has_own: bool,
+    variables: Variables<'_>,
+) -> Result<Option<String>, String> {
+    let file_variable = format!("{name}_FILE");
+    let Some(path) = variables(OsStr::new(&file_variable)).filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    if has_own {
+        return Err(format!(
+            "{name} and {file_variable} are both set; keep one of the two"
+        ));
+    }
+    let secret = secret_file::read(Path::new(&path))
+        .map_err(|reason| format!("{file_variable} is not usable: {reason}"))?;
+    // As a default it must be valid: of one that is not, clap panics in a debug build.
+    let alone = Command::new("setting")
+        .no_binary_name(true)
+        .arg(arg.clone().env(Resettable::Reset));
+    let flag = format!("--{}={secret}", arg.get_long().unwrap_or_default());
+    match alone.try_get_matches_from([flag]) {
+        Ok(_) => Ok(Some(secret)),
+        Err(error) => Err(reason_of(&error)),
+    }
+}
+
+/// A setting that clap could not read.
+struct WrongSetting {
+    /// Of its variable.
+    name: String,
+    reason: String,
+    /// Whether the argument still reads its variable.
+    reads_environment: bool,
+}
+
+/// The setting that an error is about; `None` if it is about the usage.
+fn wrong_setting(command: &Command, error: &Error) -> Option<WrongSetting> {
+    if !matches!(
+        error.kind(),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation
+    ) {
+        return None;
+    }
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    // Shown as `--flag <VALUE>`.
+    let flag = shown.strip_prefix("--")?;
+    let flag = flag.split([' ', '=', '[']).next();
+    let arg = find_arg(command, &|arg| {
+        variable(arg).is_some() && arg.get_long() == flag
+    })?;
+    let name = variable(arg)?;
+    let example = arg
+        .get_default_values()
+        .first()
+        .filter(|_| !arg.is_hide_default_value_set())
+        .map(|value| format!("; example: {name}={}", value.to_string_lossy()));
+    Some(WrongSetting {
+        reason: reason_of(error) + &example.unwrap_or_default(),
+        name,
+        reads_environment: arg.get_env().is_some(),
+    })
+}
+
+/// The reason why a value was refused, without the value.
+fn reason_of(error: &Error) -> String {
+    match (
+        std::error::Error::source(error),
+        error.get(ContextKind::ValidValue),
+    ) {
+        (Some(reason), _) => reason.to_string(),
+        (None, Some(ContextValue::Strings(valid))) => format!("use one of: {}", valid.join(", ")),
+        (None, _) => "it cannot be read".to_owned(),
+    }
+}
+
+fn find_arg<'c>(command: &'c Command, is_wanted: &dyn Fn(&Arg) -> bool) -> Option<&'c Arg> {
+    command
+        .get_arguments()
+        .find(|arg| is_wanted(arg))
+        .or_else(|| {
+            command
+                .get_subcommands()
+                .find_map(|subcommand| find_arg(subcommand, is_wanted))
+        })
+}
+
+/// The command that the matches chose, without the ones above it.
+fn chosen<'c, 'm>(command: &'c Command, matches: &'m ArgMatches) -> (&'c Command, &'m ArgMatches) {
+    let below = matches
+        .subcommand()
+        .and_then(|(name, below)| Some((command.find_subcommand(name)?, below)));
+    match below {
+        Some((subcommand, below)) => chosen(subcommand, below),
+        None => (command, matches),
+    }
+}
+
+/// A flag that was given with nothing in it.
+fn empty_flag(command: &Command, matches: &ArgMatches) -> Option<String> {
+    let is_empty = |arg: &&Arg| {
+        let id = arg.get_id().as_str();
+        matches.value_source(id) == Some(ValueSource::CommandLine)
+            && matches
+                .get_raw(id)
+                .is_some_and(|values| values.into_iter().all(|value| value.is_empty()))
+    };
+    let takes_values = |arg: &&Arg| arg.get_action().takes_values() && arg.get_long().is_some();
+    let arg = command
+        .get_arguments()
+        .filter(takes_values)
+        .find(is_empty)?;
+    Some(format!("--{}", arg.get_long()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, FromArgMatches, Parser, Subcommand};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(subcommand)]
+        command: Work,
+    }
+
+    #[derive(Debug, Subcommand)]
+    enum Work {
+        Serve(Serve),
+        Count {
+            /// Another setting.
+            #[arg(long, env = "COUNT", default_value_t = 3)]
+            count: u8,
+        },
+    }
+
+    #[derive(Debug, Args)]
+    struct Serve {
+        /// A number.
+        #[arg(long, env = "NUMBER", default_value_t = 7)]
+        number: u8,
+        /// A word.
+        #[arg(long, env = "WORD")]
+        word: Option<String>,
+        /// A list.
+        #[arg(long, env = "KEYS", hide_env_values = true, value_delimiter = ',')]
+        keys: Vec<String>,
+    }
+
+    // clap reads variables where the command is made, so these tests are about the error
+    // loop and the files; tests of the programs set variables.
+    fn read(
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<(Program, SettingFaults), ReadError> {
+        let variables: BTreeMap<OsString, OsString> = variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let arguments = ["program"].iter().chain(arguments).map(OsString::from);
+        let line = read_from(
+            <Program as clap::CommandFactory>::command(),
+            arguments,
+            &|name| variables.get(name).cloned(),
+        )?;
+        let program = Program::from_arg_matches(&line.matches).unwrap();
+        Ok((program, line.faults))
+    }
+
+    fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> (Serve, SettingFaults) {
+        let arguments: Vec<&str> = ["serve"].iter().chain(arguments).copied().collect();
+        match read(&arguments, variables).unwrap() {
+            (
+                Program {
+                    command: Work::Serve(serve),
+                },
+                faults,
+            ) => (serve, faults),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn file(content: &str) -> PathBuf {
+        let path = env::temp_dir().join(format!("whoop-keys-{}", uuid::Uuid::new_v4()));
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_file_stands_in_for_its_secret_and_a_flag_wins_over_it() {
+        let path = file("a,b\n");
+        let variables = [("KEYS_FILE", path.to_str().unwrap())];
+
+        let (from_file, faults) = serve(&[], &variables);
+        assert!(faults.is_empty(), "{faults}");
+        assert_eq!(from_file.keys, ["a", "b"]);
+
+        let (from_flag, faults) = serve(&["--keys=c"], &variables);
+        assert!(faults.is_empty(), "{faults}");
+        assert_eq!(from_flag.keys, ["c"]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_secret_and_its_file_are_not_both_taken() {
+        let (serve, faults) = serve(&[], &[("KEYS", "hush"), ("KEYS_FILE", "/nowhere")]);
+
+        let faults = faults.to_string();
+        assert!(faults.contains("KEYS_FILE are both set"), "{faults}");
+        assert!(!faults.contains("hush"), "{faults}");
+        assert!(serve.keys.is_empty());
+    }
+
+    #[test]
+    fn only_secrets_are_read_from_files() {
+        let (serve, faults) = serve(&[], &[("WORD_FILE", "/nowhere"), ("NUMBER_FILE", "/none")]);
+
+        assert!(faults.is_empty(), "{faults}");
+        assert_eq!((serve.word, serve.number), (None, 7));
+    }
+
+    #[test]
+    fn a_command_is_not_refused_for_the_settings_of_another() {
+        let (program, faults) = read(&["count"], &[("KEYS_FILE", "/nowhere")]).unwrap();
+
+        assert!(faults.is_empty(), "{faults}");
+        assert!(matches!(program.command, Work::Count { count: 3 }));
+    }
+
+    #[test]
+    fn every_flag_that_holds_a_wrong_setting_is_named_with_a_right_value() {
+        let error = read(&["serve", "--number=many"], &[("KEYS_FILE", "/nowhere")]).unwrap_err();
+
+        let ReadError::Settings(faults) = error else {
+            panic!("{error:?}");
+        };
+        let names: Vec<&str> = faults.iter().map(SettingFault::name).collect();
+        assert_eq!(names, ["KEYS", "NUMBER"]);
+        assert!(faults.to_string().contains("example: NUMBER=7"), "{faults}");
+    }
+
+    #[test]
+    fn an_empty_flag_is_wrong_usage() {
+        for arguments in [["serve", "--word="], ["serve", "--keys="]] {
+            let error = read(&arguments, &[]).unwrap_err();
+
+            let ReadError::Usage(error) = error else {
+                panic!("{error:?}");
+            };
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("is empty"), "{error}");
+        }
+    }
+
+    #[test]
+    fn help_names_the_variable_and_the_file_of_a_secret() {
+        let error = read(&["serve", "--help"], &[]).unwrap_err();
+
+        let ReadError::Usage(help) = error else {
+            panic!("{error:?}");
+        };
+        let help = help.to_string();
+        assert!(help.contains("KEYS_FILE"), "{help}");
+        assert!(!help.contains("WORD_FILE"), "{help}");
+        for name in ["NUMBER", "WORD", "KEYS"] {
+            assert_eq!(help.matches(&format!("[env: {name}")).count(), 1, "{help}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+use std::fmt;
+
+/// A setting that is missing or not usable. Holds nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingFault {
+    name: String,
+    message: String,
+}
+
+impl SettingFault {
+    pub fn missing(name: &str, what_to_do: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            message: format!("{name} is not set; {what_to_do}"),
+        }
+    }
+
+    /// The reason should end with what would be right.
+    pub fn unusable(name: &str, reason: &str) -> Self {
+        let message = if reason.starts_with(name) {
+            reason.to_owned()
+        } else {
+            format!("{name} is not usable: {reason}")
+        };
+        Self {
+            name: name.to_owned(),
+            message,
+        }
+    }
+
+    /// The name of the variable.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for SettingFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// All settings that keep a program from starting, at most one fault for each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingFaults(Vec<SettingFault>);
+
+impl SettingFaults {
+    /// Adds a fault, unless the setting has one already: a variable that could not be read
+    /// is not reported as missing a second time.
+    pub fn add(&mut self, fault: SettingFault) {
+        if !self.has(fault.name()) {
+            self.0.push(fault);
+        }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|fault| fault.name() == name)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &SettingFault> {
+        self.0.iter()
+    }
+
+    /// Takes the fault of a setting away.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.retain(|fault| fault.name() != name);
+    }
+
+    pub(super) fn retain_names(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.0.retain(|fault| is_kept(fault.name()));
+    }
+}
+
+impl Extend<SettingFault> for SettingFaults {
+    fn extend<T: IntoIterator<Item = SettingFault>>(&mut self, faults: T) {
+        for fault in faults {
+            self.add(fault);
+        }
+    }
+}
+
+impl fmt::Display for SettingFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => one.fmt(f),
+            several => {
+                write!(f, "{} settings are missing or not usable:", several.len())?;
+                several
+                    .iter()
+                    .try_for_each(|fault| write!(f, "\n  {fault}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for SettingFaults {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_faults_are_one_message_with_a_line_each() {
+        let mut faults = SettingFaults::default();
+        faults.add(SettingFault::unusable("A", "it is no number; example: A=7"));
+        assert_eq!(
+            faults.to_string(),
+            "A is not usable: it is no number; example: A=7"
+        );
+
+        faults.add(SettingFault::missing("A", "give it"));
+        faults.add(SettingFault::missing("B", "give it as B=8"));
+
+        assert_eq!(
+            faults.to_string(),
+            "2 settings are missing or not usable:\n  A is not usable: it is no number; example: \
+             A=7\n  B is not set; give it as B=8"
+        );
+    }
+}

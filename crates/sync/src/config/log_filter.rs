@@ -1,0 +1,88 @@
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// Crates whose name alone may stand in a filter, which logs all that they say.
+const CRATES: [&str; 22] = [
+    "whoop_core",
+    "whoop_client",
+    "whoop_storage",
+    "whoop_sync",
+    "whoop_api",
+    "whoop_sync_worker",
+    "api",
+    "sync_worker",
+    "actix_http",
+    "actix_server",
+    "actix_web",
+    "actix_cors",
+    "tracing_actix_web",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "reqwest",
+    "rustls",
+    "tokio",
+    "tokio_postgres",
+    "tokio_postgres_rustls",
+];
+
+const EXAMPLE: &str = "example: RUST_LOG=info,whoop_sync=debug";
+
+/// Checks a log filter.
+///
+/// A word by itself is a level or one of [`CRATES`]: tracing takes every other word for
+/// the name of a module, so that a mistyped level turns the log off.
+///
+/// # Errors
+///
+/// The word that is wrong, and an example.
+pub(super) fn parse(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map_err(|error| format!("{error}; {EXAMPLE}"))?;
+    let is_bare = |word: &&str| !word.is_empty() && !word.contains(['=', '[']);
+    for word in text.split(',').filter(is_bare) {
+        let target = word.split("::").next().unwrap_or(word);
+        if word.parse::<LevelFilter>().is_err() && !CRATES.contains(&target) {
+            return Err(format!(
+                "`{word}` is no level (trace, debug, info, warn, error, off) and no part of this \
+                 program; a module of another crate is written with its level, like \
+                 `some_crate=debug`; {EXAMPLE}"
+            ));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_level_is_refused_and_not_taken_for_a_module() {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "3",
+            "whoop_sync",
+            "whoop_storage::page",
+            "warn,whoop_sync=debug,hyper=off",
+            "some_crate=trace",
+            "[request{id=1}]=debug",
+            "info,",
+        ] {
+            assert!(parse(good).is_ok(), "{good}: {:?}", parse(good));
+        }
+        for bad in [
+            "inof",
+            "debug,wran",
+            "verbose",
+            "whoop_snyc",
+            "whoop=loud",
+            "info,=nonsense=",
+            "info,6",
+        ] {
+            let refusal = parse(bad).unwrap_err();
+            assert!(refusal.contains("RUST_LOG=info"), "{refusal}");
+        }
+    }
+}

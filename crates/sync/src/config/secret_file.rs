@@ -1,0 +1,104 @@
+//! Secrets in files, as Docker, Kubernetes and systemd hand them over.
+
+use std::{fs::File, io::Read, path::Path};
+
+/// The largest file that is read, in bytes; a list of hundreds of keys is smaller.
+const LARGEST: u64 = 64 * 1024;
+
+/// Reads a secret, without the newline at its end that editors and `echo` add.
+///
+/// # Errors
+///
+/// The reason, with the path and never with content.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| {
+        format!("the file {shown} cannot be read ({error}); name a file that this process may read")
+    };
+    let mut bytes = Vec::new();
+    // One byte more than allowed shows that there is more.
+    File::open(path)
+        .map_err(unreadable)?
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!(
+            "the file {shown} has more than {LARGEST} bytes; name a file that holds only the secret"
+        ));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_not_utf8| {
+        format!("the file {shown} is not UTF-8 text; name a file that holds only the secret")
+    })?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err(format!(
+            "the file {shown} is empty; write the secret into it"
+        ));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::*;
+
+    /// A file in a folder of its own, removed at the end.
+    struct Written(PathBuf);
+
+    impl Written {
+        fn new(content: &[u8]) -> Self {
+            let path = std::env::temp_dir().join(format!("whoop-secret-{}", uuid::Uuid::new_v4()));
+            fs::write(&path, content).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Written {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    fn read_back(content: &[u8]) -> Result<String, String> {
+        read(&Written::new(content).0)
+    }
+
+    #[test]
+    fn one_newline_at_the_end_is_dropped_and_nothing_else() {
+        assert_eq!(read_back(b"hush").unwrap(), "hush");
+        assert_eq!(read_back(b"hush\n").unwrap(), "hush");
+        assert_eq!(read_back(b"hush\r\n").unwrap(), "hush");
+        assert_eq!(read_back(b" hush \n\n").unwrap(), " hush \n");
+    }
+
+    #[test]
+    fn a_file_without_a_usable_secret_is_refused_without_its_content() {
+        let large = vec![b'h'; 64 * 1024 + 1];
+        for (content, reason) in [
+            (&b""[..], "is empty"),
+            (&b"\n"[..], "is empty"),
+            (&b"hush\xff"[..], "UTF-8"),
+            (&large[..], "more than 65536 bytes"),
+        ] {
+            let refusal = read_back(content).unwrap_err();
+
+            assert!(refusal.contains(reason), "{refusal}");
+            assert!(
+                !refusal.contains("hush") && !refusal.contains("hhhh"),
+                "{refusal}"
+            );
+        }
+        let missing = read(Path::new("/nowhere/secret")).unwrap_err();
+        assert!(missing.contains("/nowhere/secret"), "{missing}");
+        let folder = read(&std::env::temp_dir()).unwrap_err();
+        assert!(folder.contains("cannot be read"), "{folder}");
+    }
+}
