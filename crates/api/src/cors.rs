@@ -1,8 +1,19 @@
 //! Cross-origin requests: which web apps may send requests from a browser.
 
 use actix_cors::Cors;
-use actix_web::http::{Method, header};
+use actix_web::{
+    Error, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
+    middleware::Next,
+};
 use url::Url;
+
+use crate::problem::Problem;
 
 /// How long a browser remembers what it was told, in seconds.
 const REMEMBERED: usize = 3600;
@@ -72,6 +83,36 @@ pub(crate) fn origin(text: &str) -> Result<String, String> {
         url.scheme(),
         port.unwrap_or_default()
     ))
+}
+
+/// Answers a refused preflight request as `application/problem+json`; `actix_cors` answers in
+/// plain text.
+pub(crate) async fn explain_refusal<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let is_preflight = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ORIGIN)
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let response = next.call(request).await?;
+    if !is_preflight || response.status() != StatusCode::BAD_REQUEST {
+        return Ok(response.map_into_left_body());
+    }
+    let problem = Problem::new(
+        StatusCode::BAD_REQUEST,
+        "cors-refused",
+        "A browser may not send this request from this web page",
+        "the origin is not one of CORS_ALLOWED_ORIGINS, or the method or a header of the request is \
+         not allowed from a browser",
+    );
+    let mut answer = problem.error_response();
+    // The answers to different origins are not the same.
+    answer
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("Origin"));
+    Ok(response.into_response(answer).map_into_right_body())
 }
 
 #[cfg(test)]

@@ -51,12 +51,13 @@ impl Site {
             .wrap(from_fn(body::refuse_encoded))
             .wrap(from_fn(panics::contain))
             .wrap(from_fn(metrics::observe))
-            .wrap(TracingLogger::<RequestLine>::new())
-            .wrap(from_fn(request_id::name))
             .wrap(Condition::new(
                 !self.origins.is_empty(),
                 cors::allow(&self.origins),
             ))
+            .wrap(from_fn(cors::explain_refusal))
+            .wrap(TracingLogger::<RequestLine>::new())
+            .wrap(from_fn(request_id::name))
             .wrap(from_fn(nosniff::add))
             .app_data(self.state.clone())
             .app_data(web::QueryConfig::default().error_handler(|error, _| {

@@ -126,8 +126,14 @@ async fn a_web_app_may_ask_from_the_origins_that_were_named() {
     assert_eq!(allowed.status, 200);
     let origin = allowed.header("access-control-allow-origin");
     assert_eq!(origin, Some("https://app.example"));
+    assert!(allowed.header("x-request-id").is_some());
+
     let refused = preflight("https://evil.example").send_undescribed().await;
     assert!(refused.header("access-control-allow-origin").is_none());
+    refused.assert_problem(400, "cors-refused");
+    assert!(refused.header("x-request-id").is_some());
+    let vary = refused.header("vary").unwrap().to_lowercase();
+    assert!(vary.contains("origin"), "{vary}");
 
     let ask = stage.client.get("/healthz");
     let plain = ask
