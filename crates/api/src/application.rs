@@ -7,7 +7,7 @@ use actix_web::{
 };
 use tokio::sync::Notify;
 use whoop_core::Clock;
-use whoop_sync::Settings;
+use whoop_sync::{Settings, config::warn_if_unverified};
 
 use crate::{
     allowance::Allowance,
@@ -115,6 +115,10 @@ impl Application {
         let read_url = cli.database_read_url.clone();
         // Here, where an address that cannot be one is told.
         let to_look = cli.database.pool(read_url.as_ref(), 1, limit)?;
+        warn_if_unverified("DATABASE_URL", &database);
+        if read_url.is_some() {
+            warn_if_unverified("DATABASE_READ_URL", &to_look);
+        }
         let settings = Settings {
             freshness: cli.freshness.interval(),
             retention: cli.retention.retention(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use whoop_core::{DataType, UserId};
+use whoop_storage::Database;
 use whoop_sync::capacity::{Days, Webhooks};
 use whoop_sync::config::{
     DatabaseArgs, KeyArgs, LimitArgs, LogArgs, RetentionArgs, SettingFault, SettingFaults,
@@ -356,6 +357,11 @@ impl Cli {
         }
         faults.extend(self.whoop_faults());
         faults
+    }
+
+    /// The database that the command works on, if it works on one and its settings are right.
+    pub fn database(&self) -> Option<Database> {
+        self.database_args()?.database().ok()
     }
 
     fn database_args(&self) -> Option<&DatabaseArgs> {

@@ -38,6 +38,7 @@ mod webhooks;
 
 use tokio_util::sync::CancellationToken;
 use whoop_core::{Clock, SystemClock};
+use whoop_sync::config::warn_if_unverified;
 
 pub use cli::Cli;
 use cli::{ChangesCommand, Command, KeysCommand, UsersCommand, WebhooksCommand};
@@ -75,6 +76,9 @@ async fn done(cli: &Cli, console: &Console, stop: CancellationToken) -> Result<E
     if !faults.is_empty() && !matches!(cli.command, Command::Doctor(_)) {
         check_usage(&cli.command)?;
         return Err(Refusal::could_not_run(faults.to_string()));
+    }
+    if let Some(database) = cli.database() {
+        warn_if_unverified("DATABASE_URL", &database);
     }
     match &cli.command {
         Command::Capacity(args) => capacity::capacity(args, console).await,

@@ -22,7 +22,9 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use url::Url;
 use whoop_client::{SignedWithin, Whoop, WhoopConfig, WhoopError};
 use whoop_core::{Clock, budget::Limits, retention::Retention};
-use whoop_storage::{Database, DatabaseConfig, Pooler, StorageError, seal::TokenKeys};
+use whoop_storage::{
+    Database, DatabaseConfig, Pooler, ServerVerification, StorageError, seal::TokenKeys,
+};
 
 pub use self::{
     address::web_address,
@@ -169,6 +171,19 @@ impl DatabaseArgs {
         let url = Url::parse(self.database_url.as_ref()?.expose_secret()).ok()?;
         let host = url.host_str().filter(|host| !host.is_empty())?;
         Some(format!("{host}:{}", url.port().unwrap_or(5432)))
+    }
+}
+
+/// Logs a warning if another machine could answer in the place of PostgreSQL; the setting is
+/// the one that names the server.
+pub fn warn_if_unverified(setting: &'static str, database: &Database) {
+    if let ServerVerification::Unverified(sslmode) = database.server_verification() {
+        tracing::warn!(
+            setting,
+            sslmode,
+            "connection to PostgreSQL is not verified: the server's certificate is not checked; \
+             use sslmode=verify-full, with sslrootcert=FILE for an authority of your own"
+        );
     }
 }
 

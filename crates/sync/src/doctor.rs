@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 use whoop_core::plan::heard::TRUSTED_FOR;
 use whoop_storage::{
-    Database, StorageError,
+    Database, ServerVerification, StorageError,
     overview::{self, LastRun},
     rotate,
     table::{call_budget, users},
@@ -75,6 +75,7 @@ impl Engine {
     ///
     /// PostgreSQL is away.
     pub async fn examine(&self, checks: &mut Vec<Check>) -> Result<(), StorageError> {
+        checks.push(connection(&self.database));
         checks.push(keys(self).await?);
         checks.push(database_clock(self).await?);
         // The budget stands before the call to WHOOP, which takes one of it.
@@ -84,6 +85,27 @@ impl Engine {
         checks.push(webhooks(self).await?);
         checks.extend(runs(self).await?);
         Ok(())
+    }
+}
+
+/// Whether another machine could answer in the place of PostgreSQL.
+fn connection(database: &Database) -> Check {
+    let name = "connection to PostgreSQL";
+    match database.server_verification() {
+        ServerVerification::Local => Check::ok(name, "stays on this machine"),
+        ServerVerification::Verified(mode) => {
+            Check::ok(name, format!("verifies the server (sslmode={mode})"))
+        }
+        ServerVerification::Unverified(mode) => Check::bad(
+            name,
+            State::Warning,
+            format!(
+                "is not verified (sslmode={mode}): another machine could answer in the server's \
+                 place and read everything"
+            ),
+            "write sslmode=verify-full into DATABASE_URL, and sslrootcert=FILE where the server's \
+             certificate was signed by an authority of your own",
+        ),
     }
 }
 

@@ -113,6 +113,27 @@ async fn a_client_secret_that_whoop_does_not_know_is_found() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_not_verified_is_named_by_the_doctor_and_in_the_log() {
+    let house = House::new(plenty()).await;
+    // The same server, by a name that the address does not know for loopback.
+    let url = house.db.url().replace("@127.0.0.1:", "@127.1:");
+
+    let ended = house
+        .worker(&["doctor", "--json", "--database-url", &url])
+        .await;
+    let local = house.worker(&["doctor", "--json"]).await;
+
+    let connection = check(&ended, "connection to PostgreSQL");
+    assert_eq!(connection["state"], "warning", "{connection}");
+    let what_to_do = connection["what_to_do"].as_str().unwrap();
+    assert!(what_to_do.contains("sslmode=verify-full"), "{what_to_do}");
+    ended.expect_in_stderr("connection to PostgreSQL is not verified");
+    let connection = check(&local, "connection to PostgreSQL");
+    assert_eq!(connection["state"], "ok", "{connection}");
+    assert!(!local.stderr.contains("not verified"), "{local:#?}");
+}
+
+#[tokio::test]
 async fn without_settings_or_a_database_the_doctor_says_so_and_ends_with_1() {
     let bare = bare_worker(&["doctor", "--json"]).await;
     bare.expect_code(1);
