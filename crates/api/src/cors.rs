@@ -76,7 +76,7 @@ pub(crate) fn origin(text: &str) -> Result<String, String> {
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return wrong("has more than scheme, host and port");
     }
-    // Of the schemes of apps' web views (`capacitor://localhost`) the crate knows no origin.
+    // By hand: the origin of an app's own scheme (`capacitor://localhost`) is opaque to `url`.
     let port = url.port().map(|port| format!(":{port}"));
     Ok(format!(
         "{}://{host}{}",
