@@ -19,6 +19,9 @@ use crate::{background::Background, start_error::StartError};
 /// How long a set is used before a new one is asked for.
 const FRESH_FOR: TimeDelta = TimeDelta::minutes(10);
 
+/// Maximum age of a set that could not be refreshed; after that it is not used.
+const USED_FOR: TimeDelta = TimeDelta::hours(24);
+
 /// The shortest time between two looks, whatever callers send.
 const PAUSE: TimeDelta = TimeDelta::seconds(30);
 
@@ -35,7 +38,7 @@ const LARGEST: usize = 256 * 1024;
 pub(super) enum NoKey {
     /// The issuer has none for such a token.
     Unfit,
-    /// The issuer was never reached.
+    /// The issuer was never reached, or not for too long.
     Away,
 }
 
@@ -119,10 +122,17 @@ impl Issuer {
         }
     }
 
+    /// The keys, if they may still be used, and whether a newer set should be read.
     fn known(&self) -> (Option<Arc<KeySet>>, bool) {
         let known = self.lock();
-        let is_stale = is_over(known.loaded_at, FRESH_FOR, self.0.clock.now());
-        (known.keys.clone(), is_stale)
+        let now = self.0.clock.now();
+        let is_stale = is_over(known.loaded_at, FRESH_FOR, now);
+        // A key that the issuer withdrew meanwhile must not be accepted for ever.
+        let is_too_old = known
+            .loaded_at
+            .is_none_or(|loaded_at| (now - loaded_at).abs() >= USED_FOR);
+        let keys = known.keys.clone().filter(|_| !is_too_old);
+        (keys, is_stale)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -159,6 +169,9 @@ impl Issuer {
             issuer.lock().asked_at = Some(issuer.0.clock.now());
             match issuer.fetch().await {
                 Ok(keys) => {
+                    if keys.len() == 0 {
+                        tracing::warn!("AUTH_JWKS_URL offers no key that signs tokens");
+                    }
                     tracing::debug!(keys = keys.len(), "the key set was read");
                     let mut known = issuer.lock();
                     known.keys = Some(Arc::new(keys));
@@ -191,11 +204,8 @@ impl Issuer {
             }
             body.extend_from_slice(&chunk);
         }
-        let keys = KeySet::parse(&body).map_err(|_| "its answer is no key set".to_owned())?;
-        if keys.len() == 0 {
-            return Err("it has no key that could sign a token".to_owned());
-        }
-        Ok(keys)
+        // A set without keys is an answer as well: every key was withdrawn.
+        KeySet::parse(&body).map_err(|_| "its answer is no key set".to_owned())
     }
 }
 

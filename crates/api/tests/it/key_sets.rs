@@ -140,7 +140,6 @@ async fn an_issuer_that_is_away_locks_out_nobody_whose_keys_are_known() {
     for (status, body) in [
         (500, ""),
         (200, "<html>"),
-        (200, r#"{"keys": []}"#),
         (302, ""),
         (
             200,
@@ -154,6 +153,47 @@ async fn an_issuer_that_is_away_locks_out_nobody_whose_keys_are_known() {
         until("it was asked in vain", || async { issuer.asked() > before }).await;
         day(&stage, &token).await.expect(200);
     }
+}
+
+#[tokio::test]
+async fn a_key_set_that_becomes_empty_closes_every_key() {
+    let signer = Signer::new("one", Algorithm::ES256);
+    let issuer = Issuer::of(&[&signer]);
+    let stage = with(&issuer).await;
+    let token = signer.sign(&Token::of("alice"));
+    day(&stage, &token).await.expect(200);
+
+    issuer.publish(&[]);
+    stage.clock.advance(chrono::TimeDelta::minutes(11));
+    until("the withdrawn key does not open any more", || async {
+        day(&stage, &token).await.status == 401
+    })
+    .await;
+
+    issuer.publish(&[&signer]);
+    stage.clock.advance(chrono::TimeDelta::seconds(31));
+    day(&stage, &token).await.expect(200);
+}
+
+#[tokio::test]
+async fn keys_that_could_not_be_refreshed_for_a_day_are_not_used() {
+    let signer = Signer::new("one", Algorithm::ES256);
+    let issuer = Issuer::of(&[&signer]);
+    let stage = with(&issuer).await;
+    let token = signer.sign(&Token::of("alice"));
+    issuer.answer_with(500, "");
+
+    stage.clock.advance(chrono::TimeDelta::hours(23));
+    day(&stage, &token).await.expect(200);
+    stage.clock.advance(chrono::TimeDelta::minutes(61));
+    let answer = day(&stage, &token).await;
+    answer.assert_problem(503, "keys-unavailable");
+    // Members whose tokens the secret signs are not concerned.
+    day(&stage, &Token::of("alice").text()).await.expect(200);
+
+    issuer.publish(&[&signer]);
+    stage.clock.advance(chrono::TimeDelta::seconds(31));
+    day(&stage, &token).await.expect(200);
 }
 
 #[tokio::test]
