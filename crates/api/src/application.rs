@@ -105,6 +105,7 @@ impl Application {
         }
         let background = Background::new();
         let auth = Authenticator::new(&cli.auth, cli.listens_on_loopback(), &clock, &background)?;
+        auth.warn_at_start();
         let workers = workers(cli);
         let limit = match cli.database_statement_timeout_seconds {
             0 => None,

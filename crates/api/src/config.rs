@@ -185,18 +185,39 @@ pub struct AuthArgs {
     #[arg(long, env = "AUTH_JWKS_URL", value_name = "URL", value_parser = auth::key_set_address)]
     pub auth_jwks_url: Option<Url>,
 
-    /// `aud` that a JWT must carry.
+    /// Values of `aud` that a JWT may carry, separated by commas; `*` alone accepts any.
     #[arg(
         long,
         env = "AUTH_JWT_AUDIENCE",
         default_value = "authenticated",
-        value_name = "AUDIENCE"
+        value_name = "AUDIENCES"
     )]
     pub auth_jwt_audience: String,
 
-    /// `iss` that a JWT must carry; not checked if not given.
-    #[arg(long, env = "AUTH_JWT_ISSUER", value_name = "ISSUER")]
+    /// Values of `iss` that a JWT may carry, separated by commas. Without it, or with
+    /// `*`, the issuer is not checked.
+    #[arg(long, env = "AUTH_JWT_ISSUER", value_name = "ISSUERS")]
     pub auth_jwt_issuer: Option<String>,
+
+    /// OAuth clients whose JWTs are accepted, separated by commas. A JWT that carries
+    /// the claim `client_id` is refused unless that id is listed here.
+    #[arg(long, env = "AUTH_JWT_CLIENT_IDS", value_name = "CLIENT_IDS")]
+    pub auth_jwt_client_ids: Option<String>,
+
+    /// Claims that every JWT must carry, like `role=authenticated,aal=aal2`.
+    #[arg(long, env = "AUTH_JWT_REQUIRE", value_name = "CLAIM=VALUE,…")]
+    pub auth_jwt_require: Option<String>,
+
+    /// Maximum lifetime of a JWT in seconds: `exp` may lie this far ahead, and this far
+    /// after `iat`.
+    #[arg(
+        long,
+        env = "AUTH_JWT_MAX_LIFETIME_SECONDS",
+        default_value_t = 86_400,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(60..=31_536_000)
+    )]
+    pub auth_jwt_max_lifetime_seconds: u32,
 
     /// SHA-256 hex digests of service keys; a holder may act for any member (required,
     /// or a secret, or a key set)
@@ -221,7 +242,8 @@ pub struct AuthArgs {
     )]
     pub app_return_urls: Vec<Url>,
 
-    /// Let anybody on this machine ask for any member; for development only.
+    /// Accept requests without credentials for every member; for development on
+    /// loopback only. Requests must name a loopback host (`localhost`, `127.0.0.1`, `[::1]`).
     #[arg(long)]
     pub insecure_no_auth: bool,
 }
@@ -241,6 +263,7 @@ impl AuthArgs {
             let reason = StartError::NoAuthentication.to_string();
             faults.push(SettingFault::unusable("AUTH_JWT_SECRET", &reason));
         }
+        faults.extend(auth::claims::faults(self));
         faults
     }
 

@@ -114,6 +114,16 @@ impl Problem {
         )
     }
 
+    pub(crate) fn host_not_loopback() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "host-not-loopback",
+            "The Host header names another machine",
+            "without credentials, requests must name this machine: `Host: localhost`, `127.0.0.1` \
+             or `[::1]`",
+        )
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

@@ -6,7 +6,9 @@ use crate::{capacity::Capacity, state::AppState};
 
 /// Checks of the process that is asked.
 pub(crate) fn self_checks(state: &AppState) -> Vec<Check> {
-    vec![open_files(&state.capacity)]
+    let mut checks = vec![open_files(&state.capacity)];
+    checks.extend(state.auth.examine());
+    checks
 }
 
 fn open_files(capacity: &Capacity) -> Check {

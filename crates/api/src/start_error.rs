@@ -40,6 +40,12 @@ pub enum StartError {
          was the variable set that the key was taken from?"
     )]
     EmptyServiceKey,
+    #[error("{name} is not usable: {reason}; a right value is: {example}")]
+    List {
+        name: &'static str,
+        reason: &'static str,
+        example: &'static str,
+    },
     #[error("the client for AUTH_JWKS_URL cannot be made")]
     Http(#[source] reqwest::Error),
     #[error(transparent)]

@@ -7,9 +7,11 @@ use jsonwebtoken::{
     get_current_timestamp,
 };
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use whoop_core::UserId;
 
-use crate::{config::AuthArgs, problem::Problem};
+use super::claims::ClaimRules;
+use crate::problem::Problem;
 
 /// Clocks differ; a token is not late because of that.
 const LEEWAY_SECONDS: u64 = 30;
@@ -17,29 +19,16 @@ const LEEWAY_SECONDS: u64 = 30;
 /// The longest token that is looked at. Real ones have one or two thousand.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
-/// What is demanded of the claims.
-#[derive(Debug)]
-pub(super) struct Rules {
-    audience: Option<String>,
-    issuer: Option<String>,
-}
-
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
     /// Seconds since 1970; some write them with a fraction.
     exp: f64,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
-impl Rules {
-    pub(super) fn new(args: &AuthArgs) -> Self {
-        let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Self {
-            audience: named(&args.auth_jwt_audience),
-            issuer: args.auth_jwt_issuer.as_deref().and_then(named),
-        }
-    }
-
+impl ClaimRules {
     /// The member that a token names, if this key signed it with one of these
     /// algorithms. The key has them: a token cannot choose how it is checked.
     pub(super) fn member(
@@ -56,17 +45,7 @@ impl Rules {
         validation.leeway = LEEWAY_SECONDS;
         validation.validate_nbf = true;
         validation.set_required_spec_claims(&["exp", "sub"]);
-        match &self.audience {
-            Some(audience) => {
-                validation.set_audience(&[audience]);
-                validation.required_spec_claims.insert("aud".to_owned());
-            }
-            None => validation.validate_aud = false,
-        }
-        if let Some(issuer) = &self.issuer {
-            validation.set_issuer(&[issuer]);
-            validation.required_spec_claims.insert("iss".to_owned());
-        }
+        self.add_to(&mut validation);
         let token = decode::<Claims>(token, key, &validation).map_err(|error| {
             let detail = match error.kind() {
                 ErrorKind::ExpiredSignature => {
@@ -83,6 +62,7 @@ impl Rules {
             };
             Problem::unauthorized("invalid-token", detail)
         })?;
+        self.check(token.claims.exp, &token.claims.others, LEEWAY_SECONDS)?;
         let user_id = UserId::try_from(token.claims.sub)
             .map_err(|error| Problem::unauthorized("invalid-token", format!("`sub`: {error}")))?;
         Ok((user_id, left_until(token.claims.exp)))

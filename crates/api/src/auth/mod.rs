@@ -1,8 +1,12 @@
 //! Who is calling: a member with a JWT, or a service with a key.
 
+pub(crate) mod claims;
+mod doctor;
 mod issuer;
 mod jwt;
 mod key_set;
+mod list;
+mod loopback;
 mod service_key;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -14,8 +18,8 @@ use url::Url;
 use whoop_core::{Clock, UserId};
 
 use self::{
+    claims::ClaimRules,
     issuer::{Issuer, NoKey},
-    jwt::Rules,
     service_key::ServiceKeys,
 };
 use crate::{background::Background, config::AuthArgs, problem::Problem, start_error::StartError};
@@ -51,12 +55,12 @@ impl Caller {
 
 /// Tells who is calling.
 pub(crate) struct Authenticator {
-    rules: Rules,
+    rules: ClaimRules,
     secret: Option<DecodingKey>,
     issuer: Option<Issuer>,
     service_keys: ServiceKeys,
-    /// Whoever calls is a service; only on loopback.
-    trusts_everybody: bool,
+    /// Accepts requests without credentials as a service's; only on loopback.
+    insecure_no_auth: bool,
 }
 
 impl fmt::Debug for Authenticator {
@@ -65,7 +69,7 @@ impl fmt::Debug for Authenticator {
             .field("secret", &self.secret.is_some())
             .field("issuer", &self.issuer)
             .field("service_keys", &self.service_keys.len())
-            .field("trusts_everybody", &self.trusts_everybody)
+            .field("insecure_no_auth", &self.insecure_no_auth)
             .finish_non_exhaustive()
     }
 }
@@ -96,17 +100,19 @@ impl Authenticator {
             return Err(StartError::NoAuthentication);
         }
         Ok(Self {
-            rules: Rules::new(args),
+            rules: ClaimRules::new(args)?,
             secret: secret.map(DecodingKey::from_secret),
             issuer,
             service_keys,
-            trusts_everybody: args.insecure_no_auth,
+            insecure_no_auth: args.insecure_no_auth,
         })
     }
 
     /// Who sent these headers.
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        if self.trusts_everybody && !headers.contains_key(header::AUTHORIZATION) {
+        if self.insecure_no_auth && !headers.contains_key(header::AUTHORIZATION) {
+            // A web page that rebinds its own name to this machine sends that name.
+            loopback::check_host(headers)?;
             return Ok(Caller::Service);
         }
         let credentials = credentials(headers)?;

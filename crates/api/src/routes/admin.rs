@@ -53,8 +53,8 @@ pub(crate) struct Diagnosis {
 /// What is wrong with the service, and what to do about it.
 ///
 /// The checks of `sync-worker doctor`, as this process sees them, and those of the process
-/// itself, such as its limit of open files. Makes one call to
-/// WHOOP, and asks it whether it knows the app, which is none.
+/// itself: its limit of open files, its settings for callers. Makes one call to WHOOP, and
+/// asks WHOOP whether it knows the app, which counts as no call.
 #[utoipa::path(
     post, operation_id = "examine", path = "/api/v1/whoop/admin/doctor", tag = "Operations",
     responses(

@@ -13,6 +13,7 @@ mod any_request;
 mod bodies;
 mod callback;
 mod changes;
+mod claims;
 mod custody;
 mod day_json;
 mod described;

@@ -106,6 +106,16 @@ async fn a_setting_that_cannot_be_is_named() {
             "AUTH_JWKS_URL",
             "https://user:hush-hush-password@issuer.example/keys",
         ),
+        ("AUTH_JWT_AUDIENCE", "authenticated,,mobile"),
+        ("AUTH_JWT_AUDIENCE", "authenticated, mobile"),
+        ("AUTH_JWT_AUDIENCE", "*,mobile"),
+        ("AUTH_JWT_ISSUER", "https://one.example/,"),
+        ("AUTH_JWT_CLIENT_IDS", " "),
+        ("AUTH_JWT_CLIENT_IDS", "one,,two"),
+        ("AUTH_JWT_REQUIRE", "role"),
+        ("AUTH_JWT_REQUIRE", "role="),
+        ("AUTH_JWT_REQUIRE", "=authenticated"),
+        ("AUTH_JWT_REQUIRE", "role = authenticated"),
         ("RUST_LOG", "info,=nonsense="),
     ] {
         assert_refuses(but_for(name, Some(value)), 1, &[name]).await;
@@ -154,6 +164,12 @@ async fn a_variable_that_cannot_be_read_is_named_with_a_right_value() {
         ),
         ("LOG_FORMAT", "poem", "text, json"),
         ("RUST_LOG", "inof", "RUST_LOG=info"),
+        (
+            "AUTH_JWT_MAX_LIFETIME_SECONDS",
+            "a day",
+            "AUTH_JWT_MAX_LIFETIME_SECONDS=86400",
+        ),
+        ("AUTH_JWT_MAX_LIFETIME_SECONDS", "0", "60..=31536000"),
     ] {
         assert_refuses(but_for(name, Some(value)), 1, &[name, right]).await;
     }
@@ -341,6 +357,25 @@ async fn without_authentication_it_listens_on_loopback_only() {
 }
 
 #[tokio::test]
+async fn open_doors_are_warned_of_in_the_log_at_the_start() {
+    let db = TestDb::new().await;
+    let sim = simulator().await;
+    let more = ["--insecure-no-auth", "--auth-jwt-audience=*"];
+    let api = RunningApi::start_told(db.url(), &sim, "warn", &more).await;
+
+    api.signal(rustix::process::Signal::TERM);
+    let (_, log) = api.end().await;
+
+    for words in [
+        "requests without credentials are accepted",
+        "every person and program on this machine may read",
+        "tokens for any audience are accepted",
+    ] {
+        assert_eq!(log.matches(words).count(), 1, "{words}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -371,6 +406,9 @@ async fn help_shows_every_variable_and_no_value() {
         "AUTH_JWKS_URL",
         "AUTH_JWT_AUDIENCE",
         "AUTH_JWT_ISSUER",
+        "AUTH_JWT_CLIENT_IDS",
+        "AUTH_JWT_REQUIRE",
+        "AUTH_JWT_MAX_LIFETIME_SECONDS",
         "AUTH_SERVICE_KEYS",
         "APP_RETURN_URLS",
         "FRESHNESS_SECONDS",

@@ -100,7 +100,21 @@ pub(crate) async fn simulator() -> Sim {
 impl RunningApi {
     /// Starts it, again where another program took its port meanwhile.
     pub(crate) async fn start(database_url: &str, sim: &Sim, log_filter: &str) -> Self {
-        Self::launch(database_url, sim, log_filter, Binary::new).await
+        Self::start_told(database_url, sim, log_filter, &[]).await
+    }
+
+    /// Starts it with more flags.
+    pub(crate) async fn start_told(
+        database_url: &str,
+        sim: &Sim,
+        log_filter: &str,
+        more: &[&str],
+    ) -> Self {
+        Self::launch(database_url, sim, log_filter, || {
+            let told = more.iter();
+            told.fold(Binary::new(), |binary, flag| binary.arg(flag))
+        })
+        .await
     }
 
     /// The same, under limits of a shell, such as `-n 200` for 200 open files, and with an

@@ -1,0 +1,252 @@
+//! Claims that are checked after the signature, and the settings for them.
+
+use jsonwebtoken::{Validation, get_current_timestamp};
+use serde_json::{Map, Value};
+use whoop_sync::config::SettingFault;
+
+use super::list::Setting;
+use crate::{config::AuthArgs, problem::Problem, start_error::StartError};
+
+const AUDIENCE: Setting = Setting {
+    name: "AUTH_JWT_AUDIENCE",
+    example: "authenticated,mobile-app (or * for any)",
+};
+const ISSUER: Setting = Setting {
+    name: "AUTH_JWT_ISSUER",
+    example: "https://PROJECT.supabase.co/auth/v1",
+};
+const CLIENT_IDS: Setting = Setting {
+    name: "AUTH_JWT_CLIENT_IDS",
+    example: "9a8b7c6d-1234-4321-8888-0123456789ab,partner",
+};
+const REQUIRE: Setting = Setting {
+    name: "AUTH_JWT_REQUIRE",
+    example: "role=authenticated,aal=aal2",
+};
+
+/// Audience that is demanded if no other is set: Supabase's.
+const DEFAULT_AUDIENCE: &str = "authenticated";
+
+/// Roles of Supabase's own keys. A token with one of them stands for no member.
+const ROLES_OF_NO_MEMBER: [&str; 2] = ["anon", "service_role"];
+
+/// Demands on the claims of a member's JWT.
+#[derive(Debug)]
+pub(super) struct ClaimRules {
+    /// Accepted values of `aud`; any if `None`.
+    audiences: Option<Vec<String>>,
+    /// Accepted values of `iss`; any if `None`.
+    issuers: Option<Vec<String>>,
+    /// Accepted values of `client_id`, where a token has that claim.
+    client_ids: Vec<String>,
+    /// Claims that every token must carry, with their values.
+    required: Vec<(String, String)>,
+    max_lifetime_seconds: u32,
+}
+
+fn text(setting: Option<&String>) -> &str {
+    setting.map(String::as_str).unwrap_or_default()
+}
+
+/// Settings for claims that cannot be used.
+pub(crate) fn faults(args: &AuthArgs) -> Vec<SettingFault> {
+    let required = required(text(args.auth_jwt_require.as_ref()));
+    [
+        (AUDIENCE, AUDIENCE.elements_or_any(&args.auth_jwt_audience).err()),
+        (ISSUER, ISSUER.elements_or_any(text(args.auth_jwt_issuer.as_ref())).err()),
+        (CLIENT_IDS, CLIENT_IDS.elements(text(args.auth_jwt_client_ids.as_ref())).err()),
+        (REQUIRE, required.err()),
+    ]
+    .into_iter()
+    .filter_map(|(setting, error)| {
+        Some(SettingFault::unusable(setting.name, &error?.to_string()))
+    })
+    .collect()
+}
+
+impl ClaimRules {
+    pub(super) fn new(args: &AuthArgs) -> Result<Self, StartError> {
+        let audience = Some(args.auth_jwt_audience.as_str())
+            .filter(|text| !text.is_empty())
+            .unwrap_or(DEFAULT_AUDIENCE);
+        Ok(Self {
+            audiences: AUDIENCE.elements_or_any(audience)?,
+            issuers: ISSUER.elements_or_any(text(args.auth_jwt_issuer.as_ref()))?,
+            client_ids: CLIENT_IDS.elements(text(args.auth_jwt_client_ids.as_ref()))?,
+            required: required(text(args.auth_jwt_require.as_ref()))?,
+            max_lifetime_seconds: args.auth_jwt_max_lifetime_seconds,
+        })
+    }
+
+    pub(super) const fn accepts_any_audience(&self) -> bool {
+        self.audiences.is_none()
+    }
+
+    pub(super) const fn accepts_any_issuer(&self) -> bool {
+        self.issuers.is_none()
+    }
+
+    /// Adds the audiences and issuers to the checks that are made with the signature.
+    pub(super) fn add_to(&self, validation: &mut Validation) {
+        match &self.audiences {
+            Some(audiences) => {
+                validation.set_audience(audiences);
+                validation.required_spec_claims.insert("aud".to_owned());
+            }
+            None => validation.validate_aud = false,
+        }
+        if let Some(issuers) = &self.issuers {
+            validation.set_issuer(issuers);
+            validation.required_spec_claims.insert("iss".to_owned());
+        }
+    }
+
+    /// Checks the claims of a token whose signature, times, audience and issuer are good.
+    pub(super) fn check(
+        &self,
+        exp: f64,
+        claims: &Map<String, Value>,
+        leeway_seconds: u64,
+    ) -> Result<(), Problem> {
+        self.check_lifetime(exp, claims.get("iat"), leeway_seconds)?;
+        self.check_client(claims.get("client_id"))?;
+        if let Some(Value::String(role)) = claims.get("role")
+            && ROLES_OF_NO_MEMBER.contains(&role.as_str())
+        {
+            return Err(Problem::unauthorized(
+                "role-not-accepted",
+                "the token has the role `anon` or `service_role`; send the access token of a \
+                 signed-in member",
+            ));
+        }
+        for (claim, value) in &self.required {
+            if !claims
+                .get(claim)
+                .is_some_and(|carried| carries(carried, value))
+            {
+                return Err(Problem::unauthorized(
+                    "claim-required",
+                    format!(
+                        "the token does not carry `{claim}` = `{value}`, which AUTH_JWT_REQUIRE demands"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_lifetime(
+        &self,
+        exp: f64,
+        iat: Option<&Value>,
+        leeway_seconds: u64,
+    ) -> Result<(), Problem> {
+        let issued_at = match iat {
+            None | Some(Value::Null) => None,
+            Some(iat) => Some(iat.as_f64().ok_or_else(super::jwt::refused)?),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^52")]
+        let (now, leeway) = (get_current_timestamp() as f64, leeway_seconds as f64);
+        let max = f64::from(self.max_lifetime_seconds);
+        let lives_too_long =
+            exp - now > max + leeway || issued_at.is_some_and(|issued_at| exp - issued_at > max);
+        if !lives_too_long {
+            return Ok(());
+        }
+        Err(Problem::unauthorized(
+            "lifetime-too-long",
+            format!(
+                "the token is valid for more than {} s, the maximum of \
+                 AUTH_JWT_MAX_LIFETIME_SECONDS; get one with a shorter lifetime",
+                self.max_lifetime_seconds
+            ),
+        ))
+    }
+
+    /// A token with `client_id` was issued to an OAuth client, such as a partner's app
+    /// that the member signed in to. It may act for the member only if it is listed.
+    fn check_client(&self, client_id: Option<&Value>) -> Result<(), Problem> {
+        let is_accepted = match client_id {
+            None | Some(Value::Null) => true,
+            Some(Value::String(id)) => self.client_ids.contains(id),
+            Some(_) => false,
+        };
+        if is_accepted {
+            return Ok(());
+        }
+        Err(Problem::unauthorized(
+            "client-not-accepted",
+            "the token was issued to an OAuth client (claim `client_id`) that is not listed in \
+             AUTH_JWT_CLIENT_IDS",
+        ))
+    }
+}
+
+fn required(text: &str) -> Result<Vec<(String, String)>, StartError> {
+    REQUIRE
+        .elements(text)?
+        .into_iter()
+        .map(|element| match element.split_once('=') {
+            Some((claim, value)) if !claim.is_empty() && !value.is_empty() => {
+                Ok((claim.to_owned(), value.to_owned()))
+            }
+            _ => Err(REQUIRE.unusable("an element is not claim=value")),
+        })
+        .collect()
+}
+
+/// Whether a claim has the value: texts as they are, numbers and booleans as JSON
+/// writes them, and an array if one of its elements has it.
+fn carries(claim: &Value, value: &str) -> bool {
+    match claim {
+        Value::String(text) => text == value,
+        Value::Number(number) => number.to_string() == value,
+        Value::Bool(flag) => flag.to_string() == value,
+        Value::Array(several) => several
+            .iter()
+            .any(|one| !one.is_array() && carries(one, value)),
+        Value::Null | Value::Object(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_claim_carries_a_text_a_number_a_boolean_or_an_array_with_one_of_them() {
+        for (claim, value, expected) in [
+            (json!("aal2"), "aal2", true),
+            (json!("AAL2"), "aal2", false),
+            (json!(2), "2", true),
+            (json!(2.5), "2.5", true),
+            (json!(false), "false", true),
+            (json!("false"), "false", true),
+            (json!(null), "null", false),
+            (json!(["a", 2, true]), "true", true),
+            (json!([["a"]]), "a", false),
+            (json!([]), "", false),
+            (json!({"a": "a"}), "a", false),
+        ] {
+            assert_eq!(carries(&claim, value), expected, "{claim} {value}");
+        }
+    }
+
+    #[test]
+    fn a_requirement_that_is_not_claim_and_value_is_refused() {
+        assert_eq!(
+            required("role=authenticated,scope=a=b").unwrap(),
+            [
+                ("role".to_owned(), "authenticated".to_owned()),
+                ("scope".to_owned(), "a=b".to_owned())
+            ]
+        );
+        for bad in ["role", "=x", "role=", "role=a,", "role = a", "=", ","] {
+            let error = required(bad).unwrap_err().to_string();
+            assert!(error.contains("AUTH_JWT_REQUIRE"), "{error}");
+            assert!(error.contains("role=authenticated,aal=aal2"), "{error}");
+        }
+    }
+}
