@@ -40,6 +40,7 @@ BEGIN
     END LOOP;
 END
 $$;
+SELECT create_distributed_function('whoop_accepted_client_ids()');
 SELECT create_distributed_function('whoop_current_member()');
 
 -- The member first: everything else has a foreign key to it, which holds only where both

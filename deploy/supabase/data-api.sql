@@ -57,7 +57,7 @@ BEGIN
                        'FROM PUBLIC, %I', api_role);
         CONTINUE WHEN api_role = 'anon';
         EXECUTE format('GRANT EXECUTE ON FUNCTION get_daily_summary(TEXT, DATE), '
-                       'whoop_current_member() TO %I', api_role);
+                       'whoop_current_member(), whoop_accepted_client_ids() TO %I', api_role);
         FOR ours IN
             SELECT p.polrelid::regclass AS name
             FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid

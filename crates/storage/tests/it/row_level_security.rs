@@ -272,6 +272,72 @@ async fn a_setting_that_anybody_may_change_never_beats_a_token() {
 }
 
 #[tokio::test]
+async fn a_token_of_a_third_party_client_shows_nothing_unless_the_client_is_listed() {
+    let stand = supabase().await;
+    with_two_members(&stand).await;
+    let of = async |claims: &str| {
+        let client = signed_in(&stand, claims).await;
+        let mut members = Vec::new();
+        for table in READABLE {
+            members.extend(members_in(&client, table).await);
+        }
+        members.dedup();
+        members
+    };
+
+    for claims in [
+        r#"{"sub": "mara", "client_id": "partner"}"#,
+        r#"{"sub": "mara", "client_id": ""}"#,
+        r#"{"sub": "mara", "client_id": 7}"#,
+        r#"{"sub": "mara", "client_id": ["partner"]}"#,
+        r#"{"sub": "mara", "client_id": false}"#,
+    ] {
+        assert_eq!(of(claims).await, [""; 0], "{claims}");
+    }
+    assert_eq!(of(r#"{"sub": "mara", "client_id": null}"#).await, ["mara"]);
+
+    stand
+        .execute(
+            "CREATE OR REPLACE FUNCTION whoop_accepted_client_ids() RETURNS TEXT[] LANGUAGE sql STABLE
+             AS $$ SELECT ARRAY['partner', 'other'] $$",
+        )
+        .await;
+    assert_eq!(of(r#"{"sub": "mara", "client_id": "partner"}"#).await, ["mara"]);
+    assert_eq!(of(r#"{"sub": "mara", "client_id": "stranger"}"#).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_claims_of_an_older_gateway_are_held_to_the_same() {
+    let stand = supabase().await;
+    with_two_members(&stand).await;
+    let client = signed_in(&stand, "").await;
+    let set = async |name: &str, value: &str| {
+        let sql = format!("SELECT set_config('request.jwt.claim.{name}', '{value}', FALSE)");
+        client.batch_execute(&sql).await.unwrap();
+    };
+
+    set("sub", "mara").await;
+    assert_eq!(members_in(&client, "whoop_sleep").await, ["mara"]);
+    set("client_id", "partner").await;
+    assert_eq!(members_in(&client, "whoop_sleep").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn only_the_owner_may_list_third_party_clients() {
+    let stand = supabase().await;
+    let mara = signed_in(&stand, r#"{"sub": "mara", "client_id": "partner"}"#).await;
+
+    let replaced = mara
+        .batch_execute(
+            "CREATE OR REPLACE FUNCTION whoop_accepted_client_ids() RETURNS TEXT[] LANGUAGE sql STABLE
+             AS $$ SELECT ARRAY['partner'] $$",
+        )
+        .await;
+
+    assert!(replaced.is_err());
+}
+
+#[tokio::test]
 async fn claims_that_cannot_be_read_show_nothing() {
     let stand = supabase().await;
     with_two_members(&stand).await;
