@@ -77,8 +77,11 @@ impl ReturnUrls {
                 None => path,
             });
         }
-        let url = Url::parse(text)
+        let mut url = Url::parse(text)
             .map_err(|_| invalid("this is neither an absolute URL nor a path of this server"))?;
+        // A page may read credentials from its fragment, which came from whoever began
+        // the connect and not from the person in the browser.
+        url.set_fragment(None);
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused());
         }
@@ -118,6 +121,8 @@ pub(crate) fn with_parameter(return_to: &str, name: &str, value: &str) -> Option
     } else {
         Url::parse(return_to).ok()?
     };
+    // One that an earlier version stored.
+    url.set_fragment(None);
     url.query_pairs_mut().append_pair(name, value);
     Some(if is_path {
         url[Position::BeforePath..].to_owned()
@@ -213,5 +218,12 @@ mod tests {
             with_parameter("/", "status", "connected").unwrap(),
             "/?status=connected"
         );
+        for stored in ["hos://whoop/x?y=1#token=z", "/x?y=1#token=z"] {
+            let given_out = with_parameter(stored, "status", "connected").unwrap();
+            assert!(
+                given_out.ends_with("/x?y=1&status=connected"),
+                "{given_out}"
+            );
+        }
     }
 }

@@ -18,12 +18,34 @@ async fn a_connect_returns_to_the_app() {
 
     assert_eq!(
         answer.location().as_str(),
-        "hos://whoop/done?tab=health&status=connected#top"
+        "hos://whoop/done?tab=health&status=connected"
     );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
     let connection = member.get("connection", "").await.expect(200);
     assert_eq!(connection["connection"], "connected");
+}
+
+#[tokio::test]
+async fn a_fragment_never_comes_back() {
+    let stage = Stage::new().await;
+    let member = stage.member("alice");
+
+    for (return_to, expected) in [
+        ("hos://whoop#x", "hos://whoop?error=access_denied"),
+        (
+            "https://app.example/whoop/done?a=b#token=of-somebody-else",
+            "https://app.example/whoop/done?a=b&error=access_denied",
+        ),
+        ("/#token=of-somebody-else", "/?error=access_denied"),
+    ] {
+        let consent = member.begin(&json!({ "return_to": return_to })).await;
+        assert_eq!(stage.rows().await.tables_with("of-somebody-else"), [""; 0]);
+        let state = consent.state();
+        let path = format!("/api/v1/whoop/callback?state={state}&error=access_denied");
+        let answer = stage.client.get(&path).send().await;
+        assert_eq!(answer.header("location"), Some(expected));
+    }
 }
 
 #[tokio::test]
