@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Those that name a member; the member itself last, which the others refer to.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "whoop_cycle",
     "whoop_recovery",
     "whoop_sleep",
@@ -19,6 +19,7 @@ const TABLES: [&str; 11] = [
     "whoop_rejected_record",
     "whoop_sync_log",
     "whoop_oauth_states",
+    "whoop_unconfirmed_connect",
     "whoop_refresh",
     "whoop_tokens",
     "whoop_users",
@@ -56,9 +57,19 @@ pub async fn erase(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, Sto
             .await?;
     }
     // What an older service left of them is not taken over any more.
+    note_erased(conn, user_id).await?;
+    signal(conn, user_id.as_str()).await?;
+    Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
+}
+
+/// Notes that a member was erased, so that no legacy data of theirs is imported later.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn note_erased(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     if predecessor::is_there(conn).await? {
         adopted::note_erased(conn, user_id).await?;
     }
-    signal(conn, user_id.as_str()).await?;
-    Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
+    Ok(())
 }

@@ -12,7 +12,11 @@ use crate::{
 };
 
 /// The tables that hold sealed tokens, and whom each row is sealed for.
-const TABLES: [(&str, &str); 2] = [("whoop_tokens", "user_id"), ("whoop_revocation", "id")];
+const TABLES: [(&str, &str); 3] = [
+    ("whoop_tokens", "user_id"),
+    ("whoop_revocation", "id"),
+    ("whoop_unconfirmed_connect", "user_id"),
+];
 
 /// Rows that are looked at between two looks at whether to stop.
 pub const BATCH: usize = 100;

@@ -269,6 +269,21 @@ diesel::table! {
         next_attempt_at -> Timestamptz,
         last_error -> Nullable<Text>,
         created_at -> Timestamptz,
+        held_until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    whoop_unconfirmed_connect (user_id) {
+        user_id -> Text,
+        word_hash -> Bytea,
+        sealed -> Bytea,
+        key_id -> Text,
+        scope -> Text,
+        expires_at -> Timestamptz,
+        consent -> Nullable<Text>,
+        created_at -> Timestamptz,
+        confirm_until -> Timestamptz,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Connecting a member: from a random state to stored tokens.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use url::Url;
 use whoop_client::{BodyMeasurement, SCOPES, WhoopError};
@@ -16,7 +18,21 @@ use whoop_storage::{
     },
 };
 
-use crate::{Engine, Job, SyncError, engine::random_text, member::Errand};
+use crate::{Engine, Job, SyncError, engine::random_text, held_pair::Claim, member::Errand};
+
+/// Pauses between attempts to store a connection.
+const STORE_PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+];
+
+/// A pair that is to be stored for a member.
+pub(crate) struct NewConnection<'a> {
+    pub(crate) user_id: &'a UserId,
+    pub(crate) tokens: Tokens,
+    pub(crate) consent: Option<String>,
+}
 
 /// A member who has just connected, and where the app wants them back.
 #[derive(Debug)]
@@ -67,8 +83,10 @@ impl Engine {
             consent,
             created_at: self.clock.now(),
         };
-        let mut conn = self.database.get().await?;
-        oauth_states::insert(&mut conn, &state, &pending).await?;
+        let mut transaction = self.database.begin().await?;
+        oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
+        oauth_states::insert(&mut transaction, &state, &pending).await?;
+        transaction.commit().await?;
         Ok(self.whoop.authorization_url(&state))
     }
 
@@ -86,32 +104,35 @@ impl Engine {
     /// # Errors
     ///
     /// The state or the code is not good, or WHOOP is out of order. Nothing is
-    /// stored then.
+    /// stored then, and a pair that WHOOP issued is revoked.
     pub async fn complete_connect(&self, state: &str, code: &str) -> Result<Welcome, ConnectError> {
         let pending = self.spend_state(state).await?;
         let return_to = pending.return_to.clone();
         let engine = self.clone();
-        let code = SecretString::from(code);
+        let (state, code) = (state.to_owned(), SecretString::from(code));
         // A task of its own: the code works once, so a browser that hangs up
         // must not come between WHOOP's answer and our commit.
-        let connected = tokio::spawn(async move { engine.store_connection(pending, &code).await })
-            .await
-            .map_err(SyncError::from)
-            .and_then(|connected| connected);
+        let connected =
+            tokio::spawn(async move { engine.store_connection(&state, pending, &code).await })
+                .await
+                .map_err(SyncError::from)
+                .and_then(|connected| connected);
         match connected {
-            Ok(user_id) => {
-                let first_sync = tokio::spawn(first_sync(self.clone(), user_id.clone()));
-                Ok(Welcome {
-                    user_id,
-                    return_to,
-                    first_sync,
-                })
-            }
+            Ok(user_id) => Ok(Welcome {
+                first_sync: self.begin_first_sync(&user_id),
+                user_id,
+                return_to,
+            }),
+            Err(SyncError::ConnectWithdrawn) => Err(ConnectError::StateUnknown),
             Err(source) => Err(ConnectError::Failed { return_to, source }),
         }
     }
 
-    async fn spend_state(&self, state: &str) -> Result<Pending, ConnectError> {
+    pub(crate) fn begin_first_sync(&self, user_id: &UserId) -> JoinHandle<()> {
+        tokio::spawn(first_sync(self.clone(), user_id.clone()))
+    }
+
+    pub(crate) async fn spend_state(&self, state: &str) -> Result<Pending, ConnectError> {
         let mut conn = self.database.get().await?;
         match oauth_states::consume(&mut conn, state, self.clock.now()).await? {
             Consumed::Valid(pending) => Ok(pending),
@@ -123,27 +144,62 @@ impl Engine {
 
     async fn store_connection(
         &self,
+        state: &str,
         pending: Pending,
         code: &SecretString,
     ) -> Result<UserId, SyncError> {
-        use secrecy::ExposeSecret;
+        let user_id = member_of(&pending)?;
+        let tokens = self.exchange(code).await?;
+        let held = self.hold_pair(&tokens).await?;
+        let claim = Claim::Callback { state, held };
+        let connection = NewConnection {
+            user_id: &user_id,
+            tokens,
+            consent: pending.consent,
+        };
+        let stored = self.identify_and_store(connection, claim).await;
+        if stored.is_err() {
+            self.give_up_hold(held).await;
+        }
+        stored?;
+        Ok(user_id)
+    }
 
-        let user_id: UserId = pending
-            .user_id
-            .parse()
-            .map_err(|_| StorageError::MemberGone(pending.user_id.clone()))?;
+    /// The pair for a code, and what was granted.
+    pub(crate) async fn exchange(&self, code: &SecretString) -> Result<Tokens, SyncError> {
         let pair = self.whoop.exchange_code(code.expose_secret()).await?;
-        // The reply names no member: the profile does, and webhooks need it.
-        let whoop = self.whoop_for(&Job::interactive());
-        let profile = whoop.profile(&pair.access_token).await?;
         // What WHOOP says was granted; the whole list where it is silent.
         let scope = pair
             .scope
             .filter(|scope| !scope.is_empty())
             .unwrap_or_else(|| SCOPES.to_owned());
-        let body = self.body_of(&user_id, &pair.access_token, &scope).await?;
+        Ok(Tokens {
+            expires_at: self.clock.now() + pair.expires_in,
+            scope,
+            access_token: pair.access_token,
+            refresh_token: pair.refresh_token,
+        })
+    }
+
+    /// Asks WHOOP whose pair it is, and stores it for the member.
+    pub(crate) async fn identify_and_store(
+        &self,
+        connection: NewConnection<'_>,
+        claim: Claim<'_>,
+    ) -> Result<(), SyncError> {
+        let NewConnection {
+            user_id,
+            tokens,
+            consent,
+        } = connection;
+        // The reply names no member: the profile does, and webhooks need it.
+        let whoop = self.whoop_for(&Job::interactive());
+        let profile = whoop.profile(&tokens.access_token).await?;
+        let body = self
+            .body_of(user_id, &tokens.access_token, &tokens.scope)
+            .await?;
         let now = self.clock.now();
-        let mut member = Connected {
+        let member = Connected {
             user_id: user_id.to_string(),
             whoop_user_id: profile.user_id,
             status: "connected",
@@ -154,24 +210,62 @@ impl Engine {
             height_meter: body.as_ref().and_then(|body| body.height_meter),
             weight_kilogram: body.as_ref().and_then(|body| body.weight_kilogram),
             max_heart_rate: body.as_ref().and_then(|body| body.max_heart_rate),
-            consented_at: pending.consent.as_ref().map(|_| now),
-            consent: pending.consent,
+            consented_at: consent.as_ref().map(|_| now),
+            consent,
             connected_at: now,
             disconnected_at: None,
             updated_at: now,
             webhook_at: None,
         };
-        let not_granted = DataType::not_granted(&scope);
-        let tokens = Tokens {
-            expires_at: now + pair.expires_in,
-            scope,
-            access_token: pair.access_token,
-            refresh_token: pair.refresh_token,
-        };
+        self.store_patiently(user_id, &member, &tokens, claim)
+            .await?;
+        tracing::info!(member = %user_id, "connected to WHOOP");
+        Ok(())
+    }
+
+    /// Stores the connection, again after a failure that passes.
+    async fn store_patiently(
+        &self,
+        user_id: &UserId,
+        member: &Connected,
+        tokens: &Tokens,
+        claim: Claim<'_>,
+    ) -> Result<(), SyncError> {
+        let mut pauses = STORE_PAUSES.into_iter();
+        loop {
+            let stored = self.store(user_id, member.clone(), tokens, claim).await;
+            match (stored, pauses.next()) {
+                (Err(SyncError::Storage(error)), Some(pause)) if error.is_transient() => {
+                    tracing::warn!(member = %user_id, %error, "storing the connection is tried again");
+                    tokio::time::sleep(pause).await;
+                }
+                (stored, _) => return stored,
+            }
+        }
+    }
+
+    async fn store(
+        &self,
+        user_id: &UserId,
+        mut member: Connected,
+        tokens: &Tokens,
+        claim: Claim<'_>,
+    ) -> Result<(), SyncError> {
+        let now = member.updated_at;
         let mut transaction = self.database.begin().await?;
-        tokens::hold(&mut transaction, &user_id).await?;
+        if !claim.redeem(&mut transaction).await? {
+            // Perhaps stored by an attempt whose answer was lost.
+            let stored = tokens::find(&mut transaction, &self.keys, user_id).await?;
+            transaction.rollback().await?;
+            let ours = tokens.access_token.expose_secret();
+            return match stored {
+                Some(stored) if stored.access_token.expose_secret() == ours => Ok(()),
+                _ => Err(SyncError::ConnectWithdrawn),
+            };
+        }
+        tokens::hold(&mut transaction, user_id).await?;
         if member.consent.is_none()
-            && let Some(before) = users::find(&mut transaction, &user_id).await?
+            && let Some(before) = users::find(&mut transaction, user_id).await?
             && before.connection() != Connection::Disconnected
         {
             // Repaired, not begun anew: what was agreed to still stands.
@@ -180,16 +274,14 @@ impl Engine {
         }
         if !users::connect(&mut transaction, &member).await? {
             transaction.rollback().await?;
-            // Not revoked: WHOOP ends every permission of that account for this
-            // app, and it may be another member's living connection.
             return Err(SyncError::OtherAccount);
         }
-        tokens::put(&mut transaction, &self.keys, &user_id, &tokens, now).await?;
-        sync_log::note_not_granted(&mut transaction, &user_id, &not_granted).await?;
-        refresh::end(&mut transaction, &user_id).await?;
+        let not_granted = DataType::not_granted(&tokens.scope);
+        tokens::put(&mut transaction, &self.keys, user_id, tokens, now).await?;
+        sync_log::note_not_granted(&mut transaction, user_id, &not_granted).await?;
+        refresh::end(&mut transaction, user_id).await?;
         transaction.commit().await?;
-        tracing::info!(member = %user_id, "connected to WHOOP");
-        Ok(user_id)
+        Ok(())
     }
 
     /// Not worth a lost connect: it can be absent, or not granted. Where it was
@@ -215,6 +307,12 @@ impl Engine {
             answer => answer,
         }
     }
+}
+
+/// The member who began a connect.
+pub(crate) fn member_of(pending: &Pending) -> Result<UserId, SyncError> {
+    let parsed = pending.user_id.parse();
+    Ok(parsed.map_err(|_| StorageError::MemberGone(pending.user_id.clone()))?)
 }
 
 /// The last 30 days, so that the app has something to show at once.

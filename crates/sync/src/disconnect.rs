@@ -7,7 +7,8 @@ use whoop_storage::{
     StorageError, Transaction, erase,
     table::{
         erasure::{self, Receipt},
-        oauth_states, refresh, revocation, tokens, users,
+        oauth_states, refresh, revocation, tokens,
+        users::{self, UserRow},
     },
 };
 
@@ -17,6 +18,8 @@ use crate::{Engine, Job, SyncError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
     pub revocation: Revocation,
+    /// The member's connection now.
+    pub connection: Connection,
     /// Of everything stored of the member, where it was deleted.
     pub receipt: Option<Receipt>,
 }
@@ -58,37 +61,59 @@ impl Engine {
     /// to be ended there under a name that leads to nobody. So a WHOOP that is
     /// out of order keeps nobody from leaving, and a crash loses nothing.
     ///
+    /// A connect under way is ended as well, also of a member who never completed one: its
+    /// state is deleted, so that the callback finds none.
+    ///
     /// # Errors
     ///
-    /// [`SyncError::NotConnected`] for a member who never was; PostgreSQL away.
+    /// [`SyncError::NotConnected`] for a member who never connected or began to;
+    /// PostgreSQL away.
     pub async fn disconnect(&self, user_id: &UserId, erase: bool) -> Result<Left, SyncError> {
         let mut transaction = self.database.begin().await?;
-        // Whoever refreshes this member now has ended after this.
+        oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
+        // First: a callback that stores its pair at this moment holds its state, and its
+        // member is visible after this.
+        let mut pending = oauth_states::delete_of(&mut transaction, user_id.as_str()).await?;
+        let unconfirmed = self.note_unconfirmed(&mut transaction, user_id).await?;
+        pending += usize::from(unconfirmed.is_some());
+        // A refresh of this member's tokens that is under way has ended after this.
         tokens::hold(&mut transaction, user_id).await?;
-        let Some(member) = users::find(&mut transaction, user_id).await? else {
+        let member = users::find(&mut transaction, user_id).await?;
+        if member.is_none() && pending == 0 {
             transaction.rollback().await?;
             return Err(SyncError::NotConnected);
-        };
-        let to_end = match member.connection() {
-            Connection::Connected => self.note_revocation(&mut transaction, user_id).await?,
-            Connection::ReauthRequired => Err(Revocation::NotPossible),
-            Connection::Disconnected | Connection::NeverConnected => Err(Revocation::NotNeeded),
+        }
+        let to_end = match member.as_ref().map(UserRow::connection) {
+            Some(Connection::Connected) => self.note_revocation(&mut transaction, user_id).await?,
+            Some(Connection::ReauthRequired) => Err(Revocation::NotPossible),
+            Some(Connection::Disconnected | Connection::NeverConnected) | None => {
+                unconfirmed.unwrap_or(Err(Revocation::NotNeeded))
+            }
         };
         let now = self.clock.now();
+        let mut connection = Connection::NeverConnected;
         let receipt = if erase {
+            let pending = i64::try_from(pending).unwrap_or(i64::MAX);
+            let deleted = if member.is_some() {
+                erase::erase(&mut transaction, user_id).await?
+            } else {
+                erase::note_erased(&mut transaction, user_id).await?;
+                0
+            };
             let receipt = Receipt {
                 id: Uuid::new_v4(),
                 erased_at: now,
-                deleted_rows: erase::erase(&mut transaction, user_id).await?,
+                deleted_rows: deleted.saturating_add(pending),
             };
             erasure::insert(&mut transaction, &receipt).await?;
             Some(receipt)
         } else {
-            tokens::delete(&mut transaction, user_id).await?;
-            refresh::end(&mut transaction, user_id).await?;
-            let status = Connection::Disconnected;
-            users::set_status(&mut transaction, user_id, status, None, now).await?;
-            oauth_states::delete_of(&mut transaction, user_id.as_str()).await?;
+            if member.is_some() {
+                tokens::delete(&mut transaction, user_id).await?;
+                refresh::end(&mut transaction, user_id).await?;
+                connection = Connection::Disconnected;
+                users::set_status(&mut transaction, user_id, connection, None, now).await?;
+            }
             None
         };
         transaction.commit().await?;
@@ -100,6 +125,7 @@ impl Engine {
         tracing::info!(member = %user_id, ?revocation, erased = receipt.is_some(), "disconnected");
         Ok(Left {
             revocation,
+            connection,
             receipt,
         })
     }

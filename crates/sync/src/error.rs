@@ -28,6 +28,9 @@ pub enum SyncError {
         "this member's stored data is of another WHOOP account; erase it before connecting this one"
     )]
     OtherAccount,
+    /// The member was erased or disconnected while the connect was completed.
+    #[error("the member was erased or disconnected while the connect was completed")]
+    ConnectWithdrawn,
     /// Somebody else is syncing this member and did not finish in time.
     #[error("another sync of this member is still running")]
     Busy,

@@ -1,11 +1,11 @@
 //! The night's tidying: records older than `RETENTION_DAYS`, old runs, old
-//! changes, old events.
+//! changes, old events, connects that were never completed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::UserId;
 use whoop_storage::{
     StorageError, retention,
-    table::{change, users, webhook_event},
+    table::{change, oauth_states, users, webhook_event},
 };
 
 use crate::{Engine, SyncError};
@@ -44,6 +44,7 @@ impl Engine {
             let mut conn = self.database.get().await?;
             retention::trim_runs(&mut conn, now - RUNS_KEPT).await?;
             change::trim(&mut conn, now - CHANGES_KEPT).await?;
+            oauth_states::purge(&mut conn, now - oauth_states::REMEMBERED).await?;
             webhook_event::trim(&mut conn, now - EVENTS_KEPT, now - STRANGERS_KEPT).await?;
             users::list_offsets(&mut conn).await?
         };

@@ -10,7 +10,7 @@ use whoop_storage::{
     StorageError,
     table::{
         revocation::{self, Claimed},
-        users,
+        unconfirmed_connect, users,
     },
 };
 
@@ -21,6 +21,12 @@ const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(30);
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Time that an app takes to confirm a connect.
+const CONNECT_TAKES: TimeDelta = TimeDelta::minutes(1);
+
+/// Maximum time that a revocation waits for connects under way.
+const WAITS_FOR_CONNECTS: TimeDelta = TimeDelta::hours(1);
 
 /// How many pauses make an hour.
 const ATTEMPTS_WITHIN_AN_HOUR: i32 = 6;
@@ -39,9 +45,20 @@ impl Engine {
     ///
     /// PostgreSQL is away.
     pub async fn revoke_due(&self, job: &Job) -> Result<usize, SyncError> {
+        self.revoke_unconfirmed().await?;
         let due = {
+            let now = self.clock.now();
             let mut conn = self.database.get().await?;
-            revocation::due(&mut conn, self.clock.now()).await?
+            // WHOOP ends every permission of an account at once. A pair of the same account
+            // that a connect is about to store would die with it.
+            let is_connecting = revocation::is_any_held(&mut conn, now).await?
+                || unconfirmed_connect::is_any_since(&mut conn, now - CONNECT_TAKES).await?;
+            let created_before = if is_connecting {
+                now - WAITS_FOR_CONNECTS
+            } else {
+                now
+            };
+            revocation::due(&mut conn, now, created_before).await?
         };
         let mut settled = 0;
         for id in due {

@@ -102,6 +102,9 @@ pub(crate) async fn read(
 
 /// Disconnects a member: the tokens destroyed, the permission ended at WHOOP.
 ///
+/// A connect under way is ended as well, also if the member has never completed one: the
+/// callback then answers `unknown-state`.
+///
 /// With `erase=true` everything that is stored of the member is deleted, in one
 /// transaction, and a receipt is left. A WHOOP that does not answer keeps nobody
 /// from leaving: it is asked again until it does.
@@ -116,7 +119,7 @@ pub(crate) async fn read(
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "The member never connected", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The member never connected, and has no connect under way", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
@@ -152,11 +155,7 @@ pub(crate) async fn end(
     }
     let body = Left {
         user_id: user_id.into(),
-        connection: if left.erased() {
-            Connection::NeverConnected
-        } else {
-            Connection::Disconnected
-        },
+        connection: left.connection,
         revoked: left.revoked(),
         revocation: left.revocation,
         erased: left.erased(),

@@ -15,6 +15,7 @@ pub mod sleep;
 pub mod sync_log;
 pub mod sync_run;
 pub mod tokens;
+pub mod unconfirmed_connect;
 pub mod users;
 pub mod webhook_event;
 pub mod workout;

@@ -1,5 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{Text, Timestamptz},
+};
 use diesel_async::RunQueryDsl;
 use sha2::{Digest, Sha256};
 
@@ -10,7 +13,13 @@ pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
 /// How long a used or expired state is remembered, so that a late callback is
 /// told which of the two it was.
-const REMEMBERED: TimeDelta = TimeDelta::days(1);
+pub const REMEMBERED: TimeDelta = TimeDelta::days(1);
+
+/// Maximum number of open connects per member; a new one deletes the oldest.
+const MAX_OPEN: i32 = 5;
+
+/// Maximum number of remembered used or expired connects per member.
+const MAX_OVER: i32 = 15;
 
 /// A connect under way.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -41,15 +50,39 @@ fn hash(state: &str) -> Vec<u8> {
     Sha256::digest(state.as_bytes()).to_vec()
 }
 
+/// Locks the connects of a member until the caller's transaction ends.
+pub async fn lock_member(conn: &mut PgConnection, user_id: &str) -> Result<(), StorageError> {
+    diesel::sql_query(
+        "SELECT pg_advisory_xact_lock(hashtextextended('whoop_oauth_states ' || $1, 0))",
+    )
+    .bind::<Text, _>(user_id)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds a connect, and deletes those of the member that are too many.
+///
+/// In a transaction that holds [`lock_member`]: of connects that begin at the same time,
+/// no more than the maximum stay.
 pub async fn insert(
     conn: &mut PgConnection,
     state: &str,
     pending: &Pending,
 ) -> Result<(), StorageError> {
     let now = pending.created_at;
-    diesel::delete(
-        whoop_oauth_states::table.filter(whoop_oauth_states::expires_at.lt(now - REMEMBERED)),
-    )
+    diesel::sql_query(format!(
+        "DELETE FROM whoop_oauth_states WHERE state_hash IN ( \
+             SELECT state_hash FROM ( \
+                 SELECT state_hash, is_open, \
+                        row_number() OVER (PARTITION BY is_open ORDER BY created_at DESC) AS nth \
+                 FROM (SELECT state_hash, created_at, used_at IS NULL AND expires_at > $2 AS is_open \
+                       FROM whoop_oauth_states WHERE user_id = $1) AS own \
+             ) AS numbered \
+             WHERE nth >= CASE WHEN is_open THEN {MAX_OPEN} ELSE {MAX_OVER} END)"
+    ))
+    .bind::<Text, _>(&pending.user_id)
+    .bind::<Timestamptz, _>(now)
     .execute(conn)
     .await?;
     diesel::insert_into(whoop_oauth_states::table)
@@ -64,6 +97,28 @@ pub async fn insert(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Deletes the connects of all members that expired before an instant.
+pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<(), StorageError> {
+    diesel::delete(whoop_oauth_states::table.filter(whoop_oauth_states::expires_at.lt(before)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Locks a spent state until the caller's transaction ends. Returns `false` if it was
+/// deleted since: the member was erased or disconnected.
+pub async fn lock_spent(conn: &mut PgConnection, state: &str) -> Result<bool, StorageError> {
+    let found = whoop_oauth_states::table
+        .find(hash(state))
+        .filter(whoop_oauth_states::used_at.is_not_null())
+        .select(whoop_oauth_states::user_id)
+        .for_update()
+        .first::<String>(conn)
+        .await
+        .optional()?;
+    Ok(found.is_some())
 }
 
 /// Spends a state. Of two calls with the same one, one gets it.
@@ -100,10 +155,11 @@ pub async fn consume(
     })
 }
 
-/// Removes the connects that a member who leaves has under way.
-pub async fn delete_of(conn: &mut PgConnection, user_id: &str) -> Result<(), StorageError> {
-    diesel::delete(whoop_oauth_states::table.filter(whoop_oauth_states::user_id.eq(user_id)))
-        .execute(conn)
-        .await?;
-    Ok(())
+/// Deletes all connects of a member; returns how many there were.
+pub async fn delete_of(conn: &mut PgConnection, user_id: &str) -> Result<usize, StorageError> {
+    Ok(
+        diesel::delete(whoop_oauth_states::table.filter(whoop_oauth_states::user_id.eq(user_id)))
+            .execute(conn)
+            .await?,
+    )
 }

@@ -43,6 +43,43 @@ pub async fn insert(
     tokens: &Tokens,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
+    insert_row(conn, keys, id, tokens, now, now, None).await
+}
+
+/// Notes a permission that is not to be ended before an instant.
+pub async fn insert_for_later(
+    conn: &mut PgConnection,
+    keys: &TokenKeys,
+    id: Uuid,
+    tokens: &Tokens,
+    now: DateTime<Utc>,
+    due_at: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    insert_row(conn, keys, id, tokens, now, due_at, None).await
+}
+
+/// Keeps the pair of a connect under way, which is ended unless it is released before
+/// an instant.
+pub async fn hold(
+    conn: &mut PgConnection,
+    keys: &TokenKeys,
+    id: Uuid,
+    tokens: &Tokens,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    insert_row(conn, keys, id, tokens, now, until, Some(until)).await
+}
+
+async fn insert_row(
+    conn: &mut PgConnection,
+    keys: &TokenKeys,
+    id: Uuid,
+    tokens: &Tokens,
+    now: DateTime<Utc>,
+    due_at: DateTime<Utc>,
+    held_until: Option<DateTime<Utc>>,
+) -> Result<(), StorageError> {
     let sealed = tokens.seal(keys, &id.to_string())?;
     diesel::insert_into(whoop_revocation::table)
         .values((
@@ -51,18 +88,67 @@ pub async fn insert(
             whoop_revocation::key_id.eq(sealed.key_id),
             whoop_revocation::scope.eq(&tokens.scope),
             whoop_revocation::expires_at.eq(tokens.expires_at),
-            whoop_revocation::next_attempt_at.eq(now),
+            whoop_revocation::next_attempt_at.eq(due_at),
             whoop_revocation::created_at.eq(now),
+            whoop_revocation::held_until.eq(held_until),
+        ))
+        // A repetition after a lost answer of PostgreSQL.
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Takes a held pair out, to be stored for its member. Returns `false` if it is gone or
+/// an attempt to end the permission was made.
+pub async fn release(conn: &mut PgConnection, id: Uuid) -> Result<bool, StorageError> {
+    let held = whoop_revocation::table
+        .find(id)
+        .filter(whoop_revocation::held_until.is_not_null())
+        .filter(whoop_revocation::attempts.eq(0));
+    Ok(diesel::delete(held).execute(conn).await? > 0)
+}
+
+/// Has a held pair's permission ended from now on.
+pub async fn give_up_hold(
+    conn: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    diesel::update(whoop_revocation::table.find(id))
+        .set((
+            whoop_revocation::next_attempt_at.eq(now),
+            whoop_revocation::held_until.eq(None::<DateTime<Utc>>),
         ))
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// Those that may be tried now; those that failed before come last.
-pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<Uuid>, StorageError> {
+/// Whether the pair of a connect under way is held.
+pub async fn is_any_held(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+) -> Result<bool, StorageError> {
+    Ok(diesel::select(diesel::dsl::exists(
+        whoop_revocation::table
+            .filter(whoop_revocation::held_until.gt(now))
+            .filter(whoop_revocation::attempts.eq(0)),
+    ))
+    .get_result(conn)
+    .await?)
+}
+
+/// Those created before an instant that may be tried now; those that failed before come
+/// last.
+pub async fn due(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    created_before: DateTime<Utc>,
+) -> Result<Vec<Uuid>, StorageError> {
     Ok(whoop_revocation::table
         .filter(whoop_revocation::next_attempt_at.le(now))
+        .filter(whoop_revocation::created_at.le(created_before))
         .order((whoop_revocation::attempts, whoop_revocation::created_at))
         .select(whoop_revocation::id)
         .load(conn)

@@ -302,8 +302,14 @@ async fn a_token_of_a_third_party_client_shows_nothing_unless_the_client_is_list
              AS $$ SELECT ARRAY['partner', 'other'] $$",
         )
         .await;
-    assert_eq!(of(r#"{"sub": "mara", "client_id": "partner"}"#).await, ["mara"]);
-    assert_eq!(of(r#"{"sub": "mara", "client_id": "stranger"}"#).await, [""; 0]);
+    assert_eq!(
+        of(r#"{"sub": "mara", "client_id": "partner"}"#).await,
+        ["mara"]
+    );
+    assert_eq!(
+        of(r#"{"sub": "mara", "client_id": "stranger"}"#).await,
+        [""; 0]
+    );
 }
 
 #[tokio::test]

@@ -115,3 +115,29 @@ async fn a_member_is_let_go_and_another_erased_for_good() {
         .await
         .expect_code(1);
 }
+
+#[tokio::test]
+async fn a_connect_that_was_never_completed_can_be_ended_and_erased() {
+    for (command, receipts) in [("disconnect", 0), ("erase", 1)] {
+        let house = House::new(plenty()).await;
+        house
+            .execute(
+                "INSERT INTO whoop_oauth_states (state_hash, user_id, created_at, expires_at)
+                 VALUES ('\\x01', 'lena', now(), now() + interval '10 minutes')",
+            )
+            .await;
+
+        let mut words = vec!["users", command, "lena", "--json"];
+        if command == "erase" {
+            words.push("--yes");
+        }
+        let gone = house.worker(&words).await.expect_code(0).json();
+
+        assert_eq!(gone["revocation"], "not_needed", "{gone}");
+        for (table, rows) in [("whoop_oauth_states", 0), ("whoop_erasure", receipts)] {
+            let sql = format!("SELECT count(*) FROM {table}");
+            assert_eq!(house.count(&sql).await, rows, "{table}");
+        }
+        house.worker(&words).await.expect_code(1);
+    }
+}

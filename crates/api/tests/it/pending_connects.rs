@@ -1,0 +1,86 @@
+//! Connects that were begun and not completed.
+
+use serde_json::json;
+
+use crate::harness::{Stage, parameter};
+
+#[tokio::test]
+async fn of_fifty_connects_of_a_member_five_stay_and_they_are_the_newest() {
+    let stage = Stage::new().await;
+    let alice = stage.member("alice");
+    let first = alice.begin(&json!({})).await;
+    stage.member("bob").begin(&json!({})).await;
+    let mut last = None;
+
+    for _ in 0..50 {
+        stage.clock.advance(chrono::TimeDelta::seconds(1));
+        last = Some(alice.begin(&json!({"consent": "x".repeat(2_000)})).await);
+    }
+
+    assert_eq!(
+        stage.rows().await.count("whoop_oauth_states"),
+        6,
+        "five and bob's"
+    );
+    let state = parameter(&first.authorization_url, "state");
+    let path = format!("/api/v1/whoop/callback?state={state}&code=c");
+    let oldest = stage.client.get(&path).send().await;
+    oldest.assert_invalid("unknown-state", "state");
+    let whoop_user_id = stage.world().people()[0];
+    let callback = last.unwrap().given_by(&stage.client, whoop_user_id).await;
+    callback.follow(&stage.client).await.expect(200);
+}
+
+#[tokio::test]
+async fn of_connects_that_begin_at_once_no_more_than_five_stay() {
+    let stage = Stage::new().await;
+    let alice = stage.member("alice");
+    let body = json!({});
+
+    futures::future::join_all((0..30).map(|_| alice.begin(&body))).await;
+
+    assert_eq!(stage.rows().await.count("whoop_oauth_states"), 5);
+}
+
+#[tokio::test]
+async fn connects_that_were_refused_do_not_pile_up() {
+    let stage = Stage::new().await;
+    let alice = stage.member("alice");
+
+    for _ in 0..40 {
+        stage.clock.advance(chrono::TimeDelta::seconds(1));
+        let state = alice.begin(&json!({})).await.state();
+        let path = format!("/api/v1/whoop/callback?state={state}&error=access_denied");
+        stage.client.get(&path).send().await.assert_status(400);
+    }
+
+    let rows = stage.rows().await.count("whoop_oauth_states");
+    assert!(rows <= 20, "{rows} rows");
+}
+
+#[tokio::test]
+async fn erasing_a_member_whose_connect_is_pending_ends_the_connect() {
+    for erase in ["?erase=true", ""] {
+        let stage = Stage::new().await;
+        let alice = stage.member("alice");
+        let consent = alice.begin(&json!({"consent": "terms"})).await;
+        let callback = consent
+            .given_by(&stage.client, stage.world().people()[0])
+            .await;
+
+        let left = alice.delete(erase).await.expect(200);
+
+        assert_eq!(left["connection"], "never_connected");
+        assert_eq!(left["revocation"], "not_needed");
+        assert_eq!(left["erased"], erase == "?erase=true");
+        if erase == "?erase=true" {
+            assert_eq!(left["receipt"]["deleted_rows"], 1);
+        }
+        assert_eq!(stage.rows().await.tables_with("alice"), [""; 0]);
+        let late = callback.follow(&stage.client).await;
+        late.assert_invalid("unknown-state", "state");
+        assert_eq!(stage.rows().await.tables_with("alice"), [""; 0]);
+        let again = alice.delete(erase).await;
+        again.assert_problem(404, "never-connected");
+    }
+}

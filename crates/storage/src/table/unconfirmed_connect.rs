@@ -1,0 +1,150 @@
+//! Connects that the app has to confirm with its member's JWT.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use sha2::{Digest, Sha256};
+use whoop_core::UserId;
+
+use crate::{
+    PgConnection, StorageError,
+    schema::whoop_unconfirmed_connect,
+    seal::{Sealed, TokenKeys},
+    tokens::Tokens,
+};
+
+/// Time within which a connect has to be confirmed.
+pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
+
+/// A connect to be kept until it is confirmed.
+#[derive(Debug)]
+pub struct Unconfirmed<'a> {
+    pub user_id: &'a UserId,
+    /// The one-time word; only its hash is stored.
+    pub word: &'a str,
+    pub tokens: &'a Tokens,
+    pub consent: Option<&'a str>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// A stored connect whose tokens are still sealed.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = whoop_unconfirmed_connect, check_for_backend(diesel::pg::Pg))]
+pub struct UnconfirmedRow {
+    pub user_id: String,
+    sealed: Vec<u8>,
+    key_id: String,
+    scope: String,
+    expires_at: DateTime<Utc>,
+    pub consent: Option<String>,
+    pub confirm_until: DateTime<Utc>,
+}
+
+impl UnconfirmedRow {
+    /// Opens the pair.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Seal`] if none of the keys opens it.
+    pub fn open(self, keys: &TokenKeys) -> Result<Tokens, StorageError> {
+        let sealed = Sealed {
+            key_id: self.key_id,
+            bytes: self.sealed,
+        };
+        Tokens::open(keys, &self.user_id, &sealed, self.scope, self.expires_at)
+    }
+}
+
+fn hash(word: &str) -> Vec<u8> {
+    Sha256::digest(word.as_bytes()).to_vec()
+}
+
+pub async fn insert(
+    conn: &mut PgConnection,
+    keys: &TokenKeys,
+    one: &Unconfirmed<'_>,
+) -> Result<(), StorageError> {
+    let sealed = one.tokens.seal(keys, one.user_id.as_str())?;
+    diesel::insert_into(whoop_unconfirmed_connect::table)
+        .values((
+            whoop_unconfirmed_connect::user_id.eq(one.user_id.as_str()),
+            whoop_unconfirmed_connect::word_hash.eq(hash(one.word)),
+            whoop_unconfirmed_connect::sealed.eq(sealed.bytes),
+            whoop_unconfirmed_connect::key_id.eq(sealed.key_id),
+            whoop_unconfirmed_connect::scope.eq(&one.tokens.scope),
+            whoop_unconfirmed_connect::expires_at.eq(one.tokens.expires_at),
+            whoop_unconfirmed_connect::consent.eq(one.consent),
+            whoop_unconfirmed_connect::created_at.eq(one.created_at),
+            whoop_unconfirmed_connect::confirm_until.eq(one.created_at + LIFETIME),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Finds the connect that a word confirms, whoever's it is.
+pub async fn find(
+    conn: &mut PgConnection,
+    word: &str,
+) -> Result<Option<UnconfirmedRow>, StorageError> {
+    Ok(whoop_unconfirmed_connect::table
+        .filter(whoop_unconfirmed_connect::word_hash.eq(hash(word)))
+        .select(UnconfirmedRow::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+/// Deletes the connect that a word confirms; of two callers, one gets it.
+pub async fn take(
+    conn: &mut PgConnection,
+    word: &str,
+) -> Result<Option<UnconfirmedRow>, StorageError> {
+    Ok(diesel::delete(
+        whoop_unconfirmed_connect::table
+            .filter(whoop_unconfirmed_connect::word_hash.eq(hash(word))),
+    )
+    .returning(UnconfirmedRow::as_returning())
+    .get_result(conn)
+    .await
+    .optional()?)
+}
+
+/// Deletes a member's connect.
+pub async fn take_of(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+) -> Result<Option<UnconfirmedRow>, StorageError> {
+    Ok(
+        diesel::delete(whoop_unconfirmed_connect::table.find(user_id.as_str()))
+            .returning(UnconfirmedRow::as_returning())
+            .get_result(conn)
+            .await
+            .optional()?,
+    )
+}
+
+/// Deletes the connects that were not confirmed in time.
+pub async fn take_expired(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+) -> Result<Vec<UnconfirmedRow>, StorageError> {
+    Ok(diesel::delete(
+        whoop_unconfirmed_connect::table.filter(whoop_unconfirmed_connect::confirm_until.le(now)),
+    )
+    .returning(UnconfirmedRow::as_returning())
+    .get_results(conn)
+    .await?)
+}
+
+/// Whether a connect was stored after an instant and is not confirmed yet.
+pub async fn is_any_since(
+    conn: &mut PgConnection,
+    since: DateTime<Utc>,
+) -> Result<bool, StorageError> {
+    Ok(diesel::select(diesel::dsl::exists(
+        whoop_unconfirmed_connect::table.filter(whoop_unconfirmed_connect::created_at.gt(since)),
+    ))
+    .get_result(conn)
+    .await?)
+}

@@ -1,0 +1,263 @@
+//! Connects that the app has to confirm (`CONNECT_CONFIRM=required`).
+//!
+//! A person can be sent a link to a connect that somebody else began, and would hand over
+//! their records to that member. So the callback keeps the token pair, gives the browser a
+//! one-time word, and the app hands the word in with its member's JWT: the app of the person
+//! who consented is signed in as that person, and the word does not fit.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use whoop_client::WhoopError;
+use whoop_core::UserId;
+use whoop_storage::{
+    StorageError, Transaction,
+    table::{
+        oauth_states::Pending,
+        revocation,
+        tokens::Tokens,
+        unconfirmed_connect::{self, Unconfirmed, UnconfirmedRow},
+    },
+};
+
+use crate::{
+    Engine, SyncError,
+    connect::{ConnectError, NewConnection, member_of},
+    disconnect::Revocation,
+    engine::random_text,
+    held_pair::Claim,
+};
+
+/// Longest word that is looked up, in bytes.
+const MAX_WORD_BYTES: usize = 100;
+
+/// A connect that waits for the app.
+pub struct ToConfirm {
+    /// The one-time word for the app.
+    pub word: String,
+    pub return_to: Option<String>,
+}
+
+impl std::fmt::Debug for ToConfirm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToConfirm")
+            .field("return_to", &self.return_to)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a confirmation led to no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmError {
+    #[error("this word confirms no connect: it was never given out, was used, or is long over")]
+    Unknown,
+    #[error("this connect was not confirmed within ten minutes; begin again")]
+    Expired,
+    /// The tokens were dropped, and the permission is revoked.
+    #[error("another member began this connect; nothing was connected")]
+    OtherMember,
+    #[error("WHOOP no longer accepts this permission; begin again")]
+    PermissionEnded,
+    #[error("the connect could not be completed")]
+    Failed(#[source] SyncError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Engine {
+    /// Takes a callback without connecting the member: the tokens are kept until the app
+    /// confirms the connect.
+    ///
+    /// # Errors
+    ///
+    /// The state or the code is not good, or WHOOP is out of order.
+    pub async fn hold_connect(&self, state: &str, code: &str) -> Result<ToConfirm, ConnectError> {
+        let pending = self.spend_state(state).await?;
+        let return_to = pending.return_to.clone();
+        let engine = self.clone();
+        let (state, code) = (state.to_owned(), SecretString::from(code));
+        // A task of its own: the code works once, so a browser that hangs up must not come
+        // between WHOOP's answer and the commit.
+        let kept =
+            tokio::spawn(async move { engine.keep_unconfirmed(&state, &pending, &code).await })
+                .await
+                .map_err(SyncError::from)
+                .and_then(|kept| kept);
+        match kept {
+            Ok(word) => Ok(ToConfirm { word, return_to }),
+            Err(SyncError::ConnectWithdrawn) => Err(ConnectError::StateUnknown),
+            Err(source) => Err(ConnectError::Failed { return_to, source }),
+        }
+    }
+
+    /// Completes a connect of this member, and starts the first sync without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// The word is not good, it is another member's, or WHOOP or PostgreSQL is away. The
+    /// word stays good if the failure may pass.
+    pub async fn confirm_connect(
+        &self,
+        user_id: &UserId,
+        word: &str,
+    ) -> Result<JoinHandle<()>, ConfirmError> {
+        if word.len() > MAX_WORD_BYTES {
+            return Err(ConfirmError::Unknown);
+        }
+        let row = {
+            let mut conn = self.database.get().await?;
+            unconfirmed_connect::find(&mut conn, word).await?
+        };
+        let row = row.ok_or(ConfirmError::Unknown)?;
+        if row.user_id != user_id.as_str() {
+            self.drop_unconfirmed(word).await?;
+            tracing::warn!("a connect was confirmed by another member than the one who began it");
+            return Err(ConfirmError::OtherMember);
+        }
+        if row.confirm_until <= self.clock.now() {
+            return Err(ConfirmError::Expired);
+        }
+        let consent = row.consent.clone();
+        let connection = NewConnection {
+            user_id,
+            tokens: row.open(&self.keys)?,
+            consent,
+        };
+        match self.identify_and_store(connection, Claim::Word(word)).await {
+            Ok(()) => Ok(self.begin_first_sync(user_id)),
+            // Confirmed, erased or replaced by another request meanwhile.
+            Err(SyncError::ConnectWithdrawn) => Err(ConfirmError::Unknown),
+            Err(error) => {
+                let may_pass = error.quota_wait().is_some()
+                    || error.is_transient()
+                    || error.is_refusal_of_service()
+                    || matches!(error, SyncError::Storage(_));
+                if !may_pass {
+                    self.drop_unconfirmed(word).await?;
+                }
+                Err(match error {
+                    SyncError::Whoop(WhoopError::Unauthorized | WhoopError::InvalidGrant) => {
+                        ConfirmError::PermissionEnded
+                    }
+                    error => ConfirmError::Failed(error),
+                })
+            }
+        }
+    }
+
+    async fn keep_unconfirmed(
+        &self,
+        state: &str,
+        pending: &Pending,
+        code: &SecretString,
+    ) -> Result<String, SyncError> {
+        let user_id = member_of(pending)?;
+        let tokens = self.exchange(code).await?;
+        let held = self.hold_pair(&tokens).await?;
+        let kept = self
+            .move_to_unconfirmed(state, held, &user_id, pending, &tokens)
+            .await;
+        if kept.is_err() {
+            self.give_up_hold(held).await;
+        }
+        kept
+    }
+
+    async fn move_to_unconfirmed(
+        &self,
+        state: &str,
+        held: Uuid,
+        user_id: &UserId,
+        pending: &Pending,
+        tokens: &Tokens,
+    ) -> Result<String, SyncError> {
+        let word = random_text()?;
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        if !(Claim::Callback { state, held }
+            .redeem(&mut transaction)
+            .await?)
+        {
+            transaction.rollback().await?;
+            return Err(SyncError::ConnectWithdrawn);
+        }
+        // Of two connects of one member, the later counts. The permission of the earlier may
+        // be the same account's, so it ends only after the later was confirmed or is over.
+        if let Some(earlier) = unconfirmed_connect::take_of(&mut transaction, user_id).await? {
+            let due_at = now + unconfirmed_connect::LIFETIME + TimeDelta::minutes(1);
+            self.note_dropped(&mut transaction, earlier, due_at).await?;
+        }
+        let unconfirmed = Unconfirmed {
+            user_id,
+            word: &word,
+            tokens,
+            consent: pending.consent.as_deref(),
+            created_at: now,
+        };
+        unconfirmed_connect::insert(&mut transaction, &self.keys, &unconfirmed).await?;
+        transaction.commit().await?;
+        tracing::info!(member = %user_id, "a connect waits for its confirmation");
+        Ok(word)
+    }
+
+    /// Deletes an unconfirmed connect, and has its permission revoked.
+    async fn drop_unconfirmed(&self, word: &str) -> Result<(), StorageError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        if let Some(row) = unconfirmed_connect::take(&mut transaction, word).await? {
+            self.note_dropped(&mut transaction, row, now).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Deletes the unconfirmed connects whose time is over, and has their permissions
+    /// revoked.
+    pub(crate) async fn revoke_unconfirmed(&self) -> Result<(), StorageError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        for row in unconfirmed_connect::take_expired(&mut transaction, now).await? {
+            self.note_dropped(&mut transaction, row, now).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Deletes the unconfirmed connect of a member who leaves; returns the revocation, if
+    /// there was one.
+    pub(crate) async fn note_unconfirmed(
+        &self,
+        transaction: &mut Transaction,
+        user_id: &UserId,
+    ) -> Result<Option<Result<Uuid, Revocation>>, StorageError> {
+        let now = self.clock.now();
+        match unconfirmed_connect::take_of(transaction, user_id).await? {
+            Some(row) => {
+                let noted = self.note_dropped(transaction, row, now).await?;
+                Ok(Some(noted.ok_or(Revocation::NotPossible)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Notes a permission to be ended; `None` if the pair cannot be opened.
+    async fn note_dropped(
+        &self,
+        transaction: &mut Transaction,
+        row: UnconfirmedRow,
+        due_at: DateTime<Utc>,
+    ) -> Result<Option<Uuid>, StorageError> {
+        match row.open(&self.keys) {
+            Ok(pair) => {
+                let (id, now) = (Uuid::new_v4(), self.clock.now());
+                revocation::insert_for_later(transaction, &self.keys, id, &pair, now, due_at)
+                    .await?;
+                Ok(Some(id))
+            }
+            Err(StorageError::Seal(error)) => {
+                tracing::error!(%error, "the permission of an unconfirmed connect cannot be ended");
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The token pair of a connect under way.
+//!
+//! It is stored at once where revocations wait, and taken out in the transaction that
+//! stores it for its member. A connect that fails, is withdrawn or is killed in between
+//! leaves no permission at WHOOP that nobody knows of.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+use whoop_storage::{
+    PgConnection, StorageError,
+    table::{oauth_states, revocation, tokens::Tokens, unconfirmed_connect},
+};
+
+use crate::{Engine, SyncError};
+
+/// Maximum time between WHOOP's answer and the stored connection.
+const HELD_FOR: TimeDelta = TimeDelta::minutes(5);
+
+/// Pauses between attempts to store the pair.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
+/// What has to be there still when the connection is stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Claim<'a> {
+    /// The spent state of a callback, and its held pair.
+    Callback { state: &'a str, held: Uuid },
+    /// An unconfirmed connect.
+    Word(&'a str),
+}
+
+impl Claim<'_> {
+    /// Takes it, in the transaction that stores the connection. Returns `false` if it is
+    /// gone: the member was erased or disconnected, or the pair is being revoked.
+    pub(crate) async fn redeem(self, conn: &mut PgConnection) -> Result<bool, StorageError> {
+        match self {
+            Self::Callback { state, held } => Ok(oauth_states::lock_spent(conn, state).await?
+                && revocation::release(conn, held).await?),
+            Self::Word(word) => Ok(unconfirmed_connect::take(conn, word).await?.is_some()),
+        }
+    }
+}
+
+impl Engine {
+    /// Stores the pair of a connect under way.
+    pub(crate) async fn hold_pair(&self, tokens: &Tokens) -> Result<Uuid, SyncError> {
+        let id = Uuid::new_v4();
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            match (self.try_to_hold(id, tokens).await, pauses.next()) {
+                (Ok(()), _) => return Ok(id),
+                (Err(_), Some(pause)) => tokio::time::sleep(pause).await,
+                (Err(error), None) => {
+                    // Not revoked: only the database knows whether the WHOOP account
+                    // serves another member.
+                    tracing::error!(
+                        %error,
+                        "the tokens of a connect could not be stored; the member can end the \
+                         permission in WHOOP's app"
+                    );
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    async fn try_to_hold(&self, id: Uuid, tokens: &Tokens) -> Result<(), StorageError> {
+        let now = self.clock.now();
+        let mut conn = self.database.get().await?;
+        revocation::hold(&mut conn, &self.keys, id, tokens, now, now + HELD_FOR).await
+    }
+
+    /// Has the held pair of a connect that failed revoked.
+    pub(crate) async fn give_up_hold(&self, held: Uuid) {
+        let given_up = async {
+            let mut conn = self.database.get().await?;
+            revocation::give_up_hold(&mut conn, held, self.clock.now()).await
+        };
+        if let Err(error) = given_up.await {
+            // It becomes due by itself.
+            tracing::warn!(%error, "the permission of a failed connect is revoked later");
+        }
+    }
+}
