@@ -79,5 +79,6 @@ export const api = {
   status: (signal) => get('sync-status', '', { signal }),
   connect: (returnTo) =>
     ask('POST', address('connect'), { body: { return_to: returnTo, consent: 'health-page-1' } }),
+  confirm: (word) => ask('POST', address('connect', '/confirm'), { body: { confirm: word } }),
   disconnect: (erase) => ask('DELETE', address('connection', `?erase=${erase}`)),
 };

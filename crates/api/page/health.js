@@ -3,6 +3,7 @@
 import { api, Away, Problem } from './api.js';
 import { cardsOf, isEmpty } from './cards.js';
 import { catchUp, dayKey, keepDay } from './catch-up.js';
+import { confirm, confirmElsewhere, confirmForOthers } from './confirm.js';
 import { deviceToday, isDate, long, moment, numeric, plus, short } from './dates.js';
 import { el, show } from './dom.js';
 import { Box, glance, lastMember } from './kept.js';
@@ -503,8 +504,12 @@ async function begin() {
   const { user } = session;
   if (parameters.has('status') || parameters.has('error')) {
     history.replaceState({}, '', location.pathname);
+    const word = parameters.get('confirm');
+    // Only the window that has the token can confirm the connect.
+    if (word) now.error = user ? await confirm(word) : await confirmElsewhere(word);
     if (!user) return change({ phase: 'came-back' });
   }
+  confirmForOthers(() => Boolean(session.user));
   if (!user) return withoutToken();
   await openBox(user);
   await load();

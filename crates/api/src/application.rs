@@ -14,7 +14,7 @@ use crate::{
     auth::Authenticator,
     background::Background,
     capacity::{Capacity, OPERATIONS_CONNECTIONS},
-    config::{Cli, Switch},
+    config::{Cli, ConnectConfirm, Switch},
     events::{self, Hub},
     export_permits::ExportPermits,
     inbox::keep_draining,
@@ -24,6 +24,7 @@ use crate::{
     pages::Pages,
     reads::{self, Reads, Replica, Shares},
     return_to::ReturnUrls,
+    revoking::keep_revoking,
     routes::Surface,
     site::Site,
     start_error::StartError,
@@ -136,6 +137,7 @@ impl Application {
             Arc::clone(&inbox),
             background.stopping(),
         ));
+        background.spawn(keep_revoking(engine.clone(), background.stopping()));
         background.spawn(events::watch(
             engine.clone(),
             Arc::clone(&hub),
@@ -168,6 +170,7 @@ impl Application {
             hub,
             pages: Pages::new(&cli.cors_allowed_origins),
             capacity,
+            confirms_connects: cli.auth.connect_confirm == ConnectConfirm::Required,
         });
         let public = Site {
             surface: Surface {

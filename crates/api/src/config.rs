@@ -242,6 +242,16 @@ pub struct AuthArgs {
     )]
     pub app_return_urls: Vec<Url>,
 
+    /// `required`: a connect counts only after the app has confirmed it with its member's
+    /// JWT. Protects people who are sent a link to a connect that somebody else began.
+    #[arg(
+        long,
+        env = "CONNECT_CONFIRM",
+        default_value = "off",
+        value_name = "MODE"
+    )]
+    pub connect_confirm: ConnectConfirm,
+
     /// Accept requests without credentials for every member; for development on
     /// loopback only. Requests must name a loopback host (`localhost`, `127.0.0.1`, `[::1]`).
     #[arg(long)]
@@ -276,4 +286,11 @@ impl AuthArgs {
                 .iter()
                 .any(|key| !key.trim().is_empty())
     }
+}
+
+/// Whether the app has to confirm connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConnectConfirm {
+    Off,
+    Required,
 }

@@ -35,6 +35,7 @@ mod query;
 mod reads;
 mod request_id;
 mod return_to;
+mod revoking;
 mod routes;
 mod self_checks;
 mod serve;

@@ -18,7 +18,25 @@ impl FromRequest for Member {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        async move { Ok(authorise(&request).await?.0) }.boxed_local()
+        async move { Ok(authorise(&request, 0).await?.0) }.boxed_local()
+    }
+}
+
+/// The same, on a route whose path goes on for one segment after the user id.
+#[derive(Debug, Clone)]
+pub(crate) struct MemberBeforeLast(pub(crate) UserId);
+
+impl FromRequest for MemberBeforeLast {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        async move {
+            let (Member(user_id), _) = authorise(&request, 1).await?;
+            Ok(Self(user_id))
+        }
+        .boxed_local()
     }
 }
 
@@ -33,7 +51,7 @@ impl FromRequest for MemberFor {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         async move {
-            let (Member(user_id), caller) = authorise(&request).await?;
+            let (Member(user_id), caller) = authorise(&request, 0).await?;
             Ok(Self(user_id, caller.good_for()))
         }
         .boxed_local()
@@ -63,14 +81,18 @@ impl FromRequest for Operator {
     }
 }
 
-async fn authorise(request: &HttpRequest) -> Result<(Member, Caller), Problem> {
+/// Who calls, and the member in the path, whose id stands `segments_after` segments before its end.
+async fn authorise(
+    request: &HttpRequest,
+    segments_after: usize,
+) -> Result<(Member, Caller), Problem> {
     let state = request
         .app_data::<web::Data<AppState>>()
         .ok_or_else(Problem::not_found)?;
     // First who calls, then what they ask: a stranger learns nothing.
     let caller = state.auth.caller(request.headers()).await?;
     let invalid = |reason: &str| Problem::invalid("invalid-user-id", "user_id", reason);
-    let user_id = last_segment(request.uri().path())
+    let user_id = segment_before(request.uri().path(), segments_after)
         .ok_or_else(|| invalid("the path is not percent-encoded UTF-8"))?;
     if matches!(user_id.as_str(), "." | "..") {
         // Every client and proxy would read it as another path.
@@ -87,12 +109,12 @@ async fn authorise(request: &HttpRequest) -> Result<(Member, Caller), Problem> {
     Ok((Member(user_id), caller))
 }
 
-/// The end of a path as it was meant: `user_id` comes last in every route.
+/// A segment of a path, counted from its end, as it was meant.
 ///
 /// The framework reads what is no UTF-8 as `\u{FFFD}` and lets a lone `%` pass,
 /// so two different paths could name one member.
-fn last_segment(path: &str) -> Option<String> {
-    let segment = path.rsplit('/').next()?;
+fn segment_before(path: &str, segments_after: usize) -> Option<String> {
+    let segment = path.rsplit('/').nth(segments_after)?;
     let mut decoded = Vec::with_capacity(segment.len());
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {
@@ -128,7 +150,9 @@ mod tests {
             ("/a/%zz", None),
             ("/a/%FF", None),
         ] {
-            assert_eq!(last_segment(path).as_deref(), expected, "{path}");
+            assert_eq!(segment_before(path, 0).as_deref(), expected, "{path}");
+            let longer = format!("{path}/confirm");
+            assert_eq!(segment_before(&longer, 1).as_deref(), expected, "{path}");
         }
     }
 }

@@ -352,6 +352,10 @@ impl From<SyncError> for Problem {
                 "the member is not connected to WHOOP; begin with POST /api/v1/whoop/connect/{user_id}",
             ),
             SyncError::ReauthRequired => Self::conflict("reauth-required", error.to_string()),
+            SyncError::ConnectWithdrawn => Self::conflict(
+                "member-gone",
+                "the member was erased or disconnected meanwhile",
+            ),
             SyncError::OtherAccount => Self::conflict("other-whoop-account", error.to_string()),
             SyncError::Busy => Self::unavailable("busy", error.to_string()),
             refused if refused.is_refusal_of_service() => {

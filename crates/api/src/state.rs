@@ -27,6 +27,8 @@ pub(crate) struct AppState {
     pub(crate) hub: Arc<Hub>,
     pub(crate) pages: Pages,
     pub(crate) capacity: Capacity,
+    /// Whether a connect counts only after the app has confirmed it.
+    pub(crate) confirms_connects: bool,
 }
 
 impl AppState {

@@ -27,6 +27,7 @@ pub fn document() -> Document {
         routes::sync_status::read,
         routes::connect::begin,
         routes::callback::receive,
+        routes::confirm::confirm,
         routes::connection::read,
         routes::connection::end,
         routes::changes::read,

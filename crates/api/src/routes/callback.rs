@@ -1,6 +1,6 @@
 use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
-use whoop_sync::{SyncError, connect::ConnectError};
+use whoop_sync::{SyncError, confirm::ToConfirm, connect::ConnectError};
 
 use crate::{
     cause::Cause, json, problem::Problem, reads::Reads, return_to::with_parameter, state::AppState,
@@ -13,17 +13,33 @@ pub(crate) struct Query {
     error: Option<String>,
 }
 
+/// Outcome of a connect without a `return_to`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Connected {
-    /// Always `connected`.
-    status: &'static str,
-    user_id: String,
+    #[schema(value_type = ConnectStatus)]
+    status: ConnectStatus,
+    /// The member, once connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    /// The one-time word for `POST …/connect/{user_id}/confirm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirm: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ConnectStatus {
+    Connected,
+    /// The app has to confirm it within ten minutes.
+    Confirm,
 }
 
 /// Where WHOOP sends the member's browser after its consent page.
 ///
 /// With a `return_to` the browser goes on to it, with `status=connected` or
-/// `error=` and a word; otherwise the answer is here. The words: WHOOP's own,
+/// `error=` and a word; otherwise the answer is here. With `CONNECT_CONFIRM=required` the
+/// status is `confirm`, and `confirm=` has a one-time word that the app hands in at
+/// `POST …/connect/{user_id}/confirm` within ten minutes. The words: WHOOP's own,
 /// such as `access_denied` (the member said no); `invalid_code`, `used_state`,
 /// `expired_state` (begin again); `other_whoop_account` (erase first);
 /// `whoop_unavailable`, `quota_spent` (later); `service_refused` (WHOOP does not know
@@ -36,7 +52,7 @@ pub(crate) struct Connected {
         ("error" = Option<String>, Query, description = "WHOOP's word for a refusal"),
     ),
     responses(
-        (status = 200, description = "Connected, and no `return_to` was given", body = Connected),
+        (status = 200, description = "Connected or to be confirmed, and no `return_to` was given", body = Connected),
         (status = 303, description = "On to `return_to`"),
         (status = 400, description = "The state or the code is not good", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "WHOOP's quota is spent; see Retry-After", body = Problem, content_type = "application/problem+json"),
@@ -82,6 +98,29 @@ pub(crate) async fn receive(
             )
         })?;
     let (state, code) = (state.to_owned(), code.to_owned());
+    if app.confirms_connects {
+        let held = app
+            .run(|engine| async move { engine.hold_connect(&state, &code).await })
+            .await?;
+        return match held {
+            Ok(ToConfirm {
+                word,
+                return_to: Some(return_to),
+            }) => Ok(see_other(
+                &return_to,
+                &[("status", "confirm"), ("confirm", &word)],
+            )),
+            Ok(ToConfirm { word, .. }) => Ok(json::respond(
+                HttpResponse::Ok(),
+                &Connected {
+                    status: ConnectStatus::Confirm,
+                    user_id: None,
+                    confirm: Some(word),
+                },
+            )),
+            Err(error) => failed(error),
+        };
+    }
     let background = app.background.clone();
     let connected = app
         .run(|engine| async move {
@@ -94,40 +133,48 @@ pub(crate) async fn receive(
         Ok((user_id, return_to)) => {
             reads.note_write(&user_id);
             match return_to {
-                Some(return_to) => Ok(see_other(&return_to, "status", "connected")),
+                Some(return_to) => Ok(see_other(&return_to, &[("status", "connected")])),
                 None => Ok(json::respond(
                     HttpResponse::Ok(),
                     &Connected {
-                        status: "connected",
-                        user_id: user_id.into(),
+                        status: ConnectStatus::Connected,
+                        user_id: Some(user_id.into()),
+                        confirm: None,
                     },
                 )),
             }
         }
-        Err(ConnectError::Failed { return_to, source }) => {
-            let cause = Cause::warning("the connect failed", &source);
-            let word = match &source {
-                error if error.quota_wait().is_some() => "quota_spent",
-                SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",
-                error if error.is_refusal_of_service() => "service_refused",
-                SyncError::Whoop(_) => "whoop_unavailable",
-                SyncError::OtherAccount => "other_whoop_account",
-                _ => "internal",
-            };
-            match (&return_to, source) {
-                (None, SyncError::Whoop(error)) if error.is_invalid_grant() => Err(
-                    Problem::invalid("invalid-code", "code", "WHOOP does not accept this code")
-                        .with_cause(cause),
-                ),
-                (None, source) => Err(source.into()),
-                _ => {
-                    let mut response = send_back(return_to.as_deref(), word)?;
-                    response.extensions_mut().insert(cause);
-                    Ok(response)
-                }
-            }
+        Err(error) => failed(error),
+    }
+}
+
+/// A callback with a good state that led to no connection, or one with a bad state.
+fn failed(error: ConnectError) -> Result<HttpResponse, Problem> {
+    let ConnectError::Failed { return_to, source } = error else {
+        return refused(error);
+    };
+    let cause = Cause::warning("the connect failed", &source);
+    let word = match &source {
+        error if error.quota_wait().is_some() => "quota_spent",
+        SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",
+        error if error.is_refusal_of_service() => "service_refused",
+        SyncError::Whoop(_) => "whoop_unavailable",
+        SyncError::OtherAccount => "other_whoop_account",
+        _ => "internal",
+    };
+    match (&return_to, source) {
+        (None, SyncError::Whoop(error)) if error.is_invalid_grant() => Err(Problem::invalid(
+            "invalid-code",
+            "code",
+            "WHOOP does not accept this code",
+        )
+        .with_cause(cause)),
+        (None, source) => Err(source.into()),
+        _ => {
+            let mut response = send_back(return_to.as_deref(), word)?;
+            response.extensions_mut().insert(cause);
+            Ok(response)
         }
-        Err(other) => refused(other),
     }
 }
 
@@ -146,7 +193,7 @@ fn word_of(error: &str) -> &str {
 
 fn send_back(return_to: Option<&str>, word: &str) -> Result<HttpResponse, Problem> {
     match return_to {
-        Some(return_to) => Ok(see_other(return_to, "error", word)),
+        Some(return_to) => Ok(see_other(return_to, &[("error", word)])),
         None => Err(Problem::invalid(
             "connect-refused",
             "error",
@@ -155,8 +202,11 @@ fn send_back(return_to: Option<&str>, word: &str) -> Result<HttpResponse, Proble
     }
 }
 
-fn see_other(return_to: &str, name: &str, value: &str) -> HttpResponse {
-    let location = with_parameter(return_to, name, value).unwrap_or_else(|| return_to.to_owned());
+fn see_other(return_to: &str, parameters: &[(&str, &str)]) -> HttpResponse {
+    let mut location = return_to.to_owned();
+    for (name, value) in parameters {
+        location = with_parameter(&location, name, value).unwrap_or(location);
+    }
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, location))
         .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod callback;
 pub(crate) mod changes;
+pub(crate) mod confirm;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod daily_data;
@@ -114,6 +115,11 @@ fn members(config: &mut web::ServiceConfig) {
         .service(
             web::resource(path("connect/{user_id}"))
                 .route(web::post().to(connect::begin))
+                .default_service(web::to(|| wrong_method("POST"))),
+        )
+        .service(
+            web::resource(path("connect/{user_id}/confirm"))
+                .route(web::post().to(confirm::confirm))
                 .default_service(web::to(|| wrong_method("POST"))),
         )
         .service(

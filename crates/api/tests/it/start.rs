@@ -170,6 +170,7 @@ async fn a_variable_that_cannot_be_read_is_named_with_a_right_value() {
             "AUTH_JWT_MAX_LIFETIME_SECONDS=86400",
         ),
         ("AUTH_JWT_MAX_LIFETIME_SECONDS", "0", "60..=31536000"),
+        ("CONNECT_CONFIRM", "perhaps", "off, required"),
     ] {
         assert_refuses(but_for(name, Some(value)), 1, &[name, right]).await;
     }
@@ -411,6 +412,7 @@ async fn help_shows_every_variable_and_no_value() {
         "AUTH_JWT_MAX_LIFETIME_SECONDS",
         "AUTH_SERVICE_KEYS",
         "APP_RETURN_URLS",
+        "CONNECT_CONFIRM",
         "FRESHNESS_SECONDS",
         "DATABASE_POOL_SIZE",
         "LOG_FORMAT",

@@ -1,0 +1,100 @@
+use actix_web::{HttpResponse, http::StatusCode, web};
+use serde::{Deserialize, Serialize};
+use whoop_sync::confirm::ConfirmError;
+
+use crate::{
+    body::JsonBody, json, member::MemberBeforeLast, problem::Problem, reads::Reads, state::AppState,
+};
+
+/// Longest word that is accepted, in bytes.
+const MAX_WORD_BYTES: usize = 100;
+
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfirmRequest {
+    /// The one-time word that the callback added to `return_to`.
+    #[schema(required = true, nullable = false, min_length = 1, max_length = 100)]
+    confirm: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Confirmed {
+    /// Always `connected`.
+    status: &'static str,
+    user_id: String,
+}
+
+/// Confirms a connect (`CONNECT_CONFIRM=required`).
+///
+/// Nothing is connected before. The app calls this when the browser comes back with
+/// `status=confirm`, with the JWT of the member who is signed in to it. If another member
+/// began the connect, nothing is connected, and the permission is revoked at WHOOP.
+#[utoipa::path(
+    post, operation_id = "confirmConnect", path = "/api/v1/whoop/connect/{user_id}/confirm", tag = "Connection",
+    params(("user_id" = String, Path, description = "The app's id of the member")),
+    request_body(content = ConfirmRequest, description = "The word"),
+    responses(
+        (status = 200, description = "Connected; the first sync has begun", body = Confirmed),
+        (status = 400, description = "The body is wrong (`invalid-confirm`), or the word was never given out or was used (`unknown-confirm`)", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Another member began this connect (`confirm-mismatch`), the member's data is of another WHOOP account (`other-whoop-account`), or WHOOP ended the permission (`permission-ended`); nothing was connected", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The connect was not confirmed within ten minutes (`confirm-expired`)", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "WHOOP's quota is spent; the word stays good, see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "WHOOP or the database is away; the word stays good", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(crate) async fn confirm(
+    member: MemberBeforeLast,
+    body: JsonBody<ConfirmRequest>,
+    state: web::Data<AppState>,
+    reads: web::Data<Reads>,
+) -> Result<HttpResponse, Problem> {
+    let (MemberBeforeLast(user_id), JsonBody(request)) = (member, body);
+    let word = request
+        .confirm
+        .filter(|word| !word.is_empty() && word.len() <= MAX_WORD_BYTES)
+        .ok_or_else(|| {
+            Problem::invalid(
+                "invalid-confirm",
+                "confirm",
+                "send the word that came back in `confirm=`, such as {\"confirm\": \"3q2-7w…\"}",
+            )
+        })?;
+    let confirming = user_id.clone();
+    let background = state.background.clone();
+    let confirmed = state
+        .run(|engine| async move {
+            let first_sync = engine.confirm_connect(&confirming, &word).await?;
+            background.spawn(first_sync);
+            Ok(())
+        })
+        .await?;
+    confirmed.map_err(refused)?;
+    reads.note_write(&user_id);
+    let body = Confirmed {
+        status: "connected",
+        user_id: user_id.into(),
+    };
+    Ok(json::respond(HttpResponse::Ok(), &body))
+}
+
+fn refused(error: ConfirmError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        ConfirmError::Unknown => Problem::invalid("unknown-confirm", "confirm", detail),
+        ConfirmError::Expired => Problem::new(
+            StatusCode::GONE,
+            "confirm-expired",
+            "The connect was not confirmed in time",
+            detail,
+        )
+        .with_field("confirm"),
+        ConfirmError::OtherMember => Problem::conflict("confirm-mismatch", detail),
+        ConfirmError::PermissionEnded => Problem::conflict("permission-ended", detail),
+        ConfirmError::Failed(error) => error.into(),
+        ConfirmError::Storage(error) => error.into(),
+    }
+}
