@@ -181,6 +181,7 @@ async fn keys_that_could_not_be_refreshed_for_a_day_are_not_used() {
     let issuer = Issuer::of(&[&signer]);
     let stage = with(&issuer).await;
     let token = signer.sign(&Token::of("alice"));
+    day(&stage, &token).await.expect(200);
     issuer.answer_with(500, "");
 
     stage.clock.advance(chrono::TimeDelta::hours(23));
