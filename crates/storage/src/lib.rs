@@ -8,6 +8,7 @@
 //! - [`subject`]: what is stored of the record that an event speaks of;
 //! - [`retention`]: what is too old leaves;
 //! - [`rotate`]: sealed anew when keys change;
+//! - [`service_key`]: the text, the digest and the scopes of a service key;
 //! - [`serving_role`]: lets a role serve that may not change the schema;
 //! - [`seal`]: tokens are sealed before they are written;
 //! - [`overview`]: all members at a glance;
@@ -45,6 +46,7 @@ pub mod retention;
 pub mod rotate;
 mod schema;
 pub mod seal;
+pub mod service_key;
 pub mod serving_role;
 mod settle;
 pub mod standing;

@@ -11,6 +11,7 @@ pub mod recovery;
 pub mod refresh;
 pub mod rejected_record;
 pub mod revocation;
+pub mod service_key;
 pub mod sleep;
 pub mod sync_log;
 pub mod sync_run;

@@ -15,6 +15,7 @@ mod round_trips;
 mod row_level_security;
 mod schema;
 mod seal;
+mod service_keys;
 mod set_aside;
 mod shared_connections;
 mod stand;

@@ -1,0 +1,1 @@
+DROP TABLE whoop_service_key;
