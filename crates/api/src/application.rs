@@ -6,13 +6,16 @@ use actix_web::{
     web,
 };
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use whoop_core::Clock;
 use whoop_sync::{Settings, config::warn_if_unverified};
 
 use crate::{
     allowance::Allowance,
+    audit::AuditQueue,
     auth::Authenticator,
     background::Background,
+    caller::KeyUses,
     capacity::{Capacity, OPERATIONS_CONNECTIONS},
     config::{Cli, ConnectConfirm, Switch},
     events::{self, Hub},
@@ -43,6 +46,8 @@ pub struct Application {
     public: Bound,
     operations: Option<Bound>,
     background: Background,
+    /// Cancelled after the last request.
+    served: CancellationToken,
 }
 
 /// A server on its address.
@@ -128,6 +133,9 @@ impl Application {
             ..Settings::default()
         };
         let engine = cli.whoop.engine(database, clock, settings)?;
+        let served = CancellationToken::new();
+        let (audit, audit_writer) = AuditQueue::new(engine.clone(), served.clone());
+        background.spawn(audit_writer);
         let connections = usize::from(cli.database.database_pool_size);
         let capacity = Capacity::new(open_files::limit(), workers, connections);
         let inbox = Arc::new(Notify::new());
@@ -167,6 +175,8 @@ impl Application {
             exports: ExportPermits::default(),
             background_syncs: OnePerMember::default(),
             inbox,
+            audit,
+            key_uses: KeyUses::default(),
             hub,
             pages: Pages::new(&cli.cors_allowed_origins),
             capacity,
@@ -220,6 +230,7 @@ impl Application {
             public,
             operations: operations.transpose()?,
             background,
+            served,
         })
     }
 
@@ -259,6 +270,7 @@ impl Application {
             }
         };
         let served = futures::future::try_join(self.public.server, operations).await;
+        self.served.cancel();
         self.background.end().await;
         served.map(|_| ())
     }

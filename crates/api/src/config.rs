@@ -133,7 +133,10 @@ impl Cli {
         let mut faults = self.unreadable.clone();
         faults.extend(self.database.faults());
         faults.extend(self.whoop.faults());
-        faults.extend(self.auth.faults(self.listens_on_loopback(), &self.unreadable));
+        faults.extend(
+            self.auth
+                .faults(self.listens_on_loopback(), &self.unreadable),
+        );
         faults.extend(self.operations_fault());
         faults
     }
@@ -219,8 +222,9 @@ pub struct AuthArgs {
     )]
     pub auth_jwt_max_lifetime_seconds: u32,
 
-    /// SHA-256 hex digests of service keys; a holder may act for any member (required,
-    /// or a secret, or a key set)
+    /// SHA-256 hex digests of service keys with every scope; `database` if the only callers have
+    /// keys made by `sync-worker service-keys`, which work in any case (required, or a
+    /// secret, or a key set)
     #[arg(
         long,
         env = "AUTH_SERVICE_KEYS",

@@ -89,6 +89,7 @@ impl Writer {
                 Item::Member(value) => json::to_vec(&named("member", value)),
                 Item::SyncLog(value) => json::to_vec(&named("sync_log", value)),
                 Item::Rejected(value) => json::to_vec(&named("rejected", value)),
+                Item::Audit(value) => json::to_vec(&named("audit", value)),
             };
             text.extend(line.map_err(|error| unwritable(error.into()))?);
             text.push(b'\n');
@@ -113,6 +114,7 @@ impl Writer {
                 Item::Member(value) => ("member", json!({ "extra": value })),
                 Item::SyncLog(value) => ("sync_log", json!({ "extra": value })),
                 Item::Rejected(value) => ("rejected", json!({ "extra": value })),
+                Item::Audit(value) => ("audit", json!({ "extra": value })),
             };
             table.write_field(kind)?;
             let cells = self

@@ -5,9 +5,11 @@
 
 mod allowance;
 mod application;
+mod audit;
 mod auth;
 mod background;
 mod body;
+mod caller;
 mod capacity;
 mod cause;
 mod config;
@@ -37,6 +39,7 @@ mod request_id;
 mod return_to;
 mod revoking;
 mod routes;
+mod scope;
 mod self_checks;
 mod serve;
 mod site;

@@ -2,7 +2,7 @@
 //!
 //! A path names a member, and the callback's query holds a code.
 
-use std::{fmt::Write as _, sync::LazyLock};
+use std::sync::LazyLock;
 
 use actix_web::{
     Error, HttpMessage,
@@ -10,7 +10,6 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::StatusCode,
 };
-use sha2::{Digest, Sha256};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
@@ -30,17 +29,6 @@ static FAILURES: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
 /// Writes the span and the line of each request.
 pub(crate) struct RequestLine;
 
-/// Who it is about, as a word that is always the same and says nothing about them:
-/// the beginning of the SHA-256 of their id.
-fn member_of(request: &ServiceRequest) -> Option<String> {
-    let user_id = request.match_info().get("user_id")?;
-    let digest = Sha256::digest(user_id);
-    Some(digest.iter().take(6).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
-}
-
 impl RootSpanBuilder for RequestLine {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let extensions = request.extensions();
@@ -50,7 +38,10 @@ impl RootSpanBuilder for RequestLine {
             id = id.unwrap_or_default(),
             method = %request.method(),
             route = request.match_pattern().as_deref().unwrap_or("none"),
-            member = member_of(request),
+            // `member` or `key:NAME`, once it is known.
+            caller = tracing::field::Empty,
+            // The member's pseudonym, once the caller may act for them.
+            member = tracing::field::Empty,
         )
     }
 

@@ -1,10 +1,17 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use futures::{FutureExt, future::LocalBoxFuture};
 use whoop_core::UserId;
+use whoop_storage::service_key::Scope;
 
-use crate::{auth::Caller, problem::Problem, query, state::AppState};
+use crate::{
+    auth::{Caller, KeyHolder},
+    caller,
+    problem::Problem,
+    query, scope,
+    state::AppState,
+};
 
 /// The member in the path, on whose behalf the caller may act.
 ///
@@ -40,9 +47,15 @@ impl FromRequest for MemberBeforeLast {
     }
 }
 
-/// The same, for an answer that goes on: it must end when the token does.
+/// The same, for an answer that goes on: it must end when the token or the key does.
 #[derive(Debug, Clone)]
-pub(crate) struct MemberFor(pub(crate) UserId, pub(crate) Option<Duration>);
+pub(crate) struct MemberFor {
+    pub(crate) user_id: UserId,
+    /// How long the token or the key is good; without an end if `None`.
+    pub(crate) good_for: Option<Duration>,
+    /// The caller, if it is a service.
+    pub(crate) key: Option<Arc<KeyHolder>>,
+}
 
 impl FromRequest for MemberFor {
     type Error = Problem;
@@ -52,13 +65,22 @@ impl FromRequest for MemberFor {
         let request = request.clone();
         async move {
             let (Member(user_id), caller) = authorise(&request, 0).await?;
-            Ok(Self(user_id, caller.good_for()))
+            Ok(Self {
+                user_id,
+                good_for: caller.good_for(),
+                key: match caller {
+                    Caller::Service(holder) => Some(holder),
+                    Caller::Member(..) => None,
+                },
+            })
         }
         .boxed_local()
     }
 }
 
-/// Somebody with a service key, where no member is in the path.
+/// Holder of a service key whose scopes allow the route, where no member is in the path.
+///
+/// A route that takes one cannot forget to ask who is calling.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operator;
 
@@ -69,15 +91,24 @@ impl FromRequest for Operator {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         async move {
-            let state = request
-                .app_data::<web::Data<AppState>>()
-                .ok_or_else(Problem::not_found)?;
-            match state.auth.caller(request.headers()).await? {
-                Caller::Service => query::refuse_unknown(&request).map(|()| Self),
+            match caller::identify(&request).await? {
+                Caller::Service(holder) => {
+                    scope::allow(&request, &holder)?;
+                    query::refuse_unknown(&request)?;
+                    Ok(Self)
+                }
                 Caller::Member(..) => Err(Problem::not_an_operator()),
             }
         }
         .boxed_local()
+    }
+}
+
+/// Refuses a service key that lacks a scope which only some requests to a route need.
+pub(crate) fn demand(request: &HttpRequest, scope: Scope) -> Result<(), Problem> {
+    match caller::holder(request) {
+        Some(holder) => scope::demand(request, &holder, scope),
+        None => Ok(()),
     }
 }
 
@@ -90,7 +121,10 @@ async fn authorise(
         .app_data::<web::Data<AppState>>()
         .ok_or_else(Problem::not_found)?;
     // First who calls, then what they ask: a stranger learns nothing.
-    let caller = state.auth.caller(request.headers()).await?;
+    let caller = caller::identify(request).await?;
+    if let Caller::Service(holder) = &caller {
+        scope::allow(request, holder)?;
+    }
     let invalid = |reason: &str| Problem::invalid("invalid-user-id", "user_id", reason);
     let user_id = segment_before(request.uri().path(), segments_after)
         .ok_or_else(|| invalid("the path is not percent-encoded UTF-8"))?;
@@ -102,6 +136,7 @@ async fn authorise(
     if !caller.may_act_for(&user_id) {
         return Err(Problem::forbidden());
     }
+    caller::note_member(request, state, &user_id);
     if let Caller::Member(own, _) = &caller {
         state.allowance.take(own)?;
     }

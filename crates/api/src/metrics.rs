@@ -16,7 +16,7 @@ use actix_web::{
     Error,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::Method,
+    http::{Method, StatusCode},
     middleware::Next,
     web,
 };
@@ -50,6 +50,13 @@ struct Request {
     method: &'static str,
     route: String,
     status: u16,
+}
+
+/// Requests with a service key that is stored or in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyRequest {
+    key: String,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -104,6 +111,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram>,
+    key_requests: Family<KeyRequest, Counter>,
+    audit_dropped: Counter,
     users: Family<Status, Gauge>,
     connections: Family<PoolState, Gauge>,
     quota: Family<Window, Gauge>,
@@ -169,6 +178,18 @@ impl Metrics {
             "From a request to the head of its answer",
             durations.clone(),
         );
+        let key_requests = Family::<KeyRequest, Counter>::default();
+        registry.register(
+            "service_key_requests",
+            "Requests with a known service key, by the name of the key and outcome: answered, insufficient_scope, expired, revoked, refused (other 4xx) or failed (5xx)",
+            key_requests.clone(),
+        );
+        let audit_dropped = Counter::default();
+        registry.register(
+            "audit_dropped",
+            "Rows of the audit trail that this process could not write",
+            audit_dropped.clone(),
+        );
         let users = Family::<Status, Gauge>::default();
         registry.register(
             "users",
@@ -233,6 +254,8 @@ impl Metrics {
             registry,
             requests,
             durations,
+            key_requests,
+            audit_dropped,
             users,
             connections,
             quota,
@@ -259,6 +282,29 @@ impl Metrics {
             status,
         };
         self.requests.get_or_create(&request).inc();
+    }
+
+    /// Counts a request by a known service key.
+    pub(crate) fn note_key(&self, name: &str, refusal: Option<&'static str>, status: StatusCode) {
+        let by_status = || {
+            if status.is_server_error() {
+                "failed"
+            } else if status.is_client_error() {
+                "refused"
+            } else {
+                "answered"
+            }
+        };
+        let request = KeyRequest {
+            key: name.to_owned(),
+            outcome: refusal.unwrap_or_else(by_status),
+        };
+        self.key_requests.get_or_create(&request).inc();
+    }
+
+    /// Rows of the audit trail that were lost since this process began.
+    pub(crate) fn note_audit_dropped(&self, rows: u64) {
+        self.audit_dropped.inner().store(rows, Ordering::Relaxed);
     }
 
     /// What the database says now; `None` if it did not. An old number would look

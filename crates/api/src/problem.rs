@@ -10,7 +10,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use serde::{Serialize, Serializer};
-use whoop_storage::StorageError;
+use whoop_storage::{StorageError, service_key::Scope, table::service_key::KeyState};
 use whoop_sync::SyncError;
 
 use crate::cause::{Cause, Severity};
@@ -121,6 +121,48 @@ impl Problem {
             "The Host header names another machine",
             "without credentials, requests must name this machine: `Host: localhost`, `127.0.0.1` \
              or `[::1]`",
+        )
+    }
+
+    /// A route that no service key may use.
+    pub(crate) fn closed_to_keys() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "not-for-service-keys",
+            "This is not for service keys",
+            "no scope of a service key opens this route; it needs the member's own token",
+        )
+    }
+
+    pub(crate) fn insufficient_scope(scope: Scope, name: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "insufficient-scope",
+            "The service key lacks a scope",
+            format!(
+                "this needs the scope `{scope}`, which the service key {name} does not have; make a key \
+                 that has it: sync-worker service-keys create --name NAME --scope {scope}"
+            ),
+        )
+    }
+
+    /// A well-formed service key that the database does not have.
+    pub(crate) fn unknown_key() -> Self {
+        Self::unauthorized(
+            "unknown-key",
+            "there is no such service key; `sync-worker service-keys list` shows those that exist",
+        )
+    }
+
+    /// A service key that is known and does not work any more.
+    pub(crate) fn ended_key(state: KeyState, name: &str) -> Self {
+        let (kind, word) = match state {
+            KeyState::Revoked => ("revoked-key", "was revoked"),
+            KeyState::Expired | KeyState::Active => ("expired-key", "has expired"),
+        };
+        Self::unauthorized(
+            kind,
+            format!("the service key {name} {word}; ask the operator for a new one"),
         )
     }
 

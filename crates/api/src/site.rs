@@ -11,7 +11,7 @@ use actix_web::{
 use tracing_actix_web::TracingLogger;
 
 use crate::{
-    body, cors,
+    audit, body, cors,
     log::RequestLine,
     metrics, nosniff, panics,
     problem::Problem,
@@ -50,6 +50,7 @@ impl Site {
             // The last is met first.
             .wrap(from_fn(body::refuse_encoded))
             .wrap(from_fn(panics::contain))
+            .wrap(from_fn(audit::record))
             .wrap(from_fn(metrics::observe))
             .wrap(Condition::new(
                 !self.origins.is_empty(),

@@ -4,9 +4,10 @@ use tokio::sync::Notify;
 use whoop_sync::{Engine, SyncError};
 
 use crate::{
-    allowance::Allowance, auth::Authenticator, background::Background, capacity::Capacity,
-    events::Hub, export_permits::ExportPermits, metrics::Metrics, one_per_member::OnePerMember,
-    pages::Pages, problem::Problem, return_to::ReturnUrls,
+    allowance::Allowance, audit::AuditQueue, auth::Authenticator, background::Background,
+    caller::KeyUses, capacity::Capacity, events::Hub, export_permits::ExportPermits,
+    metrics::Metrics, one_per_member::OnePerMember, pages::Pages, problem::Problem,
+    return_to::ReturnUrls,
 };
 
 /// What every route needs, made once a process.
@@ -23,6 +24,8 @@ pub(crate) struct AppState {
     /// Wakes whoever works off webhooks.
     pub(crate) inbox: Arc<Notify>,
     pub(crate) allowance: Allowance,
+    pub(crate) audit: AuditQueue,
+    pub(crate) key_uses: KeyUses,
     /// Open event streams.
     pub(crate) hub: Arc<Hub>,
     pub(crate) pages: Pages,

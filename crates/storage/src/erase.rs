@@ -6,7 +6,7 @@ use whoop_core::UserId;
 
 use crate::{
     PgConnection, StorageError, predecessor,
-    table::{adopted, change::signal, users},
+    table::{adopted, audit, change::signal, users},
 };
 
 /// Those that name a member; the member itself last, which the others refer to.
@@ -34,11 +34,17 @@ const TABLES: [&str; 12] = [
 /// Table by table rather than by the foreign keys alone, so that they can be
 /// counted. The keys see to what a later table adds.
 ///
+/// The audit trail keeps its rows, under the pseudonym.
+///
 /// # Errors
 ///
 /// [`StorageError::MemberGone`] if somebody else was faster; PostgreSQL refused
 /// or is gone.
-pub async fn erase(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, StorageError> {
+pub async fn erase(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    pseudonym: &str,
+) -> Result<i64, StorageError> {
     users::take_turn(conn, user_id).await?;
     // What WHOOP has said of the account, unless it serves another member too.
     let mut deleted = diesel::sql_query(
@@ -58,6 +64,7 @@ pub async fn erase(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, Sto
     }
     // What an older service left of them is not taken over any more.
     note_erased(conn, user_id).await?;
+    audit::pseudonymise(conn, user_id.as_str(), pseudonym).await?;
     signal(conn, user_id.as_str()).await?;
     Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
 }

@@ -19,7 +19,7 @@ use crate::{
     PgConnection, StorageError,
     records::Row,
     schema::{whoop_cycle, whoop_recovery, whoop_sleep, whoop_workout},
-    table::{cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow},
+    table::{audit, cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow},
 };
 
 /// Rows that are read, and held in memory, at a time.
@@ -38,6 +38,7 @@ enum Place {
     Records(DataType, Option<(DateTime<Utc>, String)>),
     Log,
     Rejected(Option<(DateTime<Utc>, Vec<u8>)>),
+    Audit(Option<(DateTime<Utc>, i64)>),
     End,
 }
 
@@ -59,6 +60,8 @@ pub enum Item {
     SyncLog(Value),
     /// A record of WHOOP that could not be read.
     Rejected(Value),
+    /// A row of the audit trail about the member.
+    Audit(Value),
 }
 
 impl Default for Cursor {
@@ -132,6 +135,7 @@ pub async fn next(
             )
         }
         Place::Rejected(after) => rejected(conn, user_id, after).await?,
+        Place::Audit(after) => audited(conn, user_id, after).await?,
         Place::End => return Ok(None),
     };
     Ok(Some((items, Cursor(place))))
@@ -207,11 +211,29 @@ async fn rejected(
         Some(last) if rows.len() as i64 == REJECTED_BATCH => {
             Place::Rejected(Some((last.first_seen_at, last.raw_hash.clone())))
         }
-        _ => Place::End,
+        _ => Place::Audit(None),
     };
     let items: Result<_, _> = rows
         .iter()
         .map(|row| parsed(&row.json).map(Item::Rejected))
         .collect();
     Ok((items?, place))
+}
+
+async fn audited(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    after: Option<(DateTime<Utc>, i64)>,
+) -> Result<(Vec<Item>, Place), StorageError> {
+    let rows = audit::after(conn, user_id, after, BATCH).await?;
+    let place = match rows.last() {
+        Some(last) if rows.len() as i64 == BATCH => Place::Audit(Some((last.at, last.id))),
+        _ => Place::End,
+    };
+    let items = rows.iter().map(|row| {
+        serde_json::to_value(row)
+            .map(Item::Audit)
+            .map_err(|error| StorageError::Unwritable(error.into()))
+    });
+    Ok((items.collect::<Result<_, _>>()?, place))
 }

@@ -9,6 +9,7 @@
 //! - [`retention`]: what is too old leaves;
 //! - [`rotate`]: sealed anew when keys change;
 //! - [`service_key`]: the text, the digest and the scopes of a service key;
+//! - [`pseudonym`]: keyed pseudonyms of members;
 //! - [`serving_role`]: lets a role serve that may not change the schema;
 //! - [`seal`]: tokens are sealed before they are written;
 //! - [`overview`]: all members at a glance;
@@ -39,6 +40,7 @@ pub mod page;
 pub mod position;
 pub mod predecessor;
 mod prepared;
+pub mod pseudonym;
 pub mod range;
 pub mod records;
 pub mod remove;

@@ -315,3 +315,15 @@ diesel::table! {
         last_used_at -> Nullable<Timestamptz>,
     }
 }
+
+diesel::table! {
+    whoop_audit (id) {
+        id -> BigInt,
+        at -> Timestamptz,
+        caller -> Text,
+        action -> Text,
+        user_id -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        detail -> Nullable<Text>,
+    }
+}

@@ -14,6 +14,8 @@ use chacha20poly1305::{
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use zeroize::Zeroizing;
 
+use crate::pseudonym::{Place, pseudonym};
+
 const NONCE_BYTES: usize = 24;
 const KEY_BYTES: usize = 32;
 
@@ -104,6 +106,32 @@ impl TokenKeys {
     /// Whether a key of this id is among them.
     pub fn has(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id == id)
+    }
+
+    /// The pseudonym of a member for the request log, by the first key.
+    pub fn log_pseudonym(&self, user_id: &str) -> String {
+        let first = self.0.first().map(|key| key.bytes.expose_secret());
+        pseudonym(first.unwrap_or_default(), Place::Log, user_id, 8)
+    }
+
+    /// The pseudonyms of an erased member in the audit trail, one for each key; new rows have the
+    /// first.
+    pub fn audit_pseudonyms(&self, user_id: &str) -> Vec<String> {
+        self.0
+            .iter()
+            .map(|key| {
+                let text = pseudonym(key.bytes.expose_secret(), Place::Audit, user_id, 16);
+                format!("erased:{text}")
+            })
+            .collect()
+    }
+
+    /// The pseudonym that replaces the id of an erased member in the audit trail.
+    pub fn audit_pseudonym(&self, user_id: &str) -> String {
+        self.audit_pseudonyms(user_id)
+            .into_iter()
+            .next()
+            .unwrap_or_default()
     }
 
     /// Seals a text for one owner, with the first key.

@@ -10,7 +10,7 @@ use whoop_sync::{
     adopt::{AdoptReport, Adopted, Adoption},
 };
 
-use crate::{Console, Exit, cli::AdoptArgs, exit::Refusal, migrate::database_refusal};
+use crate::{Console, Exit, cli::AdoptArgs, exit::Refusal, migrate::database_refusal, operator};
 
 #[derive(Serialize)]
 struct Told<'a> {
@@ -33,6 +33,11 @@ pub(crate) async fn adopt(
         .engine(database, Arc::new(SystemClock), Settings::default())
         .map_err(unusable)?;
     engine.database.check().await.map_err(refused)?;
+    if !args.dry_run {
+        operator::record(&engine.database, "adopt", None, None)
+            .await
+            .map_err(refused)?;
+    }
     let report = engine
         .adopt(args.dry_run, stop, |one| {
             tracing::info!(member = %one.user_id, outcome = ?one.outcome, error = one.error, "looked at");

@@ -1,9 +1,12 @@
 //! `sync-worker changes`: the numbers by which apps keep their copies.
 
 use serde::Serialize;
-use whoop_storage::table::change;
+use whoop_core::{Clock, SystemClock};
+use whoop_storage::table::{audit, change};
 
-use crate::{Console, Exit, cli::RestartArgs, exit::Refusal, migrate::database_refusal};
+use crate::{
+    Console, Exit, cli::RestartArgs, exit::Refusal, migrate::database_refusal, operator::operator,
+};
 
 #[derive(Serialize)]
 struct Restarted {
@@ -28,6 +31,8 @@ pub(crate) async fn restart(args: &RestartArgs, console: &Console) -> Result<Exi
         database.check().await?;
         let mut transaction = database.begin().await?;
         let members = change::restart(&mut transaction).await?;
+        let entry = operator().entry("changes-restart", SystemClock.now());
+        audit::insert(&mut transaction, &[entry]).await?;
         transaction.commit().await?;
         Ok(members)
     };

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use whoop_core::{DataType, UserId};
-use whoop_storage::Database;
+use whoop_storage::{
+    Database,
+    service_key::{KeyName, Scope},
+};
 use whoop_sync::capacity::{Days, Webhooks};
 use whoop_sync::config::{
-    DatabaseArgs, KeyArgs, LimitArgs, LogArgs, RetentionArgs, SettingFault, SettingFaults,
-    WhoopArgs,
+    AuditArgs, DatabaseArgs, KeyArgs, LimitArgs, LogArgs, RetentionArgs, SettingFault,
+    SettingFaults, WhoopArgs,
 };
 
-use crate::{since::Since, slot::SlotArg};
+use crate::{expiry::Expiry, since::Since, slot::SlotArg};
 
 /// Keeps the WHOOP records of every connected member in PostgreSQL.
 ///
@@ -88,6 +91,130 @@ pub enum Command {
     /// The numbered changes by which apps keep their copies.
     #[command(subcommand)]
     Changes(ChangesCommand),
+    /// Service keys of the team's backends: create, list and revoke them.
+    ///
+    /// A change takes effect at once in every API, without a restart.
+    #[command(subcommand)]
+    ServiceKeys(ServiceKeysCommand),
+    /// List the audit trail: who connected, disconnected, exported, erased or read whom.
+    ///
+    /// Newest first. An erased member is found by id while the key of `TOKEN_KEYS` that was first
+    /// at the erasure is still there.
+    Audit(AuditListArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ServiceKeysCommand {
+    /// Create a key and print it. It is shown this once and stored nowhere.
+    Create(CreateKeyArgs),
+    /// List all keys with their scopes, state and last use.
+    List(ListKeysArgs),
+    /// Revoke a key; its next request is refused.
+    Revoke(RevokeKeyArgs),
+}
+
+/// A scope as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ScopeArg {
+    /// Read members' data.
+    Read,
+    /// Connect members, and have their data read from WHOOP now.
+    Sync,
+    /// Disconnect and erase members.
+    Erase,
+    /// Read and use the operator's routes.
+    Operate,
+}
+
+impl From<ScopeArg> for Scope {
+    fn from(scope: ScopeArg) -> Self {
+        match scope {
+            ScopeArg::Read => Self::Read,
+            ScopeArg::Sync => Self::Sync,
+            ScopeArg::Erase => Self::Erase,
+            ScopeArg::Operate => Self::Operate,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct CreateKeyArgs {
+    /// Name in the request log, in metrics and in the audit trail: 1 to 64 characters of a-z, 0-9,
+    /// dot, underscore and hyphen.
+    #[arg(long, value_name = "NAME")]
+    pub name: KeyName,
+
+    /// Scopes of the key, separated by commas.
+    #[arg(
+        long = "scope",
+        value_enum,
+        value_delimiter = ',',
+        required = true,
+        value_name = "SCOPES"
+    )]
+    pub scopes: Vec<ScopeArg>,
+
+    /// Last day of the key (YYYY-MM-DD, in UTC), or an instant such as 2027-01-31T08:00:00Z; without
+    /// an end if not given.
+    #[arg(long, value_name = "DATE")]
+    pub expires: Option<Expiry>,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ListKeysArgs {
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RevokeKeyArgs {
+    /// Name of the key.
+    #[arg(value_name = "NAME")]
+    pub name: KeyName,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct AuditListArgs {
+    /// Only rows about this member, an erased one included.
+    #[arg(long, value_name = "ID")]
+    pub user: Option<UserId>,
+
+    /// Only rows since: YYYY-MM-DD, or an instant such as 2026-01-31T08:00:00Z.
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<Since>,
+
+    /// Only rows of this caller: member, whoop, key:NAME, cli:USER, or all of a kind: key, cli.
+    #[arg(long, value_name = "CALLER", value_parser = caller)]
+    pub caller: Option<String>,
+
+    /// Maximum number of rows.
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+fn caller(text: &str) -> Result<String, String> {
+    let is_caller = match text.split_once(':') {
+        Some((kind, name)) => ["key", "cli"].contains(&kind) && !name.is_empty(),
+        None => ["member", "whoop", "key", "cli"].contains(&text),
+    };
+    if is_caller && text.chars().count() <= 100 {
+        Ok(text.to_owned())
+    } else {
+        Err("one of member, whoop, key, cli, key:NAME or cli:USER, such as key:backend".to_owned())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -339,6 +466,12 @@ impl Cli {
             },
             Command::Keys(KeysCommand::Rotate(args)) => &args.common,
             Command::Changes(ChangesCommand::Restart(args)) => &args.common,
+            Command::ServiceKeys(command) => match command {
+                ServiceKeysCommand::Create(args) => &args.common,
+                ServiceKeysCommand::List(args) => &args.common,
+                ServiceKeysCommand::Revoke(args) => &args.common,
+            },
+            Command::Audit(args) => &args.common,
             Command::Users(command) => match command {
                 UsersCommand::List(args) => &args.common,
                 UsersCommand::Show(args) => &args.common,
@@ -498,6 +631,9 @@ pub struct WorkArgs {
 
     #[command(flatten)]
     pub retention: RetentionArgs,
+
+    #[command(flatten)]
+    pub audit: AuditArgs,
 
     #[command(flatten)]
     pub common: CommonArgs,

@@ -3,6 +3,7 @@
 //! - [`cli`]: what can be typed;
 //! - [`exit`]: what the exit codes mean;
 //! - [`adopt`], [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`], [`webhooks`], [`changes`],
+//!   [`service_keys`], [`audit`],
 //!   [`print`]: one file a command;
 //! - [`console`]: a terminal, or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
@@ -11,6 +12,7 @@
 //! Runs may overlap; a member is synced by one of them at a time.
 
 mod adopt;
+mod audit;
 mod backfill;
 mod capacity;
 mod changes;
@@ -19,14 +21,17 @@ pub mod console;
 mod differences;
 mod doctor;
 pub mod exit;
+mod expiry;
 mod metrics;
 mod migrate;
+mod operator;
 mod patience;
 mod plan_table;
 mod print;
 mod reconcile;
 mod rotate;
 mod run;
+mod service_keys;
 pub mod signal;
 mod since;
 mod slot;
@@ -41,7 +46,9 @@ use whoop_core::{Clock, SystemClock};
 use whoop_sync::config::warn_if_unverified;
 
 pub use cli::Cli;
-use cli::{ChangesCommand, Command, KeysCommand, UsersCommand, WebhooksCommand};
+use cli::{
+    ChangesCommand, Command, KeysCommand, ServiceKeysCommand, UsersCommand, WebhooksCommand,
+};
 pub use console::Console;
 pub use exit::Exit;
 use exit::Refusal;
@@ -90,6 +97,12 @@ async fn done(cli: &Cli, console: &Console, stop: CancellationToken) -> Result<E
         Command::Migrate(args) => migrate::migrate(args, console).await,
         Command::Keys(KeysCommand::Rotate(args)) => rotate::rotate(args, console, &stop).await,
         Command::Changes(ChangesCommand::Restart(args)) => changes::restart(args, console).await,
+        Command::ServiceKeys(command) => match command {
+            ServiceKeysCommand::Create(args) => service_keys::create(args, console).await,
+            ServiceKeysCommand::List(args) => service_keys::list(args, console).await,
+            ServiceKeysCommand::Revoke(args) => service_keys::revoke(args, console).await,
+        },
+        Command::Audit(args) => audit::list(args, console).await,
         Command::Webhooks(command) => match command {
             WebhooksCommand::List(args) => webhooks::list(args, console).await,
             WebhooksCommand::Drain(args) => Box::pin(webhooks::drain(args, console, stop)).await,

@@ -50,6 +50,8 @@ async fn work(cli: Cli, console: &Console) -> u8 {
         Command::Migrate(_)
         | Command::Users(_)
         | Command::Changes(_)
+        | Command::ServiceKeys(_)
+        | Command::Audit(_)
         | Command::Capacity(_)
         | Command::Status(_)
         | Command::Doctor(_)

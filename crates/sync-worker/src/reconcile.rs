@@ -9,6 +9,8 @@ use crate::{
     Console, Exit,
     cli::ReconcileArgs,
     exit::Refusal,
+    migrate::database_refusal,
+    operator,
     run::{carry_out, engine, past, plan_of},
 };
 
@@ -50,6 +52,12 @@ pub(crate) async fn reconcile(
         dry_run: args.dry_run,
     };
     let engine = engine(&args.work, clock, &stop).await?;
+    if !args.dry_run {
+        let detail = format!("from {}", from.format("%Y-%m-%dT%H:%MZ"));
+        operator::record_for(&engine.database, "reconcile", &args.work.users, &detail)
+            .await
+            .map_err(|error| database_refusal(&args.work.common.database, &error))?;
+    }
     let plan = plan_of(Task::Reconcile(reconcile), &args.work, console);
     carry_out(&engine, &plan, &args.work, console, stop).await
 }

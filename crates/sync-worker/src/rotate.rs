@@ -6,7 +6,7 @@ use whoop_storage::{
     seal::TokenKeys,
 };
 
-use crate::{Console, Exit, cli::RotateArgs, exit::Refusal, migrate::database_refusal};
+use crate::{Console, Exit, cli::RotateArgs, exit::Refusal, migrate::database_refusal, operator};
 
 #[derive(Debug, Default, Serialize)]
 struct Rotated {
@@ -78,6 +78,10 @@ async fn all(
     stop: &CancellationToken,
 ) -> Result<Rotated, StorageError> {
     database.check().await?;
+    if !dry_run {
+        let detail = format!("first key {}", keys.sealing());
+        operator::record(database, "keys-rotate", None, Some(&detail)).await?;
+    }
     let mut rotated = Rotated {
         key: keys.sealing().to_owned(),
         ..Rotated::default()

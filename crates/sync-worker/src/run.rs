@@ -197,6 +197,7 @@ pub(crate) async fn engine(
     let database = args.common.database.database().map_err(unusable)?;
     let settings = Settings {
         retention: args.retention.retention(),
+        audit_retention: args.audit.retention(),
         ..Settings::default()
     };
     let engine = args

@@ -25,6 +25,7 @@ use crate::{
     cli::{EraseArgs, LeaveArgs, ListArgs, ShowArgs},
     exit::Refusal,
     migrate::database_refusal,
+    operator::operator,
 };
 
 #[derive(Serialize)]
@@ -255,7 +256,7 @@ pub(crate) async fn leave(
         .engine(database, Arc::new(SystemClock), Settings::default())
         .map_err(|error| Refusal::could_not_run(error.to_string()))?;
     let left = engine
-        .disconnect(&args.user, erase)
+        .disconnect(&args.user, erase, &operator())
         .await
         .map_err(|error| match error {
             SyncError::NotConnected => nobody(&args.user),

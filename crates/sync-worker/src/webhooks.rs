@@ -9,7 +9,10 @@ use tokio_util::sync::CancellationToken;
 use whoop_core::{Clock, SystemClock};
 use whoop_storage::{
     Database, StorageError,
-    table::webhook_event::{self, EventRow, Filter, State},
+    table::{
+        audit,
+        webhook_event::{self, EventRow, Filter, State},
+    },
 };
 use whoop_sync::{
     Job, Settings, SyncError,
@@ -21,6 +24,7 @@ use crate::{
     cli::{DrainArgs, EventState, ListEventsArgs, ReplayArgs, WhichEvents},
     exit::Refusal,
     migrate::database_refusal,
+    operator::operator,
     since::Since,
     users::open,
 };
@@ -227,8 +231,18 @@ pub(crate) async fn replay(args: &ReplayArgs, console: &Console) -> Result<Exit,
     let database = open(&args.common.database).await?;
     let refused = |error: StorageError| database_refusal(&args.common.database, &error);
     let replayed = async {
-        let mut conn = database.get().await?;
-        webhook_event::replay(&mut conn, &filter, SystemClock.now()).await
+        let mut transaction = database.begin().await?;
+        let now = SystemClock.now();
+        let replayed = webhook_event::replay(&mut transaction, &filter, now).await?;
+        let entry = operator().entry("webhooks-replay", now);
+        let entry = match &which.user {
+            Some(user_id) => entry.about(user_id.as_str()),
+            None => entry,
+        };
+        let entry = entry.with_detail(&format!("{replayed} events"));
+        audit::insert(&mut transaction, &[entry]).await?;
+        transaction.commit().await?;
+        Ok(replayed)
     };
     let replayed = replayed.await.map_err(refused)?;
     if args.common.json {

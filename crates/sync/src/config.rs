@@ -425,6 +425,21 @@ impl RetentionArgs {
     }
 }
 
+/// How long the audit trail is kept.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct AuditArgs {
+    /// Days that rows of the audit trail are kept; older ones are deleted at night.
+    #[arg(long, env = "AUDIT_RETENTION_DAYS", default_value_t = 365, value_name = "DAYS",
+          value_parser = clap::value_parser!(u32).range(30..=3650))]
+    pub audit_retention_days: u32,
+}
+
+impl AuditArgs {
+    pub fn retention(self) -> TimeDelta {
+        TimeDelta::days(i64::from(self.audit_retention_days))
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

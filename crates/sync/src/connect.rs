@@ -11,6 +11,7 @@ use whoop_core::{DataType, UserId, budget::Class, day::Connection, plan::Reason}
 use whoop_storage::{
     StorageError,
     table::{
+        audit::{self, Actor},
         oauth_states::{self, Consumed, Pending},
         refresh, sync_log,
         tokens::{self, Tokens},
@@ -280,6 +281,9 @@ impl Engine {
         tokens::put(&mut transaction, &self.keys, user_id, tokens, now).await?;
         sync_log::note_not_granted(&mut transaction, user_id, &not_granted).await?;
         refresh::end(&mut transaction, user_id).await?;
+        let entry = Actor::whoop().entry("connect", now);
+        let entry = entry.about(user_id.as_str()).with_detail("completed");
+        audit::insert(&mut transaction, &[entry]).await?;
         transaction.commit().await?;
         Ok(())
     }

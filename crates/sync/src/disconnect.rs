@@ -6,6 +6,7 @@ use whoop_core::{UserId, day::Connection};
 use whoop_storage::{
     StorageError, Transaction, erase,
     table::{
+        audit::{self, Actor},
         erasure::{self, Receipt},
         oauth_states, refresh, revocation, tokens,
         users::{self, UserRow},
@@ -59,7 +60,8 @@ impl Engine {
     ///
     /// One transaction ends all that is here, and notes the permission that is
     /// to be ended there under a name that leads to nobody. So a WHOOP that is
-    /// out of order keeps nobody from leaving, and a crash loses nothing.
+    /// out of order keeps nobody from leaving, and a crash loses nothing. The same transaction
+    /// writes the audit trail; after an erasure it names the member by a pseudonym.
     ///
     /// A connect under way is ended as well, also of a member who never completed one: its
     /// state is deleted, so that the callback finds none.
@@ -68,7 +70,12 @@ impl Engine {
     ///
     /// [`SyncError::NotConnected`] for a member who never connected or began to;
     /// PostgreSQL away.
-    pub async fn disconnect(&self, user_id: &UserId, erase: bool) -> Result<Left, SyncError> {
+    pub async fn disconnect(
+        &self,
+        user_id: &UserId,
+        erase: bool,
+        by: &Actor,
+    ) -> Result<Left, SyncError> {
         let mut transaction = self.database.begin().await?;
         oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
         // First: a callback that stores its pair at this moment holds its state, and its
@@ -93,11 +100,13 @@ impl Engine {
         let now = self.clock.now();
         let mut connection = Connection::NeverConnected;
         let receipt = if erase {
+            let pseudonym = self.keys.audit_pseudonym(user_id.as_str());
             let pending = i64::try_from(pending).unwrap_or(i64::MAX);
             let deleted = if member.is_some() {
-                erase::erase(&mut transaction, user_id).await?
+                erase::erase(&mut transaction, user_id, &pseudonym).await?
             } else {
                 erase::note_erased(&mut transaction, user_id).await?;
+                audit::pseudonymise(&mut transaction, user_id.as_str(), &pseudonym).await?;
                 0
             };
             let receipt = Receipt {
@@ -106,6 +115,12 @@ impl Engine {
                 deleted_rows: deleted.saturating_add(pending),
             };
             erasure::insert(&mut transaction, &receipt).await?;
+            let detail = format!("receipt {}", receipt.id);
+            let entry = by
+                .entry("erase", now)
+                .about(&pseudonym)
+                .with_detail(&detail);
+            audit::insert(&mut transaction, &[entry]).await?;
             Some(receipt)
         } else {
             if member.is_some() {
@@ -114,6 +129,8 @@ impl Engine {
                 connection = Connection::Disconnected;
                 users::set_status(&mut transaction, user_id, connection, None, now).await?;
             }
+            let entry = by.entry("disconnect", now).about(user_id.as_str());
+            audit::insert(&mut transaction, &[entry]).await?;
             None
         };
         transaction.commit().await?;

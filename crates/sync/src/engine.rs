@@ -7,7 +7,10 @@ use whoop_core::{Clock, budget::Limits, retention::Retention};
 use whoop_storage::{
     Database, StorageError,
     seal::{SealError, TokenKeys},
-    table::call_budget,
+    table::{
+        audit::{self, Entry},
+        call_budget,
+    },
 };
 
 use crate::{
@@ -24,6 +27,8 @@ pub struct Settings {
     pub freshness: TimeDelta,
     /// How long records are kept; `None` for ever.
     pub retention: Option<Retention>,
+    /// How long the audit trail is kept.
+    pub audit_retention: TimeDelta,
     /// What WHOOP allows the app, all processes together.
     pub limits: Limits,
     /// How old a webhook may be.
@@ -35,6 +40,7 @@ impl Default for Settings {
         Self {
             freshness: TimeDelta::minutes(15),
             retention: None,
+            audit_retention: TimeDelta::days(365),
             limits: Limits::default(),
             signed_within: SignedWithin::default(),
         }
@@ -133,6 +139,22 @@ impl Engine {
     /// WHOOP does not know it, or is away.
     pub async fn knows_app(&self) -> Result<(), SyncError> {
         Ok(self.whoop.knows_app().await?)
+    }
+
+    /// The pseudonym of a member in request lines: the same for all processes with the same
+    /// `TOKEN_KEYS`.
+    pub fn log_pseudonym(&self, user_id: &str) -> String {
+        self.keys.log_pseudonym(user_id)
+    }
+
+    /// Adds entries to the audit trail, all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL refused or is gone.
+    pub async fn write_audit(&self, entries: &[Entry]) -> Result<(), StorageError> {
+        let mut conn = self.database.get().await?;
+        audit::insert(&mut conn, entries).await
     }
 
     pub fn clock(&self) -> &dyn Clock {

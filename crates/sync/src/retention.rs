@@ -1,11 +1,12 @@
-//! The night's tidying: records older than `RETENTION_DAYS`, old runs, old
-//! changes, old events, connects that were never completed.
+//! The night's tidying: records older than `RETENTION_DAYS`, audit rows older than
+//! `AUDIT_RETENTION_DAYS`, old runs, old changes, old events, connects that were never
+//! completed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::UserId;
 use whoop_storage::{
-    StorageError, retention,
-    table::{change, oauth_states, users, webhook_event},
+    PgConnection, StorageError, retention,
+    table::{audit, change, oauth_states, users, webhook_event},
 };
 
 use crate::{Engine, SyncError};
@@ -21,6 +22,13 @@ const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// The same of events that concern nobody who is a member, or not any more.
 const STRANGERS_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// Time after which the id of nobody who is stored becomes a pseudonym in the audit trail. A connect
+/// may be under way until then.
+const UNKNOWN_IDS_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// Ids that become pseudonyms between two looks.
+const IDS_AT_ONCE: i64 = 500;
 
 impl Engine {
     /// Since when a member's records are kept; `None` if all are.
@@ -46,6 +54,9 @@ impl Engine {
             change::trim(&mut conn, now - CHANGES_KEPT).await?;
             oauth_states::purge(&mut conn, now - oauth_states::REMEMBERED).await?;
             webhook_event::trim(&mut conn, now - EVENTS_KEPT, now - STRANGERS_KEPT).await?;
+            audit::purge(&mut conn, now - self.settings.audit_retention).await?;
+            self.pseudonymise_unknown_ids(&mut conn, now - UNKNOWN_IDS_KEPT)
+                .await?;
             users::list_offsets(&mut conn).await?
         };
         let Some(days) = self.settings.retention else {
@@ -68,5 +79,23 @@ impl Engine {
             }
         }
         Ok(removed)
+    }
+
+    /// Replaces ids in the audit trail that belong to no stored member by their pseudonyms.
+    async fn pseudonymise_unknown_ids(
+        &self,
+        conn: &mut PgConnection,
+        before: DateTime<Utc>,
+    ) -> Result<(), StorageError> {
+        loop {
+            let ids = audit::ids_of_nobody(conn, before, IDS_AT_ONCE).await?;
+            for id in &ids {
+                let pseudonym = self.keys.audit_pseudonym(id);
+                audit::pseudonymise(conn, id, &pseudonym).await?;
+            }
+            if (ids.len() as i64) < IDS_AT_ONCE {
+                return Ok(());
+            }
+        }
     }
 }

@@ -52,15 +52,26 @@ fn text(setting: Option<&String>) -> &str {
 pub(crate) fn faults(args: &AuthArgs) -> Vec<SettingFault> {
     let required = required(text(args.auth_jwt_require.as_ref()));
     [
-        (AUDIENCE, AUDIENCE.elements_or_any(&args.auth_jwt_audience).err()),
-        (ISSUER, ISSUER.elements_or_any(text(args.auth_jwt_issuer.as_ref())).err()),
-        (CLIENT_IDS, CLIENT_IDS.elements(text(args.auth_jwt_client_ids.as_ref())).err()),
+        (
+            AUDIENCE,
+            AUDIENCE.elements_or_any(&args.auth_jwt_audience).err(),
+        ),
+        (
+            ISSUER,
+            ISSUER
+                .elements_or_any(text(args.auth_jwt_issuer.as_ref()))
+                .err(),
+        ),
+        (
+            CLIENT_IDS,
+            CLIENT_IDS
+                .elements(text(args.auth_jwt_client_ids.as_ref()))
+                .err(),
+        ),
         (REQUIRE, required.err()),
     ]
     .into_iter()
-    .filter_map(|(setting, error)| {
-        Some(SettingFault::unusable(setting.name, &error?.to_string()))
-    })
+    .filter_map(|(setting, error)| Some(SettingFault::unusable(setting.name, &error?.to_string())))
     .collect()
 }
 

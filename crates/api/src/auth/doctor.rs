@@ -37,7 +37,7 @@ const ANY_ISSUER: Finding = Finding {
 impl Authenticator {
     /// Logs settings that accept more callers than a production service should.
     pub(crate) fn warn_at_start(&self) {
-        if self.insecure_no_auth {
+        if self.anybody.is_some() {
             tracing::warn!(
                 detail = NO_AUTH.detail,
                 what_to_do = NO_AUTH.what_to_do,
@@ -56,7 +56,7 @@ impl Authenticator {
     /// Checks for `doctor`.
     pub(crate) fn examine(&self) -> Vec<Check> {
         let mut findings = Vec::new();
-        if self.insecure_no_auth {
+        if self.anybody.is_some() {
             findings.push(&NO_AUTH);
         }
         findings.extend(self.any_audience());

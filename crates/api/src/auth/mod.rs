@@ -7,7 +7,7 @@ mod jwt;
 mod key_set;
 mod list;
 mod loopback;
-mod service_key;
+mod settings_keys;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,11 +16,12 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use whoop_core::{Clock, UserId};
+use whoop_storage::service_key::{self, KeyDigest, Scopes};
 
 use self::{
     claims::ClaimRules,
     issuer::{Issuer, NoKey},
-    service_key::ServiceKeys,
+    settings_keys::ServiceKeys,
 };
 use crate::{background::Background, config::AuthArgs, problem::Problem, start_error::StartError};
 
@@ -32,15 +33,47 @@ const SHORTEST_SECRET: usize = 32;
 pub(crate) enum Caller {
     /// May act for themselves, for as long as the token is good.
     Member(UserId, Duration),
-    /// May act for any member.
-    Service,
+    /// May act for any member, as far as its scopes go.
+    Service(Arc<KeyHolder>),
+}
+
+/// Holder of a service key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct KeyHolder {
+    /// Name in the log, in metrics and in the audit trail.
+    pub(crate) name: String,
+    pub(crate) scopes: Scopes,
+    /// How long the key is good for; without an end if `None`.
+    pub(crate) good_for: Option<Duration>,
+    /// Digest of a key of the database, which may be revoked at any moment.
+    pub(crate) digest: Option<KeyDigest>,
+}
+
+impl KeyHolder {
+    /// Holder of a key that the settings name, or of none on loopback.
+    fn of_settings(name: String) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            scopes: Scopes::all(),
+            good_for: None,
+            digest: None,
+        })
+    }
+}
+
+/// What the headers of a request say without a question to the database.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    Known(Caller),
+    /// A well-formed service key; the database knows whether it is good.
+    Key(KeyDigest),
 }
 
 impl Caller {
     pub(crate) fn may_act_for(&self, user_id: &UserId) -> bool {
         match self {
             Self::Member(own, _) => own == user_id,
-            Self::Service => true,
+            Self::Service(_) => true,
         }
     }
 
@@ -48,7 +81,7 @@ impl Caller {
     pub(crate) fn good_for(&self) -> Option<Duration> {
         match self {
             Self::Member(_, left) => Some(*left),
-            Self::Service => None,
+            Self::Service(holder) => holder.good_for,
         }
     }
 }
@@ -59,8 +92,8 @@ pub(crate) struct Authenticator {
     secret: Option<DecodingKey>,
     issuer: Option<Issuer>,
     service_keys: ServiceKeys,
-    /// Accepts requests without credentials as a service's; only on loopback.
-    insecure_no_auth: bool,
+    /// Holder that stands for every caller without credentials; only on loopback.
+    anybody: Option<Arc<KeyHolder>>,
 }
 
 impl fmt::Debug for Authenticator {
@@ -69,7 +102,7 @@ impl fmt::Debug for Authenticator {
             .field("secret", &self.secret.is_some())
             .field("issuer", &self.issuer)
             .field("service_keys", &self.service_keys.len())
-            .field("insecure_no_auth", &self.insecure_no_auth)
+            .field("trusts_everybody", &self.anybody.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -104,23 +137,33 @@ impl Authenticator {
             secret: secret.map(DecodingKey::from_secret),
             issuer,
             service_keys,
-            insecure_no_auth: args.insecure_no_auth,
+            anybody: args
+                .insecure_no_auth
+                .then(|| KeyHolder::of_settings("insecure-no-auth".to_owned())),
         })
     }
 
-    /// Who sent these headers.
-    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        if self.insecure_no_auth && !headers.contains_key(header::AUTHORIZATION) {
+    /// Who sent these headers, as far as it can be said here.
+    pub(crate) async fn claim(&self, headers: &HeaderMap) -> Result<Claim, Problem> {
+        if let Some(anybody) = &self.anybody
+            && !headers.contains_key(header::AUTHORIZATION)
+        {
             // A web page that rebinds its own name to this machine sends that name.
             loopback::check_host(headers)?;
-            return Ok(Caller::Service);
+            return Ok(Claim::Known(Caller::Service(Arc::clone(anybody))));
         }
         let credentials = credentials(headers)?;
-        if self.service_keys.contain(credentials) {
-            return Ok(Caller::Service);
+        if let Some(holder) = self.service_keys.holder(credentials) {
+            return Ok(Claim::Known(Caller::Service(holder)));
+        }
+        if credentials.starts_with(service_key::PREFIX) {
+            // A mistyped or made-up key costs no query.
+            return service_key::digest_of(credentials)
+                .map(Claim::Key)
+                .ok_or_else(jwt::refused);
         }
         let (user_id, left) = self.member(credentials).await?;
-        Ok(Caller::Member(user_id, left))
+        Ok(Claim::Known(Caller::Member(user_id, left)))
     }
 
     async fn member(&self, token: &str) -> Result<(UserId, Duration), Problem> {

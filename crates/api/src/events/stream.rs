@@ -10,11 +10,12 @@ use tokio::time::{Instant, sleep_until};
 use whoop_core::{UserId, day::Connection};
 use whoop_storage::{
     follow::{self, Numbered},
+    service_key::KeyDigest,
     table::change::ChangeRow,
 };
 
 use super::hub::{Seat, State};
-use crate::{problem::Problem, state::AppState};
+use crate::{caller, problem::Problem, state::AppState};
 
 /// Shorter than what proxies take for silence.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -36,6 +37,8 @@ pub(crate) struct Opening {
     pub(crate) last_event_id: Option<i64>,
     /// For how long the token is good that it was opened with.
     pub(crate) good_for: Option<Duration>,
+    /// The service key of the database that it was opened with.
+    pub(crate) key: Option<KeyDigest>,
 }
 
 struct Follower {
@@ -45,6 +48,8 @@ struct Follower {
     /// What was told so far; `None` before the first look.
     sent: Option<i64>,
     connection: Option<Connection>,
+    key: Option<KeyDigest>,
+    key_seen_at: Instant,
     ends_at: Option<Instant>,
     noted_at: Option<Instant>,
 }
@@ -64,6 +69,8 @@ pub(crate) fn open(
         seat: opening.seat,
         sent: opening.last_event_id,
         connection: None,
+        key: opening.key,
+        key_seen_at: Instant::now(),
         ends_at,
         noted_at: None,
     };
@@ -91,8 +98,23 @@ impl Follower {
             () = stopping.cancelled() => None,
             () = taken_away.cancelled() => None,
             () = over => None,
-            text = self.more() => Some(text),
+            text = self.more() => {
+                let text = text;
+                if self.key_has_ended().await { None } else { Some(text) }
+            }
         }
+    }
+
+    /// Whether the service key that opened the stream was revoked or erased; asked once a heartbeat.
+    async fn key_has_ended(&mut self) -> bool {
+        let Some(digest) = self.key else {
+            return false;
+        };
+        if self.key_seen_at.elapsed() < HEARTBEAT {
+            return false;
+        }
+        self.key_seen_at = Instant::now();
+        !caller::is_still_good(&self.state, digest).await
     }
 
     async fn more(&mut self) -> String {

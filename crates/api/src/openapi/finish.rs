@@ -1,5 +1,6 @@
 //! What is the same for many routes, and so is said once, here.
 
+use actix_web::http::Method;
 use utoipa::{
     Modify,
     openapi::{
@@ -7,10 +8,13 @@ use utoipa::{
         Schema, SchemaFormat, Type,
         path::{Operation, Parameter},
         schema::SchemaType,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
 use whoop_core::UserId;
+use whoop_storage::service_key::Scope;
+
+use crate::scope;
 
 /// No control characters: they are refused in ids.
 const PRINTABLE: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
@@ -24,17 +28,51 @@ impl Modify for Finish {
     fn modify(&self, document: &mut Document) {
         let mut scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         scheme.description =
-            Some("The member's own JWT, or a service key that may act for any member".to_owned());
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
-        for path in document.paths.paths.values_mut() {
-            let operations = [&mut path.get, &mut path.post, &mut path.delete];
-            for operation in operations.into_iter().flatten() {
+            Some("The member's own JWT, which opens the member's own data".to_owned());
+        let mut key_scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        key_scheme.description = Some(
+            "A service key, which may act for any member as far as its scopes go: `read`, `sync`, \
+             `erase`, `operate`. Each operation names the scope that it needs."
+                .to_owned(),
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        components.add_security_scheme("serviceKey", SecurityScheme::Http(key_scheme));
+        for (pattern, path) in &mut document.paths.paths {
+            let operations = [
+                (Method::GET, &mut path.get),
+                (Method::POST, &mut path.post),
+                (Method::PUT, &mut path.put),
+                (Method::PATCH, &mut path.patch),
+                (Method::DELETE, &mut path.delete),
+            ];
+            for (method, operation) in operations {
+                let Some(operation) = operation else {
+                    continue;
+                };
                 finish(operation);
+                if let Some(scope) = scope::of_route(&method, pattern) {
+                    secure(operation, scope);
+                }
             }
         }
+    }
+}
+
+/// Names the scope that a service key needs, of an operation that asks who calls.
+fn secure(operation: &mut Operation, scope: Scope) {
+    let security = operation.security.get_or_insert_default();
+    if security.is_empty() {
+        return;
+    }
+    if scope == Scope::Operate {
+        // A member's token opens none of them.
+        security.clear();
+    }
+    security.push(SecurityRequirement::new("serviceKey", [scope.as_str()]));
+    if let Some(RefOr::T(refusal)) = operation.responses.responses.get_mut("403") {
+        let lacks = format!(", or the service key lacks the scope `{scope}`");
+        refusal.description.push_str(&lacks);
     }
 }
 

@@ -50,6 +50,19 @@ impl Reads {
         }
     }
 
+    /// This worker's own connection to the primary; `None` if it has none, or none that works.
+    pub(crate) async fn primary(&self) -> Option<Connection> {
+        let database = self.database.as_ref()?;
+        if self.replica.is_some() {
+            return None;
+        }
+        database
+            .get()
+            .await
+            .inspect_err(|error| Self::tell(error))
+            .ok()
+    }
+
     /// Reads something of a member here, or through the engine where that fails.
     pub(crate) async fn read<T, F>(
         &self,

@@ -163,12 +163,12 @@ fn failed(error: ConnectError) -> Result<HttpResponse, Problem> {
         _ => "internal",
     };
     match (&return_to, source) {
-        (None, SyncError::Whoop(error)) if error.is_invalid_grant() => Err(Problem::invalid(
-            "invalid-code",
-            "code",
-            "WHOOP does not accept this code",
-        )
-        .with_cause(cause)),
+        (None, SyncError::Whoop(error)) if error.is_invalid_grant() => {
+            Err(
+                Problem::invalid("invalid-code", "code", "WHOOP does not accept this code")
+                    .with_cause(cause),
+            )
+        }
         (None, source) => Err(source.into()),
         _ => {
             let mut response = send_back(return_to.as_deref(), word)?;

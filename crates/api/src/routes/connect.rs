@@ -1,7 +1,7 @@
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use crate::{body::JsonBody, json, member::Member, problem::Problem, state::AppState};
+use crate::{body::JsonBody, caller, json, member::Member, problem::Problem, state::AppState};
 
 /// The longest consent text that is kept, in characters.
 const LONGEST_CONSENT: usize = 2000;
@@ -40,6 +40,7 @@ pub(crate) struct Begun {
     security(("bearer" = [])),
 )]
 pub(crate) async fn begin(
+    http_request: HttpRequest,
     member: Member,
     body: JsonBody<ConnectRequest>,
     state: web::Data<AppState>,
@@ -58,13 +59,19 @@ pub(crate) async fn begin(
             format!("at most {LONGEST_CONSENT} characters, without NUL"),
         ));
     }
+    let entry = caller::actor(&http_request)
+        .entry("connect", state.engine.clock().now())
+        .about(user_id.as_str())
+        .with_detail("begun");
     let url = state
         .run(|engine| async move {
+            engine.write_audit(&[entry]).await?;
             engine
                 .begin_connect(&user_id, return_to, request.consent)
                 .await
         })
         .await??;
+    caller::note_audited(&http_request);
     Ok(json::respond(
         HttpResponse::Ok(),
         &Begun {

@@ -1,11 +1,13 @@
-use actix_web::{HttpResponse, http::StatusCode, web};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use whoop_core::day::Connection;
 use whoop_sync::{Revocation, SyncError};
 
-use crate::{json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState};
+use crate::{
+    caller, json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState,
+};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct MemberConnection {
@@ -125,6 +127,7 @@ pub(crate) async fn read(
     security(("bearer" = [])),
 )]
 pub(crate) async fn end(
+    request: HttpRequest,
     member: Member,
     query: web::Query<Query>,
     state: web::Data<AppState>,
@@ -133,8 +136,9 @@ pub(crate) async fn end(
     let Member(user_id) = member;
     let erase = parameters::flag("erase", query.erase.as_deref())?;
     let leaving = user_id.clone();
+    let by = caller::actor(&request);
     let left = state
-        .run(|engine| async move { engine.disconnect(&leaving, erase).await })
+        .run(|engine| async move { engine.disconnect(&leaving, erase, &by).await })
         .await?
         .map_err(|error| match error {
             SyncError::NotConnected => Problem::new(
@@ -145,6 +149,7 @@ pub(crate) async fn end(
             ),
             other => other.into(),
         })?;
+    caller::note_audited(&request);
     reads.note_write(&user_id);
     if left.revocation == Revocation::Pending {
         let stop = state.background.stopping();

@@ -2,8 +2,16 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::NaiveDate;
 use serde::Deserialize;
 use whoop_core::{UserId, day::Day, plan};
+use whoop_storage::service_key::Scope;
 
-use crate::{json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState};
+use crate::{
+    json,
+    member::{self, Member},
+    parameters,
+    problem::Problem,
+    reads::Reads,
+    state::AppState,
+};
 
 /// Whether WHOOP is asked first.
 #[derive(utoipa::ToSchema)]
@@ -14,7 +22,7 @@ pub(crate) enum Refresh {
     Auto,
     /// What is stored is answered.
     Never,
-    /// In any case.
+    /// In any case. A service key needs the scope `sync` for it.
     Force,
 }
 
@@ -54,6 +62,9 @@ pub(crate) async fn read(
 ) -> Result<HttpResponse, Problem> {
     let Member(user_id) = member;
     let refresh = parameters::refresh(query.refresh.as_deref())?;
+    if refresh == plan::Refresh::Force {
+        member::demand(&request, Scope::Sync)?;
+    }
     let now = state.engine.clock().now();
     let date = query
         .date

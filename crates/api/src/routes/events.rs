@@ -36,7 +36,7 @@ pub(crate) struct ServerSentEvent {
 /// the beginning and when it changed. `reset` with `{"latest"}` where the number
 /// to resume from is too old: read everything anew. Each has the number of the
 /// latest change as its id, and a browser that lost the stream resumes by it.
-/// A comment every 15 s shows that the stream is alive; it ends when the token
+/// A comment every 15 s shows that the stream is alive; it ends when the token or the service key
 /// does that it was opened with. A member has eight of them; one more ends the
 /// oldest.
 #[utoipa::path(
@@ -61,7 +61,11 @@ pub(crate) async fn read(
     query: web::Query<Query>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let MemberFor(user_id, good_for) = member;
+    let MemberFor {
+        user_id,
+        good_for,
+        key,
+    } = member;
     let sent = request.headers().get("Last-Event-ID");
     let sent = sent.map(|value| value.to_str().unwrap_or("?").to_owned());
     let number = |field, text: Option<&str>| {
@@ -90,6 +94,7 @@ pub(crate) async fn read(
         seat,
         last_event_id,
         good_for,
+        key: key.and_then(|holder| holder.digest),
     };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::{StatusCode, header},
     web,
 };
@@ -19,6 +19,7 @@ use whoop_storage::{
 use whoop_sync::Engine;
 
 use crate::{
+    caller,
     export::{Format, Writer},
     export_permits::{ExportPermit, NoPermit},
     member::Member,
@@ -54,7 +55,8 @@ pub(crate) struct Query {
 /// Everything that is stored of a member, streamed.
 ///
 /// `ndjson`: a line `member`, a line for each record in WHOOP's own shape with
-/// its `type` and `local_date`, lines `sync_log` and `rejected`, and at the end
+/// its `type` and `local_date`, lines `sync_log`, `rejected` and `audit` (who read, exported or
+/// changed what of the member), and at the end
 /// a line `end` with the number of records; without it the download broke off.
 /// `csv`: the same as one table with the columns of the database, those of every
 /// type; what is no record stands as JSON in `extra`. Tokens are in neither.
@@ -81,6 +83,7 @@ pub(crate) struct Query {
     security(("bearer" = [])),
 )]
 pub(crate) async fn read(
+    request: HttpRequest,
     member: Member,
     query: web::Query<Query>,
     state: web::Data<AppState>,
@@ -124,6 +127,15 @@ pub(crate) async fn read(
             "this member never connected WHOOP here",
         ));
     };
+    // Before the first byte: what is read without a trace was not audited.
+    let entry = caller::actor(&request)
+        .entry("export", state.engine.clock().now())
+        .about(user_id.as_str())
+        .with_detail(extension);
+    state
+        .run(|engine| async move { engine.write_audit(&[entry]).await })
+        .await??;
+    caller::note_audited(&request);
     let text = writer.write(items)?;
     let date = state.engine.clock().now().date_naive();
     let (to, from) = mpsc::channel(AHEAD);

@@ -40,6 +40,7 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
     state.metrics.note_counts(counted.ok().as_ref());
     let (requests, records) = (state.engine.requests_made(), state.engine.became());
     state.metrics.note_work(&requests, &records);
+    state.metrics.note_audit_dropped(state.audit.dropped());
     state.metrics.note_streams(state.hub.streams());
     state.metrics.note_pool(state.engine.database.pool_status());
     let text = state.metrics.text().map_err(|_| SyncError::Aborted)?;

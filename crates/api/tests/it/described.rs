@@ -109,7 +109,9 @@ fn every_operation_of_a_member_or_an_operator_asks_for_a_token_and_names_its_ref
         assert!(operation["summary"].is_string(), "{one:?} has no summary");
         let of_a_member = one.path.contains("{user_id}");
         let is_guarded = of_a_member || one.path.contains("/admin/");
-        let asks = operation["security"] == serde_json::json!([{"bearer": []}]);
+        let asks = operation["security"]
+            .as_array()
+            .is_some_and(|ways| !ways.is_empty());
         assert_eq!(asks, is_guarded, "{one:?}");
         for status in ["400", "401", "403", "503"] {
             let is_described = operation["responses"][status].is_object();
@@ -119,6 +121,41 @@ fn every_operation_of_a_member_or_an_operator_asks_for_a_token_and_names_its_ref
         }
     }
     let scheme = &document["components"]["securitySchemes"]["bearer"];
+    assert_eq!(scheme["scheme"], "bearer");
+}
+
+#[test]
+fn every_operation_that_asks_who_calls_names_the_scope_of_a_service_key() {
+    let document = serde_json::to_value(whoop_api::document()).unwrap();
+    let mut scopes = BTreeSet::new();
+
+    for one in documented() {
+        let method = one.method.as_str().to_lowercase();
+        let security = &document["paths"][one.path.as_str()][method.as_str()]["security"];
+        let ways = security.as_array().unwrap();
+        if ways.is_empty() {
+            continue;
+        }
+        let of_members = usize::from(!one.path.contains("/admin/"));
+        let bearers = ways.iter().filter(|way| way["bearer"].is_array()).count();
+        assert_eq!(bearers, of_members, "{one:?}");
+        let keys: Vec<&Value> = ways
+            .iter()
+            .filter_map(|way| way.get("serviceKey"))
+            .collect();
+        let [scope] = keys.as_slice() else {
+            panic!("{one:?} is closed to service keys, or open in two ways: {security}");
+        };
+        let scope = scope.as_array().unwrap();
+        assert_eq!(scope.len(), 1, "{one:?}");
+        scopes.insert(scope[0].as_str().unwrap().to_owned());
+    }
+
+    assert_eq!(
+        scopes.into_iter().collect::<Vec<_>>(),
+        ["erase", "operate", "read", "sync"]
+    );
+    let scheme = &document["components"]["securitySchemes"]["serviceKey"];
     assert_eq!(scheme["scheme"], "bearer");
 }
 

@@ -36,6 +36,7 @@ mod pending_connects;
 mod quota;
 mod return_to;
 mod rollout;
+mod service_keys;
 mod serving_role;
 mod spans;
 mod speed;

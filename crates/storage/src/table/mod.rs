@@ -1,6 +1,7 @@
 //! One file a table: its row, and the queries that touch it.
 
 pub mod adopted;
+pub mod audit;
 pub mod call_budget;
 pub mod change;
 pub mod cycle;

@@ -24,7 +24,12 @@ async fn erasing_waits_for_the_turn_of_whoever_stores_pages() {
     let (database, leaving) = (stand.database.clone(), mara.clone());
     let erasing = tokio::spawn(async move {
         let mut transaction = database.begin().await.unwrap();
-        let rows = erase::erase(&mut transaction, &leaving).await?;
+        let rows = erase::erase(
+            &mut transaction,
+            &leaving,
+            "erased:00112233445566778899aabbccddeeff",
+        )
+        .await?;
         transaction.commit().await.map(|()| rows)
     });
     let waiting = "SELECT count(*) FROM pg_stat_activity \

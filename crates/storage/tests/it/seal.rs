@@ -153,7 +153,12 @@ async fn tokens_go_with_their_member_and_print_as_nothing() {
     let printed = format!("{:?}", tokens::find(&mut conn, &first_key(), &member).await);
     assert!(!printed.contains("nobody"), "{printed}");
 
-    let deleted = whoop_storage::erase::erase(&mut conn, &member).await;
+    let deleted = whoop_storage::erase::erase(
+        &mut conn,
+        &member,
+        "erased:00112233445566778899aabbccddeeff",
+    )
+    .await;
 
     assert_eq!(deleted.unwrap(), 2, "the member and the tokens");
 

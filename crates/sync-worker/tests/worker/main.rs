@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 mod adopt;
+mod audit;
 mod backfill;
 mod capacity;
 mod changes;
@@ -19,6 +20,7 @@ mod reconcile;
 mod refresh;
 mod retention;
 mod selection;
+mod service_keys;
 mod serving_role;
 mod stop;
 mod truth;

@@ -6,6 +6,8 @@ use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
 use whoop_sync::{Outcome, SyncError, connect::ConnectError};
 
+use whoop_storage::table::audit::Actor;
+
 use crate::harness::{Member, Stage, history, slot};
 
 async fn rows_of(stage: &Stage, user: &str) -> usize {
@@ -215,7 +217,7 @@ async fn a_reconnect_keeps_the_history_and_reads_on_where_it_ended() {
     stage.sync(&member, &history(&DataType::ALL)).await;
     stage
         .engine
-        .disconnect(&member.user_id, false)
+        .disconnect(&member.user_id, false, &Actor::member())
         .await
         .unwrap();
     stage.advance(TimeDelta::days(3));
@@ -253,7 +255,7 @@ async fn another_whoop_account_is_refused_until_the_data_of_the_first_is_erased(
 
     stage
         .engine
-        .disconnect(&member.user_id, true)
+        .disconnect(&member.user_id, true, &Actor::member())
         .await
         .unwrap();
     let member = stage.connect(user, other).await;

@@ -8,6 +8,8 @@ use whoop_core::{
 };
 use whoop_sim::{Fault, FaultKind};
 
+use whoop_storage::table::audit::Actor;
+
 use crate::harness::{Member, Stage, all_missing, now};
 
 fn today() -> NaiveDate {
@@ -142,7 +144,7 @@ async fn a_member_who_left_is_shown_what_is_stored_and_whoop_is_not_asked() {
     let (stage, member, before) = an_hour_later().await;
     stage
         .engine
-        .disconnect(&member.user_id, false)
+        .disconnect(&member.user_id, false, &Actor::member())
         .await
         .unwrap();
 

@@ -5,6 +5,8 @@ use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
 use whoop_sync::{Outcome, SyncError};
 
+use whoop_storage::table::audit::Actor;
+
 use crate::harness::{Member, Stage, briskly, history, slot};
 
 async fn tokens_of(stage: &Stage, member: &Member) -> usize {
@@ -41,7 +43,10 @@ async fn tables_with_rows_of(stage: &Stage, member: &Member) -> Vec<String> {
 async fn leaving_revokes_at_whoop_and_destroys_the_tokens() {
     let (stage, member) = Stage::with_member().await;
 
-    let left = stage.engine.disconnect(&member.user_id, false).await;
+    let left = stage
+        .engine
+        .disconnect(&member.user_id, false, &Actor::member())
+        .await;
 
     let left = left.unwrap();
     assert!(left.revoked() && !left.erased());
@@ -57,7 +62,10 @@ async fn whoop_out_of_order_does_not_keep_anybody() {
     let (stage, member) = Stage::with_member().await;
     stage.world().fault(Fault::status("*", 503));
 
-    let left = stage.engine.disconnect(&member.user_id, false).await;
+    let left = stage
+        .engine
+        .disconnect(&member.user_id, false, &Actor::member())
+        .await;
 
     assert!(!left.unwrap().revoked());
     assert_eq!(tokens_of(&stage, &member).await, 0);
@@ -71,7 +79,10 @@ async fn a_member_whose_connection_was_lost_can_leave() {
     stage.sync(&member, &slot(Slot::Night)).await;
     assert_eq!(stage.connection_status(&member).await, "reauth_required");
 
-    let left = stage.engine.disconnect(&member.user_id, false).await;
+    let left = stage
+        .engine
+        .disconnect(&member.user_id, false, &Actor::member())
+        .await;
 
     assert!(!left.unwrap().revoked());
     assert_eq!(stage.connection_status(&member).await, "disconnected");
@@ -82,7 +93,7 @@ async fn nobody_is_synced_after_leaving() {
     let (stage, member) = Stage::with_member().await;
     stage
         .engine
-        .disconnect(&member.user_id, false)
+        .disconnect(&member.user_id, false, &Actor::member())
         .await
         .unwrap();
     stage.world().reset_calls();
@@ -103,11 +114,17 @@ async fn leaving_twice_and_leaving_a_stranger_are_told_apart() {
     let (stage, member) = Stage::with_member().await;
 
     for _ in 0..2 {
-        let left = stage.engine.disconnect(&member.user_id, false).await;
+        let left = stage
+            .engine
+            .disconnect(&member.user_id, false, &Actor::member())
+            .await;
         assert!(left.is_ok());
     }
     let stranger = "stranger".parse().unwrap();
-    let left = stage.engine.disconnect(&stranger, true).await;
+    let left = stage
+        .engine
+        .disconnect(&stranger, true, &Actor::member())
+        .await;
     assert!(matches!(left, Err(SyncError::NotConnected)));
 }
 
@@ -130,7 +147,10 @@ async fn erasing_leaves_no_row_of_the_member_in_any_table() {
     }
     assert_eq!(tables_with_rows_of(&stage, &leaves).await, before);
 
-    let left = stage.engine.disconnect(&leaves.user_id, true).await;
+    let left = stage
+        .engine
+        .disconnect(&leaves.user_id, true, &Actor::member())
+        .await;
 
     assert!(left.unwrap().erased());
     assert_eq!(
@@ -147,7 +167,7 @@ async fn erasing_works_while_whoop_is_out_of_order() {
 
     let left = stage
         .engine
-        .disconnect(&member.user_id, true)
+        .disconnect(&member.user_id, true, &Actor::member())
         .await
         .unwrap();
 

@@ -6,6 +6,8 @@ use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
 use whoop_sync::{Job, Outcome, Revocation, run::Task};
 
+use whoop_storage::table::audit::Actor;
+
 use crate::harness::{Member, Nobody, Stage, briskly, plan, slot};
 
 /// What is left to be ended, as text: everything in the rows.
@@ -26,7 +28,10 @@ fn is_revoked(stage: &Stage, member: &Member) -> bool {
 /// The member leaves while WHOOP is out of order, which passes then.
 async fn leave_in_an_outage(stage: &Stage, member: &Member, erase: bool) {
     stage.world().fault(Fault::status("*", 503));
-    let left = stage.engine.disconnect(&member.user_id, erase).await;
+    let left = stage
+        .engine
+        .disconnect(&member.user_id, erase, &Actor::member())
+        .await;
     assert_eq!(left.unwrap().revocation, Revocation::Pending);
     assert!(!is_revoked(stage, member));
     stage.world().clear_faults();
@@ -145,7 +150,7 @@ async fn one_of_two_members_with_the_same_whoop_account_can_leave_without_the_ot
 
     let left = stage
         .engine
-        .disconnect(&leaves.user_id, true)
+        .disconnect(&leaves.user_id, true, &Actor::member())
         .await
         .unwrap();
 
@@ -155,7 +160,11 @@ async fn one_of_two_members_with_the_same_whoop_account_can_leave_without_the_ot
     assert_eq!(report.outcome, Outcome::Done, "{report:?}");
     assert!(!stage.stored(&stays, DataType::Sleep).await.is_empty());
 
-    let left = stage.engine.disconnect(&stays.user_id, true).await.unwrap();
+    let left = stage
+        .engine
+        .disconnect(&stays.user_id, true, &Actor::member())
+        .await
+        .unwrap();
     assert_eq!(left.revocation, Revocation::Done);
     assert!(is_revoked(&stage, &stays));
 }
@@ -188,7 +197,10 @@ async fn an_erasure_leaves_a_receipt_that_names_nobody() {
     let (stage, member) = Stage::with_member().await;
     let before = stage.stored(&member, DataType::Sleep).await.len();
 
-    let left = stage.engine.disconnect(&member.user_id, true).await;
+    let left = stage
+        .engine
+        .disconnect(&member.user_id, true, &Actor::member())
+        .await;
 
     let receipt = left.unwrap().receipt.unwrap();
     assert!(receipt.deleted_rows > i64::try_from(before).unwrap());

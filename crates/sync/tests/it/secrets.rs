@@ -6,6 +6,8 @@ use chrono::TimeDelta;
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
 
+use whoop_storage::table::audit::Actor;
+
 use crate::harness::{APP_SECRET, Stage, back_to, briskly, listen, now, slot};
 
 #[tokio::test]
@@ -72,7 +74,10 @@ async fn nothing_that_is_logged_printed_or_stored_shows_a_secret() {
     write!(printed, "{status:?}").unwrap();
     stage.world().revoke(whoop_user_id);
     stage.advance(TimeDelta::hours(2));
-    let left = stage.engine.disconnect(&member.user_id, false).await;
+    let left = stage
+        .engine
+        .disconnect(&member.user_id, false, &Actor::member())
+        .await;
     write!(printed, "{left:?}").unwrap();
 
     let logged = log.text();

@@ -44,6 +44,10 @@ impl Rows {
 
     pub(crate) fn assert_unchanged(&self, now: &Self, after: &str) {
         for (table, rows) in &self.0 {
+            // A request by a service key is audited also if it is refused.
+            if table == "whoop_audit" {
+                continue;
+            }
             assert_eq!(rows, &now.0[table], "{after} changed {table}");
         }
     }

@@ -1,0 +1,119 @@
+//! Service keys of the settings (`AUTH_SERVICE_KEYS`): every scope, no end, revoked by a restart.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::KeyHolder;
+use crate::start_error::StartError;
+
+/// Digests of the keys with their holders, named `settings-1`, `settings-2` and so on in the order
+/// of the setting. Several, so that one can be changed without a gap.
+#[derive(Debug)]
+pub(super) struct ServiceKeys {
+    keys: Vec<([u8; 32], Arc<KeyHolder>)>,
+    /// Whether the setting says that keys are in the database.
+    are_in_database: bool,
+}
+
+/// Word of the setting for an API whose only callers have keys of the database.
+const DATABASE: &str = "database";
+
+impl ServiceKeys {
+    pub(super) fn parse(digests: &[String]) -> Result<Self, StartError> {
+        let mut words: Vec<&str> = digests
+            .iter()
+            .map(|word| word.trim())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let are_in_database = words.contains(&DATABASE);
+        words.retain(|word| *word != DATABASE);
+        let keys = words.into_iter().enumerate().map(|(position, digest)| {
+            let digest = parse_digest(digest).ok_or(StartError::ServiceKey)?;
+            if digest == <[u8; 32]>::from(Sha256::digest("")) {
+                return Err(StartError::EmptyServiceKey);
+            }
+            let name = format!("settings-{}", position + 1);
+            Ok((digest, KeyHolder::of_settings(name)))
+        });
+        Ok(Self {
+            keys: keys.collect::<Result<_, _>>()?,
+            are_in_database,
+        })
+    }
+
+    /// Whether no service key can open anything, as far as the settings say.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.keys.is_empty() && !self.are_in_database
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The holder of a key. Every key is compared, in constant time: how long it takes tells
+    /// nothing.
+    pub(super) fn holder(&self, credentials: &str) -> Option<Arc<KeyHolder>> {
+        let digest: [u8; 32] = Sha256::digest(credentials.as_bytes()).into();
+        let mut found = None;
+        for (key, holder) in &self.keys {
+            if key.ct_eq(&digest).into() {
+                found = Some(holder);
+            }
+        }
+        found.cloned()
+    }
+}
+
+fn parse_digest(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut digest = [0_u8; 32];
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(key: &str) -> String {
+        Sha256::digest(key)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    #[test]
+    fn the_old_key_and_the_new_one_open_while_one_takes_the_others_place() {
+        let both = ServiceKeys::parse(&[digest("old"), format!(" {} ", digest("new"))]).unwrap();
+
+        let name = |key| both.holder(key).map(|holder| holder.name.clone());
+        assert_eq!(name("old").as_deref(), Some("settings-1"));
+        assert_eq!(name("new").as_deref(), Some("settings-2"));
+        for stranger in ["", "ol", "old ", "newer", &digest("old")] {
+            assert!(both.holder(stranger).is_none(), "{stranger:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_says_that_all_keys_are_in_the_database() {
+        let none = ServiceKeys::parse(&["database".to_owned()]).unwrap();
+
+        assert!(!none.is_empty());
+        assert_eq!(none.len(), 0);
+        assert!(none.holder("database").is_none());
+        assert!(ServiceKeys::parse(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_digest_is_refused() {
+        for bad in ["secret", &"+".repeat(64), &"é".repeat(32), &"a".repeat(63)] {
+            assert!(ServiceKeys::parse(&[bad.to_owned()]).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Which scope a service key needs, by method and path.
+//!
+//! One table for all routes, so that no route can forget it: a route that no rule covers is closed
+//! to service keys. The OpenAPI description takes the scopes from here.
+
+use actix_web::{HttpRequest, http::Method};
+use whoop_storage::service_key::Scope;
+
+use crate::{auth::KeyHolder, caller, problem::Problem};
+
+/// Rules in their order: the first whose method and path fit decides.
+const RULES: [(Option<Method>, &str, Scope); 5] = [
+    (None, "/api/v1/whoop/admin/", Scope::Operate),
+    (Some(Method::POST), "/api/v1/whoop/sync/", Scope::Sync),
+    // Its confirmation as well.
+    (Some(Method::POST), "/api/v1/whoop/connect/", Scope::Sync),
+    (
+        Some(Method::DELETE),
+        "/api/v1/whoop/connection/",
+        Scope::Erase,
+    ),
+    (Some(Method::GET), "/api/v1/whoop/", Scope::Read),
+];
+
+/// The scope that a route needs; `None` if no service key may use it.
+pub(crate) fn of_route(method: &Method, pattern: &str) -> Option<Scope> {
+    // A HEAD is a GET whose body is left out.
+    let method = match *method {
+        Method::HEAD => &Method::GET,
+        _ => method,
+    };
+    RULES
+        .iter()
+        .find(|(of, prefix, _)| {
+            of.as_ref().is_none_or(|of| of == method) && pattern.starts_with(prefix)
+        })
+        .map(|(_, _, scope)| *scope)
+}
+
+/// Refuses a service key that lacks the scope of the route.
+pub(crate) fn allow(request: &HttpRequest, holder: &KeyHolder) -> Result<(), Problem> {
+    let scope = request
+        .match_pattern()
+        .and_then(|pattern| of_route(request.method(), &pattern))
+        .ok_or_else(Problem::closed_to_keys)?;
+    demand(request, holder, scope)
+}
+
+/// Refuses a service key that lacks a scope.
+pub(crate) fn demand(
+    request: &HttpRequest,
+    holder: &KeyHolder,
+    scope: Scope,
+) -> Result<(), Problem> {
+    if holder.scopes.contain(scope) {
+        return Ok(());
+    }
+    caller::note_outcome(request, "insufficient_scope");
+    Err(Problem::insufficient_scope(scope, &holder.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_route_has_its_scope_and_an_unknown_one_has_none() {
+        let whoop = |tail: &str| format!("/api/v1/whoop/{tail}");
+        for (method, tail, scope) in [
+            (Method::GET, "daily-data/{user_id}", Some(Scope::Read)),
+            (Method::HEAD, "range/{user_id}", Some(Scope::Read)),
+            (Method::GET, "connection/{user_id}", Some(Scope::Read)),
+            (Method::POST, "sync/{user_id}", Some(Scope::Sync)),
+            (Method::POST, "connect/{user_id}", Some(Scope::Sync)),
+            (Method::POST, "connect/{user_id}/confirm", Some(Scope::Sync)),
+            (Method::DELETE, "connection/{user_id}", Some(Scope::Erase)),
+            (Method::GET, "admin/status", Some(Scope::Operate)),
+            (Method::POST, "admin/webhooks/replay", Some(Scope::Operate)),
+            (Method::POST, "of-tomorrow/{user_id}", None),
+            (Method::DELETE, "daily-data/{user_id}", None),
+        ] {
+            assert_eq!(of_route(&method, &whoop(tail)), scope, "{method} {tail}");
+        }
+        assert_eq!(of_route(&Method::GET, "/metrics"), None);
+    }
+}

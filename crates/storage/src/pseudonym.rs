@@ -1,0 +1,62 @@
+//! Pseudonyms of members: HMAC-SHA-256 of their id under a key that is derived from `TOKEN_KEYS`.
+//!
+//! A plain digest of an id is no pseudonym: whoever has the list of ids computes it again. This one
+//! can be computed only with the key. It changes when another key comes first in `TOKEN_KEYS`, and
+//! when a key leaves `TOKEN_KEYS`, nobody can match its pseudonyms any more.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// Where a pseudonym stands. One member has different ones in different places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// `member` of a request line.
+    Log,
+    /// `user_id` of the audit trail, after an erasure.
+    Audit,
+}
+
+impl Place {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Log => b"log",
+            Self::Audit => b"audit",
+        }
+    }
+}
+
+/// Hex digits of the pseudonym that one key gives.
+pub(crate) fn pseudonym(key: &[u8], place: Place, user_id: &str, bytes: usize) -> String {
+    // A key of its own for each place: the one that seals is used for nothing else.
+    let own = mac(key, &[b"whoop pseudonym ", place.label()]);
+    let digest = mac(&own, &[user_id.as_bytes()]);
+    digest
+        .iter()
+        .take(bytes)
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pseudonym_depends_on_the_key_the_place_and_the_id() {
+        let of = |key: &[u8], place, id| pseudonym(key, place, id, 16);
+        let one = of(&[1; 32], Place::Log, "alice");
+
+        assert_eq!(one, of(&[1; 32], Place::Log, "alice"));
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, of(&[2; 32], Place::Log, "alice"));
+        assert_ne!(one, of(&[1; 32], Place::Audit, "alice"));
+        assert_ne!(one, of(&[1; 32], Place::Log, "bob"));
+    }
+}

@@ -1,0 +1,289 @@
+//! The audit trail: rows are added and read here, and changed only by two functions of the database.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    QueryableByName,
+    prelude::*,
+    sql_types::{Array, BigInt, Nullable, Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use whoop_core::UserId;
+
+use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_audit};
+
+/// Longest detail that is kept, in characters.
+const LONGEST_DETAIL: usize = 500;
+
+/// Longest name of a caller that is kept, in characters.
+const LONGEST_NAME: usize = 80;
+
+/// Who does something, and in which request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    caller: String,
+    request_id: Option<String>,
+}
+
+impl Actor {
+    /// The member concerned.
+    pub fn member() -> Self {
+        Self::of("member".to_owned())
+    }
+
+    /// A callback of WHOOP.
+    pub fn whoop() -> Self {
+        Self::of("whoop".to_owned())
+    }
+
+    /// A service key.
+    pub fn key(name: &str) -> Self {
+        Self::of(format!("key:{}", plain(name)))
+    }
+
+    /// A user of the operating system who ran a command.
+    pub fn cli(user: &str) -> Self {
+        Self::of(format!("cli:{}", plain(user)))
+    }
+
+    fn of(caller: String) -> Self {
+        Self {
+            caller,
+            request_id: None,
+        }
+    }
+
+    /// The same actor, in this request.
+    pub fn in_request(mut self, id: &str) -> Self {
+        self.request_id = Some(id.to_owned()).filter(|id| !id.is_empty());
+        self
+    }
+
+    /// As the column has it: `member`, `whoop`, `key:NAME` or `cli:USER`.
+    pub fn caller(&self) -> &str {
+        &self.caller
+    }
+
+    /// An entry for something that this actor does.
+    pub fn entry(&self, action: &'static str, at: DateTime<Utc>) -> Entry {
+        Entry {
+            at,
+            caller: self.caller.clone(),
+            action,
+            user_id: None,
+            request_id: self.request_id.clone(),
+            detail: None,
+        }
+    }
+}
+
+/// A name without control characters, and not too long.
+fn plain(name: &str) -> String {
+    let name: String = name
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(LONGEST_NAME)
+        .collect();
+    if name.is_empty() {
+        "unknown".to_owned()
+    } else {
+        name
+    }
+}
+
+/// One row to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    at: DateTime<Utc>,
+    caller: String,
+    action: &'static str,
+    user_id: Option<String>,
+    request_id: Option<String>,
+    detail: Option<String>,
+}
+
+impl Entry {
+    /// The entry, about this member or the member of this pseudonym.
+    pub fn about(mut self, user_id: &str) -> Self {
+        self.user_id = Some(user_id.to_owned());
+        self
+    }
+
+    /// The entry with a detail, cut at 500 characters.
+    pub fn with_detail(mut self, detail: &str) -> Self {
+        self.detail = Some(detail.chars().take(LONGEST_DETAIL).collect());
+        self
+    }
+}
+
+/// One row as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize)]
+#[diesel(table_name = whoop_audit, check_for_backend(diesel::pg::Pg))]
+pub struct AuditRow {
+    pub id: i64,
+    pub at: DateTime<Utc>,
+    pub caller: String,
+    pub action: String,
+    pub user_id: Option<String>,
+    pub request_id: Option<String>,
+    pub detail: Option<String>,
+}
+
+/// Adds entries, all of them or none.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn insert(conn: &mut PgConnection, entries: &[Entry]) -> Result<(), StorageError> {
+    let of = |column: fn(&Entry) -> Option<&str>| -> Vec<Option<&str>> {
+        entries.iter().map(column).collect()
+    };
+    let at: Vec<DateTime<Utc>> = entries.iter().map(|one| one.at).collect();
+    prepared(
+        "INSERT INTO whoop_audit (at, caller, action, user_id, request_id, detail) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6)",
+    )
+    .bind::<Array<Timestamptz>, _>(at)
+    .bind::<Array<Nullable<Text>>, _>(of(|one| Some(&one.caller)))
+    .bind::<Array<Nullable<Text>>, _>(of(|one| Some(one.action)))
+    .bind::<Array<Nullable<Text>>, _>(of(|one| one.user_id.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(of(|one| one.request_id.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(of(|one| one.detail.as_deref()))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Which rows to list; every condition that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Ids and pseudonyms of one member.
+    pub user_ids: Vec<String>,
+    pub since: Option<DateTime<Utc>>,
+    /// A whole caller (`key:backend`) or a kind of caller (`key`).
+    pub caller: Option<String>,
+}
+
+/// Rows, the newest first.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn list(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    limit: i64,
+) -> Result<Vec<AuditRow>, StorageError> {
+    let mut query = whoop_audit::table
+        .order((whoop_audit::at.desc(), whoop_audit::id.desc()))
+        .limit(limit)
+        .select(AuditRow::as_select())
+        .into_boxed();
+    if !filter.user_ids.is_empty() {
+        query = query.filter(whoop_audit::user_id.eq_any(filter.user_ids.clone()));
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(whoop_audit::at.ge(since));
+    }
+    if let Some(caller) = &filter.caller {
+        let escaped = caller
+            .replace('\\', "\\\\")
+            .replace('%', "\\%")
+            .replace('_', "\\_");
+        let of_kind = whoop_audit::caller.like(format!("{escaped}:%"));
+        query = query.filter(whoop_audit::caller.eq(caller.clone()).or(of_kind));
+    }
+    Ok(query.load(conn).await?)
+}
+
+#[derive(QueryableByName)]
+struct Rows {
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+}
+
+/// Deletes rows from before a time, and none of the last 30 days. Returns their number.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<i64, StorageError> {
+    let purged: Rows =
+        prepared("SELECT whoop_audit_purge(least($1, now() - interval '30 days')) AS rows")
+            .bind::<Timestamptz, _>(before)
+            .get_result(conn)
+            .await?;
+    Ok(purged.rows)
+}
+
+/// Replaces the id of a member who is not stored any more by a pseudonym. Returns the number of rows.
+///
+/// # Errors
+///
+/// The member is stored; PostgreSQL refused or is gone.
+pub async fn pseudonymise(
+    conn: &mut PgConnection,
+    user_id: &str,
+    pseudonym: &str,
+) -> Result<i64, StorageError> {
+    let changed: Rows = prepared("SELECT whoop_audit_pseudonymise($1, $2) AS rows")
+        .bind::<Text, _>(user_id)
+        .bind::<Text, _>(pseudonym)
+        .get_result(conn)
+        .await?;
+    Ok(changed.rows)
+}
+
+#[derive(QueryableByName)]
+struct Unknown {
+    #[diesel(sql_type = Text)]
+    user_id: String,
+}
+
+/// Ids in rows from before a time that belong to no stored member: of connects that were never
+/// finished, of requests about ids that nobody has, and of rows written while a member was erased.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn ids_of_nobody(
+    conn: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<String>, StorageError> {
+    let found: Vec<Unknown> = prepared(
+        "SELECT DISTINCT a.user_id FROM whoop_audit a \
+         WHERE a.user_id IS NOT NULL AND a.user_id !~ '^erased:[0-9a-f]{32}' AND a.at < $1 \
+           AND NOT EXISTS (SELECT 1 FROM whoop_users u WHERE u.user_id = a.user_id) LIMIT $2",
+    )
+    .bind::<Timestamptz, _>(before)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    Ok(found.into_iter().map(|one| one.user_id).collect())
+}
+
+/// A member's rows after a position, the oldest first, for the export.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub(crate) async fn after(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    position: Option<(DateTime<Utc>, i64)>,
+    limit: i64,
+) -> Result<Vec<AuditRow>, StorageError> {
+    let mut query = whoop_audit::table
+        .filter(whoop_audit::user_id.eq(user_id.as_str()))
+        .order((whoop_audit::at, whoop_audit::id))
+        .limit(limit)
+        .select(AuditRow::as_select())
+        .into_boxed();
+    if let Some((at, id)) = position {
+        let later = whoop_audit::at.gt(at);
+        let same = whoop_audit::at.eq(at).and(whoop_audit::id.gt(id));
+        query = query.filter(later.or(same));
+    }
+    Ok(query.load(conn).await?)
+}

@@ -1,0 +1,91 @@
+//! `sync-worker audit`: the audit trail.
+
+use chrono::Local;
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use serde::Serialize;
+use whoop_core::{Clock, SystemClock};
+use whoop_storage::table::audit::{self, AuditRow, Filter};
+
+use crate::{
+    Console, Exit, cli::AuditListArgs, exit::Refusal, migrate::database_refusal, users::open,
+};
+
+#[derive(Serialize)]
+struct Listed {
+    /// The newest first.
+    entries: Vec<AuditRow>,
+    exit_code: u8,
+}
+
+/// `sync-worker audit`.
+pub(crate) async fn list(args: &AuditListArgs, console: &Console) -> Result<Exit, Refusal> {
+    let filter = filter(args)?;
+    let database = open(&args.common.database).await?;
+    let entries = async {
+        let mut conn = database.get().await?;
+        audit::list(&mut conn, &filter, i64::from(args.limit)).await
+    };
+    let entries = entries
+        .await
+        .map_err(|error| database_refusal(&args.common.database, &error))?;
+    if args.common.json {
+        console.json(&Listed {
+            entries,
+            exit_code: Exit::Done.code(),
+        });
+        return Ok(Exit::Done);
+    }
+    if entries.is_empty() {
+        console.say("no rows");
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header([
+        "at (UTC)", "caller", "action", "member", "request", "detail",
+    ]);
+    for one in entries {
+        table.add_row([
+            one.at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            one.caller,
+            one.action,
+            one.user_id.unwrap_or_default(),
+            one.request_id.unwrap_or_default(),
+            one.detail.unwrap_or_default(),
+        ]);
+    }
+    console.say(table);
+    Ok(Exit::Done)
+}
+
+fn filter(args: &AuditListArgs) -> Result<Filter, Refusal> {
+    let now = SystemClock.now();
+    let since = args
+        .since
+        .map(|since| since.resolve(now, now.with_timezone(&Local).date_naive()))
+        .transpose()
+        .map_err(|_| {
+            Refusal::wrong_usage(
+                "--since lies in the future; name a past date or instant, such as 2026-01-31"
+                    .to_owned(),
+            )
+        })?;
+    let mut user_ids = Vec::new();
+    if let Some(user) = &args.user {
+        user_ids.push(user.to_string());
+        if args.keys.token_keys.is_some() {
+            let keys = args
+                .keys
+                .keys()
+                .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+            user_ids.extend(keys.audit_pseudonyms(user.as_str()));
+        } else {
+            tracing::warn!("TOKEN_KEYS is not set, so rows of an erased member are not found");
+        }
+    }
+    Ok(Filter {
+        user_ids,
+        since,
+        caller: args.caller.clone(),
+    })
+}

@@ -1,0 +1,78 @@
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveTime, Utc};
+
+use crate::since::Since;
+
+/// End of a service key: an instant, or the end of a whole date in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry(DateTime<Utc>);
+
+/// A text that is neither a date nor an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "use the last day of the key, such as 2027-01-31, or an instant, such as 2027-01-31T08:00:00Z"
+)]
+pub struct InvalidExpiry;
+
+/// An end that has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--expires lies in the past, so the key would never work; name a day to come, such as the last of next year"
+)]
+pub(crate) struct InThePast;
+
+impl FromStr for Expiry {
+    type Err = InvalidExpiry;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse().map_err(|_| InvalidExpiry)? {
+            Since::Instant(instant) => Ok(Self(instant)),
+            Since::Date(date) => {
+                let next = date.succ_opt().ok_or(InvalidExpiry)?;
+                Ok(Self(next.and_time(NaiveTime::MIN).and_utc()))
+            }
+        }
+    }
+}
+
+impl Expiry {
+    /// The first instant at which the key does not work.
+    pub(crate) fn after(self, now: DateTime<Utc>) -> Result<DateTime<Utc>, InThePast> {
+        if self.0 > now {
+            Ok(self.0)
+        } else {
+            Err(InThePast)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end_of(text: &str) -> Result<String, InThePast> {
+        let now = "2026-11-29T12:00:00Z".parse().unwrap();
+        let expiry: Expiry = text.parse().unwrap();
+        expiry.after(now).map(|end| end.to_rfc3339())
+    }
+
+    #[test]
+    fn a_date_is_the_last_day_of_the_key() {
+        assert_eq!(end_of("2026-11-29").unwrap(), "2026-11-30T00:00:00+00:00");
+        assert_eq!(
+            end_of("2027-01-01T08:00:00+02:00").unwrap(),
+            "2027-01-01T06:00:00+00:00"
+        );
+    }
+
+    #[test]
+    fn an_end_that_has_passed_and_a_text_that_is_no_time_are_refused() {
+        for past in ["2026-11-28", "2026-11-29T12:00:00Z", "0000-01-01"] {
+            assert_eq!(end_of(past), Err(InThePast), "{past}");
+        }
+        for bad in ["", "never", "2027-1-1", "2027-02-30", "1y"] {
+            assert_eq!(bad.parse::<Expiry>(), Err(InvalidExpiry), "{bad}");
+        }
+    }
+}
