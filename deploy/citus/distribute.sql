@@ -19,6 +19,8 @@
 --                       it is; minutes old.
 --   whoop_revocation    local: says not whose.
 --   whoop_erasure       local: receipts that name nobody.
+--   whoop_service_key   local: keys are of backends, not of members.
+--   whoop_audit         local: a row may concern no member, and the trail is read as a whole.
 --   whoop_adopted       local: digests that outlive their members.
 --   predecessor_…, __diesel_schema_migrations: the schema's own.
 
