@@ -26,7 +26,7 @@ use whoop_sim::{Sim, SimConfig, WorldHandle};
 
 pub(crate) use answer::Answer;
 pub(crate) use binary::{Binary, RunningApi, simulator};
-pub(crate) use client::Client;
+pub(crate) use client::{Ask, Client};
 pub(crate) use description::Documented;
 pub(crate) use description::{documented, schema_of};
 pub(crate) use issuer::{Issuer, Signer};
