@@ -99,13 +99,12 @@ impl Follower {
             () = taken_away.cancelled() => None,
             () = over => None,
             text = self.more() => {
-                let text = text;
                 if self.key_has_ended().await { None } else { Some(text) }
             }
         }
     }
 
-    /// Whether the service key that opened the stream was revoked or erased; asked once a heartbeat.
+    /// Whether the service key that opened the stream was revoked or has expired; asked once a heartbeat.
     async fn key_has_ended(&mut self) -> bool {
         let Some(digest) = self.key else {
             return false;
