@@ -522,6 +522,8 @@ impl Cli {
             | Command::Completions(_)
             | Command::Man
             | Command::Changes(_)
+            | Command::ServiceKeys(_)
+            | Command::Audit(_)
             | Command::Webhooks(WebhooksCommand::List(_) | WebhooksCommand::Replay(_))
             | Command::Users(UsersCommand::List(_) | UsersCommand::Show(_)) => Vec::new(),
         }

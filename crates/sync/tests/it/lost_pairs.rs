@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use whoop_sim::{Fault, FaultKind};
+use whoop_storage::table::audit::Actor;
 use whoop_sync::{Job, confirm::ConfirmError, connect::ConnectError};
 
 use crate::harness::{Member, Stage, history, until};
@@ -91,7 +92,10 @@ async fn an_erasure_while_the_code_is_exchanged_leaves_nothing() {
     })
     .await;
 
-    let left = stage.engine.disconnect(&"ada".parse().unwrap(), true).await;
+    let left = stage
+        .engine
+        .disconnect(&"ada".parse().unwrap(), true, &Actor::member())
+        .await;
 
     assert!(left.unwrap().erased());
     let connected = callback.await.unwrap();
