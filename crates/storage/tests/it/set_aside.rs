@@ -145,7 +145,7 @@ async fn a_moment_that_is_bad_fails_the_page_and_sets_no_good_record_aside() {
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
     store(&mut conn, &member, &[stand::cycle(5, json!({}))]).await;
-    // Somebody holds the row, and nobody waits for it.
+    // Another transaction holds the row, and this one does not wait for it.
     let mut holder = stand.connection().await;
     holder
         .batch_execute("BEGIN; SELECT 1 FROM whoop_cycle FOR UPDATE")
@@ -160,7 +160,7 @@ async fn a_moment_that_is_bad_fails_the_page_and_sets_no_good_record_aside() {
         .transaction(async |conn| page::store(conn, &member, &[newer], &[], now()).await)
         .await;
 
-    assert!(matches!(stored, Err(StorageError::Query(_))), "{stored:?}");
+    assert!(matches!(stored, Err(StorageError::Busy(_))), "{stored:?}");
     let set_aside = stand
         .value("SELECT count(*) FROM whoop_rejected_record")
         .await;

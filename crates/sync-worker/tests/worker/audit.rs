@@ -120,7 +120,7 @@ async fn a_question_that_makes_no_sense_is_wrong_usage() {
         command.env("AUDIT_RETENTION_DAYS", days);
         let ended = crate::house::ended(command.spawn().unwrap()).await;
         ended
-            .expect_code(2)
-            .expect_in_stderr("--audit-retention-days");
+            .expect_code(1)
+            .expect_in_stderr("AUDIT_RETENTION_DAYS is not usable");
     }
 }

@@ -131,7 +131,9 @@ async fn fewer_days_than_a_sync_reads_are_refused() {
 
     for days in ["30", "0", "-1", "ever"] {
         let refused = night(&house, Some(days)).await;
-        refused.expect_code(2).expect_in_stderr("--retention-days");
+        refused
+            .expect_code(1)
+            .expect_in_stderr("RETENTION_DAYS is not usable");
     }
 }
 
