@@ -26,7 +26,7 @@ use crate::{
     state::AppState,
 };
 
-/// What is known of the caller of a request, for whatever looks at it afterwards.
+/// The identified caller of a request, for the log, the metrics and the audit trail.
 #[derive(Debug, Clone)]
 pub(crate) struct Called {
     /// Name of the service key; `None` for a member.
@@ -35,7 +35,7 @@ pub(crate) struct Called {
     holder: Option<Arc<KeyHolder>>,
     /// The member whom the path names, once the caller may act for them.
     pub(crate) user_id: Option<UserId>,
-    /// Why a known key was refused, as a word of the metrics.
+    /// Reason for refusing a known key, as a label of the metrics.
     pub(crate) outcome: Option<&'static str>,
     /// Whether the route has written the audit trail itself.
     pub(crate) is_audited: bool,
@@ -69,7 +69,7 @@ impl Called {
     }
 }
 
-/// What is known of the caller; `None` for a stranger.
+/// Returns the identified caller; `None` for a stranger.
 pub(crate) fn of(request: &HttpRequest) -> Option<Called> {
     request.extensions().get::<Called>().cloned()
 }
@@ -120,7 +120,7 @@ pub(crate) fn actor(request: &HttpRequest) -> Actor {
     actor.in_request(id.unwrap_or_default())
 }
 
-/// Who sent a request. A service key is looked up in the database each time, so that a new one and
+/// Identifies the sender of a request. A service key is looked up in the database each time, so that a new one and
 /// a revoked one take effect at once, in every process.
 pub(crate) async fn identify(request: &HttpRequest) -> Result<Caller, Problem> {
     let state = request
@@ -196,7 +196,7 @@ fn good(
     Ok(Caller::Service(holder))
 }
 
-/// Whether a key that opened an answer which goes on is still good. `true` if that cannot be said.
+/// Whether a key that opened a stream is still valid. `true` if the database cannot be asked.
 pub(crate) async fn is_still_good(state: &AppState, digest: KeyDigest) -> bool {
     match find(state, None, digest).await {
         Ok(Some(row)) => row.state(state.engine.clock().now()) == KeyState::Active,
@@ -205,7 +205,7 @@ pub(crate) async fn is_still_good(state: &AppState, digest: KeyDigest) -> bool {
     }
 }
 
-/// When the use of each key was last sent to the database by this process.
+/// Time of the last recorded use of each key, by this process.
 #[derive(Default)]
 pub(crate) struct KeyUses(Mutex<HashMap<KeyDigest, DateTime<Utc>>>);
 

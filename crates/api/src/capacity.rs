@@ -1,6 +1,6 @@
 //! Numbers of connections and event streams that the limit of open files allows.
 
-/// Maximum number of event streams of this process. Smaller where the limit of open files
+/// Maximum number of event streams of this process. Smaller if the limit of open files
 /// does not allow as many.
 const MAX_STREAMS: usize = 4000;
 
@@ -17,7 +17,7 @@ const RESERVED_FILES: usize = 64;
 /// Files of one worker's event loop.
 const FILES_PER_WORKER: usize = 4;
 
-/// How the open files of the process are shared out.
+/// Allocation of the process's open files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capacity {
     /// Soft limit of open files; `None` if there is none.

@@ -5,13 +5,13 @@ use std::{error::Error, fmt::Write as _};
 /// Whether the cause is a fault of this service or of something it depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
-    /// Somebody has to mend it.
+    /// The operator has to act.
     Error,
     /// It may pass by itself.
     Warning,
 }
 
-/// What the line of the request says beside the status.
+/// Reason and error for the request's log line, beside the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cause {
     pub(crate) severity: Severity,

@@ -202,7 +202,7 @@ pub struct AuthArgs {
     #[arg(long, env = "AUTH_JWT_ISSUER", value_name = "ISSUERS")]
     pub auth_jwt_issuer: Option<String>,
 
-    /// OAuth clients whose JWTs are accepted, separated by commas. A JWT that carries
+    /// OAuth clients with accepted JWTs, separated by commas. A JWT that carries
     /// the claim `client_id` is refused unless that id is listed here.
     #[arg(long, env = "AUTH_JWT_CLIENT_IDS", value_name = "CLIENT_IDS")]
     pub auth_jwt_client_ids: Option<String>,
@@ -247,7 +247,7 @@ pub struct AuthArgs {
     pub app_return_urls: Vec<Url>,
 
     /// `required`: a connect counts only after the app has confirmed it with its member's
-    /// JWT. Protects people who are sent a link to a connect that somebody else began.
+    /// JWT. Protects people who are sent a link to another member's connect.
     #[arg(
         long,
         env = "CONNECT_CONFIRM",

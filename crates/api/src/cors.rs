@@ -41,7 +41,7 @@ pub(crate) fn allow(origins: &[String]) -> Cors {
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-/// Stands for every origin.
+/// Accepts every origin.
 const ANY: &str = "*";
 
 const EXAMPLE: &str = "example: CORS_ALLOWED_ORIGINS=https://app.example,https://admin.example";

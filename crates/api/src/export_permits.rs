@@ -25,12 +25,12 @@ pub(crate) struct ExportPermit {
     _member: Claim,
 }
 
-/// Why there is no permit.
+/// Reason for refusing a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoPermit {
     /// This member has an export that is running.
     MemberExports,
-    /// As many exports are running as may.
+    /// The maximum number of exports is running.
     AllInUse,
 }
 

@@ -29,7 +29,7 @@ impl FromRequest for Member {
     }
 }
 
-/// The same, on a route whose path goes on for one segment after the user id.
+/// The same, for routes with one more segment after the user id.
 #[derive(Debug, Clone)]
 pub(crate) struct MemberBeforeLast(pub(crate) UserId);
 
@@ -51,7 +51,7 @@ impl FromRequest for MemberBeforeLast {
 #[derive(Debug, Clone)]
 pub(crate) struct MemberFor {
     pub(crate) user_id: UserId,
-    /// How long the token or the key is good; without an end if `None`.
+    /// Remaining lifetime of the token or key; unlimited if `None`.
     pub(crate) good_for: Option<Duration>,
     /// The caller, if it is a service.
     pub(crate) key: Option<Arc<KeyHolder>>,
@@ -78,7 +78,7 @@ impl FromRequest for MemberFor {
     }
 }
 
-/// Holder of a service key whose scopes allow the route, where no member is in the path.
+/// Holder of a service key with the scope of the route, for routes without a member in the path.
 ///
 /// A route that takes one cannot forget to ask who is calling.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +112,8 @@ pub(crate) fn demand(request: &HttpRequest, scope: Scope) -> Result<(), Problem>
     }
 }
 
-/// Who calls, and the member in the path, whose id stands `segments_after` segments before its end.
+/// Authenticates the caller and reads the member from the path: the id is `segments_after` segments
+/// before the end of the path.
 async fn authorise(
     request: &HttpRequest,
     segments_after: usize,

@@ -84,7 +84,7 @@ pub(crate) struct Pages {
     framed_by: Option<String>,
 }
 
-/// How a browser has to treat a file.
+/// Headers that tell a browser how to treat a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// The `Content-Security-Policy`.

@@ -46,7 +46,7 @@ pub(crate) struct Problem {
     retry_after: Option<u32>,
     #[serde(skip)]
     allow: Option<&'static str>,
-    /// For the log alone.
+    /// Reason for the log; never sent to the caller.
     #[serde(skip)]
     cause: Option<Box<Cause>>,
 }
@@ -279,7 +279,7 @@ impl Problem {
         )
     }
 
-    /// Adds what the request's line in the log says about the reason.
+    /// Adds the reason for the request's log line.
     pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
         self.cause = Some(Box::new(cause));
         self

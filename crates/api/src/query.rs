@@ -9,7 +9,7 @@ use utoipa::openapi::path::{Operation, ParameterIn};
 
 use crate::{openapi, parameters::shortened, problem::Problem};
 
-/// How alike a name must be to be suggested; 1 is equal.
+/// Minimum similarity of a suggested name; 1 is equal.
 const SIMILAR: f64 = 0.7;
 
 type Names = Vec<String>;

@@ -79,7 +79,7 @@ impl ReturnUrls {
         }
         let mut url = Url::parse(text)
             .map_err(|_| invalid("this is neither an absolute URL nor a path of this server"))?;
-        // A page may read credentials from its fragment, which came from whoever began
+        // A page may read credentials from its fragment, which came from the caller who began
         // the connect and not from the person in the browser.
         url.set_fragment(None);
         if !url.username().is_empty() || url.password().is_some() {

@@ -8,7 +8,7 @@ use whoop_storage::service_key::Scope;
 
 use crate::{auth::KeyHolder, caller, problem::Problem};
 
-/// Rules in their order: the first whose method and path fit decides.
+/// Rules in their order: the first rule that matches the method and path decides.
 const RULES: [(Option<Method>, &str, Scope); 5] = [
     (None, "/api/v1/whoop/admin/", Scope::Operate),
     (Some(Method::POST), "/api/v1/whoop/sync/", Scope::Sync),
@@ -24,7 +24,7 @@ const RULES: [(Option<Method>, &str, Scope); 5] = [
 
 /// The scope that a route needs; `None` if no service key may use it.
 pub(crate) fn of_route(method: &Method, pattern: &str) -> Option<Scope> {
-    // A HEAD is a GET whose body is left out.
+    // A HEAD is a GET without a body in the answer.
     let method = match *method {
         Method::HEAD => &Method::GET,
         _ => method,

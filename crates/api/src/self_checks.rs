@@ -1,4 +1,4 @@
-//! What this process finds about itself, beside the checks of `sync-worker doctor`.
+//! Checks of this API process, beside those of `sync-worker doctor`.
 
 use whoop_sync::doctor::{Check, State};
 

@@ -21,7 +21,7 @@ use crate::{
     state::AppState,
 };
 
-/// What an address serves, and from which state.
+/// Routes of one listening address, with the state that they use.
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) surface: Surface,

@@ -17,7 +17,7 @@ use crate::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a connection makes sure that it reached the right server.
+/// Verification of the server's identity by a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerVerification {
     /// The server is on this machine.

@@ -147,7 +147,7 @@ impl Database {
         }
     }
 
-    /// How connections make sure that they reached the right server.
+    /// Verification of the server's identity by connections.
     pub fn server_verification(&self) -> ServerVerification {
         self.address.verification()
     }

@@ -1,4 +1,4 @@
-//! Waiting for table locks without stopping everybody who reads the table.
+//! Waiting for table locks without blocking the readers of the table.
 //!
 //! A statement that changes a table or creates a policy waits until every open transaction that has
 //! read the table ends: a backup, an export. While it waits, every later statement on that table waits

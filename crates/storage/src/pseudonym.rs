@@ -1,13 +1,13 @@
 //! Pseudonyms of members: HMAC-SHA-256 of their id under a key that is derived from `TOKEN_KEYS`.
 //!
-//! A plain digest of an id is no pseudonym: whoever has the list of ids computes it again. This one
+//! A plain digest of an id is no pseudonym: it can be computed from the list of ids. This one
 //! can be computed only with the key. It changes when another key comes first in `TOKEN_KEYS`, and
 //! when a key leaves `TOKEN_KEYS`, nobody can match its pseudonyms any more.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Where a pseudonym stands. One member has different ones in different places.
+/// Purpose of a pseudonym. A member has a different pseudonym for each purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// `member` of a request line.

@@ -1,7 +1,7 @@
 //! Service keys: the text that a caller sends, its digest, and the scopes of a key.
 //!
 //! A key is `wsk_` and the base64url of 32 random bytes with a checksum of 4. The checksum is
-//! public: it tells a mistyped or made-up key from a real one without a query.
+//! public: it distinguishes a mistyped or made-up key from a real one without a query.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -56,7 +56,7 @@ fn checksum_of(random: &[u8]) -> [u8; CHECKSUM_BYTES] {
     checksum
 }
 
-/// What a service key may do.
+/// Permission of a service key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Read members' data: every `GET` that is not an operator's.

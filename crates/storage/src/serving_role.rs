@@ -90,7 +90,7 @@ pub async fn let_serve(
         for table in &tables {
             let_serve_table(&mut worker, &name, &table.name).await?;
         }
-        // What is left to grant locks no table.
+        // The remaining grants lock no table.
         diesel::sql_query("SELECT whoop_let_serve($1)")
             .bind::<Text, _>(&name)
             .execute(&mut worker)

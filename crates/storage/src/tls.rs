@@ -64,7 +64,7 @@ pub(crate) enum Roots {
     File(PathBuf),
 }
 
-/// How the server's certificate is checked.
+/// Rules for checking the server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsRules {
     pub(crate) mode: SslMode,
@@ -180,7 +180,7 @@ impl Roots {
     }
 }
 
-/// What [`Verifier`] looks at.
+/// Checks made by [`Verifier`].
 #[derive(Debug)]
 enum Check {
     /// The certificate was signed by one of the roots; it may name another host.

@@ -96,7 +96,7 @@ pub enum Command {
     /// A change takes effect at once in every API, without a restart.
     #[command(subcommand)]
     ServiceKeys(ServiceKeysCommand),
-    /// List the audit trail: who connected, disconnected, exported, erased or read whom.
+    /// List the audit trail: connects, disconnects, exports, erasures and reads, with their callers.
     ///
     /// Newest first. An erased member is found by id while the key of `TOKEN_KEYS` that was first
     /// at the erasure is still there.

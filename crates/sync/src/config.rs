@@ -425,7 +425,7 @@ impl RetentionArgs {
     }
 }
 
-/// How long the audit trail is kept.
+/// Retention of the audit trail.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct AuditArgs {
     /// Days that rows of the audit trail are kept; older ones are deleted at night.

@@ -1,6 +1,6 @@
 //! Connects that the app has to confirm (`CONNECT_CONFIRM=required`).
 //!
-//! A person can be sent a link to a connect that somebody else began, and would hand over
+//! A person can be sent a link to another member's connect, and would hand over
 //! their records to that member. So the callback keeps the token pair, gives the browser a
 //! one-time word, and the app hands the word in with its member's JWT: the app of the person
 //! who consented is signed in as that person, and the word does not fit.
@@ -47,7 +47,7 @@ impl std::fmt::Debug for ToConfirm {
     }
 }
 
-/// Why a confirmation led to no connection.
+/// Reason that a confirmation connected nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmError {
     #[error("this word confirms no connect: it was never given out, was used, or is long over")]
@@ -211,7 +211,7 @@ impl Engine {
         transaction.commit().await
     }
 
-    /// Deletes the unconfirmed connects whose time is over, and has their permissions
+    /// Deletes the expired unconfirmed connects, and has their permissions
     /// revoked.
     pub(crate) async fn revoke_unconfirmed(&self) -> Result<(), StorageError> {
         let now = self.clock.now();

@@ -182,7 +182,7 @@ impl Engine {
         })
     }
 
-    /// Asks WHOOP whose pair it is, and stores it for the member.
+    /// Asks WHOOP for the profile of the token pair, and stores the pair for the member.
     pub(crate) async fn identify_and_store(
         &self,
         connection: NewConnection<'_>,
@@ -255,7 +255,7 @@ impl Engine {
         let now = member.updated_at;
         let mut transaction = self.database.begin().await?;
         if !claim.redeem(&mut transaction).await? {
-            // Perhaps stored by an attempt whose answer was lost.
+            // An earlier attempt may have stored it and lost the answer.
             let stored = tokens::find(&mut transaction, &self.keys, user_id).await?;
             transaction.rollback().await?;
             let ours = tokens.access_token.expose_secret();

@@ -27,7 +27,7 @@ pub struct Settings {
     pub freshness: TimeDelta,
     /// How long records are kept; `None` for ever.
     pub retention: Option<Retention>,
-    /// How long the audit trail is kept.
+    /// Retention of the audit trail.
     pub audit_retention: TimeDelta,
     /// What WHOOP allows the app, all processes together.
     pub limits: Limits,

@@ -21,7 +21,7 @@ const HELD_FOR: TimeDelta = TimeDelta::minutes(5);
 /// Pauses between attempts to store the pair.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
-/// What has to be there still when the connection is stored.
+/// Record that must still exist when the connection is stored.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Claim<'a> {
     /// The spent state of a callback, and its held pair.

@@ -27,7 +27,7 @@ const REQUIRE: Setting = Setting {
 /// Audience that is demanded if no other is set: Supabase's.
 const DEFAULT_AUDIENCE: &str = "authenticated";
 
-/// Roles of Supabase's own keys. A token with one of them stands for no member.
+/// Roles of Supabase's own keys. A token with one of them belongs to no member.
 const ROLES_OF_NO_MEMBER: [&str; 2] = ["anon", "service_role"];
 
 /// Demands on the claims of a member's JWT.
@@ -37,7 +37,7 @@ pub(super) struct ClaimRules {
     audiences: Option<Vec<String>>,
     /// Accepted values of `iss`; any if `None`.
     issuers: Option<Vec<String>>,
-    /// Accepted values of `client_id`, where a token has that claim.
+    /// Accepted values of `client_id`, if a token has that claim.
     client_ids: Vec<String>,
     /// Claims that every token must carry, with their values.
     required: Vec<(String, String)>,
@@ -112,7 +112,7 @@ impl ClaimRules {
         }
     }
 
-    /// Checks the claims of a token whose signature, times, audience and issuer are good.
+    /// Checks the claims of a token after its signature, times, audience and issuer.
     pub(super) fn check(
         &self,
         exp: f64,

@@ -43,7 +43,7 @@ pub(crate) struct KeyHolder {
     /// Name in the log, in metrics and in the audit trail.
     pub(crate) name: String,
     pub(crate) scopes: Scopes,
-    /// How long the key is good for; without an end if `None`.
+    /// Remaining lifetime of the key; unlimited if `None`.
     pub(crate) good_for: Option<Duration>,
     /// Digest of a key of the database, which may be revoked at any moment.
     pub(crate) digest: Option<KeyDigest>,
@@ -61,7 +61,7 @@ impl KeyHolder {
     }
 }
 
-/// What the headers of a request say without a question to the database.
+/// Caller by the headers of a request, before any database query.
 #[derive(Debug)]
 pub(crate) enum Claim {
     Known(Caller),
@@ -92,7 +92,7 @@ pub(crate) struct Authenticator {
     secret: Option<DecodingKey>,
     issuer: Option<Issuer>,
     service_keys: ServiceKeys,
-    /// Holder that stands for every caller without credentials; only on loopback.
+    /// Holder used for every caller without credentials; only on loopback.
     anybody: Option<Arc<KeyHolder>>,
 }
 
@@ -143,7 +143,7 @@ impl Authenticator {
         })
     }
 
-    /// Who sent these headers, as far as it can be said here.
+    /// Identifies the caller by the headers, without a database query.
     pub(crate) async fn claim(&self, headers: &HeaderMap) -> Result<Claim, Problem> {
         if let Some(anybody) = &self.anybody
             && !headers.contains_key(header::AUTHORIZATION)

@@ -13,11 +13,11 @@ use crate::start_error::StartError;
 #[derive(Debug)]
 pub(super) struct ServiceKeys {
     keys: Vec<([u8; 32], Arc<KeyHolder>)>,
-    /// Whether the setting says that keys are in the database.
+    /// Whether the setting is `database`: keys are in the database.
     are_in_database: bool,
 }
 
-/// Word of the setting for an API whose only callers have keys of the database.
+/// Value of the setting if all callers use keys from the database.
 const DATABASE: &str = "database";
 
 impl ServiceKeys {
@@ -52,8 +52,8 @@ impl ServiceKeys {
         self.keys.len()
     }
 
-    /// The holder of a key. Every key is compared, in constant time: how long it takes tells
-    /// nothing.
+    /// Returns the holder of a key. Every key is compared in constant time, so that the duration
+    /// reveals nothing.
     pub(super) fn holder(&self, credentials: &str) -> Option<Arc<KeyHolder>> {
         let digest: [u8; 32] = Sha256::digest(credentials.as_bytes()).into();
         let mut found = None;

@@ -224,7 +224,7 @@ struct Delivery {
     ends_at: Instant,
 }
 
-/// Why a part did not reach the caller.
+/// Reason that a part did not reach the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Undelivered {
     #[error("the caller closed the connection")]

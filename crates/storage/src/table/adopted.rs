@@ -9,7 +9,7 @@ use whoop_core::UserId;
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_adopted};
 
 /// SHA-256 in hex. The table outlives an erased member, because a second `adopt` must not bring
-/// them back. It is not a secret: whoever has the list of ids can compute it.
+/// them back. It is not a secret: it can be computed from the list of ids.
 fn digest(user_id: &UserId) -> String {
     let digest = Sha256::digest(user_id.as_str());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -18,7 +18,7 @@ const LONGEST_DETAIL: usize = 500;
 /// Longest name of a caller that is kept, in characters.
 const LONGEST_NAME: usize = 80;
 
-/// Who does something, and in which request.
+/// Author of an action, and the request it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     caller: String,
@@ -59,7 +59,7 @@ impl Actor {
         self
     }
 
-    /// As the column has it: `member`, `whoop`, `key:NAME` or `cli:USER`.
+    /// Value of the column: `member`, `whoop`, `key:NAME` or `cli:USER`.
     pub fn caller(&self) -> &str {
         &self.caller
     }

@@ -15,11 +15,11 @@ use crate::{
     table::users::connection_of,
 };
 
-/// Channel on which PostgreSQL says that a member changed. The payload is [`signal_of`] the member.
+/// Channel on which PostgreSQL announces that a member changed. The payload is [`signal_of`] the member.
 pub const CHANNEL: &str = "whoop_change";
 
 /// Digest that stands for a member in PostgreSQL's notifications, which any role of the database
-/// may listen to. It keeps ids out of them, but whoever has the list of ids can compute it.
+/// may listen to. It keeps ids out of them, but can be computed from the list of ids.
 pub fn signal_of(user_id: &str) -> String {
     let digest = Sha256::digest(user_id.as_bytes());
     digest

@@ -132,7 +132,7 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<KeyRow>, StorageError> 
         .await?)
 }
 
-/// Revokes the key of this name; `false` if none is left to revoke.
+/// Revokes the key of this name; `false` if there is no active key of this name.
 ///
 /// # Errors
 ///

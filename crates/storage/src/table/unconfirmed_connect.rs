@@ -27,7 +27,7 @@ pub struct Unconfirmed<'a> {
     pub created_at: DateTime<Utc>,
 }
 
-/// A stored connect whose tokens are still sealed.
+/// A stored connect with sealed tokens.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = whoop_unconfirmed_connect, check_for_backend(diesel::pg::Pg))]
 pub struct UnconfirmedRow {
@@ -82,7 +82,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Finds the connect that a word confirms, whoever's it is.
+/// Finds the connect that a word confirms, of any member.
 pub async fn find(
     conn: &mut PgConnection,
     word: &str,

@@ -30,7 +30,7 @@ use super::{
 /// A command line that was read.
 #[derive(Debug)]
 pub struct CommandLine {
-    /// What the derived types are made of, unless a flag is among the faults.
+    /// Parsed arguments for the derived types, unless a flag is among the faults.
     pub matches: ArgMatches,
     /// Settings of the chosen command that are not usable. The matches have their defaults.
     pub faults: SettingFaults,
@@ -45,7 +45,7 @@ pub fn read(command: Command) -> Result<CommandLine, ReadError> {
     read_from(command, env::args_os(), &|name| env::var_os(name))
 }
 
-/// Why there is no [`CommandLine`].
+/// Reason for refusing the command line.
 #[derive(Debug)]
 pub enum ReadError {
     /// Wrong usage, or help and version, which are no error to clap's `exit`.
@@ -149,7 +149,7 @@ fn without_environment(arg: Arg) -> Arg {
     }
 }
 
-/// What the files of secrets hold, by the name of the variable: several commands have the
+/// Content of the secret files, by the name of the variable: several commands have the
 /// same secret, and its file is read once.
 #[derive(Default)]
 struct SecretFiles(BTreeMap<String, Option<String>>);
