@@ -3,7 +3,7 @@
 //! `type` is stable and for programs, `detail` is for the person who reads it.
 //! A 5xx tells the caller nothing but its status; the log has the causes.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -37,7 +37,7 @@ pub(crate) struct Problem {
     /// The parameter or member of the body that was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    field: Option<Cow<'static, str>>,
+    field: Option<Box<str>>,
     /// Of changes that are not kept any more: the number to go on from after a whole
     /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ impl Problem {
     /// A parameter that is not what it must be.
     pub(crate) fn invalid(
         name: &'static str,
-        field: impl Into<Cow<'static, str>>,
+        field: impl Into<Box<str>>,
         detail: impl Into<Box<str>>,
     ) -> Self {
         let mut problem = Self::new(
