@@ -31,7 +31,7 @@ async fn create(stage: &Stage, name: &str, scopes: &[Scope], days: Option<i64>) 
         name: name.parse().unwrap(),
         digest,
         scopes: scopes.iter().copied().collect(),
-        created_at: stage.clock_now(),
+        created_at: whoop_core::Clock::now(&whoop_core::SystemClock),
         expires_at: days.map(|days| stage.clock_now() + TimeDelta::days(days)),
     };
     assert!(keys::insert(&mut conn, &new).await.unwrap());
@@ -417,7 +417,7 @@ async fn a_stored_day_costs_a_service_key_one_statement_more_than_a_member() {
         name: "backend".parse().unwrap(),
         digest,
         scopes: [Scope::Read].into_iter().collect(),
-        created_at: chrono::Utc::now(),
+        created_at: whoop_core::Clock::now(&whoop_core::SystemClock),
         expires_at: None,
     };
     let mut conn = database.get().await.unwrap();

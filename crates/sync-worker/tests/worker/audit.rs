@@ -66,7 +66,8 @@ async fn commands_that_change_something_are_found_by_caller_member_and_time() {
     house
         .execute("UPDATE whoop_audit SET at = at - interval '3 days' WHERE action <> 'erase'")
         .await;
-    let yesterday = (chrono::Utc::now() - chrono::TimeDelta::days(1)).to_rfc3339();
+    let yesterday = (whoop_core::Clock::now(&whoop_core::SystemClock) - chrono::TimeDelta::days(1))
+        .to_rfc3339();
     assert_eq!(actions(&house, &["--since", &yesterday]).await, ["erase"]);
     let table = house.worker(&["audit"]).await;
     table.expect_code(0);

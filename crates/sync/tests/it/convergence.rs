@@ -415,7 +415,7 @@ macro_rules! seeds {
     ($($name:ident: $seed:expr),* $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            any_order_of_things($seed).await;
+            Box::pin(any_order_of_things($seed)).await;
         }
     )*};
 }
@@ -432,5 +432,5 @@ seeds! {
 /// A new seed every time; said above, should it ever fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_order_of_things_keeps_the_log_true_whatever_the_seed() {
-    any_order_of_things(rand::rng().random_range(6..1_000_000)).await;
+    Box::pin(any_order_of_things(rand::rng().random_range(6..1_000_000))).await;
 }
