@@ -17,6 +17,7 @@
 --   whoop_sync_run      local: a run is of all members.
 --   whoop_oauth_states  local: found by the hash of the state before anybody knows whose
 --                       it is; minutes old.
+--   whoop_unconfirmed_connect  local: found by the hash of a word; minutes old.
 --   whoop_revocation    local: says not whose.
 --   whoop_erasure       local: receipts that name nobody.
 --   whoop_service_key   local: keys are of backends, not of members.

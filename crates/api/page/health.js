@@ -33,7 +33,7 @@ const parameters = new URLSearchParams(location.search);
 /** The callback's word for a connect that failed; `other` for a word that it does not send. */
 function refusedWith() {
   if (parameters.has('error')) return parameters.get('error') || 'other';
-  return ['connected', null].includes(parameters.get('status')) ? null : 'other';
+  return ['connected', 'confirm', null].includes(parameters.get('status')) ? null : 'other';
 }
 
 /** Everything that is shown follows from this. */
