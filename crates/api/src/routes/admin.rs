@@ -196,6 +196,15 @@ pub(crate) async fn replay(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let JsonBody(request) = body;
+    for (field, is_empty) in [
+        ("ids", request.ids.as_ref().is_some_and(Vec::is_empty)),
+        ("states", request.states.as_ref().is_some_and(Vec::is_empty)),
+    ] {
+        if is_empty {
+            let detail = "the list is empty; name at least one, or omit the list";
+            return Err(Problem::invalid("names-nothing", field, detail));
+        }
+    }
     let states = request.states.unwrap_or_default();
     let filter = Filter {
         ids: request.ids.unwrap_or_default(),

@@ -124,6 +124,10 @@ async fn a_replay_of_everything_by_accident_is_refused() {
             .await
             .assert_invalid("names-nothing", "ids");
     }
+    let states = json!({"ids": [1], "states": []});
+    replay(&stage, &states)
+        .await
+        .assert_invalid("names-nothing", "states");
     let odd = replay(&stage, &json!({"states": ["gone"]})).await;
     odd.assert_invalid("invalid-state", "states");
     let ask = stage.client.get("/api/v1/whoop/admin/webhooks?state=gone");

@@ -22,7 +22,8 @@ async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
     let create = format!("CREATE ROLE {role} LOGIN PASSWORD 'serving-word'");
     owner.batch_execute(&create).await.unwrap();
     let as_owner = Database::new(&DatabaseConfig {
-        url: db.url().into(),
+        // Migrations are applied without a pooler.
+        url: db.direct_url().into(),
         pool_size: 2,
         pooler: Pooler::Session,
     })
