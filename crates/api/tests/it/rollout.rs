@@ -76,7 +76,6 @@ async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
         caller.await.unwrap();
     }
 
-    drop(stage);
     let sql = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'; \
          DROP OWNED BY {role}; DROP ROLE {role}"

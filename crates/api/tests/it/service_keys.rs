@@ -31,7 +31,7 @@ async fn create(stage: &Stage, name: &str, scopes: &[Scope], days: Option<i64>) 
         name: name.parse().unwrap(),
         digest,
         scopes: scopes.iter().copied().collect(),
-        created_at: whoop_core::Clock::now(&whoop_core::SystemClock),
+        created_at: stage.clock_now(),
         expires_at: days.map(|days| stage.clock_now() + TimeDelta::days(days)),
     };
     assert!(keys::insert(&mut conn, &new).await.unwrap());
