@@ -144,7 +144,7 @@ pub(crate) async fn read(
         user_id,
         writer,
         delivery: Delivery::new(to),
-        _permit: permit,
+        permit,
     };
     state.background.spawn(export.go_on(text, cursor));
     Ok(HttpResponse::Ok()
@@ -178,7 +178,7 @@ struct Export {
     user_id: UserId,
     writer: Writer,
     delivery: Delivery,
-    _permit: ExportPermit,
+    permit: ExportPermit,
 }
 
 impl Export {
@@ -209,10 +209,17 @@ impl Export {
                 }
             }
         }
-        let end = self.writer.end();
-        if self.delivery.send(Part::Text(end.into())).await.is_ok() {
+        let Self {
+            writer,
+            delivery,
+            permit,
+            ..
+        } = self;
+        if delivery.send(Part::Text(writer.end().into())).await.is_ok() {
+            // Before the caller sees the end, who may ask for the next export at once.
+            drop(permit);
             // Nobody is left to hear it if this fails.
-            let _ = self.delivery.send(Part::End).await;
+            let _ = delivery.send(Part::End).await;
         }
     }
 }

@@ -302,6 +302,17 @@ async fn a_member_who_reads_nothing_of_an_export_keeps_no_other_member_from_thei
 }
 
 #[tokio::test]
+async fn a_member_who_has_read_an_export_to_its_end_may_begin_the_next_at_once() {
+    let (_stage, member) = with_everything().await;
+
+    for _ in 0..100 {
+        let export = begun(&member).await;
+        assert_eq!(export.status(), 200);
+        export.bytes().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_export_that_is_refused_leaves_no_permit_behind() {
     let stage = Stage::new().await;
     let alice = stage.member("alice");
