@@ -39,6 +39,8 @@ INSERT INTO whoop_tokens (user_id, sealed, key_id, scope, expires_at, refreshed_
 SELECT user_id, '\x00', 'k1', 'offline', now(), now() FROM whoop_users;
 INSERT INTO whoop_rejected_record (user_id, data_type, raw_hash, raw, reason, first_seen_at, last_seen_at)
 SELECT user_id, 'sleep', '\x00', '{}', 'a trial', now(), now() FROM whoop_users;
+INSERT INTO whoop_record_denial (user_id, data_type, record_id, denied_at)
+SELECT user_id, 'sleep', 'sleep-1', now() FROM whoop_users;
 INSERT INTO whoop_refresh (user_id, begun_at) SELECT user_id, now() FROM whoop_users;
 INSERT INTO whoop_oauth_states (state_hash, user_id, created_at, expires_at) VALUES ('\x00', :'alice', now(), now());
 INSERT INTO whoop_revocation (id, sealed, key_id, scope, expires_at, next_attempt_at, created_at)

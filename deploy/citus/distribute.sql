@@ -53,7 +53,8 @@ WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'whoop_user
 
 SELECT format('SELECT create_distributed_table(%L, ''user_id'', colocate_with => ''whoop_users'')', name)
 FROM unnest(ARRAY['whoop_tokens', 'whoop_refresh', 'whoop_cycle', 'whoop_recovery', 'whoop_sleep',
-                  'whoop_workout', 'whoop_sync_log', 'whoop_rejected_record', 'whoop_change']) AS name
+                  'whoop_workout', 'whoop_sync_log', 'whoop_rejected_record', 'whoop_record_denial',
+                  'whoop_change']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = name::regclass) \gexec
 
 -- On every node: each visit joins a member with what WHOOP has said of them, and an event

@@ -1,10 +1,24 @@
-//! What has been read of a member, type by type.
+//! What has been read of a member, per data type, and what counts as proof that nothing is missing.
+//!
+//! A list that ends, an empty page and a 404 in place of a page say that WHOOP showed nothing
+//! older. They do not prove it: WHOOP answers so for a moment while the records exist. Three
+//! things are proof:
+//!
+//! - **of a span**: a page that shows a record older than the span. WHOOP lists without a gap, so
+//!   everything between that record and the window's end was on the pages;
+//! - **of the beginning of history**: the same end of the list, seen again at least
+//!   [`CONFIRM_AFTER`] later. Until then it is a [`ListEnd`], and the span is not covered;
+//! - **of a deletion**: see `sync`, which asks for a record by its id.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use crate::DataType;
 
-/// One type's log: the span that was read to the end, and how that went.
+/// How much later WHOOP has to show the same end of a list for it to be believed: on another day,
+/// also if the runs of two days are not at the same minute.
+pub const CONFIRM_AFTER: TimeDelta = TimeDelta::hours(20);
+
+/// The sync log of one data type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
     pub data_type: DataType,
@@ -14,12 +28,43 @@ pub struct Coverage {
     pub covered_from: Option<DateTime<Utc>>,
     /// … to here is stored, as of `last_sync_at`.
     pub covered_until: Option<DateTime<Utc>>,
-    /// Whether `covered_from` is the member's first record: nothing is older.
+    /// Nothing is older than `covered_from`: WHOOP's list ended there on two days.
     pub whole_history: bool,
+    /// WHOOP's list ended once, and not yet on another day.
+    pub list_end: Option<ListEnd>,
+}
+
+/// The end of a list, as WHOOP showed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListEnd {
+    /// The oldest record on the list; `None` if it was empty.
+    pub oldest: Option<DateTime<Utc>>,
+    /// When the list first ended there.
+    pub seen_at: DateTime<Utc>,
+}
+
+impl ListEnd {
+    /// A process whose clock was ahead wrote a time that is still to come; it counts for nothing.
+    fn is_of_the_past(&self, now: DateTime<Utc>) -> bool {
+        self.seen_at <= now
+    }
+}
+
+/// The result of reading a window to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowRead {
+    /// The end of the window.
+    pub until: DateTime<Utc>,
+    /// The oldest record on the pages; `None` if they were empty.
+    pub oldest: Option<DateTime<Utc>>,
+    /// Whether WHOOP named no further page.
+    pub list_ended: bool,
+    /// The present.
+    pub read_at: DateTime<Utc>,
 }
 
 impl Coverage {
-    /// A type of which nothing was ever read.
+    /// A data type of which nothing was ever read.
     pub const fn none(data_type: DataType) -> Self {
         Self {
             data_type,
@@ -27,16 +72,33 @@ impl Coverage {
             covered_from: None,
             covered_until: None,
             whole_history: false,
+            list_end: None,
         }
     }
 
-    /// Whether every instant of the span was read.
+    /// Whether it is proven that every record of the span is stored.
     pub fn contains(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         let (Some(covered_from), Some(covered_until)) = (self.covered_from, self.covered_until)
         else {
             return false;
         };
         (self.whole_history || covered_from <= from) && until <= covered_until
+    }
+
+    /// Whether WHOOP was asked for every record of the span, and said so at least once.
+    pub fn was_listed(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
+        let claimed = Self {
+            whole_history: self.whole_history || self.list_end.is_some(),
+            ..self.clone()
+        };
+        claimed.contains(from, until)
+    }
+
+    /// Whether WHOOP's list ended so recently that asking again would prove nothing.
+    pub fn has_recent_list_end(&self, now: DateTime<Utc>) -> bool {
+        self.list_end
+            .filter(|end| end.is_of_the_past(now))
+            .is_some_and(|end| now < end.seen_at + CONFIRM_AFTER)
     }
 
     /// Whether the type was read up to the present since then, by whomever.
@@ -47,30 +109,58 @@ impl Coverage {
             .is_some_and(|(_, before)| self.last_sync_at > *before)
     }
 
-    /// The coverage after a span was read to its end.
-    ///
-    /// Two spans that touch become one. Where they do not, only one can be
-    /// remembered, and the later one is worth more.
+    /// The coverage after a window was read to its end.
     #[must_use]
-    pub fn with(&self, from: DateTime<Utc>, until: DateTime<Utc>, whole_history: bool) -> Self {
-        let mut next = self.clone();
-        match (self.covered_from, self.covered_until) {
-            (Some(known_from), Some(known_until))
-                if (from <= known_until || whole_history)
-                    && (until >= known_from || self.whole_history) =>
-            {
-                next.covered_from = Some(known_from.min(from));
-                next.covered_until = Some(known_until.max(until));
-                next.whole_history |= whole_history;
-            }
-            (Some(_), Some(known_until)) if known_until > until => {}
-            _ => {
-                next.covered_from = Some(from);
-                next.covered_until = Some(until);
-                next.whole_history = whole_history;
-            }
+    pub fn with(&self, read: WindowRead) -> Self {
+        let from = read
+            .oldest
+            .map_or(read.until, |oldest| oldest.min(read.until));
+        // A record from before the beginning: it was none.
+        let mut whole_history =
+            self.whole_history && self.covered_from.is_none_or(|known| known <= from);
+        let mut list_end = self.list_end;
+        if read.list_ended && !whole_history {
+            let known = list_end
+                .filter(|end| end.oldest == read.oldest && end.is_of_the_past(read.read_at));
+            let seen_at = known.map_or(read.read_at, |end| end.seen_at);
+            whole_history = known.is_some() && read.read_at >= seen_at + CONFIRM_AFTER;
+            list_end = (!whole_history).then_some(ListEnd {
+                oldest: read.oldest,
+                seen_at,
+            });
+        } else if list_end.is_some_and(|end| end.oldest.is_none_or(|oldest| from < oldest)) {
+            // The list goes on where it had ended.
+            list_end = None;
         }
-        next
+        // Without a record the list says nothing of the time before the window's end, unless
+        // nothing is known to be older anyway.
+        let reaches_back = read.list_ended && whole_history;
+        let joins = |known_from, known_until| {
+            (from <= known_until || reaches_back) && (read.until >= known_from || whole_history)
+        };
+        let (covered_from, covered_until) = match (self.covered_from, self.covered_until) {
+            (Some(known_from), Some(known_until)) if joins(known_from, known_until) => {
+                (known_from.min(from), known_until.max(read.until))
+            }
+            // Only one of two spans that do not join can be remembered: the later one.
+            (Some(known_from), Some(known_until)) if known_until > read.until => {
+                (known_from, known_until)
+            }
+            (Some(_), Some(_)) => {
+                // The time between the two was not read.
+                whole_history = false;
+                list_end = None;
+                (from, read.until)
+            }
+            _ => (from, read.until),
+        };
+        Self {
+            covered_from: Some(covered_from),
+            covered_until: Some(covered_until),
+            whole_history,
+            list_end,
+            ..self.clone()
+        }
     }
 }
 
@@ -104,13 +194,33 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
     }
 
+    /// A page that shows a record at `oldest`, and a next page.
+    fn page(oldest: i64, until: i64) -> WindowRead {
+        WindowRead {
+            until: at(until),
+            oldest: Some(at(oldest)),
+            list_ended: false,
+            read_at: at(until),
+        }
+    }
+
+    /// The last page of a list, read at this hour.
+    fn last_page(oldest: Option<i64>, until: i64, read_at: i64) -> WindowRead {
+        WindowRead {
+            until: at(until),
+            oldest: oldest.map(at),
+            list_ended: true,
+            read_at: at(read_at),
+        }
+    }
+
     fn covered(from: i64, until: i64) -> Coverage {
-        Coverage::none(DataType::Sleep).with(at(from), at(until), false)
+        Coverage::none(DataType::Sleep).with(page(from, until))
     }
 
     #[test]
     fn spans_that_touch_become_one() {
-        let both = covered(10, 20).with(at(20), at(30), false);
+        let both = covered(10, 20).with(page(20, 30));
 
         assert!(both.contains(at(10), at(30)));
         assert!(!both.contains(at(9), at(30)));
@@ -119,20 +229,118 @@ mod tests {
 
     #[test]
     fn a_hole_between_two_spans_is_never_called_covered() {
-        let after_a_gap = covered(10, 20).with(at(25), at(30), false);
+        let after_a_gap = covered(10, 20).with(page(25, 30));
         assert!(!after_a_gap.contains(at(10), at(30)));
         assert!(after_a_gap.contains(at(25), at(30)));
 
-        let before_a_gap = covered(25, 30).with(at(10), at(20), false);
+        let before_a_gap = covered(25, 30).with(page(10, 20));
         assert!(!before_a_gap.contains(at(10), at(20)));
         assert!(before_a_gap.contains(at(25), at(30)));
     }
 
     #[test]
-    fn the_first_record_covers_all_that_came_before_it() {
-        let all = covered(10, 20).with(at(5), at(10), true);
+    fn an_end_of_the_list_is_believed_when_it_is_seen_on_another_day() {
+        let once = covered(10, 20).with(last_page(Some(5), 10, 20));
+        assert!(once.contains(at(5), at(20)));
+        assert!(!once.contains(at(4), at(20)));
+        assert!(once.was_listed(at(-90_000), at(20)));
 
-        assert!(all.contains(at(-90_000), at(20)));
+        let soon_again = once.with(last_page(Some(5), 5, 39));
+        assert!(!soon_again.whole_history);
+
+        let another_day = soon_again.with(last_page(Some(5), 5, 40));
+        assert!(another_day.contains(at(-90_000), at(20)));
+        assert_eq!(another_day.list_end, None);
+    }
+
+    #[test]
+    fn another_end_of_the_list_begins_the_wait_anew() {
+        let once = covered(10, 20).with(last_page(Some(5), 10, 20));
+
+        let another_end = once.with(last_page(Some(3), 5, 50));
+
+        assert!(!another_end.whole_history);
+        assert!(another_end.contains(at(3), at(20)));
+        assert_eq!(another_end.list_end.unwrap().seen_at, at(50));
+    }
+
+    #[test]
+    fn a_list_that_goes_on_has_no_end() {
+        let once = covered(10, 20).with(last_page(Some(5), 10, 20));
+
+        let goes_on = once.with(page(2, 5));
+
+        assert_eq!(goes_on.list_end, None);
+        assert!(goes_on.contains(at(2), at(20)));
+    }
+
+    #[test]
+    fn nothing_is_covered_by_one_empty_answer() {
+        let once = Coverage::none(DataType::Workout).with(last_page(None, 20, 20));
+        assert!(!once.contains(at(19), at(20)));
+        assert!(once.was_listed(at(0), at(20)));
+
+        let another_day = once.with(last_page(None, 44, 44));
+        assert!(another_day.contains(at(-90_000), at(44)));
+    }
+
+    #[test]
+    fn a_record_from_before_the_beginning_takes_the_whole_history_back() {
+        let whole = covered(10, 20)
+            .with(last_page(Some(10), 11, 20))
+            .with(last_page(Some(10), 11, 40));
+        assert!(whole.whole_history);
+
+        let older = whole.with(page(2, 50));
+
+        assert!(!older.whole_history);
+        assert!(older.contains(at(2), at(50)));
+    }
+
+    #[test]
+    fn a_hole_behind_the_beginning_of_history_is_never_called_covered() {
+        let whole = covered(10, 20)
+            .with(last_page(Some(10), 11, 20))
+            .with(last_page(Some(10), 11, 40));
+        assert!(whole.whole_history);
+
+        let after_a_gap = whole.with(page(60, 70));
+
+        assert!(!after_a_gap.contains(at(30), at(70)));
+        assert!(after_a_gap.contains(at(60), at(70)));
+    }
+
+    #[test]
+    fn a_record_from_before_the_beginning_does_not_cover_the_time_between() {
+        let whole = covered(100, 120)
+            .with(last_page(Some(100), 101, 120))
+            .with(last_page(Some(100), 101, 140));
+
+        let on_demand = whole.with(page(2, 50));
+
+        assert!(!on_demand.whole_history);
+        assert!(!on_demand.contains(at(50), at(120)));
+        assert!(on_demand.contains(at(100), at(120)));
+    }
+
+    #[test]
+    fn an_end_that_was_seen_in_the_future_is_not_believed() {
+        let once = covered(10, 20).with(last_page(Some(5), 10, 1_000));
+
+        assert!(!once.has_recent_list_end(at(30)));
+        let again = once.with(last_page(Some(5), 5, 40));
+        assert_eq!(again.list_end.unwrap().seen_at, at(40));
+    }
+
+    #[test]
+    fn a_list_without_a_record_since_the_beginning_covers_the_time_since() {
+        let nobody_trains = Coverage::none(DataType::Workout)
+            .with(last_page(None, 20, 20))
+            .with(last_page(None, 44, 44));
+
+        let first_workout = nobody_trains.with(last_page(Some(60), 70, 70));
+
+        assert!(first_workout.contains(at(0), at(70)));
     }
 
     #[test]

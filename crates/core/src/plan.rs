@@ -37,19 +37,18 @@ pub const FIRST_SYNC: TimeDelta = TimeDelta::days(30);
 
 /// A night that ends on a date may begin a day and a half before it does, at
 /// any offset.
-const NIGHT_BEFORE: TimeDelta = TimeDelta::hours(36);
+pub(crate) const NIGHT_BEFORE: TimeDelta = TimeDelta::hours(36);
 
-/// What to read of one type.
+/// The part of one list that is read.
 ///
-/// Pages come newest first. Reading ends with WHOOP's last page, or once a
-/// page reaches back past `must_reach`.
+/// Pages come newest first. Reading ends with the page that shows a record older than
+/// `must_reach`, or with WHOOP's last page. WHOOP is never given a `start`: a page costs the same,
+/// and one that shows an older record proves that nothing before it is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// WHOOP's `start`; `None` asks for everything.
-    pub start: Option<DateTime<Utc>>,
-    /// Reading may stop at the end of a page that reaches back to here.
-    pub must_reach: Option<DateTime<Utc>>,
-    /// WHOOP's `end`, the same for every page of the walk.
+    /// Everything that happened since then is read.
+    pub must_reach: DateTime<Utc>,
+    /// Only what began before then is read.
     pub end: DateTime<Utc>,
 }
 
@@ -57,8 +56,7 @@ impl Window {
     /// The calls that reading this takes, for a member with a record a day: a
     /// full page goes back about as far as [`LOOK_BACK`].
     pub fn calls(&self) -> u32 {
-        let must_reach = self.must_reach.unwrap_or(self.end);
-        let pages = (self.end - must_reach).num_seconds() / LOOK_BACK.num_seconds();
+        let pages = (self.end - self.must_reach).num_seconds() / LOOK_BACK.num_seconds();
         u32::try_from(pages).unwrap_or(0).saturating_add(1)
     }
 }
@@ -174,30 +172,30 @@ pub fn window(
         must_reach = must_reach.min(pending);
     }
     Window {
-        start: Some((now - LOOK_BACK).min(must_reach)),
-        must_reach: Some(must_reach),
+        must_reach,
         end: now,
     }
 }
 
 /// What is read of a type the first time: the last 30 days.
 pub fn first_window(now: DateTime<Utc>) -> Window {
-    let start = now - FIRST_SYNC;
     Window {
-        start: Some(start),
-        must_reach: Some(start),
+        must_reach: now - FIRST_SYNC,
         end: now,
     }
 }
 
-/// The next stretch of history: one page older than what is covered.
+/// The next page of history: the one that ends just behind the oldest instant covered, so that a
+/// backfill resumes wherever it was stopped.
 ///
-/// Each page is a walk of its own that ends just after the oldest instant
-/// known, so a back-fill resumes wherever it was stopped, and records that
-/// shift between pages cannot open a hole. `None` when nothing older is left,
-/// or is kept.
-pub fn history(coverage: &Coverage, kept_from: Option<DateTime<Utc>>) -> Option<Window> {
-    if coverage.whole_history {
+/// `None` if nothing older is left, or is kept, and while WHOOP's claim that nothing is older
+/// waits to be repeated on another day.
+pub fn history(
+    coverage: &Coverage,
+    kept_from: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<Window> {
+    if coverage.whole_history || coverage.has_recent_list_end(now) {
         return None;
     }
     let covered_from = coverage.covered_from?;
@@ -205,11 +203,9 @@ pub fn history(coverage: &Coverage, kept_from: Option<DateTime<Utc>>) -> Option<
         return None;
     }
     let end = covered_from + TimeDelta::milliseconds(1);
-    // Any page reaches back past its own end, so one page is always enough.
+    // The record at `covered_from` is older than this, so one page is enough.
     Some(Window {
-        // The night before belongs to the first day that is kept.
-        start: kept_from.map(|kept| kept - NIGHT_BEFORE),
-        must_reach: Some(end),
+        must_reach: end,
         end,
     })
 }
@@ -227,9 +223,12 @@ mod tests {
     }
 
     pub(super) fn read_at(last: DateTime<Utc>, back: TimeDelta) -> Coverage {
-        let mut coverage = Coverage::none(DataType::Sleep).with(last - back, last, false);
-        coverage.last_sync_at = Some(last);
-        coverage
+        Coverage {
+            last_sync_at: Some(last),
+            covered_from: Some(last - back),
+            covered_until: Some(last),
+            ..Coverage::none(DataType::Sleep)
+        }
     }
 
     #[test]
@@ -238,17 +237,14 @@ mod tests {
 
         let window = window(Some(Slot::Morning), &away, None, noon());
 
-        assert_eq!(window.start, Some(noon() - TimeDelta::days(62)));
-        assert_eq!(window.must_reach, window.start);
+        assert_eq!(window.must_reach, noon() - TimeDelta::days(62));
     }
 
     #[test]
     fn a_window_costs_one_call_for_every_three_weeks() {
         let cost = |days| {
-            let must_reach = Some(noon() - TimeDelta::days(days));
             let window = Window {
-                start: must_reach,
-                must_reach,
+                must_reach: noon() - TimeDelta::days(days),
                 end: noon(),
             };
             window.calls()
@@ -267,7 +263,7 @@ mod tests {
 
         let window = window(Some(Slot::Morning), &yesterday, Some(pending), noon());
 
-        assert_eq!(window.must_reach, Some(pending));
+        assert_eq!(window.must_reach, pending);
     }
 
     proptest! {
@@ -279,14 +275,13 @@ mod tests {
         ) {
             let last = noon() - TimeDelta::minutes(minutes_ago);
             let window = window(slot, &read_at(last, TimeDelta::days(30)), None, noon());
-            let reach = window.must_reach.unwrap();
+            let reach = window.must_reach;
 
             prop_assert!(reach <= noon() - TimeDelta::hours(48));
             prop_assert!(reach <= last);
             if slot == Some(Slot::Night) {
                 prop_assert!(reach <= noon() - TimeDelta::days(7));
             }
-            prop_assert!(window.start.unwrap() <= reach);
             prop_assert_eq!(window.end, noon());
         }
     }

@@ -10,13 +10,14 @@ use crate::{
 };
 
 /// Those that name a member; the member itself last, which the others refer to.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "whoop_cycle",
     "whoop_recovery",
     "whoop_sleep",
     "whoop_workout",
     "whoop_change",
     "whoop_rejected_record",
+    "whoop_record_denial",
     "whoop_sync_log",
     "whoop_oauth_states",
     "whoop_unconfirmed_connect",

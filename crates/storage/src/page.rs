@@ -19,7 +19,7 @@ use crate::{
     changes::Changes,
     prepared::prepared,
     settle::{self, Touched},
-    table::{RecordTable, rejected_record, users},
+    table::{RecordTable, record_denial, rejected_record, users},
 };
 
 /// What was changed later than so long from now was not: WHOOP's clock and ours agree
@@ -180,6 +180,9 @@ pub async fn store<R: RecordTable>(
         .collect();
     if turn.has_rejected {
         rejected_record::forget(conn, user_id, R::DATA_TYPE, &good).await?;
+    }
+    if turn.has_denied {
+        record_denial::forget(conn, user_id, R::DATA_TYPE, &good).await?;
     }
     rejected_record::keep(conn, user_id, &refused, now).await?;
 

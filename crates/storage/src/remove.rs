@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Date, Nullable, Text, Timestamptz},
+    sql_types::{Bool, Date, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 use whoop_core::{DataType, UserId};
@@ -15,17 +15,17 @@ use crate::{
     changes::Changes,
     prepared::prepared,
     settle::{self, Touched},
-    table::{rejected_record, users},
+    table::{record_denial, rejected_record, users},
 };
 
 /// No record's day is farther than this from when it happened, at any offset.
 const NEAR: TimeDelta = TimeDelta::days(2);
 
-/// A span of a list that was read to its end.
+/// The part of a list that was read.
 #[derive(Debug, Clone, Copy)]
 pub struct Listed<'a> {
     pub data_type: DataType,
-    /// Only what lies wholly between the two is looked for.
+    /// Only records that lie wholly between the two are looked for.
     pub from: DateTime<Utc>,
     pub until: DateTime<Utc>,
     /// What was stored later may have come after the list was read.
@@ -34,10 +34,14 @@ pub struct Listed<'a> {
     pub ids: &'a HashSet<String>,
 }
 
-#[derive(QueryableByName)]
-struct Id {
+/// A stored record that was not on the list.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Missing {
     #[diesel(sql_type = Text)]
-    id: String,
+    pub id: String,
+    /// A recovery tells only when it was made, as on the list.
+    #[diesel(sql_type = Timestamptz)]
+    pub happened_at: DateTime<Utc>,
 }
 
 #[derive(QueryableByName)]
@@ -58,7 +62,7 @@ pub struct Removed {
     pub local_date: NaiveDate,
 }
 
-/// What is stored of the span and was not on the list, the newest first.
+/// The stored records of the span that were not on the list, the newest first.
 ///
 /// # Errors
 ///
@@ -67,13 +71,14 @@ pub async fn missing(
     conn: &mut PgConnection,
     user_id: &UserId,
     listed: Listed<'_>,
-) -> Result<Vec<String>, StorageError> {
+) -> Result<Vec<Missing>, StorageError> {
     // What is still going on, as the running cycle, is on the list as well. A recovery
     // has no times: it happened when its sleep did, or its cycle; and if
     // neither is here, before it was made. The days are there for the index.
     let sql = match listed.data_type {
         DataType::Recovery => {
-            "SELECT r.id FROM whoop_recovery r \
+            "SELECT r.id, r.created_at AS happened_at \
+             FROM whoop_recovery r \
              LEFT JOIN whoop_sleep s ON s.user_id = r.user_id AND s.id = r.sleep_id \
              LEFT JOIN whoop_cycle c ON c.user_id = r.user_id AND c.id = r.cycle_id \
              WHERE r.user_id = $1 AND r.local_date BETWEEN $5 AND $6 AND r.synced_at <= $4 \
@@ -82,22 +87,22 @@ pub async fn missing(
              ORDER BY r.created_at DESC"
         }
         DataType::Sleep => {
-            "SELECT id FROM whoop_sleep \
+            "SELECT id, start_time AS happened_at FROM whoop_sleep \
              WHERE user_id = $1 AND local_date BETWEEN $5 AND $6 AND synced_at <= $4 \
                AND start_time >= $2 AND coalesce(end_time, start_time) <= $3 ORDER BY start_time DESC"
         }
         DataType::Workout => {
-            "SELECT id FROM whoop_workout \
+            "SELECT id, start_time AS happened_at FROM whoop_workout \
              WHERE user_id = $1 AND local_date BETWEEN $5 AND $6 AND synced_at <= $4 \
                AND start_time >= $2 AND coalesce(end_time, start_time) <= $3 ORDER BY start_time DESC"
         }
         DataType::Cycle => {
-            "SELECT id FROM whoop_cycle \
+            "SELECT id, start_time AS happened_at FROM whoop_cycle \
              WHERE user_id = $1 AND local_date BETWEEN $5 AND $6 AND synced_at <= $4 \
                AND start_time >= $2 AND coalesce(end_time, start_time) <= $3 ORDER BY start_time DESC"
         }
     };
-    let stored: Vec<Id> = prepared(sql)
+    let stored: Vec<Missing> = prepared(sql)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Timestamptz, _>(listed.from)
         .bind::<Timestamptz, _>(listed.until)
@@ -108,9 +113,47 @@ pub async fn missing(
         .await?;
     Ok(stored
         .into_iter()
-        .map(|row| row.id)
-        .filter(|id| !listed.ids.contains(id))
+        .filter(|row| !listed.ids.contains(&row.id))
         .collect())
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
+}
+
+/// Whether a record is stored that happened before an instant.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn is_older_stored(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    before: DateTime<Utc>,
+) -> Result<bool, StorageError> {
+    let sql = match data_type {
+        DataType::Recovery => {
+            "SELECT EXISTS (SELECT 1 FROM whoop_recovery WHERE user_id = $1 AND created_at < $2) AS found"
+        }
+        DataType::Sleep => {
+            "SELECT EXISTS (SELECT 1 FROM whoop_sleep WHERE user_id = $1 AND start_time < $2) AS found"
+        }
+        DataType::Workout => {
+            "SELECT EXISTS (SELECT 1 FROM whoop_workout WHERE user_id = $1 AND start_time < $2) AS found"
+        }
+        DataType::Cycle => {
+            "SELECT EXISTS (SELECT 1 FROM whoop_cycle WHERE user_id = $1 AND start_time < $2) AS found"
+        }
+    };
+    let row: Found = prepared(sql)
+        .bind::<Text, _>(user_id.as_str())
+        .bind::<Timestamptz, _>(before)
+        .get_result(conn)
+        .await?;
+    Ok(row.found)
 }
 
 /// Removes a record that WHOOP no longer has, within the caller's transaction
@@ -142,7 +185,9 @@ pub async fn remove(
     }
     settle::settle(conn, user_id, touched, &mut changes).await?;
     changes.write(conn, user_id, now).await?;
-    rejected_record::forget(conn, user_id, data_type, &[id.to_owned()]).await?;
+    let ids = [id.to_owned()];
+    record_denial::forget(conn, user_id, data_type, &ids).await?;
+    rejected_record::forget(conn, user_id, data_type, &ids).await?;
     Ok(removed)
 }
 

@@ -61,7 +61,7 @@ pub async fn trim(
         "UPDATE whoop_sync_log SET \
              covered_from = CASE WHEN covered_until > $2 THEN $2 END, \
              covered_until = CASE WHEN covered_until > $2 THEN covered_until END, \
-             whole_history = FALSE \
+             whole_history = FALSE, list_end_seen_at = NULL, list_end_oldest = NULL \
          WHERE user_id = $1 AND covered_from < $2",
     )
     .bind::<Text, _>(user_id.as_str())

@@ -218,6 +218,8 @@ diesel::table! {
         last_error -> Nullable<Text>,
         last_error_at -> Nullable<Timestamptz>,
         failing_since -> Nullable<Timestamptz>,
+        list_end_seen_at -> Nullable<Timestamptz>,
+        list_end_oldest -> Nullable<Timestamptz>,
     }
 }
 
@@ -234,6 +236,15 @@ diesel::table! {
         records -> BigInt,
         failures -> BigInt,
         detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    whoop_record_denial (user_id, data_type, record_id) {
+        user_id -> Text,
+        data_type -> Text,
+        record_id -> Text,
+        denied_at -> Timestamptz,
     }
 }
 

@@ -8,7 +8,10 @@ use diesel::{
     sql_types::{Array, Bool, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
-use whoop_core::plan::{heard::Heard, roster::Standing, visits::Visits};
+use whoop_core::{
+    coverage::CONFIRM_AFTER,
+    plan::{heard::Heard, roster::Standing, visits::Visits},
+};
 
 use crate::{
     PgConnection, StorageError,
@@ -21,7 +24,7 @@ use crate::{
 pub struct Member {
     pub user_id: String,
     pub standing: Standing,
-    /// Whether WHOOP has nothing older than what is stored, of any type it may give.
+    /// Whether no older history can be read now: WHOOP has none, or showed the end of its lists today.
     pub history_complete: bool,
 }
 
@@ -68,12 +71,15 @@ pub async fn list(
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'workout') AS workout, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'cycle') AS cycle, \
                 array_agg(l.data_type) FILTER (WHERE l.sync_status = 'not_granted') AS not_granted, \
-                count(*) FILTER (WHERE l.whole_history OR l.sync_status = 'not_granted') = 4 \
+                count(*) FILTER (WHERE l.whole_history OR l.list_end_seen_at BETWEEN $1 AND $2 \
+                                    OR l.sync_status = 'not_granted') = 4 \
                     AS history_complete \
          FROM whoop_users u LEFT JOIN whoop_sync_log l ON l.user_id = u.user_id \
          WHERE u.status = 'connected' \
          GROUP BY u.user_id ORDER BY u.user_id",
     )
+    .bind::<Timestamptz, _>(now - CONFIRM_AFTER)
+    .bind::<Timestamptz, _>(now)
     .load(conn)
     .await?;
     let mut by_member: HashMap<&str, Vec<&Unread>> = HashMap::new();

@@ -62,7 +62,7 @@ fn table(planned: &[Planned]) -> Table {
                 one.user_id.clone(),
                 why(one.reason).to_owned(),
                 window.data_type.to_string(),
-                window.start.map_or_else(|| "the first".to_owned(), minute),
+                minute(window.start),
                 minute(window.end),
                 cost(window),
             ]);

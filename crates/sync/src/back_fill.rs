@@ -64,7 +64,8 @@ impl Engine {
             let back_to = self.not_before(user_id, from).await?;
             // No turn, and no leave of the quota, for what is complete.
             let coverage = self.coverage(user_id).await?;
-            let is_left = |one: &Coverage| plan::history(one, back_to).is_some();
+            let now = self.clock.now();
+            let is_left = |one: &Coverage| plan::history(one, back_to, now).is_some();
             let is_granted = |data_type| coverage.iter().any(|known| known.data_type == data_type);
             rounds.left.retain(|one| is_granted(one.data_type));
             for known in coverage.iter().filter(|one| !is_left(one)) {
@@ -119,13 +120,14 @@ impl Engine {
         rounds: &mut Rounds,
     ) -> Result<(), SyncError> {
         let coverage = self.coverage(user_id).await?;
+        let now = self.clock.now();
         rounds.left.retain_mut(|one| {
             let known = coverage
                 .iter()
                 .find(|known| known.data_type == one.data_type);
             // A page that brought nothing older would be asked for ever.
             let known = known.filter(|known| one.before.as_ref() != Some(*known));
-            one.window = known.and_then(|known| plan::history(known, back_to));
+            one.window = known.and_then(|known| plan::history(known, back_to, now));
             one.before = known.cloned();
             let is_left = one.window.is_some();
             if !is_left {

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use whoop_core::{
-    UserId,
+    DataType, UserId,
+    coverage::{Coverage, span_of},
     day::{Connection, Day, Knowledge, Meta, Source, SyncOutcome, compose},
     offset,
     plan::{DayQuery, Refresh},
@@ -25,6 +26,8 @@ struct Fetch {
     detail: Option<String>,
     /// Whether it spared calls; see [`DayQuery::thrifty`].
     thrifty: bool,
+    /// The spans that were just read, also those of an old day that do not join the coverage.
+    proven: Vec<(DataType, DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl Fetch {
@@ -33,7 +36,30 @@ impl Fetch {
             sync,
             detail: None,
             thrifty,
+            proven: Vec::new(),
         }
+    }
+
+    /// The coverage, as far as this answer is concerned: of an old day that was read on demand,
+    /// the span that was read, which is not remembered.
+    fn coverage_with(&self, coverage: Vec<Coverage>, until: DateTime<Utc>) -> Vec<Coverage> {
+        let with = |one: Coverage| {
+            let mut proven = self.proven.iter();
+            let read = proven.find(|(data_type, ..)| *data_type == one.data_type);
+            match (read, one.covered_from) {
+                (Some((_, from, read_until)), Some(covered_from))
+                    if *read_until < covered_from && until <= *read_until =>
+                {
+                    Coverage {
+                        covered_from: Some(*from),
+                        covered_until: Some(*read_until),
+                        ..one
+                    }
+                }
+                _ => one,
+            }
+        };
+        coverage.into_iter().map(with).collect()
     }
 }
 
@@ -114,7 +140,7 @@ impl Engine {
         // A task of its own: an app that hangs up must not leave half a sync.
         let fetch =
             tokio::spawn(async move { engine.fetch_day(&member, date, refresh).await }).await?;
-        let stored = self.stored_day(user_id, date).await?;
+        let mut stored = self.stored_day(user_id, date).await?;
         let fetch = fetch.unwrap_or_else(|error| Fetch {
             sync: if error.quota_wait().is_some() {
                 SyncOutcome::Deferred
@@ -122,8 +148,11 @@ impl Engine {
                 SyncOutcome::Failed
             },
             detail: Some(error.told()),
-            thrifty: false,
+            ..Fetch::quiet(SyncOutcome::Failed, false)
         });
+        let offset_seconds = self.query(&stored, date, refresh, false).offset_seconds;
+        let (_, until) = span_of(date, offset_seconds);
+        stored.coverage = fetch.coverage_with(stored.coverage, until);
         let query = self.query(&stored, date, refresh, fetch.thrifty);
         Ok(answer(user_id, &stored, &query, &fetch))
     }
@@ -310,6 +339,11 @@ fn fetch_of(report: &MemberReport, thrifty: bool) -> Fetch {
         sync,
         detail: report.told.clone(),
         thrifty,
+        proven: report
+            .types
+            .iter()
+            .filter_map(|one| one.proven.map(|(from, until)| (one.data_type, from, until)))
+            .collect(),
     }
 }
 

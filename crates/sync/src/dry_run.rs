@@ -46,7 +46,7 @@ pub struct Planned {
 #[derive(Debug, Serialize)]
 pub struct PlannedWindow {
     pub data_type: DataType,
-    pub start: Option<DateTime<Utc>>,
+    pub start: DateTime<Utc>,
     pub end: DateTime<Utc>,
     /// Why the type is read.
     pub reason: Reason,
@@ -113,7 +113,7 @@ impl Engine {
                 let foreseen = foresee(known, &visit.errand, kept_from, now);
                 foreseen
                     .iter()
-                    .map(|one| planned_window(one, goes_on, kept_from))
+                    .map(|one| planned_window(one, goes_on, kept_from, now))
                     .collect()
             }
             None => Vec::new(),
@@ -131,16 +131,18 @@ fn planned_window(
     foreseen: &Foreseen,
     history: bool,
     kept_from: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
 ) -> PlannedWindow {
     let Foreseen {
         call,
         by_id,
         coverage,
     } = foreseen;
-    let is_whole = coverage.covered_from.is_some() && plan::history(coverage, kept_from).is_none();
+    let is_whole =
+        coverage.covered_from.is_some() && plan::history(coverage, kept_from, now).is_none();
     PlannedWindow {
         data_type: call.data_type,
-        start: call.window.start,
+        start: call.window.must_reach,
         end: call.window.end,
         reason: call.reason,
         calls: call.cost() + u32::try_from(*by_id).unwrap_or(0),

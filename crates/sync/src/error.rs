@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use whoop_client::{Advice, WhoopError};
+use whoop_client::{Advice, BrokenList, WhoopError};
 use whoop_storage::StorageError;
 
 /// Which side failed, and why.
@@ -39,14 +39,20 @@ pub enum SyncError {
     /// `--max-calls` is used up.
     #[error("the run has made all the calls it was allowed")]
     CallsSpent,
-    /// The list moved again and again while it was read.
-    #[error("WHOOP's list of {data_type} records kept changing while it was read")]
-    Restless { data_type: whoop_core::DataType },
-    /// Nothing can be said of what is not there.
+    /// WHOOP's pages do not lead to an end.
+    #[error("WHOOP's list of {data_type} records cannot be read to its end now: {cause}")]
+    BrokenList {
+        data_type: whoop_core::DataType,
+        cause: BrokenList,
+    },
+    /// An end that contradicts what is stored is no end.
     #[error(
-        "WHOOP answered 404 in place of the list of {data_type} records, so nothing can be compared"
+        "WHOOP's list of {data_type} records {how} although older ones are stored here; it is read again later"
     )]
-    NoList { data_type: whoop_core::DataType },
+    ListEndedEarly {
+        data_type: whoop_core::DataType,
+        how: &'static str,
+    },
     /// The work was cut off from inside, which is a defect.
     #[error("the work ended unexpectedly")]
     Aborted,

@@ -26,6 +26,7 @@ pub mod config;
 pub mod confirm;
 pub mod connect;
 pub mod day;
+mod deletions;
 mod disconnect;
 pub mod doctor;
 pub mod dry_run;
@@ -48,7 +49,6 @@ mod revoke;
 pub mod run;
 mod run_report;
 pub mod status;
-mod vanished;
 mod visits;
 mod window;
 

@@ -89,8 +89,7 @@ pub(crate) fn foresee(
                 .since
                 .map(|since| Some(since).max(kept_from).unwrap_or(since))
             {
-                window.start = window.start.map(|start| start.min(since));
-                window.must_reach = window.must_reach.map(|reach| reach.min(since));
+                window.must_reach = window.must_reach.min(since);
             }
             let by_id = open_scores::beyond(&known.open, data_type, reach).count();
             Foreseen {
@@ -343,6 +342,7 @@ impl Engine {
             pages,
             not_found,
             comparison,
+            proven,
         } = read;
         let report = TypeReport {
             data_type,
@@ -351,6 +351,7 @@ impl Engine {
             error: None,
             cause: None,
             not_found,
+            proven: proven.filter(|_| ended.is_ok()),
         };
         match ended {
             Ok(()) => {

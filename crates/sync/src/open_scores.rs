@@ -4,22 +4,22 @@ use chrono::{DateTime, Datelike, Utc};
 use whoop_core::{DataType, UserId};
 use whoop_storage::known::{self, OpenRecord};
 
-use crate::{Engine, Job, SyncError, window::Read};
+use crate::{Engine, Job, SyncError, by_id::FirstDenial, window::Read};
 
 /// Asked again by id in one sync: enough for a bad week, little enough not to
 /// eat the quota.
 pub(crate) const MOST_BY_ID: usize = 10;
 
-/// The share of a day: all come round, also behind ten that never settle or
-/// that WHOOP has and does not list.
-pub(crate) fn todays(mut open: Vec<String>, day: i32) -> Vec<String> {
-    if open.len() > MOST_BY_ID {
-        let turn = usize::try_from(day).unwrap_or(0) % open.len().div_ceil(MOST_BY_ID);
-        // At most the length: the last turn begins before the end.
-        open.rotate_left(turn * MOST_BY_ID);
-        open.truncate(MOST_BY_ID);
+/// At most `most` of these ids, other ones each day: all come round, also behind some that never
+/// settle or that WHOOP has and does not list.
+pub(crate) fn share_of_day(mut ids: Vec<String>, most: usize, day: i32) -> Vec<String> {
+    if ids.len() > most {
+        let share = usize::try_from(day).unwrap_or(0) % ids.len().div_ceil(most);
+        // At most the length: the last share begins before the end.
+        ids.rotate_left(share * most);
+        ids.truncate(most);
     }
-    open
+    ids
 }
 
 /// When the oldest open record of a type happened that a window can reach.
@@ -62,8 +62,9 @@ impl Engine {
         let ids = beyond(&open, data_type, before)
             .map(|one| one.id.clone())
             .collect();
-        for id in todays(ids, self.clock.now().num_days_from_ce()) {
-            self.ask_by_id(user_id, job, data_type, id, read).await?;
+        for id in share_of_day(ids, MOST_BY_ID, self.clock.now().num_days_from_ce()) {
+            self.ask_by_id(user_id, job, data_type, id, FirstDenial::NotFound, read)
+                .await?;
         }
         Ok(())
     }
@@ -82,11 +83,11 @@ mod tests {
             let days = i32::try_from(count.div_ceil(MOST_BY_ID)).unwrap();
 
             let asked: BTreeSet<String> = (739_000..739_000 + days.max(1))
-                .flat_map(|day| todays(open.clone(), day))
+                .flat_map(|day| share_of_day(open.clone(), MOST_BY_ID, day))
                 .collect();
 
             assert_eq!(asked.len(), count, "of {count}");
-            assert!(todays(open, 739_000).len() <= MOST_BY_ID);
+            assert!(share_of_day(open, MOST_BY_ID, 739_000).len() <= MOST_BY_ID);
         }
     }
 }

@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use whoop_core::{DataType, UserId, coverage::Coverage, difference::Difference, plan::Window};
 
 use crate::{
-    Engine, Job, MemberReport, Outcome, SyncError, TypeReport, comparison::Comparison,
-    vanished::EDGE, window::Read,
+    Engine, Job, MemberReport, Outcome, SyncError, TypeReport, comparison::Comparison, window::Read,
 };
 
 /// Sleeps first: they decide the days of cycles and recoveries.
@@ -82,11 +81,8 @@ impl Engine {
         let end = reconcile.until.map_or(now, |until| until.min(now));
         // What is not kept is not brought back, and is no difference.
         let from = self.not_before(user_id, Some(reconcile.from)).await?;
-        // What lies at the very edge of a window is not judged.
-        let start = from.and_then(|from| from.checked_sub_signed(EDGE));
         let window = Window {
-            start,
-            must_reach: start,
+            must_reach: from.unwrap_or(reconcile.from),
             end,
         };
         let ended = async {
@@ -94,11 +90,7 @@ impl Engine {
                 self.note_attempt(user_id, data_type).await?;
             }
             self.read_type(user_id, &turn.job, data_type, window, end == now, &mut read)
-                .await?;
-            match read.not_found {
-                true => Err(SyncError::NoList { data_type }),
-                false => Ok(()),
-            }
+                .await
         };
         let ended = ended.await;
         self.end_turn(turn).await?;

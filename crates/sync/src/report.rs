@@ -1,5 +1,6 @@
 //! What became of a sync, for whoever asked for it.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use whoop_core::{DataType, UserId};
 use whoop_storage::page::Stored;
@@ -36,6 +37,9 @@ pub struct TypeReport {
     /// WHOOP answered 404 in place of a list.
     #[serde(skip)]
     pub(crate) not_found: bool,
+    /// The span of which every record is stored now, as far as WHOOP's pages prove it.
+    #[serde(skip)]
+    pub(crate) proven: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl TypeReport {

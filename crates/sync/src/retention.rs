@@ -3,10 +3,10 @@
 //! completed.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_core::UserId;
+use whoop_core::{UserId, retention::KeptFrom};
 use whoop_storage::{
     PgConnection, StorageError, retention,
-    table::{audit, change, oauth_states, users, webhook_event},
+    table::{audit, change, oauth_states, record_denial, users, webhook_event},
 };
 
 use crate::{Engine, SyncError};
@@ -31,7 +31,23 @@ const UNKNOWN_IDS_KEPT: TimeDelta = TimeDelta::days(1);
 const IDS_AT_ONCE: i64 = 500;
 
 impl Engine {
-    /// Since when a member's records are kept; `None` if all are.
+    /// The first date of a member of which records are kept; `None` if all are.
+    pub(crate) async fn member_kept_from(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Option<KeptFrom>, SyncError> {
+        let Some(retention) = self.settings.retention else {
+            return Ok(None);
+        };
+        let mut conn = self.database.get().await?;
+        let member = users::find(&mut conn, user_id).await?;
+        let timezone_offset = member.and_then(|member| member.timezone_offset);
+        Ok(Some(
+            retention.kept_from(self.clock.now(), timezone_offset.as_deref()),
+        ))
+    }
+
+    /// The instant since which a member's records are kept; `None` if all are.
     pub(crate) fn kept_from(&self, timezone_offset: Option<&str>) -> Option<DateTime<Utc>> {
         let kept = self
             .settings
@@ -54,6 +70,7 @@ impl Engine {
             change::trim(&mut conn, now - CHANGES_KEPT).await?;
             oauth_states::purge(&mut conn, now - oauth_states::REMEMBERED).await?;
             webhook_event::trim(&mut conn, now - EVENTS_KEPT, now - STRANGERS_KEPT).await?;
+            record_denial::purge(&mut conn, now).await?;
             audit::purge(&mut conn, now - self.settings.audit_retention).await?;
             self.pseudonymise_unknown_ids(&mut conn, now - UNKNOWN_IDS_KEPT)
                 .await?;

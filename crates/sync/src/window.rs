@@ -1,40 +1,39 @@
-//! Reading one window of one type: pages in, rows out, then the log.
+//! Reads one window of one data type: pages in, rows out, then the sync log.
 
-use whoop_client::{Listed, Walk};
-use whoop_core::{UserId, plan::Window};
+use chrono::{DateTime, Utc};
+use whoop_client::{Listed, Page, PageWalker};
+use whoop_core::{UserId, coverage::WindowRead, plan::Window, retention::KeptFrom};
 use whoop_storage::{
     page::Stored,
     table::{RecordTable, sync_log},
 };
 
-use crate::{Engine, Job, SyncError, comparison::Comparison};
+use crate::{Engine, Job, SyncError, comparison::Comparison, deletions::Unlisted};
 
-/// How often a list may move under a walk before it is left for the next run.
-const MOST_RESTARTS: u32 = 3;
-
-/// What reading has come to so far; it counts also where it ends in an error,
-/// because each page is stored as it comes.
+/// The result of reading so far; it counts also if reading ends in an error, because each page is
+/// stored as it comes.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
     pub(crate) stored: Stored,
     pub(crate) pages: u64,
-    /// WHOOP answered 404 in place of a list, which says nothing of what was on
-    /// it.
+    /// WHOOP answered 404 in place of a list.
     pub(crate) not_found: bool,
-    /// Where what is stored is compared with what WHOOP has.
+    /// If stored records are compared with WHOOP's.
     pub(crate) comparison: Option<Comparison>,
+    /// The span of the last window that was read to its end.
+    pub(crate) proven: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl Read {
-    /// Whether nothing of it is to last.
+    /// Whether nothing of it is kept.
     pub(crate) fn is_dry(&self) -> bool {
         self.comparison.as_ref().is_some_and(|one| one.dry_run)
     }
 }
 
 impl Engine {
-    /// Reads a window page by page; each page is one transaction, and the log
-    /// moves in that of the last.
+    /// Reads a window page by page; each page is one transaction, and the sync log moves in that
+    /// of the last, unless the list ended before records that are stored.
     pub(crate) async fn read_window<R: RecordTable + Listed>(
         &self,
         user_id: &UserId,
@@ -43,11 +42,12 @@ impl Engine {
         up_to_now: bool,
         read: &mut Read,
     ) -> Result<(), SyncError> {
-        let mut walk = Walk::<R>::new(window);
+        let kept_from = self.member_kept_from(user_id).await?;
+        let mut walker = PageWalker::new(window);
         let began_at = self.clock.now();
-        let mut restarts = 0;
-        while let Some(query) = walk.query() {
-            let page = self
+        let mut unlisted = Unlisted::default();
+        while let Some(query) = walker.query().cloned() {
+            let mut page = self
                 .call(user_id, job, R::SCOPE, |whoop, token| {
                     let query = query.clone();
                     async move { whoop.page::<R>(&token, &query).await }
@@ -55,12 +55,11 @@ impl Engine {
                 .await?;
             read.pages += 1;
             read.not_found |= page.not_found;
-            if let Err(shifted) = walk.accept(&page) {
-                restarts += 1;
-                tracing::info!(member = %user_id, data_type = %R::DATA_TYPE, %shifted, "the walk starts again");
-            }
+            let accepted = walker.accept(&page);
+            warn_of_rejected(user_id, &page);
+            // Records that are not kept are not brought back.
+            page.records.retain(|record| is_kept(record, kept_from));
 
-            // A page that does not join is still made of true records.
             let mut transaction = self.database.begin().await?;
             let now = self.clock.now();
             let stored = read
@@ -72,50 +71,76 @@ impl Engine {
                     now,
                 )
                 .await?;
-            if read.is_dry() {
-                // Nothing is to be noted either.
-            } else if walk.query().is_some() {
-                sync_log::count(&mut transaction, user_id, R::DATA_TYPE, stored.written()).await?;
-            } else {
-                let span = sync_log::Span {
-                    from: match window.start {
-                        Some(start) if walk.is_complete() => start,
-                        _ => walk.reached().unwrap_or(window.end).min(window.end),
-                    },
-                    until: window.end,
-                    whole_history: walk.is_complete() && window.start.is_none(),
-                    up_to_now,
-                    rejected: read.stored.rejected,
-                    written: stored.written(),
-                };
-                sync_log::complete(&mut transaction, user_id, R::DATA_TYPE, span).await?;
+            let written = stored.written();
+            let is_last = accepted.is_ok() && walker.query().is_none();
+            if is_last {
+                unlisted =
+                    Unlisted::find::<R>(&mut transaction, user_id, window, &walker, began_at)
+                        .await?;
             }
             if read.is_dry() {
                 transaction.rollback().await?;
             } else {
+                if is_last && !unlisted.ended_early {
+                    let completed = sync_log::Completed {
+                        read: WindowRead {
+                            until: window.end,
+                            // What is not kept is not covered.
+                            oldest: walker.oldest().map(|oldest| match kept_from {
+                                Some(kept) => oldest.max(kept.instant),
+                                None => oldest,
+                            }),
+                            list_ended: walker.list_ended(),
+                            read_at: now,
+                        },
+                        up_to_now,
+                        rejected: read.stored.rejected,
+                        written,
+                    };
+                    sync_log::complete(&mut transaction, user_id, R::DATA_TYPE, completed).await?;
+                } else {
+                    sync_log::count(&mut transaction, user_id, R::DATA_TYPE, written).await?;
+                }
                 transaction.commit().await?;
                 self.record_tally.note(R::DATA_TYPE, &stored);
             }
-
-            for rejected in &page.rejected {
-                tracing::warn!(
-                    member = %user_id,
-                    data_type = %rejected.data_type,
-                    record = rejected.record_id.as_deref().unwrap_or("unknown"),
-                    reason = %rejected.reason,
-                    "a record could not be read and is set aside in whoop_rejected_record"
-                );
-            }
-            if restarts > MOST_RESTARTS {
-                return Err(SyncError::Restless {
-                    data_type: R::DATA_TYPE,
-                });
-            }
+            accepted.map_err(|cause| SyncError::BrokenList {
+                data_type: R::DATA_TYPE,
+                cause,
+            })?;
         }
-        if !read.not_found {
-            self.judge(user_id, job, window, &walk, began_at, read)
-                .await?;
+        let ended_early = unlisted.ended_early;
+        self.ask_for_unlisted::<R>(user_id, job, unlisted, read)
+            .await?;
+        if ended_early {
+            return Err(SyncError::ListEndedEarly {
+                data_type: R::DATA_TYPE,
+                how: match read.not_found {
+                    true => "was answered with 404",
+                    false => "ended",
+                },
+            });
         }
+        read.proven = Some((
+            walker.oldest().unwrap_or(window.end).min(window.end),
+            window.end,
+        ));
         Ok(())
+    }
+}
+
+pub(crate) fn is_kept<R: RecordTable>(record: &R, kept_from: Option<KeptFrom>) -> bool {
+    kept_from.is_none_or(|kept| record.own_date() >= kept.date)
+}
+
+fn warn_of_rejected<R>(user_id: &UserId, page: &Page<R>) {
+    for rejected in &page.rejected {
+        tracing::warn!(
+            member = %user_id,
+            data_type = %rejected.data_type,
+            record = rejected.record_id.as_deref().unwrap_or("unknown"),
+            reason = %rejected.reason,
+            "a record could not be read and is set aside in whoop_rejected_record"
+        );
     }
 }

@@ -46,7 +46,7 @@ pub use pace::Pace;
 pub use page::{Listed, Page, PageQuery};
 pub use rate_limit::RateLimit;
 pub use reach::Reached;
-pub use walk::{Shifted, Walk};
+pub use walk::{BrokenList, PageWalker};
 pub use webhook::{
     Envelope, SIGNATURE_HEADER, SignedWithin, TIMESTAMP_HEADER, WebhookEvent, WebhookRefused,
 };

@@ -28,12 +28,6 @@ pub trait Listed: Record {
     /// An instant at or after this record's place in the list: whatever lies
     /// after it was listed before it.
     fn lies_before(&self) -> DateTime<Utc>;
-
-    /// Whether nothing can lie between this record and the newer one listed
-    /// just before it. Only cycles can tell; the others say yes.
-    fn joins(&self, _newer: &Self) -> bool {
-        true
-    }
 }
 
 impl Listed for Cycle {
@@ -46,10 +40,6 @@ impl Listed for Cycle {
 
     fn lies_before(&self) -> DateTime<Utc> {
         self.start
-    }
-
-    fn joins(&self, newer: &Self) -> bool {
-        self.end == Some(newer.start)
     }
 }
 
@@ -96,9 +86,7 @@ impl Listed for Workout {
 /// Which page of a list; always of 25 records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery {
-    /// Records that were still going on then or began later.
-    pub start: Option<DateTime<Utc>>,
-    /// Records that began before; the same for all pages of a walk.
+    /// Records that began before then.
     pub end: DateTime<Utc>,
     /// `None` for the first page.
     pub next_token: Option<String>,
@@ -186,9 +174,6 @@ impl PageQuery {
         {
             let mut query = url.query_pairs_mut();
             query.append_pair("limit", &PAGE_SIZE.to_string());
-            if let Some(start) = self.start {
-                query.append_pair("start", &millis(start));
-            }
             query.append_pair("end", &millis(round_up(self.end)));
             if let Some(token) = &self.next_token {
                 query.append_pair("nextToken", token);
@@ -227,21 +212,19 @@ mod tests {
     #[test]
     fn the_query_names_25_records_utc_milliseconds_and_an_escaped_token() {
         let query = PageQuery {
-            start: Some("2026-03-01T10:00:00.000999+01:00".parse().unwrap()),
             end: "2026-03-20T12:00:00.000001Z".parse().unwrap(),
             next_token: Some("eyJvIjoyNX0+/=".to_owned()),
         };
 
         assert_eq!(
             written(&query),
-            "limit=25&start=2026-03-01T09%3A00%3A00.000Z&end=2026-03-20T12%3A00%3A00.001Z&nextToken=eyJvIjoyNX0%2B%2F%3D"
+            "limit=25&end=2026-03-20T12%3A00%3A00.001Z&nextToken=eyJvIjoyNX0%2B%2F%3D"
         );
     }
 
     #[test]
     fn a_query_for_everything_names_no_start() {
         let query = PageQuery {
-            start: None,
             end: "2026-03-20T12:00:00Z".parse().unwrap(),
             next_token: None,
         };

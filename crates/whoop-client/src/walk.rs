@@ -1,227 +1,182 @@
-//! Reading one list to its end while it changes underneath.
+//! Reads one WHOOP list page by page while the list changes.
 //!
-//! WHOOP's page tokens are offsets. A record that appears between two pages
-//! pushes the rest down, and the next page begins with what was seen before;
-//! one that disappears pulls the rest up, and the next page begins one record
-//! too late. A walk therefore checks that each page joins the one before it.
+//! WHOOP's page tokens are offsets: a record that appears or disappears between two pages shifts
+//! the rest, so that the next page repeats a record or skips one. Where records carry their place
+//! in the list (cycles, sleeps, workouts), the walker therefore asks for each page by time:
+//! the page that ends just behind the oldest record read so far. Nothing can shift between such
+//! pages, and gaps between records need no explanation. The last record of a page is repeated on
+//! the next one.
 //!
-//! What it cannot see: a sleep, workout or recovery that disappears from the
-//! part already read makes the walk miss the one record at the seam, for
-//! nothing in the pages tells. Cycles follow one another without a gap, so
-//! there a missing one shows. Whoever deletes what a walk did not return must
-//! ask by id before, or have seen it missing twice.
+//! Recoveries are sorted by the start of their sleep, which they do not carry. They are read with
+//! WHOOP's tokens. A record that is inserted meanwhile repeats a recovery, which is harmless. One
+//! that is deleted meanwhile hides the recovery at the seam of two pages until the next read.
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::plan::Window;
 
 use crate::{Listed, Page, PageQuery};
 
-/// The state of one walk; it does no I/O.
+/// Pages without a single readable record after which a list is not read on.
+const MAX_UNREADABLE_PAGES: u32 = 4;
+
+/// WHOOP's times have milliseconds, and `end` is exclusive.
+const MILLISECOND: TimeDelta = TimeDelta::milliseconds(1);
+
+/// The state of reading one window; it does no I/O.
 ///
 /// ```text
-/// while let Some(query) = walk.query() {
+/// while let Some(query) = walker.query() {
 ///     let page = whoop.page(&token, &query).await?;
 ///     store(&page);
-///     walk.accept(&page)?; // or go on, a bounded number of times
+///     walker.accept(&page)?;
 /// }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Walk<R> {
+pub struct PageWalker {
     window: Window,
     next: Next,
     ids: HashSet<String>,
     tokens: HashSet<String>,
-    /// The end of the page before.
-    seam: Option<Seam<R>>,
-    reached: Option<DateTime<Utc>>,
-    /// Seams that did not join, by the ids on both sides. One that is met
-    /// again after a restart is how the list is, and no shift.
-    doubted: HashSet<(Option<String>, Option<String>)>,
+    oldest: Option<DateTime<Utc>>,
+    newest: Option<DateTime<Utc>>,
+    unreadable_pages: u32,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Next {
-    FirstPage,
-    Page(String),
-    /// `must_reach` was reached with pages left.
+    Page(PageQuery),
+    /// `must_reach` was reached; older records exist.
     FarEnough,
-    /// The last page was taken.
-    Complete,
+    /// WHOOP named no further page.
+    ListEnded,
 }
 
-#[derive(Debug, Clone)]
-struct Seam<R> {
-    last: Option<R>,
-    /// A record that cannot be read may be the true last one of its page.
-    is_blurred: bool,
-}
-
-/// A page does not join the one before it: the list moved between the two.
+/// WHOOP's pages do not lead anywhere: the list cannot be read now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Shifted {
-    #[error("the page repeats {id}: something was inserted before it")]
-    Repeats { id: String },
-    #[error("the page begins later than the page before it ended")]
-    OutOfOrder,
-    #[error("a cycle is missing between two pages")]
-    Gap,
-    /// With a token it is no end, and without one the list got shorter: the
-    /// page before promised more. Called complete, it would entitle the
-    /// caller to delete what may still be there.
-    #[error("the page is empty though the one before it promised more")]
-    Empty,
-    /// An offset never comes back in a walk that advances.
-    #[error("the page leads back to one that was read before")]
-    Circle,
+pub enum BrokenList {
+    #[error("a page is empty although records were promised on it")]
+    EmptyPage,
+    #[error("no record of {MAX_UNREADABLE_PAGES} pages can be read")]
+    Unreadable,
+    #[error("a page leads back to one that was read before")]
+    Loop,
 }
 
-impl<R: Listed> Walk<R> {
+impl PageWalker {
     pub fn new(window: Window) -> Self {
         Self {
             window,
-            next: Next::FirstPage,
+            next: Next::Page(PageQuery {
+                end: window.end,
+                next_token: None,
+            }),
             ids: HashSet::new(),
             tokens: HashSet::new(),
-            seam: None,
-            reached: None,
-            doubted: HashSet::new(),
+            oldest: None,
+            newest: None,
+            unreadable_pages: 0,
         }
     }
 
-    /// The page to ask for; `None` once the last one was taken or the window's
-    /// `must_reach` was reached.
-    pub fn query(&self) -> Option<PageQuery> {
-        let next_token = match &self.next {
-            Next::FirstPage => None,
-            Next::Page(token) => Some(token.clone()),
-            Next::FarEnough | Next::Complete => return None,
-        };
-        Some(PageQuery {
-            start: self.window.start,
-            end: self.window.end,
-            next_token,
-        })
+    /// The next page to ask for; `None` after the last one.
+    pub const fn query(&self) -> Option<&PageQuery> {
+        match &self.next {
+            Next::Page(query) => Some(query),
+            Next::FarEnough | Next::ListEnded => None,
+        }
     }
 
     /// Takes the page that the last query asked for.
     ///
     /// # Errors
     ///
-    /// The list moved. The walk is back at its first page and remembers where
-    /// the doubt was; the caller goes on, a bounded number of times. What was
-    /// stored of the pages before stays good.
-    pub fn accept(&mut self, page: &Page<R>) -> Result<(), Shifted> {
-        self.join(page).inspect_err(|_| self.start_over())
+    /// [`BrokenList`]: the walk cannot go on. The records of the page are valid all the same.
+    pub fn accept<R: Listed>(&mut self, page: &Page<R>) -> Result<(), BrokenList> {
+        let Next::Page(asked) = &self.next else {
+            return Ok(());
+        };
+        let end = asked.end;
+        let repeats_a_record = end < self.window.end;
+        let unreadable = page.rejected.iter();
+        let ids = page.records.iter().map(R::id);
+        self.ids
+            .extend(ids.chain(unreadable.filter_map(|one| one.record_id.clone())));
+        let instants = || page.records.iter().map(Listed::lies_before);
+        self.oldest = instants().chain(self.oldest).min();
+        self.newest = instants().chain(self.newest).max();
+        if page.records.is_empty() && !page.rejected.is_empty() {
+            self.unreadable_pages += 1;
+        }
+        let is_empty = page.records.is_empty() && page.rejected.is_empty();
+        self.next = match &page.next_token {
+            _ if is_empty && (repeats_a_record || page.next_token.is_some()) => {
+                return Err(BrokenList::EmptyPage);
+            }
+            None => Next::ListEnded,
+            Some(_) if self.unreadable_pages >= MAX_UNREADABLE_PAGES => {
+                return Err(BrokenList::Unreadable);
+            }
+            Some(_) if self.is_far_enough() => Next::FarEnough,
+            Some(token) => Next::Page(self.after(page, end, token)?),
+        };
+        Ok(())
     }
 
-    /// Whether WHOOP's last page was taken: the window was read to its end,
-    /// not only as far as it must be.
-    pub fn is_complete(&self) -> bool {
-        matches!(self.next, Next::Complete)
+    /// Whether WHOOP named no further page. That is a claim and no proof that nothing is older.
+    pub fn list_ended(&self) -> bool {
+        self.next == Next::ListEnded
     }
 
-    /// How far back the walk has come: every record of the window from here
-    /// on was on its pages. `None` before the first record.
-    pub fn reached(&self) -> Option<DateTime<Utc>> {
-        // A record that was still going on at `start` began before it, and
-        // what ended between the two was not asked for.
-        self.reached.map(|reached| match self.window.start {
-            Some(start) => reached.max(start),
-            None => reached,
-        })
+    /// The oldest record on the pages: every record of the window from here on was on them.
+    pub const fn oldest(&self) -> Option<DateTime<Utc>> {
+        self.oldest
     }
 
-    /// The ids on the walk's pages, those of unreadable records included.
+    /// The newest record on the pages.
+    pub const fn newest(&self) -> Option<DateTime<Utc>> {
+        self.newest
+    }
+
+    /// The ids on the pages, those of unreadable records included.
     pub const fn ids(&self) -> &HashSet<String> {
         &self.ids
     }
 
-    fn join(&mut self, page: &Page<R>) -> Result<(), Shifted> {
-        let ids: Vec<String> = ids_of(page).collect();
-        if let Some(id) = ids.iter().find(|id| self.ids.contains(*id)) {
-            return Err(Shifted::Repeats { id: id.clone() });
-        }
-        let seam = self.seam.take();
-        if ids.is_empty() && page.rejected.is_empty() {
-            self.join_empty(seam.as_ref(), page)?;
-        } else if let Some(seam) = &seam {
-            self.join_records(seam, page)?;
-        }
-
-        self.ids.extend(ids);
-        self.reached = page
-            .records
-            .iter()
-            .map(Listed::lies_before)
-            .chain(self.reached)
-            .min();
-        self.seam = Some(Seam {
-            last: page.records.last().cloned(),
-            is_blurred: !page.rejected.is_empty(),
-        });
-        self.next = match &page.next_token {
-            None => Next::Complete,
-            Some(_) if self.is_far_enough() => Next::FarEnough,
-            Some(token) if !self.tokens.insert(token.clone()) => return Err(Shifted::Circle),
-            Some(token) => Next::Page(token.clone()),
-        };
-        Ok(())
-    }
-
-    /// Past `must_reach`, not at it: the next page may hold one more of that
-    /// very instant.
+    /// Strictly older than `must_reach`: the next page may hold one more of that very instant.
     fn is_far_enough(&self) -> bool {
-        matches!((self.reached, self.window.must_reach), (Some(reached), Some(must)) if reached < must)
+        self.oldest
+            .is_some_and(|oldest| oldest < self.window.must_reach)
     }
 
-    fn join_empty(&mut self, seam: Option<&Seam<R>>, page: &Page<R>) -> Result<(), Shifted> {
-        if page.next_token.is_some() {
-            return Err(Shifted::Empty);
+    /// The page behind this one: by time, or by WHOOP's token if the records do not carry their
+    /// time or all of a page began together.
+    fn after<R: Listed>(
+        &mut self,
+        page: &Page<R>,
+        end: DateTime<Utc>,
+        token: &str,
+    ) -> Result<PageQuery, BrokenList> {
+        let starts = page.records.iter().map(Listed::sort_key);
+        let oldest: Option<DateTime<Utc>> = starts.min().flatten();
+        match oldest.map(|oldest| oldest + MILLISECOND) {
+            Some(behind) if behind < end => {
+                // Tokens are offsets, which mean another record behind another end.
+                self.tokens.clear();
+                Ok(PageQuery {
+                    end: behind,
+                    next_token: None,
+                })
+            }
+            _ if !self.tokens.insert(token.to_owned()) => Err(BrokenList::Loop),
+            _ => Ok(PageQuery {
+                end,
+                next_token: Some(token.to_owned()),
+            }),
         }
-        match seam {
-            // Met again, it is a list of exactly full pages with a token too many.
-            Some(seam) if self.is_new_doubt(seam, None) => Err(Shifted::Empty),
-            _ => Ok(()),
-        }
     }
-
-    fn join_records(&mut self, seam: &Seam<R>, page: &Page<R>) -> Result<(), Shifted> {
-        let (Some(last), Some(first)) = (&seam.last, page.records.first()) else {
-            return Ok(());
-        };
-        // Where either is absent there is nothing to compare.
-        if let (Some(newer), Some(older)) = (last.sort_key(), first.sort_key())
-            && older > newer
-        {
-            return Err(Shifted::OutOfOrder);
-        }
-        let is_blurred = seam.is_blurred || !page.rejected.is_empty();
-        if !is_blurred && !first.joins(last) && self.is_new_doubt(seam, Some(first)) {
-            return Err(Shifted::Gap);
-        }
-        Ok(())
-    }
-
-    fn is_new_doubt(&mut self, seam: &Seam<R>, first: Option<&R>) -> bool {
-        let last = seam.last.as_ref().map(R::id);
-        self.doubted.insert((last, first.map(R::id)))
-    }
-
-    fn start_over(&mut self) {
-        let doubted = std::mem::take(&mut self.doubted);
-        *self = Self {
-            doubted,
-            ..Self::new(self.window)
-        };
-    }
-}
-
-fn ids_of<R: Listed>(page: &Page<R>) -> impl Iterator<Item = String> + '_ {
-    let readable = page.records.iter().map(R::id);
-    readable.chain(page.rejected.iter().filter_map(|one| one.record_id.clone()))
 }
 
 #[cfg(test)]

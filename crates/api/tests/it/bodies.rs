@@ -1,5 +1,6 @@
 //! Law 13 in the body.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Member, Stage};
@@ -154,7 +155,7 @@ async fn a_sync_reads_back_to_a_real_date_of_the_past_only() {
 
 #[tokio::test]
 async fn a_sync_from_the_first_day_there_is_reads_everything() {
-    let (_stage, alice) = Stage::with_member().await;
+    let (stage, alice) = Stage::with_member().await;
 
     for from in [
         "1970-01-01",
@@ -164,9 +165,14 @@ async fn a_sync_from_the_first_day_there_is_reads_everything() {
         let synced = alice.post("sync", &json!({ "from": from })).await;
         assert_eq!(synced.expect(200)["outcome"], "done", "{from}");
     }
+    // That nothing is older is believed when WHOOP says so on another day.
     let status = alice.get("sync-status", "").await.expect(200);
-    let stored_from = &status["backfill"]["stored_from"];
-    assert_eq!(stored_from, "1970-01-01T00:00:00Z", "{status:#}");
+    assert_eq!(status["backfill"]["complete"], false, "{status:#}");
+    stage.advance(TimeDelta::hours(20));
+    let synced = alice.post("sync", &json!({"from": "1970-01-01"})).await;
+    assert_eq!(synced.expect(200)["outcome"], "done");
+    let status = alice.get("sync-status", "").await.expect(200);
+    assert_eq!(status["backfill"]["complete"], true, "{status:#}");
 }
 
 #[tokio::test]

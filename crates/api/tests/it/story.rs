@@ -76,9 +76,13 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     }
     assert_eq!(stage.world().call_count(), 0);
 
-    // … or for somebody who asks for it; then WHOOP is known to have nothing.
-    let synced = member.post("sync", &json!({"from": "2026-02-01"})).await;
-    assert_eq!(synced.expect(200)["outcome"], "done");
+    // … or for a caller who asks for it. If WHOOP says on two days that it has nothing, it is
+    // known to have nothing.
+    for hours in [0, 20] {
+        stage.advance(TimeDelta::hours(hours));
+        let synced = member.post("sync", &json!({"from": "2026-02-01"})).await;
+        assert_eq!(synced.expect(200)["outcome"], "done");
+    }
     stage.world().reset_calls();
     let day = member.day(&format!("?date={BEFORE_THE_STRAP}")).await;
     for part in ["recovery", "sleep", "cycle", "workouts"] {
@@ -111,7 +115,7 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     );
     assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
     stage.world().reset_calls();
-    let day = member.day("?refresh=force").await;
+    let day = member.day("?date=2026-10-20&refresh=force").await;
     assert_eq!(day["meta"]["connection"], "disconnected");
     assert_eq!(day["meta"]["sync"], "off");
     assert!(part_is_there(&day, "sleep"), "{day:#}");

@@ -79,7 +79,7 @@ impl DayQuery {
         let (from, until) = span_of(self.date, self.offset_seconds);
         if self.is_live() {
             let asked = coverage.last_sync_at.unwrap_or(from).min(self.now);
-            self.is_current(coverage) && coverage.contains(from.min(asked), asked.min(until))
+            self.is_current(coverage) && coverage.was_listed(from.min(asked), asked.min(until))
         } else {
             coverage.contains(from, until)
         }
@@ -164,7 +164,10 @@ impl DayQuery {
                     Some(Reason::Stale)
                 }
             }
-            Refresh::Auto if self.is_recent() && !self.is_known(coverage) => Some(Reason::Missing),
+            // What WHOOP claimed once is asked for again on another day.
+            Refresh::Auto if self.is_recent() && !self.is_known(coverage) => {
+                (!coverage.has_recent_list_end(self.now)).then_some(Reason::Missing)
+            }
             Refresh::Auto => None,
         }
     }
@@ -174,25 +177,19 @@ impl DayQuery {
         let from = from - NIGHT_BEFORE;
         if !self.is_recent() {
             // An old day on demand is read for itself alone.
-            let end = (until + NIGHT_BEFORE).min(self.now);
             return Window {
-                start: Some(from),
-                must_reach: Some(from),
-                end,
+                must_reach: from,
+                end: (until + NIGHT_BEFORE).min(self.now),
             };
         }
         let mut window = window(None, coverage, None, self.now);
         if coverage.covered_until.is_none() {
             // Somebody waits: one page now, the rest of the first month later.
-            window.must_reach = Some(self.now - LEAST_LOOK_BACK);
+            window.must_reach = self.now - LEAST_LOOK_BACK;
         }
-        window.must_reach = window.must_reach.map(|reach| {
-            if coverage.contains(from, until.min(self.now)) {
-                reach
-            } else {
-                reach.min(from)
-            }
-        });
+        if !coverage.contains(from, until.min(self.now)) {
+            window.must_reach = window.must_reach.min(from);
+        }
         window
     }
 }

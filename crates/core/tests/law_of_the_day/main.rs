@@ -99,10 +99,11 @@ struct Known {
 
 impl Known {
     fn everything() -> Self {
-        let read = |data_type| {
-            let mut coverage = Coverage::none(data_type).with(at(-24 * 30), now(), false);
-            coverage.last_sync_at = Some(now());
-            coverage
+        let read = |data_type| Coverage {
+            last_sync_at: Some(now()),
+            covered_from: Some(at(-24 * 30)),
+            covered_until: Some(now()),
+            ..Coverage::none(data_type)
         };
         Self {
             coverage: DataType::ALL.map(read).to_vec(),

@@ -2,7 +2,7 @@
 
 use whoop_core::{
     CycleId, DataType, SleepId, WorkoutId,
-    coverage::Coverage,
+    coverage::{Coverage, ListEnd},
     day::Records,
     record::{
         Cycle, CycleScore, Extra, Recovery, RecoveryScore, Sleep, SleepNeeded, SleepScore,
@@ -90,6 +90,11 @@ impl Row {
             covered_from: self.end,
             covered_until: self.created_at,
             whole_history: self.flag.unwrap_or_default(),
+            // A day shows that the list ended, and not where.
+            list_end: self.updated_at.map(|seen_at| ListEnd {
+                oldest: None,
+                seen_at,
+            }),
         })
     }
 

@@ -24,7 +24,7 @@ SELECT 0, status, timezone_offset, NULL::TEXT, NULL::TEXT, NULL::BOOLEAN,
 FROM whoop_users WHERE user_id = $1
 UNION ALL
 SELECT 1, data_type, NULL, sync_status, NULL, whole_history,
-       last_sync_at, covered_from, covered_until, NULL,
+       last_sync_at, covered_from, covered_until, list_end_seen_at,
        NULL, NULL, NULL, NULL, NULL,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM whoop_sync_log WHERE user_id = $1

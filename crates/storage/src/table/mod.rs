@@ -8,6 +8,7 @@ pub mod cycle;
 pub mod erasure;
 pub mod oauth_states;
 pub(crate) mod record;
+pub mod record_denial;
 pub mod recovery;
 pub mod refresh;
 pub mod rejected_record;

@@ -4,7 +4,10 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
-use whoop_core::{DataType, UserId, coverage::Coverage};
+use whoop_core::{
+    DataType, UserId,
+    coverage::{Coverage, ListEnd, WindowRead},
+};
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_log};
 
@@ -20,6 +23,8 @@ pub struct SyncLogRow {
     pub covered_from: Option<DateTime<Utc>>,
     pub covered_until: Option<DateTime<Utc>>,
     pub whole_history: bool,
+    pub list_end_seen_at: Option<DateTime<Utc>>,
+    pub list_end_oldest: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
     pub last_error_at: Option<DateTime<Utc>>,
 }
@@ -38,6 +43,10 @@ impl SyncLogRow {
             covered_from: self.covered_from,
             covered_until: self.covered_until,
             whole_history: self.whole_history,
+            list_end: self.list_end_seen_at.map(|seen_at| ListEnd {
+                oldest: self.list_end_oldest,
+                seen_at,
+            }),
         })
     }
 }
@@ -177,6 +186,25 @@ pub async fn begin(
     Ok(())
 }
 
+/// When the first of the failures happened after which no read of a type ended well.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn failing_since(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+) -> Result<Option<DateTime<Utc>>, StorageError> {
+    let since: Option<Option<DateTime<Utc>>> = whoop_sync_log::table
+        .find((user_id.as_str(), data_type.as_str()))
+        .select(whoop_sync_log::failing_since)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(since.flatten())
+}
+
 /// Counts records that a page wrote, or one by its id; in that page's transaction.
 pub async fn count(
     conn: &mut PgConnection,
@@ -196,16 +224,14 @@ pub async fn count(
     Ok(())
 }
 
-/// Adds a span that was read to its end; in the transaction of its last page.
+/// Adds a window that was read to its end; in the transaction of its last page.
 ///
-/// The coverage is read under the caller's turn, so two spans that end at the
-/// same time both count. `up_to_now` moves `last_sync_at`: the span ended at
-/// the present and not somewhere in the past.
+/// The row is locked, so two windows that end at the same time both count.
 pub async fn complete(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
-    span: Span,
+    completed: Completed,
 ) -> Result<Coverage, StorageError> {
     let known = whoop_sync_log::table
         .find((user_id.as_str(), data_type.as_str()))
@@ -217,23 +243,24 @@ pub async fn complete(
     let mut coverage = known
         .and_then(|row| row.coverage())
         .unwrap_or(Coverage::none(data_type))
-        .with(span.from, span.until, span.whole_history);
-    let written = i64::try_from(span.written).unwrap_or(i64::MAX);
-    let set_aside = (span.rejected > 0).then(|| {
+        .with(completed.read);
+    let until = completed.read.until;
+    let written = i64::try_from(completed.written).unwrap_or(i64::MAX);
+    let set_aside = (completed.rejected > 0).then(|| {
         format!(
             "{} record(s) could not be read; see whoop_rejected_record",
-            span.rejected
+            completed.rejected
         )
     });
-    if span.up_to_now {
-        coverage.last_sync_at = coverage.last_sync_at.max(Some(span.until));
+    if completed.up_to_now {
+        coverage.last_sync_at = coverage.last_sync_at.max(Some(until));
     }
     prepared(
         "UPDATE whoop_sync_log SET \
              sync_status = CASE sync_status WHEN 'not_granted' THEN sync_status ELSE 'success' END, \
              records_synced = records_synced + $3, last_sync_at = $4, covered_from = $5, \
              covered_until = $6, whole_history = $7, last_error = $8, last_error_at = $9, \
-             failing_since = NULL \
+             failing_since = NULL, list_end_seen_at = $10, list_end_oldest = $11 \
          WHERE user_id = $1 AND data_type = $2",
     )
     .bind::<Text, _>(user_id.as_str())
@@ -244,22 +271,21 @@ pub async fn complete(
     .bind::<Nullable<Timestamptz>, _>(coverage.covered_until)
     .bind::<Bool, _>(coverage.whole_history)
     .bind::<Nullable<Text>, _>(set_aside.clone())
-    .bind::<Nullable<Timestamptz>, _>(set_aside.map(|_| span.until))
+    .bind::<Nullable<Timestamptz>, _>(set_aside.map(|_| until))
+    .bind::<Nullable<Timestamptz>, _>(coverage.list_end.map(|end| end.seen_at))
+    .bind::<Nullable<Timestamptz>, _>(coverage.list_end.and_then(|end| end.oldest))
     .execute(conn)
     .await?;
     Ok(coverage)
 }
 
-/// A stretch of time of which everything is stored.
+/// A window that was read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    pub from: DateTime<Utc>,
-    pub until: DateTime<Utc>,
-    /// WHOOP has nothing older than `from`.
-    pub whole_history: bool,
-    /// `until` was the present.
+pub struct Completed {
+    pub read: WindowRead,
+    /// The window ended at the present, which moves `last_sync_at`.
     pub up_to_now: bool,
-    /// Records of the span that could not be read; the log says so.
+    /// Records of the window that could not be read; the log says so.
     pub rejected: u64,
     /// Records that its last page wrote; those before are counted.
     pub written: u64,

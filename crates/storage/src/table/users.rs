@@ -245,6 +245,8 @@ pub(crate) struct Turn {
     /// Whether anything of the type is set aside.
     #[diesel(sql_type = Bool)]
     pub(crate) has_rejected: bool,
+    #[diesel(sql_type = Bool)]
+    pub(crate) has_denied: bool,
 }
 
 /// As [`take_turn`], with what is asked of a member before a page is stored.
@@ -256,7 +258,9 @@ pub(crate) async fn take_turn_for(
     let turn: Option<Turn> = prepared(
         "SELECT whoop_user_id, timezone_offset_at, EXISTS ( \
              SELECT 1 FROM whoop_rejected_record r WHERE r.user_id = $1 AND r.data_type = $2 \
-         ) AS has_rejected \
+         ) AS has_rejected, EXISTS ( \
+             SELECT 1 FROM whoop_record_denial d WHERE d.user_id = $1 AND d.data_type = $2 \
+         ) AS has_denied \
          FROM whoop_users WHERE user_id = $1 FOR NO KEY UPDATE",
     )
     .bind::<Text, _>(user_id.as_str())

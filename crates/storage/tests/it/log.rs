@@ -2,10 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, RunQueryDsl};
-use whoop_core::{DataType, UserId, coverage::Coverage};
+use whoop_core::{
+    DataType, UserId,
+    coverage::{Coverage, WindowRead},
+};
 use whoop_storage::{
     Connection, StorageError,
-    table::sync_log::{self, Span, SyncLogRow},
+    table::sync_log::{self, Completed, SyncLogRow},
 };
 
 use crate::stand::{Stand, at, connect, now, user};
@@ -14,11 +17,15 @@ fn day(day: u32) -> DateTime<Utc> {
     at(&format!("2026-05-{day:02}T00:00:00Z"))
 }
 
-fn span(from: u32, until: u32) -> Span {
-    Span {
-        from: day(from),
-        until: day(until),
-        whole_history: false,
+/// A window whose pages reached back to `from`.
+fn span(from: u32, until: u32) -> Completed {
+    Completed {
+        read: WindowRead {
+            until: day(until),
+            oldest: Some(day(from)),
+            list_ended: false,
+            read_at: day(until),
+        },
         up_to_now: true,
         rejected: 0,
         written: 0,
@@ -31,7 +38,7 @@ async fn log_of(conn: &mut Connection, member: &UserId) -> SyncLogRow {
     rows.remove(0)
 }
 
-async fn complete(conn: &mut Connection, member: &UserId, span: Span) -> Coverage {
+async fn complete(conn: &mut Connection, member: &UserId, span: Completed) -> Coverage {
     sync_log::begin(conn, member, DataType::Sleep, now())
         .await
         .unwrap();
@@ -190,7 +197,7 @@ async fn a_window_with_records_set_aside_is_a_success_that_says_so() {
     complete(
         &mut conn,
         &member,
-        Span {
+        Completed {
             rejected: 2,
             ..span(1, 5)
         },
@@ -222,7 +229,7 @@ async fn a_sync_that_only_began_has_read_nothing() {
 }
 
 /// The span that the log ends with, after windows read one by one.
-async fn covered(windows: &[Span]) -> (u32, u32, bool, u32) {
+async fn covered(windows: &[Completed]) -> (u32, u32, bool, u32) {
     use chrono::Datelike;
 
     let stand = Stand::new().await;
@@ -257,12 +264,23 @@ async fn a_hole_between_two_windows_is_never_covered() {
 
 #[tokio::test]
 async fn history_grows_backwards_and_leaves_the_last_sync_where_it_was() {
-    let history = |from, until, whole_history| Span {
-        whole_history,
+    let history = |from, until, list_ended, read_at| Completed {
+        read: WindowRead {
+            list_ended,
+            read_at: day(read_at),
+            ..span(from, until).read
+        },
         up_to_now: false,
         ..span(from, until)
     };
-    let windows = [span(20, 25), history(10, 20, false), history(4, 10, true)];
+    let once = [
+        span(20, 25),
+        history(10, 20, false, 25),
+        history(4, 10, true, 25),
+    ];
+    assert_eq!(covered(&once).await, (4, 25, false, 25));
+
+    let windows = [once[0], once[1], once[2], history(4, 4, true, 26)];
 
     assert_eq!(covered(&windows).await, (4, 25, true, 25));
 }
@@ -310,7 +328,7 @@ async fn two_windows_that_end_at_the_same_time_both_count() {
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
     complete(&mut conn, &member, span(10, 15)).await;
-    let read = async |span: Span| {
+    let read = async |span: Completed| {
         let mut conn = stand.connection().await;
         conn.transaction(async |conn| {
             sync_log::complete(conn, &member, DataType::Sleep, span).await

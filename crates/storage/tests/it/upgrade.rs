@@ -154,3 +154,61 @@ async fn every_earlier_state_goes_up_with_its_data_and_its_processes() {
         assert!(stand.database.check().await.is_ok());
     }
 }
+
+/// A history that one 404 cut off heals by itself: spans that were closed without proof are read
+/// again.
+#[tokio::test]
+async fn spans_that_were_closed_without_proof_are_open_again() {
+    let all = migrations();
+    let before = all
+        .iter()
+        .position(|(name, _)| name.ends_with("absence_needs_proof"))
+        .unwrap();
+    let stand = at_state(&all[..before]).await;
+    stand
+        .execute(
+            "INSERT INTO whoop_users (user_id, whoop_user_id, status, connected_at, updated_at)
+             VALUES ('mara', 7, 'connected', now(), now());
+             INSERT INTO whoop_cycle (user_id, id, local_date, score_state, created_at, updated_at,
+                 synced_at, start_time)
+             SELECT 'mara', day::text, '2026-01-01'::date + day, 'SCORED', now(), now(), now(),
+                 '2026-01-01T00:00:00Z'::timestamptz + day * interval '1 day'
+             FROM generate_series(0, 100) AS day WHERE day NOT BETWEEN 31 AND 49;
+             INSERT INTO whoop_workout (user_id, id, local_date, score_state, created_at, updated_at,
+                 synced_at, start_time)
+             SELECT 'mara', day::text, '2026-01-01'::date + day, 'SCORED', now(), now(), now(),
+                 '2026-01-01T00:00:00Z'::timestamptz + day * interval '1 day'
+             FROM generate_series(0, 100, 14) AS day;
+             INSERT INTO whoop_sync_log (user_id, data_type, sync_status, last_sync_at, covered_from,
+                 covered_until, whole_history)
+             SELECT 'mara', data_type, 'success', '2026-04-12T00:00:00Z', '2025-01-01T00:00:00Z',
+                 '2026-04-12T00:00:00Z', TRUE
+             FROM unnest(ARRAY['cycle', 'workout', 'sleep']) AS data_type",
+        )
+        .await;
+
+    migrate::apply(&stand.database).await.unwrap();
+
+    let healed = stand
+        .rows(
+            "SELECT data_type, (covered_from AT TIME ZONE 'UTC')::date::text, whole_history::text
+             FROM whoop_sync_log ORDER BY data_type",
+        )
+        .await;
+    let row = |data_type: &str, from: &str| {
+        [data_type, from, "false"]
+            .map(|text| Some(text.to_owned()))
+            .to_vec()
+    };
+    assert_eq!(
+        healed,
+        [
+            // Nothing is stored between 31 January and 20 February.
+            row("cycle", "2026-02-20"),
+            // Without any record nothing is proven.
+            row("sleep", "2026-04-12"),
+            // A fortnight without a workout is no gap.
+            row("workout", "2026-01-01"),
+        ]
+    );
+}

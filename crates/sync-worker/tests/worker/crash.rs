@@ -33,7 +33,7 @@ async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
     house.expect_truth("alice", alice).await;
     house.expect_truth("bob", bob).await;
     let unfinished = "SELECT count(*) FROM whoop_sync_log
-        WHERE NOT whole_history OR sync_status <> 'success'";
+        WHERE list_end_seen_at IS NULL OR sync_status <> 'success'";
     assert_eq!(house.count(unfinished).await, 0);
 
     let again = house.worker(&["run", "--slot=night", "--json"]).await;
@@ -110,7 +110,7 @@ async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_t
     house.expect_truth("alice", alice).await;
     house.expect_truth("bob", bob).await;
     let unfinished = "SELECT count(*) FROM whoop_sync_log
-        WHERE NOT whole_history OR sync_status <> 'success'";
+        WHERE list_end_seen_at IS NULL OR sync_status <> 'success'";
     assert_eq!(house.count(unfinished).await, 0);
 }
 

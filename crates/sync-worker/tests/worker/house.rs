@@ -158,6 +158,15 @@ impl House {
             .await;
     }
 
+    /// The lists of WHOOP that ended did so yesterday, so that their end can be confirmed today.
+    pub(crate) async fn a_day_passes(&self) {
+        self.execute(
+            "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - interval '1 hour', \
+                 list_end_seen_at = list_end_seen_at - interval '1 day'",
+        )
+        .await;
+    }
+
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let client = self.db.client().await;
         client.query_one(sql, &[]).await.unwrap().get(0)

@@ -23,7 +23,6 @@ async fn json_is_one_object_with_all_that_happened() {
         ("failed", 0),
         ("deferred", 0),
         ("updated", 0),
-        ("unchanged", 0),
         ("rejected", 0),
         ("exit_code", 0),
     ] {

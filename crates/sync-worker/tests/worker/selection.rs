@@ -134,7 +134,7 @@ async fn since_reads_farther_back_and_never_forgets_what_was_read() {
         .worker(&["run", "--slot=morning", &format!("--since={today}")])
         .await
         .expect_code(0);
-    let whole = "SELECT count(*) FROM whoop_sync_log WHERE whole_history";
+    let whole = "SELECT count(*) FROM whoop_sync_log WHERE list_end_seen_at IS NOT NULL";
     assert_eq!(house.count(whole).await, 4);
     house.expect_truth("alice", alice).await;
 }

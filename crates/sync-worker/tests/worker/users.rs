@@ -57,7 +57,7 @@ async fn one_member_is_shown_with_what_was_read_of_each_type() {
         (&"mara".into(), &"connected".into())
     );
     assert_eq!(shown["data_types"].as_array().unwrap().len(), 4);
-    assert_eq!(shown["data_types"][0]["whole_history"], true);
+    assert_eq!(shown["data_types"][0]["whole_history"], false);
 
     let text = house.worker(&["users", "show", "mara"]).await;
     text.expect_code(0);

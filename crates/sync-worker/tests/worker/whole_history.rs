@@ -25,6 +25,11 @@ async fn after_the_night_every_record_of_every_member_is_stored_to_the_last_digi
     for (user, whoop_user_id) in &members {
         house.expect_truth(user, *whoop_user_id).await;
     }
+    house.a_day_passes().await;
+    house
+        .worker(&["run", "--slot", "night"])
+        .await
+        .expect_code(0);
     let unfinished = "SELECT count(*) FROM whoop_sync_log
         WHERE NOT whole_history OR sync_status <> 'success' OR last_error IS NOT NULL";
     assert_eq!(house.count(unfinished).await, 0);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use whoop_core::{
     DataType,
-    coverage::Coverage,
+    coverage::{Coverage, WindowRead},
     plan::{Call, Night, heard::Heard, roster::Standing, visits::Visits},
 };
 
@@ -30,6 +30,7 @@ impl Member {
             covered_from: Some(last - TimeDelta::days(365)),
             covered_until: Some(last),
             whole_history: true,
+            list_end: None,
         };
         Self {
             coverage: DataType::ALL.into_iter().map(read).collect(),
@@ -85,7 +86,12 @@ impl Member {
         for (unread, one) in self.unread.iter_mut().zip(&mut self.coverage) {
             if one.data_type == call.data_type {
                 *unread = None;
-                *one = one.with(call.window.start.unwrap_or(at), at, false);
+                *one = one.with(WindowRead {
+                    until: at,
+                    oldest: Some(call.window.must_reach),
+                    list_ended: false,
+                    read_at: at,
+                });
                 one.last_sync_at = Some(at);
             }
         }

@@ -12,7 +12,10 @@ use whoop_storage::table::{
 
 use super::{
     fetch::{Fate, Fetching},
-    verdict::{Verdict, after_error, after_look, is_about_the_database, stands_in_the_way, worse},
+    verdict::{
+        Verdict, after_denial, after_error, after_look, is_about_the_database, stands_in_the_way,
+        worse,
+    },
 };
 use crate::{Engine, Job, SyncError};
 
@@ -234,6 +237,7 @@ impl Engine {
             match fetching.work_off(event).await {
                 Ok(Fate::Done) => latest = latest.max(Some(event.received_at)),
                 Ok(Fate::Open) => worse(verdict, after_look(event)),
+                Ok(Fate::Denied) => worse(verdict, after_denial(event)),
                 Err(error) if is_about_the_database(&error) => return Err(error),
                 Err(error) => {
                     worse(verdict, after_error(event, &error));

@@ -9,7 +9,11 @@ use whoop_storage::{
     table::webhook_event::EventRow,
 };
 
-use crate::{Engine, Job, SyncError, window::Read};
+use crate::{
+    Engine, Job, SyncError,
+    by_id::{Answer, FirstDenial},
+    window::Read,
+};
 
 /// Every window reads so far back, whatever is covered.
 const EVERY_WINDOW: TimeDelta = TimeDelta::hours(48);
@@ -23,6 +27,8 @@ pub(super) enum Fate {
     Done,
     /// What it speaks of still waits for its score.
     Open,
+    /// WHOOP answered 404, which may be only for a moment.
+    Denied,
 }
 
 /// The events of one member that are fetched together: each record once.
@@ -57,18 +63,24 @@ impl<'a> Fetching<'a> {
             return Ok(Fate::Done);
         };
         let known = (data_type, event.record_id.clone());
-        if let Some(fate) = self.fetched.get(&known) {
-            return Ok(*fate);
+        match self.fetched.get(&known) {
+            // A deletion is a denial of its own.
+            Some(Fate::Denied) if event.is_deletion() => {}
+            Some(fate) => return Ok(*fate),
+            None => {}
         }
         // Of this event alone: another of the same record may have come since.
         if self.is_answered(event).await? {
             return Ok(Fate::Done);
         }
-        let fate = if data_type == DataType::Recovery {
-            self.recovery_of(event.record_id.clone()).await?
-        } else {
-            self.ask(data_type, event.record_id.clone()).await?;
-            self.fate_of(data_type, &event.record_id).await?
+        let first_denial = match event.is_deletion() {
+            true => FirstDenial::Webhook,
+            false => FirstDenial::NotFound,
+        };
+        let id = event.record_id.clone();
+        let fate = match data_type {
+            DataType::Recovery => self.recovery_of(id, first_denial).await?,
+            _ => self.fate_after(data_type, id, first_denial).await?,
         };
         self.fetched.insert(known, fate);
         Ok(fate)
@@ -88,24 +100,30 @@ impl<'a> Fetching<'a> {
     }
 
     /// A recovery goes by the number of its cycle, which only its sleep tells.
-    async fn recovery_of(&mut self, sleep_id: String) -> Result<Fate, SyncError> {
+    async fn recovery_of(
+        &mut self,
+        sleep_id: String,
+        first_denial: FirstDenial,
+    ) -> Result<Fate, SyncError> {
         // What is stored of both nearly always says it.
         if let Some(cycle) = self.cycle_as_stored(&sleep_id).await? {
-            self.ask(DataType::Recovery, cycle).await?;
+            let answer = self.ask(DataType::Recovery, cycle, first_denial).await?;
             if !self.stored(DataType::Recovery, &sleep_id).await?.is_empty() {
-                return self.fate_of(DataType::Recovery, &sleep_id).await;
+                return self.fate_of(DataType::Recovery, &sleep_id, answer).await;
             }
             // It left, or was another night's: the sleep knows.
         }
         let sleep = (DataType::Sleep, sleep_id.clone());
         if !self.fetched.contains_key(&sleep) {
-            self.ask(DataType::Sleep, sleep_id.clone()).await?;
-            let fate = self.fate_of(DataType::Sleep, &sleep_id).await?;
+            let fate = self
+                .fate_after(DataType::Sleep, sleep_id.clone(), FirstDenial::NotFound)
+                .await?;
             self.fetched.insert(sleep.clone(), fate);
         }
-        // A night that waits for its score has no recovery that does not.
-        if self.fetched.get(&sleep) == Some(&Fate::Open) {
-            return Ok(Fate::Open);
+        // A night that waits for its score has no recovery that does not, and one that WHOOP
+        // denies may be there in a moment.
+        if let Some(fate @ (Fate::Open | Fate::Denied)) = self.fetched.get(&sleep) {
+            return Ok(*fate);
         }
         let sleeps = self.stored(DataType::Sleep, &sleep_id).await?;
         let its_cycle = sleeps.first().and_then(Subject::cycle);
@@ -115,10 +133,11 @@ impl<'a> Fetching<'a> {
         cycles.extend(its_cycle.map(|id| id.to_string()));
         cycles.sort_unstable();
         cycles.dedup();
+        let mut answer = Answer::Gone;
         for cycle in cycles {
-            self.ask(DataType::Recovery, cycle).await?;
+            answer = self.ask(DataType::Recovery, cycle, first_denial).await?;
         }
-        self.fate_of(DataType::Recovery, &sleep_id).await
+        self.fate_of(DataType::Recovery, &sleep_id, answer).await
     }
 
     /// The cycle under which a night's recovery is stored, if its sleep agrees.
@@ -150,13 +169,43 @@ impl<'a> Fetching<'a> {
             })
     }
 
-    async fn ask(&mut self, data_type: DataType, id: String) -> Result<(), SyncError> {
+    async fn ask(
+        &mut self,
+        data_type: DataType,
+        id: String,
+        first_denial: FirstDenial,
+    ) -> Result<Answer, SyncError> {
         self.engine
-            .ask_by_id(self.user_id, self.job, data_type, id, &mut self.read)
+            .ask_by_id(
+                self.user_id,
+                self.job,
+                data_type,
+                id,
+                first_denial,
+                &mut self.read,
+            )
             .await
     }
 
-    async fn fate_of(&self, data_type: DataType, event_id: &str) -> Result<Fate, SyncError> {
+    async fn fate_after(
+        &mut self,
+        data_type: DataType,
+        id: String,
+        first_denial: FirstDenial,
+    ) -> Result<Fate, SyncError> {
+        let answer = self.ask(data_type, id.clone(), first_denial).await?;
+        self.fate_of(data_type, &id, answer).await
+    }
+
+    async fn fate_of(
+        &self,
+        data_type: DataType,
+        event_id: &str,
+        answer: Answer,
+    ) -> Result<Fate, SyncError> {
+        if answer == Answer::DeniedOnce {
+            return Ok(Fate::Denied);
+        }
         let stored = self.stored(data_type, event_id).await?;
         Ok(if stored.iter().any(|one| one.is_open) {
             Fate::Open

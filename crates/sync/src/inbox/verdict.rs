@@ -7,7 +7,10 @@ use chrono::TimeDelta;
 use whoop_client::WhoopError;
 use whoop_storage::{
     StorageError,
-    table::webhook_event::{Because, EventRow, State},
+    table::{
+        record_denial::INDEPENDENT_AFTER,
+        webhook_event::{Because, EventRow, State},
+    },
 };
 
 use crate::SyncError;
@@ -115,6 +118,26 @@ pub(super) fn after_look(event: &EventRow) -> Verdict {
         after: pause(LOOK_AGAIN, event.looks),
         because: Because::ItIsOpen,
         reason: "it still waits for its score".to_owned(),
+    }
+}
+
+/// WHOOP announced it and answered 404. Its lists and records can be behind its webhooks, so it
+/// is looked at again after a minute, ten minutes and an hour; the last 404 is independent of the
+/// first, and deletes what is stored.
+pub(super) fn after_denial(event: &EventRow) -> Verdict {
+    if event.attempts + 1 >= MOST_TRIES {
+        let note = "WHOOP answers 404 for a record that it announced";
+        return Verdict::End(State::Done, Some(note.to_owned()));
+    }
+    let pause = match event.attempts {
+        0 => TimeDelta::minutes(1),
+        1 => TimeDelta::minutes(10),
+        _ => INDEPENDENT_AFTER,
+    };
+    Verdict::Later {
+        after: pause,
+        because: Because::ItFailed,
+        reason: "WHOOP answered 404 for a record that it announced".to_owned(),
     }
 }
 

@@ -214,7 +214,7 @@ async fn a_browser_that_hangs_up_does_not_cost_the_connect() {
 #[tokio::test]
 async fn a_reconnect_keeps_the_history_and_reads_on_where_it_ended() {
     let (stage, member) = Stage::with_member().await;
-    stage.sync(&member, &history(&DataType::ALL)).await;
+    stage.read_whole_history(&member).await;
     stage
         .engine
         .disconnect(&member.user_id, false, &Actor::member())

@@ -315,7 +315,7 @@ async fn a_list_that_is_not_there_is_no_list_without_differences() {
     assert_eq!(report.outcome, Outcome::Failed);
     let error = report.error.unwrap();
     assert!(
-        error.contains("404 in place of the list of workout"),
+        error.contains("list of workout records was answered with 404"),
         "{error}"
     );
     stage.world().clear_faults();

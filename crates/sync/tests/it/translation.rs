@@ -29,7 +29,8 @@ async fn every_record_of_everybody_reads_back(seed: u64) {
     let stage = Stage::with(all_lives(seed)).await;
 
     for index in 0..9 {
-        let member = with_whole_history(&stage, index).await;
+        let member = stage.connect_person(index).await;
+        stage.read_whole_history(&member).await;
 
         stage.assert_stored_is_truth(&member).await;
         let status = stage.engine.status(&member.user_id).await.unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Map, json};
 use whoop_core::{
     CycleId, SleepId,
     plan::Window,
-    record::{Cycle, Recovery, Sleep},
+    record::{Recovery, Sleep},
 };
 
 use crate::{Listed, Page, PageQuery};
@@ -24,8 +24,7 @@ pub(super) fn at(minute: Minute) -> DateTime<Utc> {
 
 pub(super) fn everything() -> Window {
     Window {
-        start: None,
-        must_reach: None,
+        must_reach: DateTime::UNIX_EPOCH - TimeDelta::days(1),
         end: at(1_000_000),
     }
 }
@@ -52,16 +51,6 @@ pub(super) fn sleep(start: Minute) -> Sleep {
     }
 }
 
-pub(super) fn cycle(start: Minute, end: Option<Minute>) -> Cycle {
-    static BARE: LazyLock<Cycle> = LazyLock::new(|| bare(json!({"id": 0})));
-    Cycle {
-        id: CycleId(start),
-        start: at(start),
-        end: end.map(at),
-        ..BARE.clone()
-    }
-}
-
 /// Made long after its sleep began, as most are.
 pub(super) fn recovery(start: Minute) -> Recovery {
     static BARE: LazyLock<Recovery> =
@@ -74,18 +63,6 @@ pub(super) fn recovery(start: Minute) -> Recovery {
     }
 }
 
-/// Newest first, each cycle ending where the next one begins.
-pub(super) fn cycles(starts: &BTreeSet<Minute>) -> Vec<Cycle> {
-    let mut newer = None;
-    let ends = starts.iter().rev().map(|start| newer.replace(*start));
-    starts
-        .iter()
-        .rev()
-        .zip(ends.collect::<Vec<_>>())
-        .map(|(start, end)| cycle(*start, end))
-        .collect()
-}
-
 pub(super) fn sleeps(starts: &BTreeSet<Minute>) -> Vec<Sleep> {
     starts.iter().rev().map(|start| sleep(*start)).collect()
 }
@@ -94,12 +71,17 @@ pub(super) fn recoveries(starts: &BTreeSet<Minute>) -> Vec<Recovery> {
     starts.iter().rev().map(|start| recovery(*start)).collect()
 }
 
-/// What WHOOP would answer: the token is an offset into the list as it is now.
+/// WHOOP's answer: what began before `end`; the token is an offset into the list as it is now.
 pub(super) fn page_of<R: Listed>(list: &[R], query: &PageQuery) -> Page<R> {
+    let began_before = |record: &&R| record.sort_key().is_none_or(|start| start < query.end);
+    let list: Vec<&R> = list.iter().filter(began_before).collect();
     let offset = query.next_token.as_ref().map_or(0, |o| o.parse().unwrap());
     let rest = list.get(offset..).unwrap_or_default();
     page(
-        rest.iter().take(PAGE).cloned().collect(),
+        rest.iter()
+            .take(PAGE)
+            .map(|record| (*record).clone())
+            .collect(),
         (rest.len() > PAGE).then(|| (offset + PAGE).to_string()),
     )
 }

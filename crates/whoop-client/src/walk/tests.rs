@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 
 use whoop_core::{
     DataType, SleepId,
-    record::{Cycle, Rejected, Sleep},
+    record::{Recovery, Rejected, Sleep},
 };
 
 use super::{
-    list::{Minute, at, cycle, cycles, everything, page, page_of, sleep, sleeps},
+    list::{Minute, at, everything, page, page_of, recoveries, recovery, sleep, sleeps},
     *,
 };
 
@@ -14,195 +14,181 @@ fn numbered(range: std::ops::Range<Minute>) -> BTreeSet<Minute> {
     range.collect()
 }
 
-/// What a walk cannot see, as the module says: no page tells of it.
-#[test]
-fn a_sleep_that_goes_between_two_pages_hides_the_one_at_the_seam() {
-    let mut starts = numbered(0..6);
-    let mut walk = Walk::<Sleep>::new(everything());
-    let query = walk.query().unwrap();
-    walk.accept(&page_of(&sleeps(&starts), &query)).unwrap();
-
-    starts.remove(&4);
-    let last = page_of(&sleeps(&starts), &walk.query().unwrap());
-    walk.accept(&last).unwrap();
-
-    assert!(walk.is_complete());
-    assert_eq!(
-        last.records
-            .iter()
-            .map(Listed::sort_key)
-            .collect::<Vec<_>>(),
-        [Some(at(1)), Some(at(0))],
-        "3 was on neither page"
-    );
-}
-
-#[test]
-fn an_unchanged_list_is_read_once_from_end_to_end() {
-    let starts = numbered(0..10);
-    let mut walk = Walk::<Cycle>::new(everything());
+/// Reads a list that rests; returns the number of pages.
+fn read<R: Listed>(walker: &mut PageWalker, list: &[R]) -> usize {
     let mut pages = 0;
-
-    while let Some(query) = walk.query() {
-        assert_eq!(query.end, everything().end);
-        walk.accept(&page_of(&cycles(&starts), &query)).unwrap();
+    while let Some(query) = walker.query() {
+        walker.accept(&page_of(list, query)).unwrap();
         pages += 1;
     }
+    pages
+}
+
+#[test]
+fn each_page_begins_with_the_last_record_of_the_one_before() {
+    let mut walker = PageWalker::new(everything());
+
+    let pages = read(&mut walker, &sleeps(&numbered(0..9)));
 
     assert_eq!(pages, 4);
-    assert!(walk.is_complete());
-    assert_eq!(walk.reached(), Some(at(0)));
+    assert!(walker.list_ended());
+    assert_eq!(walker.oldest(), Some(at(0)));
+    assert_eq!(walker.ids().len(), 9);
 }
 
 #[test]
-fn a_walk_that_was_far_enough_is_over_but_not_complete() {
-    let starts = numbered(0..9);
+fn recoveries_are_read_by_token_at_the_same_end() {
+    let list = recoveries(&numbered(0..9));
+    let mut walker = PageWalker::new(everything());
+
+    walker
+        .accept(&page_of(&list, walker.query().unwrap()))
+        .unwrap();
+
+    let second = walker.query().unwrap();
+    assert_eq!(second.end, everything().end);
+    assert_eq!(second.next_token.as_deref(), Some("3"));
+    assert_eq!(read(&mut walker, &list), 2);
+}
+
+/// The limit that the module describes.
+#[test]
+fn a_recovery_that_goes_between_two_pages_hides_the_one_at_the_seam() {
+    let mut starts = numbered(0..6);
+    let mut walker = PageWalker::new(everything());
+    let first = page_of(&recoveries(&starts), walker.query().unwrap());
+    walker.accept(&first).unwrap();
+
+    starts.remove(&4);
+    read(&mut walker, &recoveries(&starts));
+
+    assert!(walker.list_ended());
+    assert!(!walker.ids().contains("2"), "on neither page");
+}
+
+#[test]
+fn a_walk_that_was_far_enough_is_over_and_the_list_has_not_ended() {
     let window = Window {
-        must_reach: Some(at(6)),
+        must_reach: at(6),
         ..everything()
     };
-    let mut walk = Walk::<Sleep>::new(window);
+    let list = sleeps(&numbered(0..9));
+    let mut walker = PageWalker::new(window);
 
-    let query = walk.query().unwrap();
-    walk.accept(&page_of(&sleeps(&starts), &query)).unwrap();
-    assert!(walk.query().is_some(), "another one may have begun at 6");
-
-    let query = walk.query().unwrap();
-    walk.accept(&page_of(&sleeps(&starts), &query)).unwrap();
-    assert_eq!(walk.query(), None);
-    assert!(!walk.is_complete());
-    assert_eq!(walk.reached(), Some(at(3)));
-}
-
-#[test]
-fn nothing_at_all_is_complete() {
-    let mut walk = Walk::<Sleep>::new(everything());
-
-    walk.accept(&page(vec![], None)).unwrap();
-
-    assert!(walk.is_complete());
-    assert_eq!(walk.reached(), None);
-}
-
-#[test]
-fn a_repeated_record_sends_the_walk_back_to_its_first_page() {
-    let mut walk = Walk::new(everything());
-    let first = walk.query();
-    walk.accept(&page(vec![sleep(9), sleep(8)], Some("2".to_owned())))
+    walker
+        .accept(&page_of(&list, walker.query().unwrap()))
         .unwrap();
+    assert!(walker.query().is_some(), "another one may have begun at 6");
 
-    let shifted = walk.accept(&page(vec![sleep(8), sleep(7)], None));
-
-    assert_eq!(shifted, Err(Shifted::Repeats { id: "8".to_owned() }));
-    assert_eq!(walk.query(), first);
-    walk.accept(&page(vec![sleep(9), sleep(8)], None)).unwrap();
-    assert!(walk.is_complete());
-}
-
-#[test]
-fn a_page_of_later_records_does_not_join() {
-    let mut walk = Walk::new(everything());
-    walk.accept(&page(vec![sleep(9), sleep(8)], Some("2".to_owned())))
+    walker
+        .accept(&page_of(&list, walker.query().unwrap()))
         .unwrap();
-
-    let shifted = walk.accept(&page(vec![sleep(12), sleep(11)], None));
-
-    assert_eq!(shifted, Err(Shifted::OutOfOrder));
+    assert_eq!(walker.query(), None);
+    assert!(!walker.list_ended());
+    assert_eq!(walker.oldest(), Some(at(4)));
 }
 
 #[test]
-fn two_that_began_at_the_same_instant_may_lie_on_two_pages() {
-    let twin = Sleep {
-        id: SleepId("twin".to_owned()),
+fn an_empty_list_has_ended() {
+    let mut walker = PageWalker::new(everything());
+
+    walker.accept::<Sleep>(&page(vec![], None)).unwrap();
+
+    assert!(walker.list_ended());
+    assert_eq!(walker.oldest(), None);
+}
+
+#[test]
+fn records_that_began_together_and_fill_a_page_are_read_by_token() {
+    let twin = |id: &str| Sleep {
+        id: SleepId(id.to_owned()),
         ..sleep(8)
     };
-    let mut walk = Walk::new(everything());
-    walk.accept(&page(vec![sleep(9), sleep(8)], Some("2".to_owned())))
-        .unwrap();
+    let list = [
+        twin("a"),
+        twin("b"),
+        twin("c"),
+        twin("d"),
+        twin("e"),
+        sleep(7),
+    ];
+    let mut walker = PageWalker::new(everything());
 
-    walk.accept(&page(vec![twin], None)).unwrap();
+    read(&mut walker, &list);
 
-    assert!(walk.is_complete());
+    assert!(walker.list_ended());
+    assert_eq!(walker.ids().len(), 6);
 }
 
 #[test]
-fn a_walk_has_not_come_further_back_than_its_window() {
-    let window = Window {
-        start: Some(at(5)),
-        ..everything()
-    };
-    let mut walk = Walk::new(window);
-
-    walk.accept(&page(vec![cycle(9, None), cycle(3, Some(9))], None))
-        .unwrap();
-
-    assert_eq!(walk.reached(), Some(at(5)));
-}
-
-#[test]
-fn a_hole_between_cycles_is_doubted_once_and_believed_the_second_time() {
-    let mut walk = Walk::new(everything());
-    let newest = page(
-        vec![cycle(9, None), cycle(8, Some(9))],
-        Some("2".to_owned()),
-    );
-    let oldest = page(vec![cycle(5, Some(6)), cycle(4, Some(5))], None);
-
-    walk.accept(&newest).unwrap();
-    assert_eq!(walk.accept(&oldest), Err(Shifted::Gap));
-
-    walk.accept(&newest).unwrap();
-    walk.accept(&oldest).unwrap();
-    assert!(walk.is_complete());
-}
-
-#[test]
-fn beside_a_cycle_that_cannot_be_read_a_hole_is_no_shift() {
-    let mut walk = Walk::new(everything());
-    let mut newest = page(
-        vec![cycle(9, None), cycle(8, Some(9))],
-        Some("3".to_owned()),
-    );
-    newest.rejected.push(Rejected {
-        data_type: DataType::Cycle,
+fn a_page_of_unreadable_records_does_not_end_the_walk() {
+    let mut walker = PageWalker::new(everything());
+    let mut unreadable = page::<Sleep>(vec![], Some("3".to_owned()));
+    unreadable.rejected.push(Rejected {
+        data_type: DataType::Sleep,
         record_id: Some("7".to_owned()),
         raw: "{}".to_owned(),
         reason: "start: expected a time".to_owned(),
     });
-    walk.accept(&newest).unwrap();
 
-    walk.accept(&page(vec![cycle(6, Some(7))], None)).unwrap();
+    walker.accept(&unreadable).unwrap();
+    walker.accept(&page(vec![sleep(6)], None)).unwrap();
 
-    assert!(walk.is_complete());
+    assert!(walker.list_ended());
+    assert!(walker.ids().contains("7"));
 }
 
 #[test]
-fn an_empty_page_never_counts_as_the_end_of_a_list_that_promised_more() {
-    let mut walk = Walk::<Sleep>::new(everything());
-    let nothing_yet = page(vec![], Some("25".to_owned()));
-    assert_eq!(walk.accept(&nothing_yet), Err(Shifted::Empty));
-    assert_eq!(walk.accept(&nothing_yet), Err(Shifted::Empty));
-    assert!(!walk.is_complete());
+fn an_empty_page_that_names_a_next_one_is_no_end() {
+    let mut walker = PageWalker::new(everything());
 
-    let full = page(vec![sleep(9), sleep(8)], Some("2".to_owned()));
-    walk.accept(&full).unwrap();
-    assert_eq!(walk.accept(&page(vec![], None)), Err(Shifted::Empty));
+    let accepted = walker.accept::<Sleep>(&page(vec![], Some("25".to_owned())));
 
-    // The same again: the list has exactly two records and a token too many.
-    walk.accept(&full).unwrap();
-    walk.accept(&page(vec![], None)).unwrap();
-    assert!(walk.is_complete());
+    assert_eq!(accepted, Err(BrokenList::EmptyPage));
+    assert!(!walker.list_ended());
+}
+
+/// Each page by time begins with the last record of the page before.
+#[test]
+fn an_empty_page_in_the_middle_of_a_walk_is_no_end() {
+    let list = sleeps(&numbered(0..9));
+    let mut walker = PageWalker::new(everything());
+    walker
+        .accept(&page_of(&list, walker.query().unwrap()))
+        .unwrap();
+
+    let accepted = walker.accept::<Sleep>(&page(vec![], None));
+
+    assert_eq!(accepted, Err(BrokenList::EmptyPage));
+    assert!(!walker.list_ended());
+}
+
+#[test]
+fn a_list_of_which_no_record_can_be_read_is_not_read_on_for_ever() {
+    let mut walker = PageWalker::new(everything());
+    let mut read = Ok(());
+    for token in ["3", "6", "9", "12"] {
+        let mut unreadable = page::<Sleep>(vec![], Some(token.to_owned()));
+        unreadable.rejected.push(Rejected {
+            data_type: DataType::Sleep,
+            record_id: None,
+            raw: "{}".to_owned(),
+            reason: "start: expected a time".to_owned(),
+        });
+        read = walker.accept(&unreadable);
+    }
+
+    assert_eq!(read, Err(BrokenList::Unreadable));
 }
 
 #[test]
 fn a_token_that_comes_back_does_not_lead_in_circles() {
-    let mut walk = Walk::new(everything());
+    let mut walker = PageWalker::new(everything());
     let token = || Some("2".to_owned());
-    walk.accept(&page(vec![sleep(9)], token())).unwrap();
+    walker.accept(&page(vec![recovery(9)], token())).unwrap();
 
-    assert_eq!(
-        walk.accept(&page(vec![sleep(8)], token())),
-        Err(Shifted::Circle)
-    );
-    assert!(!walk.is_complete());
+    let accepted = walker.accept::<Recovery>(&page(vec![recovery(8)], token()));
+
+    assert_eq!(accepted, Err(BrokenList::Loop));
+    assert!(!walker.list_ended());
 }

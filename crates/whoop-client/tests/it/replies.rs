@@ -19,7 +19,6 @@ pub(crate) fn token() -> SecretString {
 
 pub(crate) fn first_page() -> PageQuery {
     PageQuery {
-        start: None,
         end: "2026-03-20T12:00:00Z".parse().unwrap(),
         next_token: None,
     }

@@ -48,10 +48,16 @@ impl Stage {
 
     /// How often a list was begun from its first page.
     pub(crate) fn walks_of(&self, data_type: DataType) -> usize {
-        let pages = self.pages_of(data_type);
-        pages
-            .iter()
-            .filter(|page| parameter(page, "nextToken").is_none())
-            .count()
+        let mut walks = 0;
+        let mut last = String::new();
+        for page in self.pages_of(data_type) {
+            let end = parameter(&page, "end").unwrap_or_default();
+            // The pages of a walk go back in time, or follow a token.
+            if parameter(&page, "nextToken").is_none() && end >= last {
+                walks += 1;
+            }
+            last = end;
+        }
+        walks
     }
 }

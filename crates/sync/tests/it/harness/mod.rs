@@ -20,6 +20,7 @@ use whoop_client::{Pace, SCOPES, Whoop, WhoopConfig};
 use whoop_core::{
     Clock, DataType, FixedClock, UserId,
     budget::Limits,
+    coverage::CONFIRM_AFTER,
     day::{Day, Missing},
     plan::{Reason, Slot},
 };
@@ -27,7 +28,7 @@ use whoop_devkit::TestDb;
 use whoop_sim::{Sim, SimConfig, WorldHandle};
 use whoop_storage::{Database, DatabaseConfig, seal::TokenKeys};
 use whoop_sync::{
-    Engine, Job, MemberReport, Settings,
+    Engine, Job, MemberReport, Outcome, Settings,
     connect::{ConnectError, Welcome},
     member::Errand,
     run::{Plan, Task, Watch},
@@ -210,6 +211,16 @@ impl Stage {
             .sync_member(&member.user_id, &briskly(), errand)
             .await
             .unwrap()
+    }
+
+    /// Reads all of the member's history, and once more on the next day: only then is the end of
+    /// WHOOP's lists believed.
+    pub(crate) async fn read_whole_history(&self, member: &Member) {
+        for wait in [TimeDelta::zero(), CONFIRM_AFTER] {
+            self.advance(wait);
+            let report = self.sync(member, &history(&DataType::ALL)).await;
+            assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+        }
     }
 
     /// The member as if nothing had been read of them yet.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use whoop_client::{Pace, Walk, WhoopError};
+use whoop_client::{Pace, PageWalker, WhoopError};
 use whoop_core::record::{Cycle, Sleep, Workout};
 use whoop_sim::{Fault, FaultKind, SimConfig};
 
@@ -74,10 +74,11 @@ async fn an_answer_that_stalls_half_way_ends_in_time() {
         call_timeout: Duration::from_millis(300),
         ..Pace::interactive()
     };
-    let query = Walk::<Sleep>::new(member.everything()).query().unwrap();
+    let walker = PageWalker::new(member.everything());
+    let query = walker.query().unwrap();
     let hurried = member.whoop.with_pace(pace);
 
-    let error = hurried.page::<Sleep>(&member.access_token, &query).await;
+    let error = hurried.page::<Sleep>(&member.access_token, query).await;
 
     assert!(matches!(error, Err(WhoopError::TimedOut)));
 }

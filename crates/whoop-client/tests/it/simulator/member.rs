@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde_json::Value;
-use whoop_client::{Listed, Page, SCOPES, Walk, Whoop, WhoopConfig, WhoopError};
+use whoop_client::{Listed, Page, PageWalker, SCOPES, Whoop, WhoopConfig, WhoopError};
 use whoop_core::{SystemClock, plan::Window};
 use whoop_sim::{Fault, Sim, SimConfig};
 
@@ -62,28 +62,32 @@ pub(crate) fn short_history() -> SimConfig {
 impl Member {
     pub(crate) fn everything(&self) -> Window {
         Window {
-            start: None,
-            must_reach: None,
+            must_reach: chrono::DateTime::UNIX_EPOCH,
             end: self.sim.world().now(),
         }
     }
 
     pub(crate) async fn first_page<R: Listed>(&self) -> Result<Page<R>, WhoopError> {
-        let query = Walk::<R>::new(self.everything()).query().unwrap();
-        self.whoop.page(&self.access_token, &query).await
+        let walker = PageWalker::new(self.everything());
+        let query = walker.query().unwrap();
+        self.whoop.page(&self.access_token, query).await
     }
 
     /// Walks to the end and tells what was on the pages.
     pub(crate) async fn walk<R: Listed>(&self) -> Vec<R> {
-        let mut walk = Walk::new(self.everything());
-        let mut records = Vec::new();
-        while let Some(query) = walk.query() {
-            let page = self.whoop.page(&self.access_token, &query).await.unwrap();
+        let mut walker = PageWalker::new(self.everything());
+        let mut records: Vec<R> = Vec::new();
+        while let Some(query) = walker.query() {
+            let page: Page<R> = self.whoop.page(&self.access_token, query).await.unwrap();
             assert_eq!(page.rejected, []);
-            walk.accept(&page).unwrap();
-            records.extend(page.records);
+            walker.accept(&page).unwrap();
+            for record in page.records {
+                if !records.iter().any(|known| known.id() == record.id()) {
+                    records.push(record);
+                }
+            }
         }
-        assert!(walk.is_complete());
+        assert!(walker.list_ended());
         records
     }
 

@@ -1,0 +1,89 @@
+//! `whoop_record_denial`: stored records whose id WHOOP answered with 404.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{
+    QueryableByName,
+    prelude::*,
+    sql_types::{Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+use whoop_core::{DataType, UserId};
+
+use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_record_denial};
+
+/// Two 404s this far apart are independent: WHOOP answers 404 for a moment for records that exist.
+pub const INDEPENDENT_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// A 404 older than this is forgotten: nobody asked for the record since.
+const FORGOTTEN_AFTER: TimeDelta = TimeDelta::days(30);
+
+#[derive(QueryableByName)]
+struct Denied {
+    #[diesel(sql_type = Timestamptz)]
+    denied_at: DateTime<Utc>,
+}
+
+/// Notes a 404 for a record. Returns whether an earlier, independent one is known.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn note(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    record_id: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StorageError> {
+    // A time in the future is one of a wrong clock.
+    let first: Denied = prepared(
+        "INSERT INTO whoop_record_denial AS known (user_id, data_type, record_id, denied_at) \
+         VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (user_id, data_type, record_id) DO UPDATE \
+         SET denied_at = CASE WHEN known.denied_at BETWEEN $5 AND $4 THEN known.denied_at ELSE $4 END \
+         RETURNING denied_at",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(data_type.as_str())
+    .bind::<Text, _>(record_id)
+    .bind::<Timestamptz, _>(now)
+    .bind::<Timestamptz, _>(now - FORGOTTEN_AFTER)
+    .get_result(conn)
+    .await?;
+    Ok(now - first.denied_at >= INDEPENDENT_AFTER)
+}
+
+/// Deletes 404s so old that they count no more.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn purge(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(), StorageError> {
+    diesel::delete(
+        whoop_record_denial::table.filter(whoop_record_denial::denied_at.lt(now - FORGOTTEN_AFTER)),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the 404s of records that WHOOP has shown since, or that left.
+pub(crate) async fn forget(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    data_type: DataType,
+    ids: &[String],
+) -> Result<(), StorageError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    diesel::delete(
+        whoop_record_denial::table
+            .filter(whoop_record_denial::user_id.eq(user_id.as_str()))
+            .filter(whoop_record_denial::data_type.eq(data_type.as_str()))
+            .filter(whoop_record_denial::record_id.eq_any(ids)),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

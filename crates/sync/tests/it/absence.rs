@@ -1,0 +1,342 @@
+//! Law 4: absence needs proof. WHOOP answers 404, an empty page or a short page for a moment
+//! although the records exist, and nothing is lost or deleted by it.
+
+use chrono::{DateTime, Days, TimeDelta, Utc};
+use serde_json::{Value, json};
+use whoop_core::{
+    DataType,
+    coverage::CONFIRM_AFTER,
+    day::Missing,
+    plan::{Refresh, Slot},
+};
+use whoop_sim::{Fault, FaultKind};
+use whoop_sync::{Outcome, inbox::Thrift};
+
+use crate::harness::{
+    Member, Stage, all_missing, at_whoop, back_to, briskly, half_a_year, history, id_of, now, slot,
+};
+
+fn once(fault: Fault) -> Fault {
+    Fault {
+        times: Some(1),
+        ..fault
+    }
+}
+
+fn not_found(list: &str) -> Fault {
+    once(Fault::status(list, 404))
+}
+
+/// One page in place of the true one, without a next token.
+fn page(list: &str, records: &[Value]) -> Fault {
+    let body = json!({"records": records, "next_token": null}).to_string();
+    once(Fault {
+        status: Some(200),
+        body: Some(body),
+        ..Fault::new(list, FaultKind::Status)
+    })
+}
+
+/// The answers of WHOOP that once ended a history.
+fn early_ends(stage: &Stage, member: &Member) -> Vec<(&'static str, DataType, Fault)> {
+    let cycles = stage.listed(member, DataType::Cycle);
+    vec![
+        ("404", DataType::Cycle, not_found("cycle")),
+        ("empty page", DataType::Workout, page("workout", &[])),
+        ("no token", DataType::Cycle, page("cycle", &cycles[..3])),
+        ("404", DataType::Recovery, not_found("recovery")),
+        ("empty page", DataType::Sleep, page("sleep", &[])),
+    ]
+}
+
+#[tokio::test]
+async fn an_end_in_the_middle_of_history_is_not_believed() {
+    for which in 0..5 {
+        let (stage, member) = Stage::with_member().await;
+        let (what, data_type, fault) = early_ends(&stage, &member).remove(which);
+        stage.world().fault(fault);
+
+        let report = stage.sync(&member, &history(&[data_type])).await;
+
+        assert_eq!(report.outcome, Outcome::Failed, "{what}: {report:?}");
+        let error = report.error.unwrap();
+        assert!(error.contains("although older ones are stored"), "{error}");
+        stage.assert_log_tells_the_truth(&member).await;
+
+        // The next run continues from the page that failed.
+        stage.sync(&member, &history(&DataType::ALL)).await;
+        stage.assert_stored_is_truth(&member).await;
+    }
+}
+
+#[tokio::test]
+async fn an_end_at_the_first_sync_is_not_believed() {
+    for which in 0..5 {
+        let (stage, member) = Stage::with_member().await;
+        stage.forget(&member).await;
+        let (what, data_type, fault) = early_ends(&stage, &member).remove(which);
+        stage.world().fault(fault);
+        let first = stage.sync(&member, &slot(Slot::Night)).await;
+        assert_eq!(first.outcome, Outcome::Done, "{what}: {first:?}");
+        stage.assert_log_tells_the_truth(&member).await;
+        let status = stage.engine.status(&member.user_id).await.unwrap();
+        assert!(!status.history_complete(), "{what}");
+
+        stage.advance(TimeDelta::hours(8));
+        stage.sync(&member, &slot(Slot::Night)).await;
+        stage.sync(&member, &history(&[data_type])).await;
+        stage.advance(CONFIRM_AFTER);
+        stage.sync(&member, &history(&DataType::ALL)).await;
+
+        stage.assert_stored_is_truth(&member).await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_history_is_believed_when_whoop_shows_it_on_another_day() {
+    let (stage, member) = Stage::with_member().await;
+    let complete = async || {
+        let status = stage.engine.status(&member.user_id).await.unwrap();
+        status.history_complete()
+    };
+
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    assert!(!complete().await);
+
+    // Asking again at once would prove nothing, and costs nothing.
+    stage.world().reset_calls();
+    let back_fill = stage
+        .engine
+        .back_fill(&member.user_id, &briskly(), None)
+        .await;
+    assert_eq!(back_fill.unwrap().outcome, Outcome::Done);
+    assert_eq!(stage.world().call_count(), 0);
+    assert!(!complete().await);
+
+    stage.advance(CONFIRM_AFTER);
+    stage
+        .engine
+        .back_fill(&member.user_id, &briskly(), None)
+        .await
+        .unwrap();
+    assert_eq!(stage.api_calls().len(), 4);
+    assert!(complete().await);
+    stage.sync(&member, &slot(Slot::Night)).await;
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_member_without_any_record_is_told_so_as_of_the_last_sync() {
+    let stage = Stage::with(whoop_sim::SimConfig {
+        people: 9,
+        ..half_a_year()
+    })
+    .await;
+    let newcomer = stage.connect_person(8).await;
+    let today = now().date_naive();
+
+    stage.world().reset_calls();
+    let ask = async |days: u64| {
+        let date = today - Days::new(days);
+        let day = stage.engine.day(&newcomer.user_id, date, Refresh::Auto);
+        all_missing(&day.await.unwrap())
+    };
+
+    assert_eq!(ask(0).await, Some(Missing::NotRecorded));
+    // Of an older date one answer is no proof.
+    assert_eq!(ask(20).await, Some(Missing::NotSynced));
+    assert_eq!(
+        stage.world().call_count(),
+        0,
+        "an answer of today would prove nothing more"
+    );
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_followed_by_a_404_deletes_nothing() {
+    let stage = Stage::with_webhooks(half_a_year()).await;
+    let member = stage.connect_person(0).await;
+    let night = stage.listed(&member, DataType::Sleep)[0].clone();
+    let before = stage.stored(&member, DataType::Sleep).await;
+    stage.advance(TimeDelta::minutes(1));
+    stage.change(
+        &member,
+        DataType::Sleep,
+        &night,
+        json!({"score": {"sleep_performance_percentage": 99}}),
+    );
+    stage.sim.deliver_webhooks().await;
+    stage.world().fault(not_found("sleep"));
+    let drain = async || {
+        let job = briskly();
+        let drained = stage.engine.drain_webhooks(&job, Thrift::Yes).await;
+        drained.unwrap()
+    };
+
+    let drained = drain().await;
+
+    assert!(drained.put_off > 0, "{drained:?}");
+    let stored = stage.stored(&member, DataType::Sleep).await;
+    assert_eq!(stored.len(), before.len());
+
+    stage.advance(TimeDelta::minutes(1));
+    drain().await;
+    let stored = stage.stored(&member, DataType::Sleep).await;
+    let performance = &stored[&id_of(DataType::Sleep, &night)]["score"];
+    assert_eq!(performance["sleep_performance_percentage"], 99.0);
+}
+
+#[tokio::test]
+async fn a_new_workout_whose_announcement_is_followed_by_a_404_arrives_a_minute_later() {
+    let stage = Stage::with_webhooks(half_a_year()).await;
+    let member = stage.connect_person(0).await;
+    stage.advance(TimeDelta::minutes(1));
+    let start = now() - TimeDelta::minutes(40);
+    let id = stage.insert(
+        &member,
+        DataType::Workout,
+        json!({"start": crate::harness::text_of(start)}),
+    );
+    stage.sim.deliver_webhooks().await;
+    stage.world().fault(not_found("workout"));
+
+    for expected in [false, true] {
+        stage
+            .engine
+            .drain_webhooks(&briskly(), Thrift::Yes)
+            .await
+            .unwrap();
+        let stored = stage.stored(&member, DataType::Workout).await;
+        assert_eq!(stored.contains_key(&id), expected);
+        stage.advance(TimeDelta::minutes(1));
+    }
+}
+
+#[tokio::test]
+async fn a_record_without_a_neighbour_leaves_with_the_second_404_an_hour_later() {
+    let (stage, member) = Stage::with_member().await;
+    let newest = stage.listed(&member, DataType::Workout)[0].clone();
+    let id = id_of(DataType::Workout, &newest);
+    stage
+        .world()
+        .delete(member.whoop_user_id, at_whoop(DataType::Workout), &id)
+        .unwrap();
+
+    for (minutes, is_stored) in [(1, true), (58, true), (2, false)] {
+        stage.advance(TimeDelta::minutes(minutes));
+        stage.sync(&member, &slot(Slot::Evening)).await;
+        let stored = stage.stored(&member, DataType::Workout).await;
+        assert_eq!(stored.contains_key(&id), is_stored, "after {minutes} more");
+    }
+}
+
+#[tokio::test]
+async fn a_404_is_forgotten_once_whoop_shows_the_record_again() {
+    let (stage, member) = Stage::with_member().await;
+    let newest = stage.listed(&member, DataType::Workout)[0].clone();
+    let id = id_of(DataType::Workout, &newest);
+    let rest = stage.listed(&member, DataType::Workout)[1..].to_vec();
+    let denied = |stage: &Stage| {
+        stage.world().fault(page("workout", &rest));
+        // By its id, after the list.
+        stage.world().fault(not_found("workout"));
+    };
+
+    // Denied, shown, and denied again: that is one 404, and not two.
+    denied(&stage);
+    stage.sync(&member, &slot(Slot::Evening)).await;
+    stage.advance(TimeDelta::minutes(30));
+    stage.sync(&member, &slot(Slot::Evening)).await;
+    stage.advance(TimeDelta::minutes(40));
+    denied(&stage);
+    stage.sync(&member, &slot(Slot::Evening)).await;
+
+    let stored = stage.stored(&member, DataType::Workout).await;
+    assert!(stored.contains_key(&id));
+}
+
+/// A member who wears the strap from Monday to Friday: every week has a gap.
+#[tokio::test]
+async fn gaps_between_cycles_cost_no_call_and_no_failure() {
+    let (stage, member) = Stage::with_member().await;
+    let mut cycles = 0;
+    for (start, cycle) in stage.dated(&member, DataType::Cycle) {
+        use chrono::{Datelike, Weekday};
+        if matches!(start.weekday(), Weekday::Sat | Weekday::Sun) && !cycle["end"].is_null() {
+            let id = id_of(DataType::Cycle, &cycle);
+            stage
+                .world()
+                .delete(member.whoop_user_id, at_whoop(DataType::Cycle), id)
+                .unwrap();
+        } else {
+            cycles += 1;
+        }
+    }
+    stage.forget(&member).await;
+    let from: DateTime<Utc> = now() - TimeDelta::days(400);
+    stage.world().reset_calls();
+
+    let report = stage
+        .sync(&member, &back_to(from, &[DataType::Cycle]))
+        .await;
+
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    // Each page but the first repeats the last record of the one before.
+    let pages = stage.pages_of(DataType::Cycle).len();
+    assert_eq!(pages, (cycles - 1_usize).div_ceil(24));
+}
+
+#[tokio::test]
+async fn the_last_record_of_a_list_leaves_after_a_day_and_two_404s() {
+    let (stage, member) = Stage::with_member().await;
+    let workouts = stage.listed(&member, DataType::Workout);
+    let last = id_of(DataType::Workout, &workouts[0]);
+    for workout in &workouts {
+        let id = id_of(DataType::Workout, workout);
+        stage
+            .world()
+            .delete(member.whoop_user_id, at_whoop(DataType::Workout), id)
+            .unwrap();
+    }
+    let others = format!("DELETE FROM whoop_workout WHERE user_id = $1 AND id <> '{last}'");
+    stage.execute(&others, &member).await;
+
+    // An empty list may be that of an account of which WHOOP shows nothing.
+    for (hours, outcome, is_stored) in [
+        (0, Outcome::Failed, true),
+        (20, Outcome::Failed, true),
+        (1, Outcome::Failed, false),
+        (1, Outcome::Done, false),
+    ] {
+        stage.advance(TimeDelta::hours(hours));
+        let report = stage
+            .sync(&member, &back_to(now(), &[DataType::Workout]))
+            .await;
+        assert_eq!(report.outcome, outcome, "after {hours} more: {report:?}");
+        let stored = stage.stored(&member, DataType::Workout).await;
+        assert_eq!(stored.contains_key(&last), is_stored, "after {hours} more");
+    }
+}
+
+#[tokio::test]
+async fn a_404_on_a_later_page_is_no_end_although_nothing_older_is_stored() {
+    let (stage, member) = Stage::with_member().await;
+    stage.forget(&member).await;
+    let cycles = stage.listed(&member, DataType::Cycle);
+    // The first page as it is, and a 404 in place of the second.
+    let body = json!({"records": cycles[..25], "next_token": "eyJv"}).to_string();
+    stage.world().fault(once(Fault {
+        status: Some(200),
+        body: Some(body),
+        ..Fault::new("cycle", FaultKind::Status)
+    }));
+    stage.world().fault(not_found("cycle"));
+    let errand = back_to(now() - TimeDelta::days(90), &[DataType::Cycle]);
+
+    let report = stage.sync(&member, &errand).await;
+
+    assert_eq!(report.outcome, Outcome::Failed, "{report:?}");
+    stage.assert_log_tells_the_truth(&member).await;
+    let again = stage.sync(&member, &errand).await;
+    assert_eq!(again.outcome, Outcome::Done, "{again:?}");
+}
