@@ -10,7 +10,7 @@ use diesel::{
 };
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use whoop_core::{
-    DataType, UserId,
+    DataType, UserId, offset,
     record::{Record, Rejected},
 };
 
@@ -157,7 +157,7 @@ pub async fn store<R: RecordTable>(
     changes.write(conn, user_id, now).await?;
     if let Some(latest) = page
         .iter()
-        .filter(|record| record.timezone_offset().is_some())
+        .filter(|record| record.timezone_offset().and_then(offset::parse).is_some())
         .max_by_key(|record| record.happened_at())
         && !written.is_empty()
         && turn

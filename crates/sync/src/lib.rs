@@ -48,6 +48,7 @@ mod retention;
 mod revoke;
 pub mod run;
 mod run_report;
+mod set_aside;
 pub mod status;
 mod visits;
 mod window;

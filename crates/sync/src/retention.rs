@@ -76,6 +76,7 @@ impl Engine {
                 .await?;
             users::list_offsets(&mut conn).await?
         };
+        self.retry_set_aside().await?;
         let Some(days) = self.settings.retention else {
             return Ok(0);
         };

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Nonsense, Record, ScoreState, lenient, sound};
+use super::{Extra, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{CycleId, DataType, instant};
 
 /// One physiological day: from falling asleep to falling asleep again.
@@ -43,6 +43,18 @@ pub struct CycleScore {
     pub extra: Extra,
 }
 
+impl Cycle {
+    /// The figures that may be shown: those of a scored cycle, and the running strain of an open
+    /// one. A running score without any energy is no measurement, because a living member spends
+    /// some in every minute.
+    pub fn shown_score(&self) -> Option<&CycleScore> {
+        let runs = self.end.is_none() && self.score_state == ScoreState::PendingScore;
+        self.score.as_ref().filter(|score| {
+            self.score_state.is_scored() || (runs && score.kilojoule.is_some_and(|one| one > 0.0))
+        })
+    }
+}
+
 impl Record for Cycle {
     const DATA_TYPE: DataType = DataType::Cycle;
 
@@ -66,22 +78,16 @@ impl Record for Cycle {
         &self.score_state
     }
 
-    fn check(&self) -> Result<(), Nonsense> {
-        sound::possible("created_at", Some(self.created_at))?;
-        sound::possible("updated_at", Some(self.updated_at))?;
-        sound::possible("start", Some(self.start))?;
-        sound::possible("end", self.end)?;
-        sound::in_order(self.start, self.end)?;
-        sound::timezone_offset(self.timezone_offset.as_deref())?;
-        sound::state(&self.score_state)?;
-        sound::count("step_count", self.step_count)?;
-        sound::storable(&self.extra)?;
+    fn check(&self) -> Result<(), ValidationError> {
+        validate::instant("created_at", Some(self.created_at))?;
+        validate::instant("updated_at", Some(self.updated_at))?;
+        validate::instant("start", Some(self.start))?;
+        validate::instant("end", self.end)?;
+        validate::text("timezone_offset", self.timezone_offset.as_deref())?;
+        validate::state(&self.score_state)?;
+        validate::extra(&self.extra)?;
         if let Some(score) = &self.score {
-            sound::strain("score.strain", score.strain)?;
-            sound::not_negative("score.kilojoule", score.kilojoule)?;
-            sound::heart_rate("score.average_heart_rate", score.average_heart_rate)?;
-            sound::heart_rate("score.max_heart_rate", score.max_heart_rate)?;
-            sound::storable(&score.extra)?;
+            validate::extra(&score.extra)?;
         }
         Ok(())
     }

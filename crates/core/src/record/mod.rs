@@ -12,7 +12,7 @@ mod lenient;
 mod recovery;
 mod score_state;
 mod sleep;
-mod sound;
+mod validate;
 mod workout;
 
 use std::fmt;
@@ -26,7 +26,7 @@ pub use extra::{Extra, fold, unfold};
 pub use recovery::{Recovery, RecoveryScore};
 pub use score_state::ScoreState;
 pub use sleep::{Sleep, SleepNeeded, SleepScore, StageSummary};
-pub use sound::Nonsense;
+pub use validate::ValidationError;
 pub use workout::{Workout, WorkoutScore, ZoneDurations};
 
 use crate::DataType;
@@ -57,7 +57,7 @@ pub trait Record:
     /// # Errors
     ///
     /// The first field that breaks a rule, and the rule.
-    fn check(&self) -> Result<(), Nonsense>;
+    fn check(&self) -> Result<(), ValidationError>;
 }
 
 /// A record that was not stored, and why.
@@ -93,7 +93,7 @@ pub fn read<R: Record>(raw: &RawValue) -> Result<R, Rejected> {
     })?;
     record
         .check()
-        .map_err(|nonsense| rejected(nonsense.to_string()))?;
+        .map_err(|invalid| rejected(invalid.to_string()))?;
     Ok(record)
 }
 

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Nonsense, Record, ScoreState, sound};
+use super::{Extra, Record, ScoreState, ValidationError, validate};
 use crate::{CycleId, DataType, SleepId, instant};
 
 /// How ready the body is, judged once a cycle from the night's main sleep.
@@ -63,24 +63,14 @@ impl Record for Recovery {
         &self.score_state
     }
 
-    fn check(&self) -> Result<(), Nonsense> {
-        sound::possible("created_at", Some(self.created_at))?;
-        sound::possible("updated_at", Some(self.updated_at))?;
-        sound::word("sleep_id", &self.sleep_id.0)?;
-        sound::state(&self.score_state)?;
-        sound::storable(&self.extra)?;
+    fn check(&self) -> Result<(), ValidationError> {
+        validate::instant("created_at", Some(self.created_at))?;
+        validate::instant("updated_at", Some(self.updated_at))?;
+        validate::id("sleep_id", &self.sleep_id.0)?;
+        validate::state(&self.score_state)?;
+        validate::extra(&self.extra)?;
         if let Some(score) = &self.score {
-            sound::percentage("score.recovery_score", score.recovery_score)?;
-            sound::heart_rate("score.resting_heart_rate", score.resting_heart_rate)?;
-            sound::within("score.hrv_rmssd_milli", score.hrv_rmssd_milli, 0.0, 1000.0)?;
-            sound::percentage("score.spo2_percentage", score.spo2_percentage)?;
-            sound::within(
-                "score.skin_temp_celsius",
-                score.skin_temp_celsius,
-                -50.0,
-                100.0,
-            )?;
-            sound::storable(&score.extra)?;
+            validate::extra(&score.extra)?;
         }
         Ok(())
     }

@@ -24,6 +24,11 @@ impl ScoreState {
         }
     }
 
+    /// Whether the record's figures count.
+    pub const fn is_scored(&self) -> bool {
+        matches!(self, Self::Scored)
+    }
+
     /// Whether it is worth asking WHOOP about this record again.
     ///
     /// An unknown word counts: it may well be a new name for "not yet".

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Nonsense, Record, ScoreState, lenient, sound};
+use super::{Extra, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{CycleId, DataType, SleepId, instant};
 
 /// A night, or a nap; WHOOP may turn one into the other within days.
@@ -114,20 +114,17 @@ impl Sleep {
         self.score.as_ref()?.stage_summary.as_ref()
     }
 
-    /// Time asleep; where it is not scored, the time from start to end.
+    /// Time asleep; if it is not scored, the time from start to end.
     ///
     /// Only for choosing between sleeps, never for showing.
     pub fn weight(&self) -> TimeDelta {
-        match self.stages().and_then(StageSummary::asleep_milli) {
+        let stages = self.stages().filter(|_| self.score_state.is_scored());
+        match stages.and_then(StageSummary::asleep_milli) {
             Some(milli) => TimeDelta::milliseconds(milli),
             None => self.end.map_or(TimeDelta::zero(), |end| end - self.start),
         }
     }
 }
-
-/// A day of milliseconds times a hundred: no stage lasts longer, and sums of
-/// such numbers stay far from overflow.
-const LONGEST_MILLI: i64 = 8_640_000_000;
 
 impl Record for Sleep {
     const DATA_TYPE: DataType = DataType::Sleep;
@@ -152,47 +149,21 @@ impl Record for Sleep {
         &self.score_state
     }
 
-    fn check(&self) -> Result<(), Nonsense> {
-        sound::word("id", &self.id.0)?;
-        sound::possible("created_at", Some(self.created_at))?;
-        sound::possible("updated_at", Some(self.updated_at))?;
-        sound::possible("start", Some(self.start))?;
-        sound::possible("end", self.end)?;
-        sound::in_order(self.start, self.end)?;
-        sound::timezone_offset(self.timezone_offset.as_deref())?;
-        sound::state(&self.score_state)?;
-        sound::storable(&self.extra)?;
+    fn check(&self) -> Result<(), ValidationError> {
+        validate::id("id", &self.id.0)?;
+        validate::instant("created_at", Some(self.created_at))?;
+        validate::instant("updated_at", Some(self.updated_at))?;
+        validate::instant("start", Some(self.start))?;
+        validate::instant("end", self.end)?;
+        validate::text("timezone_offset", self.timezone_offset.as_deref())?;
+        validate::state(&self.score_state)?;
+        validate::extra(&self.extra)?;
         let Some(score) = &self.score else {
             return Ok(());
         };
-        sound::within("score.respiratory_rate", score.respiratory_rate, 0.0, 100.0)?;
-        sound::percentage(
-            "score.sleep_performance_percentage",
-            score.sleep_performance_percentage,
-        )?;
-        sound::percentage(
-            "score.sleep_consistency_percentage",
-            score.sleep_consistency_percentage,
-        )?;
-        sound::percentage(
-            "score.sleep_efficiency_percentage",
-            score.sleep_efficiency_percentage,
-        )?;
-        sound::storable(&score.extra)?;
+        validate::extra(&score.extra)?;
         if let Some(stages) = &score.stage_summary {
-            let durations = [
-                (
-                    "score.stage_summary.total_in_bed_time_milli",
-                    stages.total_in_bed_time_milli,
-                ),
-                (
-                    "score.stage_summary.total_awake_time_milli",
-                    stages.total_awake_time_milli,
-                ),
-                (
-                    "score.stage_summary.total_no_data_time_milli",
-                    stages.total_no_data_time_milli,
-                ),
+            let asleep = [
                 (
                     "score.stage_summary.total_light_sleep_time_milli",
                     stages.total_light_sleep_time_milli,
@@ -206,42 +177,31 @@ impl Record for Sleep {
                     stages.total_rem_sleep_time_milli,
                 ),
             ];
-            for (field, milli) in durations {
-                sound::milli(field, milli, 0, LONGEST_MILLI)?;
+            for (field, milli) in asleep {
+                validate::summable(field, milli)?;
             }
-            sound::count(
-                "score.stage_summary.sleep_cycle_count",
-                stages.sleep_cycle_count,
-            )?;
-            sound::count(
-                "score.stage_summary.disturbance_count",
-                stages.disturbance_count,
-            )?;
-            sound::storable(&stages.extra)?;
+            validate::extra(&stages.extra)?;
         }
         if let Some(need) = &score.sleep_needed {
             let parts = [
-                ("score.sleep_needed.baseline_milli", need.baseline_milli, 0),
+                ("score.sleep_needed.baseline_milli", need.baseline_milli),
                 (
                     "score.sleep_needed.need_from_sleep_debt_milli",
                     need.need_from_sleep_debt_milli,
-                    -LONGEST_MILLI,
                 ),
                 (
                     "score.sleep_needed.need_from_recent_strain_milli",
                     need.need_from_recent_strain_milli,
-                    -LONGEST_MILLI,
                 ),
                 (
                     "score.sleep_needed.need_from_recent_nap_milli",
                     need.need_from_recent_nap_milli,
-                    -LONGEST_MILLI,
                 ),
             ];
-            for (field, milli, low) in parts {
-                sound::milli(field, milli, low, LONGEST_MILLI)?;
+            for (field, milli) in parts {
+                validate::summable(field, milli)?;
             }
-            sound::storable(&need.extra)?;
+            validate::extra(&need.extra)?;
         }
         Ok(())
     }

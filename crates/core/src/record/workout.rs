@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Nonsense, Record, ScoreState, lenient, sound};
+use super::{Extra, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{DataType, WorkoutId, instant};
 
 /// An activity; also sauna, ice bath and the like, which have little to score.
@@ -106,42 +106,22 @@ impl Record for Workout {
         &self.score_state
     }
 
-    fn check(&self) -> Result<(), Nonsense> {
-        sound::word("id", &self.id.0)?;
-        sound::possible("created_at", Some(self.created_at))?;
-        sound::possible("updated_at", Some(self.updated_at))?;
-        sound::possible("start", Some(self.start))?;
-        sound::possible("end", self.end)?;
-        sound::in_order(self.start, self.end)?;
-        sound::timezone_offset(self.timezone_offset.as_deref())?;
-        sound::state(&self.score_state)?;
-        if let Some(sport) = &self.sport_name {
-            sound::word("sport_name", sport)?;
-        }
-        sound::storable(&self.extra)?;
+    fn check(&self) -> Result<(), ValidationError> {
+        validate::id("id", &self.id.0)?;
+        validate::instant("created_at", Some(self.created_at))?;
+        validate::instant("updated_at", Some(self.updated_at))?;
+        validate::instant("start", Some(self.start))?;
+        validate::instant("end", self.end)?;
+        validate::text("timezone_offset", self.timezone_offset.as_deref())?;
+        validate::state(&self.score_state)?;
+        validate::text("sport_name", self.sport_name.as_deref())?;
+        validate::extra(&self.extra)?;
         let Some(score) = &self.score else {
             return Ok(());
         };
-        sound::strain("score.strain", score.strain)?;
-        sound::heart_rate("score.average_heart_rate", score.average_heart_rate)?;
-        sound::heart_rate("score.max_heart_rate", score.max_heart_rate)?;
-        sound::not_negative("score.kilojoule", score.kilojoule)?;
-        sound::percentage("score.percent_recorded", score.percent_recorded)?;
-        sound::not_negative("score.distance_meter", score.distance_meter)?;
-        sound::storable(&score.extra)?;
+        validate::extra(&score.extra)?;
         if let Some(zones) = &score.zone_durations {
-            let names = [
-                "score.zone_durations.zone_zero_milli",
-                "score.zone_durations.zone_one_milli",
-                "score.zone_durations.zone_two_milli",
-                "score.zone_durations.zone_three_milli",
-                "score.zone_durations.zone_four_milli",
-                "score.zone_durations.zone_five_milli",
-            ];
-            for (field, milli) in names.into_iter().zip(zones.in_order()) {
-                sound::count(field, milli)?;
-            }
-            sound::storable(&zones.extra)?;
+            validate::extra(&zones.extra)?;
         }
         Ok(())
     }

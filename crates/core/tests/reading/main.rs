@@ -5,7 +5,7 @@
 
 mod garbage;
 mod lenient;
-mod nonsense;
+mod validation;
 
 use serde_json::{Value, json, value::RawValue};
 use whoop_core::record::{Record, Rejected, read};

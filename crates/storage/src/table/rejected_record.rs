@@ -1,15 +1,14 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{dsl::sql, prelude::*, sql_types::Double};
 use diesel_async::RunQueryDsl;
 use sha2::{Digest, Sha256};
 use whoop_core::{DataType, UserId, record::Rejected};
 
 use crate::{PgConnection, StorageError, schema::whoop_rejected_record};
 
-/// Keeps records that could not be stored; the same one once, however often
-/// it comes.
+/// Keeps records that could not be stored: one row for each, with the text it had last.
 pub async fn keep(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -17,11 +16,12 @@ pub async fn keep(
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     for one in rejected {
+        let identity = one.record_id.as_ref().unwrap_or(&one.raw);
         diesel::insert_into(whoop_rejected_record::table)
             .values((
                 whoop_rejected_record::user_id.eq(user_id.as_str()),
                 whoop_rejected_record::data_type.eq(one.data_type.as_str()),
-                whoop_rejected_record::raw_hash.eq(Sha256::digest(one.raw.as_bytes()).to_vec()),
+                whoop_rejected_record::raw_hash.eq(Sha256::digest(identity.as_bytes()).to_vec()),
                 whoop_rejected_record::record_id.eq(&one.record_id),
                 whoop_rejected_record::raw.eq(&one.raw),
                 whoop_rejected_record::reason.eq(&one.reason),
@@ -35,6 +35,7 @@ pub async fn keep(
             ))
             .do_update()
             .set((
+                whoop_rejected_record::raw.eq(&one.raw),
                 whoop_rejected_record::reason.eq(&one.reason),
                 whoop_rejected_record::last_seen_at.eq(now),
                 whoop_rejected_record::times_seen.eq(whoop_rejected_record::times_seen + 1),
@@ -62,8 +63,8 @@ pub(crate) async fn known_ids(
     Ok(known.into_iter().flatten().collect())
 }
 
-/// Forgets the broken versions of records that were read well since.
-pub(crate) async fn forget(
+/// Forgets the broken versions of records that were read well since, or deleted at WHOOP.
+pub async fn forget(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
@@ -89,5 +90,31 @@ pub async fn count(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, Sto
         .filter(whoop_rejected_record::user_id.eq(user_id.as_str()))
         .count()
         .get_result(conn)
+        .await?)
+}
+
+/// A record that is set aside.
+#[derive(Debug, Clone, Queryable)]
+pub struct SetAside {
+    pub user_id: String,
+    pub data_type: String,
+    pub raw: String,
+}
+
+/// Some of the records that are set aside, other ones each time.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn some(conn: &mut PgConnection, limit: i64) -> Result<Vec<SetAside>, StorageError> {
+    Ok(whoop_rejected_record::table
+        .order(sql::<Double>("random()"))
+        .limit(limit)
+        .select((
+            whoop_rejected_record::user_id,
+            whoop_rejected_record::data_type,
+            whoop_rejected_record::raw,
+        ))
+        .load(conn)
         .await?)
 }

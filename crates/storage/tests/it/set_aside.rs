@@ -242,7 +242,8 @@ async fn what_no_column_can_hold_is_set_aside_all_the_same() {
     let kept = stand
         .value("SELECT count(*) FROM whoop_rejected_record")
         .await;
-    assert_eq!(kept.as_deref(), Some("6"));
+    // Four of them are of the same id, which is one record.
+    assert_eq!(kept.as_deref(), Some("3"));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{DataType, UserId, coverage::Coverage};
 use whoop_storage::{
     subject::{self, Subject},
-    table::webhook_event::EventRow,
+    table::{rejected_record, webhook_event::EventRow},
 };
 
 use crate::{
@@ -94,6 +94,11 @@ impl<'a> Fetching<'a> {
         let stored = self.stored(data_type, &event.record_id).await?;
         // Gone from here already, as with the sleep that took it along.
         let is_gone = event.is_deletion() && stored.is_empty();
+        if is_gone {
+            let mut conn = self.engine.database.get().await?;
+            let ids = [event.record_id.clone()];
+            rejected_record::forget(&mut conn, self.user_id, data_type, &ids).await?;
+        }
         Ok(is_gone
             || was_scored_since(event, data_type, &stored)
             || self.was_read_since(event, data_type, &stored))

@@ -10,12 +10,12 @@ use crate::harness::{Member, Stage, history, id_of, now, slot};
 /// Something that no version of this type may be.
 fn nonsense(data_type: DataType) -> Value {
     match data_type {
-        DataType::Recovery => json!({"score": {"recovery_score": 400}}),
+        DataType::Recovery => json!({"score": {"recovery_score": "high"}}),
         DataType::Sleep => {
             json!({"score": {"stage_summary": {"total_rem_sleep_time_milli": "long"}}})
         }
         DataType::Workout => json!({"start": 17}),
-        DataType::Cycle => json!({"timezone_offset": "CET"}),
+        DataType::Cycle => json!({"timezone_offset": 17}),
     }
 }
 

@@ -1,0 +1,87 @@
+//! Records that were set aside, read again: an update may understand what an older version did not.
+
+use serde_json::value::RawValue;
+use whoop_core::{
+    DataType, UserId,
+    record::{Cycle, Recovery, Sleep, Workout, read},
+};
+use whoop_storage::{
+    StorageError, page,
+    table::{
+        RecordTable,
+        rejected_record::{self, SetAside},
+    },
+};
+
+use crate::{Engine, SyncError, window::is_kept};
+
+/// Records that are tried in one night.
+const AT_ONCE: i64 = 1_000;
+
+impl Engine {
+    /// Stores the records among those set aside that can be read now. Costs no call.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub(crate) async fn retry_set_aside(&self) -> Result<u64, SyncError> {
+        let set_aside = {
+            let mut conn = self.database.get().await?;
+            rejected_record::some(&mut conn, AT_ONCE).await?
+        };
+        let mut stored = 0;
+        for one in set_aside {
+            let retried = match one.data_type.parse() {
+                Ok(DataType::Recovery) => self.retry::<Recovery>(&one).await,
+                Ok(DataType::Sleep) => self.retry::<Sleep>(&one).await,
+                Ok(DataType::Workout) => self.retry::<Workout>(&one).await,
+                Ok(DataType::Cycle) => self.retry::<Cycle>(&one).await,
+                Err(_) => Ok(0),
+            };
+            match retried {
+                Ok(written) => stored += written,
+                Err(error) => tracing::warn!(
+                    member = one.user_id,
+                    data_type = one.data_type,
+                    error = %error,
+                    "a record that is set aside could not be stored; the next night tries again"
+                ),
+            }
+        }
+        if stored > 0 {
+            tracing::info!(
+                records = stored,
+                "records that were set aside are stored now"
+            );
+        }
+        Ok(stored)
+    }
+
+    async fn retry<R: RecordTable>(&self, set_aside: &SetAside) -> Result<u64, SyncError> {
+        let (Ok(user_id), Ok(raw)) = (
+            set_aside.user_id.parse::<UserId>(),
+            serde_json::from_str::<&RawValue>(&set_aside.raw),
+        ) else {
+            return Ok(0);
+        };
+        let Ok(record) = read::<R>(raw) else {
+            return Ok(0);
+        };
+        if !is_kept(&record, self.member_kept_from(&user_id).await?) {
+            return Ok(0);
+        }
+        let mut transaction = self.database.begin().await?;
+        let now = self.clock.now();
+        match page::store(&mut transaction, &user_id, &[record], &[], now).await {
+            Ok(stored) => {
+                transaction.commit().await?;
+                Ok(stored.written())
+            }
+            Err(StorageError::MemberGone(_)) => {
+                transaction.rollback().await?;
+                Ok(0)
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+}
