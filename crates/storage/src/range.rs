@@ -26,12 +26,12 @@ use crate::{
 /// asleep (the later one if equal), and that sleep's own recovery and cycle.
 const DAYS: &str = r#"
 WITH nights AS (
-    SELECT DISTINCT ON (s.local_date) s.local_date, s.id, s.cycle_id,
+    SELECT DISTINCT ON (s.local_date) s.local_date, s.id, s.cycle_id, s.score_state,
            s.sleep_performance_percentage, s.total_sleep_time_milli
     FROM whoop_sleep s
     WHERE s.user_id = $1 AND s.local_date BETWEEN $2 AND $3 AND s.nap IS NOT TRUE
     ORDER BY s.local_date,
-             coalesce(s.total_sleep_time_milli,
+             coalesce(CASE WHEN s.score_state = 'SCORED' THEN s.total_sleep_time_milli END,
                       extract(epoch FROM s.end_time - s.start_time) * 1000, 0) DESC,
              s.start_time DESC, s.id COLLATE "C" DESC
 ), recoveries AS (
@@ -42,7 +42,9 @@ WITH nights AS (
       AND (n.id IS NULL OR r.sleep_id = n.id OR r.cycle_id = n.cycle_id)
     ORDER BY r.local_date, length(r.cycle_id) DESC, r.cycle_id COLLATE "C" DESC
 ), cycles AS (
-    SELECT DISTINCT ON (c.local_date) c.local_date, c.day_strain, c.kilojoule
+    SELECT DISTINCT ON (c.local_date) c.local_date, c.day_strain, c.kilojoule,
+           c.score_state = 'SCORED' OR (c.score_state = 'PENDING_SCORE' AND c.end_time IS NULL
+                                        AND c.kilojoule > 0) AS is_shown
     FROM whoop_cycle c LEFT JOIN nights n ON n.local_date = c.local_date
     WHERE c.user_id = $1 AND c.local_date BETWEEN $2 AND $3
       AND (n.id IS NULL OR c.id = n.cycle_id)
@@ -54,7 +56,12 @@ WITH nights AS (
     GROUP BY w.local_date
 )
 SELECT date, recovery_score, hrv_rmssd_milli, resting_heart_rate,
-       sleep_performance_percentage, total_sleep_time_milli, day_strain, kilojoule, workouts
+       CASE WHEN nights.score_state = 'SCORED' THEN sleep_performance_percentage END
+           AS sleep_performance_percentage,
+       CASE WHEN nights.score_state = 'SCORED' THEN total_sleep_time_milli END
+           AS total_sleep_time_milli,
+       CASE WHEN is_shown THEN day_strain END AS day_strain,
+       CASE WHEN is_shown THEN kilojoule END AS kilojoule, workouts
 FROM (SELECT $2 + number AS date FROM generate_series(0, $3 - $2) AS number) AS dates
 LEFT JOIN nights ON nights.local_date = date
 LEFT JOIN recoveries ON recoveries.local_date = date AND recoveries.score_state = 'SCORED'

@@ -132,7 +132,8 @@ pub(crate) async fn settle(
     )?;
     let judged: Vec<String> = recovery_rows.iter().map(|row| row.1.clone()).collect();
     let sleep_rows: Vec<SleepFacts> = prepared(
-        "SELECT id, cycle_id, start_time, end_time, timezone_offset, nap, total_sleep_time_milli \
+        "SELECT id, cycle_id, start_time, end_time, timezone_offset, nap, \
+                CASE WHEN score_state = 'SCORED' THEN total_sleep_time_milli END AS total_sleep_time_milli \
          FROM whoop_sleep WHERE user_id = $1 AND (cycle_id = ANY($2) OR id = ANY($3))",
     )
     .bind::<Text, _>(user_id.as_str())

@@ -1,6 +1,7 @@
 //! The one-call day: what an app shows, with a reason for all that is absent.
 //!
-//! Made from whole records, never rounded but for kilocalories. Where a date
+//! Made from whole records, never rounded but for kilocalories. A record that is not scored shows
+//! no figures, whatever it carries. Where a date
 //! has several main sleeps, the longest is `sleep`, its own recovery and cycle
 //! stand beside it, and the rest is in `others`: nothing of a day is hidden.
 

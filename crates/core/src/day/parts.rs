@@ -43,7 +43,8 @@ pub struct RecoveryPart {
 
 impl From<&Recovery> for RecoveryPart {
     fn from(recovery: &Recovery) -> Self {
-        let score = recovery.score.as_ref();
+        let is_scored = recovery.score_state.is_scored();
+        let score = recovery.score.as_ref().filter(|_| is_scored);
         Self {
             score: score.and_then(|score| score.recovery_score),
             hrv: score.and_then(|score| score.hrv_rmssd_milli),
@@ -91,8 +92,9 @@ pub struct Stages {
 
 impl From<&Sleep> for SleepPart {
     fn from(sleep: &Sleep) -> Self {
-        let score = sleep.score.as_ref();
-        let stages = sleep.stages();
+        let is_scored = sleep.score_state.is_scored();
+        let score = sleep.score.as_ref().filter(|_| is_scored);
+        let stages = sleep.stages().filter(|_| is_scored);
         let asleep = stages.and_then(|stages| stages.asleep_milli());
         Self {
             id: sleep.id.clone(),
@@ -142,7 +144,7 @@ pub struct CyclePart {
 
 impl From<&Cycle> for CyclePart {
     fn from(cycle: &Cycle) -> Self {
-        let score = cycle.score.as_ref();
+        let score = cycle.shown_score();
         let kilojoule = score.and_then(|score| score.kilojoule);
         Self {
             id: cycle.id,
@@ -151,7 +153,7 @@ impl From<&Cycle> for CyclePart {
             kilojoule,
             average_heart_rate: score.and_then(|score| score.average_heart_rate),
             max_heart_rate: score.and_then(|score| score.max_heart_rate),
-            steps: cycle.step_count,
+            steps: cycle.step_count.filter(|_| score.is_some()),
             start: cycle.start,
             end: cycle.end,
             state: cycle.score_state.to_string(),
@@ -184,7 +186,8 @@ pub struct WorkoutPart {
 
 impl From<&Workout> for WorkoutPart {
     fn from(workout: &Workout) -> Self {
-        let score = workout.score.as_ref();
+        let is_scored = workout.score_state.is_scored();
+        let score = workout.score.as_ref().filter(|_| is_scored);
         Self {
             id: workout.id.clone(),
             sport: workout.sport_name.clone(),

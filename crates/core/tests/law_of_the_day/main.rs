@@ -6,6 +6,7 @@
 mod any_day;
 mod parts;
 mod reasons;
+mod unscored;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::json;

@@ -37,8 +37,8 @@ fn number() -> impl Strategy<Value = Option<f64>> {
 
 fn any_sleep() -> impl Strategy<Value = Sleep> {
     let asleep = prop::option::weighted(0.7, 0..4_i64);
-    (0..4_i64, 1..4_i64, 0..20_i64, 1..20_i64, any::<bool>(), asleep, number()).prop_map(
-        |(id, cycle, from, lasts, nap, asleep, performance)| {
+    (0..4_i64, 1..4_i64, 0..20_i64, 1..20_i64, any::<bool>(), (state(), asleep), number()).prop_map(
+        |(id, cycle, from, lasts, nap, (state, asleep), performance)| {
             let stages = asleep.map(|hours| {
                 json!({"total_light_sleep_time_milli": hours * 3_600_000,
                        "total_slow_wave_sleep_time_milli": 7, "total_rem_sleep_time_milli": 0})
@@ -47,7 +47,7 @@ fn any_sleep() -> impl Strategy<Value = Sleep> {
                 &format!("s{id}"),
                 cycle,
                 json!({"start": half_hour(from), "end": half_hour(from + lasts), "nap": nap,
-                       "score": {"stage_summary": stages, "sleep_performance_percentage": performance}}),
+                       "score_state": state, "score": {"stage_summary": stages, "sleep_performance_percentage": performance}}),
             )
         },
     )
@@ -59,12 +59,14 @@ fn any_cycle() -> impl Strategy<Value = Cycle> {
         -20..20_i64,
         state(),
         prop::option::of(0.0..21.0_f64),
-        number(),
+        prop::option::of(prop_oneof![Just(0.0), 0.0..100.0_f64]),
+        prop::option::of(1..40_i64),
     )
-        .prop_map(|(id, from, state, strain, kilojoule)| {
+        .prop_map(|(id, from, state, strain, kilojoule, lasts)| {
             stand::cycle(
                 id,
-                json!({"start": half_hour(from), "score_state": state,
+                json!({"start": half_hour(from), "end": lasts.map(|lasts| half_hour(from + lasts)),
+                       "score_state": state,
                        "score": {"strain": strain, "kilojoule": kilojoule.map(|kj| kj * 150.0)}}),
             )
         })

@@ -1,0 +1,57 @@
+//! Law 10: a record that is not SCORED shows no figures, whatever it carries.
+
+use serde_json::json;
+use whoop_core::record::ScoreState;
+
+use crate::{NIGHT, day, whole_night};
+
+#[test]
+fn figures_of_a_record_that_is_not_scored_are_null() {
+    for state in ["PENDING_SCORE", "UNSCORABLE", "FINALIZED"] {
+        let mut records = whole_night();
+        let state = || ScoreState::from(state.to_owned());
+        records.recoveries[0].score_state = state();
+        records.sleeps[0].score_state = state();
+        records.cycles[0].score_state = state();
+        records.cycles[0].end = Some(crate::at(23));
+        records.cycles[0].step_count = Some(7_000);
+        records.workouts[0].score_state = state();
+        records.workouts[0].score = serde_json::from_value(json!({"strain": 4.5})).unwrap();
+
+        let day = serde_json::to_value(day(&records)).unwrap();
+
+        assert_eq!(day["recovery"], json!(null));
+        for (part, figures) in [
+            (
+                "sleep",
+                &["duration", "duration_milli", "performance", "stages"][..],
+            ),
+            ("cycle", &["strain", "calories", "kilojoule", "steps"]),
+        ] {
+            for figure in figures {
+                assert_eq!(day[part][figure], json!(null), "{part}.{figure}");
+            }
+        }
+        assert_eq!(day["workouts"][0]["strain"], json!(null));
+        // What it is, and when it was, is no figure.
+        assert_eq!(day["sleep"]["id"], "night");
+        assert_eq!(day["cycle"]["id"], json!(NIGHT));
+    }
+}
+
+#[test]
+fn the_running_strain_of_an_open_cycle_is_shown_with_its_state() {
+    let mut records = whole_night();
+    records.cycles[0].score_state = ScoreState::PendingScore;
+
+    let running = serde_json::to_value(day(&records)).unwrap();
+    assert_eq!(running["cycle"]["strain"], 14.2);
+    assert_eq!(running["cycle"]["state"], "PENDING_SCORE");
+    assert_eq!(running["missing"]["cycle"], "pending_score");
+
+    // Zeros are no measurement.
+    records.cycles[0].score =
+        serde_json::from_value(json!({"strain": 0.0, "kilojoule": 0.0})).unwrap();
+    let zeros = serde_json::to_value(day(&records)).unwrap();
+    assert_eq!(zeros["cycle"]["strain"], json!(null));
+}
