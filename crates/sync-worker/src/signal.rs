@@ -12,13 +12,21 @@ const PATIENCE: Duration = Duration::from_secs(9);
 /// Cancels `stop` at the first signal. Returns when work that has not ended by
 /// then must be cut off: after nine seconds, or at the second signal.
 ///
-/// What is cut off loses nothing but its leases, which end by themselves.
-pub async fn until_overdue(stop: CancellationToken, console: &Console) {
-    let Ok(mut signals) = Signals::new().inspect_err(|error| {
+/// What is cut off loses nothing but its leases, which end by themselves. Signals are received from
+/// the call on, and not only once the future is polled: the work may begin first.
+pub fn until_overdue(stop: CancellationToken, console: &Console) -> impl Future<Output = ()> + '_ {
+    let signals = Signals::new().inspect_err(|error| {
         tracing::warn!(%error, "signals cannot be received; the process ends with them at once");
-    }) else {
-        return std::future::pending().await;
-    };
+    });
+    async move {
+        match signals {
+            Ok(signals) => wait(signals, stop, console).await,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+async fn wait(mut signals: Signals, stop: CancellationToken, console: &Console) {
     signals.next().await;
     stop.cancel();
     if console.is_terminal() {
