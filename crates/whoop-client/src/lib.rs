@@ -12,7 +12,7 @@
 //!
 //! [`Whoop::open_webhook`] checks that WHOOP signed a webhook, and reads it.
 //!
-//! [`Walk`] is the state of reading one list to its end. It does no I/O: ask
+//! [`PageWalker`] is the state of reading one list to its end. It does no I/O: ask
 //! it for the next query, hand it the page.
 //!
 //! What it leaves to the caller: the budget shared between processes, which it
