@@ -14,8 +14,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use crate::DataType;
 
-/// How much later WHOOP has to show the same end of a list for it to be believed: on another day,
-/// also if the runs of two days are not at the same minute.
+/// Interval after which the same end of a list is believed: on another day, also if the runs of
+/// two days are not at the same minute.
 pub const CONFIRM_AFTER: TimeDelta = TimeDelta::hours(20);
 
 /// The sync log of one data type.
@@ -39,12 +39,12 @@ pub struct Coverage {
 pub struct ListEnd {
     /// The oldest record on the list; `None` if it was empty.
     pub oldest: Option<DateTime<Utc>>,
-    /// When the list first ended there.
+    /// Time at which the list first ended there.
     pub seen_at: DateTime<Utc>,
 }
 
 impl ListEnd {
-    /// A process whose clock was ahead wrote a time that is still to come; it counts for nothing.
+    /// A time in the future was written by a process whose clock was ahead, and is ignored.
     fn is_of_the_past(&self, now: DateTime<Utc>) -> bool {
         self.seen_at <= now
     }
@@ -85,7 +85,7 @@ impl Coverage {
         (self.whole_history || covered_from <= from) && until <= covered_until
     }
 
-    /// Whether WHOOP was asked for every record of the span, and said so at least once.
+    /// Whether every record of the span is stored that WHOOP has shown, proven or claimed once.
     pub fn was_listed(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         let claimed = Self {
             whole_history: self.whole_history || self.list_end.is_some(),
@@ -115,9 +115,19 @@ impl Coverage {
         let from = read
             .oldest
             .map_or(read.until, |oldest| oldest.min(read.until));
-        // A record from before the beginning: it was none.
+        // An older record disproves that nothing was older.
         let mut whole_history =
             self.whole_history && self.covered_from.is_none_or(|known| known <= from);
+        let meets_coverage =
+            whole_history || self.covered_from.is_none_or(|known| read.until >= known);
+        if !meets_coverage {
+            // The time between the window and the coverage was not read, so that the end of the
+            // list says nothing of it. Only one span can be remembered: the later one.
+            return Self {
+                whole_history,
+                ..self.clone()
+            };
+        }
         let mut list_end = self.list_end;
         if read.list_ended && !whole_history {
             let known = list_end
@@ -129,25 +139,16 @@ impl Coverage {
                 seen_at,
             });
         } else if list_end.is_some_and(|end| end.oldest.is_none_or(|oldest| from < oldest)) {
-            // The list goes on where it had ended.
+            // WHOOP shows a record behind the end that the list had.
             list_end = None;
         }
-        // Without a record the list says nothing of the time before the window's end, unless
-        // nothing is known to be older anyway.
-        let reaches_back = read.list_ended && whole_history;
-        let joins = |known_from, known_until| {
-            (from <= known_until || reaches_back) && (read.until >= known_from || whole_history)
-        };
+        let is_read_between = read.list_ended && whole_history;
         let (covered_from, covered_until) = match (self.covered_from, self.covered_until) {
-            (Some(known_from), Some(known_until)) if joins(known_from, known_until) => {
+            (Some(known_from), Some(known_until)) if from <= known_until || is_read_between => {
                 (known_from.min(from), known_until.max(read.until))
             }
-            // Only one of two spans that do not join can be remembered: the later one.
-            (Some(known_from), Some(known_until)) if known_until > read.until => {
-                (known_from, known_until)
-            }
-            (Some(_), Some(_)) => {
-                // The time between the two was not read.
+            (Some(_), Some(_)) if !read.list_ended => {
+                // The time between the coverage and the window was not read.
                 whole_history = false;
                 list_end = None;
                 (from, read.until)
@@ -321,6 +322,33 @@ mod tests {
         assert!(!on_demand.whole_history);
         assert!(!on_demand.contains(at(50), at(120)));
         assert!(on_demand.contains(at(100), at(120)));
+    }
+
+    /// As of a member who never trains: every run of the day finds the same empty list.
+    #[test]
+    fn an_empty_list_that_is_read_several_times_a_day_is_believed_a_day_later() {
+        let mut known = Coverage::none(DataType::Workout);
+        for hour in [8, 14, 20, 23] {
+            known = known.with(last_page(None, hour, hour));
+            assert!(!known.whole_history, "at {hour} o'clock of the first day");
+        }
+
+        let next_day = known.with(last_page(None, 32, 32));
+
+        assert!(next_day.contains(at(-90_000), at(32)));
+    }
+
+    /// As of an app that asks for a member's first days before the backfill has come so far.
+    #[test]
+    fn the_end_of_a_list_behind_a_hole_is_no_beginning_of_the_history() {
+        let recent = covered(700, 720);
+
+        let once = recent.with(last_page(Some(5), 50, 720));
+        let another_day = once.with(last_page(Some(5), 50, 750));
+
+        for known in [once, another_day] {
+            assert_eq!(known, recent);
+        }
     }
 
     #[test]

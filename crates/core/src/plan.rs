@@ -188,8 +188,8 @@ pub fn first_window(now: DateTime<Utc>) -> Window {
 /// The next page of history: the one that ends just behind the oldest instant covered, so that a
 /// backfill resumes wherever it was stopped.
 ///
-/// `None` if nothing older is left, or is kept, and while WHOOP's claim that nothing is older
-/// waits to be repeated on another day.
+/// `None` if WHOOP has nothing older, if older records are not kept, and while the end of WHOOP's
+/// list is not confirmed on another day.
 pub fn history(
     coverage: &Coverage,
     kept_from: Option<DateTime<Utc>>,

@@ -39,7 +39,7 @@ pub struct Listed<'a> {
 pub struct Missing {
     #[diesel(sql_type = Text)]
     pub id: String,
-    /// A recovery tells only when it was made, as on the list.
+    /// For a recovery the time at which WHOOP created it, as on the list.
     #[diesel(sql_type = Timestamptz)]
     pub happened_at: DateTime<Utc>,
 }

@@ -16,7 +16,7 @@ use crate::{
     window::{Read, is_kept},
 };
 
-/// What denied a record before it is asked for by its id.
+/// The first of the two denials of a record; the second is the 404 for its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FirstDenial {
     /// A list shows its neighbours on both sides, and not the record.

@@ -158,7 +158,7 @@ impl Engine {
             Err(SyncError::Whoop(WhoopError::Unexpected { status })) => {
                 tracing::warn!(
                     member = %user_id, %data_type, id, status,
-                    "WHOOP does not understand the id of a stored record; whoever wrote it here has to remove it"
+                    "WHOOP does not understand the id of a stored record; remove the row if another program wrote it"
                 );
                 Ok(())
             }

@@ -1,7 +1,7 @@
-//! What a record needs to be stored: an identity, times, and text that PostgreSQL can hold.
+//! Conditions under which a record can be stored: it has an identity, times, and text that PostgreSQL can hold.
 //!
-//! There are no ranges. Real records leave every range that seemed certain (sleep efficiencies of
-//! 101 %), and a figure that is odd is no reason to lose a night.
+//! No range is checked. Real records are outside every range that seemed certain (sleep
+//! efficiencies of 101 %), and an odd figure is no reason to lose a night.
 
 use chrono::{DateTime, Utc};
 

@@ -1,4 +1,4 @@
-//! `whoop_record_denial`: stored records whose id WHOOP answered with 404.
+//! `whoop_record_denial`: stored records for which WHOOP answered 404.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -14,7 +14,7 @@ use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_record
 /// Two 404s this far apart are independent: WHOOP answers 404 for a moment for records that exist.
 pub const INDEPENDENT_AFTER: TimeDelta = TimeDelta::hours(1);
 
-/// A 404 older than this is forgotten: nobody asked for the record since.
+/// A 404 older than this is ignored: the record was not asked for again.
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::days(30);
 
 #[derive(QueryableByName)]
@@ -67,7 +67,7 @@ pub async fn purge(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(), St
     Ok(())
 }
 
-/// Forgets the 404s of records that WHOOP has shown since, or that left.
+/// Deletes the 404s of records that WHOOP has shown since, or that were deleted.
 pub(crate) async fn forget(
     conn: &mut PgConnection,
     user_id: &UserId,

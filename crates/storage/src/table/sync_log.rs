@@ -186,7 +186,7 @@ pub async fn begin(
     Ok(())
 }
 
-/// When the first of the failures happened after which no read of a type ended well.
+/// Time of the first failure since the last read of a data type that ended well.
 ///
 /// # Errors
 ///
@@ -285,7 +285,7 @@ pub struct Completed {
     pub read: WindowRead,
     /// The window ended at the present, which moves `last_sync_at`.
     pub up_to_now: bool,
-    /// Records of the window that could not be read; the log says so.
+    /// Number of records of the window that could not be read; `last_error` names it.
     pub rejected: u64,
     /// Records that its last page wrote; those before are counted.
     pub written: u64,

@@ -129,7 +129,7 @@ async fn a_table_checks_nothing_that_a_record_could_break() {
     assert_eq!(checks, Vec::<Vec<Option<String>>>::new());
 }
 
-/// As one export has it: a nap that was entered by hand, with an efficiency of over 100 %.
+/// Two naps of a real export have an efficiency of over 100 %; one was entered by hand.
 #[tokio::test]
 async fn a_nap_with_an_efficiency_over_100_replaces_its_older_version() {
     let stand = Stand::new().await;

@@ -17,7 +17,7 @@ async fn a_back_fill_reads_everything_once_and_then_has_nothing_to_do() {
     assert_eq!(report["synced"], 2, "{report}");
     house.expect_truth("alice", alice).await;
     house.expect_truth("bob", bob).await;
-    // That nothing is older is believed when WHOOP says so on another day.
+    // The end of the lists is believed on another day.
     assert_eq!(house.count(WHOLE).await, 0);
     house.a_day_passes().await;
     house.worker(&["backfill"]).await.expect_code(0);

@@ -153,6 +153,44 @@ async fn a_member_without_any_record_is_told_so_as_of_the_last_sync() {
 }
 
 #[tokio::test]
+async fn a_member_without_any_record_has_a_whole_history_a_day_later() {
+    let stage = Stage::with(whoop_sim::SimConfig {
+        people: 9,
+        ..half_a_year()
+    })
+    .await;
+    let newcomer = stage.connect_person(8).await;
+
+    // Each run of the day finds the same empty lists.
+    for _ in 0..4 {
+        stage.advance(TimeDelta::hours(6));
+        stage.sync(&newcomer, &slot(Slot::Night)).await;
+    }
+
+    let status = stage.engine.status(&newcomer.user_id).await.unwrap();
+    assert!(status.history_complete(), "{status:?}");
+}
+
+/// An app that asks for a member's first days, on two days, before the backfill has read them.
+#[tokio::test]
+async fn an_old_day_on_demand_hides_no_history_between() {
+    let (stage, member) = Stage::with_member().await;
+    let first = stage.dated(&member, DataType::Sleep);
+    let (first_night, _) = first.iter().min_by_key(|(start, _)| *start).unwrap();
+    let date = first_night.date_naive() + Days::new(3);
+    for hours in [0, 21] {
+        stage.advance(TimeDelta::hours(hours));
+        let day = stage.engine.day(&member.user_id, date, Refresh::Force);
+        day.await.unwrap();
+        stage.assert_log_tells_the_truth(&member).await;
+    }
+
+    stage.sync(&member, &history(&DataType::ALL)).await;
+
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
 async fn a_webhook_that_is_followed_by_a_404_deletes_nothing() {
     let stage = Stage::with_webhooks(half_a_year()).await;
     let member = stage.connect_person(0).await;
