@@ -11,7 +11,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
 use crate::{
-    PgConnection, Pooler, StorageError,
+    PgConnection, Pooler, StorageError, sqlstate,
     tls::{Roots, SslMode, TlsRules},
 };
 
@@ -120,7 +120,9 @@ impl Address {
     pub(crate) async fn establish(&self) -> ConnectionResult<PgConnection> {
         let refused = |error: tokio_postgres::Error| {
             // tokio-postgres says "db error" and keeps the reason for its source.
-            let reason = error.as_db_error().map(ToString::to_string);
+            let reason = error
+                .as_db_error()
+                .map(|error| sqlstate::with_code(&error.to_string(), error.code().code()));
             ConnectionError::BadConnection(reason.unwrap_or_else(|| without_url(&error)))
         };
         match &self.tls {

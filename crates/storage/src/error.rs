@@ -1,5 +1,7 @@
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
 
+use crate::sqlstate;
+
 /// What PostgreSQL did.
 ///
 /// `Display` says it in a sentence without the source; the log walks the chain.
@@ -59,23 +61,19 @@ impl From<Diesel> for StorageError {
             )
             | Diesel::BrokenTransactionManager => Self::Unavailable(Box::new(error)),
             Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Self::Busy(error),
-            // Diesel hides the SQLSTATE, so the words decide. Other words leave
-            // a query that was refused, which is reported in full.
             Diesel::DatabaseError(DatabaseErrorKind::Unknown, ref information) => {
                 let message = information.message();
-                if GOING.iter().any(|words| message.contains(words)) {
-                    Self::Unavailable(Box::new(error))
-                } else if message.contains(FULL) {
-                    Self::Full(message.to_owned())
-                } else if message.starts_with("prepared statement ") {
-                    // Another connection has it, or has left one of its own here.
-                    Self::Pooled(message.to_owned())
-                } else if message.starts_with("relation ") && message.ends_with("does not exist") {
-                    Self::NotMigrated(message.to_owned())
-                } else if message.starts_with("permission denied") {
-                    Self::NotAllowed(message.to_owned())
-                } else {
-                    Self::Query(error)
+                match sqlstate::code_of(message) {
+                    Some(code) if sqlstate::is_unavailable(code) => {
+                        Self::Unavailable(Box::new(error))
+                    }
+                    Some(sqlstate::DISK_FULL) => Self::Full(message.to_owned()),
+                    Some(code) if sqlstate::is_foreign_statement(code) => {
+                        Self::Pooled(message.to_owned())
+                    }
+                    Some(sqlstate::UNDEFINED_TABLE) => Self::NotMigrated(message.to_owned()),
+                    Some(sqlstate::INSUFFICIENT_PRIVILEGE) => Self::NotAllowed(message.to_owned()),
+                    _ => Self::Query(error),
                 }
             }
             other => Self::Query(other),
@@ -83,27 +81,8 @@ impl From<Diesel> for StorageError {
     }
 }
 
-/// What PostgreSQL says while it stops, starts, ends a connection, or gives up.
-const GOING: [&str; 6] = [
-    "terminating connection",
-    "canceling statement due to statement timeout",
-    // A replica that had to go on.
-    "canceling statement due to conflict with recovery",
-    "the database system is",
-    "the database system was",
-    "server closed the connection",
-];
-
-/// What it says to whoever it does not let in, for the role, the database or the way in.
-const CLOSED_DOOR: [&str; 4] = [
-    "authentication failed",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "certificate",
-];
-
-/// What the system says to PostgreSQL, whichever file it was about.
-const FULL: &str = "No space left on device";
+/// In the words of the TLS library, which has one language.
+const TLS_REFUSED: &str = "certificate";
 
 impl StorageError {
     /// Whether it is the database's state, and not one member's row: the next member would
@@ -119,6 +98,17 @@ impl StorageError {
         )
     }
 
+    /// Whether a migration failed because its role lacks a privilege.
+    pub fn lacks_privilege(&self) -> bool {
+        match self {
+            Self::Migration(reason) => reason
+                .lines()
+                .any(|line| sqlstate::code_of(line) == Some(sqlstate::INSUFFICIENT_PRIVILEGE)),
+            Self::NotAllowed(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether PostgreSQL is there, and does not let in who asks, or has no such database:
     /// no waiting changes that.
     pub fn is_closed_door(&self) -> bool {
@@ -127,8 +117,9 @@ impl StorageError {
         };
         let mut cause: Option<&dyn std::error::Error> = Some(source.as_ref());
         while let Some(error) = cause {
-            let said = error.to_string();
-            if CLOSED_DOOR.iter().any(|words| said.contains(words)) {
+            let message = error.to_string();
+            let is_refused = sqlstate::code_of(&message).is_some_and(sqlstate::is_refused_login);
+            if is_refused || message.contains(TLS_REFUSED) {
                 return true;
             }
             cause = error.source();
@@ -146,30 +137,38 @@ impl StorageError {
 mod tests {
     use super::*;
 
-    fn said(message: &str) -> StorageError {
-        Diesel::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned())).into()
+    fn error(message: &str, code: &str) -> StorageError {
+        let message = sqlstate::with_code(message, code);
+        Diesel::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message)).into()
     }
 
     #[test]
     fn a_server_that_goes_is_told_from_a_query_that_is_refused() {
-        for going in [
-            "terminating connection due to administrator command",
-            "the database system is shutting down",
-            "the database system is starting up",
+        for (message, code) in [
+            (
+                "Verbindung wird abgebrochen aufgrund von Anweisung des Administrators",
+                "57P01",
+            ),
+            ("das Datenbanksystem fährt herunter", "57P03"),
+            (
+                "storniere Anfrage wegen Zeitüberschreitung der Anfrage",
+                "57014",
+            ),
         ] {
-            assert!(said(going).is_transient(), "{going}");
+            assert!(error(message, code).is_transient(), "{message}");
         }
-        for refused in [
-            "value out of range: underflow",
-            "syntax error at or near \"SELEC\"",
+        for (message, code) in [
+            ("valeur hors limites", "22003"),
+            ("syntax error at or near \"SELEC\"", "42601"),
         ] {
-            assert!(matches!(said(refused), StorageError::Query(_)), "{refused}");
+            let error = error(message, code);
+            assert!(matches!(error, StorageError::Query(_)), "{message}");
         }
     }
 
     #[test]
     fn a_disk_that_is_full_is_told_with_what_to_do() {
-        let error = said("could not extend file \"base/1/2\": No space left on device");
+        let error = error("konnte Datei »base/1/2« nicht erweitern", "53100");
 
         assert!(matches!(error, StorageError::Full(_)), "{error}");
         assert!(error.to_string().contains("make some"), "{error}");
@@ -177,8 +176,8 @@ mod tests {
 
     #[test]
     fn a_statement_that_another_connection_has_tells_of_the_pooler() {
-        for lost in ["\"s7\" does not exist", "\"s7\" already exists"] {
-            let error = said(&format!("prepared statement {lost}"));
+        for code in ["26000", "42P05"] {
+            let error = error("vorbereitete Anweisung »s7«", code);
 
             assert!(
                 error.to_string().contains("DATABASE_POOLER=transaction"),
@@ -189,15 +188,25 @@ mod tests {
 
     #[test]
     fn a_role_that_may_not_is_told_how_it_may() {
-        let error = said("permission denied for table whoop_users");
+        let error = error("keine Berechtigung für Tabelle whoop_users", "42501");
 
         assert!(error.to_string().contains("--serving-role"), "{error}");
     }
 
     #[test]
     fn a_table_that_is_not_there_asks_for_the_migrations() {
-        let error = said("relation \"whoop_users\" does not exist");
+        let error = error("Relation »whoop_users« existiert nicht", "42P01");
 
         assert!(error.to_string().contains("sync-worker migrate"));
+    }
+
+    #[test]
+    fn a_login_that_is_refused_is_not_waited_for() {
+        let unavailable = |message: String| StorageError::Unavailable(message.into());
+        let refused = sqlstate::with_code("Passwort-Authentifizierung fehlgeschlagen", "28P01");
+        let starting = sqlstate::with_code("das Datenbanksystem startet", "57P03");
+
+        assert!(unavailable(refused).is_closed_door());
+        assert!(!unavailable(starting).is_closed_door());
     }
 }

@@ -51,6 +51,7 @@ pub mod seal;
 pub mod service_key;
 pub mod serving_role;
 mod settle;
+mod sqlstate;
 pub mod standing;
 pub mod subject;
 pub mod table;

@@ -20,7 +20,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use crate::{
     Database, PgConnection, StorageError,
     lock_retry::{LockRetry, SET_LOCK_TIMEOUT},
-    wire::LOST_TO_ANOTHER_TRANSACTION,
+    sqlstate,
 };
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
@@ -180,9 +180,11 @@ fn until_unlocked(
     }
 }
 
-/// The type of the harness' error is private to it, so its text decides; ours, in every language.
+/// The type of the harness' error is private to it, so the code in its text decides.
 fn is_lock_conflict(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.to_string().contains(LOST_TO_ANOTHER_TRANSACTION)
+    let text = error.to_string();
+    let mut lines = text.lines().filter_map(sqlstate::code_of);
+    lines.any(sqlstate::is_lock_conflict)
 }
 
 /// The migrations of this build, each with a limit on its wait for a lock.
@@ -219,10 +221,10 @@ impl Migration<Pg> for WithLockTimeout<Box<dyn Migration<Pg>>> {
 
 /// What Diesel's harness says is a text, and may be of the pooler's doing.
 fn refused(reason: String) -> StorageError {
-    if reason.starts_with("prepared statement ") {
-        StorageError::Pooled(reason)
-    } else {
-        StorageError::Migration(reason)
+    let mut codes = reason.lines().filter_map(sqlstate::code_of);
+    match codes.any(sqlstate::is_foreign_statement) {
+        true => StorageError::Pooled(reason),
+        false => StorageError::Migration(reason),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::{
     QueryableByName,
-    result::{DatabaseErrorKind, Error as Diesel},
+    result::Error as Diesel,
     sql_types::{Array, Bool, Date, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncConnection, RunQueryDsl};
@@ -19,6 +19,7 @@ use crate::{
     changes::Changes,
     prepared::prepared,
     settle::{self, Touched},
+    sqlstate,
     table::{RecordTable, record_denial, rejected_record, users},
 };
 
@@ -274,26 +275,13 @@ fn set_aside<R: Record>(record: &R, reason: String) -> Rejected {
     }
 }
 
-/// Whether PostgreSQL objects to a value rather than to us or to the moment.
-///
-/// Diesel hides the SQLSTATE and calls a lock time-out and a float's underflow
-/// `Unknown` alike, so there the words decide. Words that are not known fail
+/// Whether PostgreSQL objects to a value rather than to us or to the moment. Anything else fails
 /// the page, which is read again: a good record must not be set aside.
 fn is_about_a_value(error: &Diesel) -> bool {
-    const WORDS: [&str; 4] = [
-        "out of range",
-        "invalid input",
-        "invalid byte sequence",
-        "unsupported Unicode",
-    ];
     match error {
-        Diesel::DatabaseError(
-            DatabaseErrorKind::CheckViolation | DatabaseErrorKind::NotNullViolation,
-            _,
-        ) => true,
-        Diesel::DatabaseError(DatabaseErrorKind::Unknown, information) => WORDS
-            .iter()
-            .any(|words| information.message().contains(words)),
+        Diesel::DatabaseError(_, information) => {
+            sqlstate::code_of(information.message()).is_some_and(sqlstate::is_about_a_value)
+        }
         _ => false,
     }
 }

@@ -124,11 +124,13 @@ pub async fn reseal(
     .await;
     let found = match found {
         Ok(mut rows) => rows.pop(),
-        Err(error) if error.to_string().contains("lock timeout") => {
-            locked.rollback().await?;
-            return Ok(Resealed::Held);
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => match StorageError::from(error) {
+            StorageError::Busy(_) => {
+                locked.rollback().await?;
+                return Ok(Resealed::Held);
+            }
+            other => return Err(other),
+        },
     };
     let Some(Row { sealed, key_id }) = found else {
         locked.rollback().await?;

@@ -100,7 +100,7 @@ pub(crate) fn database_refusal(args: &DatabaseArgs, error: &StorageError) -> Ref
             "PostgreSQL at {place}: {reason}. Check DATABASE_URL, and that the server runs and \
              accepts connections from here"
         ),
-        StorageError::Migration(reason) if reason.contains("permission denied") => format!(
+        StorageError::Migration(reason) if error.lacks_privilege() => format!(
             "PostgreSQL at {place}: {reason}. Migrate as the owner of the tables, a role that may \
              create in the schema public"
         ),

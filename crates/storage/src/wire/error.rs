@@ -1,9 +1,7 @@
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
-/// Begins the message of every error after which the transaction may simply be repeated: a
-/// deadlock, a lock timeout, a serialization failure.
-pub(crate) const LOST_TO_ANOTHER_TRANSACTION: &str = "lost to another transaction";
+use crate::sqlstate;
 
 /// Translates an error of the connection, or of PostgreSQL, into Diesel's type.
 pub(super) fn told(error: tokio_postgres::Error) -> Error {
@@ -14,12 +12,8 @@ pub(super) fn told(error: tokio_postgres::Error) -> Error {
         );
     };
     let kind = kind_of(said.code());
-    let mut message = said.message().to_owned();
-    if matches!(kind, DatabaseErrorKind::SerializationFailure) {
-        message = format!("{LOST_TO_ANOTHER_TRANSACTION}: {message}");
-    }
     let said = Said {
-        message,
+        message: sqlstate::with_code(said.message(), said.code().code()),
         error: Box::new(said.clone()),
     };
     Error::DatabaseError(kind, Box::new(said))
@@ -36,9 +30,7 @@ fn kind_of(code: &SqlState) -> DatabaseErrorKind {
         SqlState::NOT_NULL_VIOLATION => DatabaseErrorKind::NotNullViolation,
         SqlState::CHECK_VIOLATION => DatabaseErrorKind::CheckViolation,
         // Diesel has one word for a transaction that lost against another and may be repeated.
-        SqlState::T_R_SERIALIZATION_FAILURE
-        | SqlState::T_R_DEADLOCK_DETECTED
-        | SqlState::LOCK_NOT_AVAILABLE => DatabaseErrorKind::SerializationFailure,
+        _ if sqlstate::is_lock_conflict(code.code()) => DatabaseErrorKind::SerializationFailure,
         SqlState::READ_ONLY_SQL_TRANSACTION => DatabaseErrorKind::ReadOnlyTransaction,
         _ => DatabaseErrorKind::Unknown,
     }

@@ -9,8 +9,6 @@ mod error;
 mod row;
 mod statement;
 
-pub(crate) use self::error::LOST_TO_ANOTHER_TRANSACTION;
-
 use std::{
     collections::HashMap,
     pin::pin,
