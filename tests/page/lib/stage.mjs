@@ -53,6 +53,18 @@ export async function startStage(environment = {}) {
   return new Stage(JSON.parse(first), child, ended);
 }
 
+/** Whether the night that ended on the person's today has its recovery. */
+function hasRecoveryToday({ sleeps, recoveries }) {
+  const dateAt = (millis, offset) => {
+    const [, sign, hours, minutes] = /^([+-])(\d\d):(\d\d)$/.exec(offset) ?? [0, '+', 0, 0];
+    const east = (Number(hours) * 60 + Number(minutes)) * (sign === '-' ? -1 : 1);
+    return new Date(millis + east * 60_000).toISOString().slice(0, 10);
+  };
+  const scored = new Set(recoveries.filter((one) => one.score_state === 'SCORED').map((one) => one.sleep_id));
+  return sleeps.some((sleep) => !sleep.nap && scored.has(sleep.id)
+    && dateAt(Date.parse(sleep.end), sleep.timezone_offset) === dateAt(now(), sleep.timezone_offset));
+}
+
 class Stage {
   #child;
   #ended;
@@ -106,6 +118,8 @@ class Stage {
   async memberOfToday(name) {
     const { people } = await this.people();
     for (const [index, { whoop_user_id: person }] of people.entries()) {
+      // Connecting everybody in turn would use up the minute's calls.
+      if (!hasRecoveryToday(await this.truth(person))) continue;
       const user = `${name}-${index}`;
       await this.connect(user, person);
       if ((await this.day(user)).recovery?.score) return user;
