@@ -256,11 +256,16 @@ impl World {
             Self::run(&self.engines[0], one, &first),
             Self::run(&self.engines[1], other, &second)
         );
-        assert_eq!(
-            (one.failed, other.failed),
-            (0, 0),
-            "{said}: {one:?} {other:?}"
-        );
+        let reports = one.reports.iter().chain(&other.reports);
+        let errors = reports
+            .flat_map(|member| &member.types)
+            .filter_map(|one| one.error.as_ref());
+        for error in errors {
+            // Whoever deletes their oldest record makes WHOOP's list end too early, which is
+            // believed on another day.
+            let is_of_the_end = error.contains("although older ones are stored here");
+            assert!(is_of_the_end, "{said}: {error}: {one:?} {other:?}");
+        }
         said
     }
 
