@@ -4,7 +4,7 @@
 //!
 //! - [`record`]: the four records as WHOOP sends them, read leniently and
 //!   kept to the last digit;
-//! - [`local_date`]: which day a record belongs to;
+//! - [`local_date`] and [`days`]: which date a record belongs to, and which cycle a date shows;
 //! - [`coverage`] and [`plan`]: what is known of a member, and which calls
 //!   that leaves to make;
 //! - [`budget`]: WHOOP's quota, and who may spend it;
@@ -17,6 +17,7 @@ mod clock;
 pub mod coverage;
 mod data_type;
 pub mod day;
+pub mod days;
 pub mod difference;
 mod ids;
 pub mod instant;

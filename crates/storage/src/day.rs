@@ -13,7 +13,7 @@ use futures::try_join;
 use whoop_core::{
     UserId,
     coverage::Coverage,
-    day::{Connection as WhoopConnection, Records},
+    day::{Connection as WhoopConnection, DayRecords},
     plan::heard::Heard,
 };
 
@@ -37,7 +37,7 @@ pub struct StoredDay {
     /// Of all four types; those never read included.
     pub coverage: Vec<Coverage>,
     /// What a day shows of them: what WHOOP sent beside that is not read.
-    pub records: Records,
+    pub records: DayRecords,
     /// What webhooks say; `None` where they are not known to arrive, and of dates that
     /// are long over.
     pub heard: Option<Heard>,

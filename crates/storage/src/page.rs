@@ -146,6 +146,9 @@ pub async fn store<R: RecordTable>(
     }
     let mut changes = Changes::default();
     for row in &written {
+        if let Some(former) = row.former_date {
+            touched.add_date(R::DATA_TYPE, former);
+        }
         changes.written(
             R::DATA_TYPE,
             row.id.clone(),

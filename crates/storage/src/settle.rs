@@ -1,35 +1,36 @@
-//! After records were written: the days of the cycles they belong to.
+//! Settles the days of a member after records were written or deleted.
 //!
-//! A cycle and its recovery take their day from a sleep that may arrive before
-//! or after them, flip to a nap, or move. So whichever of the three is written,
-//! the day of its cycle is worked out anew from all that is stored.
+//! Which date a cycle, its recovery and its main sleeps belong to, and which cycle a date shows,
+//! depends on records that may arrive before or after them ([`whoop_core::days`]). So whatever is
+//! written, the dates around it are computed again from all that is stored of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::{
-    prelude::*,
-    sql_types::{Array, Date, Nullable, Text},
+    QueryableByName,
+    sql_types::{Array, BigInt, Bool, Date, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
+use futures::try_join;
 use whoop_core::{
     CycleId, DataType, SleepId, UserId,
-    local_date::{self, Anchor, CycleTimes, RecoveryTies, SleepTimes},
+    days::{CycleTimes, Days, Facts, Place, RecoveryTies, SleepTimes, days_of},
 };
 
-use crate::{
-    PgConnection, StorageError,
-    changes::Changes,
-    prepared::prepared,
-    schema::{whoop_cycle, whoop_recovery},
-    table::RecordTable,
-};
+use crate::{PgConnection, StorageError, changes::Changes, prepared::prepared, table::RecordTable};
 
-/// Which cycles may have to change their day.
+/// The version of the rules in [`whoop_core::days`]. Days that an older version settled are settled
+/// again by `migrate`.
+pub(crate) const RULE: i32 = 1;
+
+/// Records that were written or deleted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Touched {
     pub(crate) cycles: BTreeSet<String>,
     pub(crate) sleeps: BTreeSet<String>,
+    /// The dates that records had before.
+    dates: BTreeSet<NaiveDate>,
 }
 
 impl Touched {
@@ -38,192 +39,464 @@ impl Touched {
         self.cycles.extend(ties.cycle_id.map(|id| id.to_string()));
         self.sleeps.extend(ties.sleep_id.map(|id| id.0.clone()));
     }
+
+    /// A record had this date. A workout decides nothing beside itself.
+    pub(crate) fn add_date(&mut self, data_type: DataType, date: NaiveDate) {
+        if data_type != DataType::Workout {
+            self.dates.insert(date);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.cycles.is_empty() && self.sleeps.is_empty() && self.dates.is_empty()
+    }
+}
+
+/// The number of dates that are loaded before and after a date. Its cycles depend on cycles that claim this
+/// date or the next one, and these may belong to a date later. A main sleep without a cycle id may
+/// have begun in a cycle of three dates before.
+const BEFORE: i64 = 4;
+const AFTER: i64 = 3;
+
+/// Settles the dates around what was touched, and notes what changed its date or its place in it.
+pub(crate) async fn settle(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    mut touched: Touched,
+    changes: &mut Changes,
+) -> Result<(), StorageError> {
+    let mut settled: BTreeSet<NaiveDate> = BTreeSet::new();
+    while !touched.is_empty() {
+        let near = Near::find(conn, user_id, &touched).await?;
+        let sure: BTreeSet<NaiveDate> = near
+            .dates
+            .iter()
+            .flat_map(|date| around(*date, 1, 1))
+            .collect();
+        let stored = Stored::load(conn, user_id, Some(&near)).await?;
+        let moved = stored
+            .settle(conn, user_id, changes, |ids, old, new| {
+                let is_touched = ids.iter().any(|id| near.touches(id));
+                is_touched || sure.contains(&old) || sure.contains(&new)
+            })
+            .await?;
+        settled.extend(sure);
+        // What went farther meets others there.
+        touched = Touched {
+            dates: moved.difference(&settled).copied().collect(),
+            ..Touched::default()
+        };
+    }
+    Ok(())
+}
+
+/// Settles all dates of a member. The caller has locked the member's row.
+pub(crate) async fn settle_all(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    changes: &mut Changes,
+) -> Result<(), StorageError> {
+    let stored = Stored::load(conn, user_id, None).await?;
+    stored
+        .settle(conn, user_id, changes, |_, _, _| true)
+        .await?;
+    Ok(())
+}
+
+fn around(date: NaiveDate, before: i64, after: i64) -> impl Iterator<Item = NaiveDate> {
+    (-before..=after).map(move |days| date + TimeDelta::days(days))
+}
+
+/// The records that may decide the dates of those that were touched.
+#[derive(Debug, Default)]
+struct Near {
+    dates: BTreeSet<NaiveDate>,
+    /// Cycles that were touched; only these and the sleeps may have dates with unknown surroundings.
+    touched: BTreeSet<String>,
+    /// Sleeps that were touched.
+    sleeps: BTreeSet<String>,
+    /// The cycles of all records that are needed.
+    cycles: Vec<String>,
 }
 
 #[derive(QueryableByName)]
-struct SleepFacts {
+struct SeedRow {
+    #[diesel(sql_type = Nullable<Text>)]
+    cycle_id: Option<String>,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+impl Near {
+    async fn find(
+        conn: &mut PgConnection,
+        user_id: &UserId,
+        touched: &Touched,
+    ) -> Result<Self, StorageError> {
+        let cycles: Vec<&String> = touched.cycles.iter().collect();
+        let sleeps: Vec<&String> = touched.sleeps.iter().collect();
+        let seeds: Vec<SeedRow> = prepared(
+            "SELECT id AS cycle_id, local_date FROM whoop_cycle \
+             WHERE user_id = $1 AND id = ANY($2) \
+             UNION SELECT id, local_date FROM whoop_recovery \
+             WHERE user_id = $1 AND (id = ANY($2) OR sleep_id = ANY($3)) \
+             UNION SELECT cycle_id, coalesce(night_date, local_date) FROM whoop_sleep \
+             WHERE user_id = $1 AND (id = ANY($3) OR cycle_id = ANY($2)) AND nap IS NOT TRUE",
+        )
+        .bind::<Text, _>(user_id.as_str())
+        .bind::<Array<Text>, _>(cycles)
+        .bind::<Array<Text>, _>(sleeps)
+        .load(conn)
+        .await?;
+        let mut near = Self {
+            dates: touched.dates.clone(),
+            touched: touched.cycles.clone(),
+            sleeps: touched.sleeps.clone(),
+            cycles: Vec::new(),
+        };
+        for row in seeds {
+            near.dates.insert(row.local_date);
+            near.touched.extend(row.cycle_id);
+        }
+        let dates = near.surroundings();
+        let cycles: Vec<&String> = near.touched.iter().collect();
+        let ids: Vec<IdRow> = prepared(
+            "SELECT id FROM whoop_cycle WHERE user_id = $1 AND local_date = ANY($2) \
+             UNION SELECT id FROM whoop_recovery WHERE user_id = $1 AND local_date = ANY($2) \
+             UNION SELECT cycle_id FROM whoop_sleep WHERE user_id = $1 AND cycle_id IS NOT NULL \
+                 AND (local_date = ANY($2) OR night_date = ANY($2)) AND nap IS NOT TRUE \
+             UNION SELECT unnest($3)",
+        )
+        .bind::<Text, _>(user_id.as_str())
+        .bind::<Array<Date>, _>(dates)
+        .bind::<Array<Text>, _>(cycles)
+        .load(conn)
+        .await?;
+        near.cycles = ids.into_iter().map(|row| row.id).collect();
+        Ok(near)
+    }
+
+    fn touches(&self, id: &str) -> bool {
+        self.touched.contains(id) || self.sleeps.contains(id)
+    }
+
+    fn surroundings(&self) -> Vec<NaiveDate> {
+        let all: BTreeSet<NaiveDate> = self
+            .dates
+            .iter()
+            .flat_map(|date| around(*date, BEFORE, AFTER))
+            .collect();
+        all.into_iter().collect()
+    }
+}
+
+#[derive(QueryableByName)]
+struct CycleRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Timestamptz)]
+    start_time: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    end_time: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    timezone_offset: Option<String>,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+    #[diesel(sql_type = Bool)]
+    in_others: bool,
+}
+
+#[derive(QueryableByName)]
+struct RecoveryRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
+    sleep_id: String,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+    #[diesel(sql_type = Bool)]
+    is_scored: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    timezone_offset: Option<String>,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+    #[diesel(sql_type = Bool)]
+    in_others: bool,
+}
+
+#[derive(QueryableByName)]
+struct SleepRow {
     #[diesel(sql_type = Text)]
     id: String,
     #[diesel(sql_type = Nullable<Text>)]
     cycle_id: Option<String>,
-    #[diesel(sql_type = diesel::sql_types::Timestamptz)]
+    #[diesel(sql_type = Timestamptz)]
     start_time: DateTime<Utc>,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Timestamptz>)]
+    #[diesel(sql_type = Nullable<Timestamptz>)]
     end_time: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Text>)]
     timezone_offset: Option<String>,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Bool>)]
-    nap: Option<bool>,
-    #[diesel(sql_type = Nullable<diesel::sql_types::BigInt>)]
-    total_sleep_time_milli: Option<i64>,
+    #[diesel(sql_type = Bool)]
+    is_nap: bool,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    asleep_milli: Option<i64>,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+    #[diesel(sql_type = Nullable<Date>)]
+    night_date: Option<NaiveDate>,
+    #[diesel(sql_type = Bool)]
+    in_others: bool,
 }
 
-impl From<SleepFacts> for SleepTimes {
-    fn from(row: SleepFacts) -> Self {
-        Self {
-            weight: match row.total_sleep_time_milli {
-                Some(milli) => TimeDelta::milliseconds(milli),
-                None => row
-                    .end_time
-                    .map_or(TimeDelta::zero(), |end| end - row.start_time),
-            },
-            id: SleepId(row.id),
-            cycle_id: row.cycle_id.and_then(|id| id.parse().ok()).map(CycleId),
-            start: row.start_time,
-            end: row.end_time,
-            timezone_offset: row.timezone_offset,
-            nap: row.nap.unwrap_or(false),
+impl SleepRow {
+    fn times(&self) -> SleepTimes {
+        let asleep = self.asleep_milli.and_then(TimeDelta::try_milliseconds);
+        let lasted = self.end_time.map(|end| end - self.start_time);
+        SleepTimes {
+            id: SleepId(self.id.clone()),
+            cycle_id: self
+                .cycle_id
+                .as_ref()
+                .and_then(|id| id.parse().ok())
+                .map(CycleId),
+            start: self.start_time,
+            end: self.end_time,
+            timezone_offset: self.timezone_offset.clone(),
+            nap: self.is_nap,
+            weight: asleep.or(lasted).unwrap_or_default(),
         }
     }
 }
 
-/// Id, start, offset, and the day it has now.
-type StoredCycle = (String, DateTime<Utc>, Option<String>, NaiveDate);
+/// Records with the days that they have now.
+struct Stored {
+    cycles: Vec<CycleRow>,
+    recoveries: Vec<RecoveryRow>,
+    sleeps: Vec<SleepRow>,
+}
 
-/// Cycle id, sleep id, created, and the day and offset it has now.
-type StoredRecovery = (String, String, DateTime<Utc>, NaiveDate, Option<String>);
+impl Stored {
+    /// Loads what is near, or all of the member.
+    async fn load(
+        conn: &mut PgConnection,
+        user_id: &UserId,
+        near: Option<&Near>,
+    ) -> Result<Self, StorageError> {
+        const CYCLES: &str = "SELECT id, start_time, end_time, timezone_offset, local_date, \
+             in_others FROM whoop_cycle WHERE user_id = $1";
+        const RECOVERIES: &str = "SELECT id, sleep_id, created_at, \
+             score_state = 'SCORED' AS is_scored, timezone_offset, local_date, in_others \
+             FROM whoop_recovery WHERE user_id = $1";
+        const SLEEPS: &str = "SELECT id, cycle_id, start_time, end_time, timezone_offset, \
+             nap IS TRUE AS is_nap, \
+             CASE WHEN score_state = 'SCORED' THEN total_sleep_time_milli END AS asleep_milli, \
+             local_date, night_date, in_others FROM whoop_sleep WHERE user_id = $1";
+        let (cycles, recoveries, sleeps) = match near {
+            None => (CYCLES.to_owned(), RECOVERIES.to_owned(), SLEEPS.to_owned()),
+            Some(_) => (
+                format!("{CYCLES} AND id = ANY($2)"),
+                format!("{RECOVERIES} AND id = ANY($2)"),
+                format!(
+                    "{SLEEPS} AND cycle_id = ANY($2) \
+                     UNION {SLEEPS} AND cycle_id IS NULL AND local_date = ANY($3) \
+                     UNION {SLEEPS} AND id = ANY(ARRAY(SELECT sleep_id FROM whoop_recovery \
+                         WHERE user_id = $1 AND id = ANY($2))) \
+                     UNION {SLEEPS} AND id = ANY($4)"
+                ),
+            ),
+        };
+        let ids: &[String] = near.map_or(&[], |near| &near.cycles);
+        let dates = near.map_or_else(Vec::new, Near::surroundings);
+        let touched: Vec<&String> = near.map_or_else(Vec::new, |near| near.sleeps.iter().collect());
+        let cycles = prepared(cycles)
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Array<Text>, _>(ids);
+        let recoveries = prepared(recoveries)
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Array<Text>, _>(ids);
+        let sleeps = prepared(sleeps)
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Array<Text>, _>(ids)
+            .bind::<Array<Date>, _>(dates)
+            .bind::<Array<Text>, _>(touched);
+        let conn = &*conn;
+        let (cycles, recoveries, sleeps) = try_join!(
+            cycles.load(&mut &*conn),
+            recoveries.load(&mut &*conn),
+            sleeps.load(&mut &*conn),
+        )?;
+        Ok(Self {
+            cycles,
+            recoveries,
+            sleeps,
+        })
+    }
 
-/// Gives the touched cycles and their recoveries the day they belong to, and notes
-/// whose day changed.
-pub(crate) async fn settle(
-    conn: &mut PgConnection,
-    user_id: &UserId,
-    touched: Touched,
-    changes: &mut Changes,
-) -> Result<(), StorageError> {
-    let Touched { mut cycles, sleeps } = touched;
-    if !sleeps.is_empty() {
-        let judged_from_them: Vec<String> = whoop_recovery::table
-            .filter(whoop_recovery::user_id.eq(user_id.as_str()))
-            .filter(whoop_recovery::sleep_id.eq_any(sleeps.iter().cloned().collect::<Vec<_>>()))
-            .select(whoop_recovery::id)
-            .load(conn)
+    fn days(&self) -> Days {
+        let number = |id: &str| id.parse().map(CycleId).ok();
+        let cycles = self.cycles.iter().filter_map(|row| {
+            Some(CycleTimes {
+                id: number(&row.id)?,
+                start: row.start_time,
+                end: row.end_time,
+                timezone_offset: row.timezone_offset.clone(),
+            })
+        });
+        let recoveries = self.recoveries.iter().filter_map(|row| {
+            Some(RecoveryTies {
+                cycle_id: number(&row.id)?,
+                sleep_id: SleepId(row.sleep_id.clone()),
+                created_at: row.created_at,
+                is_scored: row.is_scored,
+            })
+        });
+        days_of(&Facts {
+            cycles: cycles.collect(),
+            recoveries: recoveries.collect(),
+            sleeps: self.sleeps.iter().map(SleepRow::times).collect(),
+        })
+    }
+
+    /// Writes the days that are not as they should be, of those that `is_sure` of by their ids,
+    /// their date and their new date. Returns the former and the new dates of these records.
+    async fn settle(
+        &self,
+        conn: &mut PgConnection,
+        user_id: &UserId,
+        changes: &mut Changes,
+        is_sure: impl Fn(&[&str], NaiveDate, NaiveDate) -> bool,
+    ) -> Result<BTreeSet<NaiveDate>, StorageError> {
+        let days = self.days();
+        let mut moved = BTreeSet::new();
+        let mut noted = |data_type, id: &str, old, new| {
+            changes.settled(data_type, id, old, new);
+            moved.extend([old, new]);
+        };
+        let place_of = |places: &BTreeMap<CycleId, Place>, id: &str| {
+            id.parse()
+                .ok()
+                .and_then(|id| places.get(&CycleId(id)).cloned())
+        };
+
+        let mut cycles = Rows::default();
+        for row in &self.cycles {
+            let Some(place) = place_of(&days.cycles, &row.id) else {
+                continue;
+            };
+            if (row.local_date, row.in_others) != (place.local_date, place.in_others)
+                && is_sure(&[&row.id], row.local_date, place.local_date)
+            {
+                noted(DataType::Cycle, &row.id, row.local_date, place.local_date);
+                cycles.push(&row.id, &place);
+            }
+        }
+        let mut recoveries = Rows::default();
+        for row in &self.recoveries {
+            let Some(place) = place_of(&days.recoveries, &row.id) else {
+                continue;
+            };
+            let is_same = (row.local_date, row.in_others) == (place.local_date, place.in_others)
+                && row.timezone_offset == place.timezone_offset;
+            if !is_same && is_sure(&[&row.id], row.local_date, place.local_date) {
+                noted(
+                    DataType::Recovery,
+                    &row.id,
+                    row.local_date,
+                    place.local_date,
+                );
+                recoveries.push(&row.id, &place);
+            }
+        }
+        let mut sleeps = Rows::default();
+        for row in &self.sleeps {
+            // A nap is a part of no night.
+            let place = days.sleeps.get(&SleepId(row.id.clone())).cloned();
+            let place = place.unwrap_or(Place {
+                local_date: row.local_date,
+                in_others: false,
+                timezone_offset: None,
+            });
+            let is_at = row.night_date.unwrap_or(row.local_date);
+            let night_date = Some(place.local_date).filter(|date| *date != row.local_date);
+            if (row.night_date, row.in_others) != (night_date, place.in_others)
+                && is_sure(
+                    &[&row.id, row.cycle_id.as_deref().unwrap_or_default()],
+                    is_at,
+                    place.local_date,
+                )
+            {
+                noted(DataType::Sleep, &row.id, row.local_date, row.local_date);
+                sleeps.push(&row.id, &place);
+            }
+        }
+        for (rows, sql) in [
+            (
+                cycles,
+                "UPDATE whoop_cycle SET local_date = settled.day, in_others = settled.other \
+                 FROM unnest($2, $3, $4, $5) AS settled (id, day, other, tz) \
+                 WHERE whoop_cycle.user_id = $1 AND whoop_cycle.id = settled.id",
+            ),
+            (
+                recoveries,
+                "UPDATE whoop_recovery SET local_date = settled.day, in_others = settled.other, \
+                        timezone_offset = settled.tz \
+                 FROM unnest($2, $3, $4, $5) AS settled (id, day, other, tz) \
+                 WHERE whoop_recovery.user_id = $1 AND whoop_recovery.id = settled.id",
+            ),
+            (
+                sleeps,
+                "UPDATE whoop_sleep SET night_date = nullif(settled.day, local_date), \
+                        in_others = settled.other \
+                 FROM unnest($2, $3, $4, $5) AS settled (id, day, other, tz) \
+                 WHERE whoop_sleep.user_id = $1 AND whoop_sleep.id = settled.id",
+            ),
+        ] {
+            rows.write(conn, user_id, sql).await?;
+        }
+        Ok(moved)
+    }
+}
+
+/// Places to write, column by column.
+#[derive(Default)]
+struct Rows {
+    ids: Vec<String>,
+    dates: Vec<NaiveDate>,
+    in_others: Vec<bool>,
+    offsets: Vec<Option<String>>,
+}
+
+impl Rows {
+    fn push(&mut self, id: &str, place: &Place) {
+        self.ids.push(id.to_owned());
+        self.dates.push(place.local_date);
+        self.in_others.push(place.in_others);
+        self.offsets.push(place.timezone_offset.clone());
+    }
+
+    async fn write(
+        self,
+        conn: &mut PgConnection,
+        user_id: &UserId,
+        sql: &'static str,
+    ) -> Result<(), StorageError> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        prepared(sql)
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Array<Text>, _>(self.ids)
+            .bind::<Array<Date>, _>(self.dates)
+            .bind::<Array<Bool>, _>(self.in_others)
+            .bind::<Array<Nullable<Text>>, _>(self.offsets)
+            .execute(conn)
             .await?;
-        cycles.extend(judged_from_them);
+        Ok(())
     }
-    if cycles.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<String> = cycles.into_iter().collect();
-
-    let asked = &*conn;
-    let (cycle_rows, recovery_rows): (Vec<StoredCycle>, Vec<StoredRecovery>) = futures::try_join!(
-        whoop_cycle::table
-            .filter(whoop_cycle::user_id.eq(user_id.as_str()))
-            .filter(whoop_cycle::id.eq_any(&ids))
-            .select((
-                whoop_cycle::id,
-                whoop_cycle::start_time,
-                whoop_cycle::timezone_offset,
-                whoop_cycle::local_date,
-            ))
-            .load(&mut &*asked),
-        whoop_recovery::table
-            .filter(whoop_recovery::user_id.eq(user_id.as_str()))
-            .filter(whoop_recovery::id.eq_any(&ids))
-            .select((
-                whoop_recovery::id,
-                whoop_recovery::sleep_id,
-                whoop_recovery::created_at,
-                whoop_recovery::local_date,
-                whoop_recovery::timezone_offset,
-            ))
-            .load(&mut &*asked),
-    )?;
-    let judged: Vec<String> = recovery_rows.iter().map(|row| row.1.clone()).collect();
-    let sleep_rows: Vec<SleepFacts> = prepared(
-        "SELECT id, cycle_id, start_time, end_time, timezone_offset, nap, \
-                CASE WHEN score_state = 'SCORED' THEN total_sleep_time_milli END AS total_sleep_time_milli \
-         FROM whoop_sleep WHERE user_id = $1 AND (cycle_id = ANY($2) OR id = ANY($3))",
-    )
-    .bind::<Text, _>(user_id.as_str())
-    .bind::<Array<Text>, _>(&ids)
-    .bind::<Array<Text>, _>(&judged)
-    .load(conn)
-    .await?;
-    let sleeps: Vec<SleepTimes> = sleep_rows.into_iter().map(SleepTimes::from).collect();
-
-    let mut cycle_days: Vec<(String, NaiveDate)> = Vec::new();
-    let mut recovery_days: Vec<(String, Anchor)> = Vec::new();
-    for id in &ids {
-        let Ok(number) = id.parse().map(CycleId) else {
-            continue;
-        };
-        let cycle_row = cycle_rows.iter().find(|row| &row.0 == id);
-        let recovery_row = recovery_rows.iter().find(|row| &row.0 == id);
-        let cycle = cycle_row.map(|row| CycleTimes {
-            id: number,
-            start: row.1,
-            timezone_offset: row.2.clone(),
-        });
-        let recovery = recovery_row.map(|row| RecoveryTies {
-            cycle_id: number,
-            sleep_id: SleepId(row.1.clone()),
-            created_at: row.2,
-        });
-        let Some(anchor) = local_date::of_cycle(cycle.as_ref(), recovery.as_ref(), &sleeps) else {
-            continue;
-        };
-        if let Some(row) = cycle_row.filter(|row| row.3 != anchor.local_date) {
-            changes.settled(DataType::Cycle, id, row.3, anchor.local_date);
-            cycle_days.push((id.clone(), anchor.local_date));
-        }
-        if let Some(row) =
-            recovery_row.filter(|row| row.3 != anchor.local_date || row.4 != anchor.timezone_offset)
-        {
-            changes.settled(DataType::Recovery, id, row.3, anchor.local_date);
-            recovery_days.push((id.clone(), anchor));
-        }
-    }
-    move_cycles(conn, user_id, cycle_days).await?;
-    move_recoveries(conn, user_id, recovery_days).await
-}
-
-async fn move_cycles(
-    conn: &mut PgConnection,
-    user_id: &UserId,
-    days: Vec<(String, NaiveDate)>,
-) -> Result<(), StorageError> {
-    if days.is_empty() {
-        return Ok(());
-    }
-    let (ids, dates): (Vec<_>, Vec<_>) = days.into_iter().unzip();
-    prepared(
-        "UPDATE whoop_cycle SET local_date = settled.day \
-         FROM unnest($2, $3) AS settled (id, day) \
-         WHERE whoop_cycle.user_id = $1 AND whoop_cycle.id = settled.id",
-    )
-    .bind::<Text, _>(user_id.as_str())
-    .bind::<Array<Text>, _>(ids)
-    .bind::<Array<Date>, _>(dates)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-async fn move_recoveries(
-    conn: &mut PgConnection,
-    user_id: &UserId,
-    days: Vec<(String, Anchor)>,
-) -> Result<(), StorageError> {
-    if days.is_empty() {
-        return Ok(());
-    }
-    let (ids, anchors): (Vec<_>, Vec<_>) = days.into_iter().unzip();
-    let (dates, offsets): (Vec<_>, Vec<_>) = anchors
-        .into_iter()
-        .map(|anchor| (anchor.local_date, anchor.timezone_offset))
-        .unzip();
-    prepared(
-        "UPDATE whoop_recovery SET local_date = settled.day, timezone_offset = settled.tz \
-         FROM unnest($2, $3, $4) AS settled (id, day, tz) \
-         WHERE whoop_recovery.user_id = $1 AND whoop_recovery.id = settled.id",
-    )
-    .bind::<Text, _>(user_id.as_str())
-    .bind::<Array<Text>, _>(ids)
-    .bind::<Array<Date>, _>(dates)
-    .bind::<Array<Nullable<Text>>, _>(offsets)
-    .execute(conn)
-    .await?;
-    Ok(())
 }

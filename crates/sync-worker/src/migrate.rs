@@ -10,6 +10,8 @@ struct Migrated {
     applied: Vec<String>,
     /// Tables and functions of an older service that made room.
     set_aside: Vec<SetAside>,
+    /// The number of members with days that were settled again, because the rules changed.
+    members_settled: u64,
     /// Roles that may serve, and read and write every row.
     serving_roles: Vec<Serving>,
     exit_code: u8,
@@ -53,6 +55,7 @@ pub(crate) async fn migrate(args: &MigrateArgs, console: &Console) -> Result<Exi
             .into_iter()
             .map(|(name, now)| SetAside { name, now })
             .collect(),
+        members_settled: done.members_settled,
         serving_roles: serving
             .into_iter()
             .map(|one| Serving {
@@ -76,6 +79,12 @@ fn tell(migrated: &Migrated, console: &Console) {
     }
     for name in &migrated.applied {
         console.say(format_args!("applied {name}"));
+    }
+    if migrated.members_settled > 0 {
+        console.say(format_args!(
+            "settled the days of {} members by the rules of this version",
+            migrated.members_settled
+        ));
     }
     for Serving { role, warning } in &migrated.serving_roles {
         console.say(format_args!("{role} may serve"));

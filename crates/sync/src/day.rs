@@ -270,6 +270,7 @@ impl Engine {
             freshness: self.settings.freshness,
             refresh,
             night: stored.records.night(),
+            named: stored.records.named(),
             thrifty,
             heard: stored.heard,
         }

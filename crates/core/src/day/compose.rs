@@ -1,41 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Connection, CyclePart, Day, Meta, Missing, Others, RecoveryPart, SleepPart, WorkoutPart,
+    Connection, CyclePart, Day, DayRecords, Meta, Missing, Others, RecoveryPart, SleepPart,
+    WorkoutPart,
 };
-use crate::{
-    DataType, UserId,
-    coverage::Coverage,
-    plan::{DayQuery, Night},
-    record::{Cycle, Record, Recovery, ScoreState, Sleep, Workout},
-};
-
-/// All records of one member that belong to one date.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Records {
-    pub recoveries: Vec<Recovery>,
-    pub sleeps: Vec<Sleep>,
-    pub cycles: Vec<Cycle>,
-    pub workouts: Vec<Workout>,
-}
-
-impl Records {
-    /// How far the date's night has come; with several, all of them.
-    pub fn night(&self) -> Night {
-        let mut nights = self
-            .sleeps
-            .iter()
-            .filter(|sleep| !sleep.is_nap())
-            .peekable();
-        let has_scored_sleep = nights.peek().is_some() && nights.all(is_scored);
-        let has_recovery = !self.recoveries.is_empty() && self.recoveries.iter().all(is_scored);
-        match (has_scored_sleep, has_recovery) {
-            (false, _) => Night::Unscored,
-            (true, false) => Night::SleepScored,
-            (true, true) => Night::Scored,
-        }
-    }
-}
+use crate::{DataType, UserId, coverage::Coverage, plan::DayQuery, record::ScoreState};
 
 /// What decides the reason for an absent part.
 #[derive(Debug, Clone, Copy)]
@@ -68,41 +37,29 @@ impl Knowledge<'_> {
 }
 
 /// Puts a day together. The order in which records are given does not matter.
-pub fn compose(user_id: UserId, records: &Records, known: Knowledge<'_>, meta: Meta) -> Day {
-    let mut nights: Vec<&Sleep> = records
+pub fn compose(user_id: UserId, records: &DayRecords, known: Knowledge<'_>, meta: Meta) -> Day {
+    let mut recoveries: Vec<_> = records.recoveries.iter().collect();
+    recoveries.sort_by_key(|recovery| (!recovery.in_others, recovery.cycle_id));
+    let recovery = recoveries.pop_if(|recovery| !recovery.in_others);
+
+    let mut cycles: Vec<_> = records.cycles.iter().collect();
+    cycles.sort_by_key(|cycle| (!cycle.in_others, cycle.start, cycle.id));
+    let cycle = cycles.pop_if(|cycle| !cycle.in_others);
+
+    let in_order = |sleeps: &mut Vec<&_>| {
+        sleeps.sort_by_key(|sleep: &&super::DaySleep| (sleep.start, sleep.id.0.clone()));
+    };
+    let mut night: Vec<_> = records.main_sleeps().collect();
+    in_order(&mut night);
+    let sleep = SleepPart::of_night(&night, recovery.map(|recovery| &recovery.sleep_id));
+    let (mut naps, mut nights): (Vec<_>, Vec<_>) = records
         .sleeps
         .iter()
-        .filter(|sleep| !sleep.is_nap())
-        .collect();
-    nights.sort_by_key(|sleep| (sleep.weight(), sleep.start, sleep.id.0.as_str()));
-    let sleep = nights.pop();
-    nights.sort_by_key(|sleep| (sleep.start, sleep.id.0.as_str()));
-
-    let mut cycles: Vec<&Cycle> = records.cycles.iter().collect();
-    cycles.sort_by_key(|cycle| (cycle.start, cycle.id));
-    let cycle = take_own(
-        &mut cycles,
-        sleep.map(|sleep| move |cycle: &Cycle| sleep.cycle_id == Some(cycle.id)),
-    );
-
-    let mut recoveries: Vec<&Recovery> = records.recoveries.iter().collect();
-    recoveries.sort_by_key(|recovery| recovery.cycle_id);
-    let recovery = take_own(
-        &mut recoveries,
-        sleep.map(|sleep| {
-            move |recovery: &Recovery| {
-                recovery.sleep_id == sleep.id || sleep.cycle_id == Some(recovery.cycle_id)
-            }
-        }),
-    );
-
-    let mut naps: Vec<&Sleep> = records
-        .sleeps
-        .iter()
-        .filter(|sleep| sleep.is_nap())
-        .collect();
-    naps.sort_by_key(|nap| (nap.start, nap.id.0.as_str()));
-    let mut workouts: Vec<&Workout> = records.workouts.iter().collect();
+        .filter(|sleep| sleep.nap || sleep.in_others)
+        .partition(|sleep| sleep.nap);
+    in_order(&mut naps);
+    in_order(&mut nights);
+    let mut workouts: Vec<_> = records.workouts.iter().collect();
     workouts.sort_by_key(|workout| (workout.start, workout.id.0.as_str()));
 
     let others = Others {
@@ -116,9 +73,26 @@ pub fn compose(user_id: UserId, records: &Records, known: Knowledge<'_>, meta: M
             missing.insert(part, reason);
         }
     };
-    explain("recovery", why(recovery, &known));
-    explain("sleep", why(sleep, &known));
-    explain("cycle", why(cycle, &known));
+    let why = |state: Option<&ScoreState>, data_type| match state {
+        None => Some(known.why_absent(data_type)),
+        Some(ScoreState::Unscorable) => Some(Missing::Unscorable),
+        Some(state) => state.may_change().then_some(Missing::PendingScore),
+    };
+    let sleep_state = sleep
+        .as_ref()
+        .map(|sleep| ScoreState::from(sleep.state.clone()));
+    explain(
+        "recovery",
+        why(
+            recovery.map(|recovery| &recovery.score_state),
+            DataType::Recovery,
+        ),
+    );
+    explain("sleep", why(sleep_state.as_ref(), DataType::Sleep));
+    explain(
+        "cycle",
+        why(cycle.map(|cycle| &cycle.score_state), DataType::Cycle),
+    );
     if workouts.is_empty() {
         explain("workouts", Some(known.why_absent(DataType::Workout)));
     }
@@ -127,41 +101,14 @@ pub fn compose(user_id: UserId, records: &Records, known: Knowledge<'_>, meta: M
         date: known.query.date,
         // A recovery without its score says nothing: it has no times either.
         recovery: recovery
-            .filter(|recovery| is_scored(*recovery))
+            .filter(|recovery| recovery.score_state.is_scored())
             .map(RecoveryPart::from),
-        sleep: sleep.map(SleepPart::from),
+        sleep,
         naps: naps.into_iter().map(SleepPart::from).collect(),
         cycle: cycle.map(CyclePart::from),
         workouts: workouts.into_iter().map(WorkoutPart::from).collect(),
         others: Some(others).filter(|others| !others.is_empty()),
         missing,
         meta,
-    }
-}
-
-/// Takes the record that goes with the chosen night; without a night, or where
-/// the night knows none, the last one.
-fn take_own<'a, R>(
-    candidates: &mut Vec<&'a R>,
-    is_own: Option<impl Fn(&R) -> bool>,
-) -> Option<&'a R> {
-    match is_own {
-        Some(is_own) => {
-            let own = candidates.iter().rposition(|candidate| is_own(candidate))?;
-            Some(candidates.remove(own))
-        }
-        None => candidates.pop(),
-    }
-}
-
-fn is_scored<R: Record>(record: &R) -> bool {
-    matches!(record.score_state(), ScoreState::Scored)
-}
-
-fn why<R: Record>(record: Option<&R>, known: &Knowledge<'_>) -> Option<Missing> {
-    match record.map(Record::score_state) {
-        None => Some(known.why_absent(R::DATA_TYPE)),
-        Some(ScoreState::Unscorable) => Some(Missing::Unscorable),
-        Some(state) => state.may_change().then_some(Missing::PendingScore),
     }
 }

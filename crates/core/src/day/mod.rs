@@ -1,21 +1,23 @@
 //! The one-call day: what an app shows, with a reason for all that is absent.
 //!
-//! Made from whole records, never rounded but for kilocalories. A record that is not scored shows
-//! no figures, whatever it carries. Where a date
-//! has several main sleeps, the longest is `sleep`, its own recovery and cycle
-//! stand beside it, and the rest is in `others`: nothing of a day is hidden.
+//! Nothing is rounded but kilocalories. A record that is not scored shows no figures, whatever it
+//! carries. A date shows one cycle with its recovery and all its main sleeps together; which one,
+//! [`crate::days`] decides when records are stored. The rest of the date is in `others`: nothing
+//! of a day is hidden.
 
 mod brief;
 mod compose;
 mod parts;
+mod stored;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use brief::BriefDay;
-pub use compose::{Knowledge, Records, compose};
+pub use compose::{Knowledge, compose};
 pub use parts::{CyclePart, RecoveryPart, SleepPart, Stages, WorkoutPart};
+pub use stored::{DayCycle, DayRecords, DayRecovery, DaySleep, DayWorkout, Named};
 
 use crate::{UserId, instant};
 
@@ -30,7 +32,7 @@ pub struct Day {
     pub naps: Vec<SleepPart>,
     pub cycle: Option<CyclePart>,
     pub workouts: Vec<WorkoutPart>,
-    /// What a second night on the same date leaves over.
+    /// Records of other cycles of the same date.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<Others>,
     /// Why a part is absent or has no score yet, by the part's name.
@@ -39,7 +41,7 @@ pub struct Day {
     pub meta: Meta,
 }
 
-/// Main sleeps, recoveries and cycles of the date beside the chosen ones.
+/// Main sleeps, recoveries and cycles of the date beside the shown ones.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, utoipa::ToSchema)]
 pub struct Others {
     pub sleeps: Vec<SleepPart>,

@@ -1,10 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use crate::{
-    CycleId, SleepId, WorkoutId, instant,
-    record::{Cycle, Recovery, Sleep, Workout},
-};
+use super::{DayCycle, DayRecovery, DaySleep, DayWorkout};
+use crate::{CycleId, SleepId, WorkoutId, instant};
 
 /// One kilocalorie in kilojoules.
 const KILOJOULE_PER_KCAL: f64 = 4.184;
@@ -41,17 +39,17 @@ pub struct RecoveryPart {
     pub state: String,
 }
 
-impl From<&Recovery> for RecoveryPart {
-    fn from(recovery: &Recovery) -> Self {
+impl From<&DayRecovery> for RecoveryPart {
+    fn from(recovery: &DayRecovery) -> Self {
         let is_scored = recovery.score_state.is_scored();
-        let score = recovery.score.as_ref().filter(|_| is_scored);
+        let shown = |figure: Option<f64>| figure.filter(|_| is_scored);
         Self {
-            score: score.and_then(|score| score.recovery_score),
-            hrv: score.and_then(|score| score.hrv_rmssd_milli),
-            rhr: score.and_then(|score| score.resting_heart_rate),
-            spo2: score.and_then(|score| score.spo2_percentage),
-            skin_temp: score.and_then(|score| score.skin_temp_celsius),
-            calibrating: score.and_then(|score| score.user_calibrating),
+            score: shown(recovery.recovery_score),
+            hrv: shown(recovery.hrv_rmssd_milli),
+            rhr: shown(recovery.resting_heart_rate),
+            spo2: shown(recovery.spo2_percentage),
+            skin_temp: shown(recovery.skin_temp_celsius),
+            calibrating: recovery.user_calibrating.filter(|_| is_scored),
             cycle_id: recovery.cycle_id,
             sleep_id: recovery.sleep_id.clone(),
             state: recovery.score_state.to_string(),
@@ -61,7 +59,12 @@ impl From<&Recovery> for RecoveryPart {
 
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct SleepPart {
+    /// The main sleep that the recovery names, else the longest one. Figures that cannot be
+    /// summed are taken from it.
     pub id: SleepId,
+    /// The ids of the main sleeps of the cycle, if there are several, in the order of their start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<SleepId>,
     /// Time asleep (light, slow wave and REM) for people: `7h 32m`.
     pub duration: Option<String>,
     pub duration_milli: Option<i64>,
@@ -82,7 +85,7 @@ pub struct SleepPart {
     pub state: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Stages {
     pub light_milli: Option<i64>,
     pub slow_wave_milli: Option<i64>,
@@ -90,34 +93,97 @@ pub struct Stages {
     pub awake_milli: Option<i64>,
 }
 
-impl From<&Sleep> for SleepPart {
-    fn from(sleep: &Sleep) -> Self {
+impl Stages {
+    /// `None` where WHOOP sent no stages, or they do not count.
+    fn of(sleep: &DaySleep) -> Option<Self> {
+        let stages = Self {
+            light_milli: sleep.light_milli,
+            slow_wave_milli: sleep.slow_wave_milli,
+            rem_milli: sleep.rem_milli,
+            awake_milli: sleep.awake_milli,
+        };
+        let is_empty = stages
+            == Self {
+                light_milli: None,
+                slow_wave_milli: None,
+                rem_milli: None,
+                awake_milli: None,
+            };
+        (sleep.score_state.is_scored() && !is_empty).then_some(stages)
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            light_milli: sum(self.light_milli, other.light_milli),
+            slow_wave_milli: sum(self.slow_wave_milli, other.slow_wave_milli),
+            rem_milli: sum(self.rem_milli, other.rem_milli),
+            awake_milli: sum(self.awake_milli, other.awake_milli),
+        }
+    }
+}
+
+/// The sum of what is there.
+fn sum(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+impl From<&DaySleep> for SleepPart {
+    fn from(sleep: &DaySleep) -> Self {
         let is_scored = sleep.score_state.is_scored();
-        let score = sleep.score.as_ref().filter(|_| is_scored);
-        let stages = sleep.stages().filter(|_| is_scored);
-        let asleep = stages.and_then(|stages| stages.asleep_milli());
+        let shown = |figure: Option<f64>| figure.filter(|_| is_scored);
+        let asleep = sleep.asleep_milli();
         Self {
             id: sleep.id.clone(),
+            parts: Vec::new(),
             duration: asleep.map(hours_and_minutes),
             duration_milli: asleep,
-            performance: score.and_then(|score| score.sleep_performance_percentage),
-            efficiency: score.and_then(|score| score.sleep_efficiency_percentage),
-            consistency: score.and_then(|score| score.sleep_consistency_percentage),
-            respiratory_rate: score.and_then(|score| score.respiratory_rate),
+            performance: shown(sleep.performance_percentage),
+            efficiency: shown(sleep.efficiency_percentage),
+            consistency: shown(sleep.consistency_percentage),
+            respiratory_rate: shown(sleep.respiratory_rate),
             start: sleep.start,
             end: sleep.end,
             timezone_offset: sleep.timezone_offset.clone(),
-            stages: stages.map(|stages| Stages {
-                light_milli: stages.total_light_sleep_time_milli,
-                slow_wave_milli: stages.total_slow_wave_sleep_time_milli,
-                rem_milli: stages.total_rem_sleep_time_milli,
-                awake_milli: stages.total_awake_time_milli,
-            }),
-            need_milli: score
-                .and_then(|score| score.sleep_needed.as_ref())
-                .and_then(|need| need.total_milli()),
+            stages: Stages::of(sleep),
+            need_milli: sleep.need_milli().filter(|_| is_scored),
             state: sleep.score_state.to_string(),
         }
+    }
+}
+
+impl SleepPart {
+    /// All main sleeps of one cycle as WHOOP's app shows them: as one night. `named` is the one
+    /// that the recovery was scored from.
+    pub(super) fn of_night(sleeps: &[&DaySleep], named: Option<&SleepId>) -> Option<Self> {
+        let is_named = |sleep: &&&DaySleep| Some(&sleep.id) == named;
+        let longest = || sleeps.iter().max_by_key(|sleep| sleep.order());
+        let main = sleeps.iter().find(is_named).or_else(longest)?;
+        let part = Self::from(*main);
+        if sleeps.len() == 1 {
+            return Some(part);
+        }
+        let asleep = sleeps.iter().map(|sleep| sleep.asleep_milli());
+        let asleep = asleep.reduce(sum).flatten();
+        let mut pending = sleeps.iter().filter(|sleep| sleep.score_state.may_change());
+        Some(Self {
+            parts: sleeps.iter().map(|sleep| sleep.id.clone()).collect(),
+            duration: asleep.map(hours_and_minutes),
+            duration_milli: asleep,
+            start: sleeps.iter().map(|sleep| sleep.start).min()?,
+            end: sleeps.iter().filter_map(|sleep| sleep.end).max(),
+            stages: sleeps
+                .iter()
+                .filter_map(|sleep| Stages::of(sleep))
+                .reduce(Stages::and),
+            // As long as one of them waits for its score, so does the night.
+            state: pending
+                .next()
+                .map_or(part.state, |sleep| sleep.score_state.to_string()),
+            ..part
+        })
     }
 }
 
@@ -142,18 +208,18 @@ pub struct CyclePart {
     pub state: String,
 }
 
-impl From<&Cycle> for CyclePart {
-    fn from(cycle: &Cycle) -> Self {
-        let score = cycle.shown_score();
-        let kilojoule = score.and_then(|score| score.kilojoule);
+impl From<&DayCycle> for CyclePart {
+    fn from(cycle: &DayCycle) -> Self {
+        let is_shown = cycle.is_shown();
+        let shown = |figure: Option<f64>| figure.filter(|_| is_shown);
         Self {
             id: cycle.id,
-            strain: score.and_then(|score| score.strain),
-            calories: kcal(kilojoule),
-            kilojoule,
-            average_heart_rate: score.and_then(|score| score.average_heart_rate),
-            max_heart_rate: score.and_then(|score| score.max_heart_rate),
-            steps: cycle.step_count.filter(|_| score.is_some()),
+            strain: shown(cycle.strain),
+            calories: kcal(shown(cycle.kilojoule)),
+            kilojoule: shown(cycle.kilojoule),
+            average_heart_rate: shown(cycle.average_heart_rate),
+            max_heart_rate: shown(cycle.max_heart_rate),
+            steps: cycle.step_count.filter(|_| is_shown),
             start: cycle.start,
             end: cycle.end,
             state: cycle.score_state.to_string(),
@@ -184,24 +250,23 @@ pub struct WorkoutPart {
     pub state: String,
 }
 
-impl From<&Workout> for WorkoutPart {
-    fn from(workout: &Workout) -> Self {
+impl From<&DayWorkout> for WorkoutPart {
+    fn from(workout: &DayWorkout) -> Self {
         let is_scored = workout.score_state.is_scored();
-        let score = workout.score.as_ref().filter(|_| is_scored);
+        let shown = |figure: Option<f64>| figure.filter(|_| is_scored);
+        let has_zones = workout.zones_milli.iter().any(Option::is_some);
         Self {
             id: workout.id.clone(),
             sport: workout.sport_name.clone(),
-            strain: score.and_then(|score| score.strain),
-            calories: kcal(score.and_then(|score| score.kilojoule)),
+            strain: shown(workout.strain),
+            calories: kcal(shown(workout.kilojoule)),
             start: workout.start,
             end: workout.end,
             timezone_offset: workout.timezone_offset.clone(),
-            average_heart_rate: score.and_then(|score| score.average_heart_rate),
-            max_heart_rate: score.and_then(|score| score.max_heart_rate),
-            distance_meter: score.and_then(|score| score.distance_meter),
-            zones_milli: score
-                .and_then(|score| score.zone_durations.as_ref())
-                .map(|zones| zones.in_order()),
+            average_heart_rate: shown(workout.average_heart_rate),
+            max_heart_rate: shown(workout.max_heart_rate),
+            distance_meter: shown(workout.distance_meter),
+            zones_milli: (is_scored && has_zones).then_some(workout.zones_milli),
             state: workout.score_state.to_string(),
         }
     }

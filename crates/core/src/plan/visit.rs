@@ -10,6 +10,7 @@ use super::{
 use crate::{
     DataType,
     coverage::{Coverage, span_of},
+    day::Named,
 };
 
 /// Whoever was away for longer lacks the recoveries of earlier days as well.
@@ -53,6 +54,8 @@ pub struct DayQuery {
     pub refresh: Refresh,
     /// What is stored of the date's night.
     pub night: Night,
+    /// Records that are not stored and that others of the date name.
+    pub named: Named,
     /// Whether members who wait may need most of the day's calls: then a night
     /// that has its score is left to the next slot.
     pub thrifty: bool,
@@ -76,6 +79,9 @@ impl DayQuery {
     /// A live date is never read "to its end"; it is known as of the last
     /// sync, while that is fresh.
     pub fn is_known(&self, coverage: &Coverage) -> bool {
+        if self.names_unread(coverage) {
+            return false;
+        }
         let (from, until) = span_of(self.date, self.offset_seconds);
         if self.is_live() {
             let asked = coverage.last_sync_at.unwrap_or(from).min(self.now);
@@ -83,6 +89,12 @@ impl DayQuery {
         } else {
             coverage.contains(from, until)
         }
+    }
+
+    /// Whether a record of this type is named by one that was stored after the type was read.
+    fn names_unread(&self, coverage: &Coverage) -> bool {
+        let since = self.named.since(coverage.data_type);
+        since.is_some_and(|since| coverage.last_sync_at.is_none_or(|last| last < since))
     }
 
     /// Whether the type was read within the freshness interval.
@@ -98,6 +110,9 @@ impl DayQuery {
         let Some(last) = coverage.last_sync_at else {
             return false;
         };
+        if self.names_unread(coverage) {
+            return false;
+        }
         let said = self.heard.map_or(Said::Nothing, |heard| {
             heard.said(coverage.data_type, last, self.now)
         });
@@ -158,11 +173,16 @@ impl DayQuery {
                     None
                 } else if last.is_none() {
                     Some(Reason::NeverRead)
+                } else if self.names_unread(coverage) {
+                    Some(Reason::Missing)
                 } else if self.is_fresh(coverage) {
                     Some(Reason::Webhook)
                 } else {
                     Some(Reason::Stale)
                 }
+            }
+            Refresh::Auto if self.is_recent() && self.names_unread(coverage) => {
+                Some(Reason::Missing)
             }
             // What WHOOP claimed once is asked for again on another day.
             Refresh::Auto if self.is_recent() && !self.is_known(coverage) => {
@@ -281,6 +301,30 @@ mod tests {
         assert_eq!(today.calls(&all_read(48 * 60)).len(), 4);
     }
 
+    #[test]
+    fn a_cycle_that_a_night_names_is_read_once_after_the_night_was_stored() {
+        let of_date = |date| DayQuery {
+            named: Named {
+                cycle: Some(noon() - TimeDelta::minutes(3)),
+                sleep: None,
+            },
+            ..query(date, Refresh::Auto)
+        };
+        for date in ["2026-03-20", "2026-03-10"] {
+            let calls = of_date(date).calls(&all_read(5));
+            assert_eq!(types_of(&calls), [DataType::Cycle], "{date}");
+            assert_eq!(calls[0].reason, Reason::Missing);
+            assert!(
+                !all_read(5)
+                    .iter()
+                    .any(|one| { one.data_type == DataType::Cycle && of_date(date).is_known(one) })
+            );
+            assert_eq!(of_date(date).calls(&all_read(2)), [], "{date}");
+        }
+        // An old date is read by the next run.
+        assert_eq!(of_date("2025-01-10").calls(&all_read(5)), []);
+    }
+
     fn query(date: &str, refresh: Refresh) -> DayQuery {
         DayQuery {
             date: date.parse().unwrap(),
@@ -290,6 +334,7 @@ mod tests {
             freshness: TimeDelta::minutes(15),
             refresh,
             night: Night::Scored,
+            named: Named::default(),
             thrifty: false,
             heard: None,
         }

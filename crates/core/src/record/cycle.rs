@@ -43,18 +43,6 @@ pub struct CycleScore {
     pub extra: Extra,
 }
 
-impl Cycle {
-    /// The figures that may be shown: those of a scored cycle, and the running strain of an open
-    /// one. A running score without any energy is no measurement, because a living member spends
-    /// some in every minute.
-    pub fn shown_score(&self) -> Option<&CycleScore> {
-        let runs = self.end.is_none() && self.score_state == ScoreState::PendingScore;
-        self.score.as_ref().filter(|score| {
-            self.score_state.is_scored() || (runs && score.kilojoule.is_some_and(|one| one > 0.0))
-        })
-    }
-}
-
 impl Record for Cycle {
     const DATA_TYPE: DataType = DataType::Cycle;
 

@@ -85,23 +85,10 @@ pub struct SleepNeeded {
 impl StageSummary {
     /// Light, slow wave and REM together; WHOOP has no field for it.
     pub fn asleep_milli(&self) -> Option<i64> {
-        Some(
-            self.total_light_sleep_time_milli?
-                + self.total_slow_wave_sleep_time_milli?
-                + self.total_rem_sleep_time_milli?,
-        )
-    }
-}
-
-impl SleepNeeded {
-    /// The whole need; absent unless every part is there.
-    pub fn total_milli(&self) -> Option<i64> {
-        Some(
-            self.baseline_milli?
-                + self.need_from_sleep_debt_milli?
-                + self.need_from_recent_strain_milli?
-                + self.need_from_recent_nap_milli?,
-        )
+        let light_and_slow_wave = self
+            .total_light_sleep_time_milli?
+            .saturating_add(self.total_slow_wave_sleep_time_milli?);
+        Some(light_and_slow_wave.saturating_add(self.total_rem_sleep_time_milli?))
     }
 }
 
@@ -119,10 +106,11 @@ impl Sleep {
     /// Only for choosing between sleeps, never for showing.
     pub fn weight(&self) -> TimeDelta {
         let stages = self.stages().filter(|_| self.score_state.is_scored());
-        match stages.and_then(StageSummary::asleep_milli) {
-            Some(milli) => TimeDelta::milliseconds(milli),
-            None => self.end.map_or(TimeDelta::zero(), |end| end - self.start),
-        }
+        stages
+            .and_then(StageSummary::asleep_milli)
+            .and_then(TimeDelta::try_milliseconds)
+            .or_else(|| self.end.map(|end| end - self.start))
+            .unwrap_or_default()
     }
 }
 

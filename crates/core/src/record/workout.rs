@@ -69,20 +69,6 @@ pub struct ZoneDurations {
     pub extra: Extra,
 }
 
-impl ZoneDurations {
-    /// The zones from zero to five.
-    pub const fn in_order(&self) -> [Option<i64>; 6] {
-        [
-            self.zone_zero_milli,
-            self.zone_one_milli,
-            self.zone_two_milli,
-            self.zone_three_milli,
-            self.zone_four_milli,
-            self.zone_five_milli,
-        ]
-    }
-}
-
 impl Record for Workout {
     const DATA_TYPE: DataType = DataType::Workout;
 

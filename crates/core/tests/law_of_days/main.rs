@@ -6,13 +6,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+mod dates_that_two_claim;
 mod people;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use proptest::prelude::*;
 use whoop_core::{
     CycleId, SleepId,
-    local_date::{Anchor, CycleTimes, RecoveryTies, SleepTimes, of_cycle, of_sleep, of_workout},
+    days::{CycleTimes, Facts, Place, RecoveryTies, SleepTimes, days_of},
+    local_date::of_workout,
     record::Workout,
 };
 
@@ -71,6 +73,7 @@ fn cycle(id: i64, from: i64, offset: i64) -> CycleTimes {
     CycleTimes {
         id: CycleId(id),
         start: instant(from),
+        end: None,
         timezone_offset: Some(offset_text(offset)),
     }
 }
@@ -80,7 +83,32 @@ fn recovery(cycle: i64, sleep: &str, created: i64) -> RecoveryTies {
         cycle_id: CycleId(cycle),
         sleep_id: SleepId(sleep.to_owned()),
         created_at: instant(created),
+        is_scored: true,
     }
+}
+
+fn of_sleep(sleep: &SleepTimes) -> NaiveDate {
+    whoop_core::local_date::of_sleep(sleep.start, sleep.end, sleep.timezone_offset.as_deref())
+}
+
+/// The place of one cycle. If there is none, that of its recovery.
+fn place_of(
+    cycle: Option<&CycleTimes>,
+    recovery: Option<&RecoveryTies>,
+    sleeps: &[SleepTimes],
+) -> Place {
+    let facts = Facts {
+        cycles: cycle.cloned().into_iter().collect(),
+        recoveries: recovery.cloned().into_iter().collect(),
+        sleeps: sleeps.to_vec(),
+    };
+    let mut days = days_of(&facts);
+    let place = match (cycle, recovery) {
+        (Some(cycle), _) => days.cycles.remove(&cycle.id),
+        (None, Some(recovery)) => days.recoveries.remove(&recovery.cycle_id),
+        (None, None) => None,
+    };
+    place.unwrap()
 }
 
 fn workout(from: i64, until: i64, offset: i64) -> Workout {
@@ -93,8 +121,8 @@ fn workout(from: i64, until: i64, offset: i64) -> Workout {
     .unwrap()
 }
 
-fn day_of(anchor: Option<Anchor>) -> i64 {
-    day_number(anchor.unwrap().local_date)
+fn day_of(place: &Place) -> i64 {
+    day_number(place.local_date)
 }
 
 /// One stretch of a member's life: a main sleep, or none, and what follows.
@@ -181,12 +209,12 @@ fn live(stretches: &[Stretch], first_night: i64) -> Life {
     life
 }
 
-fn anchors(life: &Life) -> Vec<Anchor> {
+fn places(life: &Life) -> Vec<Place> {
     life.cycles
         .iter()
         .map(|cycle| {
             let judged = life.recoveries.iter().find(|one| one.cycle_id == cycle.id);
-            of_cycle(Some(cycle), judged, &life.sleeps).unwrap()
+            place_of(Some(cycle), judged, &life.sleeps)
         })
         .collect()
 }
@@ -220,19 +248,32 @@ proptest! {
         let night = sleep("night", 7, woke - asleep, woke, here);
         let cycle = cycle(7, woke - asleep, there);
 
-        let anchor = of_cycle(Some(&cycle), None, std::slice::from_ref(&night)).unwrap();
+        let place = place_of(Some(&cycle), None, std::slice::from_ref(&night));
 
-        prop_assert_eq!(day_number(anchor.local_date), wall_day(woke, here));
-        prop_assert_eq!(anchor.timezone_offset, Some(offset_text(here)));
+        prop_assert_eq!(day_number(place.local_date), wall_day(woke, here));
+        prop_assert_eq!(place.timezone_offset, Some(offset_text(here)));
     }
 
     #[test]
-    fn a_cycle_without_a_sleep_is_dated_twelve_hours_after_it_began(
+    fn a_running_cycle_without_a_sleep_is_dated_twelve_hours_after_it_began(
         began in any_second(), offset in any_offset(),
     ) {
-        let day = day_of(of_cycle(Some(&cycle(7, began, offset)), None, &[]));
+        let day = day_of(&place_of(Some(&cycle(7, began, offset)), None, &[]));
 
         prop_assert_eq!(day, wall_day(began + 12 * HOUR, offset));
+    }
+
+    #[test]
+    fn a_closed_cycle_without_a_sleep_is_dated_by_its_middle_or_twelve_hours_after_it_began(
+        began in any_second(), minutes in 0..(51 * 60_i64), offset in any_offset(),
+    ) {
+        let mut cycle = cycle(7, began, offset);
+        cycle.end = Some(instant(began + minutes * MINUTE));
+
+        let day = day_of(&place_of(Some(&cycle), None, &[]));
+
+        let half = (minutes * MINUTE / 2).min(12 * HOUR);
+        prop_assert_eq!(day, wall_day(began + half, offset));
     }
 
     #[test]
@@ -253,7 +294,7 @@ proptest! {
     ) {
         let life = live(&stretches, first_night);
 
-        let days: Vec<i64> = anchors(&life).iter().map(|one| day_number(one.local_date)).collect();
+        let days: Vec<i64> = places(&life).iter().map(|one| day_number(one.local_date)).collect();
 
         prop_assert_eq!(days, life.days);
     }
@@ -266,8 +307,8 @@ proptest! {
 
         for recovery in &life.recoveries {
             let position = usize::try_from(recovery.cycle_id.0 - 1).unwrap();
-            let alone = of_cycle(None, Some(recovery), &life.sleeps);
-            prop_assert_eq!(day_of(alone), life.days[position]);
+            let alone = place_of(None, Some(recovery), &life.sleeps);
+            prop_assert_eq!(day_of(&alone), life.days[position]);
         }
     }
 
@@ -282,19 +323,19 @@ proptest! {
     ) {
         let mut life = live(&stretches, first_night);
         life.recoveries.clear();
-        let expected = anchors(&life);
+        let expected = places(&life);
 
         // Turned round, rotated, and dealt out by a number.
         life.sleeps.reverse();
-        prop_assert_eq!(&anchors(&life), &expected);
+        prop_assert_eq!(&places(&life), &expected);
         if !life.sleeps.is_empty() {
             let by = order.index(life.sleeps.len());
             life.sleeps.rotate_left(by);
         }
-        prop_assert_eq!(&anchors(&life), &expected);
+        prop_assert_eq!(&places(&life), &expected);
         life.sleeps.sort_by_key(|sleep| {
             sleep.id.0.bytes().fold(seed, |hash, byte| hash.rotate_left(7) ^ u64::from(byte))
         });
-        prop_assert_eq!(&anchors(&life), &expected);
+        prop_assert_eq!(&places(&life), &expected);
     }
 }

@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{
     CycleId, SleepId,
-    local_date::{CycleTimes, RecoveryTies, SleepTimes, of_cycle, of_sleep},
+    days::{CycleTimes, Facts, RecoveryTies, SleepTimes, days_of},
+    local_date::of_sleep,
 };
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -26,6 +27,7 @@ fn cycle(id: i64, from: &str, offset: &str) -> CycleTimes {
     CycleTimes {
         id: CycleId(id),
         start: at(from),
+        end: None,
         timezone_offset: Some(offset.to_owned()),
     }
 }
@@ -35,11 +37,12 @@ fn recovery(cycle: i64, sleep: &str, created: &str) -> RecoveryTies {
         cycle_id: CycleId(cycle),
         sleep_id: SleepId(sleep.to_owned()),
         created_at: at(created),
+        is_scored: true,
     }
 }
 
 fn date(sleep: &SleepTimes) -> String {
-    of_sleep(sleep).to_string()
+    of_sleep(sleep.start, sleep.end, sleep.timezone_offset.as_deref()).to_string()
 }
 
 fn date_of(
@@ -47,10 +50,15 @@ fn date_of(
     recovery: Option<&RecoveryTies>,
     sleeps: &[SleepTimes],
 ) -> String {
-    of_cycle(cycle, recovery, sleeps)
-        .unwrap()
-        .local_date
-        .to_string()
+    let facts = Facts {
+        cycles: cycle.cloned().into_iter().collect(),
+        recoveries: recovery.cloned().into_iter().collect(),
+        sleeps: sleeps.to_vec(),
+    };
+    let days = days_of(&facts);
+    let of_cycle = cycle.map(|cycle| &days.cycles[&cycle.id]);
+    let place = of_cycle.or(recovery.map(|recovery| &days.recoveries[&recovery.cycle_id]));
+    place.unwrap().local_date.to_string()
 }
 
 #[test]
@@ -306,7 +314,6 @@ fn a_recovery_that_came_first_stands_on_its_upload_until_its_night_is_known() {
     assert_eq!(date_of(None, Some(&judged), &[]), "2025-07-02");
     assert_eq!(date_of(Some(&began), Some(&judged), &[]), "2025-07-01");
     assert_eq!(date_of(None, Some(&judged), &[night]), "2025-07-01");
-    assert_eq!(of_cycle(None, None, &[]), None);
 }
 
 #[test]

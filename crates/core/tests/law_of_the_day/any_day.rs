@@ -1,10 +1,10 @@
 //! What holds of every day, whatever was recorded.
 
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 use whoop_core::{
-    day::{Missing, Records},
-    record::Sleep,
+    SleepId,
+    day::{DayRecords, DaySleep, Missing},
 };
 
 use super::{cycle, day, recovery, sleep, workout};
@@ -19,15 +19,13 @@ fn has_zero(json: &Value) -> bool {
     }
 }
 
-/// A score with some of it taken away; nothing in it is zero, nor rounds to it.
-fn score(fields: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    prop::collection::vec(prop::option::of(3_i64..90), fields.len()).prop_map(|values| {
-        let named = fields.iter().zip(values);
-        named
-            .map(|(name, value)| ((*name).to_owned(), json!(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    })
+/// A figure that may be absent; none is zero, nor rounds to it.
+fn whole() -> impl Strategy<Value = Option<i64>> {
+    prop::option::of(3_i64..90)
+}
+
+fn figure() -> impl Strategy<Value = Option<f64>> {
+    prop::option::of(3.0..90.0)
 }
 
 fn any_state() -> impl Strategy<Value = String> {
@@ -39,54 +37,54 @@ fn any_state() -> impl Strategy<Value = String> {
     ]
 }
 
-fn any_sleep() -> impl Strategy<Value = Sleep> {
-    let stages = score(&[
-        "total_light_sleep_time_milli",
-        "total_slow_wave_sleep_time_milli",
-        "total_rem_sleep_time_milli",
-        "total_awake_time_milli",
-    ]);
-    let need = score(&["baseline_milli", "need_from_sleep_debt_milli"]);
+fn any_sleep() -> impl Strategy<Value = DaySleep> {
     (
         "[a-d]",
         1_i64..4,
         -6_i64..20,
         1_i64..9,
-        any::<bool>(),
+        any::<[bool; 2]>(),
         any_state(),
-        stages,
-        need,
+        prop::array::uniform8(whole()),
     )
-        .prop_map(|(id, cycle, from, lasts, is_nap, state, stages, need)| {
-            let mut sleep = sleep(&id, cycle, from, from + lasts);
-            sleep.nap = Some(is_nap);
-            sleep.score_state = state.into();
-            sleep.score = serde_json::from_value(
-                json!({"stage_summary": stages, "sleep_needed": need, "respiratory_rate": null}),
-            )
-            .unwrap();
-            sleep
-        })
+        .prop_map(
+            |(id, cycle, from, lasts, [nap, in_others], state, milli)| DaySleep {
+                nap,
+                in_others: in_others && !nap,
+                score_state: state.into(),
+                light_milli: milli[0],
+                slow_wave_milli: milli[1],
+                rem_milli: milli[2],
+                awake_milli: milli[3],
+                needed_milli: [milli[4], milli[5], milli[6], milli[7]],
+                ..sleep(&id, cycle, from, from + lasts)
+            },
+        )
 }
 
-fn any_records() -> impl Strategy<Value = Records> {
+fn any_records() -> impl Strategy<Value = DayRecords> {
     let cycles = (
         1_i64..4,
         -6_i64..20,
         any_state(),
-        score(&["strain", "kilojoule"]),
+        figure(),
+        figure(),
+        any::<bool>(),
     )
-        .prop_map(|(id, from, state, score)| {
+        .prop_map(|(id, from, state, strain, kilojoule, in_others)| {
             let mut cycle = cycle(id, from);
             cycle.score_state = state.into();
-            cycle.score = serde_json::from_value(score).unwrap();
+            cycle.strain = strain;
+            cycle.kilojoule = kilojoule;
+            cycle.in_others = in_others;
             cycle
         });
-    let recoveries = (1_i64..4, "[a-d]", any_state(), score(&["recovery_score"])).prop_map(
-        |(id, sleep, state, score)| {
+    let recoveries = (1_i64..4, "[a-d]", any_state(), figure(), any::<bool>()).prop_map(
+        |(id, sleep, state, score, in_others)| {
             let mut recovery = recovery(id, &sleep);
             recovery.score_state = state.into();
-            recovery.score = serde_json::from_value(score).unwrap();
+            recovery.recovery_score = score;
+            recovery.in_others = in_others;
             recovery
         },
     );
@@ -107,7 +105,7 @@ fn any_records() -> impl Strategy<Value = Records> {
             recoveries.dedup_by_key(|one| one.cycle_id);
             workouts.sort_by(|one, other| one.id.cmp(&other.id));
             workouts.dedup_by(|one, other| one.id == other.id);
-            Records {
+            DayRecords {
                 recoveries,
                 sleeps,
                 cycles,
@@ -146,8 +144,15 @@ proptest! {
         let day = day(&records);
 
         let others = day.others.unwrap_or_default();
-        let nights = usize::from(day.sleep.is_some()) + day.naps.len() + others.sleeps.len();
-        prop_assert_eq!(nights, records.sleeps.len());
+        let night = day.sleep.map_or_else(Vec::new, |sleep| match sleep.parts.len() {
+            0 => vec![sleep.id],
+            _ => sleep.parts,
+        });
+        let rest = day.naps.iter().chain(&others.sleeps).map(|sleep| sleep.id.clone());
+        let mut ids: Vec<SleepId> = night.into_iter().chain(rest).collect();
+        ids.sort();
+        let all: Vec<SleepId> = records.sleeps.iter().map(|sleep| sleep.id.clone()).collect();
+        prop_assert_eq!(ids, all);
         prop_assert_eq!(usize::from(day.cycle.is_some()) + others.cycles.len(), records.cycles.len());
         prop_assert_eq!(day.workouts.len(), records.workouts.len());
         let shown = usize::from(day.recovery.is_some()) + others.recoveries.len();

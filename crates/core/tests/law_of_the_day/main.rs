@@ -9,13 +9,15 @@ mod reasons;
 mod unscored;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde_json::json;
 use whoop_core::{
-    DataType, UserId,
+    CycleId, DataType, SleepId, UserId, WorkoutId,
     coverage::Coverage,
-    day::{Connection, Day, Knowledge, Meta, Records, Source, SyncOutcome, compose},
+    day::{
+        Connection, Day, DayCycle, DayRecords, DayRecovery, DaySleep, DayWorkout, Knowledge, Meta,
+        Source, SyncOutcome, compose,
+    },
     plan::{DayQuery, Night, Refresh},
-    record::{Cycle, Recovery, Sleep, Workout},
+    record::ScoreState,
 };
 
 const NIGHT: i64 = 100;
@@ -33,61 +35,93 @@ fn at(hour: i64) -> DateTime<Utc> {
     date().and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::hours(hour)
 }
 
-fn sleep(id: &str, cycle: i64, from: i64, until: i64) -> Sleep {
-    serde_json::from_value(json!({
-        "id": id, "cycle_id": cycle, "user_id": 1, "nap": false, "score_state": "SCORED",
-        "created_at": at(until), "updated_at": at(until), "start": at(from), "end": at(until),
-        "timezone_offset": "Z",
-    }))
-    .unwrap()
+fn sleep(id: &str, cycle: i64, from: i64, until: i64) -> DaySleep {
+    DaySleep {
+        id: SleepId(id.to_owned()),
+        cycle_id: Some(CycleId(cycle)),
+        start: at(from),
+        end: Some(at(until)),
+        timezone_offset: Some("Z".to_owned()),
+        nap: false,
+        score_state: ScoreState::Scored,
+        in_others: false,
+        stored_at: at(until + 1),
+        light_milli: None,
+        slow_wave_milli: None,
+        rem_milli: None,
+        awake_milli: None,
+        needed_milli: [None; 4],
+        respiratory_rate: None,
+        performance_percentage: None,
+        consistency_percentage: None,
+        efficiency_percentage: None,
+    }
 }
 
 /// A sleep scored with so many hours asleep.
-fn scored(id: &str, cycle: i64, from: i64, until: i64, hours_asleep: i64) -> Sleep {
-    let light = hours_asleep * 3_600_000 - 2;
-    let mut sleep = sleep(id, cycle, from, until);
-    sleep.score = serde_json::from_value(json!({
-        "stage_summary": {
-            "total_light_sleep_time_milli": light,
-            "total_slow_wave_sleep_time_milli": 1, "total_rem_sleep_time_milli": 1,
-        },
-        "sleep_performance_percentage": 81.5,
-    }))
-    .unwrap();
-    sleep
+fn scored(id: &str, cycle: i64, from: i64, until: i64, hours_asleep: i64) -> DaySleep {
+    DaySleep {
+        light_milli: Some(hours_asleep * 3_600_000 - 2),
+        slow_wave_milli: Some(1),
+        rem_milli: Some(1),
+        performance_percentage: Some(81.5),
+        ..sleep(id, cycle, from, until)
+    }
 }
 
-fn nap(id: &str, from: i64, until: i64) -> Sleep {
-    Sleep {
-        nap: Some(true),
+fn nap(id: &str, from: i64, until: i64) -> DaySleep {
+    DaySleep {
+        nap: true,
         ..sleep(id, NIGHT, from, until)
     }
 }
 
-fn cycle(id: i64, from: i64) -> Cycle {
-    serde_json::from_value(json!({
-        "id": id, "user_id": 1, "score_state": "SCORED", "created_at": at(from),
-        "updated_at": at(from), "start": at(from), "timezone_offset": "Z",
-        "score": {"strain": 14.2, "kilojoule": 11_912.0},
-    }))
-    .unwrap()
+fn cycle(id: i64, from: i64) -> DayCycle {
+    DayCycle {
+        id: CycleId(id),
+        start: at(from),
+        end: None,
+        score_state: ScoreState::Scored,
+        in_others: false,
+        strain: Some(14.2),
+        kilojoule: Some(11_912.0),
+        average_heart_rate: None,
+        max_heart_rate: None,
+        step_count: None,
+    }
 }
 
-fn recovery(cycle: i64, sleep: &str) -> Recovery {
-    serde_json::from_value(json!({
-        "cycle_id": cycle, "sleep_id": sleep, "user_id": 1, "score_state": "SCORED",
-        "created_at": at(8), "updated_at": at(8),
-        "score": {"recovery_score": 66.0, "hrv_rmssd_milli": 31.813_562},
-    }))
-    .unwrap()
+fn recovery(cycle: i64, sleep: &str) -> DayRecovery {
+    DayRecovery {
+        cycle_id: CycleId(cycle),
+        sleep_id: SleepId(sleep.to_owned()),
+        score_state: ScoreState::Scored,
+        in_others: false,
+        stored_at: at(9),
+        recovery_score: Some(66.0),
+        hrv_rmssd_milli: Some(31.813_562),
+        resting_heart_rate: None,
+        spo2_percentage: None,
+        skin_temp_celsius: None,
+        user_calibrating: None,
+    }
 }
 
-fn workout(id: &str, from: i64) -> Workout {
-    serde_json::from_value(json!({
-        "id": id, "user_id": 1, "score_state": "SCORED", "created_at": at(from),
-        "updated_at": at(from), "start": at(from), "end": at(from + 1), "sport_name": "rowing",
-    }))
-    .unwrap()
+fn workout(id: &str, from: i64) -> DayWorkout {
+    DayWorkout {
+        id: WorkoutId(id.to_owned()),
+        sport_name: Some("rowing".to_owned()),
+        start: at(from),
+        end: Some(at(from + 1)),
+        timezone_offset: None,
+        score_state: ScoreState::Scored,
+        strain: None,
+        kilojoule: None,
+        average_heart_rate: None,
+        max_heart_rate: None,
+        distance_meter: None,
+        zones_milli: [None; 6],
+    }
 }
 
 /// A date ten days past, with everything read or nothing.
@@ -121,9 +155,10 @@ impl Known {
     }
 }
 
-fn day_known(records: &Records, known: &Known) -> Day {
+fn day_known(records: &DayRecords, known: &Known) -> Day {
     let query = DayQuery {
         date: date(),
+        named: records.named(),
         today: now().date_naive(),
         offset_seconds: 0,
         now: now(),
@@ -150,12 +185,12 @@ fn day_known(records: &Records, known: &Known) -> Day {
     compose("mara".parse::<UserId>().unwrap(), records, knowledge, meta)
 }
 
-fn day(records: &Records) -> Day {
+fn day(records: &DayRecords) -> Day {
     day_known(records, &Known::everything())
 }
 
-fn whole_night() -> Records {
-    Records {
+fn whole_night() -> DayRecords {
+    DayRecords {
         recoveries: vec![recovery(NIGHT, "night")],
         sleeps: vec![scored("night", NIGHT, -2, 6, 7)],
         cycles: vec![cycle(NIGHT, -2)],

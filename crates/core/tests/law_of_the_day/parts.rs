@@ -1,7 +1,10 @@
 //! Which record is shown where.
 
 use serde_json::{Value, json};
-use whoop_core::day::{Missing, Records};
+use whoop_core::{
+    day::{DayRecords, DaySleep, Missing},
+    record::ScoreState,
+};
 
 use super::*;
 
@@ -26,9 +29,8 @@ fn a_whole_day_has_every_part_and_nothing_to_explain() {
 }
 
 #[test]
-fn of_two_nights_the_one_with_the_most_time_asleep_is_the_days() {
-    let records = Records {
-        // Longer in bed, shorter asleep, and later.
+fn what_is_in_others_is_never_shown_as_the_days() {
+    let mut records = DayRecords {
         sleeps: vec![
             scored("long", 100, -2, 3, 5),
             scored("short", 101, 12, 23, 4),
@@ -37,6 +39,9 @@ fn of_two_nights_the_one_with_the_most_time_asleep_is_the_days() {
         cycles: vec![cycle(101, 12), cycle(100, -2)],
         workouts: vec![],
     };
+    records.sleeps[1].in_others = true;
+    records.recoveries[0].in_others = true;
+    records.cycles[0].in_others = true;
 
     let day = day(&records);
 
@@ -50,49 +55,62 @@ fn of_two_nights_the_one_with_the_most_time_asleep_is_the_days() {
 }
 
 #[test]
-fn of_two_nights_with_the_same_time_asleep_the_later_is_the_days() {
-    let records = Records {
-        sleeps: vec![
-            scored("late", 101, 14, 20, 5),
-            scored("early", 100, -2, 4, 5),
-        ],
-        ..Records::default()
+fn the_main_sleeps_of_one_cycle_are_one_night() {
+    let mut records = whole_night();
+    // After 68 minutes awake 45 minutes more, longer than the night that was scored.
+    let again = DaySleep {
+        performance_percentage: None,
+        awake_milli: Some(5),
+        ..scored("again", NIGHT, 7, 17, 9)
     };
+    records.sleeps.insert(0, again);
 
-    assert_eq!(day(&records).sleep.unwrap().id.0, "late");
-}
+    let shown = day(&records).sleep.unwrap();
 
-#[test]
-fn a_night_without_a_score_counts_by_its_time_in_bed() {
-    let records = Records {
-        sleeps: vec![
-            sleep("unscored", 100, -3, 6),
-            scored("scored", 101, 12, 23, 8),
-        ],
-        ..Records::default()
-    };
+    // WHOOP scored the recovery from this one.
+    assert_eq!(shown.id.0, "night");
+    assert_eq!(shown.performance, Some(81.5));
+    let parts: Vec<_> = shown.parts.iter().map(|id| id.0.as_str()).collect();
+    assert_eq!(parts, ["night", "again"]);
+    assert_eq!((shown.start, shown.end), (at(-2), Some(at(17))));
+    assert_eq!(shown.duration_milli, Some(16 * 3_600_000));
+    assert_eq!(shown.duration.as_deref(), Some("16h 0m"));
+    let stages = shown.stages.unwrap();
+    assert_eq!(stages.light_milli, Some(16 * 3_600_000 - 4));
+    assert_eq!((stages.rem_milli, stages.awake_milli), (Some(2), Some(5)));
 
-    assert_eq!(day(&records).sleep.unwrap().id.0, "unscored");
+    // As long as one of them waits for its score, so does the night; its figures do not count.
+    records.sleeps[0].score_state = ScoreState::PendingScore;
+    let composed = day(&records);
+    assert_eq!(composed.missing["sleep"], Missing::PendingScore);
+    let shown = composed.sleep.unwrap();
+    assert_eq!(shown.duration_milli, Some(7 * 3_600_000));
+    assert_eq!(shown.end, Some(at(17)));
+
+    // Without a recovery that names one, the figures are those of the longest.
+    records.sleeps[0].score_state = ScoreState::Scored;
+    records.recoveries.clear();
+    assert_eq!(day(&records).sleep.unwrap().id.0, "again");
 }
 
 #[test]
 fn a_nap_is_never_the_night_and_naps_stand_in_the_order_of_the_day() {
-    let records = Records {
+    let records = DayRecords {
         sleeps: vec![
             nap("second", 16, 17),
             nap("first", 9, 15),
             scored("night", 100, 1, 5, 3),
         ],
-        ..Records::default()
+        ..DayRecords::default()
     };
     let composed = day(&records);
     assert_eq!(composed.sleep.unwrap().id.0, "night");
     let naps: Vec<&str> = composed.naps.iter().map(|nap| nap.id.0.as_str()).collect();
     assert_eq!(naps, ["first", "second"]);
 
-    let only_a_nap = Records {
+    let only_a_nap = DayRecords {
         sleeps: vec![nap("first", 9, 15)],
-        ..Records::default()
+        ..DayRecords::default()
     };
     let composed = day(&only_a_nap);
     assert_eq!(composed.sleep, None);
@@ -100,27 +118,12 @@ fn a_nap_is_never_the_night_and_naps_stand_in_the_order_of_the_day() {
 }
 
 #[test]
-fn anothers_recovery_and_cycle_are_not_shown_as_the_nights_own() {
-    let mut records = whole_night();
-    records.recoveries = vec![recovery(999, "another night")];
-    records.cycles = vec![cycle(999, 3)];
-
-    let day = day(&records);
-
-    assert_eq!((day.recovery, day.cycle), (None, None));
-    assert_eq!(day.missing["recovery"], Missing::NotRecorded);
-    assert_eq!(day.missing["cycle"], Missing::NotRecorded);
-    let others = day.others.unwrap();
-    assert_eq!(others.recoveries[0].cycle_id.0, 999);
-    assert_eq!(others.cycles[0].id.0, 999);
-}
-
-#[test]
 fn a_cycle_without_a_night_still_shows_and_an_open_one_has_no_end() {
-    let records = Records {
+    let mut records = DayRecords {
         cycles: vec![cycle(1, -3), cycle(2, 5)],
-        ..Records::default()
+        ..DayRecords::default()
     };
+    records.cycles[0].in_others = true;
 
     let day = day(&records);
 

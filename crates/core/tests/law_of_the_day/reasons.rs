@@ -2,11 +2,11 @@
 
 use whoop_core::{
     DataType,
-    day::{Connection, Missing, Records},
+    day::{Connection, DayRecords, Missing},
     record::ScoreState,
 };
 
-use super::{Known, day, day_known, whole_night};
+use super::{Known, at, day, day_known, now, whole_night};
 
 #[test]
 fn a_score_that_is_not_there_is_explained_by_its_state() {
@@ -18,11 +18,10 @@ fn a_score_that_is_not_there_is_explained_by_its_state() {
         let mut records = whole_night();
         let state = ScoreState::from(word.to_owned());
         records.recoveries[0].score_state = state.clone();
-        records.recoveries[0].score = None;
         records.sleeps[0].score_state = state.clone();
-        records.sleeps[0].score = None;
         records.cycles[0].score_state = state;
-        records.cycles[0].score = None;
+        // A running one shows its strain so far.
+        records.cycles[0].end = Some(at(23));
 
         let day = day(&records);
 
@@ -42,7 +41,7 @@ fn a_score_that_is_not_there_is_explained_by_its_state() {
 #[test]
 fn an_absent_part_has_the_reason_that_fits_what_is_known() {
     let every_part = |known: &Known| {
-        let day = day_known(&Records::default(), known);
+        let day = day_known(&DayRecords::default(), known);
         let reasons: Vec<Missing> = ["recovery", "sleep", "cycle", "workouts"]
             .map(|part| day.missing[part])
             .to_vec();
@@ -91,7 +90,7 @@ fn each_part_is_explained_by_the_coverage_of_its_own_type() {
             .coverage
             .extend(all.into_iter().filter(|one| one.data_type == read));
 
-        let day = day_known(&Records::default(), &known);
+        let day = day_known(&DayRecords::default(), &known);
 
         let recorded: Vec<&str> = day
             .missing
@@ -105,4 +104,23 @@ fn each_part_is_explained_by_the_coverage_of_its_own_type() {
         };
         assert_eq!(recorded, [part]);
     }
+}
+
+#[test]
+fn a_record_that_another_names_is_not_synced_until_its_type_is_read_again() {
+    let mut records = whole_night();
+    records.cycles.clear();
+    records.sleeps[0].stored_at = now() + chrono::TimeDelta::minutes(1);
+    let read_before = day(&records);
+    assert_eq!(read_before.missing["cycle"], Missing::NotSynced);
+
+    records.sleeps[0].stored_at = now() - chrono::TimeDelta::minutes(1);
+    let read_since = day(&records);
+    assert_eq!(read_since.missing["cycle"], Missing::NotRecorded);
+
+    // The same holds for a recovery without its night.
+    let mut records = whole_night();
+    records.sleeps.clear();
+    records.recoveries[0].stored_at = now() + chrono::TimeDelta::minutes(1);
+    assert_eq!(day(&records).missing["sleep"], Missing::NotSynced);
 }

@@ -16,7 +16,7 @@ fn figures_of_a_record_that_is_not_scored_are_null() {
         records.cycles[0].end = Some(crate::at(23));
         records.cycles[0].step_count = Some(7_000);
         records.workouts[0].score_state = state();
-        records.workouts[0].score = serde_json::from_value(json!({"strain": 4.5})).unwrap();
+        records.workouts[0].strain = Some(4.5);
 
         let day = serde_json::to_value(day(&records)).unwrap();
 
@@ -50,8 +50,8 @@ fn the_running_strain_of_an_open_cycle_is_shown_with_its_state() {
     assert_eq!(running["missing"]["cycle"], "pending_score");
 
     // Zeros are no measurement.
-    records.cycles[0].score =
-        serde_json::from_value(json!({"strain": 0.0, "kilojoule": 0.0})).unwrap();
+    records.cycles[0].strain = Some(0.0);
+    records.cycles[0].kilojoule = Some(0.0);
     let zeros = serde_json::to_value(day(&records)).unwrap();
     assert_eq!(zeros["cycle"]["strain"], json!(null));
 }

@@ -14,50 +14,49 @@ pub(super) const CYCLE: i32 = 4;
 pub(super) const WORKOUT: i32 = 5;
 
 /// `$1` is the member, `$2` the date. What a kind does not have is null.
+/// `$1` is the member, `$2` the date. What a kind does not have is null.
 pub(super) const DAY: &str = "
-SELECT 0, status, timezone_offset, NULL::TEXT, NULL::TEXT, NULL::BOOLEAN,
+SELECT 0, status, timezone_offset, NULL::TEXT, NULL::TEXT, NULL::BOOLEAN, NULL::BOOLEAN,
        last_seen_at, webhook_at, NULL::TIMESTAMPTZ, NULL::TIMESTAMPTZ,
        NULL::DOUBLE PRECISION, NULL::DOUBLE PRECISION, NULL::DOUBLE PRECISION,
        NULL::DOUBLE PRECISION, NULL::DOUBLE PRECISION,
-       whoop_user_id, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT,
-       NULL::BIGINT, NULL::BIGINT, NULL::BIGINT
+       NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT,
+       NULL::BIGINT, NULL::BIGINT
 FROM whoop_users WHERE user_id = $1
 UNION ALL
-SELECT 1, data_type, NULL, sync_status, NULL, whole_history,
+SELECT 1, data_type, NULL, sync_status, NULL, whole_history, NULL,
        last_sync_at, covered_from, covered_until, list_end_seen_at,
        NULL, NULL, NULL, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM whoop_sync_log WHERE user_id = $1
 UNION ALL
-SELECT 2, cycle_id, NULL, score_state, sleep_id, user_calibrating,
-       NULL, NULL, created_at, updated_at,
+SELECT 2, cycle_id, NULL, score_state, sleep_id, user_calibrating, in_others,
+       NULL, NULL, synced_at, NULL,
        recovery_score, resting_heart_rate, hrv_rmssd_milli, spo2_percentage, skin_temp_celsius,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM whoop_recovery WHERE user_id = $1 AND local_date = $2
 UNION ALL
-SELECT 3, id, timezone_offset, score_state, cycle_id, nap,
-       start_time, end_time, created_at, updated_at,
+SELECT 3, id, timezone_offset, score_state, cycle_id, nap, in_others,
+       start_time, end_time, synced_at, NULL,
        respiratory_rate, sleep_performance_percentage, sleep_consistency_percentage,
        sleep_efficiency_percentage, NULL,
        total_light_sleep_time_milli, total_slow_wave_sleep_time_milli, total_rem_sleep_time_milli,
-       total_awake_time_milli,
-       coalesce(total_in_bed_time_milli, total_no_data_time_milli, sleep_cycle_count,
-                disturbance_count),
-       baseline_milli, need_from_sleep_debt_milli, need_from_recent_strain_milli,
-       need_from_recent_nap_milli
-FROM whoop_sleep WHERE user_id = $1 AND local_date = $2
+       total_awake_time_milli, baseline_milli, need_from_sleep_debt_milli,
+       need_from_recent_strain_milli, need_from_recent_nap_milli
+FROM whoop_sleep
+WHERE user_id = $1 AND (local_date = $2 AND night_date IS NULL OR night_date = $2)
 UNION ALL
-SELECT 4, id, timezone_offset, score_state, NULL, NULL,
-       start_time, end_time, created_at, updated_at,
+SELECT 4, id, NULL, score_state, NULL, NULL, in_others,
+       start_time, end_time, NULL, NULL,
        day_strain, kilojoule, average_heart_rate, max_heart_rate, NULL,
-       step_count, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+       step_count, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM whoop_cycle WHERE user_id = $1 AND local_date = $2
 UNION ALL
-SELECT 5, id, timezone_offset, score_state, sport_name, NULL,
-       start_time, end_time, created_at, updated_at,
+SELECT 5, id, timezone_offset, score_state, sport_name, NULL, NULL,
+       start_time, end_time, NULL, NULL,
        strain_score, kilojoule, average_heart_rate, max_heart_rate, distance_meter,
        zone_zero_milli, zone_one_milli, zone_two_milli, zone_three_milli, zone_four_milli,
-       zone_five_milli, NULL, NULL, NULL
+       zone_five_milli, NULL, NULL
 FROM whoop_workout WHERE user_id = $1 AND local_date = $2
 ";
 
@@ -69,6 +68,7 @@ pub(super) type Columns = (
     Nullable<Text>,
     Nullable<Text>,
     Nullable<Bool>,
+    Nullable<Bool>,
     Nullable<Timestamptz>,
     Nullable<Timestamptz>,
     Nullable<Timestamptz>,
@@ -78,7 +78,6 @@ pub(super) type Columns = (
     Nullable<Double>,
     Nullable<Double>,
     Nullable<Double>,
-    Nullable<BigInt>,
     Nullable<BigInt>,
     Nullable<BigInt>,
     Nullable<BigInt>,
@@ -104,10 +103,12 @@ pub(super) struct Row {
     /// The id of the sleep, of the cycle, or the name of the sport.
     pub(super) other: Option<String>,
     pub(super) flag: Option<bool>,
+    pub(super) in_others: Option<bool>,
     pub(super) start: Instant,
     pub(super) end: Instant,
-    pub(super) created_at: Instant,
-    pub(super) updated_at: Instant,
+    /// The time at which a record was stored; the end of the span of a coverage.
+    pub(super) stored_at: Instant,
+    pub(super) list_end_seen_at: Instant,
     pub(super) float_0: Float,
     pub(super) float_1: Float,
     pub(super) float_2: Float,
@@ -121,5 +122,4 @@ pub(super) struct Row {
     pub(super) number_5: Number,
     pub(super) number_6: Number,
     pub(super) number_7: Number,
-    pub(super) number_8: Number,
 }

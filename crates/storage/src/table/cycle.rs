@@ -3,8 +3,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 use whoop_core::{
-    CycleId,
-    local_date::{self, CycleTimes},
+    CycleId, local_date,
     record::{Cycle, CycleScore, fold, unfold},
 };
 
@@ -70,13 +69,7 @@ impl RecordTable for Cycle {
     }
 
     fn own_date(&self) -> NaiveDate {
-        let times = CycleTimes {
-            id: self.id,
-            start: self.start,
-            timezone_offset: self.timezone_offset.clone(),
-        };
-        local_date::of_cycle(Some(&times), None, &[])
-            .map_or_else(|| self.start.date_naive(), |anchor| anchor.local_date)
+        local_date::of_sleepless_cycle(self.start, self.end, self.timezone_offset.as_deref())
     }
 
     fn happened_at(&self) -> DateTime<Utc> {

@@ -122,7 +122,7 @@ impl RecordTable for Sleep {
     }
 
     fn own_date(&self) -> NaiveDate {
-        local_date::of_sleep(&self.into())
+        local_date::of_sleep(self.start, self.end, self.timezone_offset.as_deref())
     }
 
     fn happened_at(&self) -> DateTime<Utc> {

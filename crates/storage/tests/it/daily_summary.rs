@@ -4,7 +4,7 @@ use chrono::{NaiveDate, TimeDelta};
 use proptest::prelude::*;
 use serde_json::json;
 use whoop_core::{
-    day::{Connection, Day, Knowledge, Meta, Source, SyncOutcome, compose},
+    day::{Connection, Day, Knowledge, Meta, Named, Source, SyncOutcome, compose},
     plan::{DayQuery, Night, Refresh},
     record::{Cycle, Recovery, Sleep, Workout},
 };
@@ -104,6 +104,7 @@ async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
         freshness: TimeDelta::minutes(15),
         refresh: Refresh::Never,
         night: Night::default(),
+        named: Named::default(),
         thrifty: false,
         heard: None,
     };
@@ -199,7 +200,7 @@ async fn there_is_one_row_also_where_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn a_recovery_that_waits_for_its_score_is_not_replaced_by_anothers() {
+async fn a_cycle_whose_recovery_waits_for_its_score_gives_way_to_one_that_has_it() {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
@@ -207,12 +208,17 @@ async fn a_recovery_that_waits_for_its_score_is_not_replaced_by_anothers() {
     let pending = json!({"score_state": "PENDING_SCORE"});
     let page = [
         stand::recovery(5, "a", scored),
-        stand::recovery(6, "b", pending),
+        stand::recovery(6, "b", pending.clone()),
     ];
     store(&mut conn, &member, &page).await;
 
-    let row = summary(&stand, "mara").await;
+    assert_eq!(summary(&stand, "mara").await[0], Some(80.0));
+
+    // WHOOP takes the score back.
+    let mut again = stand::recovery(5, "a", pending);
+    again.updated_at += TimeDelta::hours(1);
+    store(&mut conn, &member, &[again]).await;
 
     assert_eq!(composed(&stand, &member).await.recovery, None);
-    assert_eq!(row[0], None);
+    assert_eq!(summary(&stand, "mara").await[0], None);
 }

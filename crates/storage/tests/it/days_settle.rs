@@ -1,14 +1,15 @@
 //! The fifth law in the database: records arrive in any order, by any number
 //! of writers, and the day comes out the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use serde_json::json;
 use whoop_core::{
     UserId,
-    local_date::{CycleTimes, RecoveryTies, SleepTimes, of_cycle, of_sleep},
+    days::{CycleTimes, Facts, Place, RecoveryTies, SleepTimes, days_of},
+    local_date::of_sleep,
     record::{Cycle, Record, Recovery, Sleep},
 };
 
@@ -22,17 +23,22 @@ enum Arrival {
     Recovery(Recovery),
 }
 
-/// Id, and the day and offset it has: `cycle 3` → `2026-05-02 +02:00`.
+/// The date and offset by id: `cycle 3` → `2026-05-02 +02:00`. `others` is added if the date shows
+/// another cycle, and `night of` if the sleep is part of another date's night.
 type Days = BTreeMap<String, String>;
 
 async fn days(stand: &Stand, member: &UserId) -> Days {
     let rows = stand
         .rows(&format!(
             "SELECT 'sleep ' || id, local_date || ' ' || coalesce(timezone_offset, '')
+                    || CASE WHEN in_others THEN ' others' ELSE '' END
+                    || coalesce(' night of ' || night_date, '')
              FROM whoop_sleep WHERE user_id = '{member}'
              UNION ALL SELECT 'recovery ' || id, local_date || ' ' || coalesce(timezone_offset, '')
+                    || CASE WHEN in_others THEN ' others' ELSE '' END
              FROM whoop_recovery WHERE user_id = '{member}'
-             UNION ALL SELECT 'cycle ' || id, local_date::text
+             UNION ALL SELECT 'cycle ' || id, local_date
+                    || CASE WHEN in_others THEN ' others' ELSE '' END
              FROM whoop_cycle WHERE user_id = '{member}'"
         ))
         .await;
@@ -66,51 +72,37 @@ fn expected(arrivals: &[Arrival]) -> Days {
         Arrival::Recovery(recovery) => Some(recovery),
         _ => None,
     }));
-    let times: Vec<SleepTimes> = sleeps
-        .iter()
-        .map(|sleep| SleepTimes::from(*sleep))
-        .collect();
+    let facts = Facts {
+        cycles: cycles.iter().map(|one| CycleTimes::from(*one)).collect(),
+        recoveries: recoveries
+            .iter()
+            .map(|one| RecoveryTies::from(*one))
+            .collect(),
+        sleeps: sleeps.iter().map(|one| SleepTimes::from(*one)).collect(),
+    };
+    let settled = days_of(&facts);
+    let others = |place: &Place| if place.in_others { " others" } else { "" };
     let mut days = Days::new();
-    for sleep in &times {
+    for sleep in &facts.sleeps {
         let offset = sleep.timezone_offset.clone().unwrap_or_default();
-        days.insert(
-            format!("sleep {}", sleep.id),
-            format!("{} {offset}", of_sleep(sleep)),
-        );
+        let date = of_sleep(sleep.start, sleep.end, sleep.timezone_offset.as_deref());
+        let mut text = format!("{date} {offset}");
+        if let Some(place) = settled.sleeps.get(&sleep.id) {
+            text += others(place);
+            if place.local_date != date {
+                text += &format!(" night of {}", place.local_date);
+            }
+        }
+        days.insert(format!("sleep {}", sleep.id), text);
     }
-    let ids: BTreeSet<_> = cycles
-        .iter()
-        .map(|cycle| cycle.id)
-        .chain(recoveries.iter().map(|recovery| recovery.cycle_id))
-        .collect();
-    for id in ids {
-        let cycle = cycles
-            .iter()
-            .find(|one| one.id == id)
-            .map(|one| CycleTimes {
-                id,
-                start: one.start,
-                timezone_offset: one.timezone_offset.clone(),
-            });
-        let recovery = recoveries
-            .iter()
-            .find(|one| one.cycle_id == id)
-            .map(|one| RecoveryTies {
-                cycle_id: id,
-                sleep_id: one.sleep_id.clone(),
-                created_at: one.created_at,
-            });
-        let anchor = of_cycle(cycle.as_ref(), recovery.as_ref(), &times).unwrap();
-        if cycle.is_some() {
-            days.insert(format!("cycle {id}"), anchor.local_date.to_string());
-        }
-        if recovery.is_some() {
-            let offset = anchor.timezone_offset.unwrap_or_default();
-            days.insert(
-                format!("recovery {id}"),
-                format!("{} {offset}", anchor.local_date),
-            );
-        }
+    for (id, place) in &settled.cycles {
+        let text = format!("{}{}", place.local_date, others(place));
+        days.insert(format!("cycle {id}"), text);
+    }
+    for (id, place) in &settled.recoveries {
+        let offset = place.timezone_offset.clone().unwrap_or_default();
+        let text = format!("{} {offset}{}", place.local_date, others(place));
+        days.insert(format!("recovery {id}"), text);
     }
     days
 }
@@ -123,19 +115,19 @@ fn offset() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["-11:00", "-05:00", "+00:00", "+05:30", "+13:00"])
 }
 
-/// Few ids, so that sleeps, cycles and recoveries meet, move and flip. A
-/// version is as new as its place in the list, and no two are of one moment.
+/// Few ids, so that sleeps, cycles and recoveries meet, move and flip.
 fn any_arrivals() -> impl Strategy<Value = Vec<Arrival>> {
     let sleep = (
         0..4_i64,
-        1..4_i64,
-        0..96_i64,
+        1..5_i64,
+        0..120_i64,
         1..12_i64,
         offset(),
         any::<bool>(),
     );
-    let cycle = (1..4_i64, 0..96_i64, offset());
-    let recovery = (1..4_i64, 0..4_i64, 0..96_i64);
+    let lasts = prop::option::of(1..50_i64);
+    let cycle = (1..5_i64, 0..120_i64, lasts, offset());
+    let recovery = (1..5_i64, 0..4_i64, 0..120_i64, any::<bool>());
     let first = "2026-05-01T00:00:00.000Z";
     let one = prop_oneof![
         3 => sleep.prop_map(move |(id, cycle, from, lasts, offset, nap)| {
@@ -145,27 +137,82 @@ fn any_arrivals() -> impl Strategy<Value = Vec<Arrival>> {
             });
             Arrival::Sleep(Box::new(stand::sleep(&format!("s{id}"), cycle, times)))
         }),
-        2 => cycle.prop_map(move |(id, from, offset)| Arrival::Cycle(stand::cycle(
+        2 => cycle.prop_map(move |(id, from, lasts, offset)| Arrival::Cycle(stand::cycle(
             id,
-            json!({"start": hours(first, from), "timezone_offset": offset}),
+            json!({"start": hours(first, from), "timezone_offset": offset,
+                   "end": lasts.map(|lasts| hours(first, from + lasts))}),
         ))),
-        2 => recovery.prop_map(move |(cycle, sleep, created)| Arrival::Recovery(stand::recovery(
-            cycle,
-            &format!("s{sleep}"),
-            json!({"created_at": hours(first, created)}),
-        ))),
+        2 => recovery.prop_map(move |(cycle, sleep, created, is_scored)| {
+            let state = if is_scored { "SCORED" } else { "PENDING_SCORE" };
+            Arrival::Recovery(stand::recovery(
+                cycle,
+                &format!("s{sleep}"),
+                json!({"created_at": hours(first, created), "score_state": state}),
+            ))
+        }),
     ];
-    prop::collection::vec(one, 1..14).prop_map(|mut arrivals| {
-        for (hour, arrival) in (0..).zip(&mut arrivals) {
-            let updated_at = at("2026-05-10T00:00:00Z") + TimeDelta::hours(hour);
-            match arrival {
-                Arrival::Sleep(sleep) => sleep.updated_at = updated_at,
-                Arrival::Cycle(cycle) => cycle.updated_at = updated_at,
-                Arrival::Recovery(recovery) => recovery.updated_at = updated_at,
-            }
+    prop::collection::vec(one, 1..18).prop_map(in_time)
+}
+
+/// Nights as members have them, of which WHOOP names a cycle or not; each cycle arrives while it is
+/// running, and once more when it is over.
+fn any_life() -> impl Strategy<Value = Vec<Arrival>> {
+    let night = (
+        5..50_i64,
+        1..5_i64,
+        any::<bool>(),
+        prop::option::of(any::<bool>()),
+        prop::option::of(any::<bool>()),
+        0..3_i64,
+    );
+    (prop::collection::vec(night, 1..7), offset()).prop_map(|(nights, offset)| {
+        let first = "2026-05-01T00:00:00.000Z";
+        let mut arrivals = Vec::new();
+        let mut from = 0;
+        for (id, (lasts, asleep, names_cycle, second, recovery, gap)) in (1..).zip(nights) {
+            let sleep = |name: &str, from: i64, names_cycle: bool| {
+                let times = json!({"start": hours(first, from), "end": hours(first, from + asleep),
+                                   "timezone_offset": offset});
+                let mut sleep = stand::sleep(&format!("{name}{id}"), id, times);
+                sleep.cycle_id = sleep.cycle_id.filter(|_| names_cycle);
+                Arrival::Sleep(Box::new(sleep))
+            };
+            let cycle = |end: Option<i64>| {
+                let end = end.map(|lasts| hours(first, from + lasts));
+                Arrival::Cycle(stand::cycle(
+                    id,
+                    json!({"start": hours(first, from), "end": end, "timezone_offset": offset}),
+                ))
+            };
+            arrivals.push(cycle(None));
+            arrivals.push(sleep("night", from, names_cycle));
+            arrivals.extend(second.map(|names| sleep("second", from + asleep, names)));
+            arrivals.extend(recovery.map(|is_scored| {
+                let state = if is_scored { "SCORED" } else { "PENDING_SCORE" };
+                Arrival::Recovery(stand::recovery(
+                    id,
+                    &format!("night{id}"),
+                    json!({"created_at": hours(first, from + asleep), "score_state": state}),
+                ))
+            }));
+            arrivals.push(cycle(Some(lasts)));
+            from += lasts + gap * 24;
         }
-        arrivals
+        in_time(arrivals)
     })
+}
+
+/// A version is as new as its place in the list, and no two are of one moment.
+fn in_time(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
+    for (hour, arrival) in (0..).zip(&mut arrivals) {
+        let updated_at = at("2026-05-10T00:00:00Z") + TimeDelta::hours(hour);
+        match arrival {
+            Arrival::Sleep(sleep) => sleep.updated_at = updated_at,
+            Arrival::Cycle(cycle) => cycle.updated_at = updated_at,
+            Arrival::Recovery(recovery) => recovery.updated_at = updated_at,
+        }
+    }
+    arrivals
 }
 
 /// Stores arrivals in their order, as many of one type together as `page`.
@@ -190,7 +237,8 @@ async fn store_in_order(stand: &Stand, member: &UserId, arrivals: &[Arrival], pa
 
 #[test]
 fn records_that_arrive_in_any_order_get_the_same_days() {
-    let orders = any_arrivals().prop_flat_map(|arrivals| {
+    let arrivals = prop_oneof![any_arrivals(), any_life()];
+    let orders = arrivals.prop_flat_map(|arrivals| {
         (
             Just(arrivals.clone()),
             Just(arrivals).prop_shuffle(),

@@ -13,6 +13,7 @@ mod migrations;
 mod newest_wins;
 mod odd_values;
 mod predecessor;
+mod real_shapes;
 mod round_trips;
 mod row_level_security;
 mod schema;

@@ -131,6 +131,8 @@ async fn what_is_absent_comes_back_absent_and_never_as_zero() {
             .iter()
             .filter(|(_, value)| value.is_number() || value.is_boolean())
             .map(|(column, _)| column.as_str())
+            // Ours: which cycle the date shows.
+            .filter(|column| *column != "in_others")
             .collect();
         assert!(set.is_empty(), "{table}: {set:?}");
     }

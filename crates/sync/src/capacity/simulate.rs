@@ -10,6 +10,7 @@ use whoop_client::Pace;
 use whoop_core::{
     DataType,
     budget::{Class, Leave, Ledger},
+    day::Named,
     plan::{
         self, Call, DayQuery, Refresh, Slot,
         heard::{Heard, waits_for_a_visit},
@@ -300,6 +301,7 @@ impl<'a> Simulation<'a> {
             freshness: self.setting.freshness,
             refresh: Refresh::Auto,
             night: member.night(now.date_naive()),
+            named: Named::default(),
             thrifty,
             heard: member.heard,
         };

@@ -261,7 +261,7 @@ impl World {
             .flat_map(|member| &member.types)
             .filter_map(|one| one.error.as_ref());
         for error in errors {
-            // Whoever deletes their oldest record makes WHOOP's list end too early, which is
+            // If a member deletes their oldest record, WHOOP's list ends too early, which is
             // believed on another day.
             let is_of_the_end = error.contains("although older ones are stored here");
             assert!(is_of_the_end, "{said}: {error}: {one:?} {other:?}");

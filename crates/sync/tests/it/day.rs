@@ -295,3 +295,32 @@ async fn a_night_that_was_scored_meanwhile_arrives_whole_also_where_calls_are_sc
     assert_eq!(day.meta.sync, SyncOutcome::Done);
     assert!(!day.meta.stale);
 }
+
+#[tokio::test]
+async fn a_cycle_that_a_night_names_is_not_synced_until_it_is_read() {
+    let (stage, member) = Stage::with_member().await;
+    let date = stage.latest_day(&member).await;
+    // A webhook brought the night five minutes after the cycles were read.
+    stage.advance(TimeDelta::minutes(5));
+    let night_came = format!(
+        "UPDATE whoop_sleep SET synced_at = '{}' WHERE user_id = $1",
+        whoop_core::instant::to_text(now() + TimeDelta::minutes(5))
+    );
+    stage.execute(&night_came, &member).await;
+    let no_cycle = "DELETE FROM whoop_cycle WHERE user_id = $1";
+    stage.execute(no_cycle, &member).await;
+
+    let unread = ask(&stage, &member, date, Refresh::Never).await;
+    assert_eq!(unread.missing["cycle"], Missing::NotSynced);
+    assert!(unread.sleep.is_some());
+
+    let day = ask(&stage, &member, date, Refresh::Auto).await;
+    assert_eq!(stage.world().call_count(), 1, "the list of cycles");
+    assert!(day.cycle.is_some());
+
+    // Where WHOOP's list has none, it is asked once.
+    stage.execute(no_cycle, &member).await;
+    let nothing = ask(&stage, &member, date, Refresh::Auto).await;
+    assert_eq!(stage.world().call_count(), 0);
+    assert_eq!(nothing.cycle, None);
+}

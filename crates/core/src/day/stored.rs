@@ -1,0 +1,191 @@
+//! The stored records of a date, with the columns that a day shows.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{CycleId, DataType, SleepId, WorkoutId, plan::Night, record::ScoreState};
+
+/// All records of one member that belong to one date.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DayRecords {
+    pub recoveries: Vec<DayRecovery>,
+    /// Main sleeps and naps.
+    pub sleeps: Vec<DaySleep>,
+    pub cycles: Vec<DayCycle>,
+    pub workouts: Vec<DayWorkout>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DayRecovery {
+    pub cycle_id: CycleId,
+    pub sleep_id: SleepId,
+    pub score_state: ScoreState,
+    /// Whether the date shows another cycle; see [`crate::days`].
+    pub in_others: bool,
+    /// The time at which this version was stored.
+    pub stored_at: DateTime<Utc>,
+    /// 0 to 100.
+    pub recovery_score: Option<f64>,
+    pub hrv_rmssd_milli: Option<f64>,
+    pub resting_heart_rate: Option<f64>,
+    pub spo2_percentage: Option<f64>,
+    pub skin_temp_celsius: Option<f64>,
+    pub user_calibrating: Option<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DaySleep {
+    pub id: SleepId,
+    pub cycle_id: Option<CycleId>,
+    pub start: DateTime<Utc>,
+    pub end: Option<DateTime<Utc>>,
+    pub timezone_offset: Option<String>,
+    pub nap: bool,
+    pub score_state: ScoreState,
+    /// Whether the date shows another cycle; see [`crate::days`].
+    pub in_others: bool,
+    /// The time at which this version was stored.
+    pub stored_at: DateTime<Utc>,
+    pub light_milli: Option<i64>,
+    pub slow_wave_milli: Option<i64>,
+    pub rem_milli: Option<i64>,
+    pub awake_milli: Option<i64>,
+    /// Baseline, debt, recent strain, and recent naps, which lower the need.
+    pub needed_milli: [Option<i64>; 4],
+    /// Breaths a minute.
+    pub respiratory_rate: Option<f64>,
+    pub performance_percentage: Option<f64>,
+    pub consistency_percentage: Option<f64>,
+    pub efficiency_percentage: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DayCycle {
+    pub id: CycleId,
+    pub start: DateTime<Utc>,
+    /// `None` while it is running.
+    pub end: Option<DateTime<Utc>>,
+    pub score_state: ScoreState,
+    /// Whether the date shows another cycle; see [`crate::days`].
+    pub in_others: bool,
+    /// 0 to 21, not linear.
+    pub strain: Option<f64>,
+    pub kilojoule: Option<f64>,
+    pub average_heart_rate: Option<f64>,
+    pub max_heart_rate: Option<f64>,
+    pub step_count: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DayWorkout {
+    pub id: WorkoutId,
+    pub sport_name: Option<String>,
+    pub start: DateTime<Utc>,
+    pub end: Option<DateTime<Utc>>,
+    pub timezone_offset: Option<String>,
+    pub score_state: ScoreState,
+    pub strain: Option<f64>,
+    pub kilojoule: Option<f64>,
+    pub average_heart_rate: Option<f64>,
+    pub max_heart_rate: Option<f64>,
+    pub distance_meter: Option<f64>,
+    /// Zones zero to five.
+    pub zones_milli: [Option<i64>; 6],
+}
+
+impl DaySleep {
+    /// Light, slow wave and REM together; WHOOP has no field for it. `None` unless it is scored.
+    pub fn asleep_milli(&self) -> Option<i64> {
+        if !self.score_state.is_scored() {
+            return None;
+        }
+        let light_and_slow_wave = self.light_milli?.saturating_add(self.slow_wave_milli?);
+        Some(light_and_slow_wave.saturating_add(self.rem_milli?))
+    }
+
+    /// The night's need. `None` unless every part of it is there.
+    pub(super) fn need_milli(&self) -> Option<i64> {
+        let mut parts = self.needed_milli.into_iter();
+        parts.try_fold(0_i64, |sum, part| Some(sum.saturating_add(part?)))
+    }
+
+    /// Orders main sleeps by the time asleep; one without a score by its time from start to end.
+    pub(super) fn order(&self) -> (TimeDelta, DateTime<Utc>, &str) {
+        let asleep = self.asleep_milli().and_then(TimeDelta::try_milliseconds);
+        let lasted = || self.end.map(|end| end - self.start);
+        let weight = asleep.or_else(lasted).unwrap_or_default();
+        (weight, self.start, self.id.0.as_str())
+    }
+}
+
+impl DayCycle {
+    /// Whether its figures are shown: those of a scored cycle, and the running strain of an open
+    /// one. A running score without any energy is no measurement, because a living member spends
+    /// some in every minute.
+    pub(super) fn is_shown(&self) -> bool {
+        let runs = self.end.is_none() && self.score_state == ScoreState::PendingScore;
+        self.score_state.is_scored() || (runs && self.kilojoule.is_some_and(|spent| spent > 0.0))
+    }
+}
+
+/// When a record was stored that names another one which is not stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Named {
+    pub cycle: Option<DateTime<Utc>>,
+    pub sleep: Option<DateTime<Utc>>,
+}
+
+impl Named {
+    /// The time for one data type. `None` if no absent record of it is named.
+    pub const fn since(&self, data_type: DataType) -> Option<DateTime<Utc>> {
+        match data_type {
+            DataType::Cycle => self.cycle,
+            DataType::Sleep => self.sleep,
+            DataType::Recovery | DataType::Workout => None,
+        }
+    }
+}
+
+impl DayRecords {
+    /// The main sleeps of the cycle that the date shows.
+    pub fn main_sleeps(&self) -> impl Iterator<Item = &DaySleep> {
+        self.sleeps
+            .iter()
+            .filter(|sleep| !sleep.nap && !sleep.in_others)
+    }
+
+    /// The state of the date's night; with several, of all of them.
+    pub fn night(&self) -> Night {
+        let mut nights = self.sleeps.iter().filter(|sleep| !sleep.nap).peekable();
+        let has_scored_sleep =
+            nights.peek().is_some() && nights.all(|sleep| sleep.score_state.is_scored());
+        let has_recovery = !self.recoveries.is_empty()
+            && self
+                .recoveries
+                .iter()
+                .all(|recovery| recovery.score_state.is_scored());
+        match (has_scored_sleep, has_recovery) {
+            (false, _) => Night::Unscored,
+            (true, false) => Night::SleepScored,
+            (true, true) => Night::Scored,
+        }
+    }
+
+    /// Records that are not stored, and that the shown night or recovery names.
+    pub fn named(&self) -> Named {
+        let recovery = self.recoveries.iter().find(|recovery| !recovery.in_others);
+        let has_cycle = self.cycles.iter().any(|cycle| !cycle.in_others);
+        let by_sleep = self.main_sleeps().filter(|sleep| sleep.cycle_id.is_some());
+        let naming_cycle = by_sleep
+            .map(|sleep| sleep.stored_at)
+            .chain(recovery.map(|recovery| recovery.stored_at));
+        let has_sleep = |id: &SleepId| {
+            self.main_sleeps().next().is_some() || self.sleeps.iter().any(|one| one.id == *id)
+        };
+        Named {
+            cycle: naming_cycle.max().filter(|_| !has_cycle),
+            sleep: recovery
+                .filter(|recovery| !has_sleep(&recovery.sleep_id))
+                .map(|recovery| recovery.stored_at),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Two cycles that claim one date, and several main sleeps of one cycle.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_core::{
+    CycleId, SleepId,
+    days::{CycleTimes, Days, Facts, RecoveryTies, SleepTimes, days_of},
+};
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn cycle(id: i64, from: &str, until: Option<&str>, offset: &str) -> CycleTimes {
+    CycleTimes {
+        id: CycleId(id),
+        start: at(from),
+        end: until.map(at),
+        timezone_offset: Some(offset.to_owned()),
+    }
+}
+
+fn slept(id: &str, cycle: Option<i64>, from: &str, until: &str, offset: &str) -> SleepTimes {
+    SleepTimes {
+        id: SleepId(id.to_owned()),
+        cycle_id: cycle.map(CycleId),
+        start: at(from),
+        end: Some(at(until)),
+        timezone_offset: Some(offset.to_owned()),
+        nap: false,
+        weight: at(until) - at(from),
+    }
+}
+
+fn recovery(cycle: i64, sleep: &str, is_scored: bool) -> RecoveryTies {
+    RecoveryTies {
+        cycle_id: CycleId(cycle),
+        sleep_id: SleepId(sleep.to_owned()),
+        created_at: at("2026-04-09T08:00:00Z"),
+        is_scored,
+    }
+}
+
+/// The date of each cycle, `+` for those that are in `others`.
+fn cycles(days: &Days) -> Vec<String> {
+    let of = days.cycles.values();
+    of.map(|place| {
+        let mark = if place.in_others { "+" } else { "" };
+        format!("{}{mark}", place.local_date)
+    })
+    .collect()
+}
+
+fn sleep_of<'a>(days: &'a Days, id: &str) -> &'a whoop_core::days::Place {
+    &days.sleeps[&SleepId(id.to_owned())]
+}
+
+/// `real-shapes/06`: a 31 minute evening sleep that WHOOP took for the next night.
+fn evening_sleep() -> Facts {
+    let offset = "-04:00";
+    let first = ("2026-04-07T22:50:59Z", "2026-04-08T23:55:55Z");
+    let second = ("2026-04-08T23:55:55Z", "2026-04-10T02:35:31Z");
+    Facts {
+        cycles: vec![
+            cycle(61, first.0, Some(first.1), offset),
+            cycle(62, second.0, Some(second.1), offset),
+        ],
+        recoveries: vec![recovery(61, "night", true), recovery(62, "evening", true)],
+        sleeps: vec![
+            slept("night", Some(61), first.0, "2026-04-08T12:53:35Z", offset),
+            slept(
+                "evening",
+                Some(62),
+                second.0,
+                "2026-04-09T01:04:10Z",
+                offset,
+            ),
+        ],
+    }
+}
+
+#[test]
+fn the_later_of_two_cycles_on_one_date_belongs_to_the_next_where_most_of_it_lies_there() {
+    let days = days_of(&evening_sleep());
+
+    assert_eq!(cycles(&days), ["2026-04-08", "2026-04-09"]);
+    assert_eq!(
+        days.recoveries[&CycleId(62)].local_date.to_string(),
+        "2026-04-09"
+    );
+    // Its main sleep is the night of the 9th, although it ended on the 8th.
+    assert_eq!(
+        sleep_of(&days, "evening").local_date.to_string(),
+        "2026-04-09"
+    );
+    assert!(!sleep_of(&days, "evening").in_others);
+}
+
+#[test]
+fn it_stays_while_it_is_running_and_where_the_next_date_is_taken_or_little_of_it_lies_there() {
+    let mut running = evening_sleep();
+    running.cycles[1].end = None;
+    assert_eq!(cycles(&days_of(&running)), ["2026-04-08", "2026-04-08+"]);
+
+    let mut short = evening_sleep();
+    short.cycles[1].end = Some(at("2026-04-09T08:00:00Z"));
+    assert_eq!(cycles(&days_of(&short)), ["2026-04-08", "2026-04-08+"]);
+
+    let mut taken = evening_sleep();
+    let third = ("2026-04-10T02:35:31Z", "2026-04-10T03:30:00Z");
+    taken.cycles.push(cycle(63, third.0, None, "-04:00"));
+    taken
+        .sleeps
+        .push(slept("third", Some(63), third.0, third.1, "-04:00"));
+    assert_eq!(
+        cycles(&days_of(&taken)),
+        ["2026-04-08", "2026-04-08+", "2026-04-09"]
+    );
+
+    // Without a main sleep it claims the date of its middle.
+    let mut sleepless = evening_sleep();
+    sleepless.sleeps.pop();
+    assert_eq!(cycles(&days_of(&sleepless)), ["2026-04-08", "2026-04-09"]);
+}
+
+#[test]
+fn of_three_cycles_on_one_date_only_the_last_belongs_to_the_next() {
+    let mut facts = evening_sleep();
+    let first = ("2026-04-07T16:00:00Z", "2026-04-07T22:50:59Z");
+    facts
+        .cycles
+        .push(cycle(60, first.0, Some(first.1), "-04:00"));
+    facts.sleeps.push(slept(
+        "early",
+        Some(60),
+        first.0,
+        "2026-04-08T05:00:00Z",
+        "-04:00",
+    ));
+
+    let days = days_of(&facts);
+
+    assert_eq!(cycles(&days), ["2026-04-08+", "2026-04-08", "2026-04-09"]);
+}
+
+#[test]
+fn a_date_shows_the_cycle_with_a_scored_recovery_then_the_longest_sleep_then_the_later() {
+    let pair = |recoveries: Vec<RecoveryTies>, hours: [i64; 2]| {
+        let start = ["2026-04-08T00:00:00Z", "2026-04-08T12:00:00Z"];
+        let sleeps = [0, 1].map(|n: usize| {
+            let mut sleep = slept(["a", "b"][n], Some(n as i64 + 1), start[n], start[n], "Z");
+            sleep.end = Some(at(start[n]) + TimeDelta::hours(hours[n]));
+            sleep.weight = TimeDelta::hours(hours[n]);
+            sleep
+        });
+        let facts = Facts {
+            cycles: vec![cycle(1, start[0], None, "Z"), cycle(2, start[1], None, "Z")],
+            recoveries,
+            sleeps: sleeps.to_vec(),
+        };
+        days_of(&facts)
+            .cycles
+            .values()
+            .position(|place| !place.in_others)
+            .unwrap()
+    };
+
+    assert_eq!(
+        pair(
+            vec![recovery(1, "a", true), recovery(2, "b", false)],
+            [1, 9]
+        ),
+        0
+    );
+    assert_eq!(pair(vec![recovery(2, "b", false)], [9, 1]), 1);
+    assert_eq!(pair(vec![], [9, 1]), 0);
+    assert_eq!(pair(vec![], [4, 4]), 1);
+}
+
+#[test]
+fn a_main_sleep_without_a_cycle_id_stands_with_its_recovery_or_with_the_cycle_it_began_in() {
+    let facts = Facts {
+        cycles: vec![
+            cycle(1, "2026-04-07T22:00:00Z", Some("2026-04-08T22:00:00Z"), "Z"),
+            cycle(2, "2026-04-08T22:00:00Z", None, "Z"),
+        ],
+        recoveries: vec![recovery(1, "named", true)],
+        sleeps: vec![
+            slept(
+                "named",
+                None,
+                "2026-04-08T23:00:00Z",
+                "2026-04-09T01:00:00Z",
+                "Z",
+            ),
+            slept(
+                "within",
+                None,
+                "2026-04-08T22:00:00Z",
+                "2026-04-09T05:00:00Z",
+                "Z",
+            ),
+            slept(
+                "alone",
+                None,
+                "2026-03-08T22:00:00Z",
+                "2026-03-09T05:00:00Z",
+                "Z",
+            ),
+        ],
+    };
+
+    let days = days_of(&facts);
+
+    assert_eq!(cycles(&days), ["2026-04-09", "2026-04-09+"]);
+    assert!(!sleep_of(&days, "named").in_others);
+    assert!(sleep_of(&days, "within").in_others);
+    assert_eq!(
+        sleep_of(&days, "alone").local_date.to_string(),
+        "2026-03-09"
+    );
+    assert!(!sleep_of(&days, "alone").in_others);
+}
+
+#[test]
+fn a_second_main_sleep_stands_with_its_cycle_also_where_it_ends_on_another_date() {
+    let facts = Facts {
+        cycles: vec![cycle(7, "2026-04-08T18:00:00Z", None, "Z")],
+        recoveries: vec![recovery(7, "first", true)],
+        sleeps: vec![
+            slept(
+                "first",
+                Some(7),
+                "2026-04-08T18:00:00Z",
+                "2026-04-08T23:00:00Z",
+                "Z",
+            ),
+            slept(
+                "second",
+                Some(7),
+                "2026-04-09T00:10:00Z",
+                "2026-04-09T00:55:00Z",
+                "Z",
+            ),
+        ],
+    };
+
+    let days = days_of(&facts);
+
+    assert_eq!(cycles(&days), ["2026-04-08"]);
+    assert_eq!(
+        sleep_of(&days, "second").local_date.to_string(),
+        "2026-04-08"
+    );
+}
