@@ -18,6 +18,10 @@ use crate::DataType;
 /// two days are not at the same minute.
 pub const CONFIRM_AFTER: TimeDelta = TimeDelta::hours(20);
 
+/// Clocks of two machines may differ by this much. A time farther in the future was written by a
+/// clock that was wrong, and says nothing.
+pub const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::minutes(5);
+
 /// The sync log of one data type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
@@ -92,6 +96,12 @@ impl Coverage {
             ..self.clone()
         };
         claimed.contains(from, until)
+    }
+
+    /// The last time at which the type was read, unless that is in the future.
+    pub fn last_read(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.last_sync_at
+            .filter(|last| *last <= now + CLOCKS_MAY_DIFFER)
     }
 
     /// Whether WHOOP's list ended so recently that asking again would prove nothing.

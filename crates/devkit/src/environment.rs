@@ -11,6 +11,8 @@ pub struct Environment {
     pub database_url: Option<String>,
     /// Whether tests go through a pooler in transaction mode: `TEST_POOLER=transaction`.
     pub test_pooler: Option<String>,
+    /// Language of the messages of PostgreSQL in tests: `TEST_MESSAGES=de`. English by default.
+    pub test_messages: Option<String>,
     /// Where the person said that the server's programs are.
     pub pg_bin_dir: Option<PathBuf>,
     /// The folders of `PATH`.
@@ -39,6 +41,9 @@ impl Environment {
         let test_pooler = std::env::var("TEST_POOLER")
             .ok()
             .filter(|mode| !mode.is_empty());
+        let test_messages = std::env::var("TEST_MESSAGES")
+            .ok()
+            .filter(|language| !language.is_empty());
         let path = std::env::var_os("PATH")
             .map(|path| std::env::split_paths(&path).collect())
             .unwrap_or_default();
@@ -54,6 +59,7 @@ impl Environment {
         Self {
             database_url,
             test_pooler,
+            test_messages,
             pg_bin_dir: std::env::var_os("PG_BIN_DIR")
                 .filter(|dir| !dir.is_empty())
                 .map(PathBuf::from),

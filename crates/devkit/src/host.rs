@@ -28,6 +28,10 @@ impl Host {
         }
         // Messages in English: we look for some in the log.
         command.env("LC_ALL", "C").current_dir("/");
+        if let Some(language) = &self.environment.test_messages {
+            // The server's setting `lc_messages` needs it; the C locale knows no languages.
+            command.env("LANGUAGE", language);
+        }
         if let Some(account) = &self.account {
             account.apply(&mut command);
         }

@@ -85,6 +85,9 @@ impl PrivatePostgres {
         for setting in SETTINGS {
             command.extend(["-c".into(), setting.into()]);
         }
+        if host.environment.test_messages.is_some() {
+            command.extend(["-c".into(), "lc_messages=C.UTF-8".into()]);
+        }
         let mut server = Self {
             supervisor: None,
             cluster,

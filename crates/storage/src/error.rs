@@ -40,6 +40,11 @@ pub enum StorageError {
     NoSuchRole(String),
     #[error("member {0} is not in the database any more")]
     MemberGone(String),
+    #[error(
+        "this machine's clock is {0} s ahead of the database's, so that what was read cannot be \
+         dated; set both clocks, for example with NTP"
+    )]
+    ClockAhead(i64),
     #[error("row {id} of {table} cannot be read back: {reason}")]
     Corrupt {
         table: &'static str,

@@ -21,7 +21,7 @@ pub struct Summary {
     /// When the app last asked for this member.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_seen_at: Option<DateTime<Utc>>,
-    /// Of the type that was read longest ago; null if one never was.
+    /// Of the granted type that was read longest ago; null if one never was.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_sync_at: Option<DateTime<Utc>>,
     /// Records ever written, of all types together.
@@ -40,7 +40,10 @@ pub async fn list(database: &Database, status: Option<&str>) -> Result<Vec<Summa
     let mut conn = database.get().await?;
     Ok(prepared(
         "SELECT u.user_id, u.status, u.connected_at, u.last_seen_at, \
-                CASE WHEN count(l.last_sync_at) = 4 THEN min(l.last_sync_at) END AS last_sync_at, \
+                CASE WHEN count(*) FILTER (WHERE l.sync_status = 'not_granted' \
+                                              OR l.last_sync_at IS NOT NULL) = 4 \
+                     THEN min(l.last_sync_at) FILTER (WHERE l.sync_status <> 'not_granted') END \
+                    AS last_sync_at, \
                 coalesce(sum(l.records_synced), 0)::bigint AS records_synced, \
                 coalesce(u.status_detail, max(l.last_error)) AS last_error \
          FROM whoop_users u LEFT JOIN whoop_sync_log l ON l.user_id = u.user_id \
@@ -63,7 +66,7 @@ pub struct LastRun {
     pub status: String,
     #[diesel(sql_type = Timestamptz)]
     pub started_at: DateTime<Utc>,
-    /// Null while it goes on, and for ever where it was killed.
+    /// Null while it is running, and if its process was killed.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub finished_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = BigInt)]
@@ -86,8 +89,12 @@ pub struct LastRun {
 pub async fn last_runs(database: &Database) -> Result<Vec<LastRun>, StorageError> {
     let mut conn = database.get().await?;
     let mut runs: Vec<LastRun> = prepared(
-        "SELECT DISTINCT ON (slot) slot, trigger, status, started_at, finished_at, \
-                members, calls, records, failures, detail \
+        "SELECT DISTINCT ON (slot) slot, trigger, \
+                CASE WHEN status = 'running' AND alive_until < now() THEN 'failed' ELSE status END \
+                    AS status, \
+                started_at, finished_at, members, calls, records, failures, \
+                CASE WHEN status = 'running' AND alive_until < now() THEN 'the process was killed' \
+                     ELSE detail END AS detail \
          FROM whoop_sync_run ORDER BY slot, started_at DESC",
     )
     .load(&mut conn)

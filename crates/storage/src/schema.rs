@@ -241,6 +241,7 @@ diesel::table! {
         records -> BigInt,
         failures -> BigInt,
         detail -> Nullable<Text>,
+        alive_until -> Nullable<Timestamptz>,
     }
 }
 

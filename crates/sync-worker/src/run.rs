@@ -264,7 +264,7 @@ fn tell_plan(args: &RunArgs, slot: Slot, plan: &DryRun, console: &Console) -> Ex
 }
 
 const fn exit_of(report: &RunReport) -> Exit {
-    if report.failed > 0 {
+    if report.failed > 0 || report.clean_up_error.is_some() {
         Exit::SomeFailed
     } else if report.deferred > 0 || report.unfinished() > 0 {
         Exit::PutOff

@@ -39,6 +39,7 @@ pub(crate) fn log(ended: &Ended<'_>) {
         unchanged = report.stored.unchanged,
         rejected = report.stored.rejected,
         removed_by_retention = report.removed_by_retention,
+        clean_up_error = report.clean_up_error,
         compared = report.comparison.map(|one| one.compared),
         differences = report.comparison.map(|one| one.differences),
         healed = report.comparison.map(|one| one.healed),
@@ -97,6 +98,12 @@ pub(crate) fn text(ended: &Ended<'_>) -> String {
             text,
             "\n{} row(s) older than RETENTION_DAYS left the database.",
             report.removed_by_retention
+        );
+    }
+    if let Some(error) = &report.clean_up_error {
+        let _ = write!(
+            text,
+            "\nThe clean-up failed, and the next night repeats it: {error}"
         );
     }
     if report.failed > 0 {

@@ -6,12 +6,15 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::OnceLock,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
 use whoop_core::{UserId, plan::Slot};
-use whoop_storage::table::sync_run;
+use whoop_storage::table::{sync_log, sync_run};
 
 pub use crate::run_report::{Compared, RunReport};
 use crate::{
@@ -66,6 +69,36 @@ struct Spent {
     retry_after_seconds: Option<u64>,
 }
 
+/// A run without a sign of life for so long was killed.
+const ALIVE_FOR: Duration = Duration::from_secs(120);
+
+/// Says in the database that the run's process lives, until dropped.
+struct KeepAlive(JoinHandle<()>);
+
+impl KeepAlive {
+    fn of(engine: &Engine, id: Uuid) -> Self {
+        let engine = engine.clone();
+        Self(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(ALIVE_FOR / 4).await;
+                let extended = async {
+                    let mut conn = engine.database.get().await?;
+                    sync_run::alive(&mut conn, id, ALIVE_FOR).await
+                };
+                if let Err(error) = extended.await {
+                    tracing::warn!(%error, "the run's sign of life could not be stored");
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Engine {
     /// Runs, telling `watch` of each member that is done.
     ///
@@ -87,7 +120,10 @@ impl Engine {
             None
         } else {
             let mut conn = self.database.get().await?;
-            Some(sync_run::begin(&mut conn, slot, plan.trigger, self.clock.now()).await?)
+            sync_log::end_killed(&mut conn).await?;
+            let now = self.clock.now();
+            let id = sync_run::begin(&mut conn, slot, plan.trigger, now, ALIVE_FOR).await?;
+            Some((id, KeepAlive::of(self, id)))
         };
         match plan.task {
             Task::BackFill { .. } => watch.begins(visits.histories.len(), 0),
@@ -112,28 +148,40 @@ impl Engine {
             .await;
 
         let is_whole_night = plan.users.is_empty() && plan.task.slot() == Some(Slot::Night);
-        let removed_by_retention = if is_whole_night && !job.stop.is_cancelled() {
-            self.tidy().await?
+        // The members were read: an error of the clean-up must not lose the run's report.
+        let tidied = if is_whole_night && !job.stop.is_cancelled() {
+            self.tidy().await
         } else {
-            0
+            Ok(0)
         };
+        let clean_up_error = tidied.as_ref().err().map(|error| {
+            tracing::error!(%error, "the clean-up of the night failed; the next night repeats it");
+            error.told()
+        });
         let report = RunReport {
             slot,
             fresh: visits.fresh,
             left: visits.left,
             stopped: job.stop.is_cancelled(),
             calls: job.calls(),
-            removed_by_retention,
+            removed_by_retention: tidied.unwrap_or(0),
+            clean_up_error,
             comparison: match &plan.task {
                 Task::Reconcile(reconcile) => Some(Compared::of(reconcile, &reports)),
                 Task::Sync(_) | Task::BackFill { .. } => None,
             },
             ..RunReport::of(reports, self.clock.now())
         };
-        if let Some(id) = id {
-            let mut conn = self.database.get().await?;
+        if let Some((id, keep_alive)) = id {
+            drop(keep_alive);
             let finished = report.finished(self.clock.now());
-            sync_run::finish(&mut conn, id, &finished).await?;
+            let noted = async {
+                let mut conn = self.database.get().await?;
+                sync_run::finish(&mut conn, id, &finished).await
+            };
+            if let Err(error) = noted.await {
+                tracing::error!(%error, "the end of the run could not be stored");
+            }
         }
         Ok(report)
     }

@@ -33,6 +33,9 @@ pub struct RunReport {
     pub calls: u64,
     /// Rows that `RETENTION_DAYS` removed; only the night does.
     pub removed_by_retention: u64,
+    /// The error of the night's clean-up, after which the members were read all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clean_up_error: Option<String>,
     #[serde(flatten)]
     pub stored: Stored,
     /// Where what is stored was compared with WHOOP.
@@ -92,6 +95,7 @@ impl RunReport {
             stopped: false,
             calls: 0,
             removed_by_retention: 0,
+            clean_up_error: None,
             stored: reports.iter().fold(Stored::default(), |mut sum, one| {
                 sum += one.stored();
                 sum
@@ -119,7 +123,7 @@ impl RunReport {
     /// The row of `whoop_sync_run`.
     pub(crate) fn finished(&self, now: DateTime<Utc>) -> Finished {
         Finished {
-            status: if self.failed > 0 {
+            status: if self.failed > 0 || self.clean_up_error.is_some() {
                 "failed"
             } else if self.unfinished() > 0 {
                 "stopped"
@@ -133,7 +137,11 @@ impl RunReport {
             calls: as_i64(self.calls),
             records: as_i64(self.stored.written()),
             failures: as_i64(self.failed as u64),
-            detail: self.reports.iter().find_map(|one| one.error.clone()),
+            detail: self
+                .reports
+                .iter()
+                .find_map(|one| one.error.clone())
+                .or_else(|| self.clean_up_error.clone()),
         }
     }
 }

@@ -94,6 +94,14 @@ impl Day {
         self.slices.retain(|slice| slice.is_within(now));
     }
 
+    /// Calls of the future count as made just now.
+    pub(super) fn bound(&mut self, now: DateTime<Utc>) {
+        for slice in &mut self.slices {
+            slice.from = slice.from.min(now);
+        }
+        self.since = self.since.map(|since| since.min(now));
+    }
+
     /// What is still in the window at a moment, if nothing is spent until then.
     fn within(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Slice> {
         self.slices.iter().filter(move |slice| slice.is_within(now))

@@ -34,6 +34,13 @@ struct Closed {
     period: Period,
 }
 
+const fn longest(period: Period) -> TimeDelta {
+    match period {
+        Period::Minute => MINUTE,
+        Period::Day => DAY,
+    }
+}
+
 /// The answer to a wish to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
@@ -57,6 +64,28 @@ pub struct Spent {
 }
 
 impl Ledger {
+    /// Bounds every time by the present. Times in the future were written while the database's
+    /// clock was ahead; a limit never lasts longer than its period.
+    #[must_use]
+    pub fn bounded_by(mut self, now: DateTime<Utc>) -> Self {
+        self.minute.bound(now);
+        self.day.bound(now);
+        self.waited_at = self.waited_at.map(|at| at.min(now));
+        let bound = |foreign: Option<Foreign>, longest| {
+            foreign.map(|foreign| Foreign {
+                until: foreign.until.min(now + longest),
+                ..foreign
+            })
+        };
+        self.foreign_minute = bound(self.foreign_minute, MINUTE);
+        self.foreign_day = bound(self.foreign_day, DAY);
+        self.closed = self.closed.map(|closed| Closed {
+            until: closed.until.min(now + longest(closed.period)),
+            ..closed
+        });
+        self
+    }
+
     /// Takes leave for up to `want` calls, which are to be made at once.
     pub fn take(&mut self, now: DateTime<Utc>, limits: Limits, class: Class, want: u32) -> Leave {
         self.take_at_least(now, limits, class, 1, want)

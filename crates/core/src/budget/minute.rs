@@ -55,6 +55,13 @@ impl Minute {
             .retain(|moment| is_within(moment.at, now, MINUTE + MINUTE));
     }
 
+    /// Calls of the future count as made just now.
+    pub(super) fn bound(&mut self, now: DateTime<Utc>) {
+        for moment in &mut self.0 {
+            moment.at = moment.at.min(now);
+        }
+    }
+
     pub(super) fn used(&self, now: DateTime<Utc>) -> u32 {
         self.used_within(now, MINUTE)
     }
@@ -144,7 +151,6 @@ impl Minute {
     }
 }
 
-/// Calls of the future are of a clock that was turned back: they count.
 fn is_within(at: DateTime<Utc>, now: DateTime<Utc>, length: TimeDelta) -> bool {
     now - at < length
 }

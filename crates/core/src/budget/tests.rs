@@ -175,6 +175,35 @@ fn after_a_refusal_nobody_calls_before_the_limit_has_turned() {
 }
 
 #[test]
+fn calls_that_a_clock_dated_to_the_future_hold_nobody_up_for_longer_than_their_limit() {
+    // The database's clock was a day ahead for a minute.
+    let mut ledger = Ledger::default();
+    let ahead = noon() + TimeDelta::days(1);
+    greedy(
+        &mut ledger,
+        Class::Slot,
+        ahead,
+        ahead + TimeDelta::minutes(1),
+    );
+    ledger.close(ahead + TimeDelta::seconds(60), Period::Minute);
+
+    let mut bounded = ledger.clone().bounded_by(noon());
+
+    assert_eq!(bounded.room(noon(), LIMITS, Class::Waiting), 0);
+    let soon = after(130.0);
+    assert!(bounded.room(soon, LIMITS, Class::Waiting) > 50);
+    assert!(matches!(
+        bounded.take(soon, LIMITS, Class::Waiting, 4),
+        Leave::Granted(4)
+    ));
+    assert_eq!(
+        ledger.room(soon, LIMITS, Class::Waiting),
+        0,
+        "without the bound"
+    );
+}
+
+#[test]
 fn a_ledger_survives_its_row() {
     let mut ledger = Ledger::default();
     greedy(&mut ledger, Class::Slot, noon(), after(300.0));

@@ -84,7 +84,7 @@ impl DayQuery {
         }
         let (from, until) = span_of(self.date, self.offset_seconds);
         if self.is_live() {
-            let asked = coverage.last_sync_at.unwrap_or(from).min(self.now);
+            let asked = coverage.last_read(self.now).unwrap_or(from).min(self.now);
             self.is_current(coverage) && coverage.was_listed(from.min(asked), asked.min(until))
         } else {
             coverage.contains(from, until)
@@ -94,20 +94,20 @@ impl DayQuery {
     /// Whether a record of this type is named by one that was stored after the type was read.
     fn names_unread(&self, coverage: &Coverage) -> bool {
         let since = self.named.since(coverage.data_type);
-        since.is_some_and(|since| coverage.last_sync_at.is_none_or(|last| last < since))
+        since.is_some_and(|since| coverage.last_read(self.now).is_none_or(|last| last < since))
     }
 
     /// Whether the type was read within the freshness interval.
     pub fn is_fresh(&self, coverage: &Coverage) -> bool {
         coverage
-            .last_sync_at
+            .last_read(self.now)
             .is_some_and(|last| self.now - last < self.freshness)
     }
 
     /// Whether what is stored of a type may be shown as it is, on a date to
     /// which WHOOP may still add.
     pub fn is_current(&self, coverage: &Coverage) -> bool {
-        let Some(last) = coverage.last_sync_at else {
+        let Some(last) = coverage.last_read(self.now) else {
             return false;
         };
         if self.names_unread(coverage) {
@@ -350,6 +350,22 @@ mod tests {
         for date in ["2026-03-20", "2026-03-19", "2026-03-05", "2024-01-01"] {
             assert_eq!(query(date, Refresh::Auto).calls(&fresh), vec![], "{date}");
         }
+    }
+
+    #[test]
+    fn a_read_that_a_wrong_clock_dated_to_the_future_counts_as_none() {
+        let ahead = |minutes| {
+            [read_at(
+                noon() + TimeDelta::minutes(minutes),
+                TimeDelta::days(30),
+            )]
+        };
+        let today = query("2026-03-20", Refresh::Auto);
+
+        // Machines differ by seconds, and by minutes at most.
+        assert_eq!(today.calls(&ahead(4)), []);
+        assert_eq!(today.calls(&ahead(6)).len(), 1);
+        assert!(!today.is_current(&ahead(30 * 24 * 60)[0]));
     }
 
     #[test]

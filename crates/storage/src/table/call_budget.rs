@@ -43,7 +43,7 @@ pub async fn read(conn: &mut PgConnection) -> Result<Current, StorageError> {
     )
     .get_result(conn)
     .await?;
-    let ledger = row.ledger.map(serde_json::from_value).transpose();
+    let ledger: Result<Option<Ledger>, _> = row.ledger.map(serde_json::from_value).transpose();
     Ok(Current {
         ledger: ledger
             .unwrap_or_else(|error| {
@@ -51,7 +51,8 @@ pub async fn read(conn: &mut PgConnection) -> Result<Current, StorageError> {
                 tracing::error!(%error, "whoop_call_budget cannot be read and begins anew");
                 None
             })
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .bounded_by(row.now),
         now: row.now,
         version: row.version.unwrap_or(0),
     })

@@ -4,9 +4,10 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
+use futures::try_join;
 use whoop_core::{
     DataType, UserId,
-    coverage::{Coverage, ListEnd, WindowRead},
+    coverage::{CLOCKS_MAY_DIFFER, Coverage, ListEnd, WindowRead},
 };
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_log};
@@ -83,6 +84,12 @@ pub async fn list(
         .select(SyncLogRow::as_select())
         .load(conn)
         .await?)
+}
+
+#[derive(QueryableByName)]
+struct Clock {
+    #[diesel(sql_type = Timestamptz)]
+    now: DateTime<Utc>,
 }
 
 /// How old a type is of the member of whom it is oldest.
@@ -183,6 +190,39 @@ pub async fn begin(
     .bind::<Timestamptz, _>(now)
     .execute(conn)
     .await?;
+    // A wrong clock dated what is known to the future: it says nothing, and is read again.
+    prepared(
+        "UPDATE whoop_sync_log \
+         SET last_sync_at = NULL, covered_from = NULL, covered_until = NULL, \
+             whole_history = FALSE, list_end_seen_at = NULL, list_end_oldest = NULL \
+         WHERE user_id = $1 AND data_type = $2 \
+           AND greatest(last_sync_at, covered_until) > clock_timestamp() + make_interval(secs => $3)",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(data_type.as_str())
+    .bind::<Double, _>(CLOCKS_MAY_DIFFER.as_seconds_f64())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Sets what killed processes left at `running` to the state before. A process that is alive
+/// holds the member's lease.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn end_killed(conn: &mut PgConnection) -> Result<(), StorageError> {
+    prepared(
+        "UPDATE whoop_sync_log \
+         SET sync_status = CASE WHEN failing_since IS NOT NULL THEN 'failed' \
+                                WHEN last_sync_at IS NULL THEN 'never' ELSE 'success' END \
+         WHERE sync_status = 'running' AND NOT EXISTS ( \
+             SELECT 1 FROM whoop_users u \
+             WHERE u.user_id = whoop_sync_log.user_id AND u.lease_until > now())",
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -227,19 +267,32 @@ pub async fn count(
 /// Adds a window that was read to its end; in the transaction of its last page.
 ///
 /// The row is locked, so two windows that end at the same time both count.
+///
+/// # Errors
+///
+/// [`StorageError::ClockAhead`] if the window ends in the future by the database's clock: then it
+/// is unknown which span was read.
 pub async fn complete(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     completed: Completed,
 ) -> Result<Coverage, StorageError> {
-    let known = whoop_sync_log::table
+    let query = whoop_sync_log::table
         .find((user_id.as_str(), data_type.as_str()))
         .select(SyncLogRow::as_select())
-        .for_update()
-        .first(conn)
-        .await
-        .optional()?;
+        .for_update();
+    let clock = prepared("SELECT clock_timestamp() AS now");
+    let shared = &*conn;
+    let (known, clock) = try_join!(
+        query.load::<SyncLogRow>(&mut &*shared),
+        clock.get_result::<Clock>(&mut &*shared),
+    )?;
+    let known = known.into_iter().next();
+    let ahead = completed.read.until - clock.now;
+    if ahead > CLOCKS_MAY_DIFFER {
+        return Err(StorageError::ClockAhead(ahead.num_seconds()));
+    }
     let mut coverage = known
         .and_then(|row| row.coverage())
         .unwrap_or(Coverage::none(data_type))

@@ -1,9 +1,14 @@
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{Double, Timestamptz},
+};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::{PgConnection, StorageError, schema::whoop_sync_run};
+use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_run};
 
 /// What a run came to.
 #[derive(Debug, Clone, AsChangeset)]
@@ -18,11 +23,10 @@ pub struct Finished {
     pub detail: Option<String>,
 }
 
-/// Nothing that began longer ago and has not ended is taken for running still. Where it is
-/// all the same, its end says so.
+/// A run of an older version that began longer ago and has not ended was killed.
 const TAKES_AT_MOST: TimeDelta = TimeDelta::hours(24);
 
-/// Notes that a run begins, and of those that were killed that they were.
+/// Notes that a run begins, and marks those that were killed as failed.
 ///
 /// # Errors
 ///
@@ -32,18 +36,17 @@ pub async fn begin(
     slot: Option<&str>,
     trigger: &str,
     now: DateTime<Utc>,
+    lasts: Duration,
 ) -> Result<Uuid, StorageError> {
-    let killed = whoop_sync_run::table
-        .filter(whoop_sync_run::status.eq("running"))
-        .filter(whoop_sync_run::started_at.lt(now - TAKES_AT_MOST));
-    diesel::update(killed)
-        .set((
-            whoop_sync_run::status.eq("failed"),
-            whoop_sync_run::detail.eq("it never said how it ended: most likely it was killed"),
-        ))
-        .execute(conn)
-        .await?;
-    Ok(diesel::insert_into(whoop_sync_run::table)
+    prepared(
+        "UPDATE whoop_sync_run SET status = 'failed', detail = 'the process was killed' \
+         WHERE status = 'running' \
+           AND (alive_until < now() OR alive_until IS NULL AND started_at < $1)",
+    )
+    .bind::<Timestamptz, _>(now - TAKES_AT_MOST)
+    .execute(conn)
+    .await?;
+    let id = diesel::insert_into(whoop_sync_run::table)
         .values((
             whoop_sync_run::slot.eq(slot),
             whoop_sync_run::trigger.eq(trigger),
@@ -51,7 +54,25 @@ pub async fn begin(
         ))
         .returning(whoop_sync_run::id)
         .get_result(conn)
-        .await?)
+        .await?;
+    alive(conn, id, lasts).await?;
+    Ok(id)
+}
+
+/// Notes that the process of a run lives, for so long by the database's clock.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn alive(conn: &mut PgConnection, id: Uuid, lasts: Duration) -> Result<(), StorageError> {
+    prepared(
+        "UPDATE whoop_sync_run SET alive_until = now() + make_interval(secs => $2) WHERE id = $1",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(id)
+    .bind::<Double, _>(lasts.as_secs_f64())
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 pub async fn finish(

@@ -7,8 +7,11 @@ use whoop_core::{
     coverage::{Coverage, WindowRead},
 };
 use whoop_storage::{
-    Connection, StorageError,
-    table::sync_log::{self, Completed, SyncLogRow},
+    Connection, StorageError, overview,
+    table::{
+        sync_log::{self, Completed, SyncLogRow},
+        sync_run,
+    },
 };
 
 use crate::stand::{Stand, at, connect, now, user};
@@ -344,4 +347,141 @@ async fn two_windows_that_end_at_the_same_time_both_count() {
         (log.covered_from, log.covered_until),
         (Some(day(5)), Some(day(20)))
     );
+}
+
+#[tokio::test]
+async fn a_window_that_ends_in_the_future_of_the_databases_clock_is_refused() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    complete(&mut conn, &member, span(1, 5)).await;
+    let ahead = chrono::TimeDelta::days(30);
+    let clock =
+        stand.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')");
+    let until = at(&clock.await.unwrap()) + ahead;
+    let mut window = span(1, 5);
+    window.read.until = until;
+    window.read.read_at = until;
+
+    let refused = sync_log::complete(&mut conn, &member, DataType::Sleep, window).await;
+
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("clock is 25919"), "{error}");
+    assert_eq!(log_of(&mut conn, &member).await.last_sync_at, Some(day(5)));
+}
+
+#[tokio::test]
+async fn what_a_wrong_clock_dated_to_the_future_is_forgotten_at_the_next_sync() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    complete(&mut conn, &member, span(1, 5)).await;
+    Stand::execute(
+        &stand,
+        "UPDATE whoop_sync_log SET last_sync_at = now() + interval '30 days',
+                 covered_until = now() + interval '30 days', whole_history = TRUE",
+    )
+    .await;
+
+    complete(&mut conn, &member, span(10, 12)).await;
+
+    let log = log_of(&mut conn, &member).await;
+    assert_eq!(log.last_sync_at, Some(day(12)));
+    assert_eq!(
+        (log.covered_from, log.covered_until),
+        (Some(day(10)), Some(day(12)))
+    );
+    assert!(!log.whole_history);
+}
+
+#[tokio::test]
+async fn a_process_that_was_killed_leaves_nothing_at_running() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    for (name, word) in [
+        ("read", "success"),
+        ("new", "never"),
+        ("broken", "failed"),
+        ("alive", "running"),
+    ] {
+        let member = connect(&mut conn, name).await;
+        if name == "read" {
+            complete(&mut conn, &member, span(1, 5)).await;
+        }
+        let begin = sync_log::begin(&mut conn, &member, DataType::Sleep, now());
+        begin.await.unwrap();
+        if word == "failed" {
+            let fail = sync_log::fail(&mut conn, &member, DataType::Sleep, "no", now());
+            fail.await.unwrap();
+            let begin = sync_log::begin(&mut conn, &member, DataType::Sleep, now());
+            begin.await.unwrap();
+        }
+    }
+    Stand::execute(
+            &stand,
+            "UPDATE whoop_users SET lease_until = now() - interval '1 second';
+             UPDATE whoop_users SET lease_until = now() + interval '1 hour' WHERE user_id = 'alive'",
+        )
+        .await;
+
+    sync_log::end_killed(&mut conn).await.unwrap();
+
+    let words = "SELECT string_agg(user_id || ' ' || sync_status, ', ' ORDER BY user_id)
+                 FROM whoop_sync_log WHERE data_type = 'sleep'";
+    assert_eq!(
+        stand.value(words).await.as_deref(),
+        Some("alive running, broken failed, new never, read success")
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_gives_no_sign_of_life_was_killed() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let minute = std::time::Duration::from_secs(60);
+    let begin = sync_run::begin(&mut conn, Some("night"), "scheduled", now(), minute);
+    let killed = begin.await.unwrap();
+    let status = async || {
+        overview::last_runs(&stand.database).await.unwrap()[0]
+            .status
+            .clone()
+    };
+    assert_eq!(status().await, "running");
+
+    Stand::execute(
+        &stand,
+        "UPDATE whoop_sync_run SET alive_until = now() - interval '1 second'",
+    )
+    .await;
+    assert_eq!(status().await, "failed");
+
+    let begin = sync_run::begin(&mut conn, Some("night"), "scheduled", now(), minute);
+    begin.await.unwrap();
+    let detail =
+        format!("SELECT status || ': ' || detail FROM whoop_sync_run WHERE id = '{killed}'");
+    assert_eq!(
+        stand.value(&detail).await.as_deref(),
+        Some("failed: the process was killed")
+    );
+}
+
+#[tokio::test]
+async fn the_last_sync_of_a_member_is_that_of_the_granted_types() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    for data_type in [DataType::Recovery, DataType::Sleep, DataType::Cycle] {
+        let begin = sync_log::begin(&mut conn, &member, data_type, now());
+        begin.await.unwrap();
+        let last = if data_type == DataType::Sleep { 6 } else { 9 };
+        let complete = sync_log::complete(&mut conn, &member, data_type, span(1, last));
+        complete.await.unwrap();
+    }
+    let last_sync = async || overview::list(&stand.database, None).await.unwrap()[0].last_sync_at;
+    assert_eq!(last_sync().await, None, "workouts were never read");
+
+    let note = sync_log::note_not_granted(&mut conn, &member, &[DataType::Workout]);
+    note.await.unwrap();
+
+    assert_eq!(last_sync().await, Some(day(6)));
 }

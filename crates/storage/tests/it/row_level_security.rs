@@ -82,9 +82,15 @@ async fn with_two_members(stand: &Stand) {
             .await
             .unwrap();
     }
-    sync_run::begin(&mut conn, None, "manual", now())
-        .await
-        .unwrap();
+    sync_run::begin(
+        &mut conn,
+        None,
+        "manual",
+        now(),
+        std::time::Duration::from_secs(60),
+    )
+    .await
+    .unwrap();
 }
 
 /// A connection as Supabase's gateway opens one for a signed-in member.

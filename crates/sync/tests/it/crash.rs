@@ -6,10 +6,10 @@ use chrono::TimeDelta;
 use serde_json::json;
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::{Fault, FaultKind, SimConfig};
-use whoop_sync::{Outcome, SyncError};
+use whoop_sync::{Outcome, SyncError, run::Task};
 
 use crate::harness::{
-    Member, Stage, back_to, briskly, half_a_year, history, now, slot, text_of, until,
+    Member, Nobody, Stage, back_to, briskly, half_a_year, history, now, plan, slot, text_of, until,
 };
 
 /// What may end a call, by turns.
@@ -235,4 +235,30 @@ async fn a_record_that_came_while_whoop_failed_is_stored_by_the_next_run() {
 
     assert_eq!(report.outcome, Outcome::Done);
     stage.assert_log_tells_the_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_clean_up_that_fails_does_not_lose_the_report_of_the_night() {
+    let (stage, _member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(9));
+    stage
+        .sql
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'deadlock_detected'; END $$;
+             CREATE TRIGGER refuse BEFORE DELETE ON whoop_change
+                 FOR EACH STATEMENT EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+
+    let night = plan(Task::Sync(slot(Slot::Night)));
+    let report = stage.engine.run(&night, &briskly(), &Nobody).await.unwrap();
+
+    assert_eq!((report.synced, report.failed), (1, 0));
+    assert!(report.clean_up_error.is_some());
+    let run =
+        "SELECT status || ' ' || members FROM whoop_sync_run ORDER BY started_at DESC LIMIT 1";
+    let row = stage.sql.query_one(run, &[]).await.unwrap();
+    assert_eq!(row.get::<_, String>(0), "failed 1");
 }

@@ -1,0 +1,1 @@
+ALTER TABLE whoop_sync_run DROP COLUMN alive_until;

@@ -1,0 +1,5 @@
+-- A run extends this time as long as its process lives, so that a killed run is known as such
+-- within minutes.
+ALTER TABLE whoop_sync_run ADD COLUMN alive_until TIMESTAMPTZ;
+
+COMMENT ON COLUMN whoop_sync_run.alive_until IS 'A running run whose time is over was killed; null if an older version began it.';
