@@ -19,7 +19,7 @@ use crate::DataType;
 pub const CONFIRM_AFTER: TimeDelta = TimeDelta::hours(20);
 
 /// Clocks of two machines may differ by this much. A time farther in the future was written by a
-/// clock that was wrong, and says nothing.
+/// clock that was wrong, and proves nothing.
 pub const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
 /// The sync log of one data type.

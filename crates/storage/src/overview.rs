@@ -21,7 +21,7 @@ pub struct Summary {
     /// When the app last asked for this member.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_seen_at: Option<DateTime<Utc>>,
-    /// Of the granted type that was read longest ago; null if one never was.
+    /// The oldest of the granted types' last reads; null if one was never read.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_sync_at: Option<DateTime<Utc>>,
     /// Records ever written, of all types together.

@@ -69,10 +69,10 @@ struct Spent {
     retry_after_seconds: Option<u64>,
 }
 
-/// A run without a sign of life for so long was killed.
+/// A run that did not extend its time for this long was killed.
 const ALIVE_FOR: Duration = Duration::from_secs(120);
 
-/// Says in the database that the run's process lives, until dropped.
+/// Extends the run's time in the database until dropped.
 struct KeepAlive(JoinHandle<()>);
 
 impl KeepAlive {

@@ -190,7 +190,7 @@ pub async fn begin(
     .bind::<Timestamptz, _>(now)
     .execute(conn)
     .await?;
-    // A wrong clock dated what is known to the future: it says nothing, and is read again.
+    // Coverage that a wrong clock dated to the future proves nothing, and is read again.
     prepared(
         "UPDATE whoop_sync_log \
          SET last_sync_at = NULL, covered_from = NULL, covered_until = NULL, \
@@ -206,7 +206,7 @@ pub async fn begin(
     Ok(())
 }
 
-/// Sets what killed processes left at `running` to the state before. A process that is alive
+/// Sets rows that a killed process did not finish from `running` to the state before. A process that is alive
 /// holds the member's lease.
 ///
 /// # Errors

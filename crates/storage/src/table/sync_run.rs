@@ -59,7 +59,7 @@ pub async fn begin(
     Ok(id)
 }
 
-/// Notes that the process of a run lives, for so long by the database's clock.
+/// Extends the time in which the process of a run counts as alive, by the database's clock.
 ///
 /// # Errors
 ///
