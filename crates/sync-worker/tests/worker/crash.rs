@@ -135,7 +135,7 @@ async fn a_run_that_was_killed_does_not_run_for_ever_in_the_log() {
     assert_eq!(
         house.texts(told).await,
         [
-            "night failed it never said how it ended: most likely it was killed",
+            "night failed the process was killed",
             "morning running",
             "evening success"
         ]
