@@ -93,7 +93,9 @@ impl DayQuery {
 
     /// Whether a record of this type is named by one that was stored after the type was read.
     fn names_unread(&self, coverage: &Coverage) -> bool {
+        // A time in the future was written by a wrong clock, and would ask WHOOP at every visit.
         let since = self.named.since(coverage.data_type);
+        let since = since.filter(|since| *since <= self.now);
         since.is_some_and(|since| coverage.last_read(self.now).is_none_or(|last| last < since))
     }
 

@@ -108,19 +108,29 @@ fn each_part_is_explained_by_the_coverage_of_its_own_type() {
 
 #[test]
 fn a_record_that_another_names_is_not_synced_until_its_type_is_read_again() {
+    let read_at = |minutes: i64| {
+        let mut known = Known::everything();
+        for coverage in &mut known.coverage {
+            coverage.last_sync_at = Some(now() - chrono::TimeDelta::minutes(minutes));
+        }
+        known
+    };
     let mut records = whole_night();
     records.cycles.clear();
-    records.sleeps[0].stored_at = now() + chrono::TimeDelta::minutes(1);
-    let read_before = day(&records);
-    assert_eq!(read_before.missing["cycle"], Missing::NotSynced);
-
-    records.sleeps[0].stored_at = now() - chrono::TimeDelta::minutes(1);
-    let read_since = day(&records);
-    assert_eq!(read_since.missing["cycle"], Missing::NotRecorded);
+    records.sleeps[0].stored_at = now() - chrono::TimeDelta::minutes(5);
+    let missing =
+        |records: &DayRecords, minutes, part| day_known(records, &read_at(minutes)).missing[part];
+    assert_eq!(missing(&records, 6, "cycle"), Missing::NotSynced);
+    assert_eq!(missing(&records, 4, "cycle"), Missing::NotRecorded);
 
     // The same holds for a recovery without its night.
     let mut records = whole_night();
     records.sleeps.clear();
-    records.recoveries[0].stored_at = now() + chrono::TimeDelta::minutes(1);
-    assert_eq!(day(&records).missing["sleep"], Missing::NotSynced);
+    records.recoveries[0].stored_at = now() - chrono::TimeDelta::minutes(5);
+    assert_eq!(missing(&records, 6, "sleep"), Missing::NotSynced);
+    assert_eq!(missing(&records, 4, "sleep"), Missing::NotRecorded);
+
+    // A time in the future proves nothing.
+    records.recoveries[0].stored_at = now() + chrono::TimeDelta::minutes(5);
+    assert_eq!(missing(&records, 6, "sleep"), Missing::NotRecorded);
 }

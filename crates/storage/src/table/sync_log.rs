@@ -164,7 +164,23 @@ pub async fn note_not_granted(
     Ok(())
 }
 
-/// Notes that a sync of this type begins.
+/// Compares an instant of this machine's clock with the database's clock.
+///
+/// # Errors
+///
+/// [`StorageError::ClockAhead`] if it is in the future there.
+pub async fn check_clock(conn: &PgConnection, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let clock: Clock = prepared("SELECT clock_timestamp() AS now")
+        .get_result(&mut &*conn)
+        .await?;
+    let ahead = now - clock.now;
+    if ahead > CLOCKS_MAY_DIFFER {
+        return Err(StorageError::ClockAhead(ahead.num_seconds()));
+    }
+    Ok(())
+}
+
+/// Notes that a sync of this type begins. A machine with a clock that is ahead makes no call.
 ///
 /// Whether it failed until now is taken from how it stood: during an update a process of
 /// the version before may have written that. What is not granted stays so, as the member
@@ -175,6 +191,7 @@ pub async fn begin(
     data_type: DataType,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
+    check_clock(conn, now).await?;
     prepared(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status, last_attempt_at) \
          VALUES ($1, $2, 'running', $3) \
@@ -282,17 +299,12 @@ pub async fn complete(
         .find((user_id.as_str(), data_type.as_str()))
         .select(SyncLogRow::as_select())
         .for_update();
-    let clock = prepared("SELECT clock_timestamp() AS now");
     let shared = &*conn;
-    let (known, clock) = try_join!(
-        query.load::<SyncLogRow>(&mut &*shared),
-        clock.get_result::<Clock>(&mut &*shared),
+    let (known, ()) = try_join!(
+        async { Ok(query.load::<SyncLogRow>(&mut &*shared).await?) },
+        check_clock(shared, completed.read.until),
     )?;
     let known = known.into_iter().next();
-    let ahead = completed.read.until - clock.now;
-    if ahead > CLOCKS_MAY_DIFFER {
-        return Err(StorageError::ClockAhead(ahead.num_seconds()));
-    }
     let mut coverage = known
         .and_then(|row| row.coverage())
         .unwrap_or(Coverage::none(data_type))

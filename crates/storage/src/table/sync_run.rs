@@ -12,7 +12,7 @@ use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_r
 
 /// What a run came to.
 #[derive(Debug, Clone, AsChangeset)]
-#[diesel(table_name = whoop_sync_run)]
+#[diesel(table_name = whoop_sync_run, treat_none_as_null = true)]
 pub struct Finished {
     pub status: &'static str,
     pub finished_at: DateTime<Utc>,
