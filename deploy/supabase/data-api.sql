@@ -54,12 +54,14 @@ BEGIN
         SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated', 'service_role')
     LOOP
         -- The audit functions run with the owner's rights: the Data API must not offer them.
-        EXECUTE format('REVOKE ALL ON FUNCTION get_daily_summary(TEXT, DATE), whoop_let_serve(TEXT), '
+        EXECUTE format('REVOKE ALL ON FUNCTION get_daily_summary(TEXT, DATE), '
+                       'whoop_days(TEXT, DATE, DATE), whoop_let_serve(TEXT), '
                        'whoop_let_serve_table(TEXT, TEXT), whoop_serving_tables(), '
                        'whoop_serving_privileges(TEXT), whoop_audit_purge(TIMESTAMPTZ), '
                        'whoop_audit_pseudonymise(TEXT, TEXT) FROM PUBLIC, %I', api_role);
         CONTINUE WHEN api_role = 'anon';
         EXECUTE format('GRANT EXECUTE ON FUNCTION get_daily_summary(TEXT, DATE), '
+                       'whoop_days(TEXT, DATE, DATE), '
                        'whoop_current_member(), whoop_accepted_client_ids() TO %I', api_role);
         FOR ours IN
             SELECT p.polrelid::regclass AS name

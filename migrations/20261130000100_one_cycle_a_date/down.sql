@@ -93,7 +93,7 @@ $$;
 
 DROP FUNCTION whoop_days(TEXT, DATE, DATE);
 DROP INDEX whoop_sleep_night_date_idx;
-ALTER TABLE whoop_users DROP COLUMN days_rule;
+ALTER TABLE whoop_users DROP COLUMN settled_seq;
 ALTER TABLE whoop_sleep DROP COLUMN night_date, DROP COLUMN in_others;
 ALTER TABLE whoop_recovery DROP COLUMN in_others;
 ALTER TABLE whoop_cycle DROP COLUMN in_others;

@@ -14,11 +14,11 @@ COMMENT ON COLUMN whoop_recovery.in_others IS 'Whether its date shows another cy
 COMMENT ON COLUMN whoop_sleep.in_others IS 'Whether its date shows another cycle; false for naps.';
 COMMENT ON COLUMN whoop_sleep.night_date IS 'The date of whose night this main sleep is a part, where that is not local_date.';
 
--- Days that were settled by an older rule are settled again after the migrations.
-ALTER TABLE whoop_users ADD COLUMN days_rule INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE whoop_users ALTER COLUMN days_rule SET DEFAULT 1;
+-- Changes by a process of an older version advance change_seq alone: the days of such members are
+-- settled again, by `migrate` and every night. A migration that changes the rules sets it to -1.
+ALTER TABLE whoop_users ADD COLUMN settled_seq BIGINT NOT NULL DEFAULT 0;
 
-COMMENT ON COLUMN whoop_users.days_rule IS 'The version of the rule by which all dates of this member were settled.';
+COMMENT ON COLUMN whoop_users.settled_seq IS 'The change up to which the days of this member are settled; if it is not change_seq, they are settled again.';
 
 -- Each date of a span in a few numbers, for charts and for get_daily_summary.
 -- SECURITY INVOKER: callers see what row-level security lets them see.
@@ -103,6 +103,20 @@ AS $$
            d.sleep_duration_milli / 3600000.0::DOUBLE PRECISION,
            d.day_strain, d.kilojoule / 4.184::DOUBLE PRECISION, coalesce(d.workouts, 0)
     FROM public.whoop_days(p_user_id, p_date, p_date) AS d
+$$;
+
+DO $$
+DECLARE
+    reader TEXT;
+BEGIN
+    FOR reader IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION whoop_days(TEXT, DATE, DATE) FROM %I', reader);
+        IF reader = 'authenticated' THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION whoop_days(TEXT, DATE, DATE) TO %I', reader);
+        END IF;
+    END LOOP;
+    REVOKE ALL ON FUNCTION whoop_days(TEXT, DATE, DATE) FROM PUBLIC;
+END
 $$;
 
 CREATE OR REPLACE FUNCTION whoop_let_serve(role_name TEXT) RETURNS VOID

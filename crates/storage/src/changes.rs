@@ -136,7 +136,10 @@ impl Changes {
         }
         prepared(
             "WITH counted AS ( \
-                 UPDATE whoop_users SET change_seq = change_seq + $2 WHERE user_id = $1 \
+                 UPDATE whoop_users SET change_seq = change_seq + $2, \
+                     settled_seq = CASE WHEN settled_seq = change_seq THEN change_seq + $2 \
+                                        ELSE settled_seq END \
+                 WHERE user_id = $1 \
                  RETURNING change_seq - $2 AS before \
              ), noted AS ( \
                  INSERT INTO whoop_change (user_id, seq, data_type, record_id, op, local_date, \

@@ -51,7 +51,7 @@ pub mod seal;
 pub mod service_key;
 pub mod serving_role;
 mod settle;
-mod settle_again;
+pub mod settle_again;
 mod sqlstate;
 pub mod standing;
 pub mod subject;

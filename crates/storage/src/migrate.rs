@@ -20,7 +20,6 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use crate::{
     Database, PgConnection, StorageError,
     lock_retry::{LockRetry, SET_LOCK_TIMEOUT},
-    settle_again::settle_again,
     sqlstate,
 };
 
@@ -41,8 +40,6 @@ pub struct Applied {
     /// Tables and functions of an older service that were renamed, as
     /// `(before, after)`; told at every run until they are gone.
     pub set_aside: Vec<(String, String)>,
-    /// The number of members with days that were settled again, because the rules changed.
-    pub members_settled: u64,
 }
 
 #[derive(QueryableByName)]
@@ -124,15 +121,14 @@ async fn run(database: &Database, direction: Direction) -> Result<Applied, Stora
     .map_err(|error| StorageError::Migration(error.to_string()))?
     .map_err(|error| refused(error.to_string()))?;
 
-    let (set_aside, members_settled) = match direction {
-        Direction::Up => (set_aside(&mut lock).await?, settle_again(database).await?),
-        Direction::Down => (Vec::new(), 0),
+    let set_aside = match direction {
+        Direction::Up => set_aside(&mut lock).await?,
+        Direction::Down => Vec::new(),
     };
     lock.batch_execute("COMMIT").await?;
     Ok(Applied {
         migrations: named(&migrations),
         set_aside,
-        members_settled,
     })
 }
 

@@ -289,6 +289,14 @@ fn is_about_a_value(error: &Diesel) -> bool {
     }
 }
 
+/// The date of the day that shows a row.
+fn shown_on(data_type: DataType, row: &str) -> String {
+    match data_type {
+        DataType::Sleep => format!("coalesce({row}.night_date, {row}.local_date)"),
+        _ => format!("{row}.local_date"),
+    }
+}
+
 /// One statement for any number of rows: they come as one JSON parameter, so
 /// the text is the same for every page and can be prepared once.
 ///
@@ -328,9 +336,12 @@ fn upsert_sql<R: RecordTable>() -> String {
             OR ((stored.updated_at = excluded.updated_at OR stored.updated_at > $3) \
                 AND (stored.updated_at, {stored_decided}) \
                     IS DISTINCT FROM (excluded.updated_at, {excluded_decided})) \
-         RETURNING stored.id, (stored.xmax = 0) AS inserted, stored.local_date, stored.updated_at, \
-            (SELECT former.local_date FROM {table} AS former \
+         RETURNING stored.id, (stored.xmax = 0) AS inserted, {date} AS local_date, \
+            stored.updated_at, \
+            (SELECT {former_date} FROM {table} AS former \
              WHERE former.user_id = $1 AND former.id = stored.id) AS former_date",
+        date = shown_on(R::DATA_TYPE, "stored"),
+        former_date = shown_on(R::DATA_TYPE, "former"),
         all = list("", &columns),
         fresh = list("fresh.", &columns),
         excluded = list("excluded.", &columns),

@@ -48,11 +48,9 @@ pub struct Missing {
 struct RemovedRow {
     #[diesel(sql_type = Text)]
     id: String,
-    #[diesel(sql_type = Date)]
-    local_date: NaiveDate,
     /// The date of the day that showed it.
     #[diesel(sql_type = Date)]
-    day: NaiveDate,
+    local_date: NaiveDate,
     #[diesel(sql_type = Nullable<Text>)]
     cycle_id: Option<String>,
 }
@@ -178,7 +176,7 @@ pub async fn remove(
     let mut touched = Touched::default();
     let mut removed = delete(conn, user_id, data_type, own(data_type), id, &mut touched).await?;
     if data_type == DataType::Sleep {
-        let its_recovery = "DELETE FROM whoop_recovery WHERE user_id = $1 AND sleep_id = $2 RETURNING id, local_date, local_date AS day, cycle_id";
+        let its_recovery = "DELETE FROM whoop_recovery WHERE user_id = $1 AND sleep_id = $2 RETURNING id, local_date, cycle_id";
         let recovery = DataType::Recovery;
         removed.extend(delete(conn, user_id, recovery, its_recovery, id, &mut touched).await?);
     }
@@ -198,19 +196,19 @@ const fn own(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Recovery => {
             "DELETE FROM whoop_recovery WHERE user_id = $1 AND id = $2 \
-             RETURNING id, local_date, local_date AS day, cycle_id"
+             RETURNING id, local_date, cycle_id"
         }
         DataType::Sleep => {
             "DELETE FROM whoop_sleep WHERE user_id = $1 AND id = $2 \
-             RETURNING id, local_date, coalesce(night_date, local_date) AS day, cycle_id"
+             RETURNING id, coalesce(night_date, local_date) AS local_date, cycle_id"
         }
         DataType::Workout => {
             "DELETE FROM whoop_workout WHERE user_id = $1 AND id = $2 \
-             RETURNING id, local_date, local_date AS day, NULL AS cycle_id"
+             RETURNING id, local_date, NULL AS cycle_id"
         }
         DataType::Cycle => {
             "DELETE FROM whoop_cycle WHERE user_id = $1 AND id = $2 \
-             RETURNING id, local_date, local_date AS day, id AS cycle_id"
+             RETURNING id, local_date, id AS cycle_id"
         }
     }
 }
@@ -231,7 +229,7 @@ async fn delete(
     let mut removed = Vec::with_capacity(rows.len());
     for row in rows {
         touched.cycles.extend(row.cycle_id);
-        touched.add_date(data_type, row.day);
+        touched.add_date(data_type, row.local_date);
         removed.push(Removed {
             data_type,
             id: row.id,

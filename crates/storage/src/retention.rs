@@ -36,9 +36,14 @@ pub async fn trim(
     let mut removed = 0;
     let mut changes = Changes::default();
     for data_type in DataType::ALL {
+        // A main sleep stays or goes with the day that shows it.
+        let date = match data_type {
+            DataType::Sleep => "coalesce(night_date, local_date)",
+            _ => "local_date",
+        };
         let left: Vec<Left> = diesel::sql_query(format!(
-            "DELETE FROM whoop_{data_type} WHERE user_id = $1 AND local_date < $2 \
-             RETURNING id, local_date"
+            "DELETE FROM whoop_{data_type} WHERE user_id = $1 AND {date} < $2 \
+             RETURNING id, {date} AS local_date"
         ))
         .bind::<Text, _>(user_id.as_str())
         .bind::<Date, _>(kept.date)

@@ -24,7 +24,7 @@ diesel::table! {
         lease_holder -> Nullable<Text>,
         lease_until -> Nullable<Timestamptz>,
         change_seq -> BigInt,
-        days_rule -> Integer,
+        settled_seq -> BigInt,
         webhook_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
     }

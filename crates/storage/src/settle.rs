@@ -20,10 +20,6 @@ use whoop_core::{
 
 use crate::{PgConnection, StorageError, changes::Changes, prepared::prepared, table::RecordTable};
 
-/// The version of the rules in [`whoop_core::days`]. Days that an older version settled are settled
-/// again by `migrate`.
-pub(crate) const RULE: i32 = 1;
-
 /// Records that were written or deleted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Touched {
@@ -431,7 +427,7 @@ impl Stored {
                     place.local_date,
                 )
             {
-                noted(DataType::Sleep, &row.id, row.local_date, row.local_date);
+                noted(DataType::Sleep, &row.id, is_at, place.local_date);
                 sleeps.push(&row.id, &place);
             }
         }

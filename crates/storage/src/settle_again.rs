@@ -1,23 +1,22 @@
-//! Settles the days of all members after an upgrade that changed the rules.
+//! Settles the days of members again: after an upgrade that changed the rules, and after changes
+//! by a process of an older version, which does not settle as this one.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use whoop_core::{Clock, SystemClock, UserId};
 
-use crate::{
-    Database, StorageError,
-    changes::Changes,
-    schema::whoop_users,
-    settle::{self, RULE},
-    table::users,
-};
+use crate::{Database, StorageError, changes::Changes, schema::whoop_users, settle, table::users};
 
-/// Settles the days of all members that older rules settled, one transaction per member. Returns
-/// how many members there were. A run that is interrupted is continued by the next.
-pub(crate) async fn settle_again(database: &Database) -> Result<u64, StorageError> {
+/// Settles the days of all members that need it, one transaction per member. Returns the number of
+/// members. A run that is interrupted is continued by the next.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn settle_again(database: &Database) -> Result<u64, StorageError> {
     let mut conn = database.dedicated().await?;
     let outdated: Vec<String> = whoop_users::table
-        .filter(whoop_users::days_rule.lt(RULE))
+        .filter(whoop_users::settled_seq.ne(whoop_users::change_seq))
         .order(whoop_users::user_id)
         .select(whoop_users::user_id)
         .load(&mut conn)
@@ -34,7 +33,7 @@ pub(crate) async fn settle_again(database: &Database) -> Result<u64, StorageErro
                 settle::settle_all(conn, &user_id, &mut changes).await?;
                 changes.write(conn, &user_id, SystemClock.now()).await?;
                 diesel::update(whoop_users::table.find(user_id.as_str()))
-                    .set(whoop_users::days_rule.eq(RULE))
+                    .set(whoop_users::settled_seq.eq(whoop_users::change_seq))
                     .execute(conn)
                     .await?;
                 Ok(())

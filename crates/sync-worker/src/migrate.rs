@@ -1,5 +1,5 @@
 use serde::Serialize;
-use whoop_storage::{StorageError, migrate, serving_role};
+use whoop_storage::{StorageError, migrate, serving_role, settle_again};
 use whoop_sync::config::DatabaseArgs;
 
 use crate::{Console, Exit, cli::MigrateArgs, exit::Refusal};
@@ -48,6 +48,9 @@ pub(crate) async fn migrate(args: &MigrateArgs, console: &Console) -> Result<Exi
     let serving = serving_role::let_serve(&database, args.serving_role.as_deref())
         .await
         .map_err(|error| database_refusal(&args.common.database, &error))?;
+    let members_settled = settle_again::settle_again(&database)
+        .await
+        .map_err(|error| database_refusal(&args.common.database, &error))?;
     let migrated = Migrated {
         applied: done.migrations,
         set_aside: done
@@ -55,7 +58,7 @@ pub(crate) async fn migrate(args: &MigrateArgs, console: &Console) -> Result<Exi
             .into_iter()
             .map(|(name, now)| SetAside { name, now })
             .collect(),
-        members_settled: done.members_settled,
+        members_settled,
         serving_roles: serving
             .into_iter()
             .map(|one| Serving {

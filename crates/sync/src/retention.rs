@@ -5,8 +5,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{UserId, retention::KeptFrom};
 use whoop_storage::{
-    PgConnection, StorageError, retention,
-    table::{audit, change, oauth_states, record_denial, users, webhook_event},
+    PgConnection, StorageError, retention, settle_again,
+    table::{audit, change, oauth_states, record_denial, sync_log, users, webhook_event},
 };
 
 use crate::{Engine, SyncError};
@@ -66,6 +66,8 @@ impl Engine {
         let now = self.clock.now();
         let members = {
             let mut conn = self.database.get().await?;
+            // With a clock that is ahead, more would be deleted than is too old.
+            sync_log::check_clock(&conn, now).await?;
             retention::trim_runs(&mut conn, now - RUNS_KEPT).await?;
             change::trim(&mut conn, now - CHANGES_KEPT).await?;
             oauth_states::purge(&mut conn, now - oauth_states::REMEMBERED).await?;
@@ -76,6 +78,7 @@ impl Engine {
                 .await?;
             users::list_offsets(&mut conn).await?
         };
+        settle_again::settle_again(&self.database).await?;
         self.retry_set_aside().await?;
         let Some(days) = self.settings.retention else {
             return Ok(0);

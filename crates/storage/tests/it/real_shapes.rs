@@ -8,7 +8,7 @@ use whoop_core::{
     day::{Connection, Knowledge, Meta, Source, SyncOutcome, compose},
     plan::{DayQuery, Night, Refresh},
 };
-use whoop_storage::{day, migrate, range, remove};
+use whoop_storage::{day, range, remove, settle_again::settle_again};
 
 use crate::stand::{self, Stand, connect, now, store};
 
@@ -414,9 +414,8 @@ async fn a_score_of_a_record_that_is_not_scored_is_kept_and_shown_by_no_reader()
     );
 }
 
-/// An older version settled the days: the upgrade settles them again.
 #[tokio::test]
-async fn an_upgrade_settles_all_days_by_the_rules_of_this_version() {
+async fn days_that_an_older_version_settled_are_settled_again() {
     let stand = Stand::new().await;
     let member = an_evening_sleep_taken_for_the_night(&stand).await;
     stand
@@ -424,16 +423,13 @@ async fn an_upgrade_settles_all_days_by_the_rules_of_this_version() {
             "UPDATE whoop_cycle SET local_date = '2026-04-08', in_others = FALSE;
                  UPDATE whoop_recovery SET local_date = '2026-04-08', in_others = FALSE;
                  UPDATE whoop_sleep SET night_date = NULL, in_others = FALSE;
-                 UPDATE whoop_users SET days_rule = 0",
+                 UPDATE whoop_users SET settled_seq = 0",
         )
         .await;
     let seq = "SELECT max(seq)::text FROM whoop_change WHERE user_id = 'mara'";
     let before: i64 = stand.value(seq).await.unwrap().parse().unwrap();
 
-    let members_settled = migrate::apply(&stand.database)
-        .await
-        .unwrap()
-        .members_settled;
+    let members_settled = settle_again(&stand.database).await.unwrap();
 
     assert!(members_settled >= 1);
     assert_eq!(
@@ -449,11 +445,51 @@ async fn an_upgrade_settles_all_days_by_the_rules_of_this_version() {
         stand.value(&moved).await.as_deref(),
         Some("cycle 62, recovery 62, sleep evening")
     );
+    assert_eq!(settle_again(&stand.database).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_an_older_version_changes_is_settled_again_and_what_this_one_changes_is_not() {
+    let stand = Stand::new().await;
+    let member = an_evening_sleep_taken_for_the_night(&stand).await;
+    assert_eq!(settle_again(&stand.database).await.unwrap(), 0);
+
+    // It deletes the shown cycle of a date, and knows nothing of the other one.
+    stand
+        .execute(
+            "UPDATE whoop_cycle SET in_others = TRUE WHERE id = '62';
+             UPDATE whoop_users SET change_seq = change_seq + 1",
+        )
+        .await;
     assert_eq!(
-        migrate::apply(&stand.database)
-            .await
-            .unwrap()
-            .members_settled,
-        0
+        day_of(&stand, &member, "2026-04-09").await["cycle"],
+        Value::Null
     );
+
+    assert_eq!(settle_again(&stand.database).await.unwrap(), 1);
+    assert_eq!(
+        day_of(&stand, &member, "2026-04-09").await["cycle"]["id"],
+        62
+    );
+    assert_eq!(settle_again(&stand.database).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_change_of_a_main_sleep_names_the_date_of_its_night() {
+    let stand = Stand::new().await;
+    let member = an_evening_sleep_taken_for_the_night(&stand).await;
+    let last = "SELECT local_date::text FROM whoop_change WHERE record_id = 'evening' ORDER BY seq DESC LIMIT 1";
+    assert_eq!(stand.value(last).await.as_deref(), Some("2026-04-09"));
+
+    let mut conn = stand.connection().await;
+    remove::remove(
+        &mut conn,
+        &member,
+        "sleep".parse().unwrap(),
+        "evening",
+        now(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(stand.value(last).await.as_deref(), Some("2026-04-09"));
 }
