@@ -42,6 +42,8 @@ for (const viewport of Object.keys(VIEWPORTS)) {
       // It took so long that the first of what was read is old again.
       await notice(page, 'stale').getByRole('button', { name: 'Refresh' }).click();
       await notice(page, 'stale').waitFor({ state: 'detached' });
+      // The notice goes with the click, and the read ends later.
+      while ((await stage.day(user)).meta.stale);
     });
 
     it('says that WHOOP does not answer, and tries again when it does', async () => {
@@ -54,6 +56,7 @@ for (const viewport of Object.keys(VIEWPORTS)) {
       await stage.faults([]);
       await notice(page, 'failed').getByRole('button', { name: 'Refresh' }).click();
       await notice(page, 'failed').waitFor({ state: 'detached' });
+      while ((await stage.day(user)).meta.stale);
     });
 
     it('says that the quota is spent', async () => {
