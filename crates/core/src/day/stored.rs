@@ -127,7 +127,8 @@ impl DayCycle {
     }
 }
 
-/// When a record was stored that names another one which is not stored.
+/// Records that are not stored although another record of the date names them: for each data
+/// type the time at which the record that names them was stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Named {
     pub cycle: Option<DateTime<Utc>>,
