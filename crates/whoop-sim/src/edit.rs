@@ -121,6 +121,9 @@ pub(crate) fn remove(person: &mut Person, data_type: DataType, id: &str) {
 
 /// Adds a record and returns its id.
 ///
+/// A recovery is listed by the times of its sleep, else of its cycle, else by its
+/// `created_at`.
+///
 /// What the record leaves out of id, `user_id`, `created_at`, `updated_at`,
 /// `start`, `timezone_offset` and `score_state` is filled in; anything else is
 /// taken as it is, wrong types too.
@@ -142,17 +145,24 @@ pub(crate) fn insert(
     if data_type == DataType::Recovery {
         let sleep = value["sleep_id"]
             .as_str()
-            .and_then(|id| find(person, DataType::Sleep, id))
-            .ok_or(EditError::Invalid(
-                "a recovery needs the sleep_id of a sleep",
-            ))?;
+            .and_then(|id| find(person, DataType::Sleep, id));
         if given.get("cycle_id").is_none() {
-            value["cycle_id"] = json!(sleep.cycle_id);
+            value["cycle_id"] = json!(sleep.and_then(|sleep| sleep.cycle_id));
         }
-        place = (sleep.start, sleep.end);
+        // Neither the sleep nor the cycle needs to be there.
+        let cycle = value["cycle_id"].as_i64().map(|id| id.to_string());
+        let cycle = cycle.and_then(|id| find(person, DataType::Cycle, &id));
+        let created = value["created_at"].as_str().and_then(clock::parse);
+        place = match sleep.or(cycle) {
+            Some(record) => (record.start, record.end),
+            None => (created.unwrap_or(now), None),
+        };
     }
-    let new = Record::from_value(data_type, &value, place)
-        .ok_or(EditError::Invalid("the id must be a number or a text"))?;
+    let reason = match data_type {
+        DataType::Recovery => "a recovery needs a cycle_id, or the sleep_id of a sleep",
+        _ => "the id must be a number or a text",
+    };
+    let new = Record::from_value(data_type, &value, place).ok_or(EditError::Invalid(reason))?;
     if person.records.find(data_type, &new.id).is_some() {
         return Err(EditError::Taken);
     }
@@ -176,7 +186,10 @@ fn defaults(
     set("updated_at", now.clone());
     set("score_state", json!("PENDING_SCORE"));
     match data_type {
-        DataType::Recovery => return value,
+        DataType::Recovery => {
+            set("sleep_id", json!(chance.uuid().to_string()));
+            return value;
+        }
         DataType::Cycle => set("id", json!(chance.int(5_000_000_000, 9_000_000_000))),
         DataType::Sleep | DataType::Workout => set("id", json!(chance.uuid().to_string())),
     };

@@ -14,16 +14,22 @@ use crate::clock;
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// `cycle`, `recovery`, `sleep`, `workout`, `profile`, `body`, `access`,
-    /// `token`, `auth`, or `*` for all of them.
+    /// `token`, `auth`; `api` for all that take an access token, `*` for all.
     pub route: String,
     pub kind: FaultKind,
+    /// Strikes only requests of this member.
+    #[serde(default)]
+    pub whoop_user_id: Option<i64>,
+    /// Strikes only requests for this record by its id.
+    #[serde(default)]
+    pub record_id: Option<String>,
     /// For `status`.
     #[serde(default)]
     pub status: Option<u16>,
     /// For `status`: the reply's text; default empty.
     #[serde(default)]
     pub body: Option<String>,
-    /// For `latency` and `stall`.
+    /// Delay of `latency`, `late_answer` and `stall`.
     #[serde(default)]
     pub millis: Option<u64>,
     /// For `clock_skew`: how far WHOOP's clock is ahead, or behind when negative.
@@ -56,8 +62,10 @@ fn always() -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// The true answer, late.
+    /// The request waits, then has its effect and its answer.
     Latency,
+    /// The request has its effect at once; the answer is late.
+    LateAnswer,
     /// Another status instead of the answer.
     Status,
     /// The connection ends without an answer.
@@ -78,6 +86,12 @@ pub enum FaultKind {
     WrongContentType,
     /// A collection without a record answers 404.
     EmptyNotFound,
+    /// A page of a collection has no record and no next token, whatever there is.
+    EmptyPage,
+    /// A page of a collection lacks `next_token`, as if it were the last.
+    NoNextToken,
+    /// 400 with `{"error": "invalid_request"}`, as WHOOP's token endpoint answers during an outage.
+    InvalidRequest,
     /// `created_at`, `updated_at` and the `Date` header are by a clock that is off.
     ClockSkew,
 }
@@ -87,6 +101,8 @@ impl Fault {
         Self {
             route: route.into(),
             kind,
+            whoop_user_id: None,
+            record_id: None,
             status: None,
             body: None,
             millis: None,
@@ -118,9 +134,9 @@ impl Fault {
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {
-        const ROUTES: [&str; 10] = [
+        const ROUTES: [&str; 11] = [
             "cycle", "recovery", "sleep", "workout", "profile", "body", "access", "token", "auth",
-            "*",
+            "api", "*",
         ];
         if !ROUTES.contains(&self.route.as_str()) {
             return Err(format!("route must be one of {}", ROUTES.join(", ")));
@@ -135,7 +151,9 @@ impl Fault {
                 Some(skew) if skew.unsigned_abs() <= MAX_SKEW => Ok(()),
                 _ => Err("clock_skew needs skew_millis, a year at most".to_owned()),
             },
-            (FaultKind::Latency, _, None) => Err("latency needs millis".to_owned()),
+            (FaultKind::Latency | FaultKind::LateAnswer, _, None) => {
+                Err("latency and late_answer need millis".to_owned())
+            }
             _ => Ok(()),
         }
     }
@@ -158,13 +176,15 @@ impl Faults {
         self.0.clear();
     }
 
-    /// The fault that strikes this call, if any: the first that fits and is
+    /// The fault that strikes this request, if any: the first that fits and is
     /// lucky. Its count goes down.
-    pub(crate) fn strike(&mut self, route: &str, mut dice: impl FnMut() -> f64) -> Option<Fault> {
+    pub(crate) fn strike(
+        &mut self,
+        request: &FaultTarget<'_>,
+        mut dice: impl FnMut() -> f64,
+    ) -> Option<Fault> {
         let at = self.0.iter().position(|fault| {
-            (fault.route == "*" || fault.route == route)
-                && fault.times != Some(0)
-                && dice() < fault.probability
+            request.fits(fault) && fault.times != Some(0) && dice() < fault.probability
         })?;
         let fault = self.0.get_mut(at)?;
         if let Some(times) = &mut fault.times {
@@ -174,6 +194,48 @@ impl Faults {
         self.0.retain(|fault| fault.times != Some(0));
         Some(struck)
     }
+}
+
+/// The properties of a request by which faults select it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FaultTarget<'a> {
+    pub(crate) route: &'a str,
+    pub(crate) whoop_user_id: Option<i64>,
+    pub(crate) path: &'a str,
+}
+
+impl FaultTarget<'_> {
+    fn fits(&self, fault: &Fault) -> bool {
+        let is_route = match fault.route.as_str() {
+            "*" => true,
+            "api" => !matches!(self.route, "token" | "auth" | ""),
+            route => route == self.route,
+        };
+        let is_member = fault.whoop_user_id.is_none() || fault.whoop_user_id == self.whoop_user_id;
+        let is_record = |id: &String| self.path.split('/').any(|part| part == id);
+        is_route && is_member && fault.record_id.as_ref().is_none_or(is_record)
+    }
+}
+
+/// Takes the records, or only the next token, out of a page of a collection; any other body
+/// stays as it is.
+pub(crate) fn shorten_page(kind: FaultKind, body: &str) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(body) else {
+        return body.to_owned();
+    };
+    let Some(page) = value
+        .as_object_mut()
+        .filter(|page| page.contains_key("records"))
+    else {
+        return body.to_owned();
+    };
+    if kind == FaultKind::EmptyPage {
+        page.insert("records".to_owned(), json!([]));
+        page.insert("next_token".to_owned(), Value::Null);
+    } else {
+        page.remove("next_token");
+    }
+    crate::key_order::print(&value)
 }
 
 /// Breaks a record of a page, or the one object of another reply.
@@ -232,16 +294,21 @@ mod tests {
 
     #[test]
     fn a_fault_with_a_count_strikes_so_often_and_is_gone() {
+        let target = |route| FaultTarget {
+            route,
+            whoop_user_id: None,
+            path: "",
+        };
         let mut faults = Faults::default();
         faults.add(Fault {
             times: Some(2),
             ..Fault::status("sleep", 500)
         });
 
-        assert!(faults.strike("cycle", || 0.0).is_none());
-        assert!(faults.strike("sleep", || 0.0).is_some());
-        assert!(faults.strike("sleep", || 0.0).is_some());
-        assert!(faults.strike("sleep", || 0.0).is_none());
+        assert!(faults.strike(&target("cycle"), || 0.0).is_none());
+        assert!(faults.strike(&target("sleep"), || 0.0).is_some());
+        assert!(faults.strike(&target("sleep"), || 0.0).is_some());
+        assert!(faults.strike(&target("sleep"), || 0.0).is_none());
         assert!(faults.list().is_empty());
     }
 
@@ -252,8 +319,53 @@ mod tests {
             probability: 0.3,
             ..Fault::status("*", 502)
         });
-        assert!(faults.strike("token", || 0.29).is_some());
-        assert!(faults.strike("token", || 0.3).is_none());
+        let token = FaultTarget {
+            route: "token",
+            whoop_user_id: None,
+            path: "",
+        };
+        assert!(faults.strike(&token, || 0.29).is_some());
+        assert!(faults.strike(&token, || 0.3).is_none());
+    }
+
+    #[test]
+    fn a_fault_strikes_only_the_member_and_the_record_that_it_names() {
+        let mut faults = Faults::default();
+        faults.add(Fault {
+            whoop_user_id: Some(7),
+            record_id: Some("93".to_owned()),
+            ..Fault::status("api", 404)
+        });
+        let mut strikes = |route, whoop_user_id, path| {
+            let target = FaultTarget {
+                route,
+                whoop_user_id: Some(whoop_user_id),
+                path,
+            };
+            faults.strike(&target, || 0.0).is_some()
+        };
+
+        assert!(strikes("cycle", 7, "v2/cycle/93"));
+        assert!(strikes("recovery", 7, "v2/cycle/93/recovery"));
+        assert!(!strikes("cycle", 8, "v2/cycle/93"));
+        assert!(!strikes("cycle", 7, "v2/cycle/9"));
+        assert!(!strikes("cycle", 7, "v2/cycle"));
+        assert!(!strikes("token", 7, ""));
+    }
+
+    #[test]
+    fn a_page_loses_its_records_or_its_next_token_and_a_record_stays_whole() {
+        let page = r#"{"records":[{"id":1}],"next_token":"abc"}"#;
+        assert_eq!(
+            shorten_page(FaultKind::EmptyPage, page),
+            r#"{"records":[],"next_token":null}"#
+        );
+        assert_eq!(
+            shorten_page(FaultKind::NoNextToken, page),
+            r#"{"records":[{"id":1}]}"#
+        );
+        let record = r#"{"id":1}"#;
+        assert_eq!(shorten_page(FaultKind::EmptyPage, record), record);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 /// Every key WHOOP is known to send, in an order that fits all record types.
 const ORDER: &[&str] = &[
+    "records",
+    "next_token",
     "id",
     "cycle_id",
     "sleep_id",

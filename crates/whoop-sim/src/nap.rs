@@ -79,6 +79,27 @@ pub(crate) fn to_nap(person: &mut Person, id: &str, now: DateTime<Utc>) -> Resul
         return Err(EditError::Invalid("this sleep is a nap already"));
     }
     let (gone_id, gone) = cycle_of(person, sleep)?;
+    let is_other_night = |it: &Record| {
+        it.id != id && !it.nap && it.cycle_id.map(|it| it.to_string()) == Some(gone_id.clone())
+    };
+    if person
+        .records
+        .newest_first(DataType::Sleep)
+        .any(is_other_night)
+    {
+        // The cycle keeps its other main sleep; a recovery of this one names that from now on.
+        let other = person
+            .records
+            .newest_first(DataType::Sleep)
+            .find(|it| is_other_night(it))
+            .map(|it| it.id.clone());
+        patch(person, DataType::Sleep, id, &json!({"nap": true}), now)?;
+        if find(person, DataType::Recovery, id).is_some() {
+            let change = json!({"sleep_id": other});
+            patch(person, DataType::Recovery, &gone_id, &change, now)?;
+        }
+        return Ok(());
+    }
     let heir = person
         .records
         .newest_first(DataType::Cycle)

@@ -10,6 +10,8 @@ use serde::{Serialize, Serializer};
 pub(crate) struct Float(f32);
 
 impl Float {
+    pub(crate) const ZERO: Self = Self(0.0);
+
     #[expect(
         clippy::cast_possible_truncation,
         reason = "losing digits is what this type is for"

@@ -11,7 +11,7 @@ use crate::{
     clock::SimClock,
     config::SimConfig,
     data_type::DataType,
-    fault::{Fault, Faults},
+    fault::{Fault, FaultTarget, Faults},
     life::{Chance, Happening, Person},
     oauth::Grants,
     people::People,
@@ -144,9 +144,9 @@ impl World {
         unbound.or_else(|| self.people.ids().next())
     }
 
-    pub(crate) fn strike(&mut self, route: &str) -> Option<Fault> {
+    pub(crate) fn strike(&mut self, request: &FaultTarget<'_>) -> Option<Fault> {
         let chance = &mut self.chance;
-        self.faults.strike(route, || chance.real(0.0, 1.0))
+        self.faults.strike(request, || chance.real(0.0, 1.0))
     }
 
     /// A person's complete history, each record as the API sends it.

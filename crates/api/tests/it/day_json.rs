@@ -99,20 +99,20 @@ async fn a_day_that_is_over_has_every_part() {
       "naps": [
         {
           "id": "2777870d-dd70-4ee6-bf31-79eaeb91ed28",
-          "duration": "1h 20m",
-          "duration_milli": 4846289,
+          "duration": "1h 18m",
+          "duration_milli": 4710289,
           "performance": null,
-          "efficiency": 92.357956,
+          "efficiency": 93.48985,
           "consistency": null,
           "respiratory_rate": 17.917969,
           "start": "2026-10-19T11:34:19.167Z",
           "end": "2026-10-19T13:01:46.456Z",
           "timezone_offset": "+02:00",
           "stages": {
-            "light_milli": 2615289,
-            "slow_wave_milli": 1249000,
-            "rem_milli": 982000,
-            "awake_milli": 341000
+            "light_milli": 2569289,
+            "slow_wave_milli": 1199000,
+            "rem_milli": 942000,
+            "awake_milli": 328000
           },
           "need_milli": 29894530,
           "state": "SCORED"

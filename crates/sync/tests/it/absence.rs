@@ -127,12 +127,8 @@ async fn the_end_of_history_is_believed_when_whoop_shows_it_on_another_day() {
 
 #[tokio::test]
 async fn a_member_without_any_record_is_told_so_as_of_the_last_sync() {
-    let stage = Stage::with(whoop_sim::SimConfig {
-        people: 9,
-        ..half_a_year()
-    })
-    .await;
-    let newcomer = stage.connect_person(8).await;
+    let stage = Stage::new().await;
+    let newcomer = stage.connect_without_records().await;
     let today = now().date_naive();
 
     stage.world().reset_calls();
@@ -154,12 +150,8 @@ async fn a_member_without_any_record_is_told_so_as_of_the_last_sync() {
 
 #[tokio::test]
 async fn a_member_without_any_record_has_a_whole_history_a_day_later() {
-    let stage = Stage::with(whoop_sim::SimConfig {
-        people: 9,
-        ..half_a_year()
-    })
-    .await;
-    let newcomer = stage.connect_person(8).await;
+    let stage = Stage::new().await;
+    let newcomer = stage.connect_without_records().await;
 
     // Each run of the day finds the same empty lists.
     for _ in 0..4 {

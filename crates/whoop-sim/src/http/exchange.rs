@@ -14,11 +14,11 @@ use super::{respond, upstream};
 use crate::{
     call_log::{Call, CallSide},
     clock::system_now,
-    fault::{Fault, FaultKind, break_record, skew},
+    fault::{Fault, FaultKind, FaultTarget, break_record, shorten_page, skew},
     handle::WorldHandle,
     http::consent,
     member_api::{self, Request},
-    oauth::answer_token,
+    oauth::{answer_token, owner},
     rate_limit::Quota,
     reply::Reply,
     world::World,
@@ -34,10 +34,21 @@ async fn api(world: web::Data<WorldHandle>, request: HttpRequest) -> HttpRespons
     let path = request.match_info().query("path");
     let route = member_api::fault_route(request.method().as_str(), path);
     let began = Instant::now();
-    let fault = world.lock().strike(route);
-    delay(fault.as_ref()).await;
+    let fault = {
+        let mut world = world.lock();
+        let now = world.now();
+        let access = bearer(&request).and_then(|token| world.grants.access(token, now));
+        let whoop_user_id = access.map(|access| access.whoop_user_id);
+        world.strike(&FaultTarget {
+            route,
+            whoop_user_id,
+            path,
+        })
+    };
+    delay(fault.as_ref(), FaultKind::Latency).await;
 
     let (reply, quota, member) = answer_api(&mut world.lock(), &request, path, fault.as_ref());
+    delay(fault.as_ref(), FaultKind::LateAnswer).await;
     log(
         &world,
         &request,
@@ -92,8 +103,16 @@ async fn token(
     form: web::Bytes,
 ) -> HttpResponse {
     let began = Instant::now();
-    let fault = world.lock().strike("token");
-    delay(fault.as_ref()).await;
+    let fault = {
+        let mut world = world.lock();
+        let whoop_user_id = owner(&world.grants, &form);
+        world.strike(&FaultTarget {
+            route: "token",
+            whoop_user_id,
+            path: "",
+        })
+    };
+    delay(fault.as_ref(), FaultKind::Latency).await;
 
     let (reply, member) = {
         let mut world = world.lock();
@@ -105,6 +124,7 @@ async fn token(
             None => answer_token(config, grants, &form, now),
         }
     };
+    delay(fault.as_ref(), FaultKind::LateAnswer).await;
     log(
         &world,
         &request,
@@ -123,8 +143,12 @@ async fn authorize(
     form: web::Bytes,
 ) -> HttpResponse {
     let began = Instant::now();
-    let fault = world.lock().strike("auth");
-    delay(fault.as_ref()).await;
+    let fault = world.lock().strike(&FaultTarget {
+        route: "auth",
+        whoop_user_id: None,
+        path: "",
+    });
+    delay(fault.as_ref(), FaultKind::Latency).await;
 
     let reply = fault.as_ref().and_then(replacement).unwrap_or_else(|| {
         let mut world = world.lock();
@@ -152,14 +176,10 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn delay(fault: Option<&Fault>) {
-    if let Some(Fault {
-        kind: FaultKind::Latency,
-        millis: Some(millis),
-        ..
-    }) = fault
-    {
-        tokio::time::sleep(Duration::from_millis(*millis)).await;
+/// Waits if the fault is a delay of this kind.
+async fn delay(fault: Option<&Fault>, kind: FaultKind) {
+    if let Some(fault) = fault.filter(|fault| fault.kind == kind) {
+        tokio::time::sleep(Duration::from_millis(fault.millis.unwrap_or_default())).await;
     }
 }
 
@@ -172,6 +192,11 @@ fn replacement(fault: &Fault) -> Option<Reply> {
             ..Reply::empty(fault.status.unwrap_or(500))
         }),
         FaultKind::RateLimited => Some(Reply::empty(429)),
+        FaultKind::InvalidRequest => Some(Reply::oauth_error(
+            400,
+            "invalid_request",
+            "The request is missing a required parameter or is otherwise malformed",
+        )),
         FaultKind::ExpiredToken => Some(Reply::unauthorized(401)),
         FaultKind::NotJson => Some(Reply::page(
             200,
@@ -202,6 +227,10 @@ fn finish(mut reply: Reply, fault: Option<Fault>) -> HttpResponse {
         }
         FaultKind::WrongContentType => {
             reply.content_type = Some("text/html; charset=utf-8");
+            respond(reply)
+        }
+        FaultKind::EmptyPage | FaultKind::NoNextToken if reply.status == 200 => {
+            reply.body = shorten_page(fault.kind, &reply.body);
             respond(reply)
         }
         FaultKind::BrokenRecord if reply.status == 200 => {

@@ -31,11 +31,18 @@ pub(crate) struct Cycle {
     pub(crate) stored: Stored,
     /// What it is once it is settled.
     pub(crate) state: ScoreState,
-    /// Whether a missing score is sent as null or not at all.
-    pub(crate) sends_null: bool,
+    pub(crate) unscored: Unscored,
     pub(crate) pace: Pace,
     /// With the instant from which WHOOP counts them.
     pub(crate) loads: Vec<(DateTime<Utc>, Load)>,
+}
+
+/// The content of `score` in an unscored record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unscored {
+    Absent,
+    Null,
+    Zeros,
 }
 
 /// How somebody spends a day.
@@ -139,10 +146,11 @@ impl Cycle {
             end: end.map(print),
             timezone_offset: self.timezone_offset.clone(),
             score_state: state,
-            score: if is_scored {
-                Some(Some(self.pace.score(until - self.start, &loads)))
-            } else {
-                self.sends_null.then_some(None)
+            score: match self.unscored {
+                _ if is_scored => Some(Some(self.pace.score(until - self.start, &loads))),
+                Unscored::Absent => None,
+                Unscored::Null => Some(None),
+                Unscored::Zeros => Some(Some(CycleScore::ZERO)),
             },
             step_count: self
                 .pace

@@ -1,5 +1,6 @@
 //! What sets one life apart from another.
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::chance::Settles;
@@ -32,9 +33,22 @@ pub enum Life {
     LongCycle,
     /// Ten years of history, however few days the others have.
     Decade,
+    /// Wears the strap from Monday to Friday: a gap every week.
+    Weekdays,
+    /// Began with days that WHOOP scored with zeros afterwards, and takes the strap off for
+    /// weeks.
+    LongBreaks,
+    /// Falls asleep in the evening, which WHOOP takes for the night; enters naps by hand, some
+    /// with an efficiency above 100 %.
+    EveningDozer,
+    /// Wakes up for an hour: WHOOP records the night as two main sleeps of one cycle.
+    BrokenSleeper,
+    /// Cycles and workouts without a score, or with one although they are unscored; values
+    /// out of range; offsets that lag behind a change of the clocks.
+    OddReadings,
 }
 
-const LIVES: [Life; 12] = [
+const LIVES: [Life; 17] = [
     Life::OrdinarySleeper,
     Life::NightShiftNurse,
     Life::Traveller,
@@ -47,6 +61,11 @@ const LIVES: [Life; 12] = [
     Life::MembershipLapsed,
     Life::LongCycle,
     Life::Decade,
+    Life::Weekdays,
+    Life::LongBreaks,
+    Life::EveningDozer,
+    Life::BrokenSleeper,
+    Life::OddReadings,
 ];
 
 impl Life {
@@ -67,14 +86,18 @@ impl Life {
 
     /// Every so many-th night is followed by days without the strap.
     pub(crate) fn takes_it_off_every(self) -> Option<usize> {
-        (self == Self::StrapOff).then_some(14)
+        match self {
+            Self::StrapOff => Some(14),
+            Self::LongBreaks => Some(40),
+            _ => None,
+        }
     }
 
     /// The chance of a nap in the afternoon.
     pub(crate) fn nap_odds(self) -> f64 {
         match self {
             Self::Napper => 0.75,
-            Self::NightShiftNurse => 0.3,
+            Self::NightShiftNurse | Self::EveningDozer => 0.3,
             Self::OrdinarySleeper | Self::Traveller | Self::Athlete => 0.12,
             _ => 0.03,
         }
@@ -94,6 +117,14 @@ impl Life {
         match self {
             Self::NightShiftNurse | Self::Parent => Settles::Slowly,
             _ => Settles::Soon,
+        }
+    }
+
+    /// Records show the offset of this long ago.
+    pub(crate) fn offset_lag(self) -> TimeDelta {
+        match self {
+            Self::OddReadings | Self::Parent => TimeDelta::hours(20),
+            _ => TimeDelta::zero(),
         }
     }
 }

@@ -4,7 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Chance, Life,
-    zone::{AUCKLAND, BERLIN, HONOLULU, KATHMANDU, LONDON, LOS_ANGELES, NEW_YORK, TOKYO, Zone},
+    zone::{
+        AUCKLAND, BERLIN, CHATHAM, HONOLULU, KATHMANDU, LONDON, LOS_ANGELES, NEW_YORK, ST_JOHNS,
+        TOKYO, Zone,
+    },
 };
 
 /// Auckland to Honolulu and Honolulu to Tokyo cross the date line, each way once.
@@ -37,8 +40,14 @@ struct Journey {
 impl Itinerary {
     pub(crate) fn of(life: Life, mut chance: Chance, from: DateTime<Utc>) -> Self {
         let home = match life {
-            Life::OrdinarySleeper | Life::NightShiftNurse | Life::Decade => BERLIN,
-            Life::DaylightSaver | Life::Newcomer => NEW_YORK,
+            Life::OrdinarySleeper
+            | Life::NightShiftNurse
+            | Life::Decade
+            | Life::LongBreaks
+            | Life::BrokenSleeper => BERLIN,
+            Life::DaylightSaver | Life::Newcomer | Life::Weekdays => NEW_YORK,
+            Life::EveningDozer => ST_JOHNS,
+            Life::OddReadings => CHATHAM,
             Life::Napper => AUCKLAND,
             Life::Athlete | Life::LongCycle => LOS_ANGELES,
             Life::Parent | Life::StrapOff | Life::MembershipLapsed => LONDON,

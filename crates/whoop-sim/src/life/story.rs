@@ -5,14 +5,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Chance, Life,
     chance::{Settles, Stored},
-    cycle::{Cycle, Pace},
+    cycle::{Cycle, Pace, Unscored},
     person::Physique,
-    plan::{Day, Planner, Span},
+    plan::{Measured, PlannedCycle, Planner, Span},
     recovery,
     sleep::{self, Need},
     sport::Sport,
     tale::{Change, Tale},
-    wire::{self, MaybeAbsent, ScoreState},
+    wire::{self, CycleScore, MaybeAbsent, RecoveryScore, ScoreState, SleepScore, WorkoutScore},
     workout::{self, Load},
     zone::print_offset,
 };
@@ -20,6 +20,10 @@ use crate::{clock::print, config::MAX_PEOPLE, data_type::DataType, record::Recor
 
 /// How many nights calibrate.
 const CALIBRATING_NIGHTS: usize = 4;
+/// WHOOP compares a night with the nights before it, of which these have too few.
+const NIGHTS_WITHOUT_CONSISTENCY: usize = 3;
+/// Time from the upload of a night until WHOOP has ended the cycle before it.
+const ENDS_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// Every so many-th night, WHOOP could make nothing of what the strap sent.
 const UNSCORABLE_EVERY: usize = 17;
 
@@ -30,6 +34,9 @@ pub(crate) struct Story {
     physique: Physique,
     chance: Chance,
     planner: Planner,
+    /// Cycles so far.
+    told: usize,
+    /// Nights so far.
     night: usize,
     napped: i64,
     /// The newest cycle, and when it was first seen.
@@ -70,6 +77,7 @@ impl Story {
             physique: hero.physique,
             chance,
             planner,
+            told: 0,
             night: 0,
             napped: 0,
             open: None,
@@ -77,14 +85,97 @@ impl Story {
         }
     }
 
-    /// When the next day to be told begins; nothing of it shows before.
+    /// Start of the next cycle; nothing of it shows before.
     pub(crate) fn next(&self) -> Option<DateTime<Utc>> {
-        self.planner.onset()
+        self.planner.next_start()
     }
 
     /// Tells one cycle with all that lies in it.
     pub(crate) fn tell(&mut self, tale: &mut Tale) {
-        let day = self.planner.day();
+        let plan = self.planner.cycle();
+        if let Measured::ZerosCreatedAt(created) = plan.measured {
+            let record = self.zeros(&plan, created);
+            tale.add(created, Change::Put(DataType::Cycle, record));
+            return;
+        }
+        let number = self.told;
+        self.told += 1;
+        let earliest = self.open.as_ref().map(|cycle| {
+            // One strap uploads in the order of its nights.
+            cycle.stored.created + TimeDelta::minutes(1)
+        });
+        let seen = plan.nights.first().map_or(plan.start, |night| night.end);
+        let stored = self
+            .chance
+            .stored(seen, self.life.settles())
+            .not_before(earliest.unwrap_or(DateTime::<Utc>::MIN_UTC));
+        if let Some(cycle) = self.open.take() {
+            self.close(&cycle, plan.start, stored.created + ENDS_AFTER, tale);
+        }
+
+        let cycle_id = cycle_id(self.index, plan.start);
+        let state = self.nights(cycle_id, &plan, stored, tale);
+        self.napped = self.naps(cycle_id, &plan, stored, tale);
+
+        let mut loads = Vec::new();
+        for (span, sport) in &plan.workouts {
+            loads.extend(self.workout(*span, *sport, stored.created, tale));
+        }
+        let cycle_state = match state {
+            ScoreState::Unscorable if self.chance.odds(0.5) => ScoreState::Unscorable,
+            _ if plan.measured == Measured::Nothing => ScoreState::Unscorable,
+            _ => ScoreState::Scored,
+        };
+        let pace = Pace::draw(&mut self.chance, &self.physique);
+        let cycle = Cycle {
+            id: cycle_id,
+            user_id: self.user_id,
+            start: plan.start,
+            woke: plan.woke(),
+            timezone_offset: self.offset(plan.nights.first().map_or(plan.start, |it| it.end)),
+            stored,
+            state: cycle_state,
+            unscored: self.unscored(number.is_multiple_of(2)),
+            pace,
+            loads,
+        };
+        tale.add(stored.created, Change::Open(Box::new(cycle.clone())));
+        match plan.closes_at {
+            Some(end) => self.close(&cycle, end, end.max(stored.created + ENDS_AFTER), tale),
+            None => self.open = Some(cycle),
+        }
+    }
+
+    /// A cycle that WHOOP creates long after it has ended, with every value 0.
+    fn zeros(&self, plan: &PlannedCycle, created: DateTime<Utc>) -> Record {
+        // The id counts up with the creation, not with the start.
+        let id = cycle_id(self.index, created);
+        let wire = wire::Cycle {
+            id,
+            user_id: self.user_id,
+            created_at: print(created),
+            updated_at: print(created),
+            start: print(plan.start),
+            end: plan.closes_at.map(print),
+            timezone_offset: self.offset(plan.start),
+            score_state: ScoreState::Scored,
+            score: Some(Some(CycleScore::ZERO)),
+            step_count: None,
+        };
+        Record::new(id, plan.start, plan.closes_at, &wire)
+    }
+
+    /// The main sleeps of a cycle, and its recovery, which WHOOP makes of the first one.
+    fn nights(
+        &mut self,
+        cycle_id: i64,
+        plan: &PlannedCycle,
+        stored: Stored,
+        tale: &mut Tale,
+    ) -> ScoreState {
+        let Some((first, later)) = plan.nights.split_first() else {
+            return ScoreState::Scored;
+        };
         let night = self.night;
         self.night += 1;
         let state = if night % UNSCORABLE_EVERY == UNSCORABLE_EVERY / 2 {
@@ -92,51 +183,35 @@ impl Story {
         } else {
             ScoreState::Scored
         };
-        let earliest = self.open.as_ref().map(|cycle| {
-            // One strap uploads in the order of its nights.
-            cycle.stored.created + TimeDelta::minutes(1)
-        });
-        let stored = self
-            .chance
-            .stored(day.sleep.end, self.life.settles())
-            .not_before(earliest.unwrap_or(DateTime::<Utc>::MIN_UTC));
-        if let Some(cycle) = self.open.take() {
-            self.close(&cycle, day.sleep.start, stored.created, tale);
-        }
-
-        let cycle_id = cycle_id(self.index, day.sleep.start);
         let need = Need {
             debt_milli: self.chance.int(0, 5_400_000),
             nap_milli: self.napped,
         };
-        let sleep_id = self.sleep(cycle_id, day.sleep, false, (state, stored), &need, tale);
-        self.recovery(night, cycle_id, &sleep_id, day.sleep, (state, stored), tale);
-        self.napped = self.naps(cycle_id, &day, stored, tale);
-
-        let mut loads = Vec::new();
-        for (span, sport) in &day.workouts {
-            loads.extend(self.workout(*span, *sport, stored.created, tale));
+        let kind = if night < NIGHTS_WITHOUT_CONSISTENCY {
+            sleep::Kind::FirstNights
+        } else {
+            sleep::Kind::Night
+        };
+        let sleep_id = self.sleep(cycle_id, *first, kind, (state, stored), &need, tale);
+        // WHOOP makes no recovery of some members' first nights.
+        if self.life != Life::LongBreaks || night >= NIGHTS_WITHOUT_CONSISTENCY {
+            self.recovery(night, cycle_id, &sleep_id, *first, (state, stored), tale);
         }
-        let cycle_state = match state {
-            ScoreState::Unscorable if self.chance.odds(0.5) => ScoreState::Unscorable,
-            _ if day.strap_off => ScoreState::Unscorable,
-            _ => ScoreState::Scored,
-        };
-        let pace = Pace::draw(&mut self.chance, &self.physique);
-        let cycle = Cycle {
-            id: cycle_id,
-            user_id: self.user_id,
-            start: day.sleep.start,
-            woke: day.sleep.end,
-            timezone_offset: self.offset(day.sleep.end),
-            stored,
-            state: cycle_state,
-            sends_null: night.is_multiple_of(2),
-            pace,
-            loads,
-        };
-        tale.add(stored.created, Change::Open(Box::new(cycle.clone())));
-        self.open = Some(cycle);
+        for span in later {
+            let stored = self
+                .chance
+                .stored(span.end, self.life.settles())
+                .not_before(stored.created + TimeDelta::minutes(1));
+            self.sleep(
+                cycle_id,
+                *span,
+                sleep::Kind::LaterPart,
+                (ScoreState::Scored, stored),
+                &need,
+                tale,
+            );
+        }
+        state
     }
 
     fn close(&self, cycle: &Cycle, end: DateTime<Utc>, seen: DateTime<Utc>, tale: &mut Tale) {
@@ -152,20 +227,26 @@ impl Story {
         }
     }
 
-    fn naps(&mut self, cycle_id: i64, day: &Day, night: Stored, tale: &mut Tale) -> i64 {
+    fn naps(&mut self, cycle_id: i64, plan: &PlannedCycle, night: Stored, tale: &mut Tale) -> i64 {
         let mut napped = 0;
-        for nap in &day.naps {
-            napped += (nap.end - nap.start).num_milliseconds() * 9 / 10;
+        for nap in &plan.naps {
+            let span = nap.span;
+            napped += (span.end - span.start).num_milliseconds() * 9 / 10;
             let stored = self
                 .chance
-                .stored(nap.end, self.life.settles())
+                .stored(span.end, self.life.settles())
                 .not_before(night.created + TimeDelta::minutes(1));
             let need = Need {
                 debt_milli: self.chance.int(0, 3_600_000),
                 nap_milli: 0,
             };
             let settled = (ScoreState::Scored, stored);
-            self.sleep(cycle_id, *nap, true, settled, &need, tale);
+            let kind = if nap.entered_by_hand {
+                sleep::Kind::EnteredByHand
+            } else {
+                sleep::Kind::Nap
+            };
+            self.sleep(cycle_id, span, kind, settled, &need, tale);
         }
         napped
     }
@@ -174,7 +255,7 @@ impl Story {
         &mut self,
         cycle_id: i64,
         span: Span,
-        nap: bool,
+        kind: sleep::Kind,
         (state, stored): (ScoreState, Stored),
         need: &Need,
         tale: &mut Tale,
@@ -190,14 +271,14 @@ impl Story {
             start: print(span.start),
             end: print(span.end),
             timezone_offset: self.offset(span.end),
-            nap,
+            nap: kind.is_nap(),
             score_state: ScoreState::PendingScore,
-            score: self.no_score(),
+            score: self.no_score(SleepScore::zero),
         };
         for version in Version::of(state, stored) {
             if version.state == ScoreState::Scored {
                 let chance = &mut self.chance;
-                wire.score = Some(Some(sleep::score(chance, &self.physique, span, nap, need)));
+                wire.score = Some(Some(sleep::score(chance, &self.physique, span, kind, need)));
             }
             if version.is_overtaken(self.first_look) {
                 continue;
@@ -206,7 +287,7 @@ impl Story {
             wire.updated_at = print(version.at);
             let mut record = Record::new(&id, span.start, Some(span.end), &wire);
             record.cycle_id = Some(cycle_id);
-            record.nap = nap;
+            record.nap = kind.is_nap();
             tale.add(version.at, Change::Put(DataType::Sleep, record));
         }
         id
@@ -229,7 +310,7 @@ impl Story {
             created_at: print(stored.created),
             updated_at: String::new(),
             score_state: ScoreState::PendingScore,
-            score: self.no_score(),
+            score: self.no_score(RecoveryScore::zero),
         };
         for version in Version::of(state, stored) {
             if version.state == ScoreState::Scored {
@@ -276,7 +357,7 @@ impl Story {
             timezone_offset: self.offset(span.start),
             sport_name: sport.name,
             score_state: ScoreState::PendingScore,
-            score: self.no_score(),
+            score: self.no_score(WorkoutScore::zero),
             sport_id: sport.id,
         };
         let mut load = None;
@@ -303,12 +384,27 @@ impl Story {
             .expect("a score has string keys")
     }
 
-    fn no_score<T>(&mut self) -> MaybeAbsent<T> {
-        self.chance.odds(0.5).then_some(None)
+    /// The replacement for a missing score: null or no key, for some people zeros.
+    fn no_score<T>(&mut self, zero: fn() -> T) -> MaybeAbsent<T> {
+        let sends_null = self.chance.odds(0.5);
+        match self.unscored(sends_null) {
+            Unscored::Absent => None,
+            Unscored::Null => Some(None),
+            Unscored::Zeros => Some(Some(zero())),
+        }
+    }
+
+    fn unscored(&self, sends_null: bool) -> Unscored {
+        match self.life {
+            Life::OddReadings => Unscored::Zeros,
+            _ if sends_null => Unscored::Null,
+            _ => Unscored::Absent,
+        }
     }
 
     fn offset(&self, at: DateTime<Utc>) -> String {
-        print_offset(self.planner.itinerary.offset_minutes(at))
+        let itinerary = &self.planner.itinerary;
+        print_offset(itinerary.offset_minutes(at - self.life.offset_lag()))
     }
 }
 

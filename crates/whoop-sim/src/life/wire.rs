@@ -38,6 +38,16 @@ pub(crate) struct CycleScore {
     pub(crate) max_heart_rate: i64,
 }
 
+impl CycleScore {
+    /// The score of a cycle in which nothing was measured.
+    pub(crate) const ZERO: Self = Self {
+        strain: Float::ZERO,
+        kilojoule: Float::ZERO,
+        average_heart_rate: 0,
+        max_heart_rate: 0,
+    };
+}
+
 #[derive(Serialize)]
 pub(crate) struct Recovery {
     pub(crate) cycle_id: i64,
@@ -59,6 +69,20 @@ pub(crate) struct RecoveryScore {
     pub(crate) hrv_rmssd_milli: Option<Float>,
     pub(crate) spo2_percentage: Option<Float>,
     pub(crate) skin_temp_celsius: Option<Float>,
+}
+
+impl RecoveryScore {
+    /// The score object of an unscored recovery.
+    pub(crate) fn zero() -> Self {
+        Self {
+            user_calibrating: false,
+            recovery_score: Some(Float::ZERO),
+            resting_heart_rate: Some(Float::ZERO),
+            hrv_rmssd_milli: Some(Float::ZERO),
+            spo2_percentage: None,
+            skin_temp_celsius: None,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -86,6 +110,34 @@ pub(crate) struct SleepScore {
     pub(crate) sleep_performance_percentage: Option<Float>,
     pub(crate) sleep_consistency_percentage: Option<Float>,
     pub(crate) sleep_efficiency_percentage: Option<Float>,
+}
+
+impl SleepScore {
+    /// The score object of an unscored sleep.
+    pub(crate) fn zero() -> Self {
+        Self {
+            stage_summary: StageSummary {
+                total_in_bed_time_milli: 0,
+                total_awake_time_milli: 0,
+                total_no_data_time_milli: 0,
+                total_light_sleep_time_milli: 0,
+                total_slow_wave_sleep_time_milli: 0,
+                total_rem_sleep_time_milli: 0,
+                sleep_cycle_count: 0,
+                disturbance_count: 0,
+            },
+            sleep_needed: SleepNeeded {
+                baseline_milli: 0,
+                need_from_sleep_debt_milli: 0,
+                need_from_recent_strain_milli: 0,
+                need_from_recent_nap_milli: 0,
+            },
+            respiratory_rate: None,
+            sleep_performance_percentage: Some(Float::ZERO),
+            sleep_consistency_percentage: None,
+            sleep_efficiency_percentage: Some(Float::ZERO),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -136,7 +188,32 @@ pub(crate) struct WorkoutScore {
     pub(crate) distance_meter: Option<Float>,
     pub(crate) altitude_gain_meter: Option<Float>,
     pub(crate) altitude_change_meter: Option<Float>,
-    pub(crate) zone_durations: ZoneDurations,
+    pub(crate) zone_durations: Zones,
+}
+
+impl WorkoutScore {
+    /// The score object of an unscored workout.
+    pub(crate) fn zero() -> Self {
+        Self {
+            strain: Float::ZERO,
+            average_heart_rate: 0,
+            max_heart_rate: 0,
+            kilojoule: Float::ZERO,
+            percent_recorded: Float::ZERO,
+            distance_meter: None,
+            altitude_gain_meter: None,
+            altitude_change_meter: None,
+            zone_durations: Zones::Empty {},
+        }
+    }
+}
+
+/// `{}` if no heart rate was recorded.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Zones {
+    Durations(ZoneDurations),
+    Empty {},
 }
 
 #[derive(Serialize)]

@@ -6,9 +6,12 @@ use super::{
     plan::Span,
     sleep::milli,
     sport::Sport,
-    wire::{WorkoutScore, ZoneDurations},
+    wire::{WorkoutScore, ZoneDurations, Zones},
 };
 use crate::number::{Float, whole};
+
+/// WHOOP measures nothing in a workout that is not longer.
+const SHORTEST_MEASURED_MILLI: i64 = 60_000;
 
 /// What the cycle's own score takes over from its workouts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,6 +28,14 @@ pub(crate) fn score(
     sport: Sport,
 ) -> (WorkoutScore, Load) {
     let length = (span.end - span.start).num_milliseconds();
+    if length <= SHORTEST_MEASURED_MILLI {
+        // Seen live: a workout of a minute is scored, with zeros.
+        let score = WorkoutScore {
+            distance_meter: Some(Float::ZERO),
+            ..WorkoutScore::zero()
+        };
+        return (score, Load::default());
+    }
     let minutes = milli(length) / 60_000.0;
     let effort = sport.effort + chance.real(-0.06, 0.06);
     let heart = milli(body.max_heart_rate);
@@ -52,7 +63,7 @@ pub(crate) fn score(
         distance_meter: distance.map(Float::new),
         altitude_gain_meter: climb.map(Float::new),
         altitude_change_meter: climb.map(|meters| Float::new(meters * chance.real(-0.4, 0.4))),
-        zone_durations: zones(chance, length, effort),
+        zone_durations: Zones::Durations(zones(chance, length, effort)),
     };
     (score, load)
 }

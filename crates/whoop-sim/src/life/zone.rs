@@ -24,6 +24,10 @@ pub(crate) const LOS_ANGELES: Zone = Zone::new(-480, Summer::NorthAmerica);
 pub(crate) const HONOLULU: Zone = Zone::new(-600, Summer::Never);
 pub(crate) const AUCKLAND: Zone = Zone::new(720, Summer::NewZealand);
 pub(crate) const TOKYO: Zone = Zone::new(540, Summer::Never);
+/// Newfoundland; changes its clocks with North America.
+pub(crate) const ST_JOHNS: Zone = Zone::new(-210, Summer::NorthAmerica);
+/// The Chatham Islands change their clocks at the same instant as New Zealand.
+pub(crate) const CHATHAM: Zone = Zone::new(765, Summer::NewZealand);
 pub(crate) const KATHMANDU: Zone = Zone::new(345, Summer::Never);
 
 impl Zone {
@@ -51,8 +55,10 @@ impl Zone {
                 between(at, begins, ends)
             }
             Summer::NewZealand => {
-                let ends = nth_sunday(year, 4, 1) + TimeDelta::minutes(120 - self.standard_minutes);
-                let begins = last_sunday(year, 9) + TimeDelta::minutes(120 - self.standard_minutes);
+                // 02:00 standard time in Auckland.
+                let change = TimeDelta::minutes(120 - AUCKLAND.standard_minutes);
+                let ends = nth_sunday(year, 4, 1) + change;
+                let begins = last_sunday(year, 9) + change;
                 !between(at, ends, begins)
             }
         };
@@ -122,6 +128,10 @@ mod tests {
         assert_eq!(offset(AUCKLAND, "2026-01-01T00:00:00Z"), "+13:00");
         assert_eq!(offset(AUCKLAND, "2026-04-04T14:00:00Z"), "+12:00");
         assert_eq!(offset(AUCKLAND, "2026-09-26T14:00:00Z"), "+13:00");
+        assert_eq!(offset(CHATHAM, "2026-04-04T13:59:59Z"), "+13:45");
+        assert_eq!(offset(CHATHAM, "2026-04-04T14:00:00Z"), "+12:45");
+        assert_eq!(offset(ST_JOHNS, "2026-03-08T05:30:00Z"), "-02:30");
+        assert_eq!(offset(ST_JOHNS, "2026-11-01T05:00:00Z"), "-03:30");
         assert_eq!(offset(KATHMANDU, "2026-09-26T14:00:00Z"), "+05:45");
         assert_eq!(offset(LONDON, "2026-01-26T14:00:00Z"), "Z");
     }

@@ -163,6 +163,15 @@ impl Grants {
         Err(InvalidGrant)
     }
 
+    pub(crate) fn owner_of_refresh_token(&self, token: &str) -> Option<i64> {
+        let at = *self.refresh.get(token)?;
+        self.grants.get(at).map(|grant| grant.whoop_user_id)
+    }
+
+    pub(crate) fn owner_of_code(&self, code: &str) -> Option<i64> {
+        self.codes.get(code).map(|code| code.whoop_user_id)
+    }
+
     /// After `redeem`: the old access token dies now, and so does the refresh
     /// token when `scopes` asks for a new one.
     pub(crate) fn refresh(

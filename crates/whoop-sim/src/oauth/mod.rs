@@ -7,4 +7,4 @@ mod token;
 pub(crate) use authorize::{Authorize, Decision};
 pub(crate) use grants::{Access, Grants};
 pub use grants::{Grant, TokenPair};
-pub(crate) use token::answer_token;
+pub(crate) use token::{answer_token, owner};

@@ -5,6 +5,15 @@ use chrono::{DateTime, Utc};
 use super::grants::{Grants, TokenPair};
 use crate::{config::SimConfig, reply::Reply};
 
+/// The owner of the code or refresh token in a token request, whether it is live or spent.
+pub(crate) fn owner(grants: &Grants, form: &[u8]) -> Option<i64> {
+    url::form_urlencoded::parse(form).find_map(|(key, value)| match key.as_ref() {
+        "refresh_token" => grants.owner_of_refresh_token(&value),
+        "code" => grants.owner_of_code(&value),
+        _ => None,
+    })
+}
+
 /// The member the pair is for goes to the log beside the reply.
 pub(crate) fn answer_token(
     config: &SimConfig,

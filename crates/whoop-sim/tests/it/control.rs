@@ -109,6 +109,45 @@ async fn an_inserted_record_is_filled_in_and_listed_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_recovery_is_inserted_without_its_sleep_and_without_its_cycle() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let cycles = member.get("cycle").await.json();
+    let of_cycle = json!(cycles["records"][4]["id"]);
+    let recovery = member
+        .get(&format!("cycle/{of_cycle}/recovery"))
+        .await
+        .json();
+    let sleep = recovery["sleep_id"].as_str().unwrap();
+    sim.world()
+        .delete(member.id, DataType::Sleep, sleep)
+        .unwrap();
+
+    let record = json!({"cycle_id": of_cycle, "score_state": "UNSCORABLE"});
+    let alone = json!({"cycle_id": 12, "created_at": "2026-11-20T17:00:00.000Z"});
+    for record in [record, alone] {
+        sim.world()
+            .insert(member.id, DataType::Recovery, record)
+            .unwrap();
+    }
+
+    let listed = member.get("recovery?limit=25").await.json();
+    let listed: Vec<_> = listed["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["cycle_id"].clone())
+        .collect();
+    assert_eq!(listed[0], 12);
+    assert!(listed[1..].contains(&of_cycle));
+    let again = member
+        .get(&format!("cycle/{of_cycle}/recovery"))
+        .await
+        .json();
+    assert!(again["sleep_id"].is_string());
+}
+
+#[tokio::test]
 async fn the_clock_can_be_read_set_and_advanced() {
     let sim = Sim::start(frozen()).await.unwrap();
     let set = post(&sim, "clock", r#"{"now":"2027-01-01T01:00:00+01:00"}"#).await;

@@ -162,3 +162,114 @@ async fn a_record_can_be_broken_for_good() {
     assert_eq!(page["records"][3]["start"], 5, "it keeps its place");
     assert_eq!(page["records"][3]["score"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_record_is_not_found_for_a_moment_and_its_list_shows_it() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let cycles = member.get("cycle").await.json();
+    let id = cycles["records"][0]["id"].to_string();
+    sim.world().fault(Fault {
+        record_id: Some(id.clone()),
+        times: Some(1),
+        ..Fault::status("cycle", 404)
+    });
+
+    assert_eq!(member.get("cycle").await.status, 200);
+    let by_id = format!("cycle/{id}");
+    assert_eq!(member.get(&by_id).await.status, 404);
+    assert_eq!(member.get(&by_id).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_page_can_be_empty_or_lack_its_next_token() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    let once = |kind| Fault {
+        times: Some(1),
+        ..Fault::new("cycle", kind)
+    };
+    sim.world().fault(once(FaultKind::EmptyPage));
+    sim.world().fault(once(FaultKind::NoNextToken));
+
+    let empty = member.get("cycle").await.json();
+    assert_eq!(empty, json!({"records": [], "next_token": null}));
+    let cut = member.get("cycle").await.json();
+    assert_eq!(cut["records"].as_array().unwrap().len(), 10);
+    assert_eq!(cut.get("next_token"), None);
+    assert!(member.get("cycle").await.json()["next_token"].is_string());
+}
+
+#[tokio::test]
+async fn every_access_token_is_refused_and_the_token_endpoint_works() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let members = [
+        Member::connect(&sim, 0).await,
+        Member::connect(&sim, 1).await,
+    ];
+    sim.world()
+        .fault(Fault::new("api", FaultKind::ExpiredToken));
+
+    for member in &members {
+        assert_eq!(member.get("cycle").await.status, 401);
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", &member.refresh),
+            ("scope", "offline"),
+        ];
+        assert_eq!(token(&sim, &fields).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn the_token_endpoint_answers_invalid_request_to_one_member() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let (unlucky, lucky) = (
+        Member::connect(&sim, 0).await,
+        Member::connect(&sim, 1).await,
+    );
+    sim.world().fault(Fault {
+        whoop_user_id: Some(unlucky.id),
+        ..Fault::new("token", FaultKind::InvalidRequest)
+    });
+
+    let refresh = async |member: &Member| {
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", member.refresh.as_str()),
+            ("scope", "offline"),
+        ];
+        token(&sim, &fields).await
+    };
+    let refused = refresh(&unlucky).await;
+    assert_eq!(
+        (refused.status, &refused.json()["error"]),
+        (400, &json!("invalid_request"))
+    );
+    assert_eq!(refresh(&lucky).await.status, 200);
+    sim.world().clear_faults();
+    assert_eq!(refresh(&unlucky).await.status, 200, "it was not spent");
+}
+
+#[tokio::test]
+async fn a_late_answer_has_had_its_effect_before_its_reader_gave_up() {
+    let sim = Sim::start(frozen()).await.unwrap();
+    let member = Member::connect(&sim, 0).await;
+    sim.world().fault(Fault {
+        millis: Some(60_000),
+        ..Fault::new("token", FaultKind::LateAnswer)
+    });
+    let form = [
+        ("client_id", "whoop-sim-client"),
+        ("client_secret", "whoop-sim-secret"),
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &member.refresh),
+        ("scope", "offline"),
+    ];
+
+    let url = format!("{}/token", sim.oauth_url());
+    let request = member.http.post(url).form(&form);
+    let gave_up = request.timeout(Duration::from_millis(300)).send().await;
+    assert!(gave_up.unwrap_err().is_timeout());
+    assert_eq!(sim.world().refresh_count(member.id), 1);
+}

@@ -5,6 +5,7 @@
 
 mod calls;
 mod crowd;
+mod days;
 mod follower;
 mod hold;
 mod log;
@@ -129,6 +130,12 @@ impl Stage {
         (stage, member)
     }
 
+    /// Gives WHOOP and the service this quota.
+    pub(crate) fn limit(&mut self, limits: Limits) {
+        self.world().set_limits(limits.per_minute, limits.per_day);
+        self.engine = self.engine_within(limits);
+    }
+
     /// The same service once more, as another process runs it.
     pub(crate) fn another_engine(&self) -> Engine {
         self.engine_within(PLENTY)
@@ -204,6 +211,15 @@ impl Stage {
         let whoop_user_id = self.world().people()[index];
         self.connect(&format!("member {index}"), whoop_user_id)
             .await
+    }
+
+    /// A member without any record at WHOOP: the membership ended before the history begins.
+    pub(crate) async fn connect_without_records(&self) -> Member {
+        let added = self
+            .world()
+            .add_people(whoop_sim::Life::MembershipLapsed, 1, 5);
+        let whoop_user_id = added.unwrap()[0];
+        self.connect("member without records", whoop_user_id).await
     }
 
     pub(crate) async fn sync(&self, member: &Member, errand: &Errand) -> MemberReport {
@@ -322,7 +338,7 @@ impl Stage {
 }
 
 /// WHOOP's own word is what most tests are about, not our count.
-const PLENTY: Limits = Limits {
+pub(crate) const PLENTY: Limits = Limits {
     per_minute: 1_000_000,
     per_day: 1_000_000,
 };

@@ -89,6 +89,19 @@ impl Stage {
             .collect()
     }
 
+    /// All records of a member at WHOOP.
+    pub(crate) fn whole_truth(&self, member: &Member) -> BTreeMap<(DataType, String), Value> {
+        let truth = self.world().truth(member.whoop_user_id);
+        let of = |data_type| {
+            let records = truth[plural(data_type)].as_array().unwrap().iter();
+            records.map(move |record| {
+                let key = (data_type, id_of(data_type, record));
+                (key, without_nulls(record))
+            })
+        };
+        DataType::ALL.into_iter().flat_map(of).collect()
+    }
+
     /// What WHOOP has of a type, newest first, as it is listed.
     pub(crate) fn listed(&self, member: &Member, data_type: DataType) -> Vec<Value> {
         let truth = self.world().truth(member.whoop_user_id);
@@ -116,8 +129,8 @@ impl Stage {
             .unwrap()
     }
 
-    /// What WHOOP has of a type, newest first, each with when it began; a
-    /// recovery began with its sleep.
+    /// WHOOP's records of a type, newest first, each with its start. The start of a recovery is
+    /// that of its sleep, else of its cycle, else its creation.
     pub(crate) fn dated(
         &self,
         member: &Member,
@@ -129,8 +142,16 @@ impl Stage {
             .iter()
             .map(|sleep| (sleep["id"].to_string(), instant(&sleep["start"])))
             .collect();
+        let cycles: BTreeMap<String, DateTime<Utc>> = list("cycles")
+            .iter()
+            .map(|cycle| (cycle["id"].to_string(), instant(&cycle["start"])))
+            .collect();
         let start_of = |record: &Value| match data_type {
-            DataType::Recovery => nights[&record["sleep_id"].to_string()],
+            DataType::Recovery => nights
+                .get(&record["sleep_id"].to_string())
+                .or_else(|| cycles.get(&record["cycle_id"].to_string()))
+                .copied()
+                .unwrap_or_else(|| instant(&record["created_at"])),
             _ => instant(&record["start"]),
         };
         list(plural(data_type))
@@ -160,7 +181,7 @@ impl Stage {
     }
 
     /// All that is stored, in WHOOP's shape.
-    async fn stored_whole(&self, member: &Member) -> Whole {
+    pub(crate) async fn stored_whole(&self, member: &Member) -> Whole {
         let mut whole = Whole::default();
         for ((data_type, id), (_, record)) in stored(&self.engine, &member.user_id).await {
             let of_its_type = match data_type.parse().unwrap() {
@@ -209,7 +230,7 @@ impl Stage {
 }
 
 #[derive(Default)]
-struct Whole {
+pub(crate) struct Whole {
     recoveries: ById,
     sleeps: ById,
     workouts: ById,
@@ -217,7 +238,7 @@ struct Whole {
 }
 
 impl Whole {
-    fn take(&mut self, data_type: DataType) -> ById {
+    pub(crate) fn take(&mut self, data_type: DataType) -> ById {
         std::mem::take(match data_type {
             DataType::Recovery => &mut self.recoveries,
             DataType::Sleep => &mut self.sleeps,

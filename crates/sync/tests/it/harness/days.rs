@@ -1,0 +1,96 @@
+//! The fifth law for what WHOOP has: the stored dates are those that the rules give for the
+//! whole set of WHOOP's records at once.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use whoop_core::{
+    DataType,
+    days::{CycleTimes, Facts, Place, RecoveryTies, SleepTimes, days_of},
+    local_date::of_sleep,
+    record::{Cycle, Recovery, Sleep},
+};
+
+use super::{Member, Stage};
+
+/// Date by record: `cycle 3` → `2026-05-02`, with `others` if the date shows another cycle, and
+/// `night of` if the sleep is part of another date's night.
+type Dates = BTreeMap<String, String>;
+
+fn parse<R: DeserializeOwned>(record: &Value) -> R {
+    serde_json::from_value(record.clone()).unwrap()
+}
+
+impl Stage {
+    pub(crate) async fn assert_days_follow_from_whoops_records(&self, member: &Member) {
+        assert_eq!(
+            self.stored_dates(member).await,
+            self.expected_dates(member),
+            "{member:?}"
+        );
+    }
+
+    async fn stored_dates(&self, member: &Member) -> Dates {
+        let query = "SELECT jsonb_build_object('record', 'sleep ' || id, 'date', local_date
+                         || CASE WHEN in_others THEN ' others' ELSE '' END
+                         || coalesce(' night of ' || night_date, ''))::text
+             FROM whoop_sleep WHERE user_id = $1
+             UNION ALL SELECT jsonb_build_object('record', 'recovery ' || id, 'date', local_date
+                         || CASE WHEN in_others THEN ' others' ELSE '' END)::text
+             FROM whoop_recovery WHERE user_id = $1
+             UNION ALL SELECT jsonb_build_object('record', 'cycle ' || id, 'date', local_date
+                         || CASE WHEN in_others THEN ' others' ELSE '' END)::text
+             FROM whoop_cycle WHERE user_id = $1";
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let rows = self.texts(query, member).await;
+        rows.into_iter()
+            .map(|row| serde_json::from_str::<Value>(&row.unwrap()).unwrap())
+            .map(|row| (text(&row["record"]), text(&row["date"])))
+            .collect()
+    }
+
+    fn expected_dates(&self, member: &Member) -> Dates {
+        let list = |data_type| self.listed(member, data_type);
+        let cycles = list(DataType::Cycle);
+        let recoveries = list(DataType::Recovery);
+        let sleeps = list(DataType::Sleep);
+        let facts = Facts {
+            cycles: cycles
+                .iter()
+                .map(|one| CycleTimes::from(&parse::<Cycle>(one)))
+                .collect(),
+            recoveries: recoveries
+                .iter()
+                .map(|one| RecoveryTies::from(&parse::<Recovery>(one)))
+                .collect(),
+            sleeps: sleeps
+                .iter()
+                .map(|one| SleepTimes::from(&parse::<Sleep>(one)))
+                .collect(),
+        };
+        let days = days_of(&facts);
+        let others = |place: &Place| if place.in_others { " others" } else { "" };
+        let mut dates = Dates::new();
+        for sleep in &facts.sleeps {
+            let date = of_sleep(sleep.start, sleep.end, sleep.timezone_offset.as_deref());
+            let mut text = date.to_string();
+            if let Some(place) = days.sleeps.get(&sleep.id) {
+                text += others(place);
+                if place.local_date != date {
+                    text += &format!(" night of {}", place.local_date);
+                }
+            }
+            dates.insert(format!("sleep {}", sleep.id), text);
+        }
+        for (id, place) in &days.cycles {
+            let text = format!("{}{}", place.local_date, others(place));
+            dates.insert(format!("cycle {id}"), text);
+        }
+        for (id, place) in &days.recoveries {
+            let text = format!("{}{}", place.local_date, others(place));
+            dates.insert(format!("recovery {id}"), text);
+        }
+        dates
+    }
+}
