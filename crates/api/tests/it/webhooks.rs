@@ -195,6 +195,42 @@ async fn the_same_event_again_is_known_and_works_nothing() {
     assert_eq!(stage.inbox().await, ["done", "done"]);
 }
 
+/// The second and third are what WHOOP's v1 sent, the fourth and fifth are paths, the last two
+/// share a trace.
+#[tokio::test]
+async fn ids_of_any_shape_are_taken_in_and_reach_no_other_path() {
+    let (stage, alice) = Stage::with_member().await;
+    let (person, sleep, _) = last_night(&stage);
+    let before = alice.day("?refresh=never").await;
+    stage.world().reset_calls();
+    let unknown = "00000000-0000-4000-8000-000000000172";
+    for (id, kind, trace) in [
+        (sleep["id"].clone(), "sleep.updated", 1),
+        (json!(10_235), "workout.updated", 2),
+        (json!(1_100_000_111), "recovery.updated", 3),
+        (json!("../../v2/user/profile/basic"), "sleep.updated", 4),
+        (json!(".."), "sleep.updated", 5),
+        (json!(unknown), "workout.updated", 6),
+        (json!(unknown), "workout.updated", 6),
+    ] {
+        let trace = format!("e369c784-0000-4000-8000-00000000000{trace}");
+        let body = json!({"user_id": person, "id": id, "type": kind, "trace_id": trace});
+        let webhook = Webhook::of(&body, stage.clock_now());
+        webhook.send(&stage.client).await.assert_status(204);
+    }
+    stage.is_drained().await;
+
+    assert_eq!(stage.inbox().await.len(), 6, "a repeated event is one");
+    for call in stage.world().calls() {
+        let path = call.path.trim_start_matches("/developer/v2/");
+        assert!(
+            path.starts_with("activity/") || path.starts_with("cycle") || path == "recovery",
+            "{call:?}"
+        );
+    }
+    assert_eq!(alice.day("?refresh=never").await, before);
+}
+
 #[tokio::test]
 async fn an_event_of_an_unknown_type_or_member_is_kept_and_seen_as_such() {
     let (stage, _alice) = Stage::with_member().await;
