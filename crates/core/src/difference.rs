@@ -1,22 +1,33 @@
-//! What a comparison of the stored records with WHOOP's finds, and how it came.
+//! Differences between the stored records and WHOOP's, found by storing WHOOP's and comparing the
+//! rows before and after.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::DataType;
 
-/// One record that is not here as it is at WHOOP.
+/// A stored row: its columns by name, without those that only this service sets.
+pub type Row = Map<String, Value>;
+
+/// The row of a record before and after WHOOP's records were stored; `None` if there is no row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RowChange {
+    pub before: Option<Row>,
+    pub after: Option<Row>,
+}
+
+/// A record that was not stored as WHOOP has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
     pub data_type: DataType,
     pub record_id: String,
-    /// The day under which the app shows it, or showed it.
+    /// The date of the day that shows the record, or that showed it.
     pub local_date: Option<NaiveDate>,
     pub cause: Cause,
-    /// Whether it is here now as it is at WHOOP.
+    /// Whether the record is stored now as WHOOP has it; `false` in a dry run.
     pub healed: bool,
-    /// Where a record is on both sides: the columns that differ.
+    /// The columns that differ, if the record was stored and still is.
     pub fields: Vec<Field>,
 }
 
@@ -24,161 +35,265 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Field {
     pub name: String,
-    pub here: Value,
-    pub at_whoop: Value,
+    pub before: Value,
+    pub after: Value,
 }
 
-/// How a difference came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+/// The kind of a difference; see [`Cause::description`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// That time was never read.
-    NeverRead,
-    /// It reached WHOOP after that time was last read.
-    CameLater,
-    /// It was set aside because it could not be read, and now it can.
-    SetAside,
-    /// It cannot be read, and is set aside.
-    Unreadable,
-    /// That time was read when WHOOP had it already, and it is not here.
-    Lost,
-    /// WHOOP changed it after that time was last read.
-    ChangedLater,
-    /// WHOOP changed it before that time was last read.
-    Missed,
-    /// The same version with other values: changed here by hand, or at WHOOP
-    /// without saying so.
+    Missing,
+    Older,
     Altered,
-    /// The same record under another day.
-    WrongDay,
-    /// WHOOP no longer has it.
-    Deleted,
-    /// WHOOP has it and does not list it.
-    Unlisted,
-    /// What is here is newer than what WHOOP lists.
-    NewerHere,
+    WrongDate,
+    Gone,
 }
 
 impl Cause {
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::NeverRead => "never_read",
-            Self::CameLater => "came_later",
-            Self::SetAside => "set_aside",
-            Self::Unreadable => "unreadable",
-            Self::Lost => "lost",
-            Self::ChangedLater => "changed_later",
-            Self::Missed => "missed",
+            Self::Missing => "missing",
+            Self::Older => "older",
             Self::Altered => "altered",
-            Self::WrongDay => "wrong_day",
-            Self::Deleted => "deleted",
-            Self::Unlisted => "unlisted",
-            Self::NewerHere => "newer_here",
+            Self::WrongDate => "wrong_date",
+            Self::Gone => "gone",
         }
     }
 
-    /// For people.
-    pub const fn in_words(self) -> &'static str {
+    /// The meaning, for people.
+    pub const fn description(self) -> &'static str {
         match self {
-            Self::NeverRead => "that time was never read",
-            Self::CameLater => "it reached WHOOP after that time was last read",
-            Self::SetAside => "it had been set aside as unreadable",
-            Self::Unreadable => "it cannot be read and is set aside with its reason",
-            Self::Lost => "it should have been here",
-            Self::ChangedLater => "WHOOP changed it after that time was last read",
-            Self::Missed => "WHOOP's change should have been here",
-            Self::Altered => "the same version with other values",
-            Self::WrongDay => "it lay under another day",
-            Self::Deleted => "WHOOP does not have it",
-            Self::Unlisted => "WHOOP has it and does not list it",
-            Self::NewerHere => "what is here is newer than what WHOOP lists",
-        }
-    }
-
-    /// Why a record that WHOOP has was not here.
-    pub fn of_missing(read: Read, was_set_aside: bool, created_at: DateTime<Utc>) -> Self {
-        match read {
-            _ if was_set_aside => Self::SetAside,
-            Read::Never => Self::NeverRead,
-            Read::At(read_at) if created_at > read_at => Self::CameLater,
-            Read::At(_) => Self::Lost,
-        }
-    }
-
-    /// Why a record is here with other values. `fields` names the columns that
-    /// differ.
-    pub fn of_changed<'f>(
-        read: Read,
-        here: DateTime<Utc>,
-        at_whoop: DateTime<Utc>,
-        fields: impl IntoIterator<Item = &'f str>,
-    ) -> Self {
-        if here < at_whoop {
-            return match read {
-                Read::At(read_at) if at_whoop <= read_at => Self::Missed,
-                Read::At(_) | Read::Never => Self::ChangedLater,
-            };
-        }
-        let fields: Vec<&str> = fields.into_iter().collect();
-        // The offset of a recovery follows from the night it belongs to, as its day.
-        let is_of_the_day = |name: &&str| matches!(*name, "local_date" | "timezone_offset");
-        if fields.contains(&"local_date") && fields.iter().all(is_of_the_day) {
-            Self::WrongDay
-        } else {
-            Self::Altered
+            Self::Missing => "WHOOP has the record and it was not stored",
+            Self::Older => "an older version was stored",
+            Self::Altered => {
+                "other values of the same version were stored, or a version dated to the future"
+            }
+            Self::WrongDate => "the record was assigned to another date",
+            Self::Gone => "WHOOP no longer has the record",
         }
     }
 }
 
-/// When the time of a record was last read to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
-    Never,
-    At(DateTime<Utc>),
+impl RowChange {
+    /// Adds a later change of the same record. If the earlier one was rolled back, as in a dry
+    /// run, the columns of both count.
+    pub fn merge(&mut self, later: Self) {
+        match (&mut self.after, later.before, later.after) {
+            (Some(row), Some(before), Some(after)) => {
+                let changed = after
+                    .into_iter()
+                    .filter(|(name, value)| before.get(name) != Some(value));
+                row.extend(changed);
+            }
+            (row, _, after) => *row = after,
+        }
+    }
+
+    /// The difference that this change of a record repaired, if any column differs.
+    pub fn difference(
+        &self,
+        data_type: DataType,
+        record_id: &str,
+        healed: bool,
+    ) -> Option<Difference> {
+        let (cause, fields) = match (&self.before, &self.after) {
+            (None, None) => return None,
+            (None, Some(_)) => (Cause::Missing, Vec::new()),
+            (Some(_), None) => (Cause::Gone, Vec::new()),
+            (Some(before), Some(after)) => {
+                let fields = differing(before, after);
+                let is_of_the_date = |field: &Field| follows_from_the_date(data_type, &field.name);
+                let cause = if fields.is_empty() {
+                    return None;
+                } else if version(before) < version(after) {
+                    Cause::Older
+                } else if fields.iter().all(is_of_the_date) {
+                    Cause::WrongDate
+                } else {
+                    Cause::Altered
+                };
+                (cause, fields)
+            }
+        };
+        let row = self.after.as_ref().or(self.before.as_ref());
+        Some(Difference {
+            data_type,
+            record_id: record_id.to_owned(),
+            local_date: row.and_then(shown_on),
+            cause,
+            healed,
+            fields,
+        })
+    }
+}
+
+/// Whether a column holds the date of a record or follows from it. A recovery has the offset of
+/// its night.
+fn follows_from_the_date(data_type: DataType, column: &str) -> bool {
+    match column {
+        "local_date" | "night_date" | "in_others" => true,
+        "timezone_offset" => data_type == DataType::Recovery,
+        _ => false,
+    }
+}
+
+fn differing(before: &Row, after: &Row) -> Vec<Field> {
+    let columns = after.iter().map(|(name, value)| Field {
+        name: name.clone(),
+        before: before.get(name).cloned().unwrap_or_default(),
+        after: value.clone(),
+    });
+    columns
+        .filter(|field| field.before != field.after)
+        .collect()
+}
+
+fn version(row: &Row) -> Option<DateTime<Utc>> {
+    row.get("updated_at")?.as_str()?.parse().ok()
+}
+
+/// The date of the day that shows a row.
+fn shown_on(row: &Row) -> Option<NaiveDate> {
+    let dates = ["night_date", "local_date"].into_iter();
+    dates
+        .filter_map(|name| row.get(name)?.as_str()?.parse().ok())
+        .next()
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
+    use serde_json::json;
 
     use super::*;
 
-    fn at(hour: i64) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
+    /// A row of a version that WHOOP made at this hour.
+    fn row(hour: u32, columns: &Value) -> Option<Row> {
+        let mut row = json!({"updated_at": format!("2026-10-20T{hour:02}:00:00+00:00"), "local_date": "2026-10-20"});
+        let row = row.as_object_mut().unwrap();
+        row.extend(columns.as_object().unwrap().clone());
+        Some(row.clone())
+    }
+
+    fn cause(data_type: DataType, before: Option<Row>, after: Option<Row>) -> Option<Cause> {
+        let change = RowChange { before, after };
+        change.difference(data_type, "1", true).map(|one| one.cause)
     }
 
     #[test]
-    fn a_record_that_is_not_here_came_later_or_is_lost() {
-        let read = Read::At(at(10));
+    fn a_row_on_one_side_only_is_missing_or_gone() {
+        let stored = row(9, &json!({}));
 
-        assert_eq!(Cause::of_missing(read, false, at(11)), Cause::CameLater);
-        assert_eq!(Cause::of_missing(read, false, at(10)), Cause::Lost);
-        assert_eq!(Cause::of_missing(read, true, at(11)), Cause::SetAside);
-        assert_eq!(
-            Cause::of_missing(Read::Never, false, at(9)),
-            Cause::NeverRead
-        );
+        let missing = cause(DataType::Sleep, None, stored.clone());
+        assert_eq!(missing, Some(Cause::Missing));
+        let gone = cause(DataType::Sleep, stored.clone(), None);
+        assert_eq!(gone, Some(Cause::Gone));
+        assert_eq!(cause(DataType::Sleep, stored.clone(), stored), None);
     }
 
     #[test]
-    fn a_newer_version_was_missed_only_if_it_was_there_to_be_read() {
-        let cause = |read| Cause::of_changed(read, at(1), at(8), ["recovery_score"]);
+    fn an_older_version_is_older_whatever_else_differs() {
+        let before = row(8, &json!({"local_date": "2026-10-19"}));
+        let after = row(9, &json!({"local_date": "2026-10-20"}));
 
-        assert_eq!(cause(Read::At(at(7))), Cause::ChangedLater);
-        assert_eq!(cause(Read::At(at(8))), Cause::Missed);
-        assert_eq!(cause(Read::Never), Cause::ChangedLater);
+        assert_eq!(cause(DataType::Cycle, before, after), Some(Cause::Older));
     }
 
     #[test]
-    fn the_same_version_was_altered_unless_only_its_day_differs() {
-        let cause = |fields: &[&'static str]| {
-            Cause::of_changed(Read::At(at(9)), at(8), at(8), fields.iter().copied())
+    fn versions_are_compared_as_instants() {
+        let at = |text: &str| row(0, &json!({"updated_at": text}));
+        let earlier = at("2026-10-20T09:59:59.5+00:00");
+        let later = at("2026-10-20T12:00:00+02:00");
+
+        assert_eq!(cause(DataType::Cycle, earlier, later), Some(Cause::Older));
+    }
+
+    #[test]
+    fn a_version_of_the_future_that_is_replaced_was_altered() {
+        let (before, after) = (row(10, &json!({})), row(9, &json!({})));
+
+        assert_eq!(cause(DataType::Cycle, before, after), Some(Cause::Altered));
+    }
+
+    #[test]
+    fn the_same_version_was_altered_unless_only_its_date_differs() {
+        let cause = |data_type, columns: &[&str]| {
+            let with = |value: &str| {
+                let columns = columns
+                    .iter()
+                    .map(|name| ((*name).to_owned(), json!(value)));
+                row(9, &columns.collect::<Row>().into())
+            };
+            cause(data_type, with("here"), with("at WHOOP")).unwrap()
         };
 
-        assert_eq!(cause(&["local_date"]), Cause::WrongDay);
-        assert_eq!(cause(&["local_date", "day_strain"]), Cause::Altered);
-        assert_eq!(cause(&["day_strain"]), Cause::Altered);
-        assert_eq!(cause(&["timezone_offset"]), Cause::Altered);
-        assert_eq!(cause(&["timezone_offset", "local_date"]), Cause::WrongDay);
+        for column in ["local_date", "night_date", "in_others"] {
+            assert_eq!(cause(DataType::Sleep, &[column]), Cause::WrongDate);
+        }
+        let both = ["local_date", "nap"];
+        assert_eq!(cause(DataType::Sleep, &both), Cause::Altered);
+        let offset = ["local_date", "timezone_offset"];
+        assert_eq!(cause(DataType::Sleep, &offset), Cause::Altered);
+        assert_eq!(cause(DataType::Recovery, &offset), Cause::WrongDate);
+    }
+
+    #[test]
+    fn the_fields_are_the_columns_that_differ_and_the_date_is_that_of_the_day() {
+        let change = RowChange {
+            before: row(9, &json!({"nap": false, "night_date": null})),
+            after: row(9, &json!({"nap": false, "night_date": "2026-10-21"})),
+        };
+
+        let difference = change.difference(DataType::Sleep, "1", false).unwrap();
+
+        let field = Field {
+            name: "night_date".to_owned(),
+            before: Value::Null,
+            after: json!("2026-10-21"),
+        };
+        assert_eq!(difference.fields, [field]);
+        let date = NaiveDate::from_ymd_opt(2026, 10, 21);
+        assert_eq!((difference.local_date, difference.healed), (date, false));
+    }
+
+    #[test]
+    fn two_changes_of_a_record_are_one_from_the_first_row_to_the_last() {
+        let rows = [1, 2, 3].map(|strain| row(9, &json!({"strain": strain})));
+        let [first, second, third] = rows;
+        let change = |before: &Option<Row>, after: &Option<Row>| RowChange {
+            before: before.clone(),
+            after: after.clone(),
+        };
+        let merged = |earlier: &RowChange, later: RowChange| {
+            let mut merged = earlier.clone();
+            merged.merge(later);
+            merged
+        };
+        let stored = change(&first, &second);
+
+        let twice = merged(&stored, change(&second, &third));
+        assert_eq!(twice, change(&first, &third));
+        let removed = merged(&stored, change(&second, &None));
+        assert_eq!(removed, change(&first, &None));
+        let back = merged(&stored, change(&second, &first));
+        assert_eq!(back.difference(DataType::Cycle, "1", true), None);
+        let inserted = change(&None, &first);
+        assert_eq!(merged(&inserted, inserted.clone()), inserted);
+    }
+
+    #[test]
+    fn changes_that_were_rolled_back_add_their_columns() {
+        let stored = row(8, &json!({"strain": 1, "in_others": true}));
+        let mut change = RowChange {
+            before: stored.clone(),
+            after: row(9, &json!({"strain": 2, "in_others": true})),
+        };
+        change.merge(RowChange {
+            before: stored,
+            after: row(8, &json!({"strain": 1, "in_others": false})),
+        });
+
+        let after = row(9, &json!({"strain": 2, "in_others": false}));
+        assert_eq!(change.after, after);
     }
 }

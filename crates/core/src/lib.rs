@@ -8,7 +8,7 @@
 //! - [`coverage`] and [`plan`]: what is known of a member, and which calls
 //!   that leaves to make;
 //! - [`budget`]: WHOOP's quota, and who may spend it;
-//! - [`difference`]: what a comparison with WHOOP finds, and how it came;
+//! - [`difference`]: differences between the stored records and WHOOP's;
 //! - [`day`]: the one-call day that an app shows;
 //! - [`Clock`]: the only door to the present, passed in by the caller.
 

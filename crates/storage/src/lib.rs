@@ -14,7 +14,7 @@
 //! - [`seal`]: tokens are sealed before they are written;
 //! - [`overview`]: all members at a glance;
 //! - [`known`]: what a plan has to know of members;
-//! - [`compare`]: what storing a page changed;
+//! - [`compare`]: the rows that storing a page changes, before and after;
 //! - [`page`]: a page of records, stored in one transaction, newest wins;
 //! - [`day`]: a member's day, read in one round trip;
 //! - [`position`]: how far a server is, which tells how far a replica is behind;

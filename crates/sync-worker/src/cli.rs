@@ -50,11 +50,11 @@ pub enum Command {
     /// It may be stopped at any moment and goes on where it was. Every night run
     /// does the same with what the day has left.
     Backfill(Box<BackfillArgs>),
-    /// Read WHOOP again, compare with what is stored, record by record, and make
-    /// the two equal.
+    /// Read WHOOP again, store what differs, and report each difference.
     ///
-    /// Says of every difference how it came about. Without `--user` it takes what
-    /// the day has left, as history does. One that was put off begins anew.
+    /// A difference has one of five causes: `missing`, `older`, `altered`, `wrong_date`, `gone`.
+    /// Without `--user` the calls have the priority of a back-fill. A deferred run starts from the
+    /// beginning.
     Reconcile(Box<ReconcileArgs>),
     /// How many members WHOOP's quota carries: days of generated members, in
     /// memory, planned as the product plans.
@@ -593,7 +593,7 @@ pub struct ReconcileArgs {
     #[arg(long, value_name = "WHEN")]
     pub to: Option<Since>,
 
-    /// Only say what differs, and change nothing. Calls WHOOP all the same.
+    /// Report what differs and change nothing. WHOOP is called as without it.
     #[arg(long)]
     pub dry_run: bool,
 

@@ -1,35 +1,42 @@
-//! What a comparison with WHOOP found, for people.
+//! The differences of a reconcile run as text.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::Value;
 use whoop_core::difference::{Cause, Difference};
 use whoop_sync::run::{Compared, RunReport};
 
-/// Differences that are listed one by one; the rest is counted.
+/// The maximum number of differences in the table; the rest is counted.
 const MOST_ROWS: usize = 40;
 
-/// Columns of a record that are named; the rest is counted.
+/// The maximum number of columns per record; the rest is counted.
 const MOST_FIELDS: usize = 3;
 
-/// A longer value is cut.
+/// The maximum number of characters of a value.
 const LONGEST_VALUE: usize = 24;
 
 pub(crate) fn text(report: &RunReport, compared: &Compared) -> String {
     let mut text = format!(
-        "{} record(s) of WHOOP's were compared; {} difference(s)",
+        "{} record(s) compared with WHOOP; {} difference(s)",
         compared.compared, compared.differences
     );
     if compared.dry_run {
         text.push_str(", nothing was changed");
     } else if compared.differences > 0 {
-        let _ = write!(text, ", {} of them healed", compared.healed);
+        let _ = write!(text, ", {} healed", compared.healed);
+    }
+    if report.stored.rejected > 0 {
+        let _ = write!(
+            text,
+            "; {} record(s) cannot be stored",
+            report.stored.rejected
+        );
     }
     if compared.differences == 0 {
         return text;
     }
-    let _ = write!(text, "\n{}\n{}", causes(report), rows(report));
+    let _ = write!(text, "{}\n{}", causes(report), rows(report));
     match report.differences().count().saturating_sub(MOST_ROWS) {
         0 => {}
         more => {
@@ -39,21 +46,16 @@ pub(crate) fn text(report: &RunReport, compared: &Compared) -> String {
     text
 }
 
-fn causes(report: &RunReport) -> Table {
+/// The number of differences per cause, each with its meaning.
+fn causes(report: &RunReport) -> String {
     let mut counts: BTreeMap<Cause, u64> = BTreeMap::new();
     for (_, difference) in report.differences() {
         *counts.entry(difference.cause).or_default() += 1;
     }
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["cause", "differences", "which means"]);
-    for (cause, count) in counts {
-        table.add_row([cause.as_str(), &count.to_string(), cause.in_words()]);
-    }
-    if let Some(column) = table.column_mut(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+    let lines = counts
+        .iter()
+        .map(|(cause, count)| format!("\n  {count} {}: {}", cause.as_str(), cause.description()));
+    lines.collect()
 }
 
 fn rows(report: &RunReport) -> Table {
@@ -63,19 +65,18 @@ fn rows(report: &RunReport) -> Table {
         "member",
         "type",
         "record",
-        "day",
+        "date",
         "cause",
-        "here → at WHOOP",
+        "before → after",
     ]);
     for (user_id, one) in report.differences().take(MOST_ROWS) {
-        let day = one.local_date.map(|day| day.to_string());
+        let date = one.local_date.map(|date| date.to_string());
         table.add_row([
             user_id,
             one.data_type.as_str(),
             &one.record_id,
-            &day.unwrap_or_default(),
+            &date.unwrap_or_default(),
             one.cause.as_str(),
-            if one.healed { "yes" } else { "no" },
             &fields(one),
         ]);
     }
@@ -87,11 +88,11 @@ pub(crate) fn fields(difference: &Difference) -> String {
     let fields = &difference.fields;
     let mut words: Vec<String> = fields
         .iter()
-        // That a changed record has another time says nothing more.
+        // A newer version always has another `updated_at`.
         .filter(|field| field.name != "updated_at" || fields.len() == 1)
         .map(|field| {
-            let (here, at_whoop) = (value(&field.here), value(&field.at_whoop));
-            format!("{} {here} → {at_whoop}", field.name)
+            let (before, after) = (value(&field.before), value(&field.after));
+            format!("{} {before} → {after}", field.name)
         })
         .collect();
     let more = words.len().saturating_sub(MOST_FIELDS);
@@ -113,4 +114,83 @@ fn value(value: &Value) -> String {
     }
     let cut: String = text.chars().take(LONGEST_VALUE - 1).collect();
     format!("{cut}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+    use whoop_core::{DataType, difference::Field};
+    use whoop_storage::page::Stored;
+    use whoop_sync::{Findings, MemberReport, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn the_text_names_causes_and_fields_and_counts_what_cannot_be_stored() {
+        let difference = Difference {
+            data_type: DataType::Cycle,
+            record_id: "93845".to_owned(),
+            local_date: "2026-10-20".parse().ok(),
+            cause: Cause::Altered,
+            healed: true,
+            fields: vec![Field {
+                name: "day_strain".to_owned(),
+                before: json!(1.5),
+                after: json!(8.25),
+            }],
+        };
+        let compared = Compared {
+            dry_run: false,
+            from: DateTime::UNIX_EPOCH,
+            to: None,
+            compared: 212,
+            differences: 1,
+            healed: 1,
+        };
+        let member = MemberReport {
+            user_id: "mara".to_owned(),
+            outcome: Outcome::Done,
+            types: Vec::new(),
+            findings: Some(Findings {
+                compared: 212,
+                differences: vec![difference],
+            }),
+            error: None,
+            told: None,
+            retry_after_seconds: None,
+            reauth_required: false,
+            ends_the_run: false,
+        };
+        let report = RunReport {
+            slot: None,
+            members: 1,
+            fresh: 0,
+            left: 0,
+            synced: 1,
+            failed: 0,
+            deferred: 0,
+            goes_on_at: None,
+            stopped: false,
+            calls: 8,
+            removed_by_retention: 0,
+            clean_up_error: None,
+            stored: Stored {
+                rejected: 3,
+                ..Stored::default()
+            },
+            comparison: Some(compared),
+            reports: vec![member],
+        };
+
+        let text = text(&report, &compared);
+
+        for expected in [
+            "212 record(s) compared with WHOOP; 1 difference(s), 1 healed; 3 record(s) cannot be stored\n",
+            "  1 altered: other values of the same version were stored",
+            "day_strain 1.5 → 8.25",
+        ] {
+            assert!(text.contains(expected), "no {expected:?} in {text}");
+        }
+    }
 }

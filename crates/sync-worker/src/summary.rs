@@ -88,9 +88,10 @@ pub(crate) fn text(ended: &Ended<'_>) -> String {
             report.left
         );
     }
-    if report.stored.rejected > 0 {
+    let is_dry = report.comparison.is_some_and(|one| one.dry_run);
+    if report.stored.rejected > 0 && !is_dry {
         text.push_str(
-            "\nWhat was set aside is in the table whoop_rejected_record, with the reason.",
+            "\nRecords that could not be stored are in the table whoop_rejected_record, with the reason.",
         );
     }
     if report.removed_by_retention > 0 {

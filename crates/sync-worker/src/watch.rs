@@ -73,8 +73,7 @@ fn log(report: &MemberReport) {
     let member = report.user_id.as_str();
     let stored = report.stored();
     let error = report.error.as_deref();
-    let findings = report.types.iter().filter_map(|one| one.findings.as_ref());
-    for one in findings.flat_map(|findings| &findings.differences) {
+    for one in report.findings.iter().flat_map(|one| &one.differences) {
         tracing::info!(
             member,
             data_type = %one.data_type,
@@ -83,8 +82,7 @@ fn log(report: &MemberReport) {
             cause = one.cause.as_str(),
             healed = one.healed,
             fields = differences::fields(one),
-            "a difference: {}",
-            one.cause.in_words()
+            "difference found"
         );
     }
     match report.outcome {

@@ -116,9 +116,6 @@ impl Engine {
         let stored = read
             .keep(&mut transaction, user_id, &records, &rejected, now)
             .await?;
-        if let Some(comparison) = &mut read.comparison {
-            comparison.note_unlisted(R::DATA_TYPE, id);
-        }
         if read.is_dry() {
             transaction.rollback().await?;
         } else {
@@ -144,9 +141,6 @@ impl Engine {
         let was_denied_before =
             record_denial::note(&mut transaction, user_id, data_type, id, now).await?;
         if first_denial == FirstDenial::NotFound && !was_denied_before {
-            if let Some(comparison) = &mut read.comparison {
-                comparison.note_unlisted(data_type, id);
-            }
             match read.is_dry() {
                 true => transaction.rollback().await?,
                 false => transaction.commit().await?,
@@ -156,7 +150,7 @@ impl Engine {
         }
         let removed = remove::remove(&mut transaction, user_id, data_type, id, now).await?;
         if let Some(comparison) = &mut read.comparison {
-            comparison.note_gone(data_type, &removed);
+            comparison.add_removed(&removed);
         }
         if read.is_dry() {
             transaction.rollback().await?;

@@ -8,7 +8,7 @@
 //! - [`day`]: the day an app asks for, fetched first where it must be;
 //! - [`capacity`]: how many members the quota carries, by trying it out;
 //! - [`inbox`]: WHOOP's webhooks, taken in and worked off;
-//! - [`reconcile`]: a span compared with WHOOP, and healed;
+//! - [`reconcile`]: compares a span with WHOOP and repairs it;
 //! - [`run`]: a scheduled run over many members;
 //! - [`dry_run`]: what such a run would read;
 //! - [`overview`], [`doctor`]: how the service stands, and what is wrong with it;

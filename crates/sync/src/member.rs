@@ -347,8 +347,8 @@ impl Engine {
         let report = TypeReport {
             data_type,
             stored,
-            findings: comparison.map(|one| one.findings),
             error: None,
+            comparison,
             cause: None,
             not_found,
             proven: proven.filter(|_| ended.is_ok()),

@@ -1,14 +1,15 @@
-//! A span of a member's records, read again from WHOOP and compared with what is
-//! stored, record by record.
+//! Reads a span of a member's records again from WHOOP, stores it, and reports each record that
+//! this changes.
 
 use chrono::{DateTime, Utc};
-use whoop_core::{DataType, UserId, coverage::Coverage, difference::Difference, plan::Window};
+use whoop_core::{DataType, UserId, plan::Window};
 
 use crate::{
-    Engine, Job, MemberReport, Outcome, SyncError, TypeReport, comparison::Comparison, window::Read,
+    Engine, Findings, Job, MemberReport, Outcome, SyncError, TypeReport, comparison::Comparison,
+    window::Read,
 };
 
-/// Sleeps first: they decide the days of cycles and recoveries.
+/// Sleeps first: they decide the dates of cycles and recoveries.
 const ORDER: [DataType; 4] = [
     DataType::Sleep,
     DataType::Cycle,
@@ -16,13 +17,13 @@ const ORDER: [DataType; 4] = [
     DataType::Workout,
 ];
 
-/// What to compare.
+/// The span to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconcile {
     pub from: DateTime<Utc>,
     /// Up to the present if not given.
     pub until: Option<DateTime<Utc>>,
-    /// Finds differences, and changes nothing.
+    /// Reports differences and changes nothing.
     pub dry_run: bool,
 }
 
@@ -58,7 +59,11 @@ impl Engine {
                 break;
             }
         }
-        each_with_its_type(&mut report.types);
+        let comparisons = report
+            .types
+            .iter_mut()
+            .filter_map(|one| one.comparison.take());
+        report.findings = Some(Findings::join(comparisons, reconcile.dry_run));
         Ok(report)
     }
 
@@ -70,11 +75,11 @@ impl Engine {
         reconcile: &Reconcile,
     ) -> Result<TypeReport, SyncError> {
         let turn = self.take_turn(user_id, job, 1).await?;
-        let coverage = self.coverage(user_id).await?;
-        let known = coverage.iter().find(|one| one.data_type == data_type);
-        let known = known.cloned().unwrap_or(Coverage::none(data_type));
         let mut read = Read {
-            comparison: Some(Comparison::new(known, reconcile.dry_run)),
+            comparison: Some(Comparison {
+                dry_run: reconcile.dry_run,
+                ..Comparison::default()
+            }),
             ..Read::default()
         };
         let now = self.clock.now();
@@ -95,35 +100,5 @@ impl Engine {
         let ended = ended.await;
         self.end_turn(turn).await?;
         Ok(self.report(user_id, data_type, read, ended).await)
-    }
-}
-
-/// A difference may be found while another type is read: the day of a cycle with
-/// its sleep, a recovery that left with its night. Each is told once, with its type.
-fn each_with_its_type(types: &mut [TypeReport]) {
-    let mut elsewhere = Vec::new();
-    for one in types.iter_mut() {
-        let Some(findings) = &mut one.findings else {
-            continue;
-        };
-        let (own, others) = std::mem::take(&mut findings.differences)
-            .into_iter()
-            .partition(|difference| difference.data_type == one.data_type);
-        findings.differences = own;
-        elsewhere.extend::<Vec<_>>(others);
-    }
-    for difference in elsewhere {
-        // The last one, where the quota ended it before its own was read.
-        let own = types
-            .iter()
-            .position(|one| one.data_type == difference.data_type)
-            .unwrap_or(types.len() - 1);
-        let Some(findings) = types.get_mut(own).and_then(|one| one.findings.as_mut()) else {
-            continue;
-        };
-        let is_same = |one: &Difference| one.record_id == difference.record_id;
-        if !findings.differences.iter().any(is_same) {
-            findings.differences.push(difference);
-        }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use whoop_core::{DataType, UserId};
 use whoop_storage::page::Stored;
 
-use crate::{Findings, SyncError};
+use crate::{Findings, SyncError, comparison::Comparison};
 
 /// What became of a member's sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -27,11 +27,11 @@ pub struct TypeReport {
     pub data_type: DataType,
     #[serde(flatten)]
     pub stored: Stored,
-    /// What a comparison with WHOOP found, where there was one.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub findings: Option<Findings>,
     /// Why it failed, for the operator.
     pub error: Option<String>,
+    /// The member's report joins them.
+    #[serde(skip)]
+    pub(crate) comparison: Option<Comparison>,
     #[serde(skip)]
     pub cause: Option<SyncError>,
     /// WHOOP answered 404 in place of a list.
@@ -46,9 +46,6 @@ impl TypeReport {
     /// Adds what came of more work on the same type.
     pub(crate) fn and(&mut self, more: Self) {
         self.stored += more.stored;
-        if let Some(findings) = more.findings {
-            *self.findings.get_or_insert_default() += findings;
-        }
         if more.cause.is_some() {
             self.error = more.error;
             self.cause = more.cause;
@@ -62,6 +59,9 @@ pub struct MemberReport {
     pub user_id: String,
     pub outcome: Outcome,
     pub types: Vec<TypeReport>,
+    /// The differences from WHOOP, if the member was compared.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Findings>,
     /// For the operator.
     pub error: Option<String>,
     /// The same for the member; see [`SyncError::told`].
@@ -98,6 +98,7 @@ impl MemberReport {
             reauth_required: causes().any(|cause| matches!(cause, SyncError::ReauthRequired)),
             ends_the_run: causes().any(SyncError::ends_the_run),
             types,
+            findings: None,
         }
     }
 
@@ -144,6 +145,7 @@ impl MemberReport {
             user_id: user_id.to_string(),
             outcome,
             types: Vec::new(),
+            findings: None,
             error: error.map(SyncError::in_full),
             told: error.map(SyncError::told),
             retry_after_seconds: error

@@ -38,39 +38,37 @@ pub struct RunReport {
     pub clean_up_error: Option<String>,
     #[serde(flatten)]
     pub stored: Stored,
-    /// Where what is stored was compared with WHOOP.
+    /// If the run compared what is stored with WHOOP.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Compared>,
     pub reports: Vec<MemberReport>,
 }
 
-/// What a comparison of all members with WHOOP came to.
+/// The comparison of all members with WHOOP, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Compared {
     pub dry_run: bool,
     pub from: DateTime<Utc>,
     /// `None` for the present.
     pub to: Option<DateTime<Utc>>,
-    /// Records of WHOOP's that were looked at.
+    /// The number of WHOOP's records that were compared.
     pub compared: u64,
     pub differences: u64,
-    /// Differences that are none any more.
+    /// The number of differences that were repaired.
     pub healed: u64,
 }
 
 impl Compared {
     pub(crate) fn of(reconcile: &Reconcile, reports: &[MemberReport]) -> Self {
-        let findings = || {
-            let types = reports.iter().flat_map(|one| &one.types);
-            types.filter_map(|one| one.findings.as_ref())
-        };
+        let findings = || reports.iter().filter_map(|one| one.findings.as_ref());
+        let differences = || findings().flat_map(|one| &one.differences);
         Self {
             dry_run: reconcile.dry_run,
             from: reconcile.from,
             to: reconcile.until,
             compared: findings().map(|one| one.compared).sum(),
-            differences: findings().map(|one| one.differences.len() as u64).sum(),
-            healed: findings().map(super::Findings::healed).sum(),
+            differences: differences().count() as u64,
+            healed: differences().filter(|one| one.healed).count() as u64,
         }
     }
 }
@@ -110,13 +108,11 @@ impl RunReport {
         self.members - self.synced - self.failed - self.deferred
     }
 
-    /// Every difference that was found, with whose it is.
+    /// All differences, each with the id of its member.
     pub fn differences(&self) -> impl Iterator<Item = (&str, &Difference)> {
         self.reports.iter().flat_map(|member| {
-            let findings = member.types.iter().filter_map(|one| one.findings.as_ref());
-            findings
-                .flat_map(|one| &one.differences)
-                .map(|one| (member.user_id.as_str(), one))
+            let differences = member.findings.iter().flat_map(|one| &one.differences);
+            differences.map(|one| (member.user_id.as_str(), one))
         })
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Read {
     pub(crate) pages: u64,
     /// WHOOP answered 404 in place of a list.
     pub(crate) not_found: bool,
-    /// If stored records are compared with WHOOP's.
+    /// If the records are read to compare them with the stored ones.
     pub(crate) comparison: Option<Comparison>,
     /// The span of the last window that was read to its end.
     pub(crate) proven: Option<(DateTime<Utc>, DateTime<Utc>)>,

@@ -1,5 +1,3 @@
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use diesel::{dsl::sql, prelude::*, sql_types::Double};
 use diesel_async::RunQueryDsl;
@@ -44,23 +42,6 @@ pub async fn keep(
             .await?;
     }
     Ok(())
-}
-
-/// Which of these records are set aside.
-pub(crate) async fn known_ids(
-    conn: &mut PgConnection,
-    user_id: &UserId,
-    data_type: DataType,
-    ids: &[String],
-) -> Result<HashSet<String>, StorageError> {
-    let known: Vec<Option<String>> = whoop_rejected_record::table
-        .filter(whoop_rejected_record::user_id.eq(user_id.as_str()))
-        .filter(whoop_rejected_record::data_type.eq(data_type.as_str()))
-        .filter(whoop_rejected_record::record_id.eq_any(ids))
-        .select(whoop_rejected_record::record_id)
-        .load(conn)
-        .await?;
-    Ok(known.into_iter().flatten().collect())
 }
 
 /// Forgets the broken versions of records that were read well since, or deleted at WHOOP.

@@ -1,13 +1,13 @@
-//! What is stored, held against WHOOP record by record, and healed.
+//! Stored records are compared with WHOOP's and repaired, and each difference has its cause.
 
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 use whoop_core::{
     DataType,
     difference::{Cause, Difference},
     plan::Slot,
 };
-use whoop_sim::Fault;
+use whoop_sim::{Fault, FaultKind};
 use whoop_sync::{MemberReport, Outcome, reconcile::Reconcile};
 
 use crate::harness::{Member, Stage, at_whoop, briskly, history, id_of, now, slot};
@@ -29,13 +29,18 @@ async fn reconcile(stage: &Stage, member: &Member, what: Reconcile) -> MemberRep
 }
 
 fn differences(report: &MemberReport) -> Vec<Difference> {
-    let findings = report.types.iter().filter_map(|one| one.findings.clone());
-    findings.flat_map(|one| one.differences).collect()
+    report.findings.as_ref().unwrap().differences.clone()
 }
 
 fn compared(report: &MemberReport) -> u64 {
-    let findings = report.types.iter().filter_map(|one| one.findings.as_ref());
-    findings.map(|one| one.compared).sum()
+    report.findings.as_ref().unwrap().compared
+}
+
+/// The record of a type that began this many days ago or before.
+fn nth(stage: &Stage, member: &Member, data_type: DataType, days: i64) -> String {
+    let before = now() - TimeDelta::days(days);
+    let record = stage.newest_before(member, data_type, before);
+    id_of(data_type, &record)
 }
 
 async fn with_everything_stored() -> (Stage, Member) {
@@ -67,19 +72,15 @@ async fn where_nothing_differs_everything_was_looked_at_and_nothing_is_written()
     assert_eq!(stage.text(versions, &member).await, before);
 }
 
-/// One difference of every kind that somebody may cause, each on another night.
+/// Causes differences of every kind, each on another night.
 async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Cause)> {
-    let nth = |data_type, days: i64| {
-        let before = now() - TimeDelta::days(days);
-        let record = stage.newest_before(member, data_type, before);
-        id_of(data_type, &record)
-    };
+    let nth = |data_type, days| nth(stage, member, data_type, days);
     let mut expected = Vec::new();
 
     let lost = nth(DataType::Workout, 10);
     let sql = format!("DELETE FROM whoop_workout WHERE user_id = $1 AND id = '{lost}'");
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Workout, lost, Cause::Lost));
+    expected.push((DataType::Workout, lost, Cause::Missing));
 
     let altered = nth(DataType::Cycle, 20);
     let sql =
@@ -92,14 +93,14 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Cause)>
         "UPDATE whoop_sleep SET local_date = local_date - 3 WHERE user_id = $1 AND id = '{elsewhere}'"
     );
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Sleep, elsewhere, Cause::WrongDay));
+    expected.push((DataType::Sleep, elsewhere, Cause::WrongDate));
 
     let misdated = nth(DataType::Recovery, 40);
     let sql = format!(
         "UPDATE whoop_recovery SET local_date = local_date + 2 WHERE user_id = $1 AND id = '{misdated}'"
     );
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Recovery, misdated, Cause::WrongDay));
+    expected.push((DataType::Recovery, misdated, Cause::WrongDate));
 
     let old = nth(DataType::Recovery, 50);
     let sql = format!(
@@ -107,17 +108,11 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Cause)>
          WHERE user_id = $1 AND id = '{old}'"
     );
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Recovery, old, Cause::Missed));
+    expected.push((DataType::Recovery, old, Cause::Older));
 
-    for (index, ahead) in [(60, "9 hours"), (70, "9 years")] {
-        let newer = nth(DataType::Workout, index);
-        let sql = format!(
-            "UPDATE whoop_workout SET updated_at = updated_at + INTERVAL '{ahead}' \
-             WHERE user_id = $1 AND id = '{newer}'"
-        );
-        assert_eq!(stage.execute(&sql, member).await, 1);
-        expected.push((DataType::Workout, newer, Cause::NewerHere));
-    }
+    let of_the_future = nth(DataType::Workout, 70);
+    date_later(stage, member, &of_the_future, "9 years").await;
+    expected.push((DataType::Workout, of_the_future, Cause::Altered));
 
     stage.advance(TimeDelta::hours(1));
     let edited = stage.newest_before(member, DataType::Cycle, now() - TimeDelta::days(70));
@@ -128,11 +123,11 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Cause)>
         json!({"score": {"strain": 3.25}}),
     );
     let edited = id_of(DataType::Cycle, &edited);
-    expected.push((DataType::Cycle, edited, Cause::ChangedLater));
+    expected.push((DataType::Cycle, edited, Cause::Older));
 
     let late = json!({"start": "2026-09-01T10:00:00.000Z", "sport_name": "squash"});
     let late = stage.insert(member, DataType::Workout, late);
-    expected.push((DataType::Workout, late, Cause::CameLater));
+    expected.push((DataType::Workout, late, Cause::Missing));
 
     let gone = stage.newest_before(member, DataType::Workout, now() - TimeDelta::days(80));
     let gone = id_of(DataType::Workout, &gone);
@@ -140,9 +135,17 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Cause)>
         .world()
         .delete(member.whoop_user_id, at_whoop(DataType::Workout), &gone)
         .unwrap();
-    expected.push((DataType::Workout, gone, Cause::Deleted));
+    expected.push((DataType::Workout, gone, Cause::Gone));
     expected.sort();
     expected
+}
+
+async fn date_later(stage: &Stage, member: &Member, workout: &str, interval: &str) {
+    let sql = format!(
+        "UPDATE whoop_workout SET updated_at = updated_at + INTERVAL '{interval}' \
+         WHERE user_id = $1 AND id = '{workout}'"
+    );
+    assert_eq!(stage.execute(&sql, member).await, 1);
 }
 
 fn found(report: &MemberReport) -> Vec<(DataType, String, Cause)> {
@@ -163,35 +166,209 @@ async fn every_difference_is_found_with_its_cause_and_healed_once() {
 
     assert_eq!(report.outcome, Outcome::Done, "{report:?}");
     assert_eq!(found(&report), expected);
-    let left: Vec<_> = differences(&report)
-        .into_iter()
-        .filter(|one| !one.healed)
-        .map(|one| one.cause)
-        .collect();
-    assert_eq!(left, [Cause::NewerHere]);
+    assert!(differences(&report).iter().all(|one| one.healed));
     let strain = differences(&report)
         .into_iter()
-        .find(|one| one.cause == Cause::Altered)
+        .find(|one| one.data_type == DataType::Cycle && one.cause == Cause::Altered)
         .unwrap();
     assert_eq!(strain.fields.len(), 1, "{strain:?}");
     assert_eq!(strain.fields[0].name, "day_strain");
-    assert_eq!(strain.fields[0].here, json!(1.5));
+    assert_eq!(strain.fields[0].before, json!(1.5));
 
-    // What is newer here stays, unless it is of a time to come; everything else is as
-    // WHOOP has it.
     let again = reconcile(&stage, &member, half_a_year(false)).await;
-    let left = differences(&again);
-    let [newer] = left.as_slice() else {
-        panic!("{left:?}");
-    };
-    assert_eq!(newer.cause, Cause::NewerHere);
-    let reset = format!(
-        "UPDATE whoop_workout SET updated_at = updated_at - INTERVAL '9 hours' \
-         WHERE user_id = $1 AND id = '{}'",
-        newer.record_id
-    );
-    assert_eq!(stage.execute(&reset, &member).await, 1);
+    assert_eq!(differences(&again), []);
     stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_stored_record_that_is_newer_than_on_the_list_is_no_difference_and_stays() {
+    let (stage, member) = with_everything_stored().await;
+    let newer = nth(&stage, &member, DataType::Workout, 60);
+    date_later(&stage, &member, &newer, "9 hours").await;
+
+    for dry_run in [true, false] {
+        let report = reconcile(&stage, &member, half_a_year(dry_run)).await;
+        assert_eq!(differences(&report), []);
+    }
+
+    date_later(&stage, &member, &newer, "-9 hours").await;
+    stage.assert_stored_is_truth(&member).await;
+}
+
+/// Selects the columns that hold the dates of the member's records.
+const DATES: &str = "SELECT string_agg(line, E'\\n' ORDER BY line) FROM (\
+    SELECT concat_ws(' ', id, local_date, night_date, in_others) AS line \
+    FROM whoop_sleep WHERE user_id = $1 UNION ALL \
+    SELECT concat_ws(' ', id, local_date, in_others, timezone_offset) \
+    FROM whoop_recovery WHERE user_id = $1 UNION ALL \
+    SELECT concat_ws(' ', id, local_date, in_others) \
+    FROM whoop_cycle WHERE user_id = $1) AS lines";
+
+#[tokio::test]
+async fn a_record_of_which_only_the_place_on_its_date_is_wrong_is_found_and_repaired() {
+    let (stage, member) = with_everything_stored().await;
+    let right = stage.text(DATES, &member).await;
+    let mut expected = Vec::new();
+    for (data_type, days, column, wrong) in [
+        (DataType::Cycle, 10, "in_others", "NOT in_others"),
+        (DataType::Recovery, 20, "in_others", "NOT in_others"),
+        (DataType::Recovery, 30, "timezone_offset", "'+09:00'"),
+        (DataType::Sleep, 40, "in_others", "NOT in_others"),
+        (DataType::Sleep, 50, "night_date", "local_date + 1"),
+    ] {
+        let id = nth(&stage, &member, data_type, days);
+        let sql = format!(
+            "UPDATE whoop_{data_type} SET {column} = {wrong} WHERE user_id = $1 AND id = '{id}'"
+        );
+        assert_eq!(stage.execute(&sql, &member).await, 1);
+        expected.push((data_type, id, Cause::WrongDate, vec![column.to_owned()]));
+    }
+    expected.sort();
+    let wrong = stage.text(DATES, &member).await;
+    let with_columns = |report: &MemberReport| -> Vec<_> {
+        let differences = differences(report).into_iter();
+        differences
+            .map(|one| {
+                let columns = one.fields.into_iter().map(|field| field.name);
+                let columns: Vec<String> = columns.collect();
+                (one.data_type, one.record_id, one.cause, columns)
+            })
+            .collect()
+    };
+
+    let dry = reconcile(&stage, &member, half_a_year(true)).await;
+    assert_eq!(with_columns(&dry), expected);
+    assert_eq!(stage.text(DATES, &member).await, wrong);
+
+    let healed = reconcile(&stage, &member, half_a_year(false)).await;
+    assert_eq!(with_columns(&healed), expected);
+    assert_eq!(stage.text(DATES, &member).await, right);
+}
+
+#[tokio::test]
+async fn the_wrong_date_of_a_cycle_without_a_night_is_found_far_from_the_right_one() {
+    let (stage, member) = with_everything_stored().await;
+    let (night, cycle) = delete_a_night(&stage, &member);
+    reconcile(&stage, &member, half_a_year(false)).await;
+    let stored = stage.stored(&member, DataType::Sleep).await;
+    assert!(!stored.contains_key(&night));
+    let right = stage.text(DATES, &member).await;
+    let sql = format!(
+        "UPDATE whoop_cycle SET local_date = local_date - 400 WHERE user_id = $1 AND id = '{cycle}'"
+    );
+    assert_eq!(stage.execute(&sql, &member).await, 1);
+
+    for dry_run in [true, false] {
+        let report = reconcile(&stage, &member, half_a_year(dry_run)).await;
+        let expected = (DataType::Cycle, cycle.clone(), Cause::WrongDate);
+        assert_eq!(found(&report), [expected]);
+    }
+    assert_eq!(stage.text(DATES, &member).await, right);
+}
+
+/// Deletes the only sleep of a cycle at WHOOP. Returns its id and that of the cycle.
+fn delete_a_night(stage: &Stage, member: &Member) -> (String, String) {
+    let sleeps = stage.dated(member, DataType::Sleep);
+    let is_alone = |night: &Value| {
+        let same_cycle = |(_, one): &&(_, Value)| one["cycle_id"] == night["cycle_id"];
+        sleeps.iter().filter(same_cycle).count() == 1
+    };
+    let (_, night) = sleeps
+        .iter()
+        .find(|(start, one)| *start < now() - TimeDelta::days(9) && is_alone(one))
+        .unwrap();
+    let id = id_of(DataType::Sleep, night);
+    stage
+        .world()
+        .delete(member.whoop_user_id, at_whoop(DataType::Sleep), &id)
+        .unwrap();
+    (id, night["cycle_id"].to_string())
+}
+
+/// A workout that cannot be read, and its text as WHOOP had it before.
+fn break_a_workout(stage: &Stage, member: &Member) -> Value {
+    let record = stage.newest_before(member, DataType::Workout, now() - TimeDelta::days(10));
+    stage.change(member, DataType::Workout, &record, json!({"start": 17}));
+    record
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_no_difference_and_is_counted_as_set_aside() {
+    let (stage, member) = with_everything_stored().await;
+    let records = compared(&reconcile(&stage, &member, half_a_year(true)).await);
+    break_a_workout(&stage, &member);
+
+    for (dry_run, set_aside) in [(true, 0), (false, 1)] {
+        let report = reconcile(&stage, &member, half_a_year(dry_run)).await;
+
+        assert_eq!(report.outcome, Outcome::Done);
+        assert_eq!(differences(&report), []);
+        assert_eq!(
+            (compared(&report), report.stored().rejected),
+            (records - 1, 1)
+        );
+        let status = stage.engine.status(&member.user_id).await.unwrap();
+        assert_eq!(status.rejected_records, set_aside);
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_was_set_aside_and_can_be_read_now_is_missing() {
+    let (stage, member) = Stage::with_member().await;
+    stage.forget(&member).await;
+    let broken = break_a_workout(&stage, &member);
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    stage.change(&member, DataType::Workout, &broken, broken.clone());
+
+    let report = reconcile(&stage, &member, half_a_year(false)).await;
+
+    let id = id_of(DataType::Workout, &broken);
+    assert_eq!(found(&report), [(DataType::Workout, id, Cause::Missing)]);
+    let status = stage.engine.status(&member.user_id).await.unwrap();
+    assert_eq!(status.rejected_records, 0);
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_record_that_whoop_has_and_does_not_list_is_no_difference() {
+    let (stage, member) = with_everything_stored().await;
+    let mut first_page = stage.listed(&member, DataType::Workout);
+    first_page.truncate(25);
+    let unlisted = id_of(DataType::Workout, &first_page.remove(9));
+    let page = json!({"records": first_page, "next_token": "eyJv"});
+    stage.world().fault(Fault {
+        status: Some(200),
+        body: Some(page.to_string()),
+        times: Some(1),
+        ..Fault::new("workout", FaultKind::Status)
+    });
+    stage.world().reset_calls();
+
+    let report = reconcile(&stage, &member, half_a_year(false)).await;
+
+    let calls = stage.api_calls();
+    assert!(calls.iter().any(|call| call.path.ends_with(&unlisted)));
+    assert_eq!(differences(&report), []);
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_record_at_an_end_of_its_list_is_gone_after_two_404s() {
+    let (stage, member) = with_everything_stored().await;
+    let newest = stage.newest_before(&member, DataType::Workout, now());
+    let newest = id_of(DataType::Workout, &newest);
+    stage
+        .world()
+        .delete(member.whoop_user_id, at_whoop(DataType::Workout), &newest)
+        .unwrap();
+
+    let first = reconcile(&stage, &member, half_a_year(false)).await;
+    stage.advance(TimeDelta::hours(1));
+    let second = reconcile(&stage, &member, half_a_year(false)).await;
+
+    assert_eq!(differences(&first), []);
+    let gone = (DataType::Workout, newest, Cause::Gone);
+    assert!(found(&second).contains(&gone), "{second:?}");
 }
 
 #[tokio::test]
@@ -204,7 +381,10 @@ async fn a_dry_run_finds_the_same_and_changes_nothing() {
         SELECT w::text FROM whoop_workout w WHERE user_id = $1 UNION ALL \
         SELECT c::text FROM whoop_cycle c WHERE user_id = $1 UNION ALL \
         SELECT l::text FROM whoop_sync_log l WHERE user_id = $1 UNION ALL \
-        SELECT x::text FROM whoop_rejected_record x WHERE user_id = $1) AS lines";
+        SELECT x::text FROM whoop_rejected_record x WHERE user_id = $1 UNION ALL \
+        SELECT d::text FROM whoop_record_denial d WHERE user_id = $1 UNION ALL \
+        SELECT f::text FROM whoop_change f WHERE user_id = $1 UNION ALL \
+        SELECT change_seq::text FROM whoop_users WHERE user_id = $1) AS lines";
     let before = stage.text(everything, &member).await;
 
     let report = reconcile(&stage, &member, half_a_year(true)).await;
@@ -228,17 +408,21 @@ async fn a_dry_run_that_fails_leaves_the_log_alone() {
 }
 
 #[tokio::test]
-async fn what_lies_before_anything_was_read_is_told_apart_from_what_was_lost() {
+async fn everything_that_was_never_read_is_missing() {
     let (stage, member) = Stage::with_member().await;
 
     let report = reconcile(&stage, &member, half_a_year(false)).await;
 
     let all = differences(&report);
     assert!(all.len() > 100, "{}", all.len());
-    assert!(
-        all.iter().all(|one| one.cause == Cause::NeverRead),
-        "{all:?}"
-    );
+    let others: Vec<_> = all
+        .into_iter()
+        .filter(|one| one.cause != Cause::Missing)
+        .map(|one| (one.data_type, one.cause, one.fields[0].name.clone()))
+        .collect();
+    // The oldest stored recovery gets the offset of its night, which was missing.
+    let offset = "timezone_offset".to_owned();
+    assert_eq!(others, [(DataType::Recovery, Cause::WrongDate, offset)]);
     stage.assert_stored_is_truth(&member).await;
     stage.assert_log_tells_the_truth(&member).await;
 }
@@ -263,31 +447,19 @@ async fn outside_the_span_nothing_is_judged() {
 #[tokio::test]
 async fn a_deleted_night_takes_its_recovery_along_and_both_are_named() {
     let (stage, member) = with_everything_stored().await;
-    let nights = stage.dated(&member, DataType::Sleep);
-    let (_, night) = nights
-        .iter()
-        .find(|(start, one)| *start < now() - TimeDelta::days(9) && one["nap"] == false)
-        .unwrap();
-    stage
-        .world()
-        .delete(
-            member.whoop_user_id,
-            at_whoop(DataType::Sleep),
-            id_of(DataType::Sleep, night),
-        )
-        .unwrap();
+    delete_a_night(&stage, &member);
     let gone = |report: &MemberReport| -> Vec<DataType> {
         differences(report)
             .iter()
-            .filter(|one| one.cause == Cause::Deleted)
+            .filter(|one| one.cause == Cause::Gone)
             .map(|one| one.data_type)
             .collect()
     };
 
     let dry = reconcile(&stage, &member, half_a_year(true)).await;
-    assert_eq!(gone(&dry), [DataType::Sleep, DataType::Recovery]);
+    assert_eq!(gone(&dry), [DataType::Recovery, DataType::Sleep]);
     let healed = reconcile(&stage, &member, half_a_year(false)).await;
-    assert_eq!(gone(&healed), [DataType::Sleep, DataType::Recovery]);
+    assert_eq!(gone(&healed), [DataType::Recovery, DataType::Sleep]);
 
     stage.assert_stored_is_truth(&member).await;
 }
