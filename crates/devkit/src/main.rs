@@ -11,6 +11,7 @@ mod demo {
     pub(super) mod report;
     pub(super) mod stack;
     pub(super) mod story;
+    pub(super) mod unusual_lives;
 }
 
 use std::process::ExitCode;

@@ -29,11 +29,18 @@ pub(crate) struct Cli {
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) people: u16,
 
-    /// Days of history each of them has.
-    #[arg(long, default_value_t = 400, value_name = "N", value_parser = clap::value_parser!(u32).range(40..=3650))]
-    pub(crate) days: u32,
+    /// Days of history of each person [default: 400; with --check 180, which WHOOP's 100 calls a
+    /// minute suffice for].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(40..=3650))]
+    days: Option<u32>,
 
     /// What of the log to show.
     #[arg(long, env = "RUST_LOG", default_value = "error", value_name = "FILTER")]
     pub(crate) rust_log: String,
+}
+
+impl Cli {
+    pub(crate) fn days(&self) -> u32 {
+        self.days.unwrap_or(if self.check { 180 } else { 400 })
+    }
 }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use jsonwebtoken::{EncodingKey, Header, encode};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 
 use super::{live::Events, stack::Stack};
@@ -86,23 +86,56 @@ impl Member {
         Ok(Events { response, text })
     }
 
+    /// The answer to a POST with this body, or an error.
+    pub(crate) async fn post(&self, route: &str, body: Value) -> anyhow::Result<Value> {
+        let (status, answer) = self
+            .ask(Method::POST, &self.address(route, ""), Some(body))
+            .await?;
+        ensure!(status.is_success(), "{route}: {status} {answer}");
+        Ok(answer)
+    }
+
+    /// Address of WHOOP's consent page for this member.
+    async fn consent_page(&self) -> anyhow::Result<Url> {
+        let body = json!({ "consent": "demo: made-up people only" });
+        let begun = self.post("connect", body).await?;
+        let page = begun["authorization_url"].as_str();
+        let page = page.with_context(|| format!("connect: no authorization_url in {begun}"))?;
+        Ok(page.parse()?)
+    }
+
+    /// Connects a person of the simulator without its consent page, which proposes the first
+    /// person who is not connected.
+    pub(crate) async fn connect_as(&self, stack: &Stack, whoop_user_id: i64) -> anyhow::Result<()> {
+        let page = self.consent_page().await?;
+        let parameter = |name: &str| {
+            let mut pairs = page.query_pairs();
+            let found = pairs.find(|(key, _)| key == name);
+            found.map(|(_, value)| value.into_owned())
+        };
+        let scopes = parameter("scope").context("no scope in the address")?;
+        let scopes: Vec<&str> = scopes.split(' ').collect();
+        let code = stack.sim.world().issue_code(whoop_user_id, &scopes);
+        let redirect = parameter("redirect_uri").context("no redirect_uri in the address")?;
+        let state = parameter("state").context("no state in the address")?;
+        let callback = Url::parse_with_params(&redirect, [("code", code), ("state", state)])?;
+        self.follow_redirects(callback).await
+    }
+
     /// Connects as a person does: the app asks where to go, the browser goes
     /// to WHOOP, and WHOOP sends it back to us.
     pub(crate) async fn connect(&self) -> anyhow::Result<()> {
-        let body = json!({ "consent": "demo: made-up people only" });
-        let (status, begun) = self
-            .ask(Method::POST, &self.address("connect", ""), Some(body))
-            .await?;
-        ensure!(status == StatusCode::OK, "connect: {status} {begun}");
-        let Some(page) = begun["authorization_url"].as_str() else {
-            bail!("connect: no authorization_url in {begun}");
-        };
+        let page = self.consent_page().await?;
+        self.follow_redirects(page).await
+    }
+
+    async fn follow_redirects(&self, page: Url) -> anyhow::Result<()> {
         let landed = self
             .http
             .get(page)
             .send()
             .await
-            .context("WHOOP's consent page")?;
+            .context("the page of a connect")?;
         let (status, text) = (landed.status(), landed.text().await?);
         ensure!(
             status == StatusCode::OK,

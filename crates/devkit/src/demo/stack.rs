@@ -118,7 +118,7 @@ async fn simulator(cli: &Cli) -> anyhow::Result<Sim> {
         let config = SimConfig {
             listen,
             people: cli.people.into(),
-            days: cli.days,
+            days: cli.days(),
             // Whoever tests the page goes over the consent page, too.
             auto_consent: !cli.nobody,
             // The script compares with what stands still; who stays to look sees it move.

@@ -18,6 +18,7 @@ use super::{
     live::{self, Rescored},
     report::Report,
     stack::Stack,
+    unusual_lives,
 };
 
 const MEMBER: &str = "demo-member";
@@ -154,6 +155,7 @@ pub(crate) async fn check(stack: &Stack, report: &mut Report) {
     step!(report, "fast reload", fast_reload(stack, &member));
     step!(report, "scheduled slot", scheduled_slot(stack, &member));
     step!(report, "webhook", live::webhook(stack, &member));
+    step!(report, "unusual lives", unusual_lives::check(stack));
     step!(report, "night and history", night(stack));
     step!(report, "second night", second_night(stack, &member));
     step!(report, "date navigation", dates(stack, &member));
@@ -454,7 +456,10 @@ async fn disconnect(stack: &Stack, member: &Member) -> anyhow::Result<String> {
     );
     let client = stack.database.client().await;
     let row = client
-        .query_one("SELECT count(*) FROM whoop_sleep", &[])
+        .query_one(
+            "SELECT count(*) FROM whoop_sleep WHERE user_id = $1",
+            &[&MEMBER],
+        )
         .await?;
     ensure!(row.get::<_, i64>(0) == 0, "nights are left after erasing");
     Ok("revoked at WHOOP, then erased".to_owned())

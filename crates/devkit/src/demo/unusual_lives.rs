@@ -1,0 +1,99 @@
+//! Members whose records have the shapes that real exports have and regular people's do not.
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use whoop_sim::Life;
+
+use super::{http::Member, stack::Stack};
+
+/// Each life with the id of its member in the app.
+const LIVES: [(Life, &str); 4] = [
+    (Life::Weekdays, "demo-weekdays"),
+    (Life::EveningDozer, "demo-evening-dozer"),
+    (Life::BrokenSleeper, "demo-broken-sleeper"),
+    (Life::OddReadings, "demo-odd-readings"),
+];
+
+/// One page of each data type holds these days: with the other steps, four members stay within
+/// WHOOP's 100 calls a minute.
+const DAYS: u32 = 18;
+
+/// Connects one person of each life, and compares what is stored and shown with WHOOP.
+pub(crate) async fn check(stack: &Stack) -> anyhow::Result<String> {
+    let (mut stored, mut shown) = (0, 0);
+    for (life, user_id) in LIVES {
+        let person = *stack
+            .sim
+            .world()
+            .add_people(life, 1, DAYS)?
+            .first()
+            .context("nobody was added")?;
+        let member = Member::new(stack, user_id)?;
+        member.connect_as(stack, person).await?;
+        let read = json!({"wait": true});
+        member.post("sync", read).await?;
+        let truth = stack.sim.world().truth(person);
+        stored += all_stored(stack, user_id, &truth).await?;
+        shown += nights_shown(&member, &truth).await?;
+    }
+    Ok(format!(
+        "{} members with gaps, split nights and unscored days: {stored} records, {shown} nights",
+        LIVES.len()
+    ))
+}
+
+/// The number of WHOOP's records, all of which must be stored.
+async fn all_stored(stack: &Stack, user_id: &str, truth: &Value) -> anyhow::Result<usize> {
+    let client = stack.database.client().await;
+    let mut all = 0;
+    for (table, list) in [
+        ("whoop_cycle", "cycles"),
+        ("whoop_recovery", "recoveries"),
+        ("whoop_sleep", "sleeps"),
+        ("whoop_workout", "workouts"),
+    ] {
+        let query = format!("SELECT count(*) FROM {table} WHERE user_id = $1");
+        let stored: i64 = client.query_one(&query, &[&user_id]).await?.get(0);
+        let there = truth[list].as_array().map_or(0, Vec::len);
+        ensure!(
+            stored == i64::try_from(there)?,
+            "{table} of {user_id} has {stored} rows, WHOOP {there}"
+        );
+        all += there;
+    }
+    Ok(all)
+}
+
+/// The number of WHOOP's main sleeps, each of which must be in the day of one date.
+async fn nights_shown(member: &Member, truth: &Value) -> anyhow::Result<usize> {
+    let today = member.get("daily-data", "?refresh=never").await?;
+    let today: chrono::NaiveDate = today["date"].as_str().unwrap_or_default().parse()?;
+    let mut shown: Vec<String> = Vec::new();
+    for back in 0..u64::from(DAYS) + 3 {
+        let date = today - chrono::Days::new(back);
+        let rest = format!("?date={date}&refresh=never");
+        let day = member.get("daily-data", &rest).await?;
+        let night = match day["sleep"]["parts"].as_array() {
+            Some(parts) => parts.clone(),
+            None => vec![day["sleep"]["id"].clone()],
+        };
+        let others = day["others"]["sleeps"].as_array().cloned();
+        let others = others.unwrap_or_default();
+        let ids = night.iter().chain(others.iter().map(|one| &one["id"]));
+        shown.extend(ids.filter_map(Value::as_str).map(str::to_owned));
+    }
+    let main = truth["sleeps"].as_array().into_iter().flatten();
+    let main: Vec<&str> = main
+        .filter(|sleep| sleep["nap"] == false)
+        .filter_map(|sleep| sleep["id"].as_str())
+        .collect();
+    for id in &main {
+        let times = shown.iter().filter(|one| one == id).count();
+        ensure!(
+            times == 1,
+            "{}: sleep {id} is shown {times} times",
+            member.user_id
+        );
+    }
+    Ok(main.len())
+}
