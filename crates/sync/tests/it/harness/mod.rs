@@ -133,12 +133,18 @@ impl Stage {
     /// Gives WHOOP and the service this quota.
     pub(crate) fn limit(&mut self, limits: Limits) {
         self.world().set_limits(limits.per_minute, limits.per_day);
-        self.engine = self.engine_within(limits);
+        self.engine = self.restarted(&self.engine, limits);
     }
 
     /// The same service once more, as another process runs it.
     pub(crate) fn another_engine(&self) -> Engine {
         self.engine_within(PLENTY)
+    }
+
+    /// The same process after a restart. Its connections stay open: to make new ones takes longer
+    /// than most tests.
+    pub(crate) fn restarted(&self, process: &Engine, limits: Limits) -> Engine {
+        engine_on(process.database.clone(), &self.sim, &self.clock, limits)
     }
 
     /// Another process, which knows of a quota.
@@ -350,6 +356,10 @@ fn engine(db: &TestDb, sim: &Sim, clock: &FixedClock, limits: Limits) -> Engine 
         pooler: db.pooler(),
     })
     .unwrap();
+    engine_on(database, sim, clock, limits)
+}
+
+fn engine_on(database: Database, sim: &Sim, clock: &FixedClock, limits: Limits) -> Engine {
     let config = WhoopConfig {
         api_url: sim.api_url().parse().unwrap(),
         oauth_url: sim.oauth_url().parse().unwrap(),
