@@ -536,9 +536,10 @@ impl World {
     /// Reads everything of every member, and finds the deletions.
     ///
     /// A record at an end of its list, with only one neighbour, is deleted after two denials on
-    /// two days. Until then a list that ends before it is not believed.
+    /// two days. Until then a list that ends before it is not believed. If the list is empty, the
+    /// record is asked for only after a day.
     async fn settle(&mut self) {
-        for _ in 0..2 {
+        for _ in 0..3 {
             self.advance(CONFIRM_AFTER).await;
             self.reconnect().await;
             for error in self.complete(Task::Reconcile(everything(false))).await {
