@@ -3,6 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
+use futures::{StreamExt, stream};
 use whoop_storage::migrate;
 
 use crate::stand::Stand;
@@ -127,32 +128,39 @@ async fn every_earlier_state_goes_up_with_its_data_and_its_processes() {
     migrate::apply(&fresh.database).await.unwrap();
     let wanted = fresh.catalogue().await;
 
-    for state in 1..all.len() {
-        let name = &all[state - 1].0;
-        let stand = at_state(&all[..state]).await;
-        let mut before = Vec::new();
-        for table in write(&stand, "mara").await {
-            let columns = columns_of(&stand, table).await;
-            let row = row_of(&stand, table, "mara", &columns).await;
-            before.push((table, columns, row));
-        }
+    // Each state has a database of its own, and PostgreSQL does most of the work.
+    stream::iter(1..all.len())
+        .map(|state| goes_up(&all, state, &wanted))
+        .buffer_unordered(4)
+        .collect::<()>()
+        .await;
+}
 
-        let applied = migrate::apply(&stand.database).await.unwrap();
-
-        assert_eq!(applied.migrations.len(), all.len() - state, "after {name}");
-        assert_eq!(stand.catalogue().await, wanted, "after {name}");
-        for (table, columns, row) in before {
-            assert_eq!(
-                row_of(&stand, table, "mara", &columns).await,
-                row,
-                "{table} of {name}"
-            );
-        }
-        // A process that was started before goes on: all it knows is still there, and
-        // nothing that it does not know has to be said.
-        assert_eq!(write(&stand, "noa").await.len(), 7, "after {name}");
-        assert!(stand.database.check().await.is_ok());
+async fn goes_up(all: &[(String, String)], state: usize, wanted: &[String]) {
+    let name = &all[state - 1].0;
+    let stand = at_state(&all[..state]).await;
+    let mut before = Vec::new();
+    for table in write(&stand, "mara").await {
+        let columns = columns_of(&stand, table).await;
+        let row = row_of(&stand, table, "mara", &columns).await;
+        before.push((table, columns, row));
     }
+
+    let applied = migrate::apply(&stand.database).await.unwrap();
+
+    assert_eq!(applied.migrations.len(), all.len() - state, "after {name}");
+    assert_eq!(stand.catalogue().await, *wanted, "after {name}");
+    for (table, columns, row) in before {
+        assert_eq!(
+            row_of(&stand, table, "mara", &columns).await,
+            row,
+            "{table} of {name}"
+        );
+    }
+    // A process that was started before goes on: all it knows is still there, and
+    // nothing that it does not know has to be said.
+    assert_eq!(write(&stand, "noa").await.len(), 7, "after {name}");
+    assert!(stand.database.check().await.is_ok());
 }
 
 /// A history that one 404 cut off heals by itself: spans that were closed without proof are read
