@@ -79,23 +79,21 @@ pub(crate) fn to_nap(person: &mut Person, id: &str, now: DateTime<Utc>) -> Resul
         return Err(EditError::Invalid("this sleep is a nap already"));
     }
     let (gone_id, gone) = cycle_of(person, sleep)?;
-    let is_other_night = |it: &Record| {
-        it.id != id && !it.nap && it.cycle_id.map(|it| it.to_string()) == Some(gone_id.clone())
+    let of_cycle = |it: &&Record| {
+        it.cycle_id
+            .is_some_and(|cycle| cycle.to_string() == gone_id)
     };
-    if person
+    let other_night = person
         .records
         .newest_first(DataType::Sleep)
-        .any(is_other_night)
-    {
-        // The cycle keeps its other main sleep; a recovery of this one names that from now on.
-        let other = person
-            .records
-            .newest_first(DataType::Sleep)
-            .find(|it| is_other_night(it))
-            .map(|it| it.id.clone());
+        .filter(of_cycle)
+        .find(|it| it.id != id && !it.nap)
+        .map(|it| it.id.clone());
+    if let Some(other_night) = other_night {
+        // The cycle keeps its other main sleep, to which the recovery belongs from now on.
         patch(person, DataType::Sleep, id, &json!({"nap": true}), now)?;
         if find(person, DataType::Recovery, id).is_some() {
-            let change = json!({"sleep_id": other});
+            let change = json!({"sleep_id": other_night});
             patch(person, DataType::Recovery, &gone_id, &change, now)?;
         }
         return Ok(());
@@ -112,10 +110,7 @@ pub(crate) fn to_nap(person: &mut Person, id: &str, now: DateTime<Utc>) -> Resul
     let orphans: Vec<String> = person
         .records
         .newest_first(DataType::Sleep)
-        .filter(|it| {
-            it.cycle_id
-                .is_some_and(|cycle| cycle.to_string() == gone_id)
-        })
+        .filter(of_cycle)
         .map(|it| it.id.clone())
         .collect();
     for orphan in orphans {
@@ -217,6 +212,31 @@ mod tests {
         follow_each_other(&person);
         person.catch_up(now() + TimeDelta::days(3));
         follow_each_other(&person);
+    }
+
+    #[test]
+    fn a_part_of_a_night_that_becomes_a_nap_leaves_the_cycle_to_the_other_part() {
+        let (life, days) = (Life::BrokenSleeper, 30);
+        let mut person = Person::new(2, 15, Role { life, days }, now(), now());
+        let nights = |person: &Person, cycle: &Value| -> Vec<Value> {
+            let sleeps = person.records.newest_first(DataType::Sleep);
+            let main = sleeps.filter(|it| !it.nap).map(Record::value);
+            main.filter(|it| it["cycle_id"] == cycle["id"]).collect()
+        };
+        let before = cycles(&person);
+        let split = before.iter().find(|it| nights(&person, it).len() == 2);
+        let split = split.unwrap().clone();
+        let [later, first] = nights(&person, &split).try_into().unwrap();
+        let id = first["id"].as_str().unwrap();
+        assert!(find(&person, DataType::Recovery, id).is_some());
+
+        to_nap(&mut person, id, now()).unwrap();
+
+        assert_eq!(nights(&person, &split).len(), 1);
+        assert_eq!(cycles(&person).len(), before.len());
+        let id = later["id"].as_str().unwrap();
+        let recovery = find(&person, DataType::Recovery, id).unwrap().value();
+        assert_eq!(recovery["cycle_id"], split["id"]);
     }
 
     #[test]

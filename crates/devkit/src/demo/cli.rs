@@ -29,8 +29,8 @@ pub(crate) struct Cli {
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) people: u16,
 
-    /// Days of history of each person [default: 400; with --check 180, which WHOOP's 100 calls a
-    /// minute suffice for].
+    /// Days of history of each person [default: 400; 180 with --check, to stay within WHOOP's 100
+    /// calls a minute].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(40..=3650))]
     days: Option<u32>,
 

@@ -292,7 +292,19 @@ async fn scheduled_slot(stack: &Stack, member: &Member) -> anyhow::Result<String
 
 async fn night(stack: &Stack) -> anyhow::Result<String> {
     let report = worker(stack, &["run", "--slot=night", "--json"]).await?;
-    let truth = truth(stack)?;
+    let all = all_stored(stack, MEMBER, &truth(stack)?).await?;
+    Ok(format!(
+        "{} calls; all {all} records of WHOOP are stored",
+        report["calls"]
+    ))
+}
+
+/// The number of WHOOP's records, all of which must be stored.
+pub(crate) async fn all_stored(
+    stack: &Stack,
+    user_id: &str,
+    truth: &Value,
+) -> anyhow::Result<usize> {
     let client = stack.database.client().await;
     let mut all = 0;
     for (table, list) in [
@@ -301,24 +313,16 @@ async fn night(stack: &Stack) -> anyhow::Result<String> {
         ("whoop_sleep", "sleeps"),
         ("whoop_workout", "workouts"),
     ] {
-        let row = client
-            .query_one(
-                &format!("SELECT count(*) FROM {table} WHERE user_id = $1"),
-                &[&MEMBER],
-            )
-            .await?;
-        let stored: i64 = row.get(0);
+        let query = format!("SELECT count(*) FROM {table} WHERE user_id = $1");
+        let stored: i64 = client.query_one(&query, &[&user_id]).await?.get(0);
         let there = truth[list].as_array().map_or(0, Vec::len);
         ensure!(
             stored == i64::try_from(there)?,
-            "{table} has {stored}, WHOOP {there}"
+            "{table} of {user_id} has {stored} rows, WHOOP {there}"
         );
         all += there;
     }
-    Ok(format!(
-        "{} calls; all {all} records of WHOOP are stored",
-        report["calls"]
-    ))
+    Ok(all)
 }
 
 async fn second_night(stack: &Stack, member: &Member) -> anyhow::Result<String> {

@@ -1,10 +1,10 @@
-//! Members whose records have the shapes that real exports have and regular people's do not.
+//! Members with the record shapes of real exports: gaps, split nights, evening sleeps, unscored days.
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use whoop_sim::Life;
 
-use super::{http::Member, stack::Stack};
+use super::{http::Member, stack::Stack, story::all_stored};
 
 /// Each life with the id of its member in the app.
 const LIVES: [(Life, &str); 4] = [
@@ -40,28 +40,6 @@ pub(crate) async fn check(stack: &Stack) -> anyhow::Result<String> {
         "{} members with gaps, split nights and unscored days: {stored} records, {shown} nights",
         LIVES.len()
     ))
-}
-
-/// The number of WHOOP's records, all of which must be stored.
-async fn all_stored(stack: &Stack, user_id: &str, truth: &Value) -> anyhow::Result<usize> {
-    let client = stack.database.client().await;
-    let mut all = 0;
-    for (table, list) in [
-        ("whoop_cycle", "cycles"),
-        ("whoop_recovery", "recoveries"),
-        ("whoop_sleep", "sleeps"),
-        ("whoop_workout", "workouts"),
-    ] {
-        let query = format!("SELECT count(*) FROM {table} WHERE user_id = $1");
-        let stored: i64 = client.query_one(&query, &[&user_id]).await?.get(0);
-        let there = truth[list].as_array().map_or(0, Vec::len);
-        ensure!(
-            stored == i64::try_from(there)?,
-            "{table} of {user_id} has {stored} rows, WHOOP {there}"
-        );
-        all += there;
-    }
-    Ok(all)
 }
 
 /// The number of WHOOP's main sleeps, each of which must be in the day of one date.

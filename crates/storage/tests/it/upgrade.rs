@@ -157,8 +157,8 @@ async fn goes_up(all: &[(String, String)], state: usize, wanted: &[String]) {
             "{table} of {name}"
         );
     }
-    // A process that was started before goes on: all it knows is still there, and
-    // nothing that it does not know has to be said.
+    // A process of the earlier version continues to write: its columns are still there, and new
+    // columns need no value.
     assert_eq!(write(&stand, "noa").await.len(), 7, "after {name}");
     assert!(stand.database.check().await.is_ok());
 }
