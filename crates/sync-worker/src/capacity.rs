@@ -3,10 +3,8 @@
 use chrono::{DateTime, TimeDelta};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
-use whoop_sync::{
-    Settings,
-    capacity::{Behind, Days, Report, Setting, Webhooks, simulate},
-};
+use whoop_capacity::{Behind, Days, Report, Setting, Webhooks, simulate};
+use whoop_sync::Settings;
 
 use crate::{
     Console, Exit,

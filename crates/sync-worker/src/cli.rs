@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use whoop_capacity::{Days, Webhooks};
 use whoop_core::{DataType, UserId};
 use whoop_storage::{
     Database,
     service_key::{KeyName, Scope},
 };
-use whoop_sync::capacity::{Days, Webhooks};
 use whoop_sync::config::{
     AuditArgs, DatabaseArgs, KeyArgs, LimitArgs, LogArgs, RetentionArgs, SettingFault,
     SettingFaults, WhoopArgs,

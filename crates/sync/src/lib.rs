@@ -6,7 +6,6 @@
 //! - [`confirm`]: a connect that counts once the app has confirmed it;
 //! - [`member`]: one member's sync, one at a time across processes;
 //! - [`day`]: the day an app asks for, fetched first where it must be;
-//! - [`capacity`]: how many members the quota carries, by trying it out;
 //! - [`inbox`]: WHOOP's webhooks, taken in and worked off;
 //! - [`reconcile`]: compares a span with WHOOP and repairs it;
 //! - [`run`]: a scheduled run over many members;
@@ -20,7 +19,6 @@ pub mod adopt;
 mod back_fill;
 mod budget;
 mod by_id;
-pub mod capacity;
 mod comparison;
 pub mod config;
 pub mod confirm;

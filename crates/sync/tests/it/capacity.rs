@@ -1,13 +1,10 @@
 //! What `capacity` says, held against a crowd that really calls.
 
 use tokio_util::sync::CancellationToken;
+use whoop_capacity::{Days, Setting, Webhooks, simulate};
 use whoop_core::{budget::Limits, plan::Refresh};
 use whoop_sim::SimConfig;
-use whoop_sync::{
-    Job, Settings,
-    capacity::{Days, Setting, Webhooks, simulate},
-    run::Task,
-};
+use whoop_sync::{Job, Settings, run::Task};
 
 use crate::harness::{self, CrowdDue, Nobody, Stage, crowd_agenda, half_a_year};
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use whoop_capacity::{Days, Setting, Webhooks, simulate};
 use whoop_core::{
     Clock, DataType,
     budget::Limits,
@@ -15,7 +16,6 @@ use whoop_core::{
 use whoop_sim::{SimConfig, WebhookMischief};
 use whoop_sync::{
     Job, Settings,
-    capacity::{Days, Setting, Webhooks, simulate},
     inbox::{Drained, Thrift},
     run::Task,
 };

@@ -1,8 +1,8 @@
 //! What happens on the days of a generated crowd, in its order.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use whoop_capacity::{Event, Setting};
 use whoop_core::plan::Slot;
-use whoop_sync::capacity::{Event, Setting};
 
 pub(crate) enum CrowdDue {
     Slot(Slot),

@@ -1,8 +1,8 @@
-//! How many members the quota carries: the planner and the budget of the
-//! product, over days of generated members, in memory.
+//! Simulation of the WHOOP quota for a given number of members, in memory.
 //!
-//! Nobody's records are made up here: only when members wake, train and open
-//! the app, and when WHOOP would have something new.
+//! Drives the planner and the quota ledger of `whoop-core` through days of generated members:
+//! times at which members wake, train and open the app, and at which WHOOP has new data. It
+//! generates no records.
 
 mod crowd;
 mod member;
