@@ -15,7 +15,7 @@ pub use report::{Behind, DayCalls, Goal, Report};
 pub use simulate::simulate;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_core::budget::Limits;
+use whoop_core::quota::Limits;
 
 /// What to try out.
 #[derive(Debug, Clone)]

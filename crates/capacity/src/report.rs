@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde::Serialize;
-use whoop_core::{DataType, budget::Class, plan::roster::FORTNIGHT};
+use whoop_core::{DataType, plan::roster::FORTNIGHT, quota::PriorityClass};
 
 use super::{Setting, tally::Tally};
 
@@ -222,10 +222,10 @@ fn calls_by_time(setting: &Setting, tally: &mut Tally) -> (Vec<DayCalls>, Vec<f6
             let made = u64::from(*calls);
             day.total += made;
             match class {
-                Class::Waiting => day.waiting += made,
-                Class::Webhook => day.webhook += made,
-                Class::Slot | Class::History => day.slot += made,
-                Class::Dormant => day.dormant += made,
+                PriorityClass::Interactive => day.waiting += made,
+                PriorityClass::Webhook => day.webhook += made,
+                PriorityClass::Scheduled | PriorityClass::Backfill => day.slot += made,
+                PriorityClass::Inactive => day.dormant += made,
             }
         }
         if let Some(hour) = by_hour.get_mut(place(since.num_hours() % 24)) {

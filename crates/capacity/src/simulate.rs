@@ -9,7 +9,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use whoop_client::Pace;
 use whoop_core::{
     DataType,
-    budget::{Class, Leave, Ledger},
     day::Named,
     plan::{
         self, Call, DayQuery, Refresh, Slot,
@@ -17,6 +16,7 @@ use whoop_core::{
         roster::Turn,
         run::{self, Occasion, Purse},
     },
+    quota::{Decision, PriorityClass, QuotaLedger},
 };
 
 use super::{Crowd, Event, Happening, Report, Setting, member::Member, tally::Tally};
@@ -89,7 +89,7 @@ struct Simulation<'a> {
     setting: &'a Setting,
     crowd: Crowd,
     members: Vec<Member>,
-    ledger: Ledger,
+    ledger: QuotaLedger,
     agenda: BinaryHeap<Reverse<Scheduled>>,
     scheduled: u64,
     runs: Vec<Run>,
@@ -134,9 +134,9 @@ impl<'a> Simulation<'a> {
             .collect();
         // As the last run before midnight left it.
         let standings: Vec<_> = members.iter().map(Member::standing).collect();
-        let mut ledger = Ledger::default();
+        let mut ledger = QuotaLedger::default();
         let visitors = run::calls_for_visitors(&standings, begins);
-        ledger.foresee(begins, Class::Waiting, visitors);
+        ledger.set_need(PriorityClass::Interactive, visitors);
         Self {
             setting,
             crowd,
@@ -197,9 +197,9 @@ impl<'a> Simulation<'a> {
         {
             return;
         }
-        match self.ledger.take(now, limits, Class::Webhook, 1) {
-            Leave::Granted(_) => {
-                self.tally.call(now, Class::Webhook, 1);
+        match self.ledger.take(now, limits, PriorityClass::Webhook, 1) {
+            Decision::Granted(_) => {
+                self.tally.call(now, PriorityClass::Webhook, 1);
                 member.fetch(data_type);
                 let again = LOOKS.get(announced.looks);
                 if let Some(minutes) = again.filter(|_| now < announced.settles) {
@@ -208,10 +208,10 @@ impl<'a> Simulation<'a> {
                     self.schedule(at, Due::Fetches(Announced { looks, ..announced }));
                 }
             }
-            Leave::Later { at, .. } if at - now < KEPT => {
+            Decision::Wait { until: at, .. } if at - now < KEPT => {
                 self.schedule(at, Due::Fetches(announced));
             }
-            Leave::Later { .. } => {}
+            Decision::Wait { .. } => {}
         }
     }
 
@@ -314,18 +314,18 @@ impl<'a> Simulation<'a> {
         while left > 0 {
             match self
                 .ledger
-                .take(*at, self.setting.limits, Class::Waiting, left)
+                .take(*at, self.setting.limits, PriorityClass::Interactive, left)
             {
-                Leave::Granted(granted) => {
-                    self.tally.call(*at, Class::Waiting, granted);
+                Decision::Granted(granted) => {
+                    self.tally.call(*at, PriorityClass::Interactive, granted);
                     left -= granted;
                 }
-                Leave::Later { at: later, .. }
+                Decision::Wait { until: later, .. }
                     if is_waited_for(later - came, Pace::interactive()) =>
                 {
                     *at = later;
                 }
-                Leave::Later { .. } => return false,
+                Decision::Wait { .. } => return false,
             }
         }
         true
@@ -345,7 +345,7 @@ impl<'a> Simulation<'a> {
             freshness: self.setting.freshness,
         };
         let planned = run::plan(&standings, purse, &occasion);
-        planned.day.tell(&mut self.ledger, now);
+        planned.day.tell(&mut self.ledger);
         let roster = planned.roster;
         self.tally.turns += roster.turns.len() as u64;
         self.tally.left += roster.left as u64;
@@ -396,15 +396,15 @@ impl<'a> Simulation<'a> {
             .sum();
         let want = cost.saturating_sub(credit).max(1);
         match self.ledger.take(now, self.setting.limits, class, want) {
-            Leave::Granted(granted) => {
+            Decision::Granted(granted) => {
                 self.tally.call(now, class, granted);
                 self.spend(now, number, round, credit + granted);
                 self.schedule(now + ROUND, Due::RunGoesOn(number));
             }
-            Leave::Later { at, .. } if is_waited_for(at - now, Pace::scheduled()) => {
+            Decision::Wait { until: at, .. } if is_waited_for(at - now, Pace::scheduled()) => {
                 self.schedule(at, Due::RunGoesOn(number));
             }
-            Leave::Later { .. } => {
+            Decision::Wait { .. } => {
                 if let Some(run) = self.runs.get_mut(number) {
                     self.tally.turns_put_off += run.turns.len() as u64;
                     run.turns.clear();
@@ -429,7 +429,7 @@ impl<'a> Simulation<'a> {
             credit = left;
             done += 1;
             if let Some(member) = self.members.get_mut(turn.member) {
-                if turn.class() == Class::Dormant {
+                if turn.class() == PriorityClass::Inactive {
                     self.tally.away(member.age(now));
                 }
                 for call in &calls {

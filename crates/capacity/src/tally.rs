@@ -1,11 +1,11 @@
 //! What a simulation counts while it goes.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_core::{DataType, budget::Class};
+use whoop_core::{DataType, quota::PriorityClass};
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    calls: Vec<(DateTime<Utc>, Class, u32)>,
+    calls: Vec<(DateTime<Utc>, PriorityClass, u32)>,
     pub(super) visits: u64,
     pub(super) visits_without_a_call: u64,
     pub(super) visits_put_off: Vec<DateTime<Utc>>,
@@ -22,7 +22,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn call(&mut self, at: DateTime<Utc>, class: Class, calls: u32) {
+    pub(super) fn call(&mut self, at: DateTime<Utc>, class: PriorityClass, calls: u32) {
         self.calls.push((at, class, calls));
     }
 
@@ -39,7 +39,7 @@ impl Tally {
     }
 
     /// All calls, the oldest first.
-    pub(super) fn calls(&mut self) -> &[(DateTime<Utc>, Class, u32)] {
+    pub(super) fn calls(&mut self) -> &[(DateTime<Utc>, PriorityClass, u32)] {
         self.calls.sort_by_key(|(at, _, _)| *at);
         &self.calls
     }

@@ -7,12 +7,11 @@
 //! - [`local_date`] and [`days`]: which date a record belongs to, and which cycle a date shows;
 //! - [`coverage`] and [`plan`]: what is known of a member, and which calls
 //!   that leaves to make;
-//! - [`budget`]: WHOOP's quota, and who may spend it;
+//! - [`quota`]: the quota ledger: permits for calls to WHOOP, by priority class;
 //! - [`difference`]: differences between the stored records and WHOOP's;
 //! - [`day`]: the one-call day that an app shows;
 //! - [`Clock`]: the only door to the present, passed in by the caller.
 
-pub mod budget;
 mod clock;
 pub mod coverage;
 mod data_type;
@@ -24,6 +23,7 @@ pub mod instant;
 pub mod local_date;
 pub mod offset;
 pub mod plan;
+pub mod quota;
 pub mod record;
 pub mod retention;
 

@@ -1,4 +1,4 @@
-//! One sync per member at a time, across processes.
+//! The member lease: one sync per member at a time, across processes.
 //!
 //! A lease is a column that expires, never a session lock: it works through
 //! every pooler, and a holder that was killed is forgotten by itself. The
@@ -6,34 +6,75 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{Double, Text};
+use diesel::{
+    QueryableByName,
+    sql_types::{Bool, Double, Text},
+};
 use diesel_async::RunQueryDsl;
 use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared};
 
-/// Takes or extends the lease; `false` if somebody else holds it, or there is
-/// no such member.
+/// How long an interactive caller's wish for the lease lasts. It is renewed while the caller waits.
+const WANTED_FOR: Duration = Duration::from_secs(2);
+
+/// Answer to a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    Held {
+        /// An interactive caller waits for the lease.
+        is_wanted: bool,
+    },
+    /// Another process holds it, an interactive caller comes first, or there is no such member.
+    Refused,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Bool)]
+    is_wanted: bool,
+}
+
+/// Takes or extends the lease. `is_interactive`: before background work that waits for it.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
 pub async fn claim(
     conn: &mut PgConnection,
     user_id: &UserId,
     holder: &str,
+    is_interactive: bool,
     lasts: Duration,
-) -> Result<bool, StorageError> {
-    let claimed = prepared(
-        "UPDATE whoop_users SET lease_holder = $2, lease_until = now() + make_interval(secs => $3) \
+) -> Result<Claim, StorageError> {
+    let claimed: Vec<Row> = prepared(
+        "UPDATE whoop_users SET lease_holder = $2, lease_until = now() + make_interval(secs => $3), \
+                lease_wanted_until = CASE WHEN lease_holder = $2 THEN lease_wanted_until END \
          WHERE user_id = $1 \
-           AND (lease_until IS NULL OR lease_until < now() OR lease_holder = $2)",
+           AND (lease_holder = $2 \
+                OR ((lease_until IS NULL OR lease_until < now()) \
+                    AND ($4 OR lease_wanted_until IS NULL OR lease_wanted_until < now()))) \
+         RETURNING coalesce(lease_wanted_until > now(), false) AS is_wanted",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(holder)
     .bind::<Double, _>(lasts.as_secs_f64())
-    .execute(conn)
+    .bind::<Bool, _>(is_interactive)
+    .load(conn)
     .await?;
-    Ok(claimed > 0)
+    Ok(claimed
+        .iter()
+        .next()
+        .map_or(Claim::Refused, |row| Claim::Held {
+            is_wanted: row.is_wanted,
+        }))
 }
 
 /// Gives the lease back; nothing happens if it is no longer ours.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
 pub async fn release(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -50,7 +91,28 @@ pub async fn release(
     Ok(())
 }
 
-/// Whether anybody is syncing this member now.
+/// Asks the holder of the lease to give it up: an interactive caller waits for it.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn want(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
+    prepared(
+        "UPDATE whoop_users SET lease_wanted_until = now() + make_interval(secs => $2) \
+         WHERE user_id = $1",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Double, _>(WANTED_FOR.as_secs_f64())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether a process is syncing this member now.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
 pub async fn is_held(conn: &mut PgConnection, user_id: &UserId) -> Result<bool, StorageError> {
     let held = prepared("SELECT 1 FROM whoop_users WHERE user_id = $1 AND lease_until > now()")
         .bind::<Text, _>(user_id.as_str())

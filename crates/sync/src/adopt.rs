@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use whoop_client::{Profile, SCOPES, WhoopError};
 use whoop_core::{
     DataType, UserId,
-    budget::Class,
     day::Connection,
+    quota::PriorityClass,
     record::{self, Cycle, Record, Recovery, Sleep, Workout},
 };
 use whoop_storage::{
@@ -105,7 +105,7 @@ impl Engine {
         mut told: impl FnMut(&Adoption),
     ) -> Result<AdoptReport, StorageError> {
         let left_behind = LeftBehind::look(&self.database).await?;
-        let job = Job::scheduled(None, stop.clone()).of(Class::Slot);
+        let job = Job::scheduled(None, stop.clone()).of(PriorityClass::Scheduled);
         let mut report = AdoptReport {
             dry_run,
             ..AdoptReport::default()

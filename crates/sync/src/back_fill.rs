@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use whoop_core::{
     DataType, UserId,
-    budget::Class,
     coverage::Coverage,
     plan::{self, Reason, Window},
+    quota::PriorityClass,
 };
 use whoop_storage::table::users;
 
@@ -58,7 +58,7 @@ impl Engine {
         data_types: &[DataType],
         from: Option<DateTime<Utc>>,
     ) -> MemberReport {
-        let job = job.of(Class::History).waiting_for_others();
+        let job = job.of(PriorityClass::Backfill).waiting_for_others();
         let mut rounds = Rounds::new(data_types);
         let ended = async {
             let back_to = self.not_before(user_id, from).await?;
@@ -75,7 +75,7 @@ impl Engine {
                 }
             }
             while !rounds.left.is_empty() {
-                let turn = self.take_turn(user_id, &job, rounds.left.len()).await?;
+                let turn = self.take_turn(user_id, &job).await?;
                 let round = self
                     .history_round(user_id, &turn.job, back_to, &mut rounds)
                     .await;
@@ -149,6 +149,11 @@ impl Engine {
         for (one, ended) in std::mem::take(&mut rounds.left).into_iter().zip(ended) {
             match ended {
                 Ok(()) => rounds.left.push(one),
+                // The page is read in the next round.
+                Err(SyncError::Yielded) => rounds.left.push(History {
+                    before: None,
+                    ..one
+                }),
                 Err(error) => rounds.done.push((one.data_type, one.read, Err(error))),
             }
         }

@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use url::Url;
 use whoop_client::{SignedWithin, Whoop, WhoopConfig, WhoopError};
-use whoop_core::{Clock, budget::Limits, retention::Retention};
+use whoop_core::{Clock, quota::Limits, retention::Retention};
 use whoop_storage::{
     Database, DatabaseConfig, Pooler, ServerVerification, StorageError, seal::TokenKeys,
 };

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use url::Url;
 use whoop_client::{BodyMeasurement, SCOPES, WhoopError};
-use whoop_core::{DataType, UserId, budget::Class, day::Connection, plan::Reason};
+use whoop_core::{DataType, UserId, day::Connection, plan::Reason, quota::PriorityClass};
 use whoop_storage::{
     StorageError,
     table::{
@@ -329,7 +329,8 @@ async fn first_sync(engine: Engine, user_id: UserId) {
         history: false,
     };
     // Patient: the quota's minute may be spent at just this moment.
-    let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new()).of(Class::Waiting);
+    let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new())
+        .of(PriorityClass::Interactive);
     match engine.sync_member(&user_id, &job, &errand).await {
         Ok(report) => {
             tracing::info!(member = %user_id, outcome = ?report.outcome, stored = ?report.stored(), "first sync");

@@ -165,42 +165,34 @@ impl Engine {
         refresh: Refresh,
     ) -> Result<Fetch, SyncError> {
         let job = Job::interactive();
-        let mut waited = false;
-        loop {
-            if let Some(lease) = self.claim(user_id).await? {
-                // Looked at again under the lease: whoever held it before may
-                // have fetched just this.
-                let stored = self.stored_day(user_id, date).await?;
-                // What a forced request waited for is as fresh as it can be.
-                let left = if waited && refresh == Refresh::Force {
-                    Refresh::Auto
-                } else {
-                    refresh
-                };
-                let thrifty = self.budget.is_scarce().await?;
-                let query = self.query(&stored, date, left, thrifty);
-                let calls = query.calls(&stored.coverage);
-                let mut report = None;
-                if !calls.is_empty() {
-                    let mut read = self.read(user_id, &job, query.now, calls).await;
-                    if thrifty && read.outcome == Outcome::Done {
-                        self.read_what_follows(user_id, &job, date, &mut read)
-                            .await?;
-                    }
-                    report = Some(read);
-                }
-                lease.release().await?;
-                return Ok(match report {
-                    Some(report) => fetch_of(&report, thrifty),
-                    None if waited => Fetch::quiet(SyncOutcome::Shared, thrifty),
-                    None => Fetch::quiet(SyncOutcome::NotNeeded, thrifty),
-                });
+        let lease = self.take_lease(user_id, &job).await?;
+        // Read again under the lease: its former holder may have fetched this.
+        let stored = self.stored_day(user_id, date).await?;
+        // What a forced request waited for is as fresh as it can be.
+        let left = if lease.waited && refresh == Refresh::Force {
+            Refresh::Auto
+        } else {
+            refresh
+        };
+        let thrifty = self.quota.is_scarce().await?;
+        let query = self.query(&stored, date, left, thrifty);
+        let calls = query.calls(&stored.coverage);
+        let mut report = None;
+        if !calls.is_empty() {
+            let mut read = self.read(user_id, &job, query.now, calls).await;
+            if thrifty && read.outcome == Outcome::Done {
+                self.read_what_follows(user_id, &job, date, &mut read)
+                    .await?;
             }
-            waited = true;
-            if !self.wait_for_lease(user_id, job.lease_patience).await? {
-                return Err(SyncError::Busy);
-            }
+            report = Some(read);
         }
+        let waited = lease.waited;
+        lease.release().await?;
+        Ok(match report {
+            Some(report) => fetch_of(&report, thrifty),
+            None if waited => Fetch::quiet(SyncOutcome::Shared, thrifty),
+            None => Fetch::quiet(SyncOutcome::NotNeeded, thrifty),
+        })
     }
 
     /// Reads what only now is known to be there; see [`DayQuery::calls`].
@@ -228,7 +220,7 @@ impl Engine {
         date: NaiveDate,
         refresh: Refresh,
     ) -> Option<Day> {
-        let thrifty = self.budget.was_scarce();
+        let thrifty = self.quota.was_scarce();
         let query = self.query(stored, date, refresh, thrifty);
         let is_connected = connection_of(stored) == Connection::Connected;
         if is_connected && !query.calls(&stored.coverage).is_empty() {

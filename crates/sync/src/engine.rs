@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use whoop_client::{Reached, SignedWithin, Whoop};
-use whoop_core::{Clock, budget::Limits, retention::Retention};
+use whoop_core::{Clock, quota::Limits, retention::Retention};
 use whoop_storage::{
     Database, StorageError,
     seal::{SealError, TokenKeys},
@@ -15,7 +15,8 @@ use whoop_storage::{
 
 use crate::{
     Job, SyncError,
-    budget::{Budget, Share},
+    lease::LeaseQueues,
+    quota::{MemberQuota, Quota},
     record_tally::RecordTally,
     refresh_turn::RefreshTurns,
 };
@@ -65,7 +66,8 @@ pub struct Engine {
     pub(crate) whoop: Whoop,
     pub settings: Settings,
     pub(crate) keys: Arc<TokenKeys>,
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) lease_queues: Arc<LeaseQueues>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) refresh_turns: Arc<RefreshTurns>,
     pub(crate) record_tally: Arc<RecordTally>,
@@ -80,7 +82,8 @@ impl Engine {
         settings: Settings,
     ) -> Self {
         Self {
-            budget: Arc::new(Budget::new(database.clone(), settings.limits)),
+            quota: Arc::new(Quota::new(database.clone(), settings.limits)),
+            lease_queues: Arc::default(),
             record_tally: Arc::default(),
             refresh_turns: Arc::new(RefreshTurns::new(database.most_connections())),
             database,
@@ -93,14 +96,15 @@ impl Engine {
 
     /// WHOOP at a job's pace, each call counted against the budget.
     pub fn whoop_for(&self, job: &Job) -> Whoop {
-        let share = Share {
-            budget: Arc::clone(&self.budget),
+        let quota = MemberQuota {
+            quota: Arc::clone(&self.quota),
             class: job.class,
-            prepaid: Arc::clone(&job.prepaid),
+            member: 0,
+            yields: job.yields.clone(),
         };
         self.whoop
             .with_pace(job.pace)
-            .with_allowance(Arc::new(share))
+            .with_allowance(Arc::new(quota))
     }
 
     /// How many calls a member who waits may still cause, as all processes
@@ -113,11 +117,11 @@ impl Engine {
         let mut conn = self.database.get().await?;
         let current = call_budget::read(&mut conn).await?;
         let limits = self.settings.limits;
-        let spent = current.ledger.spent(current.now);
+        let usage = current.ledger.usage(current.now);
         Ok(QuotaLeft {
-            minute: limits.per_minute.saturating_sub(spent.minute),
-            day: limits.per_day.saturating_sub(spent.day),
-            closed_for: spent
+            minute: limits.per_minute.saturating_sub(usage.minute),
+            day: limits.per_day.saturating_sub(usage.day),
+            closed_for: usage
                 .closed_until
                 .and_then(|until| (until - current.now).to_std().ok()),
         })

@@ -34,6 +34,9 @@ pub enum SyncError {
     /// Somebody else is syncing this member and did not finish in time.
     #[error("another sync of this member is still running")]
     Busy,
+    /// Background work ended before its next call, because an interactive caller waits for the member.
+    #[error("an app request of this member comes first")]
+    Yielded,
     #[error("the run was told to stop")]
     Stopped,
     /// `--max-calls` is used up.
@@ -62,7 +65,10 @@ impl SyncError {
     /// How long to wait where it is the quota that stands in the way.
     pub fn quota_wait(&self) -> Option<Duration> {
         match self {
-            Self::Whoop(WhoopError::RateLimited { retry_after, .. }) => Some(*retry_after),
+            Self::Whoop(
+                WhoopError::RateLimited { retry_after, .. }
+                | WhoopError::Outage { retry_after, .. },
+            ) => Some(*retry_after),
             Self::CallsSpent => Some(Duration::ZERO),
             _ => None,
         }
@@ -70,14 +76,15 @@ impl SyncError {
 
     /// Whether nothing went wrong, and the rest is only left for later.
     pub fn is_put_off(&self) -> bool {
-        self.quota_wait().is_some() || matches!(self, Self::Stopped)
+        self.quota_wait().is_some() || matches!(self, Self::Stopped | Self::Yielded)
     }
 
     /// Whether the day's quota is gone, so that a run should end.
     pub const fn ends_the_run(&self) -> bool {
         matches!(
             self,
-            Self::Whoop(WhoopError::RateLimited { .. }) | Self::CallsSpent
+            Self::Whoop(WhoopError::RateLimited { .. } | WhoopError::Outage { .. })
+                | Self::CallsSpent
         )
     }
 
@@ -149,6 +156,7 @@ impl From<WhoopError> for SyncError {
                 Ok(storage) => Self::Storage(*storage),
                 Err(source) => Self::Whoop(WhoopError::NoLeave(source)),
             },
+            WhoopError::Yielded => Self::Yielded,
             other => Self::Whoop(other),
         }
     }

@@ -9,9 +9,9 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use whoop_client::Pace;
-use whoop_core::budget::Class;
+use whoop_core::quota::PriorityClass;
 
-use crate::{SyncError, prepaid::Prepaid};
+use crate::SyncError;
 
 /// How long the call in hand may still take once an end is asked for.
 const LAST_CALL: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ const LAST_REFRESH: Duration = Duration::from_secs(7);
 /// On whose behalf calls are made: how patient, how many, until when.
 #[derive(Debug, Clone)]
 pub struct Job {
-    pub class: Class,
+    pub class: PriorityClass,
     pub pace: Pace,
     /// How long a refresh is tried again while WHOOP is out of order.
     pub refresh_patience: Duration,
@@ -33,29 +33,29 @@ pub struct Job {
     pub stop: CancellationToken,
     max_calls: Option<u64>,
     calls: Arc<AtomicU64>,
-    /// Calls that there is leave for already.
-    pub(crate) prepaid: Arc<Prepaid>,
+    /// Cancelled when an interactive caller waits for the member whose lease is held.
+    pub(crate) yields: CancellationToken,
 }
 
 impl Job {
     /// A member waits in the app.
     pub fn interactive() -> Self {
         Self {
-            class: Class::Waiting,
+            class: PriorityClass::Interactive,
             pace: Pace::interactive(),
             refresh_patience: Duration::from_secs(3),
             lease_patience: Duration::from_secs(10),
             stop: CancellationToken::new(),
             max_calls: None,
             calls: Arc::default(),
-            prepaid: Arc::default(),
+            yields: CancellationToken::new(),
         }
     }
 
     /// Nobody waits; a WHOOP outage of half an hour may pass.
     pub fn scheduled(max_calls: Option<u64>, stop: CancellationToken) -> Self {
         Self {
-            class: Class::Slot,
+            class: PriorityClass::Scheduled,
             pace: Pace::scheduled(),
             refresh_patience: Duration::from_secs(30 * 60),
             // The holder may itself be waiting for a limit to turn.
@@ -63,7 +63,7 @@ impl Job {
             stop,
             max_calls,
             calls: Arc::default(),
-            prepaid: Arc::default(),
+            yields: CancellationToken::new(),
         }
     }
 
@@ -71,7 +71,7 @@ impl Job {
     /// what does not work at once is tried again later.
     pub fn webhook(stop: CancellationToken) -> Self {
         Self {
-            class: Class::Webhook,
+            class: PriorityClass::Webhook,
             lease_patience: Duration::ZERO,
             stop,
             ..Self::interactive()
@@ -80,7 +80,7 @@ impl Job {
 
     /// The same job with the rights of another class; calls count together.
     #[must_use]
-    pub fn of(&self, class: Class) -> Self {
+    pub fn of(&self, class: PriorityClass) -> Self {
         Self {
             class,
             ..self.clone()
@@ -107,15 +107,10 @@ impl Job {
         }
     }
 
-    /// Whether somebody waits for it.
-    pub(crate) fn is_urgent(&self) -> bool {
-        self.class == Class::Waiting
-    }
-
-    /// The same job, which has leave for its next calls; calls count together.
-    pub(crate) fn with_prepaid(&self, prepaid: Prepaid) -> Self {
+    /// The same job, which ends before its next call when `wanted` is cancelled; calls count together.
+    pub(crate) fn yielding_to(&self, wanted: &CancellationToken) -> Self {
         Self {
-            prepaid: Arc::new(prepaid),
+            yields: wanted.clone(),
             ..self.clone()
         }
     }

@@ -1,111 +1,181 @@
-use std::time::Duration;
+//! The member lease in one process: waiting for it, keeping it, giving it up for an interactive caller.
 
-use tokio::{task::JoinHandle, time::Instant};
-use whoop_core::UserId;
-use whoop_storage::{StorageError, lease};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use whoop_core::{UserId, quota::PriorityClass};
+use whoop_storage::{
+    StorageError,
+    lease::{self, Claim},
+    table::users,
+};
 
 use crate::{Engine, Job, SyncError, engine::random_text};
 
 /// How long a holder that was killed blocks its member.
 const LASTS: Duration = Duration::from_secs(60);
 
-/// Extended this often, a lease survives two lost heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(20);
+/// Interval at which a holder extends the lease and looks whether an interactive caller waits.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// How often a waiting caller looks whether the other one is done.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Interval at which a waiting caller tries again.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
+
+/// Interval at which an interactive caller renews its wish for the lease.
+const WANT_AGAIN: Duration = Duration::from_secs(1);
+
+/// Callers of this process that wait for a member's lease: one of them asks PostgreSQL.
+#[derive(Debug, Default)]
+pub(crate) struct LeaseQueues(Mutex<HashMap<UserId, Weak<AsyncMutex<()>>>>);
+
+impl LeaseQueues {
+    fn of(&self, user_id: &UserId) -> Arc<AsyncMutex<()>> {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(user_id).and_then(Weak::upgrade) {
+            return queue;
+        }
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        let queue = Arc::default();
+        queues.insert(user_id.clone(), Arc::downgrade(&queue));
+        queue
+    }
+}
 
 /// The right to sync one member, until released.
 pub(crate) struct Lease {
     engine: Engine,
     user_id: UserId,
     holder: String,
+    /// Cancelled when an interactive caller waits for the lease.
+    wanted: CancellationToken,
     heartbeat: JoinHandle<()>,
+    /// Whether another holder had to end first.
+    pub(crate) waited: bool,
+}
+
+/// A member lease, and the job to use while it is held.
+pub(crate) struct Turn {
+    pub(crate) job: Job,
+    lease: Lease,
 }
 
 impl Engine {
-    /// `None` if somebody else holds it.
-    pub(crate) async fn claim(&self, user_id: &UserId) -> Result<Option<Lease>, SyncError> {
+    /// Takes the member lease, after making sure of a living token.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Busy`] after the job's `lease_patience`.
+    pub(crate) async fn take_turn(&self, user_id: &UserId, job: &Job) -> Result<Turn, SyncError> {
+        job.check_calls_left()?;
+        let lease = self.take_lease(user_id, job).await?;
+        let job = if job.class == PriorityClass::Interactive {
+            job.clone()
+        } else {
+            job.yielding_to(&lease.wanted)
+        };
+        Ok(Turn { job, lease })
+    }
+
+    pub(crate) async fn end_turn(&self, turn: Turn) -> Result<(), SyncError> {
+        Ok(turn.lease.release().await?)
+    }
+
+    /// Waits for the lease, for the job's `lease_patience`.
+    pub(crate) async fn take_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
+        let is_interactive = job.class == PriorityClass::Interactive;
+        if let Some(lease) = self.claim(user_id, is_interactive).await? {
+            return Ok(lease);
+        }
+        let mut conn = self.database.get().await?;
+        let is_known = users::find(&mut conn, user_id).await?.is_some();
+        drop(conn);
+        if !is_known {
+            return Err(SyncError::NotConnected);
+        }
+        let waited = timeout(
+            job.lease_patience,
+            self.wait_for_lease(user_id, is_interactive),
+        );
+        tokio::select! {
+            () = job.stop.cancelled() => Err(SyncError::Stopped),
+            lease = waited => lease.unwrap_or(Err(SyncError::Busy)),
+        }
+    }
+
+    async fn wait_for_lease(
+        &self,
+        user_id: &UserId,
+        is_interactive: bool,
+    ) -> Result<Lease, SyncError> {
+        let queue = self.lease_queues.of(user_id);
+        let _first = queue.lock().await;
+        let mut wanted_at: Option<Instant> = None;
+        loop {
+            if is_interactive && wanted_at.is_none_or(|at| at.elapsed() > WANT_AGAIN) {
+                lease::want(&mut *self.database.get().await?, user_id).await?;
+                wanted_at = Some(Instant::now());
+            }
+            if let Some(mut lease) = self.claim(user_id, is_interactive).await? {
+                lease.waited = true;
+                return Ok(lease);
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// `None` if another process holds it.
+    async fn claim(
+        &self,
+        user_id: &UserId,
+        is_interactive: bool,
+    ) -> Result<Option<Lease>, SyncError> {
         let holder = random_text()?;
         let mut conn = self.database.get().await?;
-        if !lease::claim(&mut conn, user_id, &holder, LASTS).await? {
+        let claim = lease::claim(&mut conn, user_id, &holder, is_interactive, LASTS).await?;
+        drop(conn);
+        if claim == Claim::Refused {
             return Ok(None);
         }
-        drop(conn);
-        let heartbeat = tokio::spawn(beat(self.clone(), user_id.clone(), holder.clone()));
+        let wanted = CancellationToken::new();
+        let beat = beat(
+            self.clone(),
+            user_id.clone(),
+            holder.clone(),
+            wanted.clone(),
+        );
         Ok(Some(Lease {
             engine: self.clone(),
             user_id: user_id.clone(),
             holder,
-            heartbeat,
+            wanted,
+            heartbeat: tokio::spawn(beat),
+            waited: false,
         }))
-    }
-
-    /// Waits for the lease, as long as the job has patience.
-    pub(crate) async fn take_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
-        loop {
-            if let Some(lease) = self.claim(user_id).await? {
-                return Ok(lease);
-            }
-            self.wait_for_others(user_id, job).await?;
-        }
-    }
-
-    /// Waits until nobody is at this member, as long as the job has patience.
-    pub(crate) async fn wait_for_others(
-        &self,
-        user_id: &UserId,
-        job: &Job,
-    ) -> Result<(), SyncError> {
-        if self.is_unknown(user_id).await? {
-            return Err(SyncError::NotConnected);
-        }
-        tokio::select! {
-            () = job.stop.cancelled() => Err(SyncError::Stopped),
-            free = self.wait_for_lease(user_id, job.lease_patience) => match free? {
-                true => Ok(()),
-                false => Err(SyncError::Busy),
-            },
-        }
-    }
-
-    async fn is_unknown(&self, user_id: &UserId) -> Result<bool, SyncError> {
-        let mut conn = self.database.get().await?;
-        Ok(whoop_storage::table::users::find(&mut conn, user_id)
-            .await?
-            .is_none())
-    }
-
-    /// Waits until nobody syncs this member; `false` if that took too long.
-    pub(crate) async fn wait_for_lease(
-        &self,
-        user_id: &UserId,
-        patience: Duration,
-    ) -> Result<bool, SyncError> {
-        let give_up_at = Instant::now() + patience;
-        loop {
-            // The connection goes back between two looks: many may wait.
-            let held = lease::is_held(&mut *self.database.get().await?, user_id).await?;
-            if !held {
-                return Ok(true);
-            }
-            if Instant::now() > give_up_at {
-                return Ok(false);
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
     }
 }
 
-async fn beat(engine: Engine, user_id: UserId, holder: String) {
+async fn beat(engine: Engine, user_id: UserId, holder: String, wanted: CancellationToken) {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
         let extended = async {
             let mut conn = engine.database.get().await?;
-            lease::claim(&mut conn, &user_id, &holder, LASTS).await
+            lease::claim(&mut conn, &user_id, &holder, true, LASTS).await
         };
-        if let Err(error) = extended.await {
-            tracing::warn!(member = %user_id, error = %error, "the lease could not be extended");
+        match extended.await {
+            Ok(Claim::Held { is_wanted: true }) => wanted.cancel(),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(member = %user_id, %error, "the member lease could not be extended");
+            }
         }
     }
 }
@@ -119,7 +189,7 @@ impl Lease {
 }
 
 impl Drop for Lease {
-    /// Dropped without release, it ends by itself.
+    /// A lease that is dropped without release ends by itself.
     fn drop(&mut self) {
         self.heartbeat.abort();
     }

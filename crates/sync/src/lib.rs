@@ -17,7 +17,6 @@
 pub mod access;
 pub mod adopt;
 mod back_fill;
-mod budget;
 mod by_id;
 mod comparison;
 pub mod config;
@@ -37,7 +36,7 @@ mod lease;
 pub mod member;
 mod open_scores;
 pub mod overview;
-mod prepaid;
+mod quota;
 pub mod reconcile;
 mod record_tally;
 mod refresh_turn;

@@ -16,7 +16,6 @@ use whoop_storage::{
 use crate::{
     Engine, Job, MemberReport, Outcome, SyncError, TypeReport,
     open_scores::{self, MOST_BY_ID},
-    prepaid::Need,
     window::Read,
 };
 
@@ -43,18 +42,6 @@ impl Errand {
             data_types: DataType::ALL.to_vec(),
             since: None,
             history: false,
-        }
-    }
-
-    /// What others may have done meanwhile.
-    fn need<'a>(&'a self, decided_on: &'a LastReads) -> Need<'a> {
-        match self.since {
-            // Nobody else is known to have gone back as far.
-            Some(_) => Need::Certain,
-            None => Need::OfWhatIsLeft {
-                data_types: &self.data_types,
-                decided_on,
-            },
         }
     }
 }
@@ -136,7 +123,7 @@ impl Engine {
         errand: &Errand,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        if !errand.history && self.is_met(user_id, errand.need(decided_on)).await? {
+        if !errand.history && self.is_met(user_id, errand, decided_on).await? {
             return Ok(MemberReport::without_types(user_id, Outcome::Shared, None));
         }
         self.sync_in_turn(user_id, job, errand, decided_on).await
@@ -149,35 +136,37 @@ impl Engine {
         errand: &Errand,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        let need = errand.need(decided_on);
-        let calls = errand.data_types.len();
-        let turn = self.take_turn_if(user_id, job, calls, need).await?;
-        let Some(turn) = turn else {
-            return self.shared(user_id, job, errand).await;
-        };
+        let turn = self.take_turn(user_id, job).await?;
         let report = self
             .sync_leased(user_id, &turn.job, errand, decided_on)
             .await;
         self.end_turn(turn).await?;
         let mut report = report?;
+        if report.has_yielded() {
+            return Err(SyncError::Yielded);
+        }
         if errand.history && report.goes_on() {
             report.and(self.history(user_id, job, &errand.data_types, None).await);
         }
         Ok(report)
     }
 
-    /// Somebody else has read it all; only history may be left.
-    async fn shared(
+    /// Whether other processes have read all data types since `decided_on`.
+    async fn is_met(
         &self,
         user_id: &UserId,
-        job: &Job,
         errand: &Errand,
-    ) -> Result<MemberReport, SyncError> {
-        let mut report = MemberReport::without_types(user_id, Outcome::Shared, None);
-        if errand.history {
-            report.and(self.history(user_id, job, &errand.data_types, None).await);
+        decided_on: &LastReads,
+    ) -> Result<bool, SyncError> {
+        // Nobody else is known to have gone back as far.
+        if errand.since.is_some() {
+            return Ok(false);
         }
-        Ok(report)
+        let coverage = self.coverage(user_id).await?;
+        let mut wanted = coverage
+            .iter()
+            .filter(|one| errand.data_types.contains(&one.data_type));
+        Ok(wanted.all(|one| one.was_read_since(decided_on)))
     }
 
     /// The caller holds the lease.

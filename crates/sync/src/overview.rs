@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use whoop_core::budget::Limits;
+use whoop_core::quota::Limits;
 use whoop_storage::{
     Database, StorageError,
     overview::{self, LastRun},
@@ -78,8 +78,8 @@ pub async fn read(
     let delays = change::delays(&mut conn, None, now - DELAYS_OF).await?;
     let oldest = sync_log::oldest(&mut conn, now - ACTIVE_FOR, now).await?;
     drop(conn);
-    let spent = current.ledger.spent(current.now);
-    let by_class = current.ledger.spent_by_class(current.now);
+    let spent = current.ledger.usage(current.now);
+    let by_class = current.ledger.usage_by_class(current.now);
     let trouble = overview::trouble(database).await?;
     Ok(Overview {
         members: members

@@ -74,7 +74,6 @@ impl Engine {
         data_type: DataType,
         reconcile: &Reconcile,
     ) -> Result<TypeReport, SyncError> {
-        let turn = self.take_turn(user_id, job, 1).await?;
         let mut read = Read {
             comparison: Some(Comparison {
                 dry_run: reconcile.dry_run,
@@ -90,15 +89,24 @@ impl Engine {
             must_reach: from.unwrap_or(reconcile.from),
             end,
         };
-        let ended = async {
-            if !reconcile.dry_run {
-                self.note_attempt(user_id, data_type).await?;
+        let mut job = job.clone();
+        loop {
+            let turn = self.take_turn(user_id, &job).await?;
+            let ended = async {
+                if !reconcile.dry_run {
+                    self.note_attempt(user_id, data_type).await?;
+                }
+                self.read_type(user_id, &turn.job, data_type, window, end == now, &mut read)
+                    .await
+            };
+            let ended = ended.await;
+            self.end_turn(turn).await?;
+            if matches!(ended, Err(SyncError::Yielded)) {
+                // The app request is answered first; then the window is read again.
+                job = job.waiting_for_others();
+                continue;
             }
-            self.read_type(user_id, &turn.job, data_type, window, end == now, &mut read)
-                .await
-        };
-        let ended = ended.await;
-        self.end_turn(turn).await?;
-        Ok(self.report(user_id, data_type, read, ended).await)
+            return Ok(self.report(user_id, data_type, read, ended).await);
+        }
     }
 }

@@ -162,6 +162,12 @@ impl MemberReport {
             && !self.types.iter().any(|one| one.not_found)
     }
 
+    /// Whether the sync gave way to an app request before it was complete.
+    pub(crate) fn has_yielded(&self) -> bool {
+        let mut causes = self.types.iter().filter_map(|one| one.cause.as_ref());
+        causes.any(|cause| matches!(cause, SyncError::Yielded))
+    }
+
     /// What was stored of all types together.
     pub fn stored(&self) -> Stored {
         self.types.iter().fold(Stored::default(), |mut sum, one| {

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
-use whoop_core::{UserId, plan::Slot};
+use whoop_core::{UserId, plan::Slot, quota::PriorityClass};
 use whoop_storage::table::{sync_log, sync_run};
 
 pub use crate::run_report::{Compared, RunReport};
@@ -62,11 +62,31 @@ impl Task {
     }
 }
 
-/// What keeps a run from beginning another member.
+/// The first refusal of each priority class, which ends that class in this run.
+#[derive(Debug, Default)]
+struct Refusals([OnceLock<Refusal>; PriorityClass::ALL.len()]);
+
 #[derive(Debug)]
-struct Spent {
+struct Refusal {
     error: Option<String>,
     retry_after_seconds: Option<u64>,
+}
+
+impl Refusals {
+    fn note(&self, class: PriorityClass, report: &MemberReport) {
+        if report.ends_the_run
+            && let Some(refusal) = self.0.get(class.index())
+        {
+            refusal.get_or_init(|| Refusal {
+                error: report.error.clone(),
+                retry_after_seconds: report.retry_after_seconds,
+            });
+        }
+    }
+
+    fn of(&self, class: PriorityClass) -> Option<&Refusal> {
+        self.0.get(class.index())?.get()
+    }
 }
 
 /// A run that did not extend its time for this long was killed.
@@ -113,7 +133,7 @@ impl Engine {
     ) -> Result<RunReport, SyncError> {
         let visits = self.visits(plan).await?;
         if let Some(day) = visits.day {
-            self.budget.expect(day).await?;
+            self.quota.expect(day).await?;
         }
         let slot = plan.task.slot().map(Slot::as_str);
         let id = if plan.task.is_dry() {
@@ -136,15 +156,17 @@ impl Engine {
         }
 
         let mut reports = Vec::with_capacity(visits.turns.len());
-        let spent = OnceLock::new();
+        let refusals = Refusals::default();
         let mut turns: Vec<&Visit> = visits.turns.iter().collect();
-        // Whom somebody else is at, as another run, has their turn last.
-        for job in [job.not_waiting_for_others(), job.clone()] {
+        // Members whom another process syncs, or who are waiting in the app, come last.
+        let mut attempt = job.not_waiting_for_others();
+        while !turns.is_empty() {
             turns = self
-                .run_members(plan, turns, &job, &spent, watch, &mut reports)
+                .run_members(plan, turns, &attempt, &refusals, watch, &mut reports)
                 .await;
+            attempt = job.clone();
         }
-        self.run_histories(plan, &visits.histories, job, &spent, watch, &mut reports)
+        self.run_histories(plan, &visits.histories, job, &refusals, watch, &mut reports)
             .await;
 
         let is_whole_night = plan.users.is_empty() && plan.task.slot() == Some(Slot::Night);
@@ -186,36 +208,35 @@ impl Engine {
         Ok(report)
     }
 
-    /// Gives each of these members their turn. A job that does not wait for others
-    /// leaves those whom somebody else is at, and gets them back.
+    /// Syncs these members. Returns those who are left for later, because another process syncs them
+    /// or they are waiting in the app.
     async fn run_members<'v>(
         &self,
         plan: &Plan,
         turns: Vec<&'v Visit>,
         job: &Job,
-        spent: &OnceLock<Spent>,
+        refusals: &Refusals,
         watch: &(dyn Watch + Sync),
         reports: &mut Vec<MemberReport>,
     ) -> Vec<&'v Visit> {
         let mut busy = Vec::new();
         let mut under_way = stream::iter(turns)
-            .map(|visit| async move { (visit, self.run_member(plan, visit, job, spent).await) })
+            .map(|visit| async move { (visit, self.run_member(plan, visit, job, refusals).await) })
             .buffer_unordered(plan.parallel.max(1));
         while let Some((visit, synced)) = under_way.next().await {
-            if matches!(synced, Err(SyncError::Busy)) && job.lease_patience.is_zero() {
+            let is_busy = match &synced {
+                Err(SyncError::Busy) => job.lease_patience.is_zero(),
+                Err(SyncError::Yielded) => true,
+                _ => false,
+            };
+            if is_busy && !job.stop.is_cancelled() {
                 busy.push(visit);
                 continue;
             }
             let report =
                 synced.unwrap_or_else(|error| MemberReport::of_error(&visit.user_id, &error));
             watch.member(&report);
-            // Whatever is under way finds the same gate closed by itself.
-            if report.ends_the_run {
-                spent.get_or_init(|| Spent {
-                    error: report.error.clone(),
-                    retry_after_seconds: report.retry_after_seconds,
-                });
-            }
+            refusals.note(visit.class, &report);
             reports.push(report);
         }
         busy
@@ -227,7 +248,7 @@ impl Engine {
         plan: &Plan,
         members: &[UserId],
         job: &Job,
-        spent: &OnceLock<Spent>,
+        refusals: &Refusals,
         watch: &(dyn Watch + Sync),
         reports: &mut Vec<MemberReport>,
     ) {
@@ -249,18 +270,13 @@ impl Engine {
             .iter()
             .filter(|user_id| !out_of_order.contains(user_id.as_str()));
         let mut under_way = stream::iter(members)
-            .map(|user_id| self.run_history(plan, user_id, job, spent))
+            .map(|user_id| self.run_history(plan, user_id, job, refusals))
             .buffer_unordered(plan.parallel.max(1));
         while let Some(more) = under_way.next().await {
             if matches!(plan.task, Task::BackFill { .. }) {
                 watch.member(&more);
             }
-            if more.ends_the_run {
-                spent.get_or_init(|| Spent {
-                    error: more.error.clone(),
-                    retry_after_seconds: more.retry_after_seconds,
-                });
-            }
+            refusals.note(PriorityClass::Backfill, &more);
             let place = places.get(&more.user_id);
             let known = place.and_then(|place| reports.get_mut(*place));
             match known {
@@ -275,13 +291,13 @@ impl Engine {
         plan: &Plan,
         user_id: &UserId,
         job: &Job,
-        spent: &OnceLock<Spent>,
+        refusals: &Refusals,
     ) -> MemberReport {
         let from = match plan.task {
             Task::BackFill { from } => from,
             Task::Sync(_) | Task::Reconcile(_) => None,
         };
-        match self.not_begun(user_id, job, spent) {
+        match not_begun(user_id, job, PriorityClass::Backfill, refusals) {
             Some(report) => report,
             None => {
                 let read = self.back_fill(user_id, job, from).await;
@@ -295,12 +311,12 @@ impl Engine {
         plan: &Plan,
         visit: &Visit,
         job: &Job,
-        spent: &OnceLock<Spent>,
+        refusals: &Refusals,
     ) -> Result<MemberReport, SyncError> {
         let Visit {
             user_id, errand, ..
         } = visit;
-        if let Some(report) = self.not_begun(user_id, job, spent) {
+        if let Some(report) = not_begun(user_id, job, visit.class, refusals) {
             return Ok(report);
         }
         let job = job.of(visit.class);
@@ -312,24 +328,24 @@ impl Engine {
             None => self.sync_member(user_id, &job, errand).await,
         }
     }
+}
 
-    /// Why a member's turn does not begin, if it does not.
-    fn not_begun(
-        &self,
-        user_id: &UserId,
-        job: &Job,
-        spent: &OnceLock<Spent>,
-    ) -> Option<MemberReport> {
-        if job.stop.is_cancelled() {
-            return Some(MemberReport::without_types(user_id, Outcome::Stopped, None));
-        }
-        let spent = spent.get()?;
-        Some(MemberReport {
-            error: spent.error.clone(),
-            retry_after_seconds: spent.retry_after_seconds,
-            ..MemberReport::without_types(user_id, Outcome::Deferred, None)
-        })
+/// The report of a member who is not synced in this run; `None` if nothing speaks against it.
+fn not_begun(
+    user_id: &UserId,
+    job: &Job,
+    class: PriorityClass,
+    refusals: &Refusals,
+) -> Option<MemberReport> {
+    if job.stop.is_cancelled() {
+        return Some(MemberReport::without_types(user_id, Outcome::Stopped, None));
     }
+    let refusal = refusals.of(class)?;
+    Some(MemberReport {
+        error: refusal.error.clone(),
+        retry_after_seconds: refusal.retry_after_seconds,
+        ..MemberReport::without_types(user_id, Outcome::Deferred, None)
+    })
 }
 
 /// Somebody who looks on: a progress bar, or the log.

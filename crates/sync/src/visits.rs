@@ -2,12 +2,12 @@
 
 use whoop_core::{
     UserId,
-    budget::Class,
     coverage::LastReads,
     plan::{
         Reason,
         run::{self, ExpectedDay, Occasion, Purse, Run},
     },
+    quota::PriorityClass,
 };
 use whoop_storage::standing::{self, Member};
 
@@ -34,7 +34,7 @@ pub(crate) struct Visits {
 pub(crate) struct Visit {
     pub(crate) user_id: UserId,
     pub(crate) errand: Errand,
-    pub(crate) class: Class,
+    pub(crate) class: PriorityClass,
     pub(crate) reason: Reason,
     /// What was read when this was decided; `None` where somebody named the
     /// member, and decides as it stands when their turn comes.
@@ -69,12 +69,12 @@ impl Engine {
             Task::Sync(errand) if plan.users.is_empty() && errand.since.is_none() => {
                 self.by_turn(errand, &members).await
             }
-            Task::Sync(errand) => Ok(asked(Class::Slot, errand)),
+            Task::Sync(errand) => Ok(asked(PriorityClass::Scheduled, errand)),
             // Of everybody it takes what the day has left.
             Task::Reconcile(_) if plan.users.is_empty() => {
-                Ok(asked(Class::History, &Errand::of_everything()))
+                Ok(asked(PriorityClass::Backfill, &Errand::of_everything()))
             }
-            Task::Reconcile(_) => Ok(asked(Class::Slot, &Errand::of_everything())),
+            Task::Reconcile(_) => Ok(asked(PriorityClass::Scheduled, &Errand::of_everything())),
             Task::BackFill { .. } => Ok(Visits {
                 histories: if plan.users.is_empty() {
                     histories_of(&members)
@@ -88,7 +88,7 @@ impl Engine {
 
     async fn by_turn(&self, task: &Errand, members: &[Member]) -> Result<Visits, SyncError> {
         let standings: Vec<_> = members.iter().map(|one| one.standing.clone()).collect();
-        let budget = self.budget.current().await?;
+        let budget = self.quota.current().await?;
         let purse = Purse {
             ledger: &budget.ledger,
             now: budget.now,

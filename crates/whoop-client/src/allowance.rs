@@ -21,6 +21,9 @@ pub trait Allowance: Debug + Send + Sync {
     /// Hears what a reply said about the quota.
     fn said<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()>;
 
+    /// Hears whether WHOOP answered a request; not if with a 5xx or something that cannot be read.
+    fn outcome(&self, is_answered: bool) -> BoxFuture<'_, ()>;
+
     /// Hears that nothing will be answered for so long; `day` if it is the
     /// day's limit.
     fn refused(&self, wait: Duration, day: bool) -> BoxFuture<'_, ()>;

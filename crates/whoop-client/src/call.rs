@@ -78,6 +78,10 @@ impl Whoop {
                 other => outcome_of(other),
             };
             self.tally().note(call.endpoint, outcome);
+            if let Some(allowance) = self.allowance() {
+                let failed = answer.as_ref().is_err_and(WhoopError::is_upstream_failure);
+                allowance.outcome(!failed).await;
+            }
             let error = match answer {
                 Ok(answer) => return Ok(answer),
                 Err(error @ WhoopError::TimedOut) => return Err(error),

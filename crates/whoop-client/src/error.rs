@@ -19,6 +19,15 @@ pub enum WhoopError {
         /// The day's limit, not the minute's: end the run rather than wait.
         day: bool,
     },
+    /// Calls to WHOOP pause, because it has not answered several members in a row.
+    #[error("WHOOP has not answered since {}; the next attempt is in {} s", since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), retry_after.as_secs())]
+    Outage {
+        since: chrono::DateTime<chrono::Utc>,
+        retry_after: Duration,
+    },
+    /// The call was not sent, because the caller gave way to one of higher priority.
+    #[error("the call gave way to one of higher priority")]
+    Yielded,
     /// The refresh token or code was used, revoked, or never existed.
     #[error("WHOOP does not accept this refresh token or code any more")]
     InvalidGrant,
@@ -68,7 +77,9 @@ pub enum Advice {
 impl WhoopError {
     pub fn advice(&self) -> Advice {
         match self {
-            Self::RateLimited { retry_after, .. } => Advice::WaitFor(*retry_after),
+            Self::RateLimited { retry_after, .. } | Self::Outage { retry_after, .. } => {
+                Advice::WaitFor(*retry_after)
+            }
             // For `Unauthorized`: once a fresh token is refused as well.
             Self::Unauthorized | Self::InvalidGrant => Advice::Reconnect,
             Self::TokenRefused {
@@ -78,6 +89,7 @@ impl WhoopError {
             | Self::Transport(_)
             | Self::TimedOut
             | Self::NoLeave(_)
+            | Self::Yielded
             // A gateway's page of HTML is no reason to bother a member.
             | Self::Decode { .. } => Advice::Retry,
             Self::TokenRefused { .. }
@@ -116,6 +128,11 @@ impl WhoopError {
             Self::Decode { source, .. } => source.is_eof(),
             _ => false,
         }
+    }
+
+    /// Whether WHOOP itself did not do its part, as in an outage.
+    pub(crate) fn is_upstream_failure(&self) -> bool {
+        self.is_hiccup() || matches!(self, Self::TimedOut | Self::Decode { .. })
     }
 
     /// The only way from reqwest's error to ours: it carries the whole URL.

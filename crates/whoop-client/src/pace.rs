@@ -14,12 +14,11 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A member looks at the screen; a moment's wait for the limit is worth it. It
-    /// is longer than a step in which a run is fed the minute, whose next one is
-    /// the member's.
+    /// A member is waiting in the app. While a run uses the quota a permit is free every 0.6 s, so
+    /// that two members who open the app at the same moment get their calls within this time.
     pub const fn interactive() -> Self {
         Self {
-            longest_wait: Duration::from_secs(4),
+            longest_wait: Duration::from_secs(6),
             retries: 1,
             call_timeout: Duration::from_secs(10),
         }

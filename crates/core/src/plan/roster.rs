@@ -8,13 +8,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     DataType,
-    budget::Class,
     coverage::CLOCKS_MAY_DIFFER,
     plan::{
         Reason,
         heard::{Heard, Said},
         visits::Visits,
     },
+    quota::PriorityClass,
 };
 
 /// A member who does not come is read at least this often: a page of 25 records
@@ -22,11 +22,11 @@ use crate::{
 pub const FORTNIGHT: TimeDelta = TimeDelta::days(14);
 
 /// Runs between [`NOT_BEFORE`] and [`NOT_AFTER`].
-const RUNS: usize = 8;
+const RUNS: usize = 12;
 
 /// A member who has not come is not read again before this, however much is
 /// left.
-const NOT_BEFORE: TimeDelta = TimeDelta::days(10);
+pub(crate) const NOT_BEFORE: TimeDelta = TimeDelta::days(9);
 
 /// Whoever has reached this age is read now, whatever the share: busy hours may
 /// put a turn off until the run after the next.
@@ -95,7 +95,7 @@ pub struct Order<'a> {
     /// Calls that the slot may make.
     pub calls: u32,
     /// Calls for members who have not come.
-    pub calls_for_dormant: u32,
+    pub calls_for_inactive: u32,
 }
 
 /// One member's turn in a run.
@@ -108,10 +108,10 @@ pub struct Turn {
 }
 
 impl Turn {
-    pub const fn class(&self) -> Class {
+    pub const fn class(&self) -> PriorityClass {
         match self.reason {
-            Reason::Fortnight => Class::Dormant,
-            _ => Class::Slot,
+            Reason::Fortnight => PriorityClass::Inactive,
+            _ => PriorityClass::Scheduled,
         }
     }
 
@@ -205,7 +205,7 @@ fn fortnightly(members: &[Standing], away: Vec<usize>, order: &Order<'_>) -> Vec
     let share = by_age.len().div_ceil(RUNS);
     by_age.sort_by_key(|(age, member)| (std::cmp::Reverse(*age), *member));
 
-    let mut calls = order.calls_for_dormant;
+    let mut calls = order.calls_for_inactive;
     let mut turns = Vec::new();
     for (place, (age, member)) in by_age.into_iter().enumerate() {
         if place >= share && age < NOT_AFTER {

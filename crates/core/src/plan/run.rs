@@ -4,11 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Slot,
-    roster::{FORTNIGHT, Order, Roster, Standing, Turn, roster},
+    roster::{FORTNIGHT, NOT_BEFORE, Order, Roster, Standing, roster},
 };
 use crate::{
     DataType,
-    budget::{Class, Ledger, Limits},
+    quota::{Limits, PriorityClass, QuotaLedger},
 };
 
 /// What a member takes on a day on which they come.
@@ -28,7 +28,7 @@ pub struct Occasion<'a> {
 /// The budget as it stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Purse<'a> {
-    pub ledger: &'a Ledger,
+    pub ledger: &'a QuotaLedger,
     /// By the clock that the ledger goes by.
     pub now: DateTime<Utc>,
     pub limits: Limits,
@@ -52,9 +52,9 @@ pub struct ExpectedDay {
 
 impl ExpectedDay {
     /// Lets the budget know.
-    pub fn tell(self, ledger: &mut Ledger, now: DateTime<Utc>) {
-        ledger.need(Class::Dormant, self.dormant);
-        ledger.foresee(now, Class::Waiting, self.visitors);
+    pub fn tell(self, ledger: &mut QuotaLedger) {
+        ledger.set_need(PriorityClass::Inactive, self.dormant);
+        ledger.set_need(PriorityClass::Interactive, self.visitors);
     }
 }
 
@@ -62,23 +62,25 @@ impl ExpectedDay {
 pub fn plan(members: &[Standing], purse: Purse<'_>, occasion: &Occasion<'_>) -> Run {
     let visitors = calls_for_visitors(members, occasion.now);
     let mut ledger = purse.ledger.clone();
-    ledger.foresee(purse.now, Class::Waiting, visitors);
+    ledger.set_need(PriorityClass::Interactive, visitors);
     let room = |class| ledger.day_room(purse.now, purse.limits, class);
     let order = Order {
         data_types: occasion.data_types,
         now: occasion.now,
         looks_at_everything: occasion.slot == Some(Slot::Night),
         freshness: occasion.freshness,
-        calls: room(Class::Slot),
-        calls_for_dormant: room(Class::Dormant),
+        calls: room(PriorityClass::Scheduled),
+        calls_for_inactive: room(PriorityClass::Inactive),
     };
     let roster = roster(members, &order);
-    let is_away = |turn: &&Turn| turn.class() == Class::Dormant;
-    let away = roster.left + roster.turns.iter().filter(is_away).count();
+    let away = members
+        .iter()
+        .filter(|one| one.visits.is_away(occasion.now))
+        .count();
     Run {
         roster,
         day: ExpectedDay {
-            dormant: calls_for_dormant(away),
+            dormant: calls_for_inactive(away),
             visitors,
         },
     }
@@ -95,9 +97,10 @@ pub fn calls_for_visitors(members: &[Standing], now: DateTime<Utc>) -> u32 {
     u32::try_from(calls).unwrap_or(u32::MAX)
 }
 
-/// Calls a day that so many members take who do not come.
-pub fn calls_for_dormant(members: usize) -> u32 {
-    let days = usize::try_from(FORTNIGHT.num_days()).unwrap_or(1);
+/// Calls a day for so many members who do not use the app. They are read again from nine days on, so
+/// that all of them are within 14 days although runs begin at fixed hours.
+pub fn calls_for_inactive(members: usize) -> u32 {
+    let days = usize::try_from(NOT_BEFORE.num_days()).unwrap_or(1);
     let calls = members.saturating_mul(DataType::ALL.len()).div_ceil(days);
     u32::try_from(calls).unwrap_or(u32::MAX)
 }
@@ -127,7 +130,7 @@ mod tests {
         vec![one; count]
     }
 
-    fn run(members: &[Standing], ledger: &Ledger) -> Run {
+    fn run(members: &[Standing], ledger: &QuotaLedger) -> Run {
         let purse = Purse {
             ledger,
             now: noon(),
@@ -144,23 +147,13 @@ mod tests {
 
     #[test]
     fn a_run_leaves_what_the_days_visitors_will_want_before_any_of_them_came() {
-        let few = run(&regulars(50), &Ledger::default());
+        let few = run(&regulars(50), &QuotaLedger::default());
         assert_eq!(few.roster.turns.len(), 50);
         assert_eq!(few.day.visitors, 300);
 
-        let many = run(&regulars(150), &Ledger::default());
+        let many = run(&regulars(150), &QuotaLedger::default());
         assert_eq!(many.day.visitors, 900);
         assert!(many.roster.turns.len() <= 30, "{}", many.roster.turns.len());
         assert!(many.roster.left >= 120);
-    }
-
-    #[test]
-    fn what_the_ledger_has_learned_in_a_day_counts_more_than_what_was_foreseen() {
-        let mut ledger = Ledger::default();
-        ledger.take(noon() - TimeDelta::hours(30), LIMITS, Class::Slot, 1);
-
-        let run = run(&regulars(150), &ledger);
-
-        assert_eq!(run.roster.turns.len(), 150);
     }
 }

@@ -1,6 +1,6 @@
 //! On which days a member opened the app.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// Days that are remembered.
 const DAYS: u32 = 28;
@@ -43,6 +43,12 @@ impl Visits {
         (before_today & ((1 << FORTNIGHT) - 1)).count_ones()
     }
 
+    /// Whether the member did not open the app in the last seven days.
+    pub fn is_away(self, now: DateTime<Utc>) -> bool {
+        self.last
+            .is_none_or(|last| now - last >= TimeDelta::days(7))
+    }
+
     /// How likely a visit is today, compared with other members: how often
     /// they came, and what is longer ago counts for less.
     pub fn likelihood(self, now: DateTime<Utc>) -> u32 {
@@ -56,8 +62,6 @@ impl Visits {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     fn noon() -> DateTime<Utc> {

@@ -7,7 +7,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
-use whoop_core::budget::Ledger;
+use whoop_core::quota::QuotaLedger;
 
 use crate::{PgConnection, StorageError, prepared::prepared};
 
@@ -15,7 +15,7 @@ use crate::{PgConnection, StorageError, prepared::prepared};
 /// processes go.
 #[derive(Debug, Clone)]
 pub struct Current {
-    pub ledger: Ledger,
+    pub ledger: QuotaLedger,
     pub now: DateTime<Utc>,
     version: i64,
 }
@@ -43,7 +43,7 @@ pub async fn read(conn: &mut PgConnection) -> Result<Current, StorageError> {
     )
     .get_result(conn)
     .await?;
-    let ledger: Result<Option<Ledger>, _> = row.ledger.map(serde_json::from_value).transpose();
+    let ledger: Result<Option<QuotaLedger>, _> = row.ledger.map(serde_json::from_value).transpose();
     Ok(Current {
         ledger: ledger
             .unwrap_or_else(|error| {

@@ -41,7 +41,7 @@ async fn works(database: Database, member: UserId, name: String) -> Result<(), S
         let mut conn = database.get().await?;
         let day = day::read(&conn, &member, date, now()).await?;
         assert_eq!(day.records.sleeps.len(), 1, "{name}");
-        lease::claim(&mut conn, &member, &name, Duration::from_secs(1)).await?;
+        lease::claim(&mut conn, &member, &name, true, Duration::from_secs(1)).await?;
         drop(conn);
         let mut transaction = database.begin().await?;
         let cycle = stand::cycle(5, json!({}));

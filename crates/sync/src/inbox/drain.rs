@@ -1,6 +1,6 @@
 //! Working off what came in, member by member.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
@@ -80,7 +80,7 @@ impl Engine {
             if accounts.is_empty() || job.stop.is_cancelled() || job.check_calls_left().is_err() {
                 break;
             }
-            let is_scarce = thrift == Thrift::Yes && self.budget.is_scarce().await?;
+            let is_scarce = thrift == Thrift::Yes && self.quota.is_scarce().await?;
             // All of them to their end: one that fails must not cut the others off.
             let done: Vec<Result<Drained, SyncError>> = stream::iter(accounts)
                 .map(|account| async move {
@@ -201,11 +201,7 @@ impl Engine {
         job: &Job,
         judged: &mut [(EventRow, Option<Verdict>)],
     ) -> Result<(), SyncError> {
-        let records: HashSet<(Option<DataType>, &str)> = judged
-            .iter()
-            .map(|(event, _)| (event.data_type(), event.record_id.as_str()))
-            .collect();
-        let turn = match self.take_turn(user_id, job, records.len()).await {
+        let turn = match self.take_turn(user_id, job).await {
             Ok(turn) => turn,
             Err(error) if is_about_the_database(&error) => return Err(error),
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 use whoop_capacity::{Days, Setting, Webhooks, simulate};
-use whoop_core::{budget::Limits, plan::Refresh};
+use whoop_core::{plan::Refresh, quota::Limits};
 use whoop_sim::SimConfig;
 use whoop_sync::{Job, Settings, run::Task};
 

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use whoop_core::{
     DataType,
-    budget::Limits,
     coverage::CONFIRM_AFTER,
     plan::{Refresh, Slot},
+    quota::Limits,
 };
 use whoop_sim::{CallSide, Fault, FaultKind, SimConfig, WebhookMischief};
 use whoop_sync::{

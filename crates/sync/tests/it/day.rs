@@ -8,9 +8,9 @@ use std::{
 use chrono::{Days, NaiveDate, TimeDelta};
 use whoop_core::{
     DataType,
-    budget::Limits,
     day::{Connection, Day, Missing, Source, SyncOutcome},
     plan::{LOOK_BACK, Refresh},
+    quota::Limits,
 };
 use whoop_sim::{Fault, FaultKind, SimConfig};
 

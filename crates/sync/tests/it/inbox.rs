@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use whoop_capacity::{Days, Setting, Webhooks, simulate};
 use whoop_core::{
     Clock, DataType,
-    budget::Limits,
     plan::{Refresh, Slot},
+    quota::Limits,
 };
 use whoop_sim::{SimConfig, WebhookMischief};
 use whoop_sync::{

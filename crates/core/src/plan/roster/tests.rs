@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::run::calls_for_dormant;
+use crate::plan::run::calls_for_inactive;
 
 fn noon() -> DateTime<Utc> {
     "2026-03-20T12:00:00Z".parse().unwrap()
@@ -27,7 +27,7 @@ fn order(calls: u32) -> Order<'static> {
         looks_at_everything: false,
         freshness: TimeDelta::minutes(15),
         calls,
-        calls_for_dormant: 100,
+        calls_for_inactive: 100,
     }
 }
 
@@ -128,7 +128,7 @@ fn a_member_who_does_not_come_is_read_whole_before_the_fortnight_is_over() {
 
     assert_eq!(members_of(&roster), [0]);
     assert_eq!(roster.turns[0].reason, Reason::Fortnight);
-    assert_eq!(roster.turns[0].class(), Class::Dormant);
+    assert_eq!(roster.turns[0].class(), PriorityClass::Inactive);
     assert_eq!(roster.turns[0].data_types, DataType::ALL);
 }
 
@@ -139,7 +139,7 @@ fn whoever_is_near_the_fortnight_is_read_however_many_they_are() {
         roster(
             &due,
             &Order {
-                calls_for_dormant: 200,
+                calls_for_inactive: 200,
                 ..order(0)
             }
         )
@@ -154,13 +154,13 @@ fn whoever_is_near_the_fortnight_is_read_however_many_they_are() {
         roster(
             &early,
             &Order {
-                calls_for_dormant: 200,
+                calls_for_inactive: 200,
                 ..order(0)
             }
         )
         .turns
         .len(),
-        5
+        4
     );
 }
 
@@ -189,12 +189,12 @@ proptest! {
     fn a_run_never_exceeds_what_it_was_given_and_asks_nothing_twice(
         members in prop::collection::vec(standing(), 0..60), calls in 0_u32..150, dormant in 0_u32..50,
     ) {
-        let order = Order { calls_for_dormant: dormant, ..order(calls) };
+        let order = Order { calls_for_inactive: dormant, ..order(calls) };
         let roster = roster(&members, &order);
 
         let cost = |class| roster.turns.iter().filter(|turn| turn.class() == class).map(Turn::calls).sum::<u32>();
-        prop_assert!(cost(Class::Slot) <= calls);
-        prop_assert!(cost(Class::Dormant) <= dormant);
+        prop_assert!(cost(PriorityClass::Scheduled) <= calls);
+        prop_assert!(cost(PriorityClass::Inactive) <= dormant);
         let mut visited = members_of(&roster);
         visited.sort_unstable();
         visited.dedup();
@@ -218,10 +218,10 @@ proptest! {
     #[test]
     fn members_who_stay_away_are_read_once_in_a_fortnight(count in 1_usize..120, ages in prop::collection::vec(0_i64..14 * 24, 120)) {
         let mut members: Vec<Standing> = ages.iter().take(count).map(|hours| read(*hours)).collect();
-        let a_day = calls_for_dormant(count);
+        let a_day = calls_for_inactive(count);
         for run in 0..4 * 30 {
             let now = noon() + TimeDelta::hours(6 * run);
-            let order = Order { now, calls: 0, calls_for_dormant: a_day.max(4) * 14, ..order(0) };
+            let order = Order { now, calls: 0, calls_for_inactive: a_day.max(4) * 14, ..order(0) };
             for turn in roster(&members, &order).turns {
                 members[turn.member].last_sync_at = [Some(now); 4];
             }

@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 use whoop_client::{Pace, SCOPES, Whoop, WhoopConfig};
 use whoop_core::{
     Clock, DataType, FixedClock, UserId,
-    budget::Limits,
     coverage::CONFIRM_AFTER,
     day::{Day, Missing},
     plan::{Reason, Slot},
+    quota::Limits,
 };
 use whoop_devkit::TestDb;
 use whoop_sim::{Sim, SimConfig, WorldHandle};

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use whoop_client::WhoopError;
 use whoop_core::{
     Clock,
-    budget::{Class, Limits},
     plan::Slot,
+    quota::{Limits, PriorityClass},
 };
 use whoop_sim::{Fault, FaultKind, SimConfig};
 use whoop_sync::{Engine, Job, Outcome, SyncError, reconcile::Reconcile, run::Task};
@@ -41,7 +41,7 @@ async fn in_earnest() -> (Stage, Member, SecretString) {
 }
 
 /// So many calls at once, each told at once if it has to wait.
-async fn calls(engine: &Engine, token: &SecretString, class: Class, count: usize) -> usize {
+async fn calls(engine: &Engine, token: &SecretString, class: PriorityClass, count: usize) -> usize {
     let job = impatient(class);
     let answers = join_all((0..count).map(|_| {
         let whoop = engine.whoop_for(&job);
@@ -55,7 +55,7 @@ async fn calls(engine: &Engine, token: &SecretString, class: Class, count: usize
     made.count()
 }
 
-fn impatient(class: Class) -> Job {
+fn impatient(class: PriorityClass) -> Job {
     let mut job = briskly().of(class);
     job.pace.longest_wait = Duration::ZERO;
     job
@@ -77,7 +77,7 @@ async fn four_processes_together_spend_the_minute_once_and_provoke_no_refusal() 
     let made = join_all(
         processes
             .iter()
-            .map(|engine| calls(engine, &token, Class::Waiting, 60)),
+            .map(|engine| calls(engine, &token, PriorityClass::Interactive, 60)),
     )
     .await;
 
@@ -92,12 +92,15 @@ async fn runs_leave_members_who_wait_their_share() {
     let (stage, _, token) = in_earnest().await;
     let (run, app) = (stage.engine_within(LIMITS), stage.engine_within(LIMITS));
 
-    assert_eq!(calls(&app, &token, Class::Waiting, 1).await, 1);
-    calls(&run, &token, Class::Slot, 200).await;
-    calls(&run, &token, Class::History, 200).await;
+    assert_eq!(calls(&app, &token, PriorityClass::Interactive, 1).await, 1);
+    calls(&run, &token, PriorityClass::Scheduled, 200).await;
+    calls(&run, &token, PriorityClass::Backfill, 200).await;
 
     assert!(run.quota().await.unwrap().minute >= 20);
-    assert_eq!(calls(&app, &token, Class::Waiting, 20).await, 20);
+    assert_eq!(
+        calls(&app, &token, PriorityClass::Interactive, 20).await,
+        20
+    );
     assert_eq!(refusals(&stage), 0);
 }
 
@@ -108,7 +111,7 @@ async fn what_another_client_of_the_app_spends_is_seen_before_whoop_refuses() {
     for _ in 0..70 {
         stage
             .engine
-            .whoop_for(&impatient(Class::Waiting))
+            .whoop_for(&impatient(PriorityClass::Interactive))
             .profile(&token)
             .await
             .unwrap();
@@ -120,8 +123,8 @@ async fn what_another_client_of_the_app_spends_is_seen_before_whoop_refuses() {
         .unwrap();
     let engine = stage.engine_within(LIMITS);
 
-    let made = calls(&engine, &token, Class::Waiting, 1).await
-        + calls(&engine, &token, Class::Waiting, 60).await;
+    let made = calls(&engine, &token, PriorityClass::Interactive, 1).await
+        + calls(&engine, &token, PriorityClass::Interactive, 60).await;
 
     assert!((15..=30).contains(&made), "{made} calls");
     assert_eq!(refusals(&stage), 0);
@@ -132,12 +135,15 @@ async fn a_refusal_that_one_process_met_holds_all_of_them() {
     let (stage, member, token) = in_earnest().await;
     let (one, other) = (stage.engine_within(LIMITS), stage.engine_within(LIMITS));
     stage.world().fault(Fault::new("*", FaultKind::RateLimited));
-    assert_eq!(calls(&one, &token, Class::Slot, 1).await, 0);
+    assert_eq!(calls(&one, &token, PriorityClass::Scheduled, 1).await, 0);
     stage.world().clear_faults();
     let sent = stage.world().call_count();
 
-    assert_eq!(calls(&other, &token, Class::Waiting, 5).await, 0);
-    let job = impatient(Class::Waiting);
+    assert_eq!(
+        calls(&other, &token, PriorityClass::Interactive, 5).await,
+        0
+    );
+    let job = impatient(PriorityClass::Interactive);
     let report = other
         .sync_member(&member.user_id, &job, &slot(Slot::Morning))
         .await
@@ -160,7 +166,7 @@ async fn without_the_database_nothing_is_sent_to_whoop() {
         .unwrap();
 
     let answer = engine
-        .whoop_for(&impatient(Class::Waiting))
+        .whoop_for(&impatient(PriorityClass::Interactive))
         .profile(&token)
         .await;
 
@@ -176,12 +182,15 @@ async fn a_ledger_that_cannot_be_read_begins_anew() {
     let sql = "UPDATE whoop_call_budget SET ledger = '[\"scribble\"]'";
     stage.sql.batch_execute(sql).await.unwrap();
 
-    assert_eq!(calls(&engine, &token, Class::Waiting, 3).await, 3);
+    assert_eq!(
+        calls(&engine, &token, PriorityClass::Interactive, 3).await,
+        3
+    );
     assert!(engine.quota().await.unwrap().minute < 100);
 }
 
 #[tokio::test]
-async fn a_run_that_waits_for_the_quota_holds_no_member() {
+async fn a_run_that_waits_for_the_quota_gives_way_to_an_app_request() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
     let limits = Limits {
@@ -194,7 +203,7 @@ async fn a_run_that_waits_for_the_quota_holds_no_member() {
         .await
         .unwrap();
     let (run, app) = (stage.engine_within(limits), stage.another_engine());
-    calls(&run, &token, Class::Waiting, 40).await;
+    calls(&run, &token, PriorityClass::Interactive, 40).await;
     for task in [
         Task::Sync(slot(Slot::Morning)),
         Task::BackFill { from: None },
@@ -206,13 +215,11 @@ async fn a_run_that_waits_for_the_quota_holds_no_member() {
     ] {
         let stop = CancellationToken::new();
         let (plan, job) = (plan(task), Job::scheduled(None, stop.clone()));
-        let mut impatient = briskly();
-        // A run asks for leave under the lease, which takes it a moment.
-        impatient.lease_patience = Duration::from_secs(5);
         let errand = slot(Slot::Afternoon);
         let somebody_else = async {
-            for _ in 0..20 {
-                let served = app.sync_member(&member.user_id, &impatient, &errand).await;
+            for _ in 0..3 {
+                let job = Job::interactive();
+                let served = app.sync_member(&member.user_id, &job, &errand).await;
                 assert_eq!(served.unwrap().outcome, Outcome::Done);
             }
             stop.cancel();

@@ -1,0 +1,97 @@
+//! The circuit breaker: during an outage of WHOOP, one call at a time finds out whether it is over.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Failures in a row after which calls pause.
+const OPENS_AFTER: u32 = 5;
+
+/// Members who must be affected: the failures of one alone are not an outage.
+const MEMBERS: usize = 2;
+
+/// Pause before the first probe; each failed probe doubles it.
+const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(1);
+
+/// Longest pause between two probes.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(60);
+
+/// State of the circuit breaker, shared by all processes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Breaker {
+    /// Failures since the last success.
+    failures: u32,
+    /// Hashes of the members whose calls failed, at most [`MEMBERS`].
+    members: Vec<u64>,
+    open: Option<Open>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Open {
+    since: DateTime<Utc>,
+    /// The next call may be made then.
+    probe_at: DateTime<Utc>,
+    pause_seconds: i64,
+}
+
+impl Breaker {
+    /// Whether calls have failed since the last success.
+    pub(super) fn has_failures(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// The start of the outage.
+    pub(super) fn open_since(&self) -> Option<DateTime<Utc>> {
+        self.open.map(|open| open.since)
+    }
+
+    /// When the next probe may be sent; `None` if calls are not paused.
+    pub(super) fn paused_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.open
+            .map(|open| open.probe_at)
+            .filter(|probe_at| *probe_at > now)
+    }
+
+    /// Limits permits to one probe during an outage, and schedules the next probe.
+    pub(super) fn probe(&mut self, now: DateTime<Utc>, want: u32) -> u32 {
+        let Some(open) = &mut self.open else {
+            return want;
+        };
+        open.probe_at = now + TimeDelta::seconds(open.pause_seconds);
+        open.pause_seconds = (open.pause_seconds * 2).min(LONGEST_PAUSE.num_seconds());
+        want.min(1)
+    }
+
+    /// Notes a call that WHOOP did not answer properly. Returns whether calls pause from now on.
+    pub(super) fn failed(&mut self, now: DateTime<Utc>, member: u64) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        if self.members.len() < MEMBERS && !self.members.contains(&member) {
+            self.members.push(member);
+        }
+        let opens =
+            self.open.is_none() && self.failures >= OPENS_AFTER && self.members.len() >= MEMBERS;
+        if opens {
+            self.open = Some(Open {
+                since: now,
+                probe_at: now + FIRST_PAUSE,
+                pause_seconds: FIRST_PAUSE.num_seconds() * 2,
+            });
+        }
+        opens
+    }
+
+    /// Notes an answer. Returns the start of the outage that it ends.
+    pub(super) fn succeeded(&mut self) -> Option<DateTime<Utc>> {
+        let since = self.open_since();
+        *self = Self::default();
+        since
+    }
+
+    /// Moves times in the future to `now`: the database's clock was ahead when they were written.
+    pub(super) fn bound(&mut self, now: DateTime<Utc>) {
+        if let Some(open) = &mut self.open {
+            open.since = open.since.min(now);
+            open.probe_at = open.probe_at.min(now + LONGEST_PAUSE);
+        }
+    }
+}

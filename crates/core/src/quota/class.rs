@@ -1,0 +1,75 @@
+use serde::{Deserialize, Serialize};
+
+/// The reason for a call, which decides its priority. In order, the highest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriorityClass {
+    /// A member is waiting in the app.
+    Interactive,
+    /// A webhook said that a data type changed.
+    Webhook,
+    /// A scheduled run, for members who are likely to open the app.
+    Scheduled,
+    /// A scheduled run, for members who do not use the app: at least every 14 days.
+    Inactive,
+    /// History.
+    Backfill,
+}
+
+/// A value for each priority class.
+pub(super) type ByClass<T> = [T; PriorityClass::ALL.len()];
+
+/// Guaranteed share of each class, in ten-thousandths of a limit.
+///
+/// A class below its share is not delayed by classes of lower priority, nor by the surplus of
+/// higher ones. What a class does not use, the next one gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shares(ByClass<u32>);
+
+impl Shares {
+    /// Shares of the minute window.
+    pub(super) const MINUTE: Self = Self([7_000, 1_200, 800, 500, 500]);
+    /// Shares of the day window. Members who are active every day need nearly the whole day.
+    pub(super) const DAY: Self = Self([9_050, 50, 25, 850, 25]);
+
+    /// Calls of a class's share of a limit.
+    pub(super) fn of(self, class: PriorityClass, limit: u32) -> u32 {
+        let share = self.0[class.index()];
+        let calls = u64::from(limit) * u64::from(share) / 10_000;
+        u32::try_from(calls).unwrap_or(u32::MAX)
+    }
+}
+
+impl PriorityClass {
+    pub const ALL: [Self; 5] = [
+        Self::Interactive,
+        Self::Webhook,
+        Self::Scheduled,
+        Self::Inactive,
+        Self::Backfill,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Webhook => "webhook",
+            Self::Scheduled => "scheduled",
+            Self::Inactive => "inactive",
+            Self::Backfill => "backfill",
+        }
+    }
+
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The classes of higher priority.
+    pub(super) fn higher(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().take_while(move |one| *one < self)
+    }
+
+    /// The classes of lower priority.
+    pub(super) fn lower(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |one| *one > self)
+    }
+}

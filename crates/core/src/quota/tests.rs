@@ -1,0 +1,491 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: Limits = Limits {
+    per_minute: 100,
+    per_day: 10_000,
+};
+
+fn noon() -> DateTime<Utc> {
+    "2026-03-20T12:00:00Z".parse().unwrap()
+}
+
+fn after(seconds: f64) -> DateTime<Utc> {
+    noon() + std::time::Duration::from_secs_f64(seconds)
+}
+
+/// Takes four permits at a time as soon as there are any, from `from` until `until`. Returns when each permit was
+/// taken.
+fn takes_all(
+    ledger: &mut QuotaLedger,
+    class: PriorityClass,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Vec<DateTime<Utc>> {
+    let (mut now, mut made) = (from, Vec::new());
+    while now < until {
+        match ledger.take(now, LIMITS, class, 4) {
+            Decision::Granted(calls) => made.extend((0..calls).map(|_| now)),
+            Decision::Wait { until, .. } => now = until,
+        }
+    }
+    made
+}
+
+/// Lets a member open the app: four calls, each as soon as there is a permit, while a run takes what it can get. Returns the time that the
+/// member waits for the last.
+fn app_request(ledger: &mut QuotaLedger, opened: DateTime<Utc>) -> TimeDelta {
+    let (mut now, mut wanted) = (opened, 4);
+    while wanted > 0 {
+        match ledger.take(now, LIMITS, PriorityClass::Interactive, wanted) {
+            Decision::Granted(calls) => wanted -= calls,
+            Decision::Wait { until, .. } => {
+                // The run is told the same moment and may be faster.
+                now = until;
+                ledger.take(now, LIMITS, PriorityClass::Scheduled, 4);
+            }
+        }
+    }
+    now - opened
+}
+
+fn fewest_in_a_minute(made: &[DateTime<Utc>], from: DateTime<Utc>, minutes: i64) -> usize {
+    (0..minutes)
+        .map(|minute| {
+            let begins = from + TimeDelta::minutes(minute);
+            let ends = begins + TimeDelta::minutes(1);
+            made.iter()
+                .filter(|at| **at >= begins && **at < ends)
+                .count()
+        })
+        .min()
+        .unwrap_or(0)
+}
+
+#[test]
+fn a_run_uses_at_least_95_of_100_calls_in_every_minute() {
+    let mut ledger = QuotaLedger::default();
+    let end = noon() + TimeDelta::minutes(60);
+    let made = takes_all(&mut ledger, PriorityClass::Scheduled, noon(), end);
+
+    let fewest = fewest_in_a_minute(&made, noon(), 60);
+    assert!(fewest >= 95, "{fewest}");
+}
+
+#[test]
+fn three_app_requests_a_minute_beside_a_run_wait_four_seconds_at_most_and_95_of_100_calls_are_used()
+{
+    let mut ledger = QuotaLedger::default();
+    let mut made = Vec::new();
+    let mut now = noon();
+    let mut next_request = 7.0;
+    let mut wanted = 0;
+    let mut asked = now;
+    let mut longest = TimeDelta::zero();
+    while now < noon() + TimeDelta::minutes(20) {
+        let mut turn = now + TimeDelta::milliseconds(500);
+        if now >= after(next_request) && wanted == 0 {
+            (wanted, asked) = (4, now);
+            next_request += 20.0;
+        }
+        if wanted > 0 {
+            match ledger.take(now, LIMITS, PriorityClass::Interactive, wanted) {
+                Decision::Granted(calls) => {
+                    wanted -= calls;
+                    made.extend((0..calls).map(|_| now));
+                    longest = longest.max(now - asked);
+                }
+                Decision::Wait { until, .. } => turn = turn.min(until),
+            }
+        }
+        match ledger.take(now, LIMITS, PriorityClass::Scheduled, 4) {
+            Decision::Granted(calls) => made.extend((0..calls).map(|_| now)),
+            Decision::Wait { until, .. } => turn = turn.min(until),
+        }
+        now = turn;
+    }
+
+    assert!(longest <= TimeDelta::seconds(4), "{longest}");
+    let fewest = fewest_in_a_minute(&made, noon(), 20);
+    assert!(fewest >= 95, "{fewest}");
+}
+
+#[test]
+fn the_first_member_to_open_the_app_during_a_run_waits_four_seconds_at_most() {
+    for start in [10.0, 31.0, 55.0, 61.9, 130.0, 185.9] {
+        let mut ledger = QuotaLedger::default();
+        takes_all(&mut ledger, PriorityClass::Scheduled, noon(), after(start));
+        let waited = app_request(&mut ledger, after(start));
+        assert!(waited <= TimeDelta::seconds(4), "after {start} s: {waited}");
+    }
+}
+
+#[test]
+fn eight_app_requests_a_minute_beside_a_run_wait_four_seconds_at_most() {
+    let mut ledger = QuotaLedger::default();
+    let (mut wanted, mut asked, mut run) = (0, noon(), 0);
+    let mut longest = TimeDelta::zero();
+    for tick in 0..20 * 60 * 10 {
+        let now = noon() + TimeDelta::milliseconds(100 * tick);
+        if tick % 75 == 0 {
+            (wanted, asked) = (wanted + 4, now);
+        }
+        if wanted > 0
+            && let Decision::Granted(calls) =
+                ledger.take(now, LIMITS, PriorityClass::Interactive, wanted)
+        {
+            wanted -= calls;
+            longest = longest.max(now - asked);
+        }
+        if let Decision::Granted(calls) = ledger.take(now, LIMITS, PriorityClass::Scheduled, 16) {
+            run += calls;
+        }
+    }
+    assert!(longest <= TimeDelta::seconds(4), "{longest}");
+    assert!(run >= 20 * 40, "the run got {run} calls in 20 minutes");
+}
+
+#[test]
+fn calls_that_members_need_in_a_day_are_kept_for_them() {
+    let mut ledger = QuotaLedger::default();
+    ledger.set_need(PriorityClass::Interactive, 7_200);
+    let end = noon() + TimeDelta::hours(20);
+    let run = takes_all(&mut ledger, PriorityClass::Scheduled, noon(), end).len();
+
+    assert!((1_000..=2_800).contains(&run), "{run}");
+}
+
+#[test]
+fn background_work_leaves_a_rest_of_the_day_to_members() {
+    let mut ledger = QuotaLedger::default();
+    for minute in 0..24 * 60 {
+        let now = noon() + TimeDelta::minutes(minute);
+        ledger.take(now, LIMITS, PriorityClass::Interactive, 5);
+    }
+    let tomorrow = noon() + TimeDelta::days(1);
+
+    let room = ledger.day_room(tomorrow, LIMITS, PriorityClass::Scheduled);
+
+    assert!((2_250..=2_300).contains(&room), "{room}");
+}
+
+#[test]
+fn a_class_gets_its_guaranteed_share_behind_a_greedy_one() {
+    let mut ledger = QuotaLedger::default();
+    ledger.set_need(PriorityClass::Inactive, 1_290);
+    let evening = noon() + TimeDelta::hours(20);
+    takes_all(&mut ledger, PriorityClass::Scheduled, noon(), evening);
+
+    assert!(ledger.day_room(evening, LIMITS, PriorityClass::Inactive) >= 850);
+    assert!(ledger.day_room(evening, LIMITS, PriorityClass::Backfill) >= 25);
+    assert!(ledger.day_room(evening, LIMITS, PriorityClass::Webhook) >= 50);
+}
+
+#[test]
+fn a_class_of_low_priority_gets_its_share_of_a_busy_minute() {
+    let mut ledger = QuotaLedger::default();
+    let mut made = [0; 5];
+    for half_seconds in 0..1_200 {
+        let now = noon() + TimeDelta::milliseconds(500 * half_seconds);
+        for class in PriorityClass::ALL {
+            if let Decision::Granted(calls) = ledger.take(now, LIMITS, class, 8) {
+                made[class.index()] += calls;
+            }
+        }
+    }
+    let [interactive, webhook, scheduled, inactive, backfill] = made.map(|calls| calls / 10);
+    assert!((60..=75).contains(&interactive), "{made:?}");
+    assert!(webhook >= 10 && scheduled >= 7, "{made:?}");
+    assert!(inactive >= 4 && backfill >= 3, "{made:?}");
+}
+
+#[test]
+fn a_class_that_waits_gets_the_next_permit_before_one_of_lower_priority() {
+    let mut ledger = QuotaLedger::default();
+    takes_all(&mut ledger, PriorityClass::Backfill, noon(), after(200.0));
+    let Decision::Wait { until, .. } = ledger.take(after(200.0), LIMITS, PriorityClass::Webhook, 1)
+    else {
+        panic!("there are permits left");
+    };
+
+    let backfill = ledger.take(until, LIMITS, PriorityClass::Backfill, 1);
+    assert!(matches!(backfill, Decision::Wait { .. }), "{backfill:?}");
+    let webhook = ledger.take(until, LIMITS, PriorityClass::Webhook, 1);
+    assert_eq!(webhook, Decision::Granted(1));
+}
+
+#[test]
+fn permits_that_are_given_back_can_be_taken_again() {
+    let mut ledger = QuotaLedger::default();
+    takes_all(&mut ledger, PriorityClass::Scheduled, noon(), after(90.0));
+    let now = after(90.7);
+    let before = ledger.usage(now);
+    let Decision::Granted(calls) = ledger.take(now, LIMITS, PriorityClass::Interactive, 2) else {
+        panic!("no permit left");
+    };
+    ledger.give_back(now, LIMITS, PriorityClass::Interactive, calls);
+
+    assert_eq!(ledger.usage(now), before);
+}
+
+#[test]
+fn a_day_that_is_used_up_says_when_it_goes_on() {
+    let mut ledger = QuotaLedger::default();
+    let night = noon() + TimeDelta::hours(12);
+    takes_all(&mut ledger, PriorityClass::Backfill, noon(), night);
+
+    let Decision::Wait { until, reason } = ledger.take(night, LIMITS, PriorityClass::Backfill, 1)
+    else {
+        panic!("there is room");
+    };
+
+    assert_eq!(reason, WaitReason::Quota(LimitWindow::Day));
+    let first = noon() + DAY;
+    assert!(
+        until >= first && until <= first + TimeDelta::minutes(10),
+        "{until}"
+    );
+}
+
+#[test]
+fn calls_of_another_program_are_left_to_it() {
+    let mut ledger = QuotaLedger::default();
+    ledger.take(noon(), LIMITS, PriorityClass::Scheduled, 10);
+    let counted = |ledger: &mut QuotaLedger, at, calls| {
+        ledger.whoop_counted(at, LimitWindow::Minute, calls, TimeDelta::seconds(30))
+    };
+
+    assert!(counted(&mut ledger, after(1.0), 70));
+    assert_eq!(
+        ledger.room(after(2.0), LIMITS, PriorityClass::Interactive),
+        30
+    );
+    // The same reply, seen by another process.
+    assert!(!counted(&mut ledger, after(2.0), 70));
+    assert_eq!(
+        ledger.room(after(31.0), LIMITS, PriorityClass::Interactive),
+        90
+    );
+}
+
+#[test]
+fn a_count_that_is_all_ours_corrects_nothing() {
+    let mut ledger = QuotaLedger::default();
+    ledger.take(noon(), LIMITS, PriorityClass::Scheduled, 10);
+
+    let reset = TimeDelta::seconds(30);
+    assert!(!ledger.whoop_counted(after(1.0), LimitWindow::Minute, 7, reset));
+    assert_eq!(
+        ledger.room(after(2.0), LIMITS, PriorityClass::Interactive),
+        90
+    );
+}
+
+#[test]
+fn after_a_refusal_no_class_gets_a_permit_before_the_limit_resets() {
+    let mut ledger = QuotaLedger::default();
+    ledger.close(after(37.0), LimitWindow::Minute);
+    ledger.close(after(12.0), LimitWindow::Minute);
+
+    let refused = Decision::Wait {
+        until: after(37.0),
+        reason: WaitReason::Quota(LimitWindow::Minute),
+    };
+    for class in PriorityClass::ALL {
+        assert_eq!(ledger.take(after(36.0), LIMITS, class, 1), refused);
+    }
+    let first = ledger.take(after(37.0), LIMITS, PriorityClass::Interactive, 1);
+    assert_eq!(first, Decision::Granted(1));
+}
+
+#[test]
+fn permits_that_a_clock_dated_to_the_future_delay_nothing_longer_than_their_limit() {
+    // The database's clock was a day ahead for a minute.
+    let mut ledger = QuotaLedger::default();
+    let ahead = noon() + TimeDelta::days(1);
+    let end = ahead + TimeDelta::minutes(1);
+    takes_all(&mut ledger, PriorityClass::Scheduled, ahead, end);
+    ledger.close(ahead + TimeDelta::seconds(60), LimitWindow::Minute);
+
+    let mut bounded = ledger.clone().bounded_by(noon());
+
+    assert_eq!(bounded.room(noon(), LIMITS, PriorityClass::Interactive), 0);
+    let soon = after(130.0);
+    let granted = bounded.take(soon, LIMITS, PriorityClass::Interactive, 4);
+    assert_eq!(granted, Decision::Granted(4));
+    let unbounded = ledger.room(soon, LIMITS, PriorityClass::Interactive);
+    assert_eq!(unbounded, 0, "without the bound");
+}
+
+#[test]
+fn a_ledger_survives_its_row() {
+    let mut ledger = QuotaLedger::default();
+    takes_all(&mut ledger, PriorityClass::Scheduled, noon(), after(300.0));
+    ledger.close(after(400.0), LimitWindow::Day);
+    ledger.whoop_counted(after(301.0), LimitWindow::Day, 5_000, TimeDelta::hours(3));
+    for member in [1, 2, 1, 2, 1] {
+        ledger.call_failed(after(302.0), member);
+    }
+
+    let text = serde_json::to_string(&ledger).unwrap();
+    let back: QuotaLedger = serde_json::from_str(&text).unwrap();
+
+    assert_eq!(
+        back.usage(after(301.0)),
+        ledger.usage(after(301.0)),
+        "{text}"
+    );
+    let empty = serde_json::from_str::<QuotaLedger>("{}").unwrap();
+    assert_eq!(empty, QuotaLedger::default());
+}
+
+#[test]
+fn a_row_of_the_former_version_keeps_the_calls_of_the_day() {
+    let text = format!(
+        r#"{{"minute":[{{"at":1,"calls":3,"waiting":0}}],"waited_at":null,
+            "day":{{"slices":[{{"from":{},"made":[7,0,90,0,0],"wanted":[9,0,90,0,0]}}],
+                    "expected":[1.5,0,0,0,0],"since":null,"needs":[0,0,0,4,0]}}}}"#,
+        noon().timestamp()
+    );
+
+    let mut ledger: QuotaLedger = serde_json::from_str(&text).unwrap();
+
+    assert_eq!(ledger.usage(after(60.0)).day, 97);
+    let almost_out = noon() + TimeDelta::hours(24) + TimeDelta::minutes(9);
+    assert_eq!(ledger.usage(almost_out).day, 97);
+    assert_eq!(ledger.usage(almost_out + TimeDelta::minutes(1)).day, 0);
+    let day = Limits {
+        per_minute: 100,
+        per_day: 97,
+    };
+    let refused = ledger.take(after(60.0), day, PriorityClass::Interactive, 1);
+    let reason = WaitReason::Quota(LimitWindow::Day);
+    assert!(matches!(refused, Decision::Wait { reason: is, .. } if is == reason));
+}
+
+#[test]
+fn the_calls_of_a_minute_leave_the_day_together_when_the_youngest_may() {
+    let mut ledger = QuotaLedger::default();
+    for seconds in [0.0, 59.0, 60.0] {
+        ledger.take(after(seconds), LIMITS, PriorityClass::Interactive, 10);
+    }
+
+    let tomorrow = noon() + TimeDelta::hours(24);
+    let used = |seconds| ledger.usage(tomorrow + TimeDelta::seconds(seconds)).day;
+    assert_eq!((used(0), used(59)), (30, 30));
+    assert_eq!((used(60), used(119), used(120)), (10, 10, 0));
+}
+
+#[test]
+fn calls_are_scarce_if_members_and_runs_together_need_nearly_the_whole_day() {
+    let mut ledger = QuotaLedger::default();
+    assert!(!ledger.is_scarce(noon(), LIMITS));
+
+    ledger.set_need(PriorityClass::Interactive, 5_500);
+    assert!(!ledger.is_scarce(noon(), LIMITS));
+    let night = noon() + TimeDelta::hours(12);
+    takes_all(&mut ledger, PriorityClass::Scheduled, noon(), night);
+    assert!(ledger.is_scarce(night, LIMITS));
+
+    let mut busy = QuotaLedger::default();
+    busy.set_need(PriorityClass::Interactive, 9_500);
+    assert!(busy.is_scarce(noon(), LIMITS));
+}
+
+#[test]
+fn an_outage_of_an_hour_costs_less_than_100_calls() {
+    let mut ledger = QuotaLedger::default();
+    let (mut now, mut calls, mut begins) = (noon(), 0, 0);
+    while now < after(3_600.0) {
+        match ledger.take(now, LIMITS, PriorityClass::Scheduled, 4) {
+            Decision::Granted(granted) => {
+                for call in 0..granted {
+                    calls += 1;
+                    begins += u32::from(ledger.call_failed(now, u64::from(call % 3)));
+                }
+            }
+            Decision::Wait { until, .. } => now = until,
+        }
+        // A member opens the app in every second minute.
+        if now.timestamp() % 120 == 0
+            && let Decision::Granted(granted) =
+                ledger.take(now, LIMITS, PriorityClass::Interactive, 4)
+        {
+            calls += granted;
+        }
+    }
+    assert!(calls < 100, "{calls}");
+    assert_eq!(begins, 1);
+
+    assert_eq!(ledger.usage(now).outage_since, Some(noon()));
+    assert_eq!(ledger.call_succeeded(), Some(noon()));
+    let granted = ledger.take(now, LIMITS, PriorityClass::Scheduled, 2);
+    assert_eq!(granted, Decision::Granted(2));
+}
+
+#[test]
+fn failures_of_one_member_are_no_outage() {
+    let mut ledger = QuotaLedger::default();
+    for _ in 0..50 {
+        assert!(!ledger.call_failed(noon(), 1));
+    }
+    let granted = ledger.take(noon(), LIMITS, PriorityClass::Scheduled, 4);
+    assert_eq!(granted, Decision::Granted(4));
+}
+
+/// Requests for permits: milliseconds after the one before, class, number, and how many are given back.
+fn requests() -> impl Strategy<Value = Vec<(i64, PriorityClass, u32, u32)>> {
+    let pause = prop_oneof![0..500_i64, 500..30_000_i64, 60_000..3_000_000_i64];
+    let class = prop::sample::select(PriorityClass::ALL.to_vec());
+    prop::collection::vec((pause, class, 1_u32..40, 0_u32..3), 1..300)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    /// Law 7, in any order of requests.
+    #[test]
+    fn no_minute_and_no_day_contains_more_calls_than_whoop_allows(requests in requests()) {
+        let limits = Limits { per_minute: 30, per_day: 200 };
+        let mut ledger = QuotaLedger::default();
+        let mut now = noon();
+        let mut made: Vec<(DateTime<Utc>, u32)> = Vec::new();
+        for (pause, class, want, unused) in requests {
+            now += TimeDelta::milliseconds(pause);
+            if let Decision::Granted(calls) = ledger.take(now, limits, class, want) {
+                prop_assert!(calls <= want && calls > 0);
+                let unused = unused.min(calls);
+                ledger.give_back(now, limits, class, unused);
+                made.push((now, calls - unused));
+            }
+            let within = |length| made.iter().filter(|(at, _)| now - *at < length).map(|(_, calls)| calls).sum::<u32>();
+            prop_assert!(within(TimeDelta::seconds(60)) <= 30);
+            prop_assert!(within(TimeDelta::days(1)) <= 200);
+        }
+    }
+
+    /// A class that asks again when it is told to gets a permit, whatever the others do.
+    #[test]
+    fn every_class_gets_a_permit_within_some_minutes(requests in requests(), class in prop::sample::select(PriorityClass::ALL.to_vec())) {
+        let mut ledger = QuotaLedger::default();
+        let mut now = noon();
+        for (pause, other, want, _) in requests {
+            now += TimeDelta::milliseconds(pause);
+            ledger.take(now, LIMITS, other, want);
+        }
+        let begins = now;
+        let granted = (0..600).any(|_| {
+            match ledger.take(now, LIMITS, class, 1) {
+                Decision::Granted(_) => true,
+                Decision::Wait { until, .. } => {
+                    assert!(until > now);
+                    now = until;
+                    false
+                }
+            }
+        });
+        prop_assert!(granted && now - begins <= TimeDelta::minutes(5), "{:?}", now - begins);
+    }
+}

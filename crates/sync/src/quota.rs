@@ -1,0 +1,438 @@
+//! WHOOP's quota in one process: permits from the shared ledger, one queue per priority class.
+//!
+//! A permit is taken when a request is about to be sent. Callers of one class stand in one queue: the first
+//! of them asks the ledger for as many permits as there are callers, so that the row is changed once for all
+//! of them.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::{BoxFuture, FutureExt};
+use tokio::{
+    sync::{Mutex as AsyncMutex, Semaphore},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use whoop_client::{Allowance, RateLimit, WhoopError};
+use whoop_core::{
+    plan::run::ExpectedDay,
+    quota::{Decision, LimitWindow, Limits, PriorityClass, QuotaLedger, Usage, WaitReason},
+};
+use whoop_storage::{
+    Database, StorageError,
+    table::call_budget::{self, Current},
+};
+
+/// Maximum number of permits that one process takes at once.
+const LARGEST_REQUEST: u32 = 16;
+
+/// Waits longer than this are logged at level `info`.
+const LOGGED_WAIT: Duration = Duration::from_secs(10);
+
+/// Permits for calls to WHOOP.
+#[derive(Debug)]
+pub(crate) struct Quota {
+    database: Database,
+    limits: Limits,
+    queues: [Queue; PriorityClass::ALL.len()],
+    /// Use of the quota when the ledger was last read.
+    usage: Mutex<Option<Usage>>,
+    was_scarce: AtomicBool,
+}
+
+/// Callers of one class.
+#[derive(Debug)]
+struct Queue {
+    waiting: AtomicU32,
+    /// Permits that the first caller took for those behind it.
+    permits: Semaphore,
+    /// When the ledger granted the latest of them.
+    taken_at: Mutex<DateTime<Utc>>,
+    /// Held by the caller that asks the ledger.
+    asks: AsyncMutex<()>,
+    /// The ledger's last answer, while it holds.
+    wait: Mutex<Option<Wait>>,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            waiting: AtomicU32::default(),
+            permits: Semaphore::new(0),
+            taken_at: Mutex::new(DateTime::UNIX_EPOCH),
+            asks: AsyncMutex::default(),
+            wait: Mutex::default(),
+        }
+    }
+}
+
+/// The ledger has no permit before `until`.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    until: Instant,
+    reason: WaitReason,
+}
+
+impl Wait {
+    fn error(self) -> WhoopError {
+        let retry_after = self.until.saturating_duration_since(Instant::now());
+        match self.reason {
+            WaitReason::Quota(window) => WhoopError::RateLimited {
+                retry_after,
+                day: window == LimitWindow::Day,
+            },
+            WaitReason::UpstreamOutage { since } => WhoopError::Outage { since, retry_after },
+        }
+    }
+}
+
+impl Quota {
+    pub(crate) fn new(database: Database, limits: Limits) -> Self {
+        Self {
+            database,
+            limits,
+            queues: Default::default(),
+            usage: Mutex::default(),
+            was_scarce: AtomicBool::new(false),
+        }
+    }
+
+    /// Reads the ledger.
+    pub(crate) async fn current(&self) -> Result<Current, StorageError> {
+        let mut conn = self.database.get().await?;
+        call_budget::read(&mut conn).await
+    }
+
+    /// Stores how many calls a day the classes need.
+    pub(crate) async fn expect(&self, day: ExpectedDay) -> Result<(), StorageError> {
+        self.change(|ledger, _| {
+            day.tell(ledger);
+            (true, ())
+        })
+        .await
+    }
+
+    /// Whether reads that can be spared are to be spared.
+    pub(crate) async fn is_scarce(&self) -> Result<bool, StorageError> {
+        let current = self.current().await?;
+        Ok(self.note(&current.ledger, current.now))
+    }
+
+    /// [`Quota::is_scarce`] when the ledger was last read.
+    pub(crate) fn was_scarce(&self) -> bool {
+        self.was_scarce.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a permit, no longer than `patience`, which it uses up.
+    async fn take(
+        self: &Arc<Self>,
+        class: PriorityClass,
+        patience: &mut Duration,
+    ) -> Result<(), WhoopError> {
+        let started = Instant::now();
+        let waited = self.wait_for_permit(class, started + *patience).await;
+        *patience = patience.saturating_sub(started.elapsed());
+        waited
+    }
+
+    async fn wait_for_permit(
+        self: &Arc<Self>,
+        class: PriorityClass,
+        deadline: Instant,
+    ) -> Result<(), WhoopError> {
+        let queue = &self.queues[class.index()];
+        let _place = Place::in_queue(self, class);
+        loop {
+            if let Some(wait) = queue.wait_after(deadline) {
+                return Err(wait.error());
+            }
+            let asks = tokio::select! {
+                biased;
+                // The semaphore is never closed.
+                Ok(permit) = queue.permits.acquire() => {
+                    permit.forget();
+                    return Ok(());
+                }
+                asks = queue.asks.lock() => asks,
+            };
+            let wait = match queue.wait_now() {
+                Some(wait) => wait,
+                None => match self.ask(class).await? {
+                    None => return Ok(()),
+                    Some(wait) => wait,
+                },
+            };
+            if wait.until > deadline {
+                return Err(wait.error());
+            }
+            log_wait(class, wait);
+            sleep_until(wait.until).await;
+            drop(asks);
+        }
+    }
+
+    /// Asks the ledger for a permit for the caller and for each caller behind it.
+    async fn ask(&self, class: PriorityClass) -> Result<Option<Wait>, WhoopError> {
+        let queue = &self.queues[class.index()];
+        let want = queue.waiting.load(Ordering::Relaxed);
+        let want = want.clamp(1, LARGEST_REQUEST);
+        let (decision, now) = self
+            .change(|ledger, now| {
+                let before = ledger.clone();
+                let decision = ledger.take(now, self.limits, class, want);
+                (before != *ledger, (decision, now))
+            })
+            .await
+            .map_err(|error| WhoopError::NoLeave(error.into()))?;
+        let wait = match decision {
+            Decision::Granted(permits) => {
+                *lock(&queue.taken_at) = now;
+                let behind = usize::try_from(permits.saturating_sub(1)).unwrap_or(0);
+                queue.permits.add_permits(behind);
+                None
+            }
+            Decision::Wait { until, reason } => Some(Wait {
+                until: Instant::now() + (until - now).to_std().unwrap_or_default(),
+                reason,
+            }),
+        };
+        *lock(&queue.wait) = wait;
+        Ok(wait)
+    }
+
+    /// Gives back permits that were taken for callers who are gone.
+    fn give_back_unused(self: &Arc<Self>, class: PriorityClass) {
+        let queue = &self.queues[class.index()];
+        let waiting = queue.waiting.load(Ordering::Relaxed);
+        let mut unused = 0;
+        while queue.permits.available_permits() > usize::try_from(waiting).unwrap_or(0)
+            && let Ok(permit) = queue.permits.try_acquire()
+        {
+            permit.forget();
+            unused += 1;
+        }
+        if unused == 0 {
+            return;
+        }
+        let (quota, taken_at) = (Arc::clone(self), *lock(&queue.taken_at));
+        tokio::spawn(async move {
+            let given_back = quota.change(|ledger, _| {
+                ledger.give_back(taken_at, quota.limits, class, unused);
+                (true, ())
+            });
+            if let Err(error) = given_back.await {
+                tracing::warn!(%error, unused, "unused WHOOP quota permits could not be given back");
+            }
+        });
+    }
+
+    /// Changes the ledger; again from the start if another process was faster. `change` says whether there
+    /// is anything to write.
+    async fn change<T>(
+        &self,
+        mut change: impl FnMut(&mut QuotaLedger, DateTime<Utc>) -> (bool, T) + Send,
+    ) -> Result<T, StorageError> {
+        // One of the processes that meet always succeeds; jitter keeps them apart.
+        let mut pauses = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(1))
+            .with_max_delay(Duration::from_millis(50))
+            .with_jitter()
+            .without_max_times()
+            .build();
+        let mut conn = self.database.get().await?;
+        loop {
+            let mut current = call_budget::read(&mut conn).await?;
+            let (is_changed, answer) = change(&mut current.ledger, current.now);
+            self.note(&current.ledger, current.now);
+            if !is_changed || call_budget::replace(&mut conn, &current).await? {
+                return Ok(answer);
+            }
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+        }
+    }
+
+    fn note(&self, ledger: &QuotaLedger, now: DateTime<Utc>) -> bool {
+        let is_scarce = ledger.is_scarce(now, self.limits);
+        self.was_scarce.store(is_scarce, Ordering::Relaxed);
+        *lock(&self.usage) = Some(ledger.usage(now));
+        is_scarce
+    }
+
+    /// Corrects the ledger by WHOOP's count, if another program uses the WHOOP app.
+    async fn correct(&self, said: &RateLimit) {
+        let window = if said.is_the_days() {
+            LimitWindow::Day
+        } else {
+            LimitWindow::Minute
+        };
+        let counted = said.limit.saturating_sub(said.remaining);
+        let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+        let known = lock(&self.usage).map_or(0, |usage| match window {
+            LimitWindow::Minute => usage.minute,
+            LimitWindow::Day => usage.day,
+        });
+        if counted <= known {
+            return;
+        }
+        let reset = TimeDelta::from_std(said.reset).unwrap_or_default();
+        let corrected = self
+            .change(|ledger, now| {
+                let is_foreign = ledger.whoop_counted(now, window, counted, reset);
+                (is_foreign, is_foreign)
+            })
+            .await;
+        match corrected {
+            Ok(true) => tracing::info!(
+                ?window,
+                counted,
+                "WHOOP counts more calls than this service made: another program uses the same WHOOP app"
+            ),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "WHOOP's count of calls could not be stored");
+            }
+        }
+    }
+
+    async fn close(&self, wait: Duration, day: bool) {
+        let window = if day {
+            LimitWindow::Day
+        } else {
+            LimitWindow::Minute
+        };
+        let wait = TimeDelta::from_std(wait).unwrap_or_default();
+        let noted = self
+            .change(|ledger, now| {
+                ledger.close(now + wait, window);
+                (true, ())
+            })
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "a refusal of WHOOP could not be stored for the other processes");
+        }
+    }
+
+    /// Notes the outcome of a call, for the circuit breaker. `member` is a hash of the member's id.
+    async fn outcome(&self, member: u64, is_answered: bool) {
+        let had_failures = lock(&self.usage).is_none_or(|usage| usage.has_failures);
+        if is_answered && !had_failures {
+            return;
+        }
+        let noted = self
+            .change(|ledger, now| {
+                if is_answered {
+                    let had_failures = ledger.usage(now).has_failures;
+                    (had_failures, (false, ledger.call_succeeded()))
+                } else {
+                    (true, (ledger.call_failed(now, member), None))
+                }
+            })
+            .await;
+        match noted {
+            Ok((true, _)) => tracing::error!(
+                "WHOOP does not answer; calls pause, and one call at a time finds out whether it does again"
+            ),
+            Ok((false, Some(since))) => {
+                tracing::info!(%since, "WHOOP answers again; calls go on");
+            }
+            Ok((false, None)) => {}
+            Err(error) => tracing::warn!(%error, "the outcome of a call could not be stored"),
+        }
+    }
+}
+
+impl Queue {
+    /// The ledger's last answer, if it still holds.
+    fn wait_now(&self) -> Option<Wait> {
+        lock(&self.wait).filter(|wait| wait.until > Instant::now())
+    }
+
+    /// The ledger's last answer, if it names a time after `deadline`.
+    fn wait_after(&self, deadline: Instant) -> Option<Wait> {
+        self.wait_now().filter(|wait| wait.until > deadline)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn log_wait(class: PriorityClass, wait: Wait) {
+    let wait_s = wait
+        .until
+        .saturating_duration_since(Instant::now())
+        .as_secs_f64();
+    let class = class.as_str();
+    if wait_s < LOGGED_WAIT.as_secs_f64() {
+        tracing::debug!(wait_s, class, "waiting for a WHOOP quota permit");
+    } else {
+        tracing::info!(wait_s, class, "waiting for a WHOOP quota permit");
+    }
+}
+
+/// A caller's place in the queue, which it leaves also when it is dropped.
+struct Place<'a> {
+    quota: &'a Arc<Quota>,
+    class: PriorityClass,
+}
+
+impl<'a> Place<'a> {
+    fn in_queue(quota: &'a Arc<Quota>, class: PriorityClass) -> Self {
+        quota.queues[class.index()]
+            .waiting
+            .fetch_add(1, Ordering::Relaxed);
+        Self { quota, class }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.quota.queues[self.class.index()]
+            .waiting
+            .fetch_sub(1, Ordering::Relaxed);
+        self.quota.give_back_unused(self.class);
+    }
+}
+
+/// The quota as the calls of one member and one priority class use it.
+#[derive(Debug)]
+pub(crate) struct MemberQuota {
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) class: PriorityClass,
+    /// Hash of the member's id.
+    pub(crate) member: u64,
+    /// Cancelled when an interactive caller waits for the member.
+    pub(crate) yields: CancellationToken,
+}
+
+impl Allowance for MemberQuota {
+    fn take<'a>(&'a self, patience: &'a mut Duration) -> BoxFuture<'a, Result<(), WhoopError>> {
+        async {
+            tokio::select! {
+                biased;
+                () = self.yields.cancelled() => Err(WhoopError::Yielded),
+                taken = self.quota.take(self.class, patience) => taken,
+            }
+        }
+        .boxed()
+    }
+
+    fn said<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()> {
+        self.quota.correct(rate_limit).boxed()
+    }
+
+    fn refused(&self, wait: Duration, day: bool) -> BoxFuture<'_, ()> {
+        self.quota.close(wait, day).boxed()
+    }
+
+    fn outcome(&self, is_answered: bool) -> BoxFuture<'_, ()> {
+        self.quota.outcome(self.member, is_answered).boxed()
+    }
+}

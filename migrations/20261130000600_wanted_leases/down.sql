@@ -1,0 +1,1 @@
+ALTER TABLE whoop_users DROP COLUMN lease_wanted_until;
