@@ -146,6 +146,11 @@ impl Application {
             background.stopping(),
         ));
         background.spawn(keep_revoking(engine.clone(), background.stopping()));
+        background.spawn(finish_refreshes(
+            engine.clone(),
+            served.clone(),
+            background.stopping(),
+        ));
         background.spawn(events::watch(
             engine.clone(),
             Arc::clone(&hub),
@@ -274,6 +279,16 @@ impl Application {
         self.background.end().await;
         served.map(|_| ())
     }
+}
+
+/// Waits, after the last request, for token refreshes that no caller waits for any more.
+async fn finish_refreshes(
+    engine: whoop_sync::Engine,
+    served: CancellationToken,
+    stop: CancellationToken,
+) {
+    served.cancelled().await;
+    engine.finish_refreshes(&stop).await;
 }
 
 /// Threads that serve.

@@ -409,6 +409,12 @@ impl From<SyncError> for Problem {
             }
             SyncError::Whoop(error) => Self::unavailable("whoop-unavailable", told)
                 .with_cause(Cause::warning("WHOOP did not answer", &error)),
+            SyncError::RefreshFailed(_) | SyncError::RefreshPending | SyncError::TokenRejected => {
+                Self::unavailable("whoop-unavailable", told).with_cause(Cause::warning(
+                    "the member has no access token that works",
+                    &error,
+                ))
+            }
             other => Self::internal(&other),
         }
     }

@@ -22,6 +22,7 @@
 //! - [`erase`](mod@erase): everything of a member who leaves, deleted;
 //! - [`table`]: the tables, each with its row and its queries.
 
+pub mod acceptance;
 mod changes;
 pub mod compare;
 mod connect;

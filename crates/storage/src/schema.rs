@@ -271,7 +271,11 @@ diesel::table! {
 diesel::table! {
     whoop_refresh (user_id) {
         user_id -> Text,
-        begun_at -> Timestamptz,
+        begun_at -> Nullable<Timestamptz>,
+        holder -> Nullable<Text>,
+        claimed_until -> Nullable<Timestamptz>,
+        invalid_request_since -> Nullable<Timestamptz>,
+        rejected_since -> Nullable<Timestamptz>,
     }
 }
 

@@ -330,6 +330,10 @@ pub enum UsersCommand {
     List(ListArgs),
     /// One member: connection, consent, and what was read of each type.
     Show(ShowArgs),
+    /// Show the stored tokens of members in `reauth_required` to WHOOP once more. A member whose
+    /// tokens WHOOP renews is connected again.
+    #[command(after_help = EXIT_CODES)]
+    Retry(Box<RetryArgs>),
     /// End a member's connection; what is stored stays.
     Disconnect(Box<LeaveArgs>),
     /// End a member's connection and delete everything that is stored of them.
@@ -370,6 +374,19 @@ pub struct ShowArgs {
     /// Your id of the member.
     #[arg(value_name = "ID")]
     pub user: UserId,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// Only this member; repeat it for several. Default: all members in `reauth_required`.
+    #[arg(long = "user", value_name = "ID")]
+    pub users: Vec<UserId>,
+
+    #[command(flatten)]
+    pub whoop: WhoopArgs,
 
     #[command(flatten)]
     pub common: CommonArgs,
@@ -475,6 +492,7 @@ impl Cli {
             Command::Users(command) => match command {
                 UsersCommand::List(args) => &args.common,
                 UsersCommand::Show(args) => &args.common,
+                UsersCommand::Retry(args) => &args.common,
                 UsersCommand::Disconnect(args) => &args.common,
                 UsersCommand::Erase(args) => &args.leave.common,
             },
@@ -513,6 +531,7 @@ impl Cli {
             Command::Adopt(args) => args.whoop.faults(),
             Command::Doctor(args) => args.whoop.faults(),
             Command::Webhooks(WebhooksCommand::Drain(args)) => args.whoop.faults(),
+            Command::Users(UsersCommand::Retry(args)) => args.whoop.faults(),
             Command::Users(UsersCommand::Disconnect(args)) => args.whoop.faults(),
             Command::Users(UsersCommand::Erase(args)) => args.leave.whoop.faults(),
             Command::Keys(KeysCommand::Rotate(args)) => args.keys.faults(),

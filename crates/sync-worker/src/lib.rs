@@ -29,6 +29,7 @@ mod patience;
 mod plan_table;
 mod print;
 mod reconcile;
+mod retry;
 mod rotate;
 mod run;
 mod service_keys;
@@ -111,6 +112,7 @@ async fn done(cli: &Cli, console: &Console, stop: CancellationToken) -> Result<E
         Command::Users(command) => match command {
             UsersCommand::List(args) => users::list(args, console).await,
             UsersCommand::Show(args) => users::show(args, console).await,
+            UsersCommand::Retry(args) => retry::retry(args, console, stop).await,
             UsersCommand::Disconnect(args) => users::leave(args, false, console).await,
             UsersCommand::Erase(args) => users::erase(args, console).await,
         },

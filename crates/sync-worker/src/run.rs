@@ -90,6 +90,7 @@ pub(crate) async fn carry_out(
     let onlooker = Onlooker::new(console);
     let job = Job::scheduled(args.max_calls, stop);
     let report = engine.run(plan, &job, &onlooker).await;
+    engine.finish_refreshes(&job.stop).await;
     onlooker.ends();
     let report = report.map_err(|error| failed(common, error))?;
 

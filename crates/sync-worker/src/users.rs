@@ -1,4 +1,4 @@
-//! `sync-worker users`: who there is, how they stand, and letting them go.
+//! `sync-worker users`: lists, shows, disconnects and erases members.
 
 use std::{
     io::{self, BufRead, IsTerminal},
@@ -84,7 +84,7 @@ pub(crate) async fn open(args: &DatabaseArgs) -> Result<Database, Refusal> {
     Ok(database)
 }
 
-fn nobody(user_id: &UserId) -> Refusal {
+pub(crate) fn nobody(user_id: &UserId) -> Refusal {
     Refusal::could_not_run(format!(
         "no member {user_id} ever connected here; `sync-worker users list` shows who did"
     ))

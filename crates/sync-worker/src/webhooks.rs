@@ -175,13 +175,12 @@ pub(crate) async fn drain(
         .engine(database, Arc::new(SystemClock), Settings::default())
         .map_err(|error| Refusal::could_not_run(error.to_string()))?;
     let job = Job::webhook(stop.clone());
-    let drained = engine
-        .drain_webhooks(&job, Thrift::No)
-        .await
-        .map_err(|error| match &error {
-            SyncError::Storage(storage) => database_refusal(&args.common.database, storage),
-            other => Refusal::could_not_run(other.in_full()),
-        })?;
+    let drained = engine.drain_webhooks(&job, Thrift::No).await;
+    engine.finish_refreshes(&job.stop).await;
+    let drained = drained.map_err(|error| match &error {
+        SyncError::Storage(storage) => database_refusal(&args.common.database, storage),
+        other => Refusal::could_not_run(other.in_full()),
+    })?;
     let exit = if drained.dead > 0 {
         Exit::SomeFailed
     } else if drained.put_off > 0 || stop.is_cancelled() {

@@ -25,7 +25,7 @@ use whoop_storage::{
     },
 };
 
-use crate::{Engine, Job, SyncError, access::PROFILE};
+use crate::{Engine, Job, SyncError, tokens::PROFILE};
 
 /// Records that are stored in one transaction.
 const AT_ONCE: usize = 200;

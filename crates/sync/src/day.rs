@@ -165,6 +165,7 @@ impl Engine {
         refresh: Refresh,
     ) -> Result<Fetch, SyncError> {
         let job = Job::interactive();
+        self.ensure_living_token(user_id, &job).await?;
         let lease = self.take_lease(user_id, &job).await?;
         // Read again under the lease: its former holder may have fetched this.
         let stored = self.stored_day(user_id, date).await?;

@@ -76,6 +76,9 @@ impl Engine {
         erase: bool,
         by: &Actor,
     ) -> Result<Left, SyncError> {
+        // The pair of a refresh that takes longer is revoked when WHOOP has given it.
+        let patience = Job::interactive().lease_patience;
+        self.wait_for_refresh(user_id, patience).await?;
         let mut transaction = self.database.begin().await?;
         oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
         // First: a callback that stores its pair at this moment holds its state, and its
@@ -83,7 +86,7 @@ impl Engine {
         let mut pending = oauth_states::delete_of(&mut transaction, user_id.as_str()).await?;
         let unconfirmed = self.note_unconfirmed(&mut transaction, user_id).await?;
         pending += usize::from(unconfirmed.is_some());
-        // A refresh of this member's tokens that is under way has ended after this.
+        // No refresh of this member's tokens stores a pair after this.
         tokens::hold(&mut transaction, user_id).await?;
         let member = users::find(&mut transaction, user_id).await?;
         if member.is_none() && pending == 0 {

@@ -18,7 +18,7 @@ use crate::{
     lease::LeaseQueues,
     quota::{MemberQuota, Quota},
     record_tally::RecordTally,
-    refresh_turn::RefreshTurns,
+    tokens::Refreshes,
 };
 
 /// What can be set of the engine.
@@ -69,7 +69,7 @@ pub struct Engine {
     pub(crate) quota: Arc<Quota>,
     pub(crate) lease_queues: Arc<LeaseQueues>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) refresh_turns: Arc<RefreshTurns>,
+    pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) record_tally: Arc<RecordTally>,
 }
 
@@ -85,7 +85,7 @@ impl Engine {
             quota: Arc::new(Quota::new(database.clone(), settings.limits)),
             lease_queues: Arc::default(),
             record_tally: Arc::default(),
-            refresh_turns: Arc::new(RefreshTurns::new(database.most_connections())),
+            refreshes: Arc::default(),
             database,
             whoop,
             settings,
@@ -99,7 +99,7 @@ impl Engine {
         let quota = MemberQuota {
             quota: Arc::clone(&self.quota),
             class: job.class,
-            member: 0,
+            member: job.member,
             yields: job.yields.clone(),
         };
         self.whoop

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use whoop_client::{Advice, BrokenList, WhoopError};
 use whoop_storage::StorageError;
@@ -56,6 +56,18 @@ pub enum SyncError {
         data_type: whoop_core::DataType,
         how: &'static str,
     },
+    /// The token pair could not be renewed now; the next refresh may succeed.
+    #[error("the access token could not be refreshed: {}", .0.in_full())]
+    RefreshFailed(Arc<Self>),
+    /// The caller waits no longer; the refresh goes on, and the next request gets its result.
+    #[error("WHOOP has not answered the token refresh yet; try again in a minute")]
+    RefreshPending,
+    /// The API refuses an access token that WHOOP has just issued.
+    #[error(
+        "WHOOP refuses an access token that it has just issued; this counts as an outage of WHOOP \
+         until it accepts other members' tokens and still refuses this one"
+    )]
+    TokenRejected,
     /// The work was cut off from inside, which is a defect.
     #[error("the work ended unexpectedly")]
     Aborted,
@@ -70,6 +82,7 @@ impl SyncError {
                 | WhoopError::Outage { retry_after, .. },
             ) => Some(*retry_after),
             Self::CallsSpent => Some(Duration::ZERO),
+            Self::RefreshFailed(cause) => cause.quota_wait(),
             _ => None,
         }
     }
@@ -92,20 +105,42 @@ impl SyncError {
         match self {
             Self::Whoop(error) => matches!(error.advice(), Advice::Retry),
             Self::Storage(error) => error.is_transient(),
+            Self::RefreshFailed(cause) => cause.is_transient(),
+            Self::RefreshPending | Self::TokenRejected => true,
             _ => false,
+        }
+    }
+
+    /// Whether the member's tokens could not be refreshed now, although they may still be good.
+    pub const fn is_refresh_failure(&self) -> bool {
+        matches!(self, Self::RefreshFailed(_) | Self::RefreshPending)
+    }
+
+    /// Whether the same refresh may succeed within a second.
+    pub(crate) fn is_retryable(&self) -> bool {
+        matches!(self, Self::RefreshFailed(cause) if cause.is_transient())
+    }
+
+    /// The error of a refresh, for one of the callers that shared it.
+    pub(crate) fn of_refresh(error: &Arc<Self>) -> Self {
+        match error.as_ref() {
+            Self::NotConnected => Self::NotConnected,
+            Self::ReauthRequired => Self::ReauthRequired,
+            Self::RefreshPending => Self::RefreshPending,
+            Self::Stopped => Self::Stopped,
+            Self::RefreshFailed(cause) => Self::RefreshFailed(Arc::clone(cause)),
+            _ => Self::RefreshFailed(Arc::clone(error)),
         }
     }
 
     /// Whether WHOOP does not let this service in, whoever the member: the client id or
     /// the client secret is wrong.
-    pub const fn is_refusal_of_service(&self) -> bool {
-        matches!(
-            self,
-            Self::Whoop(WhoopError::TokenRefused {
-                transient: false,
-                ..
-            })
-        )
+    pub fn is_refusal_of_service(&self) -> bool {
+        match self {
+            Self::Whoop(WhoopError::TokenRefused { transient, .. }) => !transient,
+            Self::RefreshFailed(cause) => cause.is_refusal_of_service(),
+            _ => false,
+        }
     }
 
     /// The sentence for the member and the app: of what is the operator's alone, such as
@@ -129,6 +164,7 @@ impl SyncError {
             Self::Whoop(error @ (WhoopError::Transport(_) | WhoopError::NoLeave(_))) => {
                 error.to_string()
             }
+            Self::RefreshFailed(cause) => cause.told(),
             other => other.in_full(),
         }
     }

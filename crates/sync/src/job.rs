@@ -1,5 +1,6 @@
 use std::{
     future::Future,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,7 +10,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use whoop_client::Pace;
-use whoop_core::quota::PriorityClass;
+use whoop_core::{UserId, quota::PriorityClass};
 
 use crate::SyncError;
 
@@ -18,14 +19,18 @@ const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// The same for a refresh, which is worth more: if its answer is lost, so may
 /// be the connection.
-const LAST_REFRESH: Duration = Duration::from_secs(7);
+pub(crate) const LAST_REFRESH: Duration = Duration::from_secs(7);
+
+/// Maximum wait of a caller for a token refresh. A refresh that takes longer is not lost: a member
+/// asks again, and a run comes back to the member at its end.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// On whose behalf calls are made: how patient, how many, until when.
 #[derive(Debug, Clone)]
 pub struct Job {
     pub class: PriorityClass,
     pub pace: Pace,
-    /// How long a refresh is tried again while WHOOP is out of order.
+    /// Maximum wait for a token refresh, which goes on without the caller after that.
     pub refresh_patience: Duration,
     /// How long to wait for somebody else's sync of the same member.
     pub lease_patience: Duration,
@@ -33,6 +38,8 @@ pub struct Job {
     pub stop: CancellationToken,
     max_calls: Option<u64>,
     calls: Arc<AtomicU64>,
+    /// Hash of the member's id.
+    pub(crate) member: u64,
     /// Cancelled when an interactive caller waits for the member whose lease is held.
     pub(crate) yields: CancellationToken,
 }
@@ -43,26 +50,28 @@ impl Job {
         Self {
             class: PriorityClass::Interactive,
             pace: Pace::interactive(),
-            refresh_patience: Duration::from_secs(3),
+            refresh_patience: REFRESH_PATIENCE,
             lease_patience: Duration::from_secs(10),
             stop: CancellationToken::new(),
             max_calls: None,
             calls: Arc::default(),
+            member: 0,
             yields: CancellationToken::new(),
         }
     }
 
-    /// Nobody waits; a WHOOP outage of half an hour may pass.
+    /// Nobody waits.
     pub fn scheduled(max_calls: Option<u64>, stop: CancellationToken) -> Self {
         Self {
             class: PriorityClass::Scheduled,
             pace: Pace::scheduled(),
-            refresh_patience: Duration::from_secs(30 * 60),
+            refresh_patience: REFRESH_PATIENCE,
             // The holder may itself be waiting for a limit to turn.
             lease_patience: Pace::scheduled().longest_wait,
             stop,
             max_calls,
             calls: Arc::default(),
+            member: 0,
             yields: CancellationToken::new(),
         }
     }
@@ -103,6 +112,26 @@ impl Job {
     pub(crate) fn waiting_for_others(&self) -> Self {
         Self {
             lease_patience: self.lease_patience.max(Pace::scheduled().longest_wait),
+            ..self.clone()
+        }
+    }
+
+    /// Maximum wait until the token endpoint takes requests again after a 429.
+    pub(crate) fn token_patience(&self) -> Duration {
+        self.pace.longest_wait.min(self.lease_patience)
+    }
+
+    /// Whether a member waits for it in the app.
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.class == PriorityClass::Interactive
+    }
+
+    /// The same job for one member, whose failed calls count as theirs.
+    pub(crate) fn for_member(&self, user_id: &UserId) -> Self {
+        let mut hasher = DefaultHasher::new();
+        user_id.hash(&mut hasher);
+        Self {
+            member: hasher.finish(),
             ..self.clone()
         }
     }

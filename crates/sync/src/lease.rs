@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use whoop_core::{UserId, quota::PriorityClass};
+use whoop_core::UserId;
 use whoop_storage::{
     StorageError,
     lease::{self, Claim},
@@ -76,8 +76,9 @@ impl Engine {
     /// [`SyncError::Busy`] after the job's `lease_patience`.
     pub(crate) async fn take_turn(&self, user_id: &UserId, job: &Job) -> Result<Turn, SyncError> {
         job.check_calls_left()?;
+        self.ensure_living_token(user_id, job).await?;
         let lease = self.take_lease(user_id, job).await?;
-        let job = if job.class == PriorityClass::Interactive {
+        let job = if job.is_interactive() {
             job.clone()
         } else {
             job.yielding_to(&lease.wanted)
@@ -91,7 +92,7 @@ impl Engine {
 
     /// Waits for the lease, for the job's `lease_patience`.
     pub(crate) async fn take_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
-        let is_interactive = job.class == PriorityClass::Interactive;
+        let is_interactive = job.is_interactive();
         if let Some(lease) = self.claim(user_id, is_interactive).await? {
             return Ok(lease);
         }

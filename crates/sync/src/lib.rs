@@ -1,7 +1,7 @@
 //! The engine that joins WHOOP and PostgreSQL; the API and the worker call it.
 //!
 //! - [`Engine`]: what every operation needs, made once a process;
-//! - [`access`]: an access token that works, refreshed under a row lock;
+//! - [`tokens`]: access tokens that work, and their refresh;
 //! - [`connect`]: from a state to stored tokens, and back out again;
 //! - [`confirm`]: a connect that counts once the app has confirmed it;
 //! - [`member`]: one member's sync, one at a time across processes;
@@ -14,7 +14,6 @@
 //! - [`adopt`]: members of an older service taken over;
 //! - [`config`]: the flags and variables that every binary shares.
 
-pub mod access;
 pub mod adopt;
 mod back_fill;
 mod by_id;
@@ -39,7 +38,6 @@ pub mod overview;
 mod quota;
 pub mod reconcile;
 mod record_tally;
-mod refresh_turn;
 mod report;
 mod retention;
 mod revoke;
@@ -47,6 +45,7 @@ pub mod run;
 mod run_report;
 mod set_aside;
 pub mod status;
+pub mod tokens;
 mod visits;
 mod window;
 

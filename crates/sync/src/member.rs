@@ -1,5 +1,7 @@
 //! One member's sync: the types side by side, each with its own fate.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use whoop_core::{
@@ -136,7 +138,12 @@ impl Engine {
         errand: &Errand,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        let turn = self.take_turn(user_id, job).await?;
+        let turn = match self.take_turn(user_id, job).await {
+            Err(error) if error.is_refresh_failure() => {
+                return self.without_token(user_id, errand, error).await;
+            }
+            turn => turn?,
+        };
         let report = self
             .sync_leased(user_id, &turn.job, errand, decided_on)
             .await;
@@ -149,6 +156,26 @@ impl Engine {
             report.and(self.history(user_id, job, &errand.data_types, None).await);
         }
         Ok(report)
+    }
+
+    /// The report of a member whose tokens could not be refreshed: every data type failed.
+    async fn without_token(
+        &self,
+        user_id: &UserId,
+        errand: &Errand,
+        error: SyncError,
+    ) -> Result<MemberReport, SyncError> {
+        let error = Arc::new(error);
+        let mut types = Vec::with_capacity(errand.data_types.len());
+        for data_type in &errand.data_types {
+            self.note_attempt(user_id, *data_type).await?;
+            let ended = Err(SyncError::of_refresh(&error));
+            types.push(
+                self.report(user_id, *data_type, Read::default(), ended)
+                    .await,
+            );
+        }
+        Ok(MemberReport::of(user_id, types))
     }
 
     /// Whether other processes have read all data types since `decided_on`.

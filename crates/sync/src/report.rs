@@ -168,6 +168,12 @@ impl MemberReport {
         causes.any(|cause| matches!(cause, SyncError::Yielded))
     }
 
+    /// Whether the member's tokens could not be refreshed.
+    pub(crate) fn lacks_token(&self) -> bool {
+        let mut causes = self.types.iter().filter_map(|one| one.cause.as_ref());
+        causes.any(SyncError::is_refresh_failure)
+    }
+
     /// What was stored of all types together.
     pub fn stored(&self) -> Stored {
         self.types.iter().fold(Stored::default(), |mut sum, one| {

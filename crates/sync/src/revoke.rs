@@ -14,7 +14,7 @@ use whoop_storage::{
     },
 };
 
-use crate::{Engine, Job, SyncError, access::renewed, disconnect::Revocation};
+use crate::{Engine, Job, SyncError, disconnect::Revocation, tokens::renewed};
 
 /// After so long a refresh token is worth nothing any more.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(30);

@@ -158,7 +158,8 @@ impl Engine {
         let mut reports = Vec::with_capacity(visits.turns.len());
         let refusals = Refusals::default();
         let mut turns: Vec<&Visit> = visits.turns.iter().collect();
-        // Members whom another process syncs, or who are waiting in the app, come last.
+        // Members whom another process syncs, who are waiting in the app, or whose tokens WHOOP did not
+        // refresh come last.
         let mut attempt = job.not_waiting_for_others();
         while !turns.is_empty() {
             turns = self
@@ -224,12 +225,15 @@ impl Engine {
             .map(|visit| async move { (visit, self.run_member(plan, visit, job, refusals).await) })
             .buffer_unordered(plan.parallel.max(1));
         while let Some((visit, synced)) = under_way.next().await {
-            let is_busy = match &synced {
-                Err(SyncError::Busy) => job.lease_patience.is_zero(),
+            let comes_last = match &synced {
+                Ok(report) => report.lacks_token() && job.lease_patience.is_zero(),
                 Err(SyncError::Yielded) => true,
-                _ => false,
+                Err(error) => {
+                    (matches!(error, SyncError::Busy) || error.is_refresh_failure())
+                        && job.lease_patience.is_zero()
+                }
             };
-            if is_busy && !job.stop.is_cancelled() {
+            if comes_last && !job.stop.is_cancelled() {
                 busy.push(visit);
                 continue;
             }

@@ -105,6 +105,12 @@ impl WhoopError {
         matches!(self, Self::InvalidGrant)
     }
 
+    /// Whether the token endpoint answered `invalid_request`, as it does during an outage and for
+    /// a refresh token that is no longer valid.
+    pub fn is_invalid_request(&self) -> bool {
+        matches!(self, Self::TokenRefused { error, .. } if error == "invalid_request")
+    }
+
     /// Whether WHOOP itself said no, so that nothing was done.
     ///
     /// Otherwise the answer was lost, or is a gateway's: what was asked for may

@@ -1,5 +1,7 @@
 //! The member's permission: asking for it, and keeping it alive.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
@@ -84,8 +86,9 @@ impl Whoop {
 
     /// Trades a refresh token for the next pair, which ends the old one.
     ///
-    /// One attempt, because the caller holds a lock for it. A reply without a
-    /// refresh token leaves the one that was passed in.
+    /// One attempt: if its answer is lost, the refresh token is dead. Use [`Pace::refresh`], so
+    /// that no caller's timeout cuts it off. A reply without a refresh token leaves the one that
+    /// was passed in.
     ///
     /// # Errors
     ///
@@ -134,12 +137,25 @@ impl Whoop {
         }
     }
 
-    /// Past the gate: the token endpoint does not count as a call.
+    /// Waits until the token endpoint takes requests again after a 429, using up `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`WhoopError::RateLimited`] at once if the wait is longer.
+    pub async fn wait_for_token_endpoint(&self, patience: &mut Duration) -> Result<(), WhoopError> {
+        self.token_gate().pass(patience).await
+    }
+
+    /// Sends one token request. It counts for no quota, and passes a gate of its own: it is not
+    /// known whether the token endpoint shares the limits of the API. A 429 closes the API's gate
+    /// as well only if its `X-RateLimit` headers say that the app's quota is used up.
     async fn token(
         &self,
         endpoint: &'static str,
         grant: &[(&str, &str)],
     ) -> Result<TokenPair, WhoopError> {
+        let mut patience = self.pace().longest_wait;
+        self.wait_for_token_endpoint(&mut patience).await?;
         let config = self.config();
         let mut form = grant.to_vec();
         form.push(("client_id", &config.client_id));
@@ -156,7 +172,14 @@ impl Whoop {
             if status.is_success() {
                 return read_pair(&body);
             }
-            Err(refused(status, &quota, &body))
+            if let Some(wait) = quota.used_up() {
+                self.gate().close(wait, quota.is_the_days(wait));
+            }
+            let error = refused(status, &quota, &body);
+            if let WhoopError::RateLimited { retry_after, day } = error {
+                self.token_gate().close(retry_after, day);
+            }
+            Err(error)
         };
         let answer = timeout(
             self.pace().call_timeout,

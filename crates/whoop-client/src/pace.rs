@@ -34,6 +34,17 @@ impl Pace {
         }
     }
 
+    /// A token refresh: one request, whose answer is waited for far longer than any caller waits.
+    /// WHOOP replaces the pair when it reads the request, so an answer that is given up is a pair
+    /// that is lost.
+    pub const fn refresh() -> Self {
+        Self {
+            longest_wait: Duration::ZERO,
+            retries: 0,
+            call_timeout: Duration::from_secs(2 * 60),
+        }
+    }
+
     /// The pauses between attempts; jittered, or a fleet would knock in step.
     pub(crate) fn pauses(&self) -> ExponentialBackoff {
         ExponentialBuilder::new()

@@ -37,6 +37,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     http: Client,
     gate: Gate,
+    /// The token endpoint may have limits of its own.
+    token_gate: Gate,
     rate_limit: Mutex<Option<RateLimit>>,
     tally: Tally,
 }
@@ -72,6 +74,7 @@ impl Whoop {
                 clock,
                 http,
                 gate: Gate::default(),
+                token_gate: Gate::default(),
                 rate_limit: Mutex::default(),
                 tally: Tally::default(),
             }),
@@ -162,6 +165,10 @@ impl Whoop {
 
     pub(crate) fn gate(&self) -> &Gate {
         &self.shared.gate
+    }
+
+    pub(crate) fn token_gate(&self) -> &Gate {
+        &self.shared.token_gate
     }
 
     pub(crate) fn allowance(&self) -> Option<&dyn Allowance> {

@@ -277,7 +277,10 @@ impl House {
     /// What a dead process held runs out by itself within a minute; a thousand
     /// rounds do not wait for it.
     pub(crate) async fn free_leases(&self) -> anyhow::Result<()> {
-        self.sql("UPDATE whoop_users SET lease_until = NULL").await
+        self.sql("UPDATE whoop_users SET lease_until = NULL")
+            .await?;
+        self.sql("UPDATE whoop_refresh SET claimed_until = NULL")
+            .await
     }
 
     /// Whether a call to WHOOP works for this member now.

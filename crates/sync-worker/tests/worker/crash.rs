@@ -25,6 +25,9 @@ async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
         house
             .execute("UPDATE whoop_users SET lease_until = now()")
             .await;
+        house
+            .execute("UPDATE whoop_refresh SET claimed_until = now()")
+            .await;
     }
     house.world().clear_faults();
     let last = house.worker(&["run", "--slot=night", "--json"]).await;
@@ -98,6 +101,9 @@ async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_t
         }
         house
             .execute("UPDATE whoop_users SET lease_until = now()")
+            .await;
+        house
+            .execute("UPDATE whoop_refresh SET claimed_until = now()")
             .await;
         has_all = is_done;
         round += 1;

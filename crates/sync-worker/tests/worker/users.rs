@@ -141,3 +141,56 @@ async fn a_connect_that_was_never_completed_can_be_ended_and_erased() {
         house.worker(&words).await.expect_code(1);
     }
 }
+
+#[tokio::test]
+async fn refused_members_are_tried_once_more_and_connected_if_whoop_renews_their_tokens() {
+    let house = with_two().await;
+    let noa = house.world().people()[1];
+    house.world().revoke(noa);
+    house
+        .execute("UPDATE whoop_users SET status = 'reauth_required', status_detail = 'lost'")
+        .await;
+
+    let retried = house.worker(&["users", "retry", "--json"]).await;
+    let report = retried.expect_code(0).json();
+
+    assert_eq!(report["connected"], 1, "{report}");
+    let outcomes: Vec<&str> = report["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["connected", "refused"]);
+    let statuses =
+        "SELECT status || ' ' || coalesce(status_detail, '') FROM whoop_users ORDER BY user_id";
+    assert_eq!(
+        house.texts(statuses).await,
+        ["connected ", "reauth_required lost"]
+    );
+    let audited = "SELECT count(*) FROM whoop_audit WHERE action = 'users-retry'";
+    assert_eq!(house.count(audited).await, 1);
+
+    let one = house.worker(&["users", "retry", "--user=mara"]).await;
+    one.expect_code(0);
+    assert!(one.stdout.contains("not in reauth_required"), "{one:#?}");
+    let nobody = house.worker(&["users", "retry", "--user=nobody"]).await;
+    nobody.expect_code(1).expect_in_stderr("users list");
+}
+
+#[tokio::test]
+async fn a_member_whom_whoop_does_not_answer_about_stays_as_they_were() {
+    let house = with_two().await;
+    house
+        .execute("UPDATE whoop_users SET status = 'reauth_required' WHERE user_id = 'mara'")
+        .await;
+    house.world().fault(whoop_sim::Fault::status("token", 503));
+
+    let retried = house.worker(&["users", "retry", "--json"]).await;
+    let report = retried.expect_code(3).json();
+
+    let error = report["members"][0]["error"].as_str().unwrap();
+    assert!(error.contains("503"), "{error}");
+    let status = "SELECT status FROM whoop_users WHERE user_id = 'mara'";
+    assert_eq!(house.texts(status).await, ["reauth_required"]);
+}

@@ -1,17 +1,15 @@
-//! Law 8: one refresh at a time, its pair stored before it is used.
-
-use std::time::Duration;
+//! Law 8: one refresh at a time, and only when it is needed.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use whoop_client::SCOPES;
-use whoop_core::{Clock, plan::Slot};
+use whoop_core::plan::Slot;
 use whoop_sim::{Fault, FaultKind, Grant, ReuseMode};
 use whoop_sync::{Job, Outcome, SyncError};
 
-use crate::harness::{Member, Stage, briskly, slot, until};
+use crate::harness::{Member, Stage, briskly, slot};
 
 /// The member's latest consent, as WHOOP keeps it.
 fn grant_of(stage: &Stage, member: &Member) -> Grant {
@@ -19,25 +17,6 @@ fn grant_of(stage: &Stage, member: &Member) -> Grant {
     grants
         .rfind(|grant| grant.whoop_user_id == member.whoop_user_id)
         .unwrap()
-}
-
-/// Has PostgreSQL do something just before it takes a member's new pair.
-async fn before_a_new_pair(stage: &Stage, does: &str) {
-    stage
-        .sql
-        .batch_execute(&format!(
-            "CREATE FUNCTION before_a_new_pair() RETURNS trigger LANGUAGE plpgsql \
-                 AS $$ BEGIN {does}; RETURN NEW; END $$;
-             CREATE TRIGGER before_a_new_pair BEFORE INSERT OR UPDATE OF sealed ON whoop_tokens \
-                 FOR EACH ROW EXECUTE FUNCTION before_a_new_pair()"
-        ))
-        .await
-        .unwrap();
-}
-
-async fn detail_of(stage: &Stage, member: &Member) -> String {
-    let sql = "SELECT status_detail FROM whoop_users WHERE user_id = $1";
-    stage.text(sql, member).await.unwrap()
 }
 
 async fn token_of(stage: &Stage, member: &Member) -> SecretString {
@@ -135,82 +114,6 @@ async fn a_token_about_to_end_is_replaced_before_it_is_used() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_does_not_lose_the_new_pair() {
-    let (stage, member) = Stage::with_member().await;
-    stage.advance(TimeDelta::hours(2));
-    // A new pair waits: WHOOP will have given it, and it will not be stored yet.
-    before_a_new_pair(&stage, "PERFORM pg_advisory_xact_lock(1)").await;
-    let writes = stage.db.client().await;
-    writes
-        .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)")
-        .await
-        .unwrap();
-    let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
-    let caller = tokio::spawn(async move { engine.access_token(&user_id, &briskly(), None).await });
-    until("WHOOP has replaced the pair", || async {
-        stage.world().refresh_count(member.whoop_user_id) == 1
-    })
-    .await;
-    stage.until_somebody_waits().await;
-
-    caller.abort();
-    assert!(caller.await.unwrap_err().is_cancelled());
-    writes.batch_execute("COMMIT").await.unwrap();
-
-    let report = stage.sync(&member, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
-    let grant = grant_of(&stage, &member);
-    assert_eq!((grant.refreshes, grant.reuses), (1, 0));
-}
-
-#[tokio::test]
-async fn a_pair_that_cannot_be_stored_is_not_used() {
-    let (stage, member) = Stage::with_member().await;
-    stage.advance(TimeDelta::hours(2));
-    before_a_new_pair(&stage, "RAISE EXCEPTION 'the disk is full'").await;
-
-    let token = stage
-        .engine
-        .access_token(&member.user_id, &briskly(), None)
-        .await;
-
-    assert!(token.is_err());
-}
-
-#[tokio::test]
-async fn a_refresh_that_was_cut_off_before_its_pair_was_stored_is_told_to_the_member() {
-    let (stage, member) = Stage::with_member().await;
-    stage.advance(TimeDelta::hours(2));
-    let cut_off_at = crate::harness::text_of(stage.clock.now());
-    // As a process that dies then: WHOOP has answered, and nothing is stored.
-    before_a_new_pair(&stage, "RAISE EXCEPTION 'the process is gone'").await;
-    let lost = stage
-        .engine
-        .access_token(&member.user_id, &briskly(), None)
-        .await;
-    assert!(lost.is_err());
-    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
-    stage
-        .sql
-        .batch_execute("DROP TRIGGER before_a_new_pair ON whoop_tokens")
-        .await
-        .unwrap();
-    stage.advance(TimeDelta::minutes(5));
-
-    let token = stage
-        .another_engine()
-        .access_token(&member.user_id, &briskly(), None)
-        .await;
-
-    assert!(matches!(token, Err(SyncError::ReauthRequired)), "{token:?}");
-    let detail = detail_of(&stage, &member).await;
-    assert!(
-        detail.contains("cut off") && detail.contains(&cut_off_at),
-        "{detail}"
-    );
-}
-
-#[tokio::test]
 async fn a_permission_that_the_member_ended_at_whoop_is_not_taken_for_a_crash() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
@@ -224,7 +127,7 @@ async fn a_permission_that_the_member_ended_at_whoop_is_not_taken_for_a_crash() 
         .await;
 
     assert!(matches!(token, Err(SyncError::ReauthRequired)), "{token:?}");
-    let detail = detail_of(&stage, &member).await;
+    let detail = stage.detail_of(&member).await;
     assert_eq!(detail, "WHOOP refused the refresh token");
 }
 
@@ -284,31 +187,4 @@ async fn an_echo_that_names_less_changes_nothing() {
     stage.advance(TimeDelta::hours(2));
     token_of(&stage, &member).await;
     assert_eq!(grant_of(&stage, &member).access_scopes.join(" "), SCOPES);
-}
-
-#[tokio::test]
-async fn the_lock_is_not_held_between_two_attempts() {
-    let (stage, member) = Stage::with_member().await;
-    stage.advance(TimeDelta::hours(2));
-    stage.world().reset_calls();
-    stage.world().fault(Fault::status("token", 503));
-    let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
-    let mut patient = briskly();
-    patient.refresh_patience = Duration::from_secs(60);
-    let waiting = tokio::spawn(async move { engine.access_token(&user_id, &patient, None).await });
-    // After the second failure the pause is a second or two.
-    until("two attempts have failed", || async {
-        stage.token_calls().len() == 2
-    })
-    .await;
-    stage.world().clear_faults();
-
-    let other = stage.another_engine();
-    let won = other.access_token(&member.user_id, &briskly(), None).await;
-    assert!(!waiting.is_finished(), "the other one is still waiting");
-
-    let lost = waiting.await.unwrap().unwrap();
-    assert_eq!(won.unwrap().expose_secret(), lost.expose_secret());
-    assert_eq!(stage.token_calls().len(), 3, "two failed, one won");
-    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
 }

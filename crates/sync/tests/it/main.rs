@@ -25,6 +25,8 @@ mod one_at_a_time;
 mod patience;
 mod quota;
 mod reconcile;
+mod refresh_survives;
+mod refused_tokens;
 mod revocation;
 mod secrets;
 mod translation;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use whoop_client::{Pace, WhoopError};
+use whoop_client::{Pace, TokenPair, Whoop, WhoopError};
 
 use crate::{
     replies::token,
@@ -94,4 +94,41 @@ async fn a_token_is_refreshed_though_the_calls_are_used_up() {
     whoop.refresh(&"r1".into(), "offline").await.unwrap();
 
     assert_eq!(server.requests().len(), 2);
+}
+
+async fn refresh(whoop: &Whoop) -> Result<TokenPair, WhoopError> {
+    whoop.refresh(&token(), "offline").await
+}
+
+#[tokio::test]
+async fn a_429_of_the_token_endpoint_stops_token_requests_and_no_calls() {
+    let refusal = reply(429, &[("Retry-After", "37")], "");
+    let server = Scripted::saying([refusal, json(PROFILE)]).await;
+    let whoop = server.whoop().with_pace(Pace::refresh());
+
+    for _ in 0..2 {
+        let refused = refresh(&whoop).await.unwrap_err();
+        let WhoopError::RateLimited { retry_after, .. } = refused else {
+            panic!("expected a closed gate, got {refused:?}");
+        };
+        assert!(Duration::from_secs(30) < retry_after);
+    }
+    let mut patience = Duration::from_secs(5);
+    let impatient = whoop.wait_for_token_endpoint(&mut patience).await;
+    assert!(impatient.is_err());
+
+    assert_eq!(whoop.profile(&token()).await.unwrap().user_id, 7);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_429_of_the_token_endpoint_that_names_the_apps_quota_stops_calls_as_well() {
+    let server = Scripted::saying([reply(429, &headers("0", "37"), "")]).await;
+    let whoop = server.whoop().with_pace(Pace::refresh());
+
+    assert!(refresh(&whoop).await.is_err());
+    let refused = whoop.profile(&token()).await;
+
+    assert!(matches!(refused, Err(WhoopError::RateLimited { .. })));
+    assert_eq!(server.requests().len(), 1);
 }

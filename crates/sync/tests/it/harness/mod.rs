@@ -332,14 +332,23 @@ impl Stage {
         date
     }
 
-    /// Whether somebody is replacing the member's tokens at this moment.
+    /// Whether a process holds the member's refresh claim.
     pub(crate) async fn is_refreshing(&self, member: &Member) -> bool {
-        self.texts(
-            "SELECT user_id FROM whoop_tokens WHERE user_id = $1 FOR UPDATE SKIP LOCKED",
-            member,
-        )
-        .await
-        .is_empty()
+        let claimed =
+            "SELECT user_id FROM whoop_refresh WHERE user_id = $1 AND claimed_until > now()";
+        !self.texts(claimed, member).await.is_empty()
+    }
+
+    /// The refresh claim of a process that was killed ends by itself; here it ends now.
+    pub(crate) async fn end_the_claim(&self, member: &Member) {
+        let end = "UPDATE whoop_refresh SET claimed_until = now() - INTERVAL '1 second' WHERE user_id = $1";
+        self.execute(end, member).await;
+    }
+
+    /// Why the member has to connect again.
+    pub(crate) async fn detail_of(&self, member: &Member) -> String {
+        let sql = "SELECT status_detail FROM whoop_users WHERE user_id = $1";
+        self.text(sql, member).await.unwrap()
     }
 }
 
@@ -386,7 +395,14 @@ pub(crate) fn briskly() -> Job {
         retries: 0,
         call_timeout: Duration::from_secs(10),
     };
-    job.refresh_patience = Duration::ZERO;
+    job.refresh_patience = DEADLINE;
+    job
+}
+
+/// Waits a moment for a token refresh, and leaves it alone then.
+pub(crate) fn leaving_refreshes_alone() -> Job {
+    let mut job = briskly();
+    job.refresh_patience = Duration::from_millis(100);
     job
 }
 

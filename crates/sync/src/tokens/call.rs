@@ -1,0 +1,115 @@
+//! One call to WHOOP's API.
+
+use std::future::Future;
+
+use secrecy::{ExposeSecret, SecretString};
+use whoop_client::{Whoop, WhoopError};
+use whoop_core::UserId;
+use whoop_storage::{acceptance, table::tokens};
+
+use super::{exchange::Reason, verdict::is_dead_connection};
+use crate::{Engine, Job, SyncError};
+
+/// The scope that the profile needs, which names the WHOOP account.
+pub(crate) const PROFILE: &str = "read:profile";
+
+impl Engine {
+    /// Makes one call to WHOOP's API with an access token that works.
+    ///
+    /// A 401 leads to one refresh and one more try. If the API refuses the new token as well, the
+    /// call fails as an outage of WHOOP until [`is_dead_connection`] says otherwise; the token is
+    /// not refreshed again before that could be.
+    pub(crate) async fn call<T, F>(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        scope: &'static str,
+        call: impl Fn(Whoop, SecretString) -> F,
+    ) -> Result<T, SyncError>
+    where
+        F: Future<Output = Result<T, WhoopError>>,
+    {
+        let job = &job.for_member(user_id);
+        let token = self.token_for(user_id, job, None, Some(scope)).await?;
+        match self.attempt(job, token.clone(), &call).await? {
+            Err(WhoopError::Unauthorized) => {}
+            other => return Ok(other?),
+        }
+        if self.is_rejected(user_id).await? {
+            return Err(SyncError::TokenRejected);
+        }
+        let reason = Reason::Refused(token);
+        let fresh = self.refresh(user_id, job, reason).await?;
+        match self.attempt(job, fresh.clone(), &call).await? {
+            Err(WhoopError::Unauthorized) => Err(self.note_rejection(user_id, &fresh).await?),
+            other => Ok(other?),
+        }
+    }
+
+    /// One call, counted with every repetition that the client made of it.
+    pub(crate) async fn attempt<T, F>(
+        &self,
+        job: &Job,
+        token: SecretString,
+        call: &impl Fn(Whoop, SecretString) -> F,
+    ) -> Result<Result<T, WhoopError>, SyncError>
+    where
+        F: Future<Output = Result<T, WhoopError>>,
+    {
+        job.spend()?;
+        let whoop = self.whoop_for(job);
+        let answer = job.finish_call(call(whoop.clone(), token)).await;
+        job.correct(whoop.requests_sent());
+        answer
+    }
+
+    /// Whether the API refused a fresh token of the member before, and another refresh could not
+    /// change the verdict yet.
+    async fn is_rejected(&self, user_id: &UserId) -> Result<bool, SyncError> {
+        let mut conn = self.database.get().await?;
+        let Some(since) = acceptance::rejected_since(&mut conn, user_id).await? else {
+            return Ok(false);
+        };
+        let others = acceptance::others_since(&mut conn, user_id, since).await?;
+        Ok(!is_dead_connection(since, self.clock.now(), others))
+    }
+
+    /// Notes that the API refused a token right after WHOOP issued it. Returns the call's error.
+    async fn note_rejection(
+        &self,
+        user_id: &UserId,
+        token: &SecretString,
+    ) -> Result<SyncError, SyncError> {
+        let now = self.clock.now();
+        let mut locked = self.database.begin().await?;
+        let stored = tokens::lock(&mut locked, &self.keys, user_id).await?;
+        let is_stored = stored
+            .is_some_and(|stored| stored.access_token.expose_secret() == token.expose_secret());
+        if !is_stored {
+            // The member has connected again meanwhile; the new pair may work.
+            locked.rollback().await?;
+            return Ok(SyncError::TokenRejected);
+        }
+        let error = match acceptance::rejected_since(&mut locked, user_id).await? {
+            None => {
+                acceptance::note_rejected(&mut locked, user_id, now).await?;
+                SyncError::TokenRejected
+            }
+            Some(since) => {
+                let others = acceptance::others_since(&mut locked, user_id, since).await?;
+                if is_dead_connection(since, now, others) {
+                    let detail = format!(
+                        "WHOOP has refused the tokens that it issued since {}",
+                        whoop_core::instant::to_text(since)
+                    );
+                    self.require_reauth(&mut locked, user_id, &detail).await?;
+                    SyncError::ReauthRequired
+                } else {
+                    SyncError::TokenRejected
+                }
+            }
+        };
+        locked.commit().await?;
+        Ok(error)
+    }
+}

@@ -1,0 +1,53 @@
+//! Pairs of members in `reauth_required`, shown to WHOOP once more.
+
+use serde::Serialize;
+use whoop_core::{UserId, day::Connection};
+use whoop_storage::table::tokens;
+
+use super::exchange::Reason;
+use crate::{Engine, Job, SyncError};
+
+/// Result of one more try with a member's stored pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retried {
+    /// WHOOP has renewed the pair; the member is connected again.
+    Connected,
+    /// WHOOP refuses the pair; the member has to connect again.
+    Refused,
+    /// No refresh token is stored; the member has to connect again.
+    NoPair,
+    /// The member is not in `reauth_required`.
+    NotNeeded,
+}
+
+impl Engine {
+    /// Shows the stored pair of a member in `reauth_required` to WHOOP once more, and connects the
+    /// member again if WHOOP renews it.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::NotConnected`] for a member who never connected; a refresh that failed for
+    /// another reason than the pair, after which the member is as before.
+    pub async fn retry_connection(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+    ) -> Result<Retried, SyncError> {
+        let conn = self.database.get().await?;
+        let (member, stored) = tokens::find_with_member(&conn, &self.keys, user_id).await?;
+        drop(conn);
+        let member = member.ok_or(SyncError::NotConnected)?;
+        if member.connection() != Connection::ReauthRequired {
+            return Ok(Retried::NotNeeded);
+        }
+        if stored.is_none_or(|pair| pair.refresh_token.is_none()) {
+            return Ok(Retried::NoPair);
+        }
+        match self.refresh(user_id, job, Reason::Retry).await {
+            Ok(_) => Ok(Retried::Connected),
+            Err(SyncError::ReauthRequired) => Ok(Retried::Refused),
+            Err(error) => Err(error),
+        }
+    }
+}

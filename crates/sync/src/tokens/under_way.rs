@@ -1,0 +1,124 @@
+//! The refreshes of this process.
+//!
+//! Each runs in a task of its own. Callers of one member share it, and a caller that stops waiting
+//! does not end it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use whoop_core::UserId;
+
+use super::exchange::Reason;
+use crate::{Engine, Job, SyncError, job::LAST_REFRESH};
+
+/// Result of a refresh, for every caller that waits for it.
+type Refreshed = Result<SecretString, Arc<SyncError>>;
+
+/// The refreshes of this process that are under way, by member.
+#[derive(Debug, Default)]
+pub(crate) struct Refreshes {
+    under_way: Mutex<HashMap<UserId, Shared<BoxFuture<'static, Refreshed>>>>,
+    tasks: TaskTracker,
+}
+
+impl Refreshes {
+    /// Whether the process is about to end, so that no refresh may begin.
+    pub(super) fn are_ending(&self) -> bool {
+        self.tasks.is_closed()
+    }
+}
+
+impl Engine {
+    /// Waits for a refresh of the member's tokens, which begins if none is under way in this
+    /// process. One attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::RefreshPending`] if it takes longer than the caller waits; it goes on, and the
+    /// next caller gets its result.
+    pub(super) async fn refresh(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        reason: Reason,
+    ) -> Result<SecretString, SyncError> {
+        // The process may end at any moment, also before WHOOP's answer is stored.
+        if job.stop.is_cancelled() {
+            return Err(SyncError::Stopped);
+        }
+        let refreshed = async {
+            let refreshed = self.refresh_under_way(user_id, &reason).await;
+            match (&reason, &refreshed) {
+                // It began before WHOOP refused this token, and found it good.
+                (Reason::Refused(refused), Ok(token))
+                    if refused.expose_secret() == token.expose_secret() =>
+                {
+                    self.refresh_under_way(user_id, &reason).await
+                }
+                _ => refreshed,
+            }
+        };
+        let waited = tokio::time::timeout(job.refresh_patience, refreshed);
+        let refreshed = job.finish_refresh(waited).await?;
+        let refreshed = refreshed.map_err(|_| SyncError::RefreshPending)?;
+        refreshed.map_err(|error| SyncError::of_refresh(&error))
+    }
+
+    fn refresh_under_way(
+        &self,
+        user_id: &UserId,
+        reason: &Reason,
+    ) -> Shared<BoxFuture<'static, Refreshed>> {
+        let refreshes = Arc::clone(&self.refreshes);
+        let mut under_way = refreshes
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(one) = under_way.get(user_id).filter(|one| one.peek().is_none()) {
+            return one.clone();
+        }
+        let (engine, member, reason) = (self.clone(), user_id.clone(), reason.clone());
+        let task = refreshes.tasks.spawn(async move {
+            let refreshed = engine.refresh_once(&member, &reason).await;
+            let under_way = engine.refreshes.under_way.lock();
+            under_way
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&member);
+            refreshed.map_err(Arc::new)
+        });
+        let refreshed = async move {
+            task.await
+                .unwrap_or_else(|_| Err(Arc::new(SyncError::Aborted)))
+        };
+        let refreshed = refreshed.boxed().shared();
+        under_way.insert(user_id.clone(), refreshed.clone());
+        refreshed
+    }
+
+    /// Waits for the refreshes under way before the process ends; none begins after that. Once an
+    /// end is asked for, it waits at most another 7 seconds.
+    pub async fn finish_refreshes(&self, stop: &CancellationToken) {
+        let tasks = &self.refreshes.tasks;
+        tasks.close();
+        let overdue = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_REFRESH).await;
+        };
+        tokio::select! {
+            () = tasks.wait() => {}
+            () = overdue => tracing::error!(
+                refreshes = tasks.len(),
+                "ending before WHOOP has answered token refreshes; their members may have to \
+                 connect WHOOP again"
+            ),
+        }
+    }
+}

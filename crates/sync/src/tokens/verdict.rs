@@ -1,0 +1,90 @@
+//! When refused tokens mean that the member has to connect WHOOP again, and when they are an
+//! outage of WHOOP.
+//!
+//! Only `invalid_grant` is certain. WHOOP also answers `invalid_request` for a refresh token that is
+//! no longer valid, and 401 for an access token, but both happen to all members at once when WHOOP
+//! fails. In both cases the other members decide.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_storage::acceptance::Others;
+
+/// Time for which `invalid_request` counts as an outage.
+const INVALID_REQUEST_MAY_PASS: TimeDelta = TimeDelta::minutes(30);
+
+/// Minimum time between the first and the last refusal of an access token.
+const REJECTION_MAY_PASS: TimeDelta = TimeDelta::minutes(5);
+
+/// The same if no other member is connected who could show that WHOOP accepts tokens.
+const REJECTION_MAY_PASS_ALONE: TimeDelta = TimeDelta::hours(1);
+
+/// Whether a refresh token that WHOOP refuses with `invalid_request` is dead: the refusals began
+/// at least 30 minutes ago, and WHOOP has renewed another member's tokens since then.
+pub(super) fn is_dead_refresh_token(
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+    others: Others,
+) -> bool {
+    now - since >= INVALID_REQUEST_MAY_PASS && others.were_refreshed
+}
+
+/// Whether a member whose access token the API refuses right after WHOOP issued it has to connect
+/// again.
+///
+/// They have to if the first refusal is at least 5 minutes old, no sync of theirs has succeeded
+/// since, and a sync of another member has. If no other member is connected, an hour of refusals is
+/// enough. While others are connected and all are refused, it is an outage of WHOOP, however long
+/// it lasts.
+pub(super) fn is_dead_connection(since: DateTime<Utc>, now: DateTime<Utc>, others: Others) -> bool {
+    let lasted = now - since;
+    if others.are_connected {
+        lasted >= REJECTION_MAY_PASS && others.were_synced
+    } else {
+        lasted >= REJECTION_MAY_PASS_ALONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL_REFUSED: Others = Others {
+        are_connected: true,
+        were_synced: false,
+        were_refreshed: false,
+    };
+    const ALL_ACCEPTED: Others = Others {
+        were_synced: true,
+        were_refreshed: true,
+        ..ALL_REFUSED
+    };
+    const NONE: Others = Others {
+        are_connected: false,
+        ..ALL_REFUSED
+    };
+
+    fn after(
+        minutes: i64,
+        verdict: fn(DateTime<Utc>, DateTime<Utc>, Others) -> bool,
+        others: Others,
+    ) -> bool {
+        let since = DateTime::UNIX_EPOCH;
+        verdict(since, since + TimeDelta::minutes(minutes), others)
+    }
+
+    #[test]
+    fn invalid_request_is_final_after_half_an_hour_if_others_are_renewed() {
+        assert!(!after(29, is_dead_refresh_token, ALL_ACCEPTED));
+        assert!(after(30, is_dead_refresh_token, ALL_ACCEPTED));
+        assert!(!after(10_000, is_dead_refresh_token, ALL_REFUSED));
+        assert!(!after(10_000, is_dead_refresh_token, NONE));
+    }
+
+    #[test]
+    fn a_refused_access_token_is_final_if_others_are_accepted_or_there_are_none() {
+        assert!(!after(4, is_dead_connection, ALL_ACCEPTED));
+        assert!(after(5, is_dead_connection, ALL_ACCEPTED));
+        assert!(!after(10_000, is_dead_connection, ALL_REFUSED));
+        assert!(!after(59, is_dead_connection, NONE));
+        assert!(after(60, is_dead_connection, NONE));
+    }
+}
