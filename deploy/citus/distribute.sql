@@ -57,7 +57,7 @@ FROM unnest(ARRAY['whoop_tokens', 'whoop_refresh', 'whoop_cycle', 'whoop_recover
                   'whoop_change']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = name::regclass) \gexec
 
--- On every node: each visit joins a member with what WHOOP has said of them, and an event
--- names a WHOOP account, which may be that of two members on two nodes.
+-- On every node: draining the inbox joins members with the events of their WHOOP account, which
+-- may be that of two members on two nodes.
 SELECT create_reference_table('whoop_webhook_event')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'whoop_webhook_event'::regclass);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use whoop_storage::StorageError;
-use whoop_sync::{Engine, Job, SyncError, inbox::Thrift};
+use whoop_sync::{Engine, Job, SyncError};
 
 /// What comes in so soon after another is fetched together with it: WHOOP sends
 /// one event for the sleep and one for its recovery.
@@ -20,11 +20,13 @@ pub(crate) async fn keep_draining(engine: Engine, came: Arc<Notify>, stop: Cance
     let mut was_away = false;
     while !stop.is_cancelled() {
         let job = Job::webhook(stop.clone());
-        match engine.drain_webhooks(&job, Thrift::Yes).await {
-            Ok(drained) => {
+        let mut pause = None;
+        match engine.drain_webhooks(&job, true).await {
+            Ok(report) => {
                 was_away = false;
-                if drained.done + drained.dead + drained.put_off > 0 {
-                    tracing::debug!(?drained, "worked off webhooks");
+                pause = report.paused_for;
+                if report.done + report.dead > 0 || pause.is_some() {
+                    tracing::debug!(?report, "webhooks drained");
                 }
             }
             Err(error) => {
@@ -48,6 +50,12 @@ pub(crate) async fn keep_draining(engine: Engine, came: Arc<Notify>, stop: Cance
                     }
                 }
                 was_away = true;
+            }
+        }
+        if let Some(pause) = pause {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause.max(TOGETHER)) => continue,
             }
         }
         tokio::select! {

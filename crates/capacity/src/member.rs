@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use whoop_core::{
     DataType,
     coverage::{Coverage, WindowRead},
-    plan::{Call, Night, heard::Heard, roster::Standing, visits::Visits},
+    plan::{Call, Night, roster::Standing, visits::Visits, webhook_signals::WebhookSignals},
 };
 
 use super::Event;
@@ -13,7 +13,7 @@ use super::Event;
 pub(super) struct Member {
     pub(super) coverage: Vec<Coverage>,
     pub(super) visits: Visits,
-    pub(super) heard: Option<Heard>,
+    pub(super) heard: Option<WebhookSignals>,
     /// The oldest change at WHOOP that was not read.
     unread: [Option<DateTime<Utc>>; 4],
     night_scored: Option<NaiveDate>,
@@ -23,7 +23,7 @@ pub(super) struct Member {
 
 impl Member {
     /// A member whose whole history is stored, last read some time ago.
-    pub(super) fn new(last: DateTime<Utc>, visits: Visits, heard: Option<Heard>) -> Self {
+    pub(super) fn new(last: DateTime<Utc>, visits: Visits, heard: Option<WebhookSignals>) -> Self {
         let read = |data_type| Coverage {
             data_type,
             last_sync_at: Some(last),
@@ -52,7 +52,7 @@ impl Member {
             not_granted: Vec::new(),
             last_sync_at,
             visits: self.visits,
-            heard: self.heard,
+            signals: self.heard,
         }
     }
 
@@ -95,6 +95,9 @@ impl Member {
                 one.last_sync_at = Some(at);
             }
         }
+        if let Some(heard) = &mut self.heard {
+            heard.close(call.data_type);
+        }
         self.night_is_here(call.data_type);
     }
 
@@ -106,7 +109,7 @@ impl Member {
             }
         }
         if let Some(heard) = &mut self.heard {
-            heard.forget(data_type);
+            heard.close(data_type);
         }
         self.night_is_here(data_type);
     }

@@ -12,9 +12,9 @@ use whoop_core::{
     day::Named,
     plan::{
         self, Call, DayQuery, Refresh, Slot,
-        heard::{Heard, waits_for_a_visit},
         roster::Turn,
         run::{self, Occasion, Purse},
+        webhook_signals::{WebhookSignals, waits_for_a_visit},
     },
     quota::{Decision, PriorityClass, QuotaLedger},
 };
@@ -122,7 +122,9 @@ impl<'a> Simulation<'a> {
     fn new(setting: &'a Setting) -> Self {
         let crowd = setting.crowd();
         let begins = setting.begins;
-        let heard = setting.webhooks.map(|_| Heard([Some(begins); 4]));
+        let heard = setting
+            .webhooks
+            .map(|_| WebhookSignals::from_iter(DataType::ALL));
         let members: Vec<Member> = (0..setting.users)
             .map(|member| {
                 Member::new(
@@ -167,7 +169,7 @@ impl<'a> Simulation<'a> {
             Due::Hears(announced) => {
                 let member = self.members.get_mut(announced.member);
                 if let Some(heard) = member.and_then(|one| one.heard.as_mut()) {
-                    heard.note(announced.data_type, now);
+                    heard.open(announced.data_type);
                 }
                 self.fetch(now, announced);
             }
@@ -303,7 +305,7 @@ impl<'a> Simulation<'a> {
             night: member.night(now.date_naive()),
             named: Named::default(),
             thrifty,
-            heard: member.heard,
+            signals: member.heard,
         };
         query.calls(&member.coverage)
     }

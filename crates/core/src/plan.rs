@@ -3,11 +3,11 @@
 //! A call costs the same for one record as for 25, so a window asks for as far
 //! back as one full page goes and goes on only as far as it must.
 
-pub mod heard;
 pub mod roster;
 pub mod run;
 pub mod visit;
 pub mod visits;
+pub mod webhook_signals;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;

@@ -6,28 +6,18 @@
 mod rows;
 mod statement;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use diesel::sql_types::{Date, Text};
 use diesel_async::RunQueryDsl;
-use futures::try_join;
 use whoop_core::{
     UserId,
     coverage::Coverage,
     day::{Connection as WhoopConnection, DayRecords},
-    plan::heard::Heard,
+    plan::webhook_signals::WebhookSignals,
 };
 
 use self::{rows::Gathered, statement::Row};
-use crate::{
-    Connection, PgConnection, StorageError,
-    prepared::prepared,
-    standing::heard,
-    table::webhook_event::{self, Unread},
-};
-
-/// What webhooks say is only asked of dates to which WHOOP may still add. A member's
-/// yesterday is never further back than this, wherever they are.
-const LIVE_FOR: TimeDelta = TimeDelta::hours(48);
+use crate::{Connection, PgConnection, StorageError, prepared::prepared};
 
 /// Everything that answers for one date of one member.
 #[derive(Debug, Clone)]
@@ -38,9 +28,8 @@ pub struct StoredDay {
     pub coverage: Vec<Coverage>,
     /// What a day shows of them: what WHOOP sent beside that is not read.
     pub records: DayRecords,
-    /// What webhooks say; `None` where they are not known to arrive, and of dates that
-    /// are long over.
-    pub heard: Option<Heard>,
+    /// What webhooks say; `None` if they are not known to arrive.
+    pub signals: Option<WebhookSignals>,
 }
 
 /// Of a member, what decides about a day.
@@ -49,7 +38,8 @@ pub struct DayMember {
     pub connection: WhoopConnection,
     pub timezone_offset: Option<String>,
     pub last_seen_at: Option<DateTime<Utc>>,
-    pub webhook_at: Option<DateTime<Utc>>,
+    /// Time of the latest webhook.
+    pub signal_at: Option<DateTime<Utc>>,
 }
 
 /// Reads a day.
@@ -64,31 +54,23 @@ pub async fn read(
     now: DateTime<Utc>,
 ) -> Result<StoredDay, StorageError> {
     let conn: &PgConnection = conn;
-    let statement = prepared(statement::DAY)
+    let rows = prepared(statement::DAY)
         .typed::<statement::Columns>()
         .bind::<Text, _>(user_id.as_str())
-        .bind::<Date, _>(date);
-    let is_live = date >= (now - LIVE_FOR).date_naive();
-    let (unread, rows) = if is_live {
-        // They travel together, and so do their answers.
-        try_join!(
-            webhook_event::unread(Some(user_id)).load::<Unread>(&mut &*conn),
-            statement.load::<Row>(&mut &*conn),
-        )?
-    } else {
-        (Vec::new(), statement.load::<Row>(&mut &*conn).await?)
-    };
+        .bind::<Date, _>(date)
+        .load::<Row>(&mut &*conn)
+        .await?;
     let Gathered {
         member,
         coverage,
+        signals,
         records,
     } = rows::gather(rows)?;
-    let webhook_at = member.as_ref().and_then(|member| member.webhook_at);
-    let heard = heard(webhook_at, unread.iter(), now).filter(|_| is_live);
+    let signal_at = member.as_ref().and_then(|member| member.signal_at);
     Ok(StoredDay {
         member,
         coverage,
         records,
-        heard,
+        signals: WebhookSignals::trusted(signal_at, signals, now),
     })
 }

@@ -112,7 +112,7 @@ pub struct Inbox {
     pub pending: i64,
     #[diesel(sql_type = BigInt)]
     pub dead: i64,
-    /// Since when the oldest waits that is due.
+    /// Since when the oldest event is due, of those that the API reads at once.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub overdue_since: Option<DateTime<Utc>>,
     /// Connected members of whom none came for so long.
@@ -120,23 +120,33 @@ pub struct Inbox {
     pub quiet: i64,
 }
 
-/// How the inbox stands; quiet is of whom nothing came since an instant.
+/// How the inbox stands. Members without a webhook since `quiet_since` are quiet. If calls are scarce,
+/// the events of members who were not seen since `seen_since` wait on purpose.
 ///
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn inbox(database: &Database, quiet_since: DateTime<Utc>) -> Result<Inbox, StorageError> {
+pub async fn inbox(
+    database: &Database,
+    quiet_since: DateTime<Utc>,
+    seen_since: Option<DateTime<Utc>>,
+) -> Result<Inbox, StorageError> {
     let mut conn = database.get().await?;
     Ok(prepared(
         "SELECT max(received_at) AS latest, \
                 count(*) FILTER (WHERE state = 'pending') AS pending, \
                 count(*) FILTER (WHERE state = 'dead') AS dead, \
-                min(due_at) FILTER (WHERE state = 'pending') AS overdue_since, \
+                (SELECT min(due_at) FROM whoop_webhook_event e \
+                     JOIN whoop_users u ON u.whoop_user_id = e.whoop_user_id \
+                     WHERE e.state = 'pending' AND u.status = 'connected' \
+                       AND ($2 IS NULL OR u.last_seen_at > $2)) AS overdue_since, \
                 (SELECT count(*) FROM whoop_users u WHERE u.status = 'connected' \
-                     AND coalesce(u.webhook_at, u.connected_at) < $1) AS quiet \
+                     AND coalesce((SELECT max(signal_at) FROM whoop_sync_log l \
+                                   WHERE l.user_id = u.user_id), u.connected_at) < $1) AS quiet \
          FROM whoop_webhook_event",
     )
     .bind::<Timestamptz, _>(quiet_since)
+    .bind::<Nullable<Timestamptz>, _>(seen_since)
     .get_result(&mut conn)
     .await?)
 }

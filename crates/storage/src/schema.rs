@@ -25,7 +25,6 @@ diesel::table! {
         lease_until -> Nullable<Timestamptz>,
         change_seq -> BigInt,
         settled_seq -> BigInt,
-        webhook_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
     }
 }
@@ -65,7 +64,6 @@ diesel::table! {
         times_received -> BigInt,
         due_at -> Timestamptz,
         attempts -> Integer,
-        looks -> Integer,
         finished_at -> Nullable<Timestamptz>,
         last_error -> Nullable<Text>,
     }
@@ -225,6 +223,10 @@ diesel::table! {
         failing_since -> Nullable<Timestamptz>,
         list_end_seen_at -> Nullable<Timestamptz>,
         list_end_oldest -> Nullable<Timestamptz>,
+        signal_at -> Nullable<Timestamptz>,
+        signal_read_at -> Nullable<Timestamptz>,
+        signal_open -> Bool,
+        last_sync_from -> Nullable<Timestamptz>,
     }
 }
 

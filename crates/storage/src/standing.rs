@@ -1,7 +1,5 @@
 //! All connected members at once, as a run has to know them.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
@@ -10,14 +8,10 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use whoop_core::{
     coverage::CONFIRM_AFTER,
-    plan::{heard::Heard, roster::Standing, visits::Visits},
+    plan::{roster::Standing, visits::Visits, webhook_signals::WebhookSignals},
 };
 
-use crate::{
-    PgConnection, StorageError,
-    prepared::prepared,
-    table::webhook_event::{self, Unread},
-};
+use crate::{PgConnection, StorageError, prepared::prepared};
 
 /// A connected member before a run.
 #[derive(Debug, Clone)]
@@ -49,10 +43,12 @@ struct Row {
     #[diesel(sql_type = Bool)]
     history_complete: bool,
     #[diesel(sql_type = Nullable<Timestamptz>)]
-    webhook_at: Option<DateTime<Utc>>,
+    signal_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    signals: Option<Vec<String>>,
 }
 
-/// Everybody who is connected, by their id. Two queries, however many there are.
+/// All connected members, by their id; one query, however many there are.
 ///
 /// # Errors
 ///
@@ -61,11 +57,9 @@ pub async fn list(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
 ) -> Result<Vec<Member>, StorageError> {
-    // Before the members: an event that is worked off between the two is then asked
-    // for once too often, and not once too few.
-    let unread: Vec<Unread> = webhook_event::unread(None).load(conn).await?;
     let rows: Vec<Row> = prepared(
-        "SELECT u.user_id, u.last_seen_at, u.visit_days, u.webhook_at, \
+        "SELECT u.user_id, u.last_seen_at, u.visit_days, max(l.signal_at) AS signal_at, \
+                array_agg(l.data_type) FILTER (WHERE l.signal_open) AS signals, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'recovery') AS recovery, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'sleep') AS sleep, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'workout') AS workout, \
@@ -82,49 +76,28 @@ pub async fn list(
     .bind::<Timestamptz, _>(now)
     .load(conn)
     .await?;
-    let mut by_member: HashMap<&str, Vec<&Unread>> = HashMap::new();
-    for one in &unread {
-        by_member.entry(&one.user_id).or_default().push(one);
-    }
-    let members = rows.into_iter().map(|row| {
-        let unread = by_member.get(row.user_id.as_str());
-        let heard = heard(row.webhook_at, unread.into_iter().flatten().copied(), now);
-        Member::of(row, heard)
-    });
-    Ok(members.collect())
-}
-
-/// What webhooks say of a member; `None` where they are not known to arrive.
-pub(crate) fn heard<'a>(
-    webhook_at: Option<DateTime<Utc>>,
-    unread: impl Iterator<Item = &'a Unread>,
-    now: DateTime<Utc>,
-) -> Option<Heard> {
-    let mut heard = Heard::since(webhook_at, now)?;
-    for one in unread {
-        one.note(&mut heard);
-    }
-    Some(heard)
+    Ok(rows.into_iter().map(|row| Member::of(row, now)).collect())
 }
 
 impl Member {
-    fn of(row: Row, heard: Option<Heard>) -> Self {
+    fn of(row: Row, now: DateTime<Utc>) -> Self {
+        let types = |words: Option<Vec<String>>| {
+            words
+                .into_iter()
+                .flatten()
+                .filter_map(|word| word.parse().ok())
+        };
         Self {
             user_id: row.user_id,
             standing: Standing {
                 // The order of `DataType::ALL`.
                 last_sync_at: [row.recovery, row.sleep, row.workout, row.cycle],
-                not_granted: row
-                    .not_granted
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|word| word.parse().ok())
-                    .collect(),
+                not_granted: types(row.not_granted).collect(),
                 visits: Visits {
                     last: row.last_seen_at,
                     days: u32::try_from(row.visit_days).unwrap_or(0),
                 },
-                heard,
+                signals: WebhookSignals::trusted(row.signal_at, types(row.signals), now),
             },
             history_complete: row.history_complete,
         }

@@ -14,10 +14,7 @@ use whoop_storage::{
         webhook_event::{self, EventRow, Filter, State},
     },
 };
-use whoop_sync::{
-    Job, Settings, SyncError,
-    inbox::{Drained, Thrift},
-};
+use whoop_sync::{Job, Settings, SyncError, inbox::DrainReport};
 
 use crate::{
     Console, Exit,
@@ -39,9 +36,9 @@ struct Listed {
 }
 
 #[derive(Serialize)]
-struct DrainReport {
+struct Drained {
     #[serde(flatten)]
-    drained: Drained,
+    report: DrainReport,
     exit_code: u8,
 }
 
@@ -175,32 +172,33 @@ pub(crate) async fn drain(
         .engine(database, Arc::new(SystemClock), Settings::default())
         .map_err(|error| Refusal::could_not_run(error.to_string()))?;
     let job = Job::webhook(stop.clone());
-    let drained = engine.drain_webhooks(&job, Thrift::No).await;
+    let report = engine.drain_webhooks(&job, false).await;
     engine.finish_refreshes(&job.stop).await;
-    let drained = drained.map_err(|error| match &error {
+    let report = report.map_err(|error| match &error {
         SyncError::Storage(storage) => database_refusal(&args.common.database, storage),
         other => Refusal::could_not_run(other.in_full()),
     })?;
-    let exit = if drained.dead > 0 {
+    let exit = if report.dead > 0 {
         Exit::SomeFailed
-    } else if drained.put_off > 0 || stop.is_cancelled() {
+    } else if report.put_off > 0 || stop.is_cancelled() {
         Exit::PutOff
     } else {
         Exit::Done
     };
     if args.common.json {
-        console.json(&DrainReport {
-            drained,
+        console.json(&Drained {
+            report,
             exit_code: exit.code(),
         });
     } else {
-        let Drained {
+        let DrainReport {
             done,
             put_off,
             dead,
             unknown_member,
             calls,
-        } = drained;
+            ..
+        } = report;
         console.say(format!(
             "{done} worked off with {calls} calls to WHOOP, {put_off} put off, {dead} given up, \
              {unknown_member} of nobody who is connected"

@@ -303,7 +303,6 @@ impl Engine {
             connected_at: now,
             disconnected_at: (status == "disconnected").then_some(now),
             updated_at: now,
-            webhook_at: None,
         };
         let mut transaction = self.database.begin().await?;
         if !users::insert(&mut transaction, &member).await? {

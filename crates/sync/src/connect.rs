@@ -16,6 +16,7 @@ use whoop_storage::{
         refresh, sync_log,
         tokens::{self, Tokens},
         users::{self, Connected},
+        webhook_event, webhook_signal,
     },
 };
 
@@ -216,7 +217,6 @@ impl Engine {
             connected_at: now,
             disconnected_at: None,
             updated_at: now,
-            webhook_at: None,
         };
         self.store_patiently(user_id, &member, &tokens, claim)
             .await?;
@@ -280,6 +280,8 @@ impl Engine {
         let not_granted = DataType::not_granted(&tokens.scope);
         tokens::put(&mut transaction, &self.keys, user_id, tokens, now).await?;
         sync_log::note_not_granted(&mut transaction, user_id, &not_granted).await?;
+        webhook_signal::drop_of(&mut transaction, user_id).await?;
+        webhook_event::end_updates(&mut transaction, member.whoop_user_id, now).await?;
         refresh::end(&mut transaction, user_id).await?;
         let entry = Actor::whoop().entry("connect", now);
         let entry = entry.about(user_id.as_str()).with_detail("completed");

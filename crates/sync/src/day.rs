@@ -265,7 +265,7 @@ impl Engine {
             night: stored.records.night(),
             named: stored.records.named(),
             thrifty,
-            heard: stored.heard,
+            signals: stored.signals,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde::Serialize;
-use whoop_core::plan::heard::TRUSTED_FOR;
+use whoop_core::plan::webhook_signals::{IS_LOOKING, TRUSTED_FOR};
 use whoop_storage::{
     Database, ServerVerification, StorageError,
     overview::{self, LastRun},
@@ -321,7 +321,8 @@ async fn members(database: &Database) -> Result<Vec<Check>, StorageError> {
 
 async fn webhooks(engine: &Engine) -> Result<Check, StorageError> {
     let now = engine.clock().now();
-    let inbox = overview::inbox(&engine.database, now - TRUSTED_FOR).await?;
+    let seen_since = engine.quota.is_scarce().await?.then_some(now - IS_LOOKING);
+    let inbox = overview::inbox(&engine.database, now - TRUSTED_FOR, seen_since).await?;
     let waits = format!("{} wait, {} were given up", inbox.pending, inbox.dead);
     let Some(latest) = inbox.latest else {
         return Ok(Check::bad(

@@ -1,21 +1,27 @@
-//! WHOOP's webhooks: taken in, and worked off.
+//! WHOOP's webhooks: stored, and answered by reading what they announced.
 //!
-//! An event is a hint. It is stored before it is answered, and worked off by
-//! fetching what it speaks of as it is by then, so that its order, a duplicate
-//! or a delay changes nothing in the end.
+//! An event is a hint that a data type of a member changed. It is stored before it is answered, and
+//! in the same transaction the signal of the data type is opened for every member of the account.
+//! A signal is closed by whatever reads the data type as a list up to the present after it, and so
+//! order, duplicates and delays of events change nothing.
 
+mod disposition;
 mod drain;
 mod fetch;
-mod verdict;
+mod member;
+mod missed;
 
 use whoop_client::{Envelope, WebhookRefused};
 use whoop_core::DataType;
 use whoop_storage::{
     StorageError,
-    table::webhook_event::{self, NewEvent, State},
+    table::{
+        webhook_event::{self, NewEvent, State},
+        webhook_signal,
+    },
 };
 
-pub use drain::{Drained, Thrift};
+pub use drain::DrainReport;
 
 use crate::Engine;
 
@@ -30,8 +36,7 @@ pub enum NotTaken {
 }
 
 impl Engine {
-    /// Takes a webhook in: proves that it is WHOOP's, and stores it. Returns whether
-    /// it is new.
+    /// Verifies that a webhook is WHOOP's, and stores it with its signal. Returns whether it is new.
     ///
     /// # Errors
     ///
@@ -40,39 +45,40 @@ impl Engine {
         let now = self.clock.now();
         let within = self.settings.signed_within;
         let event = self.whoop.open_webhook(envelope, within, now)?;
-        let state = if is_known(&event.event_type) {
-            State::Pending
-        } else {
-            State::UnknownType
-        };
-        let mut conn = self.database.get().await?;
+        let data_type = announced(&event.event_type);
+        let mut transaction = self.database.begin().await?;
         let stored = NewEvent {
             trace_id: &event.trace_id,
             event_type: &event.event_type,
             record_id: &event.record_id,
             whoop_user_id: event.whoop_user_id,
             signed_at: event.signed_at,
-            state,
+            state: match data_type {
+                Some(_) => State::Pending,
+                None => State::UnknownType,
+            },
         };
-        let is_new = webhook_event::insert(&mut conn, &stored, now).await?;
+        let is_new = webhook_event::insert(&mut transaction, &stored, now).await?;
+        if let Some(data_type) = data_type.filter(|_| is_new) {
+            webhook_signal::open(&mut transaction, event.whoop_user_id, data_type, now).await?;
+        }
+        transaction.commit().await?;
         tracing::debug!(
             event_type = event.event_type,
             record = event.record_id,
             trace = event.trace_id,
             is_new,
-            "a webhook came in"
+            "webhook received"
         );
         Ok(is_new)
     }
 }
 
-/// Whether there is something to fetch.
-fn is_known(event_type: &str) -> bool {
-    event_type
-        .split_once('.')
-        .is_some_and(|(data_type, change)| {
-            data_type.parse::<DataType>().is_ok() && matches!(change, "updated" | "deleted")
-        })
+/// The data type that an event announces; `None` if its type is unknown.
+fn announced(event_type: &str) -> Option<DataType> {
+    let (data_type, change) = event_type.split_once('.')?;
+    let data_type = data_type.parse().ok()?;
+    matches!(change, "updated" | "deleted").then_some(data_type)
 }
 
 #[cfg(test)]
@@ -83,7 +89,7 @@ mod tests {
     fn whoops_six_types_are_known_and_a_seventh_is_not() {
         for data_type in ["recovery", "sleep", "workout"] {
             for change in ["updated", "deleted"] {
-                assert!(is_known(&format!("{data_type}.{change}")));
+                assert!(announced(&format!("{data_type}.{change}")).is_some());
             }
         }
         for other in [
@@ -94,7 +100,7 @@ mod tests {
             "sleep.updated.x",
             ".",
         ] {
-            assert!(!is_known(other), "{other}");
+            assert_eq!(announced(other), None, "{other}");
         }
     }
 }

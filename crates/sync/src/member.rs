@@ -217,7 +217,8 @@ impl Engine {
         }
         let calls = foreseen.into_iter().map(|one| one.call).collect();
         let mut report = self.read(user_id, job, now, calls).await;
-        if report.outcome == Outcome::Done {
+        // A webhook asks for no score of long ago.
+        if report.outcome == Outcome::Done && errand.reason != Reason::Webhook {
             self.read_on(user_id, job, &mut report).await;
         }
         Ok(report)
@@ -255,7 +256,7 @@ impl Engine {
             let mut read = Read::default();
             let up_to_now = window.end >= planned_at;
             let ended = async {
-                self.note_attempt(user_id, data_type).await?;
+                read.signal_at = self.note_attempt(user_id, data_type).await?;
                 self.read_type(user_id, job, data_type, window, up_to_now, &mut read)
                     .await
             };
@@ -284,15 +285,15 @@ impl Engine {
         }
     }
 
-    /// Notes that a type is about to be read, which also makes its row in the log.
+    /// Notes that a type is about to be read, which also makes its row in the log. Returns the time
+    /// of the latest webhook about it.
     pub(crate) async fn note_attempt(
         &self,
         user_id: &UserId,
         data_type: DataType,
-    ) -> Result<(), SyncError> {
+    ) -> Result<Option<DateTime<Utc>>, SyncError> {
         let mut conn = self.database.get().await?;
-        sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?;
-        Ok(())
+        Ok(sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?)
     }
 
     /// A window of a type. Of somebody whom WHOOP has not named yet, it asks for that first.
@@ -359,6 +360,7 @@ impl Engine {
             not_found,
             comparison,
             proven,
+            signal_at: _,
         } = read;
         let report = TypeReport {
             data_type,

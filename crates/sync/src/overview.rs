@@ -109,7 +109,7 @@ pub async fn read(
                 .collect(),
             median_delay_seconds: delays.median,
             p95_delay_seconds: delays.p95,
-            last_webhook_at: overview::inbox(database, now).await?.latest,
+            last_webhook_at: overview::inbox(database, now, None).await?.latest,
         },
     })
 }

@@ -3,7 +3,7 @@
 //! completed.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_core::{UserId, retention::KeptFrom};
+use whoop_core::{UserId, plan::roster::FORTNIGHT, retention::KeptFrom};
 use whoop_storage::{
     PgConnection, StorageError, retention, settle_again,
     table::{audit, change, oauth_states, record_denial, sync_log, users, webhook_event},
@@ -19,6 +19,9 @@ const CHANGES_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// How long WHOOP's events can be looked at.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// How long an event stays pending. A member who does not come is read within this time.
+const PENDING_KEPT: TimeDelta = FORTNIGHT;
 
 /// The same of events that concern nobody who is a member, or not any more.
 const STRANGERS_KEPT: TimeDelta = TimeDelta::days(1);
@@ -71,7 +74,13 @@ impl Engine {
             retention::trim_runs(&mut conn, now - RUNS_KEPT).await?;
             change::trim(&mut conn, now - CHANGES_KEPT).await?;
             oauth_states::purge(&mut conn, now - oauth_states::REMEMBERED).await?;
-            webhook_event::trim(&mut conn, now - EVENTS_KEPT, now - STRANGERS_KEPT).await?;
+            webhook_event::trim(
+                &mut conn,
+                now - EVENTS_KEPT,
+                now - PENDING_KEPT,
+                now - STRANGERS_KEPT,
+            )
+            .await?;
             record_denial::purge(&mut conn, now).await?;
             audit::purge(&mut conn, now - self.settings.audit_retention).await?;
             self.pseudonymise_unknown_ids(&mut conn, now - UNKNOWN_IDS_KEPT)

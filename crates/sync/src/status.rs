@@ -55,6 +55,12 @@ impl MemberStatus {
             .all(|(_, log)| log.as_ref().is_some_and(reaches_back))
     }
 
+    /// Time of the latest webhook about the member.
+    pub fn last_webhook_at(&self) -> Option<DateTime<Utc>> {
+        let logs = self.types.iter().filter_map(|(_, log)| log.as_ref());
+        logs.filter_map(|log| log.signal_at).max()
+    }
+
     /// Since when everything of every type is stored.
     pub fn history_from(&self) -> Option<DateTime<Utc>> {
         let starts: Option<Vec<_>> = self

@@ -2,7 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use whoop_client::{Listed, Page, PageWalker};
-use whoop_core::{UserId, coverage::WindowRead, plan::Window, retention::KeptFrom};
+use whoop_core::{
+    UserId,
+    coverage::WindowRead,
+    plan::{Window, webhook_signals::ANNOUNCED_WITHIN},
+    record::Record,
+    retention::KeptFrom,
+};
 use whoop_storage::{
     page::Stored,
     table::{RecordTable, sync_log},
@@ -20,6 +26,8 @@ pub(crate) struct Read {
     pub(crate) not_found: bool,
     /// If the records are read to compare them with the stored ones.
     pub(crate) comparison: Option<Comparison>,
+    /// Time of the latest webhook about the data type when the read began.
+    pub(crate) signal_at: Option<DateTime<Utc>>,
     /// The span of the last window that was read to its end.
     pub(crate) proven: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
@@ -46,6 +54,8 @@ impl Engine {
         let mut walker = PageWalker::new(window);
         let began_at = self.clock.now();
         let mut unlisted = Unlisted::default();
+        let mut latest_change = None;
+        let mut before = None;
         while let Some(query) = walker.query().cloned() {
             let mut page = self
                 .call(user_id, job, R::SCOPE, |whoop, token| {
@@ -59,6 +69,9 @@ impl Engine {
             warn_of_rejected(user_id, &page);
             // Records that are not kept are not brought back.
             page.records.retain(|record| is_kept(record, kept_from));
+            let changes = page.records.iter().map(Record::updated_at);
+            let announced = changes.filter(|at| *at < began_at - ANNOUNCED_WITHIN);
+            latest_change = latest_change.max(announced.max());
 
             let mut transaction = self.database.begin().await?;
             let now = self.clock.now();
@@ -94,10 +107,12 @@ impl Engine {
                             read_at: now,
                         },
                         up_to_now,
+                        signal_at: read.signal_at,
                         rejected: read.stored.rejected,
                         written,
                     };
-                    sync_log::complete(&mut transaction, user_id, R::DATA_TYPE, completed).await?;
+                    before = sync_log::complete(&mut transaction, user_id, R::DATA_TYPE, completed)
+                        .await?;
                 } else {
                     sync_log::count(&mut transaction, user_id, R::DATA_TYPE, written).await?;
                 }
@@ -108,6 +123,14 @@ impl Engine {
                 data_type: R::DATA_TYPE,
                 cause,
             })?;
+        }
+        if let Some(before) = before.filter(|_| up_to_now)
+            && let Err(error) = self
+                .check_announced(R::DATA_TYPE, latest_change, &before)
+                .await
+        {
+            // The read is stored, and the next change that was not announced is noticed as well.
+            tracing::warn!(member = %user_id, %error, "could not check for missed webhooks");
         }
         let ended_early = unlisted.ended_early;
         self.ask_for_unlisted::<R>(user_id, job, unlisted, read)

@@ -31,8 +31,8 @@ struct Freshness {
     /// In seconds; null without a change.
     median_seconds: Option<f64>,
     p95_seconds: Option<f64>,
-    /// When WHOOP's latest webhook of this member came that was worked off; null if
-    /// none ever was. Without one for two days the slots read everything.
+    /// Time of WHOOP's latest webhook about this member; null if none arrived since the member
+    /// connected. Without one for two days the runs read everything.
     last_webhook_at: Option<DateTime<Utc>>,
 }
 
@@ -117,7 +117,7 @@ impl SyncStatus {
                 changes: status.delays.changes,
                 median_seconds: status.delays.median,
                 p95_seconds: status.delays.p95,
-                last_webhook_at: status.member.as_ref().and_then(|member| member.webhook_at),
+                last_webhook_at: status.last_webhook_at(),
             },
         }
     }

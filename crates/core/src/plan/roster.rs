@@ -11,8 +11,8 @@ use crate::{
     coverage::CLOCKS_MAY_DIFFER,
     plan::{
         Reason,
-        heard::{Heard, Said},
         visits::Visits,
+        webhook_signals::{Signal, WebhookSignals},
     },
     quota::PriorityClass,
 };
@@ -42,7 +42,7 @@ pub struct Standing {
     pub not_granted: Vec<DataType>,
     pub visits: Visits,
     /// `None` where webhooks are not known to arrive.
-    pub heard: Option<Heard>,
+    pub signals: Option<WebhookSignals>,
 }
 
 impl Standing {
@@ -62,13 +62,13 @@ impl Standing {
         let Some(at) = known.filter(|at| *at <= order.now + CLOCKS_MAY_DIFFER) else {
             return true;
         };
-        let said = self
-            .heard
-            .map_or(Said::Nothing, |heard| heard.said(data_type, at, order.now));
-        match said {
-            Said::Changed => true,
-            Said::Unchanged if !order.looks_at_everything => false,
-            Said::Unchanged | Said::Nothing => order.now - at >= order.freshness,
+        let signal = self.signals.map_or(Signal::Unknown, |signals| {
+            signals.signal(data_type, at, order.now)
+        });
+        match signal {
+            Signal::Changed => true,
+            Signal::Unchanged if !order.looks_at_everything => false,
+            Signal::Unchanged | Signal::Unknown => order.now - at >= order.freshness,
         }
     }
 

@@ -108,7 +108,7 @@ pub fn calls_for_inactive(members: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{heard::Heard, tests::noon, visits::Visits};
+    use crate::plan::{tests::noon, visits::Visits};
 
     const LIMITS: Limits = Limits {
         per_minute: 100,
@@ -125,7 +125,7 @@ mod tests {
             not_granted: Vec::new(),
             last_sync_at: [Some(noon() - TimeDelta::hours(9)); 4],
             visits,
-            heard: None::<Heard>,
+            signals: None,
         };
         vec![one; count]
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{
     Call, LEAST_LOOK_BACK, LOOK_BACK, NIGHT_BEFORE, Reason, Window,
-    heard::{Heard, Said},
+    webhook_signals::{Signal, WebhookSignals},
     window,
 };
 use crate::{
@@ -60,7 +60,7 @@ pub struct DayQuery {
     /// that has its score is left to the next slot.
     pub thrifty: bool,
     /// `None` where webhooks are not known to arrive.
-    pub heard: Option<Heard>,
+    pub signals: Option<WebhookSignals>,
 }
 
 impl DayQuery {
@@ -115,15 +115,15 @@ impl DayQuery {
         if self.names_unread(coverage) {
             return false;
         }
-        let said = self.heard.map_or(Said::Nothing, |heard| {
-            heard.said(coverage.data_type, last, self.now)
+        let signal = self.signals.map_or(Signal::Unknown, |signals| {
+            signals.signal(coverage.data_type, last, self.now)
         });
-        match said {
-            Said::Changed => false,
+        match signal {
+            Signal::Changed => false,
             // What is not here may have been announced to nobody: while it is missed,
             // silence says nothing.
-            Said::Unchanged if !self.misses(coverage.data_type) => true,
-            Said::Unchanged | Said::Nothing => {
+            Signal::Unchanged if !self.misses(coverage.data_type) => true,
+            Signal::Unchanged | Signal::Unknown => {
                 self.is_fresh(coverage) || self.is_settled(coverage, last)
             }
         }
@@ -270,21 +270,19 @@ mod tests {
 
     #[test]
     fn where_webhooks_arrive_only_what_they_named_and_the_running_cycle_are_read() {
-        let mut heard = Heard::default();
-        heard.note(DataType::Workout, noon() - TimeDelta::minutes(1));
-        heard.note(DataType::Sleep, noon() - TimeDelta::hours(4));
-        let today = DayQuery {
-            heard: Some(heard),
+        let with_signals = |open: &[DataType]| DayQuery {
+            signals: Some(open.iter().copied().collect()),
             ..query("2026-03-20", Refresh::Auto)
         };
 
+        let today = with_signals(&[DataType::Sleep, DataType::Workout]);
         let calls = today.calls(&all_read(300));
         assert_eq!(
             types_of(&calls),
             [DataType::Sleep, DataType::Workout, DataType::Cycle]
         );
 
-        let calls = today.calls(&all_read(5));
+        let calls = with_signals(&[DataType::Workout]).calls(&all_read(5));
         assert_eq!(types_of(&calls), [DataType::Workout]);
         assert_eq!(calls[0].reason, Reason::Webhook);
     }
@@ -292,7 +290,7 @@ mod tests {
     #[test]
     fn webhooks_that_say_nothing_for_two_days_are_not_relied_on() {
         let today = DayQuery {
-            heard: Some(Heard::default()),
+            signals: Some(WebhookSignals::default()),
             ..query("2026-03-20", Refresh::Auto)
         };
 
@@ -338,7 +336,7 @@ mod tests {
             night: Night::Scored,
             named: Named::default(),
             thrifty: false,
-            heard: None,
+            signals: None,
         }
     }
 

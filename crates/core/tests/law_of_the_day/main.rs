@@ -166,7 +166,7 @@ fn day_known(records: &DayRecords, known: &Known) -> Day {
         refresh: Refresh::Auto,
         night: Night::default(),
         thrifty: false,
-        heard: None,
+        signals: None,
     };
     let meta = Meta {
         source: Source::Database,

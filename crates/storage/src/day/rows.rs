@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct Gathered {
     pub(super) member: Option<DayMember>,
     pub(super) coverage: Vec<Coverage>,
+    /// The data types with an open webhook signal.
+    pub(super) signals: Vec<DataType>,
     pub(super) records: DayRecords,
 }
 
@@ -28,6 +30,7 @@ pub(super) fn gather(rows: Vec<Row>) -> Result<Gathered, StorageError> {
     let mut gathered = Gathered {
         member: None,
         coverage: DataType::ALL.into_iter().map(Coverage::none).collect(),
+        signals: Vec::new(),
         records: DayRecords::default(),
     };
     let records = &mut gathered.records;
@@ -38,7 +41,10 @@ pub(super) fn gather(rows: Vec<Row>) -> Result<Gathered, StorageError> {
                 .coverage
                 .retain(|one| one.data_type.as_str() != row.id),
             COVERAGE => {
+                let has_signal = row.in_others.unwrap_or_default();
                 let known = row.into_coverage();
+                let signal = known.as_ref().filter(|_| has_signal);
+                gathered.signals.extend(signal.map(|one| one.data_type));
                 let mut types = gathered.coverage.iter_mut();
                 let place = types
                     .find(|one| Some(one.data_type) == known.as_ref().map(|known| known.data_type));
@@ -67,7 +73,7 @@ impl Row {
             connection: connection_of(&self.id),
             timezone_offset: self.timezone_offset,
             last_seen_at: self.start,
-            webhook_at: self.end,
+            signal_at: self.end,
         }
     }
 

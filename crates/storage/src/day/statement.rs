@@ -14,17 +14,17 @@ pub(super) const CYCLE: i32 = 4;
 pub(super) const WORKOUT: i32 = 5;
 
 /// `$1` is the member, `$2` the date. What a kind does not have is null.
-/// `$1` is the member, `$2` the date. What a kind does not have is null.
 pub(super) const DAY: &str = "
 SELECT 0, status, timezone_offset, NULL::TEXT, NULL::TEXT, NULL::BOOLEAN, NULL::BOOLEAN,
-       last_seen_at, webhook_at, NULL::TIMESTAMPTZ, NULL::TIMESTAMPTZ,
+       last_seen_at, (SELECT max(signal_at) FROM whoop_sync_log WHERE user_id = $1),
+       NULL::TIMESTAMPTZ, NULL::TIMESTAMPTZ,
        NULL::DOUBLE PRECISION, NULL::DOUBLE PRECISION, NULL::DOUBLE PRECISION,
        NULL::DOUBLE PRECISION, NULL::DOUBLE PRECISION,
        NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT,
        NULL::BIGINT, NULL::BIGINT
 FROM whoop_users WHERE user_id = $1
 UNION ALL
-SELECT 1, data_type, NULL, sync_status, NULL, whole_history, NULL,
+SELECT 1, data_type, NULL, sync_status, NULL, whole_history, signal_open,
        last_sync_at, covered_from, covered_until, list_end_seen_at,
        NULL, NULL, NULL, NULL, NULL,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -103,6 +103,7 @@ pub(super) struct Row {
     /// The id of the sleep, of the cycle, or the name of the sport.
     pub(super) other: Option<String>,
     pub(super) flag: Option<bool>,
+    /// Of coverage whether a webhook announced a change that was not read.
     pub(super) in_others: Option<bool>,
     pub(super) start: Instant,
     pub(super) end: Instant,

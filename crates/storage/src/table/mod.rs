@@ -21,6 +21,7 @@ pub mod tokens;
 pub mod unconfirmed_connect;
 pub mod users;
 pub mod webhook_event;
+pub mod webhook_signal;
 pub mod workout;
 
 pub use record::{RecordTable, Ties};

@@ -28,9 +28,20 @@ pub struct SyncLogRow {
     pub list_end_oldest: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
     pub last_error_at: Option<DateTime<Utc>>,
+    /// Time of the latest webhook about the data type.
+    pub signal_at: Option<DateTime<Utc>>,
+    /// WHOOP announced a change that was not read yet.
+    pub signal_open: bool,
+    /// Time of the oldest record that the read at `last_sync_at` showed.
+    pub last_sync_from: Option<DateTime<Utc>>,
 }
 
 impl SyncLogRow {
+    /// Whether it is the row of a data type.
+    pub fn is_of(&self, data_type: DataType) -> bool {
+        self.data_type == data_type.as_str()
+    }
+
     /// Whether the member allowed the type at WHOOP.
     pub fn is_granted(&self) -> bool {
         self.sync_status != NOT_GRANTED
@@ -185,14 +196,16 @@ pub async fn check_clock(conn: &PgConnection, now: DateTime<Utc>) -> Result<(), 
 /// Whether it failed until now is taken from how it stood: during an update a process of
 /// the version before may have written that. What is not granted stays so, as the member
 /// may have connected anew since the sync was planned.
+///
+/// Returns the time of the latest webhook about the data type, for [`Completed::signal_at`].
 pub async fn begin(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     now: DateTime<Utc>,
-) -> Result<(), StorageError> {
+) -> Result<Option<DateTime<Utc>>, StorageError> {
     check_clock(conn, now).await?;
-    prepared(
+    let begun: Option<Begun> = prepared(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status, last_attempt_at) \
          VALUES ($1, $2, 'running', $3) \
          ON CONFLICT (user_id, data_type) DO UPDATE \
@@ -200,13 +213,14 @@ pub async fn begin(
              failing_since = CASE known.sync_status WHEN 'success' THEN NULL \
                  WHEN 'failed' THEN coalesce(known.failing_since, known.last_error_at) \
                  ELSE known.failing_since END \
-         WHERE known.sync_status <> 'not_granted'",
+         WHERE known.sync_status <> 'not_granted' RETURNING known.signal_at",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(data_type.as_str())
     .bind::<Timestamptz, _>(now)
-    .execute(conn)
-    .await?;
+    .get_result(conn)
+    .await
+    .optional()?;
     // Coverage that a wrong clock dated to the future proves nothing, and is read again.
     prepared(
         "UPDATE whoop_sync_log \
@@ -220,7 +234,13 @@ pub async fn begin(
     .bind::<Double, _>(CLOCKS_MAY_DIFFER.as_seconds_f64())
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(begun.and_then(|begun| begun.signal_at))
+}
+
+#[derive(QueryableByName)]
+struct Begun {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    signal_at: Option<DateTime<Utc>>,
 }
 
 /// Sets rows that a killed process did not finish from `running` to the state before. A process that is alive
@@ -283,7 +303,7 @@ pub async fn count(
 
 /// Adds a window that was read to its end; in the transaction of its last page.
 ///
-/// The row is locked, so two windows that end at the same time both count.
+/// The row is locked, so two windows that end at the same time both count. Returns the row as it was before.
 ///
 /// # Errors
 ///
@@ -294,7 +314,7 @@ pub async fn complete(
     user_id: &UserId,
     data_type: DataType,
     completed: Completed,
-) -> Result<Coverage, StorageError> {
+) -> Result<Option<SyncLogRow>, StorageError> {
     let query = whoop_sync_log::table
         .find((user_id.as_str(), data_type.as_str()))
         .select(SyncLogRow::as_select())
@@ -306,7 +326,8 @@ pub async fn complete(
     )?;
     let known = known.into_iter().next();
     let mut coverage = known
-        .and_then(|row| row.coverage())
+        .as_ref()
+        .and_then(SyncLogRow::coverage)
         .unwrap_or(Coverage::none(data_type))
         .with(completed.read);
     let until = completed.read.until;
@@ -317,15 +338,19 @@ pub async fn complete(
             completed.rejected
         )
     });
+    let mut last_sync_from = known.as_ref().and_then(|row| row.last_sync_from);
     if completed.up_to_now {
         coverage.last_sync_at = coverage.last_sync_at.max(Some(until));
+        last_sync_from = Some(completed.read.oldest.map_or(until, |one| one.min(until)));
     }
+    let signal_at = completed.signal_at.filter(|_| completed.up_to_now);
     prepared(
         "UPDATE whoop_sync_log SET \
              sync_status = CASE sync_status WHEN 'not_granted' THEN sync_status ELSE 'success' END, \
              records_synced = records_synced + $3, last_sync_at = $4, covered_from = $5, \
              covered_until = $6, whole_history = $7, last_error = $8, last_error_at = $9, \
-             failing_since = NULL, list_end_seen_at = $10, list_end_oldest = $11 \
+             failing_since = NULL, list_end_seen_at = $10, list_end_oldest = $11, \
+             last_sync_from = $12, signal_read_at = greatest(signal_read_at, $13) \
          WHERE user_id = $1 AND data_type = $2",
     )
     .bind::<Text, _>(user_id.as_str())
@@ -339,17 +364,22 @@ pub async fn complete(
     .bind::<Nullable<Timestamptz>, _>(set_aside.map(|_| until))
     .bind::<Nullable<Timestamptz>, _>(coverage.list_end.map(|end| end.seen_at))
     .bind::<Nullable<Timestamptz>, _>(coverage.list_end.and_then(|end| end.oldest))
+    .bind::<Nullable<Timestamptz>, _>(last_sync_from)
+    .bind::<Nullable<Timestamptz>, _>(signal_at)
     .execute(conn)
     .await?;
-    Ok(coverage)
+    Ok(known)
 }
 
 /// A window that was read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Completed {
     pub read: WindowRead,
-    /// The window ended at the present, which moves `last_sync_at`.
+    /// The window ended at the present, which moves `last_sync_at` and closes the webhook signal.
     pub up_to_now: bool,
+    /// Time of the latest webhook about the data type when the read began. One that arrived during
+    /// the read stays open.
+    pub signal_at: Option<DateTime<Utc>>,
     /// Number of records of the window that could not be read; `last_error` names it.
     pub rejected: u64,
     /// Records that its last page wrote; those before are counted.

@@ -27,8 +27,6 @@ pub struct UserRow {
     pub last_seen_at: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
     pub lease_until: Option<DateTime<Utc>>,
-    /// When the latest webhook came of those that were worked off.
-    pub webhook_at: Option<DateTime<Utc>>,
 }
 
 impl UserRow {
@@ -65,8 +63,6 @@ pub struct Connected {
     pub connected_at: DateTime<Utc>,
     pub disconnected_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
-    /// None has come of this connection yet.
-    pub webhook_at: Option<DateTime<Utc>>,
 }
 
 pub async fn find(
@@ -346,25 +342,6 @@ pub async fn of_account(
         .select(UserRow::as_select())
         .load(conn)
         .await?)
-}
-
-/// Notes that webhooks of this member arrive.
-pub async fn heard_of(
-    conn: &mut PgConnection,
-    user_id: &UserId,
-    at: DateTime<Utc>,
-) -> Result<(), StorageError> {
-    diesel::update(
-        whoop_users::table.find(user_id.as_str()).filter(
-            whoop_users::webhook_at
-                .is_null()
-                .or(whoop_users::webhook_at.lt(at)),
-        ),
-    )
-    .set(whoop_users::webhook_at.eq(at))
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// Members of one status.

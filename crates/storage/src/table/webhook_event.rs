@@ -7,14 +7,14 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
-use whoop_core::{DataType, UserId, plan::heard::Heard};
+use whoop_core::{DataType, UserId};
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_webhook_event};
 
 /// How an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// To be worked off.
+    /// The data type was not read since the event arrived.
     Pending,
     Done,
     /// Given up after too many tries.
@@ -75,7 +75,6 @@ pub struct EventRow {
     pub times_received: i64,
     pub due_at: DateTime<Utc>,
     pub attempts: i32,
-    pub looks: i32,
     pub finished_at: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
 }
@@ -137,8 +136,10 @@ struct Account {
     whoop_user_id: i64,
 }
 
-/// WHOOP's numbers of members who have an event that is due, those first of whom
-/// something has just come.
+/// WHOOP's numbers of connected members with due events, without those of `except`.
+///
+/// Members whose app asked for data since `seen_since` come first, then those with the newest event.
+/// With `only_seen`, other members are selected only if the data type of an event was read.
 ///
 /// # Errors
 ///
@@ -146,37 +147,33 @@ struct Account {
 pub async fn due_accounts(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
+    seen_since: DateTime<Utc>,
+    only_seen: bool,
+    except: &[i64],
     limit: i64,
 ) -> Result<Vec<i64>, StorageError> {
     let rows: Vec<Account> = prepared(
-        "SELECT whoop_user_id FROM whoop_webhook_event \
-         WHERE state = 'pending' AND due_at <= $1 \
-         GROUP BY whoop_user_id ORDER BY max(received_at) DESC, whoop_user_id LIMIT $2",
+        "SELECT e.whoop_user_id FROM whoop_webhook_event e \
+         JOIN whoop_users u ON u.whoop_user_id = e.whoop_user_id AND u.status = 'connected' \
+         LEFT JOIN whoop_sync_log l ON l.user_id = u.user_id \
+              AND l.data_type = split_part(e.event_type, '.', 1) \
+         WHERE e.state = 'pending' AND e.due_at <= $1 AND e.whoop_user_id <> ALL($4) \
+           AND (NOT $3 OR u.last_seen_at > $2 OR l.signal_open IS NOT TRUE) \
+         GROUP BY e.whoop_user_id \
+         ORDER BY coalesce(bool_or(u.last_seen_at > $2), FALSE) DESC, max(e.received_at) DESC, \
+                  e.whoop_user_id LIMIT $5",
     )
     .bind::<Timestamptz, _>(now)
+    .bind::<Timestamptz, _>(seen_since)
+    .bind::<Bool, _>(only_seen)
+    .bind::<Array<BigInt>, _>(except.to_vec())
     .bind::<BigInt, _>(limit)
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.whoop_user_id).collect())
 }
 
-/// When the next event is due.
-///
-/// # Errors
-///
-/// PostgreSQL refused or is gone.
-pub async fn next_due(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StorageError> {
-    Ok(whoop_webhook_event::table
-        .filter(whoop_webhook_event::state.eq("pending"))
-        .order(whoop_webhook_event::due_at)
-        .select(whoop_webhook_event::due_at)
-        .first(conn)
-        .await
-        .optional()?)
-}
-
-/// What is to be worked off of one WHOOP account: what is due, and what has come
-/// meanwhile.
+/// The due events of one WHOOP account.
 ///
 /// # Errors
 ///
@@ -196,21 +193,70 @@ pub async fn due_of(
         .await?)
 }
 
-/// Ends an event in a state, with a word for people where there is something to say.
+/// Ends the pending events of accounts that no member has, or only members who disconnected.
+/// Returns their number.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn end_unknown(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<u64, StorageError> {
+    let unknown: Vec<Id> = prepared(
+        "SELECT e.id FROM whoop_webhook_event e \
+         LEFT JOIN whoop_users u ON u.whoop_user_id = e.whoop_user_id \
+              AND u.status <> 'disconnected' \
+         WHERE e.state = 'pending' AND u.user_id IS NULL",
+    )
+    .load(conn)
+    .await?;
+    let ids: Vec<i64> = unknown.into_iter().map(|row| row.id).collect();
+    if !ids.is_empty() {
+        let note = "no member with this WHOOP account is connected";
+        finish(conn, &ids, State::UnknownMember, Some(note), now).await?;
+    }
+    Ok(ids.len() as u64)
+}
+
+/// Ends the pending updates of the account of a member who connects again: the first sync reads
+/// what they announced. The signals of another member with the account stay open.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn end_updates(
+    conn: &mut PgConnection,
+    whoop_user_id: i64,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    diesel::update(
+        whoop_webhook_event::table
+            .filter(whoop_webhook_event::whoop_user_id.eq(whoop_user_id))
+            .filter(whoop_webhook_event::state.eq("pending"))
+            .filter(whoop_webhook_event::event_type.like("%.updated")),
+    )
+    .set((
+        whoop_webhook_event::state.eq(State::Done.as_str()),
+        whoop_webhook_event::finished_at.eq(Some(now)),
+    ))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends pending events in a state, with a note for people if there is something to say.
 ///
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
 pub async fn finish(
     conn: &mut PgConnection,
-    id: i64,
+    ids: &[i64],
     state: State,
     note: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     diesel::update(
         whoop_webhook_event::table
-            .find(id)
+            .filter(whoop_webhook_event::id.eq_any(ids))
             .filter(whoop_webhook_event::state.eq("pending")),
     )
     .set((
@@ -223,45 +269,60 @@ pub async fn finish(
     Ok(())
 }
 
-/// Why an event is put off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Because {
-    /// Something stands in the way that is not the event's fault.
-    ItIsNotItsTurn,
-    /// It failed, which is counted.
-    ItFailed,
-    /// What it speaks of waits for its score, which is counted.
-    ItIsOpen,
-}
-
-/// Puts events off until an instant.
+/// Counts a failed attempt of pending events, which are due again at `due_at`.
 ///
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn put_off(
+pub async fn retry(
     conn: &mut PgConnection,
     ids: &[i64],
-    until: DateTime<Utc>,
-    because: Because,
+    due_at: DateTime<Utc>,
     reason: &str,
 ) -> Result<(), StorageError> {
-    let failed = i32::from(because == Because::ItFailed);
-    let looked = i32::from(because == Because::ItIsOpen);
     diesel::update(
         whoop_webhook_event::table
             .filter(whoop_webhook_event::id.eq_any(ids))
             .filter(whoop_webhook_event::state.eq("pending")),
     )
     .set((
-        whoop_webhook_event::due_at.eq(until),
-        whoop_webhook_event::attempts.eq(whoop_webhook_event::attempts + failed),
-        whoop_webhook_event::looks.eq(whoop_webhook_event::looks + looked),
+        whoop_webhook_event::due_at.eq(due_at),
+        whoop_webhook_event::attempts.eq(whoop_webhook_event::attempts + 1),
         whoop_webhook_event::last_error.eq(reason),
     ))
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The number of pending events.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn pending(conn: &mut PgConnection) -> Result<u64, StorageError> {
+    let events: i64 = whoop_webhook_event::table
+        .filter(whoop_webhook_event::state.eq("pending"))
+        .count()
+        .get_result(conn)
+        .await?;
+    Ok(events.unsigned_abs())
+}
+
+/// The first event of any member that was received since an instant.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn first_since(
+    conn: &mut PgConnection,
+    since: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, StorageError> {
+    Ok(whoop_webhook_event::table
+        .filter(whoop_webhook_event::received_at.ge(since))
+        .select(diesel::dsl::min(whoop_webhook_event::received_at))
+        .first(conn)
+        .await?)
 }
 
 /// Which events are meant.
@@ -338,7 +399,7 @@ pub async fn replay(
     now: DateTime<Utc>,
 ) -> Result<u64, StorageError> {
     let sql = format!(
-        "UPDATE whoop_webhook_event e SET state = 'pending', due_at = $6, attempts = 0, looks = 0, \
+        "UPDATE whoop_webhook_event e SET state = 'pending', due_at = $6, attempts = 0, \
              finished_at = NULL, last_error = NULL \
          WHERE {MEANT} AND e.state <> 'unknown_type'"
     );
@@ -372,46 +433,11 @@ pub async fn count(conn: &mut PgConnection) -> Result<Vec<Count>, StorageError> 
     .await?)
 }
 
-/// What WHOOP has said of a member and nobody has fetched.
-#[derive(Debug, Clone, QueryableByName)]
-pub(crate) struct Unread {
-    #[diesel(sql_type = Text)]
-    pub(crate) user_id: String,
-    #[diesel(sql_type = Text)]
-    data_type: String,
-    #[diesel(sql_type = Timestamptz)]
-    received_at: DateTime<Utc>,
-}
-
-impl Unread {
-    pub(crate) fn note(&self, heard: &mut Heard) {
-        if let Ok(data_type) = self.data_type.parse() {
-            heard.note(data_type, self.received_at);
-        }
-    }
-}
-
-/// The latest unread event of each type, of one member or of everybody.
-pub(crate) fn unread(user_id: Option<&UserId>) -> crate::prepared::Prepared<'static> {
-    let sql = match user_id {
-        Some(_) => {
-            "SELECT u.user_id, split_part(e.event_type, '.', 1) AS data_type, \
-                    max(e.received_at) AS received_at \
-             FROM whoop_users u JOIN whoop_webhook_event e ON e.whoop_user_id = u.whoop_user_id \
-             WHERE u.user_id = $1 AND e.state IN ('pending', 'dead') GROUP BY 1, 2"
-        }
-        None => {
-            "SELECT u.user_id, split_part(e.event_type, '.', 1) AS data_type, \
-                    max(e.received_at) AS received_at \
-             FROM whoop_webhook_event e JOIN whoop_users u ON u.whoop_user_id = e.whoop_user_id \
-             WHERE e.state IN ('pending', 'dead') AND ($1 IS NULL OR u.user_id = $1) GROUP BY 1, 2"
-        }
-    };
-    prepared(sql).bind::<Nullable<Text>, _>(user_id.map(ToString::to_string))
-}
-
-/// Forgets events that came before an instant, never one that waits; and sooner what
-/// concerns nobody who is a member.
+/// Removes events by their age.
+///
+/// The limits are `before` for ended events, `strangers_before` for those of accounts that no member
+/// has, and `pending_before` for pending ones. The signal of a pending event stays open, so that the
+/// next read of the data type still brings the change.
 ///
 /// # Errors
 ///
@@ -419,13 +445,16 @@ pub(crate) fn unread(user_id: Option<&UserId>) -> crate::prepared::Prepared<'sta
 pub async fn trim(
     conn: &mut PgConnection,
     before: DateTime<Utc>,
+    pending_before: DateTime<Utc>,
     strangers_before: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     prepared(
-        "DELETE FROM whoop_webhook_event WHERE state <> 'pending' AND received_at < $1 \
-             OR state = 'unknown_member' AND received_at < $2",
+        "DELETE FROM whoop_webhook_event WHERE received_at < $1 \
+             OR state = 'pending' AND received_at < $2 \
+             OR state = 'unknown_member' AND received_at < $3",
     )
     .bind::<Timestamptz, _>(before)
+    .bind::<Timestamptz, _>(pending_before)
     .bind::<Timestamptz, _>(strangers_before)
     .execute(conn)
     .await?;

@@ -106,7 +106,7 @@ async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
         night: Night::default(),
         named: Named::default(),
         thrifty: false,
-        heard: None,
+        signals: None,
     };
     let meta = Meta {
         source: Source::Database,

@@ -10,7 +10,7 @@ use whoop_storage::{
     Connection, StorageError, overview,
     table::{
         sync_log::{self, Completed, SyncLogRow},
-        sync_run,
+        sync_run, users, webhook_signal,
     },
 };
 
@@ -30,6 +30,7 @@ fn span(from: u32, until: u32) -> Completed {
             read_at: day(until),
         },
         up_to_now: true,
+        signal_at: None,
         rejected: 0,
         written: 0,
     }
@@ -41,13 +42,13 @@ async fn log_of(conn: &mut Connection, member: &UserId) -> SyncLogRow {
     rows.remove(0)
 }
 
-async fn complete(conn: &mut Connection, member: &UserId, span: Completed) -> Coverage {
+async fn complete(conn: &mut Connection, member: &UserId, span: Completed) {
     sync_log::begin(conn, member, DataType::Sleep, now())
         .await
         .unwrap();
     sync_log::complete(conn, member, DataType::Sleep, span)
         .await
-        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
@@ -238,13 +239,10 @@ async fn covered(windows: &[Completed]) -> (u32, u32, bool, u32) {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
-    let mut answered = None;
     for window in windows {
-        answered = Some(complete(&mut conn, &member, *window).await);
+        complete(&mut conn, &member, *window).await;
     }
     let log = log_of(&mut conn, &member).await;
-    // What the caller is told is what is stored.
-    assert_eq!(log.coverage(), answered);
     let day = |instant: Option<DateTime<Utc>>| instant.unwrap().day();
     (
         day(log.covered_from),
@@ -484,4 +482,57 @@ async fn the_last_sync_of_a_member_is_that_of_the_granted_types() {
     note.await.unwrap();
 
     assert_eq!(last_sync().await, Some(day(6)));
+}
+
+#[tokio::test]
+async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behind() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = connect(&mut conn, "mara").await;
+    let account: i64 = users::find(&mut conn, &member)
+        .await
+        .unwrap()
+        .unwrap()
+        .whoop_user_id;
+    let hears = async |conn: &mut Connection, at| {
+        webhook_signal::open(conn, account, DataType::Sleep, at)
+            .await
+            .unwrap();
+    };
+    hears(&mut conn, day(4)).await;
+    let signal_at = sync_log::begin(&mut conn, &member, DataType::Sleep, day(5))
+        .await
+        .unwrap();
+    hears(&mut conn, day(3)).await;
+
+    let completed = Completed {
+        signal_at,
+        ..span(1, 5)
+    };
+    sync_log::complete(&mut conn, &member, DataType::Sleep, completed)
+        .await
+        .unwrap();
+
+    assert!(log_of(&mut conn, &member).await.signal_open);
+    let signal_at = sync_log::begin(&mut conn, &member, DataType::Sleep, day(6))
+        .await
+        .unwrap();
+    let history = Completed {
+        signal_at,
+        up_to_now: false,
+        ..span(1, 1)
+    };
+    sync_log::complete(&mut conn, &member, DataType::Sleep, history)
+        .await
+        .unwrap();
+    let is_open = log_of(&mut conn, &member).await.signal_open;
+    assert!(is_open, "a page of history does not answer it");
+    let completed = Completed {
+        signal_at,
+        ..span(1, 6)
+    };
+    sync_log::complete(&mut conn, &member, DataType::Sleep, completed)
+        .await
+        .unwrap();
+    assert!(!log_of(&mut conn, &member).await.signal_open);
 }

@@ -27,7 +27,7 @@ async fn day_of(stand: &Stand, member: &UserId, date: &str) -> Value {
         night: Night::default(),
         named: stored.records.named(),
         thrifty: false,
-        heard: None,
+        signals: None,
     };
     let meta = Meta {
         source: Source::Database,

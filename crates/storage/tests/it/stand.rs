@@ -179,7 +179,6 @@ pub(crate) async fn connect(conn: &mut Connection, name: &str) -> UserId {
         connected_at: now(),
         disconnected_at: None,
         updated_at: now(),
-        webhook_at: None,
     };
     users::connect(conn, &member).await.unwrap();
     user(name)

@@ -10,7 +10,7 @@ use whoop_core::{
     plan::{Refresh, Slot},
 };
 use whoop_sim::{Fault, FaultKind};
-use whoop_sync::{Outcome, inbox::Thrift};
+use whoop_sync::Outcome;
 
 use crate::harness::{
     Member, Stage, all_missing, at_whoop, back_to, briskly, half_a_year, history, id_of, now, slot,
@@ -199,7 +199,7 @@ async fn a_webhook_that_is_followed_by_a_404_deletes_nothing() {
     stage.world().fault(not_found("sleep"));
     let drain = async || {
         let job = briskly();
-        let drained = stage.engine.drain_webhooks(&job, Thrift::Yes).await;
+        let drained = stage.engine.drain_webhooks(&job, true).await;
         drained.unwrap()
     };
 
@@ -231,11 +231,7 @@ async fn a_new_workout_whose_announcement_is_followed_by_a_404_arrives_a_minute_
     stage.world().fault(not_found("workout"));
 
     for expected in [false, true] {
-        stage
-            .engine
-            .drain_webhooks(&briskly(), Thrift::Yes)
-            .await
-            .unwrap();
+        stage.engine.drain_webhooks(&briskly(), true).await.unwrap();
         let stored = stage.stored(&member, DataType::Workout).await;
         assert_eq!(stored.contains_key(&id), expected);
         stage.advance(TimeDelta::minutes(1));

@@ -21,7 +21,6 @@ use whoop_core::{
 use whoop_sim::{CallSide, Fault, FaultKind, SimConfig, WebhookMischief};
 use whoop_sync::{
     Engine, Job, MemberReport, Outcome,
-    inbox::Thrift,
     reconcile::Reconcile,
     run::{RunReport, Task},
 };
@@ -486,7 +485,7 @@ impl World {
         let (job, other_job) = (webhook_job(), webhook_job());
         let killed = async {
             tokio::select! {
-                drained = self.engines[1].drain_webhooks(&other_job, Thrift::Yes) => {
+                drained = self.engines[1].drain_webhooks(&other_job, true) => {
                     format!("{:?}", drained.unwrap())
                 }
                 () = until("the call at which it is killed", || async { world.call_count() >= calls }) => {
@@ -494,8 +493,7 @@ impl World {
                 }
             }
         };
-        let (drained, killed) =
-            tokio::join!(self.engines[0].drain_webhooks(&job, Thrift::No), killed);
+        let (drained, killed) = tokio::join!(self.engines[0].drain_webhooks(&job, false), killed);
         format!("{sent} webhooks: {:?} and {killed}", drained.unwrap())
     }
 

@@ -14,11 +14,7 @@ use whoop_core::{
     quota::Limits,
 };
 use whoop_sim::{SimConfig, WebhookMischief};
-use whoop_sync::{
-    Job, Settings,
-    inbox::{Drained, Thrift},
-    run::Task,
-};
+use whoop_sync::{Job, Settings, inbox::DrainReport, run::Task};
 
 use crate::harness::{self, CrowdDue, Follower, Nobody, Stage, crowd_agenda, half_a_year};
 
@@ -195,7 +191,7 @@ async fn an_event_whose_record_a_list_has_brought_since_costs_no_call() {
 }
 
 #[tokio::test]
-async fn a_recovery_that_is_judged_anew_after_its_sleep_arrives_with_it() {
+async fn a_score_whose_webhook_is_lost_arrives_with_the_next_app_request() {
     let stage = Stage::with_webhooks(half_a_year()).await;
     let member = stage.connect_person(0).await;
     let recovery = stage.listed(&member, DataType::Recovery)[0].clone();
@@ -208,7 +204,7 @@ async fn a_recovery_that_is_judged_anew_after_its_sleep_arrives_with_it() {
     let pending = json!({"score_state": "PENDING_SCORE", "score": null});
     stage.change(&member, DataType::Sleep, sleep, pending);
     stage.sim.deliver_webhooks().await;
-    assert_eq!(stage.drain().await.put_off, 2);
+    assert_eq!(stage.drain().await.done, 2);
 
     // Both are scored, and the events of that are lost.
     stage.world().send_webhooks_to("http://127.0.0.1:9/nowhere");
@@ -218,7 +214,11 @@ async fn a_recovery_that_is_judged_anew_after_its_sleep_arrives_with_it() {
     stage.change(&member, DataType::Recovery, &recovery, judged);
     stage.advance(TimeDelta::minutes(31));
 
-    assert_eq!(stage.drain().await.done, 2);
+    // The app asks for the night, because it has no score yet.
+    let date = stage.latest_day(&member).await;
+    let request = stage.engine.day(&member.user_id, date, Refresh::Auto);
+    request.await.unwrap();
+
     let stored = stage.stored(&member, DataType::Recovery).await;
     let cycle = harness::id_of(DataType::Recovery, &recovery);
     assert_eq!(stored[&cycle]["score"]["recovery_score"], 44.0);
@@ -252,9 +252,9 @@ async fn a_member_whose_tokens_cannot_be_opened_keeps_nobody_elses_events() {
 
 impl Stage {
     /// Works off what is due, as an API does.
-    async fn drain(&self) -> Drained {
+    async fn drain(&self) -> DrainReport {
         let job = Job::webhook(CancellationToken::new());
-        let drained = self.engine.drain_webhooks(&job, Thrift::Yes);
+        let drained = self.engine.drain_webhooks(&job, true);
         drained.await.unwrap()
     }
 

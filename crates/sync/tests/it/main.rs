@@ -30,3 +30,4 @@ mod refused_tokens;
 mod revocation;
 mod secrets;
 mod translation;
+mod webhook_signals;

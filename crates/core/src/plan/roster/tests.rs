@@ -12,7 +12,7 @@ fn read(hours_ago: i64) -> Standing {
         not_granted: Vec::new(),
         last_sync_at: [Some(noon() - TimeDelta::hours(hours_ago)); 4],
         visits: Visits::default(),
-        heard: None,
+        signals: None,
     }
 }
 
@@ -78,10 +78,8 @@ fn what_was_read_a_moment_ago_is_left_out() {
 
 #[test]
 fn where_webhooks_arrive_only_the_night_reads_what_they_did_not_name() {
-    let mut heard = Heard::default();
-    heard.note(DataType::Sleep, noon() - TimeDelta::hours(2));
     let member = Standing {
-        heard: Some(heard),
+        signals: Some([DataType::Sleep].into_iter().collect()),
         ..read(5)
     };
     let types = |looks_at_everything| {
@@ -104,7 +102,7 @@ fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
         not_granted: Vec::new(),
         last_sync_at: [None; 4],
         visits: Visits::default(),
-        heard: None,
+        signals: None,
     };
     let yesterday = Standing {
         visits: seen(20),
@@ -179,7 +177,7 @@ fn standing() -> impl Strategy<Value = Standing> {
             not_granted: Vec::new(),
             last_sync_at,
             visits,
-            heard: None,
+            signals: None,
         }
     })
 }

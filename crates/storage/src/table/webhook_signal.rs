@@ -1,0 +1,99 @@
+//! Webhook signals in the sync log: a data type of a member changed at WHOOP.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{BigInt, Text, Timestamptz};
+use diesel_async::RunQueryDsl;
+use whoop_core::{DataType, UserId};
+
+use crate::{PgConnection, StorageError, prepared::prepared};
+
+/// Opens the signal of a data type for every connected member of a WHOOP account.
+///
+/// Each signal is later than the one before, whatever the clock of the receiving machine says: one
+/// that arrives while the data type is read stays open.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn open(
+    conn: &mut PgConnection,
+    whoop_user_id: i64,
+    data_type: DataType,
+    at: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    prepared(
+        "INSERT INTO whoop_sync_log AS known (user_id, data_type, signal_at) \
+         SELECT user_id, $2, $3 FROM whoop_users \
+         WHERE whoop_user_id = $1 AND status = 'connected' ORDER BY user_id \
+         ON CONFLICT (user_id, data_type) DO UPDATE \
+         SET signal_at = greatest($3, known.signal_at + interval '1 microsecond')",
+    )
+    .bind::<BigInt, _>(whoop_user_id)
+    .bind::<Text, _>(data_type.as_str())
+    .bind::<Timestamptz, _>(at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Opens the signals of an account's pending events that an older version of the service stored
+/// without one.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn open_missing(conn: &mut PgConnection, whoop_user_id: i64) -> Result<(), StorageError> {
+    prepared(
+        "INSERT INTO whoop_sync_log AS known (user_id, data_type, signal_at) \
+         SELECT u.user_id, split_part(e.event_type, '.', 1), max(e.received_at) \
+         FROM whoop_webhook_event e JOIN whoop_users u ON u.whoop_user_id = e.whoop_user_id \
+         WHERE e.whoop_user_id = $1 AND e.state = 'pending' AND u.status = 'connected' \
+         GROUP BY u.user_id, split_part(e.event_type, '.', 1) \
+         ON CONFLICT (user_id, data_type) DO UPDATE SET signal_at = excluded.signal_at \
+         WHERE (known.signal_at >= excluded.signal_at) IS NOT TRUE",
+    )
+    .bind::<BigInt, _>(whoop_user_id)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Opens the signals of all data types that were last read before an instant, of members with a
+/// webhook since `webhooks_since`: webhooks were missed. Returns their number.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn doubt(
+    conn: &mut PgConnection,
+    read_before: DateTime<Utc>,
+    webhooks_since: DateTime<Utc>,
+) -> Result<u64, StorageError> {
+    let opened = prepared(
+        "UPDATE whoop_sync_log AS log \
+         SET signal_at = coalesce(signal_at, 'epoch') + interval '1 microsecond' \
+         WHERE NOT signal_open AND data_type <> 'cycle' AND last_sync_at < $1 \
+           AND user_id IN (SELECT user_id FROM whoop_sync_log WHERE signal_at > $2)",
+    )
+    .bind::<Timestamptz, _>(read_before)
+    .bind::<Timestamptz, _>(webhooks_since)
+    .execute(conn)
+    .await?;
+    Ok(opened as u64)
+}
+
+/// Drops the signals of a member who connects again: the first sync reads everything that a list
+/// shows, and webhooks of the connection before prove nothing about the new one.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn drop_of(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
+    prepared(
+        "UPDATE whoop_sync_log SET signal_at = NULL, signal_read_at = NULL WHERE user_id = $1",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
