@@ -140,7 +140,7 @@ impl Engine {
     ) -> Result<MemberReport, SyncError> {
         let turn = match self.take_turn(user_id, job).await {
             Err(error) if error.is_refresh_failure() => {
-                return self.without_token(user_id, errand, error).await;
+                return self.without_token(user_id, &errand.data_types, error).await;
             }
             turn => turn?,
         };
@@ -159,15 +159,15 @@ impl Engine {
     }
 
     /// The report of a member whose tokens could not be refreshed: every data type failed.
-    async fn without_token(
+    pub(crate) async fn without_token(
         &self,
         user_id: &UserId,
-        errand: &Errand,
+        data_types: &[DataType],
         error: SyncError,
     ) -> Result<MemberReport, SyncError> {
         let error = Arc::new(error);
-        let mut types = Vec::with_capacity(errand.data_types.len());
-        for data_type in &errand.data_types {
+        let mut types = Vec::with_capacity(data_types.len());
+        for data_type in data_types {
             self.note_attempt(user_id, *data_type).await?;
             let ended = Err(SyncError::of_refresh(&error));
             types.push(

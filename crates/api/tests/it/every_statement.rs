@@ -84,6 +84,8 @@ async fn each_statement_of_the_serving_path_names_the_member() {
     let of_anybody: Vec<&&&str> = of_members
         .iter()
         .filter(|statement| !names_the_member(statement))
+        // The background work on the webhook inbox looks for members with something to read.
+        .filter(|statement| !statement.contains("FROM whoop_webhook_event"))
         .collect();
     assert!(of_anybody.is_empty(), "{of_anybody:#?}");
 }

@@ -152,7 +152,7 @@ async fn a_statement_that_kept_somebody_waiting_is_named_and_its_values_are_not(
         .find(|line| line.contains("a statement was slow"))
         .unwrap();
     assert!(
-        line.contains("SELECT") && line.contains("whoop_users"),
+        line.contains("SELECT") && line.contains("timezone_offset"),
         "{line}"
     );
     assert!(!line.contains("alice"), "{line}");

@@ -445,8 +445,7 @@ async fn a_stored_day_costs_a_service_key_one_statement_more_than_a_member() {
         let asked: Vec<&str> = asked.collect();
         let of_keys = asked.iter().filter(|one| one.contains("service_key"));
         assert_eq!(of_keys.count(), expected, "{asked:#?}");
-        // The day's own two travel together.
-        assert_eq!(asked.len(), 2 + expected, "{asked:#?}");
+        assert_eq!(asked.len(), 1 + expected, "{asked:#?}");
     }
     let log = api.log_so_far();
     for (id, caller) in [

@@ -522,6 +522,10 @@ async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
         house.until_at_least(progress, wanted).await;
         running.kill().await.unwrap();
         house.world().clear_faults();
+        // A minute after its process was killed, the claim to a refresh ends.
+        house
+            .execute("UPDATE whoop_refresh SET claimed_until = now()")
+            .await;
 
         let ended = house.worker(&["adopt", "--json"]).await;
 
