@@ -50,6 +50,8 @@ impl Member {
         }
         Standing {
             not_granted: Vec::new(),
+            is_failing: false,
+            backing_off: Vec::new(),
             last_sync_at,
             visits: self.visits,
             signals: self.heard,

@@ -35,6 +35,7 @@ pub mod follow;
 pub mod known;
 pub mod lease;
 mod lock_retry;
+pub mod member_share;
 pub mod migrate;
 pub mod overview;
 pub mod page;

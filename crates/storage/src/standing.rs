@@ -41,6 +41,10 @@ struct Row {
     #[diesel(sql_type = Nullable<Array<Text>>)]
     not_granted: Option<Vec<String>>,
     #[diesel(sql_type = Bool)]
+    is_failing: bool,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    backing_off: Option<Vec<String>>,
+    #[diesel(sql_type = Bool)]
     history_complete: bool,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     signal_at: Option<DateTime<Utc>>,
@@ -65,6 +69,11 @@ pub async fn list(
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'workout') AS workout, \
                 max(l.last_sync_at) FILTER (WHERE l.data_type = 'cycle') AS cycle, \
                 array_agg(l.data_type) FILTER (WHERE l.sync_status = 'not_granted') AS not_granted, \
+                coalesce(bool_or(l.failing_since IS NOT NULL), false) AS is_failing, \
+                array_agg(l.data_type) FILTER (WHERE l.failing_since <= l.last_attempt_at \
+                    AND l.last_attempt_at <= $2 \
+                    AND $2 < l.last_attempt_at + least((l.last_attempt_at - l.failing_since) / 2, \
+                                                       interval '7 days')) AS backing_off, \
                 count(*) FILTER (WHERE l.whole_history OR l.list_end_seen_at BETWEEN $1 AND $2 \
                                     OR l.sync_status = 'not_granted') = 4 \
                     AS history_complete \
@@ -93,6 +102,8 @@ impl Member {
                 // The order of `DataType::ALL`.
                 last_sync_at: [row.recovery, row.sleep, row.workout, row.cycle],
                 not_granted: types(row.not_granted).collect(),
+                is_failing: row.is_failing,
+                backing_off: types(row.backing_off).collect(),
                 visits: Visits {
                     last: row.last_seen_at,
                     days: u32::try_from(row.visit_days).unwrap_or(0),

@@ -168,7 +168,9 @@ impl Engine {
         if let Err(error) = self.ensure_living_token(user_id, &job).await {
             let stored = self.stored_day(user_id, date).await?;
             let thrifty = self.quota.was_scarce();
-            let calls = self.query(&stored, date, refresh, thrifty).calls(&stored.coverage);
+            let calls = self
+                .query(&stored, date, refresh, thrifty)
+                .calls(&stored.coverage);
             let wanted: Vec<_> = calls.iter().map(|call| call.data_type).collect();
             let report = self.without_token(user_id, &wanted, error).await?;
             return Ok(fetch_of(&report, thrifty));

@@ -37,6 +37,9 @@ pub enum SyncError {
     /// Background work ended before its next call, because an interactive caller waits for the member.
     #[error("an app request of this member comes first")]
     Yielded,
+    /// One member's app requests made as many calls in 24 hours as one member may.
+    #[error("this member has used their share of the WHOOP calls of a day; more are possible in {} s", retry_after.as_secs())]
+    MemberShareUsed { retry_after: Duration },
     #[error("the run was told to stop")]
     Stopped,
     /// `--max-calls` is used up.
@@ -81,6 +84,7 @@ impl SyncError {
                 WhoopError::RateLimited { retry_after, .. }
                 | WhoopError::Outage { retry_after, .. },
             ) => Some(*retry_after),
+            Self::MemberShareUsed { retry_after } => Some(*retry_after),
             Self::CallsSpent => Some(Duration::ZERO),
             Self::RefreshFailed(cause) => cause.quota_wait(),
             _ => None,

@@ -203,7 +203,9 @@ impl Quota {
                 reason,
             }),
         };
-        *lock(&queue.wait) = wait;
+        // The end of an outage cannot be foreseen: every caller asks.
+        let is_foreseen = |wait: &Wait| matches!(wait.reason, WaitReason::Quota(_));
+        *lock(&queue.wait) = wait.filter(is_foreseen);
         Ok(wait)
     }
 

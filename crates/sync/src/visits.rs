@@ -132,7 +132,9 @@ impl Engine {
 }
 
 fn histories_of(members: &[Member]) -> Vec<UserId> {
-    let unfinished = members.iter().filter(|one| !one.history_complete);
+    let unfinished = members
+        .iter()
+        .filter(|one| !one.history_complete && one.standing.backing_off.is_empty());
     unfinished
         .filter_map(|one| one.user_id.parse().ok())
         .collect()

@@ -1,6 +1,12 @@
 use actix_web::{HttpResponse, http::header, web};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use whoop_core::{DataType, day::Connection, plan::Reason};
+use whoop_core::{
+    DataType,
+    day::Connection,
+    plan::{LOOK_BACK, Reason},
+    quota::PriorityClass,
+};
 use whoop_sync::{Job, MemberReport, Outcome, SyncError, TypeReport, member::Errand};
 
 use crate::{
@@ -164,7 +170,7 @@ pub(crate) async fn start(
             status_url,
         };
         if let Some(claim) = state.background_syncs.claim(&user_id) {
-            let job = Job::scheduled(None, state.background.stopping());
+            let job = background_job(&errand, &state, now);
             let engine = state.engine.clone();
             state.background.spawn(async move {
                 let _claim = claim;
@@ -178,15 +184,30 @@ pub(crate) async fn start(
         return Ok(json::respond(response, &started));
     }
     let of = user_id.clone();
+    let job = if reads_history(&errand, now) {
+        Job::interactive().of(PriorityClass::Backfill)
+    } else {
+        Job::interactive()
+    };
     let report = state
-        .run(|engine| async move {
-            engine
-                .sync_member(&user_id, &Job::interactive(), &errand)
-                .await
-        })
+        .run(|engine| async move { engine.sync_member(&user_id, &job, &errand).await })
         .await??;
     reads.note_write(&of);
     answer(report)
+}
+
+/// Whether the request reads further back than any scheduled run, so that it must not delay other members.
+fn reads_history(errand: &Errand, now: DateTime<Utc>) -> bool {
+    errand.since.is_some_and(|since| since < now - LOOK_BACK)
+}
+
+fn background_job(errand: &Errand, state: &AppState, now: DateTime<Utc>) -> Job {
+    let job = Job::scheduled(None, state.background.stopping());
+    if reads_history(errand, now) {
+        job.of(PriorityClass::Backfill)
+    } else {
+        job
+    }
 }
 
 fn answer(report: MemberReport) -> Result<HttpResponse, Problem> {

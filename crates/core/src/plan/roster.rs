@@ -32,6 +32,12 @@ pub(crate) const NOT_BEFORE: TimeDelta = TimeDelta::days(9);
 /// put a turn off until the run after the next.
 const NOT_AFTER: TimeDelta = TimeDelta::days(12);
 
+/// Maximum number of records on a page of WHOOP's lists.
+const RECORDS_OF_A_PAGE: u32 = 25;
+
+/// Length of the first window of a new member.
+const FIRST_WINDOW: TimeDelta = TimeDelta::days(30);
+
 /// What is known of a member before a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -40,6 +46,11 @@ pub struct Standing {
     pub last_sync_at: [Option<DateTime<Utc>>; 4],
     /// What WHOOP does not give of this member, because they did not allow it.
     pub not_granted: Vec<DataType>,
+    /// Whether the last read of a data type failed.
+    pub is_failing: bool,
+    /// Data types that are not tried again yet: for half of the time that their reads have been failing, at
+    /// most for a week.
+    pub backing_off: Vec<DataType>,
     pub visits: Visits,
     /// `None` where webhooks are not known to arrive.
     pub signals: Option<WebhookSignals>,
@@ -54,7 +65,7 @@ impl Standing {
     }
 
     fn wants(&self, data_type: DataType, order: &Order<'_>) -> bool {
-        if self.not_granted.contains(&data_type) {
+        if self.not_granted.contains(&data_type) || self.backing_off.contains(&data_type) {
             return false;
         }
         // A time in the future was written by a wrong clock.
@@ -70,6 +81,17 @@ impl Standing {
             Signal::Unchanged if !order.looks_at_everything => false,
             Signal::Unchanged | Signal::Unknown => order.now - at >= order.freshness,
         }
+    }
+
+    /// Calls for windows of these data types up to the present. A page has 25 records, and a member has
+    /// about one of each data type a day.
+    fn calls(&self, data_types: &[DataType], now: DateTime<Utc>) -> u32 {
+        let pages = |data_type: &DataType| {
+            let last = self.of(*data_type).unwrap_or(now - FIRST_WINDOW);
+            let days = u32::try_from((now - last).num_days()).unwrap_or(0);
+            1 + days / RECORDS_OF_A_PAGE
+        };
+        data_types.iter().map(pages).sum()
     }
 
     /// When the type that was longest not read was read, of those that ever were.
@@ -105,6 +127,8 @@ pub struct Turn {
     pub member: usize,
     pub data_types: Vec<DataType>,
     pub reason: Reason,
+    /// Calls that the reads take, second pages included.
+    calls: u32,
 }
 
 impl Turn {
@@ -113,11 +137,6 @@ impl Turn {
             Reason::Fortnight => PriorityClass::Inactive,
             _ => PriorityClass::Scheduled,
         }
-    }
-
-    /// A page for each type, which is nearly always enough.
-    fn calls(&self) -> u32 {
-        u32::try_from(self.data_types.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -145,8 +164,11 @@ pub fn roster(members: &[Standing], order: &Order<'_>) -> Roster {
     // order, so that two runs agree.
     wanted.sort_by(|one, other| {
         let key = |turn: &Turn| {
-            let visits = members.get(turn.member).map(|member| member.visits);
+            let member = members.get(turn.member);
+            let visits = member.map(|member| member.visits);
             (
+                // A member who cannot be read never delays another.
+                member.is_some_and(|member| member.is_failing),
                 turn.reason != Reason::NeverRead,
                 std::cmp::Reverse(visits.map_or(0, |visits| visits.likelihood(order.now))),
                 turn.member,
@@ -158,7 +180,7 @@ pub fn roster(members: &[Standing], order: &Order<'_>) -> Roster {
     let mut calls = order.calls;
     let mut away = Vec::new();
     for turn in wanted {
-        match calls.checked_sub(turn.calls()) {
+        match calls.checked_sub(turn.calls) {
             Some(left) => {
                 calls = left;
                 roster.turns.push(turn);
@@ -183,6 +205,7 @@ fn turn(member: usize, standing: &Standing, order: &Order<'_>) -> Option<Turn> {
         .collect();
     (!data_types.is_empty()).then_some(Turn {
         member,
+        calls: standing.calls(&data_types, order.now),
         data_types,
         reason: match standing.oldest() {
             None => Reason::NeverRead,
@@ -201,9 +224,17 @@ fn fortnightly(members: &[Standing], away: Vec<usize>, order: &Order<'_>) -> Vec
             Some((order.now - oldest, member))
         })
         .filter(|(age, _)| *age >= NOT_BEFORE)
+        .filter(|(_, member)| {
+            members
+                .get(*member)
+                .is_some_and(|one| one.backing_off.is_empty())
+        })
         .collect();
     let share = by_age.len().div_ceil(RUNS);
-    by_age.sort_by_key(|(age, member)| (std::cmp::Reverse(*age), *member));
+    by_age.sort_by_key(|(age, member)| {
+        let is_failing = members.get(*member).is_some_and(|one| one.is_failing);
+        (is_failing, std::cmp::Reverse(*age), *member)
+    });
 
     let mut calls = order.calls_for_inactive;
     let mut turns = Vec::new();
@@ -211,12 +242,16 @@ fn fortnightly(members: &[Standing], away: Vec<usize>, order: &Order<'_>) -> Vec
         if place >= share && age < NOT_AFTER {
             break;
         }
+        let Some(standing) = members.get(member) else {
+            continue;
+        };
         let turn = Turn {
             member,
             data_types: DataType::ALL.to_vec(),
             reason: Reason::Fortnight,
+            calls: standing.calls(&DataType::ALL, order.now),
         };
-        match calls.checked_sub(turn.calls()) {
+        match calls.checked_sub(turn.calls) {
             Some(left) => calls = left,
             None => break,
         }

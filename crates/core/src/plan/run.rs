@@ -123,6 +123,8 @@ mod tests {
             .fold(Visits::default(), Visits::with);
         let one = Standing {
             not_granted: Vec::new(),
+            is_failing: false,
+            backing_off: Vec::new(),
             last_sync_at: [Some(noon() - TimeDelta::hours(9)); 4],
             visits,
             signals: None,

@@ -1,17 +1,23 @@
 //! One call to WHOOP's API.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use whoop_client::{Whoop, WhoopError};
 use whoop_core::UserId;
-use whoop_storage::{acceptance, table::tokens};
+use whoop_storage::{acceptance, member_share, table::tokens};
 
 use super::{exchange::Reason, verdict::is_dead_connection};
 use crate::{Engine, Job, SyncError};
 
 /// The scope that the profile needs, which names the WHOOP account.
 pub(crate) const PROFILE: &str = "read:profile";
+
+/// A member's app requests may make one in this many calls of the day, which is 5 percent.
+const MEMBERS_SHARE: u32 = 20;
+
+/// Smallest share of a member: ten days of four lists, also with a quota of a few hundred calls.
+const LEAST_SHARE: u32 = 40;
 
 impl Engine {
     /// Makes one call to WHOOP's API with an access token that works.
@@ -31,6 +37,9 @@ impl Engine {
     {
         let job = &job.for_member(user_id);
         let token = self.token_for(user_id, job, None, Some(scope)).await?;
+        if job.is_interactive() {
+            self.check_member_share(user_id).await?;
+        }
         match self.attempt(job, token.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => {}
             other => return Ok(other?),
@@ -43,6 +52,18 @@ impl Engine {
         match self.attempt(job, fresh.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => Err(self.note_rejection(user_id, &fresh).await?),
             other => Ok(other?),
+        }
+    }
+
+    /// Counts a call for an app request against the member's share of the day.
+    async fn check_member_share(&self, user_id: &UserId) -> Result<(), SyncError> {
+        let limit = (self.settings.limits.per_day / MEMBERS_SHARE).max(LEAST_SHARE);
+        let mut conn = self.database.get().await?;
+        match member_share::count_call(&mut conn, user_id, limit).await? {
+            None => Ok(()),
+            Some(seconds) => Err(SyncError::MemberShareUsed {
+                retry_after: Duration::from_secs_f64(seconds.max(1.0)),
+            }),
         }
     }
 

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use whoop_client::WhoopError;
 use whoop_core::{
     Clock,
-    plan::Slot,
+    day::SyncOutcome,
+    plan::{Refresh, Slot},
     quota::{Limits, PriorityClass},
 };
 use whoop_sim::{Fault, FaultKind, SimConfig};
@@ -231,4 +232,149 @@ async fn a_run_that_waits_for_the_quota_gives_way_to_an_app_request() {
         assert!(report.stopped && report.failed == 0, "{report:?}");
         assert_eq!(report.calls, 0);
     }
+}
+
+/// Law 15: one member's app cannot use up the quota of all.
+#[tokio::test]
+async fn a_member_whose_app_asks_without_end_is_deferred_and_others_are_not() {
+    let stage = Stage::with(half_a_year()).await;
+    let (hammering, other) = (stage.connect_person(0).await, stage.connect_person(1).await);
+    let date = stage.latest_day(&hammering).await;
+    stage
+        .sql
+        .batch_execute("DELETE FROM whoop_call_budget")
+        .await
+        .unwrap();
+    stage
+        .sql
+        .batch_execute("UPDATE whoop_users SET interactive_calls = 0")
+        .await
+        .unwrap();
+    let engine = stage.engine_within(Limits {
+        per_minute: 1_000,
+        per_day: 800,
+    });
+    let before = stage.api_calls().len();
+    let mut day = engine
+        .day(&hammering.user_id, date, Refresh::Force)
+        .await
+        .unwrap();
+    for _ in 0..30 {
+        day = engine
+            .day(&hammering.user_id, date, Refresh::Force)
+            .await
+            .unwrap();
+    }
+
+    assert_eq!(day.meta.sync, SyncOutcome::Deferred);
+    let detail = day.meta.detail.unwrap();
+    assert!(detail.contains("used their share"), "{detail}");
+    assert_eq!(stage.api_calls().len() - before, 40, "5 % of 800");
+    let day = engine
+        .day(&other.user_id, date, Refresh::Force)
+        .await
+        .unwrap();
+    assert_eq!(day.meta.sync, SyncOutcome::Done);
+}
+
+/// Law 15: a member who cannot be read is tried less and less often, and delays no other.
+#[tokio::test]
+async fn a_member_who_always_fails_is_tried_again_after_half_of_the_time_that_they_have_been_failing()
+ {
+    let stage = Stage::with(half_a_year()).await;
+    let (lapsed, healthy) = (stage.connect_person(0).await, stage.connect_person(1).await);
+    stage.world().fault(Fault {
+        whoop_user_id: Some(lapsed.whoop_user_id),
+        ..Fault::status("api", 403)
+    });
+    let run = async |after: TimeDelta| {
+        stage.advance(after);
+        let before = stage.api_calls().len();
+        let job = Job::scheduled(None, CancellationToken::new());
+        let report = stage
+            .engine
+            .run(&plan(Task::Sync(slot(Slot::Evening))), &job, &Nobody)
+            .await
+            .unwrap();
+        let tried = stage.api_calls()[before..]
+            .iter()
+            .filter(|call| call.status == 403)
+            .count();
+        let of_healthy = report
+            .reports
+            .iter()
+            .find(|one| one.user_id == healthy.user_id.as_str());
+        assert!(
+            of_healthy.is_none_or(|one| one.outcome == Outcome::Done),
+            "{report:?}"
+        );
+        tried > 0
+    };
+
+    assert!(run(TimeDelta::hours(1)).await, "the first failure");
+    assert!(run(TimeDelta::hours(6)).await, "six hours of failures");
+    assert!(
+        !run(TimeDelta::hours(2)).await,
+        "two of three hours have passed"
+    );
+    assert!(
+        run(TimeDelta::hours(2)).await,
+        "four of three hours have passed"
+    );
+    assert!(
+        !run(TimeDelta::hours(4)).await,
+        "four of five hours have passed"
+    );
+}
+
+/// An outage of WHOOP: after a few failures calls pause, and a probe finds out that it is over.
+#[tokio::test]
+async fn in_an_outage_calls_pause_and_the_first_answer_ends_it() {
+    let stage = Stage::with(SimConfig {
+        people: 12,
+        ..half_a_year()
+    })
+    .await;
+    let mut members = Vec::new();
+    for person in 0..12 {
+        members.push(stage.connect_person(person).await);
+    }
+    stage.advance(TimeDelta::hours(1));
+    for member in &members {
+        stage
+            .engine
+            .access_token(&member.user_id, &Job::interactive(), None)
+            .await
+            .unwrap();
+    }
+    stage.world().fault(Fault::status("api", 503));
+    let date = stage.latest_day(&members[0]).await;
+    let before = stage.api_calls().len();
+    for member in &members {
+        let day = stage
+            .engine
+            .day(&member.user_id, date, Refresh::Force)
+            .await
+            .unwrap();
+        assert_ne!(day.meta.sync, SyncOutcome::Done);
+    }
+    let sent = stage.api_calls().len() - before;
+    assert!(sent <= 20, "{sent} calls for 12 members during an outage");
+    stage.world().clear_faults();
+
+    // The next probe is due within a minute.
+    let ledger = "UPDATE whoop_call_budget SET ledger = jsonb_set(ledger, \
+                  '{breaker,open,probe_at}', to_jsonb(now()))";
+    stage.sql.batch_execute(ledger).await.unwrap();
+    let engine = stage.another_engine();
+    // The first call is the probe; the calls beside it are still refused.
+    engine
+        .day(&members[2].user_id, date, Refresh::Force)
+        .await
+        .unwrap();
+    let day = engine
+        .day(&members[3].user_id, date, Refresh::Force)
+        .await
+        .unwrap();
+    assert_eq!(day.meta.sync, SyncOutcome::Done, "{:?}", day.meta.detail);
 }

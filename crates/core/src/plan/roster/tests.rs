@@ -10,6 +10,8 @@ fn noon() -> DateTime<Utc> {
 fn read(hours_ago: i64) -> Standing {
     Standing {
         not_granted: Vec::new(),
+        is_failing: false,
+        backing_off: Vec::new(),
         last_sync_at: [Some(noon() - TimeDelta::hours(hours_ago)); 4],
         visits: Visits::default(),
         signals: None,
@@ -100,6 +102,8 @@ fn where_webhooks_arrive_only_the_night_reads_what_they_did_not_name() {
 fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
     let new = Standing {
         not_granted: Vec::new(),
+        is_failing: false,
+        backing_off: Vec::new(),
         last_sync_at: [None; 4],
         visits: Visits::default(),
         signals: None,
@@ -113,7 +117,8 @@ fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
         ..read(9)
     };
 
-    let roster = roster(&[read(9), last_week, yesterday, new], &order(5));
+    // A new member's first window has two pages of each data type.
+    let roster = roster(&[read(9), last_week, yesterday, new], &order(7));
 
     assert_eq!(members_of(&roster), [3, 2]);
     assert_eq!(roster.turns[0].reason, Reason::NeverRead);
@@ -128,6 +133,23 @@ fn a_member_who_does_not_come_is_read_whole_before_the_fortnight_is_over() {
     assert_eq!(roster.turns[0].reason, Reason::Fortnight);
     assert_eq!(roster.turns[0].class(), PriorityClass::Inactive);
     assert_eq!(roster.turns[0].data_types, DataType::ALL);
+}
+
+#[test]
+fn a_member_who_cannot_be_read_comes_after_all_others_and_not_before_their_pause_is_over() {
+    let failing = Standing {
+        is_failing: true,
+        visits: seen(0),
+        ..read(30 * 24)
+    };
+    let pausing = Standing {
+        backing_off: DataType::ALL.to_vec(),
+        ..failing.clone()
+    };
+
+    let roster = roster(&[failing, pausing, read(9)], &order(100));
+
+    assert_eq!(members_of(&roster), [2, 0]);
 }
 
 #[test]
@@ -175,6 +197,8 @@ fn standing() -> impl Strategy<Value = Standing> {
         });
         Standing {
             not_granted: Vec::new(),
+            is_failing: false,
+            backing_off: Vec::new(),
             last_sync_at,
             visits,
             signals: None,
@@ -190,7 +214,7 @@ proptest! {
         let order = Order { calls_for_inactive: dormant, ..order(calls) };
         let roster = roster(&members, &order);
 
-        let cost = |class| roster.turns.iter().filter(|turn| turn.class() == class).map(Turn::calls).sum::<u32>();
+        let cost = |class| roster.turns.iter().filter(|turn| turn.class() == class).map(|turn| turn.calls).sum::<u32>();
         prop_assert!(cost(PriorityClass::Scheduled) <= calls);
         prop_assert!(cost(PriorityClass::Inactive) <= dormant);
         let mut visited = members_of(&roster);
