@@ -62,12 +62,10 @@ pub async fn claim(
     .bind::<Bool, _>(is_interactive)
     .load(conn)
     .await?;
-    Ok(claimed
-        .iter()
-        .next()
-        .map_or(Claim::Refused, |row| Claim::Held {
-            is_wanted: row.is_wanted,
-        }))
+    let row = claimed.into_iter().next();
+    Ok(row.map_or(Claim::Refused, |row| Claim::Held {
+        is_wanted: row.is_wanted,
+    }))
 }
 
 /// Gives the lease back; nothing happens if it is no longer ours.
