@@ -60,7 +60,7 @@ impl Job {
         }
     }
 
-    /// Nobody waits.
+    /// Background work: no caller waits for it.
     pub fn scheduled(max_calls: Option<u64>, stop: CancellationToken) -> Self {
         Self {
             class: PriorityClass::Scheduled,

@@ -185,7 +185,7 @@ impl Engine {
         errand: &Errand,
         decided_on: &LastReads,
     ) -> Result<bool, SyncError> {
-        // Nobody else is known to have gone back as far.
+        // No other sync is known to have read as far back.
         if errand.since.is_some() {
             return Ok(false);
         }
@@ -208,7 +208,7 @@ impl Engine {
         let now = self.clock.now();
         let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
         let mut foreseen = foresee(&known, errand, kept_from, now);
-        // Nobody else is known to have gone back as far.
+        // No other sync is known to have read as far back.
         if errand.since.is_none() {
             foreseen.retain(|one| !one.coverage.was_read_since(decided_on));
         }

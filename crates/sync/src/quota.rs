@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::{BoxFuture, FutureExt};
 use tokio::{
     sync::{Mutex as AsyncMutex, Semaphore},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use whoop_client::{Allowance, RateLimit, WhoopError};
@@ -32,6 +32,9 @@ use whoop_storage::{
 
 /// Maximum number of permits that one process takes at once.
 const LARGEST_REQUEST: u32 = 16;
+
+/// Time that the caller in front needs to ask the ledger, which no caller's patience includes.
+const TIME_TO_ASK: Duration = Duration::from_secs(1);
 
 /// Waits longer than this are logged at level `info`.
 const LOGGED_WAIT: Duration = Duration::from_secs(10);
@@ -81,6 +84,14 @@ struct Wait {
 }
 
 impl Wait {
+    /// The wait for a ledger that does not answer in time.
+    fn for_a_second() -> Self {
+        Self {
+            until: Instant::now() + Duration::from_secs(1),
+            reason: WaitReason::Quota(LimitWindow::Minute),
+        }
+    }
+
     fn error(self) -> WhoopError {
         let retry_after = self.until.saturating_duration_since(Instant::now());
         match self.reason {
@@ -153,14 +164,24 @@ impl Quota {
             if let Some(wait) = queue.wait_after(deadline) {
                 return Err(wait.error());
             }
-            let asks = tokio::select! {
-                biased;
-                // The semaphore is never closed.
-                Ok(permit) = queue.permits.acquire() => {
-                    permit.forget();
-                    return Ok(());
+            let in_front = async {
+                tokio::select! {
+                    biased;
+                    // The semaphore is never closed.
+                    Ok(permit) = queue.permits.acquire() => {
+                        permit.forget();
+                        None
+                    }
+                    asks = queue.asks.lock() => Some(asks),
                 }
-                asks = queue.asks.lock() => asks,
+            };
+            // The caller in front may be more patient and wait for longer than this one can.
+            let asks = match timeout_at(deadline + TIME_TO_ASK, in_front).await {
+                Ok(Some(asks)) => asks,
+                Ok(None) => return Ok(()),
+                Err(_) => {
+                    return Err(queue.wait_now().unwrap_or_else(Wait::for_a_second).error());
+                }
             };
             let wait = match queue.wait_now() {
                 Some(wait) => wait,
@@ -379,7 +400,7 @@ fn log_wait(class: PriorityClass, wait: Wait) {
     }
 }
 
-/// A caller's place in the queue, which it leaves also when it is dropped.
+/// A caller's place in the queue, until it is dropped.
 struct Place<'a> {
     quota: &'a Arc<Quota>,
     class: PriorityClass,

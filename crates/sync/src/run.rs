@@ -209,7 +209,7 @@ impl Engine {
         Ok(report)
     }
 
-    /// Syncs these members. Returns those who are left for later, because another process syncs them
+    /// Syncs these members. Returns those to sync later, because another process syncs them
     /// or they are waiting in the app.
     async fn run_members<'v>(
         &self,

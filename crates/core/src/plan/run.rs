@@ -97,7 +97,7 @@ pub fn calls_for_visitors(members: &[Standing], now: DateTime<Utc>) -> u32 {
     u32::try_from(calls).unwrap_or(u32::MAX)
 }
 
-/// Calls a day for so many members who do not use the app. They are read again from nine days on, so
+/// Calls a day for this number of members who do not use the app. They are read again from nine days on, so
 /// that all of them are within 14 days although runs begin at fixed hours.
 pub fn calls_for_inactive(members: usize) -> u32 {
     let days = usize::try_from(NOT_BEFORE.num_days()).unwrap_or(1);

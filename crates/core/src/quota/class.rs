@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub enum PriorityClass {
     /// A member is waiting in the app.
     Interactive,
-    /// A webhook said that a data type changed.
+    /// A webhook announced a change of a data type.
     Webhook,
     /// A scheduled run, for members who are likely to open the app.
     Scheduled,

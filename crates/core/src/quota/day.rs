@@ -42,7 +42,7 @@ struct Slice {
     by_minute: Option<[u32; MINUTES]>,
 }
 
-/// What was used in the last day, and what each class needs in a day.
+/// Permits of the last day, and the need of each class.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Day {

@@ -8,10 +8,10 @@ use super::{
     minute::{MINUTE, Minute},
 };
 
-/// A class that has to wait asks again at the time it was told, or this much later.
+/// Maximum delay between the time named by [`Decision::Wait`] and the next request of the class.
 const ASKS_AGAIN_WITHIN: TimeDelta = TimeDelta::seconds(2);
 
-/// The calls of all processes, and what WHOOP said about them.
+/// The calls of all processes, and WHOOP's own count of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QuotaLedger {
@@ -57,7 +57,7 @@ pub enum WaitReason {
 /// Answer to a request for permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// So many calls can be sent now.
+    /// Number of calls that can be sent now.
     Granted(u32),
     /// None now; the next request makes sense at `until`.
     Wait {
@@ -210,7 +210,7 @@ impl QuotaLedger {
         };
         let at = match window {
             LimitWindow::Minute => turns.into_iter().find(has_room),
-            // A day has many turns, and each leaves more room.
+            // A day has many such moments, and there is more room after each.
             LimitWindow::Day => {
                 let first = turns.partition_point(|turn| !has_room(turn));
                 turns.get(first).copied()

@@ -34,11 +34,11 @@ struct Entry {
     calls: u32,
 }
 
-/// Demand of a class that was refused, so that classes of lower priority leave the next permits to it.
+/// Demand of a class that was refused. Classes of lower priority do not take the next permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Demand {
     calls: u32,
-    /// The class asks again before then, or nobody is waiting any more.
+    /// The class asks again before then, or no caller is waiting any more.
     until: DateTime<Utc>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Minute {
     demand: ByClass<Option<Demand>>,
     /// Calls are spread evenly over the minute; those that were made reach until then. Only background work waits for it.
     spread_until: Option<DateTime<Utc>>,
-    /// Permits left of the burst that followed a quiet time.
+    /// Remaining permits of the burst after a quiet time.
     burst_left: u32,
 }
 
@@ -142,7 +142,7 @@ impl Minute {
             .map(|until| until - interval(per_minute, calls - left));
     }
 
-    /// Notes that a class waits for so many permits and asks again before `until`.
+    /// Notes that a class waits for `calls` permits and asks again before `until`.
     pub(super) fn demand(
         &mut self,
         now: DateTime<Utc>,
@@ -259,7 +259,7 @@ const fn burst(per_minute: u32) -> u32 {
     if burst == 0 { 1 } else { burst }
 }
 
-/// The time over which so many background permits are spread.
+/// Time over which `calls` background permits are spread.
 fn interval(per_minute: u32, calls: u32) -> TimeDelta {
     TimeDelta::microseconds(microseconds(per_minute) * i64::from(calls))
 }

@@ -42,7 +42,7 @@ fn app_request(ledger: &mut QuotaLedger, opened: DateTime<Utc>) -> TimeDelta {
         match ledger.take(now, LIMITS, PriorityClass::Interactive, wanted) {
             Decision::Granted(calls) => wanted -= calls,
             Decision::Wait { until, .. } => {
-                // The run is told the same moment and may be faster.
+                // The run waits for the same moment and may be faster.
                 now = until;
                 ledger.take(now, LIMITS, PriorityClass::Scheduled, 4);
             }
@@ -466,7 +466,7 @@ proptest! {
         }
     }
 
-    /// A class that asks again when it is told to gets a permit, whatever the others do.
+    /// A class that asks again at the time named by the ledger gets a permit, whatever the others do.
     #[test]
     fn every_class_gets_a_permit_within_some_minutes(requests in requests(), class in prop::sample::select(PriorityClass::ALL.to_vec())) {
         let mut ledger = QuotaLedger::default();

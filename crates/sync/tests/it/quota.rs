@@ -1,4 +1,4 @@
-//! Law 7: one budget for the whole app, whoever spends it.
+//! Laws 7 and 15: one quota for the whole WHOOP app, shared by all processes and members.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use whoop_core::{
 use whoop_sim::{Fault, FaultKind, SimConfig};
 use whoop_sync::{Engine, Job, Outcome, SyncError, reconcile::Reconcile, run::Task};
 
-use crate::harness::{Member, Nobody, Stage, briskly, half_a_year, plan, slot};
+use crate::harness::{Member, Nobody, Stage, briskly, half_a_year, plan, slot, until};
 
 const LIMITS: Limits = Limits {
     per_minute: 100,
     per_day: 10_000,
 };
 
-/// A member, and a WHOOP that counts as it does in earnest. Its clock stands,
-/// so nothing of the minute ever comes back.
+/// A member and a simulator with WHOOP's limits. The simulator's clock does not move, so that no call
+/// leaves its minute window.
 async fn in_earnest() -> (Stage, Member, SecretString) {
     let stage = Stage::with(SimConfig {
         calls_per_minute: 100,
@@ -41,7 +41,7 @@ async fn in_earnest() -> (Stage, Member, SecretString) {
     (stage, member, token)
 }
 
-/// So many calls at once, each told at once if it has to wait.
+/// Makes `count` calls at once without waiting for a permit. Returns how many were made.
 async fn calls(engine: &Engine, token: &SecretString, class: PriorityClass, count: usize) -> usize {
     let job = impatient(class);
     let answers = join_all((0..count).map(|_| {
@@ -218,7 +218,13 @@ async fn a_run_that_waits_for_the_quota_gives_way_to_an_app_request() {
         let (plan, job) = (plan(task), Job::scheduled(None, stop.clone()));
         let errand = slot(Slot::Afternoon);
         let somebody_else = async {
-            for _ in 0..3 {
+            for _ in 0..2 {
+                let held =
+                    "SELECT user_id FROM whoop_users WHERE user_id = $1 AND lease_until > now()";
+                until("the run holds the member", async || {
+                    !stage.texts(held, &member).await.is_empty()
+                })
+                .await;
                 let job = Job::interactive();
                 let served = app.sync_member(&member.user_id, &job, &errand).await;
                 assert_eq!(served.unwrap().outcome, Outcome::Done);
@@ -377,4 +383,24 @@ async fn in_an_outage_calls_pause_and_the_first_answer_ends_it() {
         .await
         .unwrap();
     assert_eq!(day.meta.sync, SyncOutcome::Done, "{:?}", day.meta.detail);
+}
+
+/// A caller with little patience is not kept waiting behind one with much.
+#[tokio::test]
+async fn a_caller_behind_a_more_patient_one_is_deferred_after_its_own_patience() {
+    let (stage, _, token) = in_earnest().await;
+    let engine = stage.engine_within(LIMITS);
+    calls(&engine, &token, PriorityClass::Interactive, 100).await;
+    let patient = Job::scheduled(None, CancellationToken::new()).of(PriorityClass::Backfill);
+    let waiting = {
+        let (whoop, token) = (engine.whoop_for(&patient), token.clone());
+        tokio::spawn(async move { whoop.profile(&token).await.map(drop) })
+    };
+    tokio::task::yield_now().await;
+
+    let behind = calls(&engine, &token, PriorityClass::Backfill, 3);
+    let made = tokio::time::timeout(Duration::from_secs(20), behind).await;
+
+    assert_eq!(made, Ok(0));
+    waiting.abort();
 }
