@@ -72,6 +72,7 @@ pub async fn list(
                 coalesce(bool_or(l.failing_since IS NOT NULL), false) AS is_failing, \
                 array_agg(l.data_type) FILTER (WHERE l.failing_since <= l.last_attempt_at \
                     AND l.last_attempt_at <= $2 \
+                    AND l.failing_since < (SELECT max(last_sync_at) FROM whoop_sync_log) \
                     AND $2 < l.last_attempt_at + least((l.last_attempt_at - l.failing_since) / 2, \
                                                        interval '7 days')) AS backing_off, \
                 count(*) FILTER (WHERE l.whole_history OR l.list_end_seen_at BETWEEN $1 AND $2 \

@@ -86,7 +86,7 @@ impl Whoop {
 
     /// Trades a refresh token for the next pair, which ends the old one.
     ///
-    /// One attempt: if its answer is lost, the refresh token is dead. Use [`Pace::refresh`], so
+    /// One attempt: if its answer is lost, the refresh token is dead. Use [`crate::Pace::refresh`], so
     /// that no caller's timeout cuts it off. A reply without a refresh token leaves the one that
     /// was passed in.
     ///

@@ -49,7 +49,7 @@ pub struct Standing {
     /// Whether the last read of a data type failed.
     pub is_failing: bool,
     /// Data types that are not tried again yet: for half of the time that their reads have been failing, at
-    /// most for a week.
+    /// most for a week. Only if other reads succeeded since the first failure: after an outage of WHOOP all are tried at once.
     pub backing_off: Vec<DataType>,
     pub visits: Visits,
     /// `None` where webhooks are not known to arrive.
