@@ -184,11 +184,7 @@ pub(crate) async fn start(
         return Ok(json::respond(response, &started));
     }
     let of = user_id.clone();
-    let job = if reads_history(&errand, now) {
-        Job::interactive().of(PriorityClass::Backfill)
-    } else {
-        Job::interactive()
-    };
+    let job = Job::interactive();
     let report = state
         .run(|engine| async move { engine.sync_member(&user_id, &job, &errand).await })
         .await??;

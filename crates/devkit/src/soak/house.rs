@@ -279,6 +279,14 @@ impl House {
     pub(crate) async fn free_leases(&self) -> anyhow::Result<()> {
         self.sql("UPDATE whoop_users SET lease_until = NULL")
             .await?;
+        // The refreshes of the living processes end by themselves.
+        let claimed = "SELECT max(user_id) FROM whoop_refresh WHERE claimed_until > now()";
+        for _ in 0..30 {
+            if self.text(claimed).await?.is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         self.sql("UPDATE whoop_refresh SET claimed_until = NULL")
             .await
     }
