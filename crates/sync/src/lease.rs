@@ -9,7 +9,7 @@ use std::{
 use tokio::{
     sync::Mutex as AsyncMutex,
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use whoop_core::UserId;
@@ -92,8 +92,7 @@ impl Engine {
 
     /// Waits for the lease, for the job's `lease_patience`.
     pub(crate) async fn take_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
-        let is_interactive = job.is_interactive();
-        if let Some(lease) = self.claim(user_id, is_interactive).await? {
+        if let Some(lease) = self.claim(user_id, job.is_interactive()).await? {
             return Ok(lease);
         }
         let mut conn = self.database.get().await?;
@@ -102,35 +101,33 @@ impl Engine {
         if !is_known {
             return Err(SyncError::NotConnected);
         }
-        let waited = timeout(
-            job.lease_patience,
-            self.wait_for_lease(user_id, is_interactive),
-        );
-        tokio::select! {
-            () = job.stop.cancelled() => Err(SyncError::Stopped),
-            lease = waited => lease.unwrap_or(Err(SyncError::Busy)),
-        }
+        self.wait_for_lease(user_id, job).await
     }
 
-    async fn wait_for_lease(
-        &self,
-        user_id: &UserId,
-        is_interactive: bool,
-    ) -> Result<Lease, SyncError> {
+    /// A claim is never cancelled half-way: its lease would be held by no one until it expires.
+    async fn wait_for_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
+        let deadline = Instant::now() + job.lease_patience;
         let queue = self.lease_queues.of(user_id);
-        let _first = queue.lock().await;
+        let _first = tokio::select! {
+            () = job.stop.cancelled() => return Err(SyncError::Stopped),
+            first = timeout_at(deadline, queue.lock()) => first.map_err(|_| SyncError::Busy)?,
+        };
         let mut wanted_at: Option<Instant> = None;
-        loop {
-            if is_interactive && wanted_at.is_none_or(|at| at.elapsed() > WANT_AGAIN) {
+        while Instant::now() < deadline {
+            if job.is_interactive() && wanted_at.is_none_or(|at| at.elapsed() > WANT_AGAIN) {
                 lease::want(&mut *self.database.get().await?, user_id).await?;
                 wanted_at = Some(Instant::now());
             }
-            if let Some(mut lease) = self.claim(user_id, is_interactive).await? {
+            if let Some(mut lease) = self.claim(user_id, job.is_interactive()).await? {
                 lease.waited = true;
                 return Ok(lease);
             }
-            tokio::time::sleep(TRY_AGAIN).await;
+            tokio::select! {
+                () = job.stop.cancelled() => return Err(SyncError::Stopped),
+                () = tokio::time::sleep(TRY_AGAIN) => {}
+            }
         }
+        Err(SyncError::Busy)
     }
 
     /// `None` if another process holds it.
