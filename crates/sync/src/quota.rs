@@ -54,7 +54,7 @@ pub(crate) struct Quota {
 #[derive(Debug)]
 struct Queue {
     waiting: AtomicU32,
-    /// Permits that the first caller took for those behind it.
+    /// Permits that the first caller took for all of them.
     permits: Semaphore,
     /// When the ledger granted the latest of them.
     taken_at: Mutex<DateTime<Utc>>,
@@ -185,9 +185,13 @@ impl Quota {
             };
             let wait = match queue.wait_now() {
                 Some(wait) => wait,
-                None => match self.ask(class).await? {
-                    None => return Ok(()),
-                    Some(wait) => wait,
+                // A task of its own: permits of a caller that leaves meanwhile must not be lost.
+                None => match tokio::spawn(Arc::clone(self).ask(class)).await {
+                    Ok(asked) => match asked? {
+                        Some(wait) => wait,
+                        None => continue,
+                    },
+                    Err(ended) => return Err(WhoopError::NoLeave(ended.into())),
                 },
             };
             if wait.until > deadline {
@@ -199,8 +203,8 @@ impl Quota {
         }
     }
 
-    /// Asks the ledger for a permit for the caller and for each caller behind it.
-    async fn ask(&self, class: PriorityClass) -> Result<Option<Wait>, WhoopError> {
+    /// Asks the ledger for a permit for each caller in the queue.
+    async fn ask(self: Arc<Self>, class: PriorityClass) -> Result<Option<Wait>, WhoopError> {
         let queue = &self.queues[class.index()];
         let want = queue.waiting.load(Ordering::Relaxed);
         let want = want.clamp(1, LARGEST_REQUEST);
@@ -215,8 +219,9 @@ impl Quota {
         let wait = match decision {
             Decision::Granted(permits) => {
                 *lock(&queue.taken_at) = now;
-                let behind = usize::try_from(permits.saturating_sub(1)).unwrap_or(0);
-                queue.permits.add_permits(behind);
+                let permits = usize::try_from(permits).unwrap_or(0);
+                queue.permits.add_permits(permits);
+                self.give_back_unused(class);
                 None
             }
             Decision::Wait { until, reason } => Some(Wait {

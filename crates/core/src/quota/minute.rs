@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, TimeDelta, Utc, serde::ts_milliseconds};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc, serde::ts_milliseconds};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -128,6 +128,8 @@ impl Minute {
         class: PriorityClass,
         calls: u32,
     ) {
+        // The row has milliseconds.
+        let taken_at = taken_at.trunc_subsecs(3);
         let mut left = calls;
         for entry in &mut self.entries {
             if entry.class == class && entry.at >= taken_at {

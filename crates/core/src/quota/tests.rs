@@ -220,11 +220,13 @@ fn a_class_that_waits_gets_the_next_permit_before_one_of_lower_priority() {
 fn permits_that_are_given_back_can_be_taken_again() {
     let mut ledger = QuotaLedger::default();
     takes_all(&mut ledger, PriorityClass::Scheduled, noon(), after(90.0));
-    let now = after(90.7);
+    let now = after(90.700_123_4);
     let before = ledger.usage(now);
     let Decision::Granted(calls) = ledger.take(now, LIMITS, PriorityClass::Interactive, 2) else {
         panic!("no permit left");
     };
+    let row = serde_json::to_string(&ledger).unwrap();
+    let mut ledger: QuotaLedger = serde_json::from_str(&row).unwrap();
     ledger.give_back(now, LIMITS, PriorityClass::Interactive, calls);
 
     assert_eq!(ledger.usage(now), before);

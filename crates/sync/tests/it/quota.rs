@@ -404,3 +404,43 @@ async fn a_caller_behind_a_more_patient_one_is_deferred_after_its_own_patience()
     assert_eq!(made, Ok(0));
     waiting.abort();
 }
+
+/// Law 7: a permit that is not used goes back.
+#[tokio::test]
+async fn permits_of_callers_that_left_go_back() {
+    let (stage, _, token) = in_earnest().await;
+    let engine = stage.engine_within(LIMITS);
+    let before = engine.quota().await.unwrap().minute;
+    let version = async || -> i64 {
+        let sql = "SELECT version FROM whoop_call_budget";
+        stage.sql.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    let first = version().await;
+    let lock = "BEGIN; LOCK TABLE whoop_call_budget IN EXCLUSIVE MODE";
+    stage.sql.batch_execute(lock).await.unwrap();
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let whoop = engine.whoop_for(&Job::interactive());
+            let token = token.clone();
+            tokio::spawn(async move { whoop.profile(&token).await.map(drop) })
+        })
+        .collect();
+    let waits = "SELECT 1 FROM pg_locks WHERE NOT granted \
+                 AND relation = 'whoop_call_budget'::regclass";
+    until("the ledger is asked", async || {
+        !stage.sql.query(waits, &[]).await.unwrap().is_empty()
+    })
+    .await;
+
+    for caller in callers {
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+    }
+    stage.sql.batch_execute("COMMIT").await.unwrap();
+
+    until("permits were taken and given back", async || {
+        let is_asked = version().await >= first + 2;
+        is_asked && engine.quota().await.unwrap().minute == before
+    })
+    .await;
+}
