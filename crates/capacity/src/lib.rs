@@ -17,7 +17,7 @@ pub use simulate::simulate;
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::quota::Limits;
 
-/// What to try out.
+/// Parameters of a simulation.
 #[derive(Debug, Clone)]
 pub struct Setting {
     /// Midnight of the first day, in UTC, where everybody lives here.

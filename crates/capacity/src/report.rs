@@ -58,11 +58,12 @@ pub struct Report {
 #[derive(Debug, Clone, Serialize)]
 pub struct DayCalls {
     pub day: usize,
-    pub waiting: u64,
-    /// Fetched when WHOOP said that something changed.
+    /// Calls for app requests.
+    pub interactive: u64,
     pub webhook: u64,
-    pub slot: u64,
-    pub dormant: u64,
+    pub scheduled: u64,
+    /// Calls for members who do not use the app.
+    pub inactive: u64,
     pub total: u64,
     /// Visits for which the quota was not enough.
     pub visits_put_off: u64,
@@ -200,10 +201,10 @@ fn calls_by_time(setting: &Setting, tally: &mut Tally) -> (Vec<DayCalls>, Vec<f6
     let mut by_day: Vec<DayCalls> = (0..setting.days as usize)
         .map(|day| DayCalls {
             day: day + 1,
-            waiting: 0,
+            interactive: 0,
             webhook: 0,
-            slot: 0,
-            dormant: 0,
+            scheduled: 0,
+            inactive: 0,
             total: 0,
             visits_put_off: 0,
         })
@@ -222,10 +223,10 @@ fn calls_by_time(setting: &Setting, tally: &mut Tally) -> (Vec<DayCalls>, Vec<f6
             let made = u64::from(*calls);
             day.total += made;
             match class {
-                PriorityClass::Interactive => day.waiting += made,
+                PriorityClass::Interactive => day.interactive += made,
                 PriorityClass::Webhook => day.webhook += made,
-                PriorityClass::Scheduled | PriorityClass::Backfill => day.slot += made,
-                PriorityClass::Inactive => day.dormant += made,
+                PriorityClass::Scheduled | PriorityClass::Backfill => day.scheduled += made,
+                PriorityClass::Inactive => day.inactive += made,
             }
         }
         if let Some(hour) = by_hour.get_mut(place(since.num_hours() % 24)) {

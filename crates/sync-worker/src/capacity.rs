@@ -84,10 +84,10 @@ fn text(report: &Report) -> String {
             day.total,
             parts(
                 &[
-                    (day.waiting, '█'),
+                    (day.interactive, '█'),
                     (day.webhook, '▚'),
-                    (day.slot, '▓'),
-                    (day.dormant, '░'),
+                    (day.scheduled, '▓'),
+                    (day.inactive, '░'),
                 ],
                 scale
             ),
@@ -96,8 +96,7 @@ fn text(report: &Report) -> String {
             lines.push(format!("{:>12} visit(s) put off", day.visits_put_off));
         }
     }
-    lines
-        .push("       █ members who wait  ▚ webhooks  ▓ slots  ░ members who stay away".to_owned());
+    lines.push("       █ interactive  ▚ webhook  ▓ scheduled  ░ inactive".to_owned());
     lines.push(format!(
         "\nCalls a minute by the hour, on average ({} allowed; in any 60 seconds at most {})",
         report.calls_per_minute, report.most_in_a_minute
