@@ -20,6 +20,7 @@ use crate::{
     config::{Cli, ConnectConfirm, Switch},
     events::{self, Hub},
     export_permits::ExportPermits,
+    first_syncs,
     inbox::keep_draining,
     metrics::Metrics,
     one_per_member::OnePerMember,
@@ -146,6 +147,7 @@ impl Application {
             background.stopping(),
         ));
         background.spawn(keep_revoking(engine.clone(), background.stopping()));
+        background.spawn(first_syncs::resume(engine.clone(), background.stopping()));
         background.spawn(finish_refreshes(
             engine.clone(),
             served.clone(),

@@ -18,6 +18,7 @@ mod cursor;
 mod events;
 mod export;
 mod export_permits;
+mod first_syncs;
 mod healthcheck;
 mod inbox;
 mod json;

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use diesel::{
     QueryableByName,
-    sql_types::{Bool, Double, Text},
+    sql_types::{Bool, Double, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared};
@@ -24,6 +25,8 @@ pub enum Claim {
     Held {
         /// An interactive caller waits for the lease.
         is_wanted: bool,
+        /// Id of the member's token pair while WHOOP's profile has not confirmed its account.
+        unidentified_pair: Option<Uuid>,
     },
     /// Another process holds it, an interactive caller comes first, or there is no such member.
     Refused,
@@ -33,6 +36,8 @@ pub enum Claim {
 struct Row {
     #[diesel(sql_type = Bool)]
     is_wanted: bool,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
+    unidentified_pair: Option<Uuid>,
 }
 
 /// Takes or extends the lease. `is_interactive`: before background work that waits for it.
@@ -54,7 +59,7 @@ pub async fn claim(
            AND (lease_holder = $2 \
                 OR ((lease_until IS NULL OR lease_until < now()) \
                     AND ($4 OR lease_wanted_until IS NULL OR lease_wanted_until < now()))) \
-         RETURNING coalesce(lease_wanted_until > now(), false) AS is_wanted",
+         RETURNING coalesce(lease_wanted_until > now(), false) AS is_wanted, unidentified_pair",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(holder)
@@ -65,6 +70,7 @@ pub async fn claim(
     let row = claimed.into_iter().next();
     Ok(row.map_or(Claim::Refused, |row| Claim::Held {
         is_wanted: row.is_wanted,
+        unidentified_pair: row.unidentified_pair,
     }))
 }
 

@@ -26,6 +26,8 @@ diesel::table! {
         change_seq -> BigInt,
         settled_seq -> BigInt,
         updated_at -> Timestamptz,
+        unidentified_pair -> Nullable<Uuid>,
+        first_sync_pending -> Bool,
     }
 }
 

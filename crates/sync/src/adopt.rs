@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
-use whoop_client::{Profile, SCOPES, WhoopError};
+use uuid::Uuid;
+use whoop_client::SCOPES;
 use whoop_core::{
     DataType, UserId,
     day::Connection,
@@ -21,11 +22,11 @@ use whoop_storage::{
     table::{
         RecordTable, adopted, sync_log,
         tokens::{self, Tokens},
-        users::{self, Connected, UNKNOWN_ACCOUNT},
+        users::{self, NewUser, UNKNOWN_ACCOUNT},
     },
 };
 
-use crate::{Engine, Job, SyncError, tokens::PROFILE};
+use crate::{Engine, Job, SyncError, identify::is_profile_refused};
 
 /// Records that are stored in one transaction.
 const AT_ONCE: usize = 200;
@@ -227,25 +228,7 @@ impl Engine {
             Connection::Disconnected | Connection::NeverConnected => Adopted::Disconnected,
         };
         if outcome == Adopted::Connected {
-            match self.introduce(user_id, member.whoop_user_id, job).await {
-                Ok(()) => {}
-                Err(SyncError::ReauthRequired) => outcome = Adopted::ReauthRequired,
-                Err(error) => {
-                    adoption.error = Some(error.in_full());
-                    match useless(&error, member.whoop_user_id) {
-                        Some(detail) => {
-                            let mut conn = self.database.get().await?;
-                            let (status, now) = (Connection::ReauthRequired, self.clock.now());
-                            users::set_status(&mut conn, user_id, status, Some(detail), now)
-                                .await?;
-                            outcome = Adopted::ReauthRequired;
-                        }
-                        // Their first sync will show whether the tokens work.
-                        None if is_refused(&error) => {}
-                        None => return Err(error),
-                    }
-                }
-            }
+            outcome = self.check_tokens(&member, user_id, job, adoption).await?;
         }
         let mut stored = page::Stored::default();
         // A recovery's day is its night's, and a night's may be its cycle's: in this
@@ -287,22 +270,15 @@ impl Engine {
             ),
             _ => ("disconnected", None),
         };
-        let member = Connected {
+        let member = NewUser {
             user_id: user_id.to_string(),
             whoop_user_id: number.unwrap_or(UNKNOWN_ACCOUNT),
             status,
             status_detail: detail.map(str::to_owned),
-            email: None,
-            first_name: None,
-            last_name: None,
-            height_meter: None,
-            weight_kilogram: None,
-            max_heart_rate: None,
-            consent: None,
-            consented_at: None,
             connected_at: now,
             disconnected_at: (status == "disconnected").then_some(now),
             updated_at: now,
+            unidentified_pair: (status == "connected").then(Uuid::new_v4),
         };
         let mut transaction = self.database.begin().await?;
         if !users::insert(&mut transaction, &member).await? {
@@ -319,36 +295,42 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks WHOOP for the member's profile, which shows that the tokens work; they are
-    /// refreshed for it at most once. What it says of the member is kept.
-    pub(crate) async fn introduce(
+    /// Asks WHOOP for the profile, which shows that the tokens work and whose they are.
+    async fn check_tokens(
         &self,
+        member: &users::UserRow,
         user_id: &UserId,
-        known: i64,
         job: &Job,
-    ) -> Result<(), SyncError> {
-        let profile = self
-            .call(user_id, job, PROFILE, |whoop, token| async move {
-                whoop.profile(&token).await
-            })
-            .await?;
-        let Profile {
-            user_id: number,
-            email,
-            first_name,
-            last_name,
-        } = profile;
-        if known != UNKNOWN_ACCOUNT && known != number {
-            return Err(SyncError::OtherAccount);
-        }
-        let mut conn = self.database.get().await?;
-        let names = users::Names {
-            email,
-            first_name,
-            last_name,
+        adoption: &mut Adoption,
+    ) -> Result<Adopted, SyncError> {
+        let Some(pair) = member.unidentified_pair else {
+            return Ok(Adopted::Connected);
         };
-        users::introduce(&mut conn, user_id, number, &names, self.clock.now()).await?;
-        Ok(())
+        // The legacy service knew the account: its first sync shows whether the tokens work.
+        let is_known = member.whoop_user_id != UNKNOWN_ACCOUNT;
+        let checked = match self.ask_for_account(user_id, pair, job).await {
+            Err(error) if is_known && is_profile_refused(&error) => {
+                adoption.error = Some(error.in_full());
+                let mut conn = self.database.get().await?;
+                users::end_identification(&mut conn, user_id, pair).await?;
+                return Ok(Adopted::Connected);
+            }
+            checked => checked,
+        };
+        match checked {
+            Ok(()) => Ok(Adopted::Connected),
+            Err(SyncError::ReauthRequired) => Ok(Adopted::ReauthRequired),
+            Err(error) => {
+                adoption.error = Some(error.in_full());
+                let Some(detail) = useless(&error) else {
+                    return Err(error);
+                };
+                let mut conn = self.database.get().await?;
+                let (status, now) = (Connection::ReauthRequired, self.clock.now());
+                users::set_status(&mut conn, user_id, status, Some(detail), now).await?;
+                Ok(Adopted::ReauthRequired)
+            }
+        }
     }
 
     async fn keep_whole<R: RecordTable>(
@@ -367,20 +349,11 @@ impl Engine {
     }
 }
 
-/// Whether WHOOP shows no profile, and would not show it to a second asking either.
-const fn is_refused(error: &SyncError) -> bool {
-    matches!(
-        error,
-        SyncError::NotGranted { .. } | SyncError::Whoop(WhoopError::Forbidden)
-    )
-}
-
-/// Why tokens are of no use that WHOOP takes, if they are of none.
-const fn useless(error: &SyncError, known: i64) -> Option<&'static str> {
+/// Reason that tokens are useless although WHOOP accepts them.
+const fn useless(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::OtherAccount => Some("the older service's tokens were of another WHOOP account"),
-        // Known only by the profile, which WHOOP will never show by these tokens.
-        error if known == UNKNOWN_ACCOUNT && is_refused(error) => {
+        error if is_profile_refused(error) => {
             Some("WHOOP does not say whose the older service's tokens are")
         }
         _ => None,

@@ -124,20 +124,18 @@ impl Engine {
             tokens: row.open(&self.keys)?,
             consent,
         };
-        match self.identify_and_store(connection, Claim::Word(word)).await {
-            Ok(()) => Ok(self.begin_first_sync(user_id)),
+        match self.connect(&connection, Claim::Word(word)).await {
+            Ok(first_sync) => Ok(first_sync),
             // Confirmed, erased or replaced by another request meanwhile.
             Err(SyncError::ConnectWithdrawn) => Err(ConfirmError::Unknown),
             Err(error) => {
-                let may_pass = error.quota_wait().is_some()
-                    || error.is_transient()
-                    || error.is_refusal_of_service()
-                    || matches!(error, SyncError::Storage(_));
-                if !may_pass {
+                // The word stays good if PostgreSQL failed.
+                if !matches!(error, SyncError::Storage(_)) {
                     self.drop_unconfirmed(word).await?;
                 }
                 Err(match error {
-                    SyncError::Whoop(WhoopError::Unauthorized | WhoopError::InvalidGrant) => {
+                    SyncError::ReauthRequired
+                    | SyncError::Whoop(WhoopError::Unauthorized | WhoopError::Forbidden) => {
                         ConfirmError::PermissionEnded
                     }
                     error => ConfirmError::Failed(error),

@@ -2,25 +2,30 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use url::Url;
-use whoop_client::{BodyMeasurement, SCOPES, WhoopError};
-use whoop_core::{DataType, UserId, day::Connection, plan::Reason, quota::PriorityClass};
+use uuid::Uuid;
+use whoop_client::{SCOPES, WhoopError};
+use whoop_core::{DataType, UserId, day::Connection};
 use whoop_storage::{
     StorageError,
     table::{
         audit::{self, Actor},
         oauth_states::{self, Consumed, Pending},
-        refresh, sync_log,
+        refresh, revocation, sync_log,
         tokens::{self, Tokens},
-        users::{self, Connected},
-        webhook_event, webhook_signal,
+        users::{self, Account},
+        webhook_signal,
     },
 };
 
-use crate::{Engine, Job, SyncError, engine::random_text, held_pair::Claim, member::Errand};
+use crate::{
+    Engine, Job, SyncError,
+    engine::random_text,
+    held_pair::Claim,
+    identify::{PROFILE_PATIENCE, account_of, is_identified},
+};
 
 /// Pauses between attempts to store a connection.
 const STORE_PAUSES: [Duration; 3] = [
@@ -103,10 +108,13 @@ impl Engine {
 
     /// Completes a connect, and starts the first sync without waiting for it.
     ///
+    /// The connection is stored before any call that counts. If WHOOP names another account within a second, the
+    /// connect fails; later, the member has to connect again.
+    ///
     /// # Errors
     ///
-    /// The state or the code is not good, or WHOOP is out of order. Nothing is
-    /// stored then, and a pair that WHOOP issued is revoked.
+    /// The state or the code is not good, the token endpoint fails, or the account is another member's. A
+    /// pair that WHOOP issued is revoked then.
     pub async fn complete_connect(&self, state: &str, code: &str) -> Result<Welcome, ConnectError> {
         let pending = self.spend_state(state).await?;
         let return_to = pending.return_to.clone();
@@ -120,18 +128,16 @@ impl Engine {
                 .map_err(SyncError::from)
                 .and_then(|connected| connected);
         match connected {
-            Ok(user_id) => Ok(Welcome {
-                first_sync: self.begin_first_sync(&user_id),
+            Ok((user_id, first_sync)) => Ok(Welcome {
+                first_sync,
                 user_id,
                 return_to,
             }),
-            Err(SyncError::ConnectWithdrawn) => Err(ConnectError::StateUnknown),
+            Err(SyncError::ConnectWithdrawn | SyncError::NotConnected) => {
+                Err(ConnectError::StateUnknown)
+            }
             Err(source) => Err(ConnectError::Failed { return_to, source }),
         }
-    }
-
-    pub(crate) fn begin_first_sync(&self, user_id: &UserId) -> JoinHandle<()> {
-        tokio::spawn(first_sync(self.clone(), user_id.clone()))
     }
 
     pub(crate) async fn spend_state(&self, state: &str) -> Result<Pending, ConnectError> {
@@ -149,7 +155,7 @@ impl Engine {
         state: &str,
         pending: Pending,
         code: &SecretString,
-    ) -> Result<UserId, SyncError> {
+    ) -> Result<(UserId, JoinHandle<()>), SyncError> {
         let user_id = member_of(&pending)?;
         let tokens = self.exchange(code).await?;
         let held = self.hold_pair(&tokens).await?;
@@ -159,12 +165,13 @@ impl Engine {
             tokens,
             consent: pending.consent,
         };
-        let stored = self.identify_and_store(connection, claim).await;
-        if stored.is_err() {
-            self.give_up_hold(held).await;
+        match self.connect(&connection, claim).await {
+            Ok(first_sync) => Ok((user_id, first_sync)),
+            Err(error) => {
+                self.give_up_hold(held).await;
+                Err(error)
+            }
         }
-        stored?;
-        Ok(user_id)
     }
 
     /// The pair for a code, and what was granted.
@@ -183,58 +190,68 @@ impl Engine {
         })
     }
 
-    /// Asks WHOOP for the profile of the token pair, and stores the pair for the member.
-    pub(crate) async fn identify_and_store(
+    /// Stores a pair for the member, and begins the first sync.
+    ///
+    /// # Errors
+    ///
+    /// The pair is of another account, or its claim is gone; PostgreSQL is away.
+    pub(crate) async fn connect(
         &self,
-        connection: NewConnection<'_>,
+        connection: &NewConnection<'_>,
         claim: Claim<'_>,
-    ) -> Result<(), SyncError> {
+    ) -> Result<JoinHandle<()>, SyncError> {
         let NewConnection {
-            user_id,
-            tokens,
-            consent,
+            user_id, tokens, ..
         } = connection;
-        // The reply names no member: the profile does, and webhooks need it.
-        let whoop = self.whoop_for(&Job::interactive());
-        let profile = whoop.profile(&tokens.access_token).await?;
-        let body = self
-            .body_of(user_id, &tokens.access_token, &tokens.scope)
-            .await?;
-        let now = self.clock.now();
-        let member = Connected {
-            user_id: user_id.to_string(),
-            whoop_user_id: profile.user_id,
-            status: "connected",
-            status_detail: None,
-            email: profile.email,
-            first_name: profile.first_name,
-            last_name: profile.last_name,
-            height_meter: body.as_ref().and_then(|body| body.height_meter),
-            weight_kilogram: body.as_ref().and_then(|body| body.weight_kilogram),
-            max_heart_rate: body.as_ref().and_then(|body| body.max_heart_rate),
-            consented_at: consent.as_ref().map(|_| now),
-            consent,
-            connected_at: now,
-            disconnected_at: None,
-            updated_at: now,
+        let pair = Uuid::new_v4();
+        // A connection that works is not replaced by one that may be of another account.
+        let account = if self.has_living_connection(user_id).await? {
+            self.account_at_once(&tokens.access_token).await?
+        } else {
+            None
         };
-        self.store_patiently(user_id, &member, &tokens, claim)
+        self.store_patiently(connection, pair, account.as_ref(), claim)
             .await?;
         tracing::info!(member = %user_id, "connected to WHOOP");
-        Ok(())
+        self.begin_first_sync(user_id, tokens.access_token.clone())
+            .await
+    }
+
+    async fn has_living_connection(&self, user_id: &UserId) -> Result<bool, SyncError> {
+        let mut conn = self.database.get().await?;
+        let member = users::find(&mut conn, user_id).await?;
+        Ok(member.is_some_and(|member| {
+            member.connection() == Connection::Connected && is_identified(&member)
+        }))
+    }
+
+    /// The account of a pair that is not stored yet; `None` if WHOOP or the quota takes too long.
+    async fn account_at_once(
+        &self,
+        access_token: &SecretString,
+    ) -> Result<Option<Account>, SyncError> {
+        let whoop = self.whoop_for(&Job::interactive());
+        match timeout(PROFILE_PATIENCE, whoop.profile(access_token)).await {
+            Ok(Ok(profile)) => Ok(Some(account_of(profile))),
+            Ok(Err(error @ (WhoopError::Unauthorized | WhoopError::Forbidden))) => {
+                Err(error.into())
+            }
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
     }
 
     /// Stores the connection, again after a failure that passes.
     async fn store_patiently(
         &self,
-        user_id: &UserId,
-        member: &Connected,
-        tokens: &Tokens,
+        connection: &NewConnection<'_>,
+        pair: Uuid,
+        account: Option<&Account>,
         claim: Claim<'_>,
     ) -> Result<(), SyncError> {
+        let user_id = connection.user_id;
         let mut pauses = STORE_PAUSES.into_iter();
         loop {
-            let stored = self.store(user_id, member.clone(), tokens, claim).await;
+            let stored = self.store(connection, pair, account, claim).await;
             match (stored, pauses.next()) {
                 (Err(SyncError::Storage(error)), Some(pause)) if error.is_transient() => {
                     tracing::warn!(member = %user_id, %error, "storing the connection is tried again");
@@ -247,12 +264,17 @@ impl Engine {
 
     async fn store(
         &self,
-        user_id: &UserId,
-        mut member: Connected,
-        tokens: &Tokens,
+        connection: &NewConnection<'_>,
+        pair: Uuid,
+        account: Option<&Account>,
         claim: Claim<'_>,
     ) -> Result<(), SyncError> {
-        let now = member.updated_at;
+        let NewConnection {
+            user_id,
+            tokens,
+            consent,
+        } = connection;
+        let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         if !claim.redeem(&mut transaction).await? {
             // An earlier attempt may have stored it and lost the answer.
@@ -265,15 +287,23 @@ impl Engine {
             };
         }
         tokens::hold(&mut transaction, user_id).await?;
-        if member.consent.is_none()
-            && let Some(before) = users::find(&mut transaction, user_id).await?
-            && before.connection() != Connection::Disconnected
+        let before = users::find(&mut transaction, user_id).await?;
+        if before.is_some_and(|before| before.unidentified_pair.is_some())
+            && let Some(superseded) = tokens::find(&mut transaction, &self.keys, user_id).await?
         {
-            // Repaired, not begun anew: what was agreed to still stands.
-            member.consent = before.consent;
-            member.consented_at = before.consented_at;
+            // It may be of another account; if it is of the same one, it is not revoked.
+            let id = Uuid::new_v4();
+            revocation::insert(&mut transaction, &self.keys, id, &superseded, now).await?;
         }
-        if !users::connect(&mut transaction, &member).await? {
+        let new = users::NewConnection {
+            pair,
+            consent: consent.as_deref(),
+            connected_at: now,
+        };
+        users::connect(&mut transaction, user_id, &new).await?;
+        if let Some(account) = account
+            && !users::identify(&mut transaction, user_id, pair, account, now).await?
+        {
             transaction.rollback().await?;
             return Err(SyncError::OtherAccount);
         }
@@ -281,7 +311,6 @@ impl Engine {
         tokens::put(&mut transaction, &self.keys, user_id, tokens, now).await?;
         sync_log::note_not_granted(&mut transaction, user_id, &not_granted).await?;
         webhook_signal::drop_of(&mut transaction, user_id).await?;
-        webhook_event::end_updates(&mut transaction, member.whoop_user_id, now).await?;
         refresh::end(&mut transaction, user_id).await?;
         let entry = Actor::whoop().entry("connect", now);
         let entry = entry.about(user_id.as_str()).with_detail("completed");
@@ -289,54 +318,10 @@ impl Engine {
         transaction.commit().await?;
         Ok(())
     }
-
-    /// Not worth a lost connect: it can be absent, or not granted. Where it was
-    /// not, WHOOP is not asked, for its answer may read like a dead token's.
-    async fn body_of(
-        &self,
-        user_id: &UserId,
-        access_token: &SecretString,
-        scope: &str,
-    ) -> Result<Option<BodyMeasurement>, WhoopError> {
-        if !scope.split(' ').any(|one| one == "read:body_measurement") {
-            return Ok(None);
-        }
-        match self
-            .whoop_for(&Job::interactive())
-            .body_measurement(access_token)
-            .await
-        {
-            Err(error) if !matches!(error, WhoopError::Unauthorized) => {
-                tracing::info!(member = %user_id, error = %error, "no body measurement");
-                Ok(None)
-            }
-            answer => answer,
-        }
-    }
 }
 
 /// The member who began a connect.
 pub(crate) fn member_of(pending: &Pending) -> Result<UserId, SyncError> {
     let parsed = pending.user_id.parse();
     Ok(parsed.map_err(|_| StorageError::MemberGone(pending.user_id.clone()))?)
-}
-
-/// The last 30 days, so that the app has something to show at once.
-async fn first_sync(engine: Engine, user_id: UserId) {
-    let errand = Errand {
-        reason: Reason::NeverRead,
-        slot: None,
-        data_types: DataType::ALL.to_vec(),
-        since: None::<DateTime<Utc>>,
-        history: false,
-    };
-    // Patient: the quota's minute may be spent at just this moment.
-    let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new())
-        .of(PriorityClass::Interactive);
-    match engine.sync_member(&user_id, &job, &errand).await {
-        Ok(report) => {
-            tracing::info!(member = %user_id, outcome = ?report.outcome, stored = ?report.stored(), "first sync");
-        }
-        Err(error) => tracing::warn!(member = %user_id, error = %error, "the first sync failed"),
-    }
 }

@@ -135,14 +135,22 @@ impl Engine {
             return Ok(day);
         }
 
+        let is_new = stored.coverage.iter().all(|one| one.last_sync_at.is_none());
+        let job = if is_new {
+            Job::new_member()
+        } else {
+            Job::interactive()
+        };
         let engine = self.clone();
         let member = user_id.clone();
         // A task of its own: an app that hangs up must not leave half a sync.
         let fetch =
-            tokio::spawn(async move { engine.fetch_day(&member, date, refresh).await }).await?;
+            tokio::spawn(async move { engine.fetch_day(&member, &job, date, refresh).await })
+                .await?;
         let mut stored = self.stored_day(user_id, date).await?;
         let fetch = fetch.unwrap_or_else(|error| Fetch {
-            sync: if error.quota_wait().is_some() {
+            // A new member's first sync holds the lease while it waits for the quota.
+            sync: if error.quota_wait().is_some() || is_new && matches!(error, SyncError::Busy) {
                 SyncOutcome::Deferred
             } else {
                 SyncOutcome::Failed
@@ -161,11 +169,11 @@ impl Engine {
     async fn fetch_day(
         &self,
         user_id: &UserId,
+        job: &Job,
         date: NaiveDate,
         refresh: Refresh,
     ) -> Result<Fetch, SyncError> {
-        let job = Job::interactive();
-        if let Err(error) = self.ensure_living_token(user_id, &job).await {
+        if let Err(error) = self.ensure_living_token(user_id, job).await {
             let stored = self.stored_day(user_id, date).await?;
             let thrifty = self.quota.was_scarce();
             let calls = self
@@ -175,7 +183,7 @@ impl Engine {
             let report = self.without_token(user_id, &wanted, error).await?;
             return Ok(fetch_of(&report, thrifty));
         }
-        let lease = self.take_lease(user_id, &job).await?;
+        let lease = self.take_lease(user_id, job).await?;
         // Read again under the lease: its former holder may have fetched this.
         let stored = self.stored_day(user_id, date).await?;
         // What a forced request waited for is as fresh as it can be.
@@ -189,9 +197,9 @@ impl Engine {
         let calls = query.calls(&stored.coverage);
         let mut report = None;
         if !calls.is_empty() {
-            let mut read = self.read(user_id, &job, query.now, calls).await;
+            let mut read = self.read(user_id, job, query.now, calls).await;
             if thrifty && read.outcome == Outcome::Done {
-                self.read_what_follows(user_id, &job, date, &mut read)
+                self.read_what_follows(user_id, job, date, &mut read)
                     .await?;
             }
             report = Some(read);

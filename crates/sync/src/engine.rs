@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
+use tokio::sync::Semaphore;
 use whoop_client::{Reached, SignedWithin, Whoop};
 use whoop_core::{Clock, quota::Limits, retention::Retention};
 use whoop_storage::{
@@ -14,7 +15,7 @@ use whoop_storage::{
 };
 
 use crate::{
-    Job, SyncError,
+    Job, SyncError, first_sync,
     lease::LeaseQueues,
     quota::{MemberQuota, Quota},
     record_tally::RecordTally,
@@ -71,6 +72,8 @@ pub struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) record_tally: Arc<RecordTally>,
+    /// One permit for each first sync that may run.
+    pub(crate) first_syncs: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -86,6 +89,7 @@ impl Engine {
             lease_queues: Arc::default(),
             record_tally: Arc::default(),
             refreshes: Arc::default(),
+            first_syncs: Arc::new(Semaphore::new(first_sync::AT_A_TIME)),
             database,
             whoop,
             settings,

@@ -20,16 +20,18 @@ pub enum SyncError {
     /// Asking all the same would earn a 401 that reads like a dead token's.
     #[error("the member did not grant {scope} at WHOOP; connecting again can add it")]
     NotGranted { scope: &'static str },
-    /// Taken over from an older service that did not know: a record cannot be told theirs.
-    #[error("WHOOP has not said yet which account this member's is")]
-    NotIntroduced,
+    /// No record is read with a token pair whose account is not known.
+    #[error("WHOOP has not yet confirmed the account of this member's connection")]
+    NotIdentified,
     /// Two people's nights must not lie under one member.
     #[error(
         "this member's stored data is of another WHOOP account; erase it before connecting this one"
     )]
     OtherAccount,
-    /// The member was erased or disconnected while the connect was completed.
-    #[error("the member was erased or disconnected while the connect was completed")]
+    /// The member disconnected, was erased, or connected again while the connect was completed.
+    #[error(
+        "the member disconnected, was erased or connected again while the connect was completed"
+    )]
     ConnectWithdrawn,
     /// Somebody else is syncing this member and did not finish in time.
     #[error("another sync of this member is still running")]

@@ -60,6 +60,12 @@ impl Job {
         }
     }
 
+    /// A member who was never read waits in the app: as patient, behind the app requests of others. Hundreds
+    /// of members may connect within minutes.
+    pub(crate) fn new_member() -> Self {
+        Self::interactive().of(PriorityClass::Scheduled)
+    }
+
     /// Background work: no caller waits for it.
     pub fn scheduled(max_calls: Option<u64>, stop: CancellationToken) -> Self {
         Self {

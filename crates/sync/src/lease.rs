@@ -12,6 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use whoop_core::UserId;
 use whoop_storage::{
     StorageError,
@@ -58,6 +59,7 @@ pub(crate) struct Lease {
     /// Cancelled when an interactive caller waits for the lease.
     wanted: CancellationToken,
     heartbeat: JoinHandle<()>,
+    unidentified_pair: Option<Uuid>,
     /// Whether another holder had to end first.
     pub(crate) waited: bool,
 }
@@ -90,8 +92,20 @@ impl Engine {
         Ok(turn.lease.release().await?)
     }
 
-    /// Waits for the lease, for the job's `lease_patience`.
+    /// Waits for the lease, for the job's `lease_patience`. The account of a member who has just connected
+    /// is confirmed before anything else.
     pub(crate) async fn take_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
+        let lease = self.claim_or_wait(user_id, job).await?;
+        if let Some(pair) = lease.unidentified_pair
+            && let Err(error) = self.identify(user_id, pair, job).await
+        {
+            lease.release().await?;
+            return Err(error);
+        }
+        Ok(lease)
+    }
+
+    async fn claim_or_wait(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
         if let Some(lease) = self.claim(user_id, job.is_interactive()).await? {
             return Ok(lease);
         }
@@ -140,9 +154,12 @@ impl Engine {
         let mut conn = self.database.get().await?;
         let claim = lease::claim(&mut conn, user_id, &holder, is_interactive, LASTS).await?;
         drop(conn);
-        if claim == Claim::Refused {
+        let Claim::Held {
+            unidentified_pair, ..
+        } = claim
+        else {
             return Ok(None);
-        }
+        };
         let wanted = CancellationToken::new();
         let beat = beat(
             self.clone(),
@@ -156,6 +173,7 @@ impl Engine {
             holder,
             wanted,
             heartbeat: tokio::spawn(beat),
+            unidentified_pair,
             waited: false,
         }))
     }
@@ -169,7 +187,9 @@ async fn beat(engine: Engine, user_id: UserId, holder: String, wanted: Cancellat
             lease::claim(&mut conn, &user_id, &holder, true, LASTS).await
         };
         match extended.await {
-            Ok(Claim::Held { is_wanted: true }) => wanted.cancel(),
+            Ok(Claim::Held {
+                is_wanted: true, ..
+            }) => wanted.cancel(),
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(member = %user_id, %error, "the member lease could not be extended");

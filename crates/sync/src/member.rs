@@ -12,7 +12,7 @@ use whoop_core::{
 };
 use whoop_storage::{
     known::{self, Known},
-    table::{sync_log, users::UNKNOWN_ACCOUNT},
+    table::sync_log,
 };
 
 use crate::{
@@ -296,28 +296,8 @@ impl Engine {
         Ok(sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?)
     }
 
-    /// A window of a type. Of somebody whom WHOOP has not named yet, it asks for that first.
+    /// Reads a window of one data type.
     pub(crate) async fn read_type(
-        &self,
-        user_id: &UserId,
-        job: &Job,
-        data_type: DataType,
-        window: Window,
-        up_to_now: bool,
-        read: &mut Read,
-    ) -> Result<(), SyncError> {
-        let ended = self
-            .read_pages(user_id, job, data_type, window, up_to_now, read)
-            .await;
-        if !matches!(ended, Err(SyncError::NotIntroduced)) {
-            return ended;
-        }
-        self.introduce(user_id, UNKNOWN_ACCOUNT, job).await?;
-        self.read_pages(user_id, job, data_type, window, up_to_now, read)
-            .await
-    }
-
-    async fn read_pages(
         &self,
         user_id: &UserId,
         job: &Job,

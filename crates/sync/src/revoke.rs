@@ -52,6 +52,7 @@ impl Engine {
             // WHOOP ends every permission of an account at once. A pair of the same account
             // that a connect is about to store would die with it.
             let is_connecting = revocation::is_any_held(&mut conn, now).await?
+                || users::is_any_unidentified(&mut conn).await?
                 || unconfirmed_connect::is_any_since(&mut conn, now - CONNECT_TAKES).await?;
             let created_before = if is_connecting {
                 now - WAITS_FOR_CONNECTS

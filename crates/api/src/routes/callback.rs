@@ -160,6 +160,8 @@ fn failed(error: ConnectError) -> Result<HttpResponse, Problem> {
         error if error.is_refusal_of_service() => "service_refused",
         SyncError::Whoop(_) => "whoop_unavailable",
         SyncError::OtherAccount => "other_whoop_account",
+        SyncError::NotGranted { .. } => "access_denied",
+        SyncError::ReauthRequired => "whoop_unavailable",
         _ => "internal",
     };
     match (&return_to, source) {

@@ -6,6 +6,7 @@ use diesel::{
     sql_types::{BigInt, Bool, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 use whoop_core::{DataType, UserId, day::Connection};
 
 use crate::{
@@ -27,6 +28,10 @@ pub struct UserRow {
     pub last_seen_at: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
     pub lease_until: Option<DateTime<Utc>>,
+    /// Id of the stored token pair while WHOOP's profile has not confirmed its account.
+    pub unidentified_pair: Option<Uuid>,
+    /// The first sync after a connect has not ended yet.
+    pub first_sync_pending: bool,
 }
 
 impl UserRow {
@@ -44,25 +49,19 @@ pub(crate) fn connection_of(status: &str) -> Connection {
     }
 }
 
-/// What WHOOP's profile tells of a member, and what the app recorded.
-#[derive(Debug, Clone, Insertable, AsChangeset)]
-#[diesel(table_name = whoop_users, treat_none_as_null = true)]
-pub struct Connected {
+/// The row of a member whom the legacy service had.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = whoop_users)]
+pub struct NewUser {
     pub user_id: String,
+    /// [`UNKNOWN_ACCOUNT`] if the legacy service did not keep it.
     pub whoop_user_id: i64,
     pub status: &'static str,
     pub status_detail: Option<String>,
-    pub email: Option<String>,
-    pub first_name: Option<String>,
-    pub last_name: Option<String>,
-    pub height_meter: Option<f64>,
-    pub weight_kilogram: Option<f64>,
-    pub max_heart_rate: Option<f64>,
-    pub consent: Option<String>,
-    pub consented_at: Option<DateTime<Utc>>,
     pub connected_at: DateTime<Utc>,
     pub disconnected_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
+    pub unidentified_pair: Option<Uuid>,
 }
 
 pub async fn find(
@@ -105,17 +104,15 @@ pub async fn list_offsets(
         .await?)
 }
 
-/// Stands for WHOOP's number of a member until their profile tells it: an older service
-/// may not have kept it. Nothing is read of them before.
+/// Stands for the WHOOP account of a member until WHOOP's profile names it.
 pub const UNKNOWN_ACCOUNT: i64 = 0;
 
-/// Writes a member who was not here before. `false` if they are, and nothing is written:
-/// whoever connected meanwhile has younger tokens.
+/// Inserts a member. Returns `false`, and changes nothing, if the member is there already.
 ///
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn insert(conn: &mut PgConnection, member: &Connected) -> Result<bool, StorageError> {
+pub async fn insert(conn: &mut PgConnection, member: &NewUser) -> Result<bool, StorageError> {
     let written = diesel::insert_into(whoop_users::table)
         .values(member)
         .on_conflict_do_nothing()
@@ -127,58 +124,165 @@ pub async fn insert(conn: &mut PgConnection, member: &Connected) -> Result<bool,
     Ok(written > 0)
 }
 
-/// Writes a member who has just connected; what was stored of them before stays.
-///
-/// `false` if that was stored from another WHOOP account, and nothing is
-/// written: decided in the statement itself, or two connects at once would
-/// both find nobody there.
-pub async fn connect(conn: &mut PgConnection, member: &Connected) -> Result<bool, StorageError> {
-    let update = diesel::insert_into(whoop_users::table)
-        .values(member)
-        .on_conflict(whoop_users::user_id)
-        .do_update()
-        .set(member);
-    let same_account = whoop_users::whoop_user_id.eq_any([member.whoop_user_id, UNKNOWN_ACCOUNT]);
-    let written = diesel::query_dsl::methods::FilterDsl::filter(update, same_account)
-        .execute(conn)
-        .await?;
-    if written > 0 {
-        signal(conn, &member.user_id).await?;
-    }
-    Ok(written > 0)
+/// A connection that is stored before WHOOP has confirmed its account.
+#[derive(Debug, Clone)]
+pub struct NewConnection<'a> {
+    /// Id of the token pair.
+    pub pair: Uuid,
+    /// The consent that the app recorded; `None` keeps an earlier one of a member who did not disconnect.
+    pub consent: Option<&'a str>,
+    pub connected_at: DateTime<Utc>,
 }
 
-/// What WHOOP's profile says of who somebody is.
+/// Stores a new connection of a member; [`identify`] has to follow. The account and the records of an
+/// earlier connection stay.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn connect(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    new: &NewConnection<'_>,
+) -> Result<(), StorageError> {
+    prepared(
+        "INSERT INTO whoop_users AS known (user_id, whoop_user_id, status, consent, consented_at, \
+             connected_at, updated_at, unidentified_pair, first_sync_pending) \
+         VALUES ($1, $2, 'connected', $3, CASE WHEN $3 IS NOT NULL THEN $4 END, $4, $4, $5, TRUE) \
+         ON CONFLICT (user_id) DO UPDATE SET \
+             status = 'connected', status_detail = NULL, \
+             consent = CASE WHEN excluded.consent IS NULL AND known.status <> 'disconnected' \
+                            THEN known.consent ELSE excluded.consent END, \
+             consented_at = CASE WHEN excluded.consent IS NULL AND known.status <> 'disconnected' \
+                                 THEN known.consented_at ELSE excluded.consented_at END, \
+             connected_at = excluded.connected_at, disconnected_at = NULL, \
+             updated_at = excluded.updated_at, unidentified_pair = excluded.unidentified_pair, \
+             first_sync_pending = TRUE",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<BigInt, _>(UNKNOWN_ACCOUNT)
+    .bind::<Nullable<Text>, _>(new.consent.map(str::to_owned))
+    .bind::<Timestamptz, _>(new.connected_at)
+    .bind::<diesel::sql_types::Uuid, _>(new.pair)
+    .execute(conn)
+    .await?;
+    signal(conn, user_id.as_str()).await
+}
+
+/// The account that WHOOP's profile names.
 #[derive(Debug, Clone, AsChangeset)]
 #[diesel(table_name = whoop_users, treat_none_as_null = true)]
-pub struct Names {
+pub struct Account {
+    pub whoop_user_id: i64,
     pub email: Option<String>,
     pub first_name: Option<String>,
     pub last_name: Option<String>,
 }
 
-/// Keeps what WHOOP's profile says of a member, WHOOP's number of them among it.
+/// Stores the account of a token pair. Returns `false`, and changes nothing, if the pair is not the
+/// member's any more, or if the member's records are of another account.
 ///
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn introduce(
+pub async fn identify(
     conn: &mut PgConnection,
     user_id: &UserId,
-    whoop_user_id: i64,
-    names: &Names,
+    pair: Uuid,
+    account: &Account,
     now: DateTime<Utc>,
-) -> Result<(), StorageError> {
-    let member = whoop_users::table.find(user_id.as_str());
-    let same_account = whoop_users::whoop_user_id.eq_any([whoop_user_id, UNKNOWN_ACCOUNT]);
-    diesel::update(member.filter(same_account))
+) -> Result<bool, StorageError> {
+    let member = whoop_users::table
+        .find(user_id.as_str())
+        .filter(whoop_users::unidentified_pair.eq(pair))
+        .filter(whoop_users::whoop_user_id.eq_any([account.whoop_user_id, UNKNOWN_ACCOUNT]));
+    let identified = diesel::update(member)
         .set((
-            names,
-            whoop_users::whoop_user_id.eq(whoop_user_id),
+            account,
+            whoop_users::unidentified_pair.eq(None::<Uuid>),
             whoop_users::updated_at.eq(now),
         ))
         .execute(conn)
         .await?;
+    Ok(identified > 0)
+}
+
+/// Ends the wait for the account of a pair: it is taken for the one that is stored, or the pair is gone.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn end_identification(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    pair: Uuid,
+) -> Result<bool, StorageError> {
+    let member = whoop_users::table
+        .find(user_id.as_str())
+        .filter(whoop_users::unidentified_pair.eq(pair));
+    let ended = diesel::update(member)
+        .set(whoop_users::unidentified_pair.eq(None::<Uuid>))
+        .execute(conn)
+        .await?;
+    Ok(ended > 0)
+}
+
+/// Whether WHOOP has not yet confirmed the account of a connected member.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn is_any_unidentified(conn: &mut PgConnection) -> Result<bool, StorageError> {
+    Ok(diesel::select(diesel::dsl::exists(
+        whoop_users::table
+            .filter(whoop_users::unidentified_pair.is_not_null())
+            .filter(whoop_users::status.eq("connected")),
+    ))
+    .get_result(conn)
+    .await?)
+}
+
+/// Connected members whose first sync has not ended, the latest first.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn with_first_sync_pending(conn: &mut PgConnection) -> Result<Vec<String>, StorageError> {
+    Ok(whoop_users::table
+        .filter(whoop_users::first_sync_pending)
+        .filter(whoop_users::status.eq("connected"))
+        .order(whoop_users::connected_at.desc())
+        .select(whoop_users::user_id)
+        .load(conn)
+        .await?)
+}
+
+/// The member's body measurement, as WHOOP gives it.
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = whoop_users, treat_none_as_null = true)]
+pub struct Body {
+    pub height_meter: Option<f64>,
+    pub weight_kilogram: Option<f64>,
+    pub max_heart_rate: Option<f64>,
+}
+
+/// Notes the end of a member's first sync, and the body measurement if WHOOP gave one.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn end_first_sync(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    body: Option<&Body>,
+) -> Result<(), StorageError> {
+    let member = whoop_users::table.find(user_id.as_str());
+    let ended = whoop_users::first_sync_pending.eq(false);
+    let query = diesel::update(member);
+    match body {
+        Some(body) => query.set((body, ended)).execute(conn).await?,
+        None => query.set(ended).execute(conn).await?,
+    };
     Ok(())
 }
 

@@ -163,24 +163,17 @@ pub(crate) fn user(name: &str) -> UserId {
 
 /// Connects a member whose WHOOP number is [`WHOOP_USER`].
 pub(crate) async fn connect(conn: &mut Connection, name: &str) -> UserId {
-    let member = users::Connected {
+    let member = users::NewUser {
         user_id: name.to_owned(),
         whoop_user_id: WHOOP_USER,
         status: "connected",
         status_detail: None,
-        email: None,
-        first_name: None,
-        last_name: None,
-        height_meter: None,
-        weight_kilogram: None,
-        max_heart_rate: None,
-        consent: None,
-        consented_at: None,
         connected_at: now(),
         disconnected_at: None,
         updated_at: now(),
+        unidentified_pair: None,
     };
-    users::connect(conn, &member).await.unwrap();
+    users::insert(conn, &member).await.unwrap();
     user(name)
 }
 

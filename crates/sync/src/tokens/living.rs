@@ -5,13 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use whoop_core::{UserId, day::Connection};
-use whoop_storage::table::{
-    tokens::{self, Tokens},
-    users::UNKNOWN_ACCOUNT,
-};
+use whoop_storage::table::tokens::{self, Tokens};
 
 use super::{call::PROFILE, exchange::Reason};
-use crate::{Engine, Job, SyncError};
+use crate::{Engine, Job, SyncError, identify::is_identified};
 
 /// Minimum remaining lifetime of a token that is used.
 const ABOUT_TO_END: TimeDelta = TimeDelta::minutes(1);
@@ -107,8 +104,8 @@ impl Engine {
         {
             return Err(SyncError::NotGranted { scope });
         }
-        if member.whoop_user_id == UNKNOWN_ACCOUNT && scope.is_some_and(|one| one != PROFILE) {
-            return Err(SyncError::NotIntroduced);
+        if !is_identified(&member) && scope.is_some_and(|one| one != PROFILE) {
+            return Err(SyncError::NotIdentified);
         }
         if self.is_usable(&stored, refused) {
             return Ok(stored.access_token);

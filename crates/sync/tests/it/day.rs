@@ -218,6 +218,9 @@ async fn the_four_calls_run_side_by_side() {
 async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_again() {
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
+    for _ in 0..4 {
+        ask(&stage, &member, date, Refresh::Force).await;
+    }
     stage.advance(TimeDelta::hours(1));
     let spent = 1_000_000 - stage.engine.quota().await.unwrap().day;
     let engine = stage.engine_within(Limits {
@@ -258,7 +261,7 @@ async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_agai
 async fn a_night_that_was_scored_meanwhile_arrives_whole_also_where_calls_are_scarce() {
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
-    for _ in 0..3 {
+    for _ in 0..6 {
         ask(&stage, &member, date, Refresh::Force).await;
     }
     for sql in [

@@ -30,7 +30,7 @@ fn living_grants(stage: &Stage, whoop_user_id: i64) -> usize {
 async fn a_connect_whose_profile_is_refused_leaves_no_permission_at_whoop() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
-    stage.world().fault(Fault::status("profile", 503));
+    stage.world().fault(Fault::status("profile", 403));
     assert!(stage.try_connect("ada", person).await.is_err());
     stage.world().clear_faults();
     assert_eq!(living_grants(&stage, person), 1);
@@ -81,14 +81,14 @@ async fn an_erasure_while_the_code_is_exchanged_leaves_nothing() {
     let person = stage.world().people()[0];
     stage.world().fault(Fault {
         millis: Some(1_000),
-        ..Fault::new("profile", FaultKind::Latency)
+        ..Fault::new("token", FaultKind::Latency)
     });
     let state = stage.state_for("ada", None).await;
     let code = stage.code_for(person);
     let engine = stage.engine.clone();
     let callback = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
-    until("the pair is held", || async {
-        count(&stage, "whoop_revocation").await == 1
+    until("the state is spent", || async {
+        count(&stage, "whoop_oauth_states WHERE used_at IS NOT NULL").await == 1
     })
     .await;
 
@@ -120,12 +120,11 @@ async fn an_erasure_while_the_code_is_exchanged_leaves_nothing() {
 async fn a_pair_that_a_killed_process_held_is_revoked_and_not_before_its_time() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
-    stage.world().fault(Fault {
-        millis: Some(60_000),
-        ..Fault::new("profile", FaultKind::Latency)
-    });
     let state = stage.state_for("ada", None).await;
     let code = stage.code_for(person);
+    // PostgreSQL takes the held pair, and not the connection.
+    let lock = "BEGIN; LOCK TABLE whoop_users IN SHARE ROW EXCLUSIVE MODE";
+    stage.sql.batch_execute(lock).await.unwrap();
     // A runtime that ends with everything in it stands for the process.
     let engine = stage.another_engine();
     let killed = std::thread::spawn(move || {
@@ -140,7 +139,7 @@ async fn a_pair_that_a_killed_process_held_is_revoked_and_not_before_its_time() 
         runtime.shutdown_background();
     });
     until("the process is gone", || async { killed.is_finished() }).await;
-    stage.world().clear_faults();
+    stage.sql.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(count(&stage, "whoop_revocation").await, 1);
 
     revoke_after(&stage, TimeDelta::minutes(4)).await;
@@ -153,7 +152,7 @@ async fn a_pair_that_a_killed_process_held_is_revoked_and_not_before_its_time() 
 async fn a_revocation_waits_for_a_connect_under_way() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
-    stage.world().fault(Fault::status("profile", 503));
+    stage.world().fault(Fault::status("profile", 403));
     assert!(stage.try_connect("ada", person).await.is_err());
     stage.world().clear_faults();
     // The member tries again at once, and confirms within seconds.

@@ -15,6 +15,7 @@ mod day;
 mod day_without_whoop;
 mod deletions;
 mod disconnect;
+mod first_sync;
 mod following;
 mod granted;
 mod inbox;

@@ -1,0 +1,144 @@
+//! Whose account a new token pair is: WHOOP's token endpoint does not say, and the profile costs a call.
+//!
+//! The pair is stored first. Whoever takes the member lease next asks for the profile before any record is
+//! read, so that the records of two accounts never lie under one member.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+use whoop_client::{Profile, WhoopError};
+use whoop_core::{UserId, day::Connection};
+use whoop_storage::table::{
+    refresh, revocation, tokens,
+    users::{self, Account, UserRow},
+    webhook_event,
+};
+
+use crate::{Engine, Job, SyncError, tokens::PROFILE};
+
+/// Maximum time that a connect waits for the profile. The connection is stored before.
+pub(crate) const PROFILE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Pause before a refused pair is revoked: the member may be connecting again with the right account.
+const REVOKED_AFTER: TimeDelta = TimeDelta::minutes(1);
+
+impl Engine {
+    /// Confirms the account of a pair by WHOOP's profile. A pair that cannot be the member's is removed and
+    /// revoked, and the member has to connect again. The caller holds the lease.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::OtherAccount`], or that WHOOP does not show the profile with this pair: both are final.
+    /// Otherwise the pair stays, and the next holder of the lease asks again.
+    pub(crate) async fn identify(
+        &self,
+        user_id: &UserId,
+        pair: Uuid,
+        job: &Job,
+    ) -> Result<(), SyncError> {
+        let identified = self.ask_for_account(user_id, pair, job).await;
+        if let Err(error) = &identified
+            && let Some(detail) = refusal(error)
+        {
+            self.refuse_pair(user_id, pair, detail).await?;
+        }
+        identified
+    }
+
+    /// The same, without a consequence for the pair if it is refused.
+    pub(crate) async fn ask_for_account(
+        &self,
+        user_id: &UserId,
+        pair: Uuid,
+        job: &Job,
+    ) -> Result<(), SyncError> {
+        let profile = self
+            .call(user_id, job, PROFILE, |whoop, token| async move {
+                whoop.profile(&token).await
+            })
+            .await?;
+        let account = account_of(profile);
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        let identified = users::identify(&mut transaction, user_id, pair, &account, now).await?;
+        if identified {
+            // The first sync reads all that was announced before.
+            webhook_event::end_updates(&mut transaction, account.whoop_user_id, now).await?;
+            transaction.commit().await?;
+            return Ok(());
+        }
+        let member = users::find(&mut transaction, user_id).await?;
+        transaction.rollback().await?;
+        match member {
+            Some(member) if member.unidentified_pair == Some(pair) => Err(SyncError::OtherAccount),
+            Some(_) => Err(SyncError::ConnectWithdrawn),
+            None => Err(SyncError::NotConnected),
+        }
+    }
+
+    /// Removes a pair that is not the member's, and has it revoked.
+    async fn refuse_pair(
+        &self,
+        user_id: &UserId,
+        pair: Uuid,
+        detail: &str,
+    ) -> Result<(), SyncError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        tokens::hold(&mut transaction, user_id).await?;
+        if !users::end_identification(&mut transaction, user_id, pair).await? {
+            // The member has connected again, disconnected or was erased.
+            transaction.rollback().await?;
+            return Ok(());
+        }
+        if let Some(refused) = tokens::find(&mut transaction, &self.keys, user_id).await? {
+            let id = Uuid::new_v4();
+            let due_at = now + REVOKED_AFTER;
+            revocation::insert_for_later(&mut transaction, &self.keys, id, &refused, now, due_at)
+                .await?;
+        }
+        tokens::delete(&mut transaction, user_id).await?;
+        refresh::end(&mut transaction, user_id).await?;
+        let status = Connection::ReauthRequired;
+        users::set_status(&mut transaction, user_id, status, Some(detail), now).await?;
+        transaction.commit().await?;
+        tracing::warn!(member = %user_id, detail, "the connection was refused; its permission will be revoked");
+        Ok(())
+    }
+}
+
+/// Whether WHOOP has confirmed whose the member's stored pair is.
+pub(crate) const fn is_identified(member: &UserRow) -> bool {
+    member.unidentified_pair.is_none() && member.whoop_user_id != users::UNKNOWN_ACCOUNT
+}
+
+pub(crate) fn account_of(profile: Profile) -> Account {
+    Account {
+        whoop_user_id: profile.user_id,
+        email: profile.email,
+        first_name: profile.first_name,
+        last_name: profile.last_name,
+    }
+}
+
+/// Whether WHOOP does not show the profile, and will not show it to the same pair later.
+pub(crate) const fn is_profile_refused(error: &SyncError) -> bool {
+    matches!(
+        error,
+        SyncError::NotGranted { .. } | SyncError::Whoop(WhoopError::Forbidden)
+    )
+}
+
+/// Reason that a pair cannot be used, if asking again cannot change that.
+const fn refusal(error: &SyncError) -> Option<&'static str> {
+    match error {
+        SyncError::OtherAccount => {
+            Some("the WHOOP account is another one than that of the stored records")
+        }
+        error if is_profile_refused(error) => {
+            Some("WHOOP does not show the profile, so that the account is not known")
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,336 @@
+//! Law 16: connecting never fails because of the quota, and the first sync follows as permits allow.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::future::join_all;
+use tokio::time::Instant;
+use whoop_core::{
+    Clock, DataType,
+    day::SyncOutcome,
+    plan::{Refresh, Slot},
+    quota::Limits,
+};
+use whoop_sim::{Fault, FaultKind, SimConfig};
+use whoop_storage::table::audit::Actor;
+use whoop_sync::{Engine, Outcome, SyncError, connect::ConnectError, overview};
+
+use crate::harness::{Member, Stage, briskly, half_a_year, history, slot, until};
+
+/// Maximum duration of a callback on launch day.
+const CALLBACK_WITHIN: Duration = Duration::from_secs(2);
+
+async fn count(stage: &Stage, what: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {what}");
+    stage.sql.query_one(&sql, &[]).await.unwrap().get(0)
+}
+
+/// Connects a person of the simulator, and ends the process before the first sync.
+async fn connect_and_kill(stage: &Stage, engine: &Engine, index: usize) -> Member {
+    let whoop_user_id = stage.world().people()[index];
+    let user = format!("member {index}");
+    let state = stage.state_for(&user, None).await;
+    let code = stage.code_for(whoop_user_id);
+    let welcome = engine.complete_connect(&state, &code).await.unwrap();
+    welcome.first_sync.abort();
+    let _ = welcome.first_sync.await;
+    Member {
+        user_id: welcome.user_id,
+        whoop_user_id,
+    }
+}
+
+/// A new minute and a new day of the quota. The ledger goes by PostgreSQL's clock, WHOOP by that of the test.
+async fn forget_calls(stage: &Stage) {
+    stage.advance(TimeDelta::seconds(61));
+    let sql = "DELETE FROM whoop_call_budget; UPDATE whoop_users SET lease_until = NULL";
+    stage.sql.batch_execute(sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_members_who_connect_within_seconds_at_40_calls_a_minute_are_all_connected_and_read()
+{
+    const MEMBERS: usize = 30;
+    let limits = Limits {
+        per_minute: 40,
+        per_day: 10_000,
+    };
+    let stage = Stage::with(SimConfig {
+        people: MEMBERS,
+        // The headers of a minute and a day differ.
+        calls_per_day: 2_000_000,
+        ..half_a_year()
+    })
+    .await;
+    let engine = stage.engine_within(limits);
+
+    let connects = (0..MEMBERS).map(async |index| {
+        let began = Instant::now();
+        let member = connect_and_kill(&stage, &engine, index).await;
+        (member, began.elapsed())
+    });
+    let connected = join_all(connects).await;
+
+    for (member, took) in &connected {
+        assert_eq!(stage.connection_status(member).await, "connected");
+        assert!(*took < CALLBACK_WITHIN, "{took:?}");
+    }
+    let mut calls_of_minutes = Vec::new();
+    while count(&stage, "whoop_users WHERE first_sync_pending").await > 0 {
+        forget_calls(&stage).await;
+        let before = stage.api_calls().len();
+        let process = stage.engine_within(limits);
+        process.resume_first_syncs(&briskly()).await.unwrap();
+        calls_of_minutes.push(stage.api_calls().len() - before);
+        assert!(calls_of_minutes.len() < 15, "{calls_of_minutes:?}");
+    }
+    assert!(
+        calls_of_minutes.iter().all(|calls| *calls <= 40),
+        "{calls_of_minutes:?}"
+    );
+    forget_calls(&stage).await;
+    for (member, _) in &connected {
+        stage.read_whole_history(member).await;
+        stage.assert_stored_is_truth(member).await;
+    }
+}
+
+#[tokio::test]
+async fn members_who_connect_make_no_other_member_wait() {
+    let limits = Limits {
+        per_minute: 40,
+        per_day: 10_000,
+    };
+    let stage = Stage::with(SimConfig {
+        people: 12,
+        ..half_a_year()
+    })
+    .await;
+    let visitor = stage.connect_person(0).await;
+    let date = stage.latest_day(&visitor).await;
+    forget_calls(&stage).await;
+    let engine = stage.engine_within(limits);
+    let mut first_syncs = Vec::new();
+    for index in 1..12 {
+        let user = format!("member {index}");
+        let state = stage.state_for(&user, None).await;
+        let code = stage.code_for(stage.world().people()[index]);
+        let welcome = engine.complete_connect(&state, &code).await.unwrap();
+        first_syncs.push(welcome.first_sync);
+    }
+
+    let began = Instant::now();
+    let day = engine
+        .day(&visitor.user_id, date, Refresh::Force)
+        .await
+        .unwrap();
+
+    assert_eq!(day.meta.sync, SyncOutcome::Done, "{:?}", day.meta);
+    assert!(began.elapsed() < Duration::from_secs(6));
+    first_syncs.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_member_connects_when_the_calls_of_the_day_are_used_up_and_is_read_later() {
+    let stage = Stage::new().await;
+    let none_left = stage.engine_within(Limits {
+        per_minute: 100,
+        per_day: 0,
+    });
+
+    let member = connect_and_kill(&stage, &none_left, 0).await;
+
+    assert_eq!(stage.connection_status(&member).await, "connected");
+    assert_eq!(stage.api_calls().len(), 0);
+    let today = none_left.today(&member.user_id).await.unwrap();
+    let day = none_left
+        .day(&member.user_id, today, Refresh::Auto)
+        .await
+        .unwrap();
+    assert_eq!(day.meta.sync, SyncOutcome::Deferred);
+
+    forget_calls(&stage).await;
+    let report = stage.sync(&member, &history(&DataType::ALL)).await;
+    assert_eq!(report.outcome, Outcome::Done);
+    stage.read_whole_history(&member).await;
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn a_process_killed_right_after_the_connect_loses_neither_the_connection_nor_the_first_sync()
+{
+    let stage = Stage::new().await;
+    stage.world().fault(Fault {
+        millis: Some(60_000),
+        ..Fault::new("profile", FaultKind::Latency)
+    });
+    let member = connect_and_kill(&stage, &stage.another_engine(), 0).await;
+    stage.world().clear_faults();
+    forget_calls(&stage).await;
+
+    let process = stage.another_engine();
+    process.resume_first_syncs(&briskly()).await.unwrap();
+
+    assert_eq!(
+        count(&stage, "whoop_users WHERE first_sync_pending").await,
+        0
+    );
+    let height = "SELECT height_meter::TEXT FROM whoop_users WHERE user_id = $1";
+    assert!(stage.text(height, &member).await.is_some());
+    let status = stage.engine.status(&member.user_id).await.unwrap();
+    assert!(status.types.iter().all(|(_, log)| {
+        log.as_ref()
+            .is_some_and(|log| log.last_sync_at == Some(stage.clock.now()))
+    }));
+}
+
+#[tokio::test]
+async fn a_whoop_that_does_not_show_the_profile_delays_the_first_sync_and_not_the_connect() {
+    let stage = Stage::new().await;
+    stage.world().fault(Fault::status("profile", 503));
+
+    let member = connect_and_kill(&stage, &stage.another_engine(), 0).await;
+    let failed = stage
+        .engine
+        .sync_member(&member.user_id, &briskly(), &slot(Slot::Night))
+        .await;
+
+    assert!(failed.is_err(), "{failed:?}");
+    assert_eq!(stage.connection_status(&member).await, "connected");
+    assert!(
+        stage
+            .api_calls()
+            .iter()
+            .all(|call| call.path.contains("profile"))
+    );
+    stage.world().clear_faults();
+    let report = stage.sync(&member, &slot(Slot::Night)).await;
+    assert_eq!(report.outcome, Outcome::Done);
+}
+
+/// The records of two accounts never lie under one member, also if the account is known late.
+#[tokio::test]
+async fn another_account_that_is_recognized_after_the_callback_is_refused_before_a_record_is_read()
+{
+    let (stage, member) = Stage::with_member().await;
+    let other = stage.world().people()[1];
+    stage
+        .engine
+        .disconnect(&member.user_id, false, &Actor::member())
+        .await
+        .unwrap();
+    stage.world().fault(Fault {
+        millis: Some(2_000),
+        ..Fault::new("profile", FaultKind::Latency)
+    });
+    let before = stage.api_calls().len();
+
+    let welcome = stage
+        .try_connect(member.user_id.as_str(), other)
+        .await
+        .unwrap();
+    welcome.first_sync.await.unwrap();
+
+    assert_eq!(stage.connection_status(&member).await, "reauth_required");
+    assert!(
+        stage.api_calls()[before..]
+            .iter()
+            .all(|call| call.path.contains("profile"))
+    );
+    stage.world().clear_faults();
+    stage.advance(TimeDelta::minutes(2));
+    stage.another_engine().revoke_due(&briskly()).await.unwrap();
+    let grants = stage.world().grants();
+    let is_living = |grant: &&whoop_sim::Grant| grant.whoop_user_id == other && !grant.is_revoked;
+    assert_eq!(grants.iter().filter(is_living).count(), 0);
+    let again = stage
+        .connect(member.user_id.as_str(), member.whoop_user_id)
+        .await;
+    stage.read_whole_history(&again).await;
+    stage.assert_stored_is_truth(&again).await;
+}
+
+#[tokio::test]
+async fn a_pair_that_a_second_connect_replaced_before_its_account_was_known_is_revoked() {
+    let stage = Stage::new().await;
+    let (first, second) = (stage.world().people()[0], stage.world().people()[1]);
+    stage.world().fault(Fault {
+        whoop_user_id: Some(first),
+        millis: Some(1_500),
+        ..Fault::new("profile", FaultKind::Latency)
+    });
+    let engine = stage.engine.clone();
+    let (state, code) = (stage.state_for("mara", None).await, stage.code_for(first));
+    let mistaken = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
+    until("the first pair is stored", || async {
+        count(&stage, "whoop_tokens").await == 1
+    })
+    .await;
+
+    let welcome = stage.try_connect("mara", second).await.unwrap();
+    welcome.first_sync.await.unwrap();
+
+    let mistaken = mistaken.await.unwrap();
+    if let Ok(welcome) = mistaken {
+        welcome.first_sync.await.unwrap();
+    }
+    let member = Member {
+        user_id: welcome.user_id,
+        whoop_user_id: second,
+    };
+    stage.advance(TimeDelta::minutes(2));
+    stage.another_engine().revoke_due(&briskly()).await.unwrap();
+    let grants = stage.world().grants();
+    let is_living = |grant: &&whoop_sim::Grant| grant.whoop_user_id == first && !grant.is_revoked;
+    assert_eq!(grants.iter().filter(is_living).count(), 0);
+    stage.read_whole_history(&member).await;
+    stage.assert_stored_is_truth(&member).await;
+}
+
+#[tokio::test]
+async fn an_app_request_of_a_new_member_does_not_use_the_share_of_the_others() {
+    let stage = Stage::new().await;
+    let none_left = stage.engine_within(Limits {
+        per_minute: 100,
+        per_day: 0,
+    });
+    let member = connect_and_kill(&stage, &none_left, 0).await;
+    forget_calls(&stage).await;
+
+    let today = stage.engine.today(&member.user_id).await.unwrap();
+    let day = stage
+        .engine
+        .day(&member.user_id, today, Refresh::Auto)
+        .await
+        .unwrap();
+
+    assert_eq!(day.meta.sync, SyncOutcome::Done);
+    let (limits, now) = (Limits::default(), stage.clock.now());
+    let overview = overview::read(&stage.engine.database, limits, now).await;
+    let calls = overview.unwrap().quota.spent;
+    assert_eq!(calls["interactive"], 0, "{calls:?}");
+    assert_eq!(calls["scheduled"], 5, "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_consent_without_the_profile_connects_no_member() {
+    let stage = Stage::new().await;
+    let state = stage.state_for("ada", None).await;
+    let code = stage.code_without("read:profile", stage.world().people()[0]);
+
+    let refused = stage.engine.complete_connect(&state, &code).await;
+
+    let Err(ConnectError::Failed { source, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        matches!(
+            source,
+            SyncError::NotGranted {
+                scope: "read:profile"
+            }
+        ),
+        "{source:?}"
+    );
+    assert_eq!(stage.api_calls().len(), 0);
+}

@@ -1,0 +1,13 @@
+-- A connection is stored before WHOOP has said whose it is, so that connecting needs no permit of the quota.
+ALTER TABLE whoop_users
+    ADD COLUMN unidentified_pair UUID,
+    ADD COLUMN first_sync_pending BOOLEAN NOT NULL DEFAULT FALSE;
+
+COMMENT ON COLUMN whoop_users.unidentified_pair IS 'Id of the stored token pair while WHOOP''s profile has not confirmed its account; no records are read with it before.';
+COMMENT ON COLUMN whoop_users.first_sync_pending IS 'The first sync after a connect has not ended yet.';
+
+-- Members of the legacy service whose account is not known.
+UPDATE whoop_users SET unidentified_pair = '00000000-0000-0000-0000-000000000001' WHERE whoop_user_id = 0;
+
+CREATE INDEX whoop_users_new ON whoop_users (connected_at)
+    WHERE unidentified_pair IS NOT NULL OR first_sync_pending;
