@@ -171,7 +171,7 @@ impl Engine {
             .await;
 
         let is_whole_night = plan.users.is_empty() && plan.task.slot() == Some(Slot::Night);
-        if is_whole_night && let Err(error) = self.resume_first_syncs(job).await {
+        if is_whole_night && let Err(error) = Box::pin(self.resume_first_syncs(job)).await {
             tracing::warn!(%error, "first syncs that have not ended could not be looked up");
         }
         // The members were read: an error of the clean-up must not lose the run's report.
