@@ -411,8 +411,8 @@ impl FreshnessArgs {
 /// How long records are kept.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct RetentionArgs {
-    /// Days that records are kept, 31 at the least because every sync reads up
-    /// to 30 back; what is older leaves the database at night. For ever if not
+    /// Days that records are kept, 31 at the least because a sync may read more than
+    /// three weeks back; what is older leaves the database at night. For ever if not
     /// given.
     #[arg(long, env = "RETENTION_DAYS", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(i64::from(Retention::LEAST_DAYS)..=36_500))]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{
-    Call, LEAST_LOOK_BACK, LOOK_BACK, NIGHT_BEFORE, Reason, Window,
+    Call, LOOK_BACK, NIGHT_BEFORE, Reason, Window,
     webhook_signals::{Signal, WebhookSignals},
     window,
 };
@@ -205,10 +205,6 @@ impl DayQuery {
             };
         }
         let mut window = window(None, coverage, None, self.now);
-        if coverage.covered_until.is_none() {
-            // Somebody waits: one page now, the rest of the first month later.
-            window.must_reach = self.now - LEAST_LOOK_BACK;
-        }
         if !coverage.contains(from, until.min(self.now)) {
             window.must_reach = window.must_reach.min(from);
         }

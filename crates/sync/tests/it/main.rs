@@ -19,6 +19,7 @@ mod following;
 mod granted;
 mod inbox;
 mod late_changes;
+mod long_absence;
 mod lost_pairs;
 mod moving_lists;
 mod one_at_a_time;
