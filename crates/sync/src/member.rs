@@ -360,6 +360,7 @@ impl Engine {
             comparison,
             proven,
             signal_at: _,
+            list_ended: _,
         } = read;
         let report = TypeReport {
             data_type,

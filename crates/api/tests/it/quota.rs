@@ -172,3 +172,51 @@ async fn a_background_sync_may_begin_once_the_last_one_is_over() {
         .await;
     }
 }
+
+/// Law 9: a member's own background sync yields to their app, also while it waits for WHOOP's limit.
+#[tokio::test]
+async fn a_background_sync_that_waits_for_the_quota_makes_no_other_request_busy() {
+    let (stage, alice) = spent().await;
+    let long_ago = json!({"data_types": ["cycle"], "from": "1970-01-01", "wait": true});
+    alice.post("sync", &long_ago).await.expect(202);
+    until("it waits for the minute to turn", || async {
+        stage.is_claimed("alice").await
+    })
+    .await;
+
+    for _ in 0..2 {
+        let asked = json!({"data_types": ["cycle"]});
+        let answer = alice.post("sync", &asked).await;
+        answer.assert_problem(429, "quota-spent");
+        assert_told_when(answer.header("retry-after"));
+    }
+    alice.post("sync", &long_ago).await.expect(202);
+    let status = alice.get("sync-status", "").await.expect(200);
+    assert_eq!(status["syncing"], true);
+}
+
+#[tokio::test]
+async fn a_sync_from_long_ago_is_background_work_and_app_requests_come_before_it() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.world().fault(Fault {
+        millis: Some(500),
+        ..Fault::new("*", FaultKind::Latency)
+    });
+    let long_ago = json!({"from": "1970-01-01", "wait": true});
+    alice.post("sync", &long_ago).await.expect(202);
+    until("it is under way", || async {
+        stage.is_claimed("alice").await
+    })
+    .await;
+
+    let synced = alice.post("sync", &json!({})).await.expect(200);
+    assert_eq!(synced["outcome"], "done", "{synced:#}");
+
+    stage.world().clear_faults();
+    until("the background sync is over", || async {
+        alice.get("sync-status", "").await.expect(200)["syncing"] == false
+    })
+    .await;
+    let ended = "SELECT count(*)::text FROM whoop_sync_log WHERE list_end_seen_at IS NOT NULL";
+    assert_eq!(stage.text(ended).await, "4", "nothing of it was lost");
+}

@@ -25,6 +25,7 @@ mod moving_lists;
 mod one_at_a_time;
 mod patience;
 mod quota;
+mod read_back;
 mod reconcile;
 mod refresh_survives;
 mod refused_tokens;
