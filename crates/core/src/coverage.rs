@@ -157,6 +157,12 @@ impl Coverage {
             .filter(|last| *last <= now + CLOCKS_MAY_DIFFER)
     }
 
+    /// Whether the type was read up to the present less than this long ago.
+    pub fn was_read_within(&self, interval: TimeDelta, now: DateTime<Utc>) -> bool {
+        self.last_read(now)
+            .is_some_and(|last| now - last < interval)
+    }
+
     /// Whether WHOOP's list ended so recently that asking again would prove nothing.
     pub fn has_recent_list_end(&self, now: DateTime<Utc>) -> bool {
         self.list_end

@@ -400,6 +400,10 @@ pub struct FreshnessArgs {
     #[arg(long, env = "FRESHNESS_SECONDS", default_value_t = 900, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub freshness_seconds: u32,
+
+    /// [`Settings::forced_reads_every`]: no flag, but tests whose clock stands still change it.
+    #[arg(skip = Settings::default().forced_reads_every)]
+    pub forced_reads_every: TimeDelta,
 }
 
 impl FreshnessArgs {

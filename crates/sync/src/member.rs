@@ -12,7 +12,10 @@ use whoop_core::{
 };
 use whoop_storage::{
     known::{self, Known},
-    table::{sync_log, users::UNKNOWN_ACCOUNT},
+    table::{
+        sync_log::{self, SyncLogRow},
+        users::UNKNOWN_ACCOUNT,
+    },
 };
 
 use crate::{
@@ -112,6 +115,47 @@ impl Engine {
     ) -> Result<MemberReport, SyncError> {
         let decided_on = last_reads(&self.coverage(user_id).await?);
         self.sync_in_turn(user_id, job, errand, &decided_on).await
+    }
+
+    /// Syncs one member for a caller. Data types that were read up to the present less than
+    /// [`crate::Settings::forced_reads_every`] ago, and as far back as the caller asks, are not read
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::sync_member`].
+    pub async fn sync_on_request(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        errand: &Errand,
+    ) -> Result<MemberReport, SyncError> {
+        let log = {
+            let mut conn = self.database.get().await?;
+            sync_log::list(&mut conn, user_id).await?
+        };
+        let now = self.clock.now();
+        let is_shared = |row: &SyncLogRow| {
+            let coverage = row.coverage();
+            let was_read = coverage
+                .is_some_and(|known| known.was_read_within(self.settings.forced_reads_every, now));
+            let reaches_back = |since| row.last_sync_from.is_some_and(|from| from <= since);
+            was_read && !row.signal_open && errand.since.is_none_or(reaches_back)
+        };
+        let is_left = |data_type: &DataType| {
+            let row = log.iter().find(|row| row.is_of(*data_type));
+            row.is_none_or(|row| row.is_granted() && !is_shared(row))
+        };
+        let mut data_types = errand.data_types.clone();
+        data_types.retain(is_left);
+        if data_types.is_empty() {
+            return Ok(MemberReport::without_types(user_id, Outcome::Shared, None));
+        }
+        let left = Errand {
+            data_types,
+            ..errand.clone()
+        };
+        self.sync_member(user_id, job, &left).await
     }
 
     /// The same, where it was decided when the last reads were these. What

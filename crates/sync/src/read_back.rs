@@ -57,7 +57,7 @@ impl Engine {
     ) -> Result<MemberReport, SyncError> {
         let mut job = job.clone();
         loop {
-            match self.sync_member(user_id, &job, errand).await {
+            match self.sync_on_request(user_id, &job, errand).await {
                 Err(SyncError::Yielded) => job = job.waiting_for_others(),
                 ended => return ended,
             }

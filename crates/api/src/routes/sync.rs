@@ -69,7 +69,7 @@ pub(crate) struct SyncedType {
 #[expect(dead_code, reason = "only its description is used")]
 enum SyncOutcomeWord {
     Done,
-    /// Somebody else's sync of the same member was waited for.
+    /// Another sync of the same member was waited for, or ended less than a minute ago.
     Shared,
     /// Put off because of WHOOP's quota.
     Deferred,
@@ -109,6 +109,9 @@ impl From<TypeReport> for SyncedType {
 /// With `wait: false`, or with a `from` more than three weeks back, the answer is 202 at once. Such a `from` is read as backfill,
 /// page by page, so that it delays no other request. A member has one such sync at a time: while
 /// it is queued or running, another request gets the same answer and starts none.
+///
+/// A data type that was read less than a minute ago is not read again. If that is true of all of them, the
+/// `outcome` is `shared`.
 #[utoipa::path(
     post, operation_id = "syncNow", path = "/api/v1/whoop/sync/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),
@@ -182,7 +185,7 @@ pub(crate) async fn start(
     let of = user_id.clone();
     let job = Job::interactive();
     let report = state
-        .run(|engine| async move { engine.sync_member(&user_id, &job, &errand).await })
+        .run(|engine| async move { engine.sync_on_request(&user_id, &job, &errand).await })
         .await??;
     reads.note_write(&of);
     answer(report)
