@@ -56,6 +56,7 @@ impl Member {
             last_sync_at,
             visits: self.visits,
             signals: self.heard,
+            open_beyond: [0; 4],
         }
     }
 

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use whoop_core::{
     DataType, UserId,
     coverage::{Coverage, LastReads, last_reads},
-    plan::{self, Call, LOOK_BACK, Reason, Slot, Window},
+    plan::{self, Call, LOOK_BACK, MOST_BY_ID, Reason, Slot, Window},
     record::{Cycle, Recovery, Sleep, Workout},
 };
 use whoop_storage::{
@@ -18,11 +18,7 @@ use whoop_storage::{
     },
 };
 
-use crate::{
-    Engine, Job, MemberReport, Outcome, SyncError, TypeReport,
-    open_scores::{self, MOST_BY_ID},
-    window::Read,
-};
+use crate::{Engine, Job, MemberReport, Outcome, SyncError, TypeReport, open_scores, window::Read};
 
 /// What to read of one member.
 #[derive(Debug, Clone)]

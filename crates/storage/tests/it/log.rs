@@ -325,6 +325,33 @@ async fn retention_cuts_both_sides_of_a_gap() {
     }
 }
 
+#[tokio::test]
+async fn records_beyond_every_window_that_wait_for_a_score_are_counted_for_the_plan() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    connect(&mut conn, "mara").await;
+    connect(&mut conn, "Noa").await;
+    let sql =
+        "INSERT INTO whoop_cycle (user_id, id, local_date, score_state, created_at, updated_at,
+                   synced_at, start_time)
+               SELECT 'mara', day::text, '2026-05-01'::date - day, CASE day % 2 WHEN 0 THEN 'SCORED'
+                   ELSE 'PENDING_SCORE' END, now(), now(), now(),
+                   '2026-05-01T00:00:00Z'::timestamptz - day * interval '1 day'
+               FROM generate_series(1, 50) AS day";
+    Stand::execute(&stand, sql).await;
+
+    let members = standing::list(&mut conn, day(1)).await.unwrap();
+
+    let open_of = |name: &str| {
+        let mut members = members.iter();
+        let member = members.find(|one| one.user_id == name).unwrap();
+        member.standing.open_beyond
+    };
+    // Of the days 23, 25, … 49; the window reaches back over the others.
+    assert_eq!(open_of("mara"), [0, 0, 0, 14]);
+    assert_eq!(open_of("Noa"), [0; 4]);
+}
+
 /// A process of the former version does not know the older span.
 #[tokio::test]
 async fn a_coverage_that_a_former_version_moved_joins_the_older_span_or_drops_it() {
