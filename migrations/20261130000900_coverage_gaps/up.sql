@@ -1,5 +1,5 @@
--- After an absence of more than three weeks the newest days are read first, and the time before them is
--- left to the backfill. The older span stays known meanwhile. Processes of the former version do not
+-- After an absence of more than three weeks the newest days are read first, and the backfill reads the
+-- time before them. The older span stays known meanwhile. Processes of the former version do not
 -- see it: they read the time before covered_from once more, and call nothing covered that was not read.
 ALTER TABLE whoop_sync_log
     ADD COLUMN earlier_from TIMESTAMPTZ,

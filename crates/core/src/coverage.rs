@@ -32,8 +32,8 @@ pub struct Coverage {
     pub covered_from: Option<DateTime<Utc>>,
     /// … to here is stored, as of `last_sync_at`.
     pub covered_until: Option<DateTime<Utc>>,
-    /// An older span of which everything is stored. The gap between it and `covered_from`, after a
-    /// long absence of the member, is left to the backfill.
+    /// An older span of which everything is stored. After a long absence of the member the backfill
+    /// reads the gap between it and `covered_from`.
     pub earlier: Option<Span>,
     /// Nothing is older than `covered_from`: WHOOP's list ended there on two days.
     pub whole_history: bool,
@@ -144,7 +144,7 @@ impl Coverage {
     /// Whether every record of the span is stored that WHOOP has shown, proven or claimed once.
     pub fn was_listed(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         let claimed = Self {
-            // While a gap is being filled, an end of the list says nothing of the time behind it.
+            // While a gap is being filled, an end of the list proves nothing for the time behind it.
             whole_history: self.whole_history || self.list_end.is_some() && self.earlier.is_none(),
             ..self.clone()
         };
@@ -191,7 +191,7 @@ impl Coverage {
             whole_history || self.covered_from.is_none_or(|known| read.until >= known);
         if !meets_coverage {
             // The time between the window and the coverage was not read, so that the end of the
-            // list says nothing of it, and the window is not remembered.
+            // list proves nothing for it, and the window is not remembered.
             return Self {
                 whole_history,
                 ..self.clone()

@@ -158,8 +158,8 @@ impl Slot {
 ///
 /// It overlaps what was read before, so that no gap opens after days without a run, and reaches back
 /// to the oldest record that still waits for its score. After an absence of more than [`LOOK_BACK`]
-/// it reads the newest days only, as of a data type that was never read: the time before them is
-/// left to the backfill ([`history`]), so that no window costs more than about two pages.
+/// it reads the newest days only, as of a data type that was never read: the backfill
+/// ([`history`]) reads the time before them, so that no window costs more than about two pages.
 pub fn window(
     slot: Option<Slot>,
     coverage: &Coverage,
@@ -309,7 +309,7 @@ mod tests {
     }
 
     proptest! {
-        /// Law 3: 48 hours at the least, 7 days at night, and no gap after an absence of up to three
+        /// Law 3: at least 48 hours, 7 days at night, and no gap after an absence of up to three
         /// weeks.
         #[test]
         fn every_window_looks_back_joins_what_was_read_before_and_costs_two_pages_at_most(

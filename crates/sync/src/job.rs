@@ -162,8 +162,7 @@ impl Job {
     }
 
     /// Waits for a call, but not much longer than until the end is asked for, or until an interactive
-    /// caller waits for the member: it may be waiting for a limit to turn, or for a WHOOP that is
-    /// silent.
+    /// caller waits for the member: WHOOP may be slow, or a limit may be used up.
     pub(crate) async fn finish_call<T>(
         &self,
         call: impl Future<Output = T>,

@@ -27,7 +27,7 @@ pub struct Errand {
     /// Why what was read before is read again.
     pub reason: Reason,
     pub data_types: Vec<DataType>,
-    /// Reads back to here at the least, whatever is covered. Never less than without it.
+    /// Reads back to at least here, whatever is covered, and never less than without it.
     pub since: Option<DateTime<Utc>>,
     /// Goes on into history, page by page, until its first record.
     pub history: bool,

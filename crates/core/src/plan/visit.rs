@@ -108,8 +108,8 @@ impl DayQuery {
         coverage.was_read_within(self.freshness, self.now)
     }
 
-    /// How much the request may ask for a data type. A forced read of an old day is for that day alone,
-    /// and no read up to the present answers it.
+    /// The refresh mode for a data type. A forced read of an old day is for that day alone, and no read up
+    /// to the present answers it.
     fn refresh_of(&self, coverage: &Coverage) -> Refresh {
         match self.refresh {
             Refresh::Force
@@ -423,7 +423,7 @@ mod tests {
         // The last read did not reach back to the day.
         let short = [read_at(noon(), TimeDelta::days(5))];
         assert_eq!(query("2026-03-10", Refresh::Force).calls(&short).len(), 1);
-        // It says nothing of an old day, nor of what a webhook has announced since.
+        // It answers neither an old day nor a change that a webhook has announced since.
         assert_eq!(query("2025-01-10", Refresh::Force).calls(&read(5)).len(), 1);
         let announced = DayQuery {
             signals: Some([DataType::Sleep].into_iter().collect()),

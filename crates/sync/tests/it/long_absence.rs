@@ -26,7 +26,7 @@ fn two_years_ago() -> DateTime<Utc> {
     now() - TimeDelta::days(730)
 }
 
-/// A member whose whole history was read two years ago, and one who connects today.
+/// A member with a whole history that was read two years ago, and one who connects today.
 async fn after_two_years() -> (Stage, Member, Member) {
     let stage = Stage::with(SimConfig {
         days: 900,

@@ -263,7 +263,7 @@ fn application_that_forces(
         let name = |flag: &String| flag.split('=').next().map(str::to_owned);
         flags.retain(|flag| !more.iter().any(|said| name(said) == name(flag)));
         let mut cli = Cli::parse_from(flags.iter().chain(more));
-        // The clock stands still: all that was read was read just now.
+        // The clock does not move: every read was made just now.
         cli.freshness.forced_reads_every = forced_reads_every;
         match Application::build(&cli, Arc::new(clock.clone())) {
             Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {

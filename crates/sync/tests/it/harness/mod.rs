@@ -382,7 +382,7 @@ fn engine_on(database: Database, sim: &Sim, clock: &FixedClock, limits: Limits) 
     let keys = TokenKeys::parse(&key).unwrap();
     let settings = Settings {
         limits,
-        // The clock stands still: all that was read was read just now.
+        // The clock does not move: every read was made just now.
         forced_reads_every: TimeDelta::zero(),
         ..Settings::default()
     };
