@@ -129,6 +129,7 @@ impl Application {
         }
         let settings = Settings {
             freshness: cli.freshness.interval(),
+            forced_reads_every: cli.freshness.forced_reads_every,
             retention: cli.retention.retention(),
             signed_within: cli.webhooks.signed_within(),
             ..Settings::default()

@@ -28,6 +28,11 @@ impl OnePerMember {
         })
     }
 
+    /// Whether the work is running for a member.
+    pub(crate) fn is_running(&self, user_id: &UserId) -> bool {
+        self.lock().contains(user_id)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashSet<UserId>> {
         // Each use is one call on the set, which a panic cannot leave half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -51,8 +56,9 @@ mod tests {
 
         let first = running.claim(&alice);
 
-        assert!(first.is_some());
+        assert!(first.is_some() && running.is_running(&alice));
         assert!(running.claim(&alice).is_none());
+        assert!(!running.is_running(&bob));
         assert!(running.claim(&bob).is_some());
         drop(first);
         assert!(running.claim(&alice).is_some());

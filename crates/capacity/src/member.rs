@@ -29,6 +29,7 @@ impl Member {
             last_sync_at: Some(last),
             covered_from: Some(last - TimeDelta::days(365)),
             covered_until: Some(last),
+            earlier: None,
             whole_history: true,
             list_end: None,
         };
@@ -55,6 +56,7 @@ impl Member {
             last_sync_at,
             visits: self.visits,
             signals: self.heard,
+            open_beyond: [0; 4],
         }
     }
 

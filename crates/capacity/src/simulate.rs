@@ -302,6 +302,7 @@ impl<'a> Simulation<'a> {
             now,
             freshness: self.setting.freshness,
             refresh: Refresh::Auto,
+            forced_reads_every: TimeDelta::zero(),
             night: member.night(now.date_naive()),
             named: Named::default(),
             thrifty,

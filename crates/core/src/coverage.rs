@@ -12,7 +12,7 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-use crate::DataType;
+use crate::{DataType, plan::LOOK_BACK};
 
 /// Interval after which the same end of a list is believed: on another day, also if the runs of
 /// two days are not at the same minute.
@@ -32,10 +32,40 @@ pub struct Coverage {
     pub covered_from: Option<DateTime<Utc>>,
     /// … to here is stored, as of `last_sync_at`.
     pub covered_until: Option<DateTime<Utc>>,
+    /// An older span of which everything is stored. After a long absence of the member the backfill
+    /// reads the gap between it and `covered_from`.
+    pub earlier: Option<Span>,
     /// Nothing is older than `covered_from`: WHOOP's list ended there on two days.
     pub whole_history: bool,
     /// WHOOP's list ended once, and not yet on another day.
     pub list_end: Option<ListEnd>,
+}
+
+/// A span of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub from: DateTime<Utc>,
+    pub until: DateTime<Utc>,
+}
+
+impl Span {
+    fn contains(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
+        self.from <= from && until <= self.until
+    }
+
+    /// The part of a coverage that is kept behind a gap. WHOOP scores and edits records after they were
+    /// read, so that the last three weeks, as far as any window looks back, are read again with the gap.
+    fn behind_gap(from: DateTime<Utc>, until: DateTime<Utc>) -> Option<Self> {
+        let until = until - LOOK_BACK;
+        (from < until).then_some(Self { from, until })
+    }
+
+    fn longer(self, other: Self) -> Self {
+        match other.until - other.from > self.until - self.from {
+            true => other,
+            false => self,
+        }
+    }
 }
 
 /// The end of a list, as WHOOP showed it.
@@ -75,8 +105,29 @@ impl Coverage {
             last_sync_at: None,
             covered_from: None,
             covered_until: None,
+            earlier: None,
             whole_history: false,
             list_end: None,
+        }
+    }
+
+    /// The same coverage with an older span. The two become one if nothing between them is unread.
+    #[must_use]
+    pub fn with_earlier(self, earlier: Option<Span>) -> Self {
+        let Some((covered_from, span)) = self.covered_from.zip(earlier) else {
+            return Self {
+                earlier: None,
+                ..self
+            };
+        };
+        let is_read_between = self.whole_history || covered_from <= span.until;
+        Self {
+            covered_from: Some(match is_read_between {
+                true => covered_from.min(span.from),
+                false => covered_from,
+            }),
+            earlier: earlier.filter(|_| !is_read_between),
+            ..self
         }
     }
 
@@ -86,13 +137,15 @@ impl Coverage {
         else {
             return false;
         };
-        (self.whole_history || covered_from <= from) && until <= covered_until
+        let is_in_coverage = (self.whole_history || covered_from <= from) && until <= covered_until;
+        is_in_coverage || self.earlier.is_some_and(|span| span.contains(from, until))
     }
 
     /// Whether every record of the span is stored that WHOOP has shown, proven or claimed once.
     pub fn was_listed(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         let claimed = Self {
-            whole_history: self.whole_history || self.list_end.is_some(),
+            // While a gap is being filled, an end of the list proves nothing for the time behind it.
+            whole_history: self.whole_history || self.list_end.is_some() && self.earlier.is_none(),
             ..self.clone()
         };
         claimed.contains(from, until)
@@ -102,6 +155,12 @@ impl Coverage {
     pub fn last_read(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.last_sync_at
             .filter(|last| *last <= now + CLOCKS_MAY_DIFFER)
+    }
+
+    /// Whether the type was read up to the present less than this long ago.
+    pub fn was_read_within(&self, interval: TimeDelta, now: DateTime<Utc>) -> bool {
+        self.last_read(now)
+            .is_some_and(|last| now - last < interval)
     }
 
     /// Whether WHOOP's list ended so recently that asking again would prove nothing.
@@ -132,7 +191,7 @@ impl Coverage {
             whole_history || self.covered_from.is_none_or(|known| read.until >= known);
         if !meets_coverage {
             // The time between the window and the coverage was not read, so that the end of the
-            // list says nothing of it. Only one span can be remembered: the later one.
+            // list proves nothing for it, and the window is not remembered.
             return Self {
                 whole_history,
                 ..self.clone()
@@ -153,25 +212,34 @@ impl Coverage {
             list_end = None;
         }
         let is_read_between = read.list_ended && whole_history;
+        let mut earlier = self.earlier;
         let (covered_from, covered_until) = match (self.covered_from, self.covered_until) {
             (Some(known_from), Some(known_until)) if from <= known_until || is_read_between => {
                 (known_from.min(from), known_until.max(read.until))
             }
-            (Some(_), Some(_)) if !read.list_ended => {
+            (Some(known_from), Some(known_until)) => {
                 // The time between the coverage and the window was not read.
-                whole_history = false;
-                list_end = None;
+                if !read.list_ended {
+                    whole_history = false;
+                    list_end = None;
+                }
+                let behind = Span::behind_gap(known_from, known_until);
+                earlier = match (earlier, behind) {
+                    (Some(one), Some(other)) => Some(one.longer(other)),
+                    (one, other) => one.or(other),
+                };
                 (from, read.until)
             }
             _ => (from, read.until),
         };
-        Self {
+        let joined = Self {
             covered_from: Some(covered_from),
             covered_until: Some(covered_until),
             whole_history,
             list_end,
             ..self.clone()
-        }
+        };
+        joined.with_earlier(earlier)
     }
 }
 
@@ -199,7 +267,10 @@ pub fn span_of(date: NaiveDate, offset_seconds: i32) -> (DateTime<Utc>, DateTime
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::plan;
 
     fn at(hour: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
@@ -389,5 +460,196 @@ mod tests {
 
         assert_eq!(from.to_rfc3339(), "2025-01-19T22:00:00+00:00");
         assert_eq!(until.to_rfc3339(), "2025-01-20T22:00:00+00:00");
+    }
+
+    #[test]
+    fn a_long_absence_keeps_what_was_read_before_it() {
+        let away = covered(0, 1_000);
+
+        let back = away.with(page(5_000, 5_100));
+
+        assert!(back.contains(at(5_000), at(5_100)));
+        assert!(back.contains(at(0), at(496)));
+        // WHOOP may have changed these three weeks after they were read.
+        assert!(!back.contains(at(496), at(497)));
+        assert!(!back.contains(at(400), at(5_050)));
+        let with_list_end = Coverage {
+            list_end: Some(ListEnd {
+                oldest: None,
+                seen_at: at(5_100),
+            }),
+            ..back.clone()
+        };
+        assert!(!with_list_end.was_listed(at(2_000), at(2_024)));
+        assert!(with_list_end.was_listed(at(0), at(24)));
+
+        let filled = back.with(page(497, 5_000));
+        assert!(!filled.contains(at(496), at(497)));
+        let joined = back.with(page(496, 5_000));
+        assert_eq!(joined.earlier, None);
+        assert!(joined.contains(at(0), at(5_100)));
+    }
+
+    #[test]
+    fn a_second_absence_keeps_the_longer_of_the_older_spans() {
+        let twice = |first: i64, second: i64| {
+            let back = covered(0, first).with(page(5_000, 5_000 + second));
+            back.with(page(9_000, 9_100))
+        };
+
+        let long_ago = twice(3_000, 1_000);
+        assert!(long_ago.contains(at(0), at(2_496)));
+        assert!(!long_ago.contains(at(5_000), at(5_001)));
+
+        let lately = twice(1_000, 3_000);
+        assert!(!lately.contains(at(0), at(1)));
+        assert!(lately.contains(at(5_000), at(7_496)));
+    }
+
+    #[test]
+    fn a_gap_takes_the_whole_history_back_until_it_is_filled() {
+        let whole = covered(100, 1_000)
+            .with(last_page(Some(100), 101, 1_000))
+            .with(last_page(Some(100), 101, 1_020));
+        let back = whole.with(page(5_000, 5_100));
+
+        assert!(!back.whole_history && !back.contains(at(0), at(50)));
+        assert!(back.contains(at(100), at(496)));
+
+        // Only workouts may be so rare: the list shows that nothing was between.
+        let list_ended = whole.with(last_page(Some(100), 5_100, 5_100));
+        assert!(list_ended.contains(at(0), at(5_100)));
+    }
+
+    #[test]
+    fn a_span_that_a_former_version_has_reached_meanwhile_is_joined() {
+        let span = Span {
+            from: at(10),
+            until: at(100),
+        };
+
+        let behind = covered(200, 300).with_earlier(Some(span));
+        assert_eq!(behind.earlier, Some(span));
+        let reached = covered(90, 300).with_earlier(Some(span));
+        assert_eq!(
+            (reached.covered_from, reached.earlier),
+            (Some(at(10)), None)
+        );
+        let forgotten = Coverage::none(DataType::Sleep).with_earlier(Some(span));
+        assert_eq!(forgotten, Coverage::none(DataType::Sleep));
+    }
+
+    /// The hour of a member's first record.
+    const FIRST: i64 = 400;
+
+    /// Present of the last step.
+    const LAST: i64 = 12_000;
+
+    /// A coverage, and the hours that were really read.
+    struct Model {
+        now: i64,
+        known: Coverage,
+        read: Vec<bool>,
+    }
+
+    impl Model {
+        fn new() -> Self {
+            Self {
+                now: 6_000,
+                known: Coverage::none(DataType::Sleep),
+                read: vec![false; usize::try_from(LAST).unwrap() + 2_000],
+            }
+        }
+
+        /// Reads the hours between the two, and those before the first record with them.
+        fn read(&mut self, from: i64, until: DateTime<Utc>) {
+            let until_hour = (until - at(0)).num_hours();
+            let from = from.min(until_hour);
+            let list_ended = from <= FIRST;
+            self.known = self.known.with(WindowRead {
+                until,
+                oldest: (until_hour >= FIRST).then_some(at(from.max(FIRST))),
+                list_ended,
+                read_at: at(self.now),
+            });
+            let from = if list_ended { 0 } else { from };
+            for hour in from..until_hour {
+                self.read[usize::try_from(hour).unwrap()] = true;
+            }
+        }
+
+        fn step(&mut self, step: Step) {
+            match step {
+                Step::Window { later, reach } => {
+                    self.now += later;
+                    self.read(self.now - reach, at(self.now));
+                }
+                Step::History { reach } => {
+                    if let Some(window) = plan::history(&self.known, None, at(self.now)) {
+                        let from = (window.end - at(0)).num_hours() - reach;
+                        self.read(from, window.end);
+                    }
+                }
+                Step::OldDay { age } => {
+                    let until = self.now - age;
+                    self.read(until - 60, at(until));
+                }
+            }
+        }
+
+        /// An hour that is called covered and was not read.
+        fn hole(&self) -> Option<i64> {
+            (0..self.now).find(|hour| {
+                self.known.contains(at(*hour), at(hour + 1))
+                    && !self.read[usize::try_from(*hour).unwrap()]
+            })
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Window { later: i64, reach: i64 },
+        History { reach: i64 },
+        OldDay { age: i64 },
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (1_i64..100, 40_i64..700).prop_map(|(later, reach)| Step::Window { later, reach }),
+            (500_i64..1_000, 40_i64..700).prop_map(|(later, reach)| Step::Window { later, reach }),
+            (20_i64..900).prop_map(|reach| Step::History { reach }),
+            (0_i64..6_000).prop_map(|age| Step::OldDay { age }),
+        ];
+        prop::collection::vec(step, 1..7)
+    }
+
+    proptest! {
+        /// Law 3: whatever is read, and in whatever order, no hole is ever called covered, and the
+        /// backfill closes every gap.
+        #[test]
+        fn no_hole_is_ever_called_covered(steps in steps()) {
+            let mut model = Model::new();
+            for step in &steps {
+                model.step(*step);
+                prop_assert_eq!(model.hole(), None, "after {:?}: {:?}", step, model.known);
+                if let Some(span) = model.known.earlier {
+                    prop_assert!(span.from < span.until);
+                    prop_assert!(Some(span.until) < model.known.covered_from);
+                    prop_assert!(!model.known.whole_history);
+                }
+            }
+
+            model.step(Step::Window { later: 1, reach: 100 });
+            for _ in 0..200 {
+                model.step(Step::History { reach: 600 });
+            }
+            model.now += 24;
+            for _ in 0..2 {
+                model.step(Step::History { reach: 600 });
+            }
+            prop_assert_eq!(model.hole(), None);
+            prop_assert!(model.known.whole_history, "{:?}", model.known);
+            prop_assert_eq!(model.known.earlier, None);
+        }
     }
 }

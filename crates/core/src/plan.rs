@@ -27,13 +27,14 @@ pub const PAGE_SIZE: usize = 25;
 pub const LOOK_BACK: TimeDelta = TimeDelta::days(21);
 
 /// What every window reads, however full the pages are.
-const LEAST_LOOK_BACK: TimeDelta = TimeDelta::hours(48);
+pub(crate) const LEAST_LOOK_BACK: TimeDelta = TimeDelta::hours(48);
 
 /// What a night run reads.
 const LEAST_LOOK_BACK_AT_NIGHT: TimeDelta = TimeDelta::days(7);
 
-/// What is read the moment a member connects.
-pub const FIRST_SYNC: TimeDelta = TimeDelta::days(30);
+/// Maximum number of records of a data type that one sync asks for by id because their score is open and
+/// they are older than [`LOOK_BACK`]: enough for a bad week, little enough not to eat the quota.
+pub const MOST_BY_ID: usize = 10;
 
 /// A night that ends on a date may begin a day and a half before it does, at
 /// any offset.
@@ -155,20 +156,22 @@ impl Slot {
 
 /// The window of a scheduled run, or of a member who is waiting (no slot).
 ///
-/// It overlaps what was read before, so no hole opens after days without a
-/// run, and reaches back to the oldest record that still waits for its score.
+/// It overlaps what was read before, so that no gap opens after days without a run, and reaches back
+/// to the oldest record that still waits for its score. After an absence of more than [`LOOK_BACK`]
+/// it reads the newest days only, as of a data type that was never read: the backfill
+/// ([`history`]) reads the time before them, so that no window costs more than about two pages.
 pub fn window(
     slot: Option<Slot>,
     coverage: &Coverage,
     oldest_pending: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Window {
-    let least = slot.map_or(LEAST_LOOK_BACK, Slot::least_look_back);
-    let Some(covered_until) = coverage.covered_until else {
-        return first_window(now);
-    };
-    let mut must_reach = (now - least).min(covered_until - LEAST_LOOK_BACK);
-    if let Some(pending) = oldest_pending.filter(|&start| start > now - LOOK_BACK) {
+    let reach = now - LOOK_BACK;
+    let mut must_reach = now - slot.map_or(LEAST_LOOK_BACK, Slot::least_look_back);
+    if let Some(until) = coverage.covered_until.filter(|until| *until >= reach) {
+        must_reach = must_reach.min(until - LEAST_LOOK_BACK);
+    }
+    if let Some(pending) = oldest_pending.filter(|&start| start > reach) {
         must_reach = must_reach.min(pending);
     }
     Window {
@@ -177,16 +180,9 @@ pub fn window(
     }
 }
 
-/// What is read of a type the first time: the last 30 days.
-pub fn first_window(now: DateTime<Utc>) -> Window {
-    Window {
-        must_reach: now - FIRST_SYNC,
-        end: now,
-    }
-}
-
 /// The next page of history: the one that ends just behind the oldest instant covered, so that a
-/// backfill resumes wherever it was stopped.
+/// backfill resumes wherever it was stopped. A gap after a long absence is filled first, from its
+/// newer end; when a page reaches the span behind it, the two spans become one.
 ///
 /// `None` if WHOOP has nothing older, if older records are not kept, and while the end of WHOOP's
 /// list is not confirmed on another day.
@@ -233,11 +229,57 @@ mod tests {
 
     #[test]
     fn a_window_reaches_back_over_the_days_that_no_run_read() {
-        let away = read_at(noon() - TimeDelta::days(60), TimeDelta::days(30));
+        let away = read_at(noon() - TimeDelta::days(20), TimeDelta::days(30));
 
         let window = window(Some(Slot::Morning), &away, None, noon());
 
-        assert_eq!(window.must_reach, noon() - TimeDelta::days(62));
+        assert_eq!(window.must_reach, noon() - TimeDelta::days(22));
+    }
+
+    #[test]
+    fn after_a_long_absence_and_the_first_time_only_the_newest_days_are_read() {
+        let two_years_ago = noon() - TimeDelta::days(730);
+        let away = read_at(two_years_ago, TimeDelta::days(30));
+        let never = Coverage::none(DataType::Sleep);
+
+        for coverage in [away, never] {
+            let of_slot = |slot| window(slot, &coverage, None, noon());
+
+            assert_eq!(of_slot(None).must_reach, noon() - TimeDelta::hours(48));
+            let night = of_slot(Some(Slot::Night));
+            assert_eq!(night.must_reach, noon() - TimeDelta::days(7));
+        }
+    }
+
+    #[test]
+    fn the_gap_of_a_long_absence_is_read_before_older_history() {
+        let away = read_at(noon() - TimeDelta::days(100), TimeDelta::days(300));
+        let page = |oldest, until| crate::coverage::WindowRead {
+            oldest: Some(noon() - TimeDelta::days(oldest)),
+            until,
+            list_ended: false,
+            read_at: noon(),
+        };
+        let mut known = away.with(page(25, noon()));
+        // The three weeks before the absence are read again.
+        for oldest in [50, 75, 100, 120, 121] {
+            assert!(known.earlier.is_some(), "{oldest}");
+            let next = history(&known, None, noon()).unwrap();
+            assert_eq!(
+                Some(next.must_reach),
+                known
+                    .covered_from
+                    .map(|from| from + TimeDelta::milliseconds(1))
+            );
+            known = known.with(page(oldest, next.end));
+        }
+
+        assert_eq!(known.earlier, None);
+        let next = history(&known, None, noon()).unwrap();
+        assert_eq!(
+            next.end,
+            noon() - TimeDelta::days(400) + TimeDelta::milliseconds(1)
+        );
     }
 
     #[test]
@@ -267,9 +309,10 @@ mod tests {
     }
 
     proptest! {
-        /// Law 3: 48 hours at the least, 7 days at night, and no hole.
+        /// Law 3: at least 48 hours, 7 days at night, and no gap after an absence of up to three
+        /// weeks.
         #[test]
-        fn every_window_looks_back_and_joins_what_was_read_before(
+        fn every_window_looks_back_joins_what_was_read_before_and_costs_two_pages_at_most(
             minutes_ago in 0_i64..200_000,
             slot in prop::sample::select(vec![None, Some(Slot::Morning), Some(Slot::Evening), Some(Slot::Night)]),
         ) {
@@ -278,11 +321,12 @@ mod tests {
             let reach = window.must_reach;
 
             prop_assert!(reach <= noon() - TimeDelta::hours(48));
-            prop_assert!(reach <= last);
+            prop_assert!(reach <= last - TimeDelta::hours(48) || last < noon() - LOOK_BACK);
             if slot == Some(Slot::Night) {
                 prop_assert!(reach <= noon() - TimeDelta::days(7));
             }
             prop_assert_eq!(window.end, noon());
+            prop_assert!(window.calls() <= 2);
         }
     }
 }

@@ -18,8 +18,8 @@ pub struct KeptFrom {
 }
 
 impl Retention {
-    /// Every window reads up to 30 days back. Less than that would be fetched
-    /// again after each night.
+    /// Every window reads up to 23 days back, and a page of nights somewhat farther. Less than that
+    /// would be fetched again after each night.
     pub const LEAST_DAYS: u32 = 31;
 
     /// `None` for fewer days than [`Retention::LEAST_DAYS`].
@@ -78,14 +78,14 @@ mod tests {
     proptest! {
         /// No record that a window of the same day reads is one that leaves.
         #[test]
-        fn what_a_first_sync_reads_stays(
+        fn what_the_longest_window_reads_stays(
             seconds in 0_i64..4_000_000_000, days in 31_u32..40_000, hours in -12_i32..=14
         ) {
             let now = DateTime::from_timestamp(seconds, 0).unwrap();
             let offset = format!("{}{:02}:00", if hours < 0 { '-' } else { '+' }, hours.abs());
             let kept = Retention::of_days(days).unwrap().kept_from(now, Some(&offset));
 
-            let oldest = now - crate::plan::FIRST_SYNC;
+            let oldest = now - crate::plan::LOOK_BACK - crate::plan::LEAST_LOOK_BACK;
             prop_assert!(offset::local_date(oldest, Some(&offset)) > kept.date);
             prop_assert!(kept.instant < oldest);
         }

@@ -123,22 +123,28 @@ pub async fn open_of(
     Ok(records.collect())
 }
 
-/// The condition as the partial indexes have it, word for word.
 fn open_query(user_ids: &[&str]) -> Prepared<'static> {
+    let sql = open_records(|_| "user_id = ANY($1)".to_owned());
+    let ids: Vec<String> = user_ids.iter().map(|id| (*id).to_owned()).collect();
+    prepared(format!("{sql} ORDER BY happened_at, id")).bind::<Array<Text>, _>(ids)
+}
+
+/// The query for records of all data types that wait for their score. `condition` gets the name of the
+/// column with the record's time. The other condition is that of the partial indexes, word for word.
+pub(crate) fn open_records(condition: impl Fn(&str) -> String) -> String {
     let of = |data_type: DataType, happened_at: &str| {
         format!(
             "SELECT user_id, '{data_type}' AS data_type, id, {happened_at} AS happened_at \
              FROM whoop_{data_type} \
-             WHERE user_id = ANY($1) AND score_state NOT IN ('SCORED', 'UNSCORABLE')"
+             WHERE {} AND score_state NOT IN ('SCORED', 'UNSCORABLE')",
+            condition(happened_at)
         )
     };
-    let sql = [
+    [
         of(DataType::Recovery, "created_at"),
         of(DataType::Sleep, "start_time"),
         of(DataType::Workout, "start_time"),
         of(DataType::Cycle, "start_time"),
     ]
-    .join(" UNION ALL ");
-    let ids: Vec<String> = user_ids.iter().map(|id| (*id).to_owned()).collect();
-    prepared(format!("{sql} ORDER BY happened_at, id")).bind::<Array<Text>, _>(ids)
+    .join(" UNION ALL ")
 }

@@ -64,10 +64,12 @@ pub async fn trim(
     .await?;
     diesel::sql_query(
         "UPDATE whoop_sync_log SET \
-             covered_from = CASE WHEN covered_until > $2 THEN $2 END, \
+             covered_from = CASE WHEN covered_until > $2 THEN greatest(covered_from, $2) END, \
              covered_until = CASE WHEN covered_until > $2 THEN covered_until END, \
+             earlier_from = CASE WHEN earlier_until > $2 THEN greatest(earlier_from, $2) END, \
+             earlier_until = CASE WHEN earlier_until > $2 THEN earlier_until END, \
              whole_history = FALSE, list_end_seen_at = NULL, list_end_oldest = NULL \
-         WHERE user_id = $1 AND covered_from < $2",
+         WHERE user_id = $1 AND least(covered_from, earlier_from) < $2",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Timestamptz, _>(kept.instant)

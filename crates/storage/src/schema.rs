@@ -229,6 +229,8 @@ diesel::table! {
         signal_read_at -> Nullable<Timestamptz>,
         signal_open -> Bool,
         last_sync_from -> Nullable<Timestamptz>,
+        earlier_from -> Nullable<Timestamptz>,
+        earlier_until -> Nullable<Timestamptz>,
     }
 }
 

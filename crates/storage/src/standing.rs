@@ -1,17 +1,20 @@
 //! All connected members at once, as a run has to know them.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, Bool, Integer, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 use whoop_core::{
+    DataType,
     coverage::CONFIRM_AFTER,
-    plan::{roster::Standing, visits::Visits, webhook_signals::WebhookSignals},
+    plan::{LOOK_BACK, roster::Standing, visits::Visits, webhook_signals::WebhookSignals},
 };
 
-use crate::{PgConnection, StorageError, prepared::prepared};
+use crate::{PgConnection, StorageError, known::open_records, prepared::prepared};
 
 /// A connected member before a run.
 #[derive(Debug, Clone)]
@@ -52,7 +55,17 @@ struct Row {
     signals: Option<Vec<String>>,
 }
 
-/// All connected members, by their id; one query, however many there are.
+#[derive(QueryableByName)]
+struct OpenRow {
+    #[diesel(sql_type = Text)]
+    user_id: String,
+    #[diesel(sql_type = Text)]
+    data_type: String,
+    #[diesel(sql_type = BigInt)]
+    records: i64,
+}
+
+/// All connected members, by their id; two queries, however many there are.
 ///
 /// # Errors
 ///
@@ -86,7 +99,33 @@ pub async fn list(
     .bind::<Timestamptz, _>(now)
     .load(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| Member::of(row, now)).collect())
+    let mut members: Vec<Member> = rows.into_iter().map(|row| Member::of(row, now)).collect();
+    let open: Vec<OpenRow> = prepared(open_beyond())
+        .bind::<Timestamptz, _>(now - LOOK_BACK)
+        .load(conn)
+        .await?;
+    let mut places: HashMap<&str, &mut Standing> = HashMap::new();
+    for member in &mut members {
+        places.insert(&member.user_id, &mut member.standing);
+    }
+    for row in open {
+        let Some(standing) = places.get_mut(row.user_id.as_str()) else {
+            continue;
+        };
+        let counts = standing.open_beyond.iter_mut();
+        for (data_type, count) in DataType::ALL.iter().zip(counts) {
+            if data_type.as_str() == row.data_type {
+                *count = usize::try_from(row.records).unwrap_or(0);
+            }
+        }
+    }
+    Ok(members)
+}
+
+/// Records per member and data type that wait for their score and are older than `$1`.
+fn open_beyond() -> String {
+    let open = open_records(|happened_at| format!("{happened_at} < $1"));
+    format!("SELECT user_id, data_type, count(*) AS records FROM ({open}) AS open GROUP BY 1, 2")
 }
 
 impl Member {
@@ -110,6 +149,7 @@ impl Member {
                     days: u32::try_from(row.visit_days).unwrap_or(0),
                 },
                 signals: WebhookSignals::trusted(row.signal_at, types(row.signals), now),
+                open_beyond: [0; 4],
             },
             history_complete: row.history_complete,
         }

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
-use whoop_core::{Clock, SystemClock, plan::FIRST_SYNC};
+use whoop_core::{Clock, SystemClock};
 use whoop_sync::{reconcile::Reconcile, run::Task};
 
 use crate::{
@@ -14,6 +14,9 @@ use crate::{
     run::{carry_out, engine, past, plan_of},
 };
 
+/// The span that is compared if `--from` is not given.
+const DEFAULT_SPAN: TimeDelta = TimeDelta::days(30);
+
 /// The span that is compared: its beginning, and its end if that is not now.
 ///
 /// # Errors
@@ -24,7 +27,7 @@ pub(crate) fn span(
     now: DateTime<Utc>,
 ) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), Refusal> {
     let until = args.to.map(|to| to.end()).filter(|until| *until < now);
-    let from = past("--from", args.from, now)?.unwrap_or(until.unwrap_or(now) - FIRST_SYNC);
+    let from = past("--from", args.from, now)?.unwrap_or(until.unwrap_or(now) - DEFAULT_SPAN);
     // A date is longer than a day, from where it begins first to where it ends last.
     let is_backward = match (args.from, args.to) {
         (Some(from), Some(to)) => from.end() > to.end(),

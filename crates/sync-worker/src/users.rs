@@ -59,6 +59,9 @@ struct ShownType<'a> {
     records_synced: i64,
     covered_from: Option<DateTime<Utc>>,
     covered_until: Option<DateTime<Utc>>,
+    /// The older span behind a gap that the backfill has not read yet.
+    earlier_from: Option<DateTime<Utc>>,
+    earlier_until: Option<DateTime<Utc>>,
     whole_history: bool,
     last_error: Option<&'a str>,
 }
@@ -177,6 +180,8 @@ fn shown<'a>(member: &'a UserRow, log: &'a [SyncLogRow], rejected_records: i64) 
                 records_synced: row.records_synced,
                 covered_from: row.covered_from,
                 covered_until: row.covered_until,
+                earlier_from: row.earlier_from,
+                earlier_until: row.earlier_until,
                 whole_history: row.whole_history,
                 last_error: row.last_error.as_deref(),
             })
@@ -225,10 +230,10 @@ fn text(shown: &Shown<'_>) -> String {
             one.sync_status.to_owned(),
             minute(one.last_sync_at),
             one.records_synced.to_string(),
-            if one.whole_history {
-                format!("{from} (all)")
-            } else {
-                from
+            match one.earlier_until {
+                _ if one.whole_history => format!("{from} (all)"),
+                Some(_) => format!("{from} (gap since {})", minute(one.earlier_until)),
+                None => from,
             },
             minute(one.covered_until),
             one.last_error.unwrap_or_default().to_owned(),

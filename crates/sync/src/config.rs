@@ -400,6 +400,10 @@ pub struct FreshnessArgs {
     #[arg(long, env = "FRESHNESS_SECONDS", default_value_t = 900, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub freshness_seconds: u32,
+
+    /// [`Settings::forced_reads_every`]. Not a flag; tests with a clock that does not move set it to zero.
+    #[arg(skip = Settings::default().forced_reads_every)]
+    pub forced_reads_every: TimeDelta,
 }
 
 impl FreshnessArgs {
@@ -411,9 +415,8 @@ impl FreshnessArgs {
 /// How long records are kept.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct RetentionArgs {
-    /// Days that records are kept, 31 at the least because every sync reads up
-    /// to 30 back; what is older leaves the database at night. For ever if not
-    /// given.
+    /// Days that records are kept, at least 31 because a sync may read more than three weeks back. Older
+    /// records are deleted at night. For ever if not given.
     #[arg(long, env = "RETENTION_DAYS", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(i64::from(Retention::LEAST_DAYS)..=36_500))]
     pub retention_days: Option<u32>,

@@ -208,7 +208,9 @@ impl Engine {
         lease.release().await?;
         Ok(match report {
             Some(report) => fetch_of(&report, thrifty),
-            None if waited => Fetch::quiet(SyncOutcome::Shared, thrifty),
+            None if waited || refresh == Refresh::Force => {
+                Fetch::quiet(SyncOutcome::Shared, thrifty)
+            }
             None => Fetch::quiet(SyncOutcome::NotNeeded, thrifty),
         })
     }
@@ -244,10 +246,12 @@ impl Engine {
         if is_connected && !query.calls(&stored.coverage).is_empty() {
             return None;
         }
-        let sync = if is_connected && refresh != Refresh::Never {
-            SyncOutcome::NotNeeded
-        } else {
-            SyncOutcome::Off
+        let sync = match refresh {
+            _ if !is_connected => SyncOutcome::Off,
+            Refresh::Never => SyncOutcome::Off,
+            Refresh::Auto => SyncOutcome::NotNeeded,
+            // All of it was read a moment ago.
+            Refresh::Force => SyncOutcome::Shared,
         };
         let fetch = Fetch::quiet(sync, thrifty);
         Some(answer(user_id, stored, &query, &fetch))
@@ -279,6 +283,7 @@ impl Engine {
             now,
             freshness: self.settings.freshness,
             refresh,
+            forced_reads_every: self.settings.forced_reads_every,
             night: stored.records.night(),
             named: stored.records.named(),
             thrifty,

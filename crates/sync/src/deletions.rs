@@ -13,19 +13,18 @@
 
 use chrono::{DateTime, Datelike, Utc};
 use whoop_client::{Listed, PageWalker, WhoopError};
-use whoop_core::{DataType, UserId, coverage::CONFIRM_AFTER, plan::Window};
+use whoop_core::{
+    DataType, UserId,
+    coverage::CONFIRM_AFTER,
+    plan::{MOST_BY_ID, Window},
+};
 use whoop_storage::{
     PgConnection, StorageError,
     remove::{self, Missing},
     table::{RecordTable, sync_log},
 };
 
-use crate::{
-    Engine, Job, SyncError,
-    by_id::FirstDenial,
-    open_scores::{MOST_BY_ID, share_of_day},
-    window::Read,
-};
+use crate::{Engine, Job, SyncError, by_id::FirstDenial, open_scores::share_of_day, window::Read};
 
 /// Records without a neighbour on the list that are asked for by id in one sync.
 const MOST_WITHOUT_NEIGHBOUR: usize = 2;

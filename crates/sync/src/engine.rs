@@ -27,6 +27,9 @@ use crate::{
 pub struct Settings {
     /// How old today's data may be before a request asks WHOOP.
     pub freshness: TimeDelta,
+    /// Minimum interval between two reads of a data type that callers force. One that comes earlier
+    /// shares the result of the last read.
+    pub forced_reads_every: TimeDelta,
     /// How long records are kept; `None` for ever.
     pub retention: Option<Retention>,
     /// Retention of the audit trail.
@@ -41,6 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             freshness: TimeDelta::minutes(15),
+            forced_reads_every: TimeDelta::minutes(1),
             retention: None,
             audit_retention: TimeDelta::days(365),
             limits: Limits::default(),

@@ -17,6 +17,10 @@ use crate::SyncError;
 /// How long the call in hand may still take once an end is asked for.
 const LAST_CALL: Duration = Duration::from_secs(5);
 
+/// The same once an interactive caller waits for the member. It waits for ten seconds, and the holder
+/// of the lease sees it after one.
+const LAST_CALL_BEFORE_YIELDING: Duration = Duration::from_secs(3);
+
 /// The same for a refresh, which is worth more: if its answer is lost, so may
 /// be the connection.
 pub(crate) const LAST_REFRESH: Duration = Duration::from_secs(7);
@@ -163,13 +167,21 @@ impl Job {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Waits for a call, but not much longer than until the end is asked for:
-    /// it may be waiting for a limit to turn, or for a WHOOP that is silent.
+    /// Waits for a call, but not much longer than until the end is asked for, or until an interactive
+    /// caller waits for the member: WHOOP may be slow, or a limit may be used up.
     pub(crate) async fn finish_call<T>(
         &self,
         call: impl Future<Output = T>,
     ) -> Result<T, SyncError> {
-        self.finish(call, LAST_CALL).await
+        let yielded = async {
+            self.yields.cancelled().await;
+            tokio::time::sleep(LAST_CALL_BEFORE_YIELDING).await;
+        };
+        tokio::select! {
+            biased;
+            done = self.finish(call, LAST_CALL) => done,
+            () = yielded => Err(SyncError::Yielded),
+        }
     }
 
     /// As [`Job::finish_call`], with the patience that a refresh deserves.

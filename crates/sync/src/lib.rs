@@ -38,6 +38,7 @@ pub mod member;
 mod open_scores;
 pub mod overview;
 mod quota;
+mod read_back;
 pub mod reconcile;
 mod record_tally;
 mod report;

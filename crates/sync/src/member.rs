@@ -7,19 +7,15 @@ use futures::future::join_all;
 use whoop_core::{
     DataType, UserId,
     coverage::{Coverage, LastReads, last_reads},
-    plan::{self, Call, LOOK_BACK, Reason, Slot, Window},
+    plan::{self, Call, LOOK_BACK, MOST_BY_ID, Reason, Slot, Window},
     record::{Cycle, Recovery, Sleep, Workout},
 };
 use whoop_storage::{
     known::{self, Known},
-    table::sync_log,
+    table::sync_log::{self, SyncLogRow},
 };
 
-use crate::{
-    Engine, Job, MemberReport, Outcome, SyncError, TypeReport,
-    open_scores::{self, MOST_BY_ID},
-    window::Read,
-};
+use crate::{Engine, Job, MemberReport, Outcome, SyncError, TypeReport, open_scores, window::Read};
 
 /// What to read of one member.
 #[derive(Debug, Clone)]
@@ -28,8 +24,7 @@ pub struct Errand {
     /// Why what was read before is read again.
     pub reason: Reason,
     pub data_types: Vec<DataType>,
-    /// Reads back to here at the least, whatever is covered. Never less than
-    /// without it: a window that left a hole would forget what lies before.
+    /// Reads back to at least here, whatever is covered, and never less than without it.
     pub since: Option<DateTime<Utc>>,
     /// Goes on into history, page by page, until its first record.
     pub history: bool,
@@ -113,6 +108,47 @@ impl Engine {
     ) -> Result<MemberReport, SyncError> {
         let decided_on = last_reads(&self.coverage(user_id).await?);
         self.sync_in_turn(user_id, job, errand, &decided_on).await
+    }
+
+    /// Syncs one member for a caller. Data types that were read up to the present less than
+    /// [`crate::Settings::forced_reads_every`] ago, and as far back as the caller asks, are not read
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::sync_member`].
+    pub async fn sync_on_request(
+        &self,
+        user_id: &UserId,
+        job: &Job,
+        errand: &Errand,
+    ) -> Result<MemberReport, SyncError> {
+        let log = {
+            let mut conn = self.database.get().await?;
+            sync_log::list(&mut conn, user_id).await?
+        };
+        let now = self.clock.now();
+        let is_shared = |row: &SyncLogRow| {
+            let coverage = row.coverage();
+            let was_read = coverage
+                .is_some_and(|known| known.was_read_within(self.settings.forced_reads_every, now));
+            let reaches_back = |since| row.last_sync_from.is_some_and(|from| from <= since);
+            was_read && !row.signal_open && errand.since.is_none_or(reaches_back)
+        };
+        let is_left = |data_type: &DataType| {
+            let row = log.iter().find(|row| row.is_of(*data_type));
+            row.is_none_or(|row| row.is_granted() && !is_shared(row))
+        };
+        let mut data_types = errand.data_types.clone();
+        data_types.retain(is_left);
+        if data_types.is_empty() {
+            return Ok(MemberReport::without_types(user_id, Outcome::Shared, None));
+        }
+        let left = Errand {
+            data_types,
+            ..errand.clone()
+        };
+        self.sync_member(user_id, job, &left).await
     }
 
     /// The same, where it was decided when the last reads were these. What
@@ -341,6 +377,7 @@ impl Engine {
             comparison,
             proven,
             signal_at: _,
+            list_ended: _,
         } = read;
         let report = TypeReport {
             data_type,

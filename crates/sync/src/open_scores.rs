@@ -1,14 +1,10 @@
 //! Records that still wait for their score, beyond the reach of any window.
 
 use chrono::{DateTime, Datelike, Utc};
-use whoop_core::{DataType, UserId};
+use whoop_core::{DataType, UserId, plan::MOST_BY_ID};
 use whoop_storage::known::{self, OpenRecord};
 
 use crate::{Engine, Job, SyncError, by_id::FirstDenial, window::Read};
-
-/// Asked again by id in one sync: enough for a bad week, little enough not to
-/// eat the quota.
-pub(crate) const MOST_BY_ID: usize = 10;
 
 /// At most `most` of these ids, other ones each day: all come round, also behind some that never
 /// settle or that WHOOP has and does not list.

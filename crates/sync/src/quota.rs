@@ -442,14 +442,11 @@ pub(crate) struct MemberQuota {
 
 impl Allowance for MemberQuota {
     fn take<'a>(&'a self, patience: &'a mut Duration) -> BoxFuture<'a, Result<(), WhoopError>> {
-        async {
-            tokio::select! {
-                biased;
-                () = self.yields.cancelled() => Err(WhoopError::Yielded),
-                taken = self.quota.take(self.class, patience) => taken,
-            }
-        }
-        .boxed()
+        self.quota.take(self.class, patience).boxed()
+    }
+
+    fn yielded(&self) -> BoxFuture<'_, ()> {
+        self.yields.cancelled().boxed()
     }
 
     fn said<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()> {

@@ -30,6 +30,8 @@ pub(crate) struct Read {
     pub(crate) signal_at: Option<DateTime<Utc>>,
     /// The span of the last window that was read to its end.
     pub(crate) proven: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// WHOOP's list ended in the last window.
+    pub(crate) list_ended: bool,
 }
 
 impl Read {
@@ -144,6 +146,7 @@ impl Engine {
                 },
             });
         }
+        read.list_ended = walker.list_ended();
         read.proven = Some((
             walker.oldest().unwrap_or(window.end).min(window.end),
             window.end,

@@ -22,7 +22,8 @@ pub(crate) enum Refresh {
     Auto,
     /// What is stored is answered.
     Never,
-    /// In any case. A service key needs the scope `sync` for it.
+    /// In any case, but not what was read less than a minute ago: then `meta.sync` is `shared`. A
+    /// service key needs the scope `sync` for it.
     Force,
 }
 

@@ -1,12 +1,6 @@
 use actix_web::{HttpResponse, http::header, web};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use whoop_core::{
-    DataType,
-    day::Connection,
-    plan::{LOOK_BACK, Reason},
-    quota::PriorityClass,
-};
+use whoop_core::{DataType, day::Connection, plan::Reason};
 use whoop_sync::{Job, MemberReport, Outcome, SyncError, TypeReport, member::Errand};
 
 use crate::{
@@ -20,12 +14,13 @@ pub(crate) struct SyncRequest {
     /// Which types to read; all four if left out.
     #[schema(value_type = Option<Vec<DataType>>, min_items = 1)]
     data_types: Option<Vec<String>>,
-    /// Reads back to here: a date or an RFC 3339 instant.
+    /// Reads back to here: a date or an RFC 3339 instant. What lies more than three weeks back is read in
+    /// the background.
     #[schema(
         pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d))?$"
     )]
     from: Option<String>,
-    /// Whether to wait for the result (the default).
+    /// Whether to wait for the result (the default). Without effect if `from` lies more than three weeks back.
     wait: Option<bool>,
 }
 
@@ -74,7 +69,7 @@ pub(crate) struct SyncedType {
 #[expect(dead_code, reason = "only its description is used")]
 enum SyncOutcomeWord {
     Done,
-    /// Somebody else's sync of the same member was waited for.
+    /// Another sync of the same member was waited for, or ended less than a minute ago.
     Shared,
     /// Put off because of WHOOP's quota.
     Deferred,
@@ -111,8 +106,12 @@ impl From<TypeReport> for SyncedType {
 
 /// Reads a member's data from WHOOP now.
 ///
-/// With `wait: false` the answer is 202 at once. A member has one such sync at a time: while
+/// With `wait: false`, or with a `from` more than three weeks back, the answer is 202 at once. Such a `from` is read as backfill,
+/// page by page, so that it delays no other request. A member has one such sync at a time: while
 /// it is queued or running, another request gets the same answer and starts none.
+///
+/// A data type that was read less than a minute ago is not read again. If that is true of all of them, the
+/// `outcome` is `shared`.
 #[utoipa::path(
     post, operation_id = "syncNow", path = "/api/v1/whoop/sync/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),
@@ -162,7 +161,7 @@ pub(crate) async fn start(
         }
     }
 
-    if request.wait == Some(false) {
+    if request.wait == Some(false) || errand.reads_history(now) {
         let status_url = format!("/api/v1/whoop/sync-status/{}", encoded(user_id.as_str()));
         let started = Started {
             user_id: user_id.to_string(),
@@ -170,12 +169,12 @@ pub(crate) async fn start(
             status_url,
         };
         if let Some(claim) = state.background_syncs.claim(&user_id) {
-            let job = background_job(&errand, &state, now);
+            let job = Job::scheduled(None, state.background.stopping());
             let engine = state.engine.clone();
             state.background.spawn(async move {
                 let _claim = claim;
-                if let Err(error) = engine.sync_member(&user_id, &job, &errand).await {
-                    tracing::warn!(member = %user_id, error = %error, "the sync failed");
+                if let Err(error) = engine.sync_in_background(&user_id, &job, &errand).await {
+                    tracing::warn!(member = %user_id, %error, "background sync failed");
                 }
             });
         }
@@ -186,24 +185,10 @@ pub(crate) async fn start(
     let of = user_id.clone();
     let job = Job::interactive();
     let report = state
-        .run(|engine| async move { engine.sync_member(&user_id, &job, &errand).await })
+        .run(|engine| async move { engine.sync_on_request(&user_id, &job, &errand).await })
         .await??;
     reads.note_write(&of);
     answer(report)
-}
-
-/// Whether the request reads further back than any scheduled run, so that it must not delay other members.
-fn reads_history(errand: &Errand, now: DateTime<Utc>) -> bool {
-    errand.since.is_some_and(|since| since < now - LOOK_BACK)
-}
-
-fn background_job(errand: &Errand, state: &AppState, now: DateTime<Utc>) -> Job {
-    let job = Job::scheduled(None, state.background.stopping());
-    if reads_history(errand, now) {
-        job.of(PriorityClass::Backfill)
-    } else {
-        job
-    }
 }
 
 fn answer(report: MemberReport) -> Result<HttpResponse, Problem> {

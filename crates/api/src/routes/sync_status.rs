@@ -13,7 +13,8 @@ use crate::{json, member::Member, problem::Problem, state::AppState};
 pub(crate) struct SyncStatus {
     user_id: String,
     connection: Connection,
-    /// Whether a sync of this member is under way now.
+    /// Whether a sync of this member is under way now. One that was begun with `POST sync` counts until
+    /// its end, also between two of its pages.
     syncing: bool,
     /// By type: `recovery`, `sleep`, `workout`, `cycle`.
     data_types: BTreeMap<&'static str, TypeStatus>,
@@ -145,8 +146,8 @@ pub(crate) async fn read(
     let status = state
         .run(|engine| async move { engine.status(&member).await })
         .await??;
-    Ok(json::respond(
-        HttpResponse::Ok(),
-        &SyncStatus::of(user_id.into(), &status),
-    ))
+    let is_running = state.background_syncs.is_running(&user_id);
+    let mut shown = SyncStatus::of(user_id.into(), &status);
+    shown.syncing |= is_running;
+    Ok(json::respond(HttpResponse::Ok(), &shown))
 }

@@ -75,10 +75,7 @@ async fn begun(member: &Member) -> reqwest::Response {
 async fn with_everything() -> (Stage, Member) {
     let (stage, alice) = Stage::with_member().await;
     let from = (crate::harness::now() - chrono::TimeDelta::days(70)).to_rfc3339();
-    alice
-        .post("sync", &json!({ "from": from }))
-        .await
-        .expect(200);
+    alice.sync_back_to(&from).await;
     // And one that cannot be read.
     let broken = json!("no offset at all");
     let fault = Fault {

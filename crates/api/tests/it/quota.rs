@@ -172,3 +172,88 @@ async fn a_background_sync_may_begin_once_the_last_one_is_over() {
         .await;
     }
 }
+
+/// Law 9: a member's own background sync yields to their app, also while it waits for WHOOP's limit.
+#[tokio::test]
+async fn a_background_sync_that_waits_for_the_quota_makes_no_other_request_busy() {
+    let (stage, alice) = spent().await;
+    let long_ago = json!({"data_types": ["cycle"], "from": "1970-01-01", "wait": true});
+    alice.post("sync", &long_ago).await.expect(202);
+    until("it waits for the minute to turn", || async {
+        stage.is_claimed("alice").await
+    })
+    .await;
+
+    for _ in 0..2 {
+        let asked = json!({"data_types": ["cycle"]});
+        let answer = alice.post("sync", &asked).await;
+        answer.assert_problem(429, "quota-spent");
+        assert_told_when(answer.header("retry-after"));
+    }
+    alice.post("sync", &long_ago).await.expect(202);
+    let status = alice.get("sync-status", "").await.expect(200);
+    assert_eq!(status["syncing"], true);
+}
+
+#[tokio::test]
+async fn a_sync_from_long_ago_is_background_work_and_app_requests_come_before_it() {
+    let (stage, alice) = Stage::with_member().await;
+    stage.world().fault(Fault {
+        millis: Some(500),
+        ..Fault::new("*", FaultKind::Latency)
+    });
+    let long_ago = json!({"from": "1970-01-01", "wait": true});
+    alice.post("sync", &long_ago).await.expect(202);
+    until("it is under way", || async {
+        stage.is_claimed("alice").await
+    })
+    .await;
+
+    let synced = alice.post("sync", &json!({})).await.expect(200);
+    assert_eq!(synced["outcome"], "done", "{synced:#}");
+
+    stage.world().clear_faults();
+    until("the background sync is over", || async {
+        alice.get("sync-status", "").await.expect(200)["syncing"] == false
+    })
+    .await;
+    let ended = "SELECT count(*)::text FROM whoop_sync_log WHERE list_end_seen_at IS NOT NULL";
+    assert_eq!(stage.text(ended).await, "4", "nothing of it was lost");
+}
+
+/// One forced read a minute: a member's app that asks in a loop makes no more calls.
+#[tokio::test]
+async fn a_forced_read_within_a_minute_is_shared() {
+    let (stage, alice) = Stage::with_member().await;
+    let replica = stage.replica_that_shares();
+    let alice = alice.at(&replica);
+    stage.advance(TimeDelta::hours(1));
+    let day = alice.day("?refresh=force").await;
+    assert_eq!(day["meta"]["sync"], "done");
+    let before = stage.world().call_count();
+
+    for seconds in [0, 30, 29] {
+        stage.advance(TimeDelta::seconds(seconds));
+        let again = alice.day("?refresh=force").await;
+        assert_eq!(again["meta"]["sync"], "shared", "{:#}", again["meta"]);
+        assert_eq!(again["meta"]["source"], "database");
+        assert_eq!(again["meta"]["stale"], false);
+        let synced = alice.post("sync", &json!({})).await.expect(200);
+        assert_eq!(synced["outcome"], "shared");
+        assert_eq!(synced["types"], json!([]));
+        alice
+            .post("sync", &json!({"wait": false}))
+            .await
+            .expect(202);
+    }
+    until("the background syncs are over", || async {
+        alice.get("sync-status", "").await.expect(200)["syncing"] == false
+    })
+    .await;
+    assert_eq!(stage.world().call_count(), before);
+
+    stage.advance(TimeDelta::seconds(1));
+    let synced = alice.post("sync", &json!({})).await.expect(200);
+    assert_eq!(synced["outcome"], "done");
+    assert_eq!(stage.world().call_count(), before + 4);
+}

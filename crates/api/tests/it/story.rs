@@ -8,7 +8,7 @@ use crate::harness::{Stage, now};
 
 /// The dates that a story of the present month and of long ago needs.
 const TODAY: &str = "2026-10-20";
-const A_MONTH_OLD: &str = "2026-09-27";
+const TWO_WEEKS_OLD: &str = "2026-10-06";
 const BEFORE_THE_STRAP: &str = "2026-03-01";
 
 fn calls_of(stage: &Stage, side: CallSide) -> usize {
@@ -61,15 +61,15 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     assert_eq!(day["meta"]["last_synced_at"], "2026-10-20T15:23:00.000Z");
     assert_eq!(calls_of(&stage, CallSide::Api), 4);
 
-    // A day of the first month is known, and stays so.
+    // A day of the first sync is known, and stays so.
     stage.world().reset_calls();
-    let day = member.day(&format!("?date={A_MONTH_OLD}")).await;
+    let day = member.day(&format!("?date={TWO_WEEKS_OLD}")).await;
     assert_eq!(day["meta"]["sync"], "not_needed");
     assert_eq!(day["meta"]["stale"], false);
     assert!(part_is_there(&day, "sleep"), "{day:#}");
     assert_eq!(stage.world().call_count(), 0);
 
-    // What lies before the first month waits for the back-fill …
+    // What lies before the first sync waits for the back-fill …
     let day = member.day(&format!("?date={BEFORE_THE_STRAP}")).await;
     for part in ["recovery", "sleep", "cycle", "workouts"] {
         assert_eq!(day["missing"][part], "not_synced", "{part}");
@@ -80,8 +80,7 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     // known to have nothing.
     for hours in [0, 20] {
         stage.advance(TimeDelta::hours(hours));
-        let synced = member.post("sync", &json!({"from": "2026-02-01"})).await;
-        assert_eq!(synced.expect(200)["outcome"], "done");
+        member.sync_back_to("2026-02-01").await;
     }
     stage.world().reset_calls();
     let day = member.day(&format!("?date={BEFORE_THE_STRAP}")).await;

@@ -143,7 +143,8 @@ impl Connection {
 pub enum SyncOutcome {
     NotNeeded,
     Done,
-    /// Another caller's sync of the same member, waited for.
+    /// Another sync of the same member was waited for, or all was read less than a minute before a forced
+    /// read.
     Shared,
     /// Put off because of WHOOP's quota.
     Deferred,

@@ -8,11 +8,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     DataType,
-    coverage::CLOCKS_MAY_DIFFER,
+    coverage::{CLOCKS_MAY_DIFFER, Coverage},
     plan::{
-        Reason,
+        MOST_BY_ID, Reason,
         visits::Visits,
         webhook_signals::{Signal, WebhookSignals},
+        window,
     },
     quota::PriorityClass,
 };
@@ -32,12 +33,6 @@ pub(crate) const NOT_BEFORE: TimeDelta = TimeDelta::days(9);
 /// put a turn off until the run after the next.
 const NOT_AFTER: TimeDelta = TimeDelta::days(12);
 
-/// Maximum number of records on a page of WHOOP's lists.
-const RECORDS_OF_A_PAGE: u32 = 25;
-
-/// Length of the first window of a new member.
-const FIRST_WINDOW: TimeDelta = TimeDelta::days(30);
-
 /// What is known of a member before a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -54,6 +49,9 @@ pub struct Standing {
     pub visits: Visits,
     /// `None` where webhooks are not known to arrive.
     pub signals: Option<WebhookSignals>,
+    /// Records that still wait for their score and are older than any window, in the order of
+    /// [`DataType::ALL`]. A sync asks for them by id, for [`MOST_BY_ID`] of a data type at most.
+    pub open_beyond: [usize; 4],
 }
 
 impl Standing {
@@ -83,15 +81,21 @@ impl Standing {
         }
     }
 
-    /// Calls for windows of these data types up to the present. A page has 25 records, and a member has
-    /// about one of each data type a day.
+    /// Calls for windows of these data types up to the present, second pages included, and for records
+    /// that are asked for by id.
     fn calls(&self, data_types: &[DataType], now: DateTime<Utc>) -> u32 {
-        let pages = |data_type: &DataType| {
-            let last = self.of(*data_type).unwrap_or(now - FIRST_WINDOW);
-            let days = u32::try_from((now - last).num_days()).unwrap_or(0);
-            1 + days / RECORDS_OF_A_PAGE
+        let calls = |data_type: &DataType| {
+            let known = Coverage {
+                covered_until: self.of(*data_type),
+                ..Coverage::none(*data_type)
+            };
+            let mut open = DataType::ALL.iter().zip(self.open_beyond);
+            let open = open.find(|(one, _)| *one == data_type);
+            let by_id = open.map_or(0, |(_, count)| count.min(MOST_BY_ID));
+            let pages = window(None, &known, None, now).calls();
+            pages.saturating_add(u32::try_from(by_id).unwrap_or(u32::MAX))
         };
-        data_types.iter().map(pages).sum()
+        data_types.iter().map(calls).sum()
     }
 
     /// When the type that was longest not read was read, of those that ever were.
@@ -127,7 +131,7 @@ pub struct Turn {
     pub member: usize,
     pub data_types: Vec<DataType>,
     pub reason: Reason,
-    /// Calls that the reads take, second pages included.
+    /// Calls that the reads take, second pages and calls by id included.
     calls: u32,
 }
 
@@ -251,11 +255,11 @@ fn fortnightly(members: &[Standing], away: Vec<usize>, order: &Order<'_>) -> Vec
             reason: Reason::Fortnight,
             calls: standing.calls(&DataType::ALL, order.now),
         };
-        match calls.checked_sub(turn.calls) {
-            Some(left) => calls = left,
-            None => break,
+        // A member with many calls by id must not keep those behind from being read.
+        if let Some(left) = calls.checked_sub(turn.calls) {
+            calls = left;
+            turns.push(turn);
         }
-        turns.push(turn);
     }
     turns
 }

@@ -128,6 +128,7 @@ mod tests {
             last_sync_at: [Some(noon() - TimeDelta::hours(9)); 4],
             visits,
             signals: None,
+            open_beyond: [0; 4],
         };
         vec![one; count]
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{
-    Call, LEAST_LOOK_BACK, LOOK_BACK, NIGHT_BEFORE, Reason, Window,
+    Call, LOOK_BACK, NIGHT_BEFORE, Reason, Window,
     webhook_signals::{Signal, WebhookSignals},
     window,
 };
@@ -24,7 +24,8 @@ pub enum Refresh {
     Auto,
     /// Nothing.
     Never,
-    /// Everything that belongs to the day.
+    /// Everything that belongs to the day, unless it was read less than
+    /// [`DayQuery::forced_reads_every`] ago.
     Force,
 }
 
@@ -52,6 +53,9 @@ pub struct DayQuery {
     /// How old today's data may be before WHOOP is asked.
     pub freshness: TimeDelta,
     pub refresh: Refresh,
+    /// Minimum interval between two forced reads of a data type. One that comes earlier shares the
+    /// result of the last read.
+    pub forced_reads_every: TimeDelta,
     /// What is stored of the date's night.
     pub night: Night,
     /// Records that are not stored and that others of the date name.
@@ -101,9 +105,21 @@ impl DayQuery {
 
     /// Whether the type was read within the freshness interval.
     pub fn is_fresh(&self, coverage: &Coverage) -> bool {
-        coverage
-            .last_read(self.now)
-            .is_some_and(|last| self.now - last < self.freshness)
+        coverage.was_read_within(self.freshness, self.now)
+    }
+
+    /// The refresh mode for a data type. A forced read of an old day is for that day alone, and no read up
+    /// to the present answers it.
+    fn refresh_of(&self, coverage: &Coverage) -> Refresh {
+        match self.refresh {
+            Refresh::Force
+                if self.is_recent()
+                    && coverage.was_read_within(self.forced_reads_every, self.now) =>
+            {
+                Refresh::Auto
+            }
+            refresh => refresh,
+        }
     }
 
     /// Whether what is stored of a type may be shown as it is, on a date to
@@ -166,7 +182,7 @@ impl DayQuery {
     }
 
     fn reason(&self, coverage: &Coverage) -> Option<Reason> {
-        match self.refresh {
+        match self.refresh_of(coverage) {
             Refresh::Never => None,
             Refresh::Force => Some(Reason::Asked),
             Refresh::Auto if self.is_live() => {
@@ -205,10 +221,6 @@ impl DayQuery {
             };
         }
         let mut window = window(None, coverage, None, self.now);
-        if coverage.covered_until.is_none() {
-            // Somebody waits: one page now, the rest of the first month later.
-            window.must_reach = self.now - LEAST_LOOK_BACK;
-        }
         if !coverage.contains(from, until.min(self.now)) {
             window.must_reach = window.must_reach.min(from);
         }
@@ -333,6 +345,7 @@ mod tests {
             now: noon(),
             freshness: TimeDelta::minutes(15),
             refresh,
+            forced_reads_every: TimeDelta::minutes(1),
             night: Night::Scored,
             named: Named::default(),
             thrifty: false,
@@ -388,5 +401,34 @@ mod tests {
         assert_eq!(query("2025-03-10", Refresh::Auto).calls(&never), vec![]);
         assert_eq!(query("2026-03-10", Refresh::Never).calls(&never), vec![]);
         assert_eq!(query("2025-03-10", Refresh::Force).calls(&never).len(), 1);
+    }
+
+    #[test]
+    fn a_forced_read_within_a_minute_of_the_last_one_is_shared() {
+        let read = |seconds| {
+            let last = noon() - TimeDelta::seconds(seconds);
+            [read_at(last, TimeDelta::days(30))]
+        };
+        for date in ["2026-03-20", "2026-03-10"] {
+            let force = query(date, Refresh::Force);
+
+            assert_eq!(force.calls(&read(59)), [], "{date}");
+            assert_eq!(force.calls(&read(60)).len(), 1, "{date}");
+            let unlimited = DayQuery {
+                forced_reads_every: TimeDelta::zero(),
+                ..force
+            };
+            assert_eq!(unlimited.calls(&read(0)).len(), 1, "{date}");
+        }
+        // The last read did not reach back to the day.
+        let short = [read_at(noon(), TimeDelta::days(5))];
+        assert_eq!(query("2026-03-10", Refresh::Force).calls(&short).len(), 1);
+        // It answers neither an old day nor a change that a webhook has announced since.
+        assert_eq!(query("2025-01-10", Refresh::Force).calls(&read(5)).len(), 1);
+        let announced = DayQuery {
+            signals: Some([DataType::Sleep].into_iter().collect()),
+            ..query("2026-03-20", Refresh::Force)
+        };
+        assert_eq!(announced.calls(&read(5)).len(), 1);
     }
 }

@@ -164,6 +164,7 @@ fn day_known(records: &DayRecords, known: &Known) -> Day {
         now: now(),
         freshness: TimeDelta::minutes(15),
         refresh: Refresh::Auto,
+        forced_reads_every: TimeDelta::zero(),
         night: Night::default(),
         thrifty: false,
         signals: None,

@@ -2,7 +2,7 @@
 
 use whoop_core::{
     CycleId, DataType, SleepId, WorkoutId,
-    coverage::{Coverage, ListEnd},
+    coverage::{Coverage, ListEnd, Span},
     day::{DayCycle, DayRecords, DayRecovery, DaySleep, DayWorkout},
     record::{Cycle, Recovery, Sleep, Workout},
 };
@@ -79,8 +79,7 @@ impl Row {
 
     /// `None` for a type that a later version knows.
     fn into_coverage(self) -> Option<Coverage> {
-        Some(Coverage {
-            data_type: self.id.parse().ok()?,
+        let known = Coverage {
             last_sync_at: self.start,
             covered_from: self.end,
             covered_until: self.stored_at,
@@ -90,7 +89,10 @@ impl Row {
                 oldest: None,
                 seen_at,
             }),
-        })
+            ..Coverage::none(self.id.parse().ok()?)
+        };
+        let earlier = self.earlier_from.zip(self.earlier_until);
+        Some(known.with_earlier(earlier.map(|(from, until)| Span { from, until })))
     }
 
     fn into_recovery(self) -> Result<DayRecovery, StorageError> {

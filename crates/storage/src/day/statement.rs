@@ -17,7 +17,7 @@ pub(super) const WORKOUT: i32 = 5;
 pub(super) const DAY: &str = "
 SELECT 0, status, timezone_offset, NULL::TEXT, NULL::TEXT, NULL::BOOLEAN, NULL::BOOLEAN,
        last_seen_at, (SELECT max(signal_at) FROM whoop_sync_log WHERE user_id = $1),
-       NULL::TIMESTAMPTZ, NULL::TIMESTAMPTZ,
+       NULL::TIMESTAMPTZ, NULL::TIMESTAMPTZ, NULL::TIMESTAMPTZ, NULL::TIMESTAMPTZ,
        NULL::DOUBLE PRECISION, NULL::DOUBLE PRECISION, NULL::DOUBLE PRECISION,
        NULL::DOUBLE PRECISION, NULL::DOUBLE PRECISION,
        NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT, NULL::BIGINT,
@@ -25,19 +25,19 @@ SELECT 0, status, timezone_offset, NULL::TEXT, NULL::TEXT, NULL::BOOLEAN, NULL::
 FROM whoop_users WHERE user_id = $1
 UNION ALL
 SELECT 1, data_type, NULL, sync_status, NULL, whole_history, signal_open,
-       last_sync_at, covered_from, covered_until, list_end_seen_at,
+       last_sync_at, covered_from, covered_until, list_end_seen_at, earlier_from, earlier_until,
        NULL, NULL, NULL, NULL, NULL,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM whoop_sync_log WHERE user_id = $1
 UNION ALL
 SELECT 2, cycle_id, NULL, score_state, sleep_id, user_calibrating, in_others,
-       NULL, NULL, synced_at, NULL,
+       NULL, NULL, synced_at, NULL, NULL, NULL,
        recovery_score, resting_heart_rate, hrv_rmssd_milli, spo2_percentage, skin_temp_celsius,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM whoop_recovery WHERE user_id = $1 AND local_date = $2
 UNION ALL
 SELECT 3, id, timezone_offset, score_state, cycle_id, nap, in_others,
-       start_time, end_time, synced_at, NULL,
+       start_time, end_time, synced_at, NULL, NULL, NULL,
        respiratory_rate, sleep_performance_percentage, sleep_consistency_percentage,
        sleep_efficiency_percentage, NULL,
        total_light_sleep_time_milli, total_slow_wave_sleep_time_milli, total_rem_sleep_time_milli,
@@ -47,13 +47,13 @@ FROM whoop_sleep
 WHERE user_id = $1 AND (local_date = $2 AND night_date IS NULL OR night_date = $2)
 UNION ALL
 SELECT 4, id, NULL, score_state, NULL, NULL, in_others,
-       start_time, end_time, NULL, NULL,
+       start_time, end_time, NULL, NULL, NULL, NULL,
        day_strain, kilojoule, average_heart_rate, max_heart_rate, NULL,
        step_count, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM whoop_cycle WHERE user_id = $1 AND local_date = $2
 UNION ALL
 SELECT 5, id, timezone_offset, score_state, sport_name, NULL, NULL,
-       start_time, end_time, NULL, NULL,
+       start_time, end_time, NULL, NULL, NULL, NULL,
        strain_score, kilojoule, average_heart_rate, max_heart_rate, distance_meter,
        zone_zero_milli, zone_one_milli, zone_two_milli, zone_three_milli, zone_four_milli,
        zone_five_milli, NULL, NULL
@@ -69,6 +69,8 @@ pub(super) type Columns = (
     Nullable<Text>,
     Nullable<Bool>,
     Nullable<Bool>,
+    Nullable<Timestamptz>,
+    Nullable<Timestamptz>,
     Nullable<Timestamptz>,
     Nullable<Timestamptz>,
     Nullable<Timestamptz>,
@@ -110,6 +112,8 @@ pub(super) struct Row {
     /// The time at which a record was stored; the end of the span of a coverage.
     pub(super) stored_at: Instant,
     pub(super) list_end_seen_at: Instant,
+    pub(super) earlier_from: Instant,
+    pub(super) earlier_until: Instant,
     pub(super) float_0: Float,
     pub(super) float_1: Float,
     pub(super) float_2: Float,

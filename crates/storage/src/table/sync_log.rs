@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use futures::try_join;
 use whoop_core::{
     DataType, UserId,
-    coverage::{CLOCKS_MAY_DIFFER, Coverage, ListEnd, WindowRead},
+    coverage::{CLOCKS_MAY_DIFFER, Coverage, ListEnd, Span, WindowRead},
 };
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_log};
@@ -34,6 +34,9 @@ pub struct SyncLogRow {
     pub signal_open: bool,
     /// Time of the oldest record that the read at `last_sync_at` showed.
     pub last_sync_from: Option<DateTime<Utc>>,
+    /// The older span behind a gap; see [`Coverage::earlier`].
+    pub earlier_from: Option<DateTime<Utc>>,
+    pub earlier_until: Option<DateTime<Utc>>,
 }
 
 impl SyncLogRow {
@@ -49,8 +52,7 @@ impl SyncLogRow {
 
     /// `None` for a word that the table's check does not allow.
     pub fn coverage(&self) -> Option<Coverage> {
-        Some(Coverage {
-            data_type: self.data_type.parse().ok()?,
+        let known = Coverage {
             last_sync_at: self.last_sync_at,
             covered_from: self.covered_from,
             covered_until: self.covered_until,
@@ -59,7 +61,10 @@ impl SyncLogRow {
                 oldest: self.list_end_oldest,
                 seen_at,
             }),
-        })
+            ..Coverage::none(self.data_type.parse().ok()?)
+        };
+        let earlier = self.earlier_from.zip(self.earlier_until);
+        Some(known.with_earlier(earlier.map(|(from, until)| Span { from, until })))
     }
 }
 
@@ -225,6 +230,7 @@ pub async fn begin(
     prepared(
         "UPDATE whoop_sync_log \
          SET last_sync_at = NULL, covered_from = NULL, covered_until = NULL, \
+             earlier_from = NULL, earlier_until = NULL, \
              whole_history = FALSE, list_end_seen_at = NULL, list_end_oldest = NULL \
          WHERE user_id = $1 AND data_type = $2 \
            AND greatest(last_sync_at, covered_until) > clock_timestamp() + make_interval(secs => $3)",
@@ -350,7 +356,8 @@ pub async fn complete(
              records_synced = records_synced + $3, last_sync_at = $4, covered_from = $5, \
              covered_until = $6, whole_history = $7, last_error = $8, last_error_at = $9, \
              failing_since = NULL, list_end_seen_at = $10, list_end_oldest = $11, \
-             last_sync_from = $12, signal_read_at = greatest(signal_read_at, $13) \
+             last_sync_from = $12, signal_read_at = greatest(signal_read_at, $13), \
+             earlier_from = $14, earlier_until = $15 \
          WHERE user_id = $1 AND data_type = $2",
     )
     .bind::<Text, _>(user_id.as_str())
@@ -366,6 +373,8 @@ pub async fn complete(
     .bind::<Nullable<Timestamptz>, _>(coverage.list_end.and_then(|end| end.oldest))
     .bind::<Nullable<Timestamptz>, _>(last_sync_from)
     .bind::<Nullable<Timestamptz>, _>(signal_at)
+    .bind::<Nullable<Timestamptz>, _>(coverage.earlier.map(|span| span.from))
+    .bind::<Nullable<Timestamptz>, _>(coverage.earlier.map(|span| span.until))
     .execute(conn)
     .await?;
     Ok(known)

@@ -103,6 +103,7 @@ async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
         now: now(),
         freshness: TimeDelta::minutes(15),
         refresh: Refresh::Never,
+        forced_reads_every: TimeDelta::zero(),
         night: Night::default(),
         named: Named::default(),
         thrifty: false,

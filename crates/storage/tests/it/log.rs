@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use whoop_core::{
     DataType, UserId,
-    coverage::{Coverage, WindowRead},
+    coverage::{Coverage, Span, WindowRead},
+    retention::KeptFrom,
 };
 use whoop_storage::{
-    Connection, StorageError, overview,
+    Connection, StorageError, overview, retention, standing,
     table::{
         sync_log::{self, Completed, SyncLogRow},
         sync_run, users, webhook_signal,
@@ -263,6 +264,118 @@ async fn a_hole_between_two_windows_is_never_covered() {
     assert_eq!(covered(&[span(3, 5), span(6, 8)]).await, (6, 8, false, 8));
 }
 
+fn earlier_of(log: &SyncLogRow) -> Option<Span> {
+    log.coverage().unwrap().earlier
+}
+
+/// The log of a member who was away between the 28th and the 30th, as far as the log can tell.
+async fn with_gap(conn: &mut Connection) -> UserId {
+    let member = connect(conn, "mara").await;
+    complete(conn, &member, span(1, 28)).await;
+    complete(conn, &member, span(30, 31)).await;
+    member
+}
+
+#[tokio::test]
+async fn a_gap_stays_in_the_log_until_the_windows_meet() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = with_gap(&mut conn).await;
+
+    let log = log_of(&mut conn, &member).await;
+    let earlier = Span {
+        from: day(1),
+        until: day(7),
+    };
+    assert_eq!(earlier_of(&log), Some(earlier));
+    assert_eq!(log.covered_from, Some(day(30)));
+    let whole = standing::list(&mut conn, day(31)).await.unwrap();
+    assert!(!whole[0].history_complete);
+
+    complete(&mut conn, &member, span(8, 30)).await;
+    assert_eq!(earlier_of(&log_of(&mut conn, &member).await), Some(earlier));
+    complete(&mut conn, &member, span(7, 8)).await;
+    let log = log_of(&mut conn, &member).await;
+    assert_eq!((earlier_of(&log), log.earlier_from), (None, None));
+    assert_eq!(log.covered_from, Some(day(1)));
+}
+
+#[tokio::test]
+async fn retention_cuts_both_sides_of_a_gap() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = with_gap(&mut conn).await;
+    for (kept, from, earlier) in [(3, 30, Some((3, 7))), (7, 30, None), (30, 30, None)] {
+        let kept = KeptFrom {
+            date: day(kept).date_naive(),
+            instant: day(kept),
+        };
+        retention::trim(&mut conn, &member, kept, day(31))
+            .await
+            .unwrap();
+
+        let log = log_of(&mut conn, &member).await;
+        assert_eq!(log.covered_from, Some(day(from)), "{kept:?}");
+        assert_eq!(log.covered_until, Some(day(31)));
+        let span = |(from, until)| Span {
+            from: day(from),
+            until: day(until),
+        };
+        assert_eq!(earlier_of(&log), earlier.map(span), "{kept:?}");
+    }
+}
+
+#[tokio::test]
+async fn records_beyond_every_window_that_wait_for_a_score_are_counted_for_the_plan() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    connect(&mut conn, "mara").await;
+    connect(&mut conn, "Noa").await;
+    let sql =
+        "INSERT INTO whoop_cycle (user_id, id, local_date, score_state, created_at, updated_at,
+                   synced_at, start_time)
+               SELECT 'mara', day::text, '2026-05-01'::date - day, CASE day % 2 WHEN 0 THEN 'SCORED'
+                   ELSE 'PENDING_SCORE' END, now(), now(), now(),
+                   '2026-05-01T00:00:00Z'::timestamptz - day * interval '1 day'
+               FROM generate_series(1, 50) AS day";
+    Stand::execute(&stand, sql).await;
+
+    let members = standing::list(&mut conn, day(1)).await.unwrap();
+
+    let open_of = |name: &str| {
+        let mut members = members.iter();
+        let member = members.find(|one| one.user_id == name).unwrap();
+        member.standing.open_beyond
+    };
+    // Of the days 23, 25, … 49; the window reaches back over the others.
+    assert_eq!(open_of("mara"), [0, 0, 0, 14]);
+    assert_eq!(open_of("Noa"), [0; 4]);
+}
+
+/// A process of the former version does not know the older span.
+#[tokio::test]
+async fn a_coverage_that_a_former_version_moved_joins_the_older_span_or_drops_it() {
+    let stand = Stand::new().await;
+    let mut conn = stand.connection().await;
+    let member = with_gap(&mut conn).await;
+    for (changed, from, is_gap) in [
+        ("covered_from = '2026-05-10T00:00:00Z'", Some(10), true),
+        ("covered_from = '2026-05-04T00:00:00Z'", Some(1), false),
+        (
+            "covered_from = NULL, covered_until = NULL, last_sync_at = NULL",
+            None,
+            false,
+        ),
+    ] {
+        Stand::execute(&stand, &format!("UPDATE whoop_sync_log SET {changed}")).await;
+
+        let coverage = log_of(&mut conn, &member).await.coverage().unwrap();
+
+        assert_eq!(coverage.covered_from, from.map(day), "{changed}");
+        assert_eq!(coverage.earlier.is_some(), is_gap, "{changed}");
+    }
+}
+
 #[tokio::test]
 async fn history_grows_backwards_and_leaves_the_last_sync_where_it_was() {
     let history = |from, until, list_ended, read_at| Completed {
@@ -377,6 +490,7 @@ async fn what_a_wrong_clock_dated_to_the_future_is_forgotten_at_the_next_sync() 
     Stand::execute(
         &stand,
         "UPDATE whoop_sync_log SET last_sync_at = now() + interval '30 days',
+                 earlier_from = '2026-04-01', earlier_until = '2026-04-20',
                  covered_until = now() + interval '30 days', whole_history = TRUE",
     )
     .await;
@@ -390,6 +504,7 @@ async fn what_a_wrong_clock_dated_to_the_future_is_forgotten_at_the_next_sync() 
         (Some(day(10)), Some(day(12)))
     );
     assert!(!log.whole_history);
+    assert_eq!((log.earlier_from, log.earlier_until), (None, None));
 }
 
 #[tokio::test]

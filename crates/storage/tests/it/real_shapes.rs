@@ -24,6 +24,7 @@ async fn day_of(stand: &Stand, member: &UserId, date: &str) -> Value {
         now: now(),
         freshness: TimeDelta::minutes(15),
         refresh: Refresh::Never,
+        forced_reads_every: TimeDelta::zero(),
         night: Night::default(),
         named: stored.records.named(),
         thrifty: false,

@@ -7,7 +7,7 @@ use whoop_sim::SimConfig;
 use whoop_sync::Outcome;
 
 use crate::harness::{
-    Member, Stage, half_a_year, history, id_of, list_of, now, parameter, slot, text_of,
+    Member, Stage, back_to, half_a_year, history, id_of, list_of, now, parameter, slot, text_of,
 };
 
 /// Everything but the score changes back: what WHOOP shows of a night before
@@ -182,7 +182,7 @@ async fn weeks_without_a_run_leave_no_hole() {
     })
     .await;
     for index in [0, 1, 6] {
-        stage.stand_at(now() - TimeDelta::days(70));
+        stage.stand_at(now() - TimeDelta::days(20));
         let member = stage.connect_person(index).await;
         stage.sync(&member, &history(&DataType::ALL)).await;
 
@@ -199,13 +199,11 @@ async fn weeks_without_a_run_leave_no_hole() {
 
 #[tokio::test]
 async fn each_page_of_a_walk_goes_on_where_the_one_before_ended() {
-    let stage = Stage::new().await;
-    stage.stand_at(now() - TimeDelta::days(120));
-    let member = stage.connect_person(0).await;
-    stage.stand_at(now());
+    let (stage, member) = Stage::with_member().await;
     stage.world().reset_calls();
 
-    stage.sync(&member, &slot(Slot::Night)).await;
+    let errand = back_to(now() - TimeDelta::days(120), &DataType::ALL);
+    stage.sync(&member, &errand).await;
 
     for data_type in DataType::ALL {
         let pages = stage.pages_of(data_type);

@@ -9,11 +9,12 @@ use whoop_core::{
 };
 use whoop_sim::{Fault, FaultKind, SimConfig};
 use whoop_sync::{
-    Outcome,
+    Job, Outcome, Settings,
+    member::Errand,
     run::{RunReport, Task},
 };
 
-use crate::harness::{Member, Nobody, Stage, briskly, half_a_year, plan, slot};
+use crate::harness::{Member, Nobody, Stage, back_to, briskly, half_a_year, now, plan, slot};
 
 /// Slow enough that all ask before the first one has an answer.
 async fn with_a_slow_whoop() -> (Stage, Member, NaiveDate) {
@@ -146,4 +147,44 @@ async fn a_sync_that_meets_another_one_shares_what_it_brings() {
     for data_type in DataType::ALL {
         assert_eq!(stage.walks_of(data_type), 1, "{data_type}");
     }
+}
+
+/// Law 15: one forced read of a data type a minute.
+#[tokio::test]
+async fn a_forced_read_less_than_a_minute_after_the_last_one_is_shared() {
+    let (stage, member) = Stage::with_member().await;
+    let mut engine = stage.another_engine();
+    engine.settings.forced_reads_every = Settings::default().forced_reads_every;
+    let date = stage.latest_day(&member).await;
+    let force = async || {
+        stage.world().reset_calls();
+        let day = engine.day(&member.user_id, date, Refresh::Force).await;
+        (day.unwrap().meta.sync, stage.api_calls().len())
+    };
+    let request = async |errand: &Errand| {
+        stage.world().reset_calls();
+        let job = Job::interactive();
+        let report = engine.sync_on_request(&member.user_id, &job, errand).await;
+        (report.unwrap().outcome, stage.api_calls().len())
+    };
+    let everything = Errand::of_everything();
+
+    stage.advance(TimeDelta::seconds(60));
+    assert_eq!(force().await, (SyncOutcome::Done, 4));
+    stage.advance(TimeDelta::seconds(59));
+    assert_eq!(force().await, (SyncOutcome::Shared, 0));
+    assert_eq!(request(&everything).await, (Outcome::Shared, 0));
+    // Data types that were not read a moment ago are read, and spans that were not read.
+    let forget = "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 minute' \
+                  WHERE user_id = $1 AND data_type = 'sleep'";
+    stage.execute(forget, &member).await;
+    assert_eq!(request(&everything).await, (Outcome::Done, 1));
+    let (ten_days_ago, long_ago) = (now() - TimeDelta::days(10), now() - TimeDelta::days(60));
+    let sleep = [DataType::Sleep];
+    let recent = request(&back_to(ten_days_ago, &sleep)).await;
+    assert_eq!(recent, (Outcome::Shared, 0));
+    let (outcome, calls) = request(&back_to(long_ago, &sleep)).await;
+    assert!(outcome == Outcome::Done && calls > 1, "{calls}");
+    stage.advance(TimeDelta::seconds(1));
+    assert_eq!(force().await.0, SyncOutcome::Done);
 }

@@ -10,7 +10,7 @@ use whoop_core::{
 use whoop_sim::{Fault, FaultKind};
 use whoop_sync::{MemberReport, Outcome, reconcile::Reconcile};
 
-use crate::harness::{Member, Stage, at_whoop, briskly, history, id_of, now, slot};
+use crate::harness::{Member, Stage, at_whoop, back_to, briskly, history, id_of, now, slot};
 
 fn half_a_year(dry_run: bool) -> Reconcile {
     Reconcile {
@@ -410,6 +410,8 @@ async fn a_dry_run_that_fails_leaves_the_log_alone() {
 #[tokio::test]
 async fn everything_that_was_never_read_is_missing() {
     let (stage, member) = Stage::with_member().await;
+    let errand = back_to(now() - TimeDelta::days(30), &DataType::ALL);
+    stage.sync(&member, &errand).await;
 
     let report = reconcile(&stage, &member, half_a_year(false)).await;
 

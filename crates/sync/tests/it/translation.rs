@@ -50,19 +50,20 @@ async fn every_record_of_nine_other_lives_reads_back_value_for_value() {
 }
 
 #[tokio::test]
-async fn the_first_sync_stores_the_last_thirty_days_of_every_type() {
+async fn the_first_sync_stores_the_last_days_of_every_type_in_a_page_each() {
     let (stage, member) = Stage::with_member().await;
-    let month_ago = now() - TimeDelta::days(30);
+    let two_weeks_ago = now() - TimeDelta::days(14);
 
     for data_type in DataType::ALL {
         let stored = stage.stored(&member, data_type).await;
         for (start, record) in stage.dated(&member, data_type) {
             let id = id_of(data_type, &record);
             assert!(
-                start < month_ago || stored.contains_key(&id),
+                start < two_weeks_ago || stored.contains_key(&id),
                 "{data_type} {id}"
             );
         }
+        assert_eq!(stage.pages_of(data_type).len(), 1, "{data_type}");
     }
     stage.assert_log_tells_the_truth(&member).await;
 }

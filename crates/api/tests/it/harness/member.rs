@@ -71,6 +71,17 @@ impl Member {
         }
     }
 
+    /// Reads the member's records back to `from`, which is long ago, and waits for the end.
+    pub(crate) async fn sync_back_to(&self, from: &str) {
+        let body = json!({"from": from, "wait": true});
+        let started = self.post("sync", &body).await.expect(202);
+        assert_eq!(started["status"], "running");
+        until("the background sync is over", || async {
+            self.get("sync-status", "").await.expect(200)["syncing"] == false
+        })
+        .await;
+    }
+
     /// Waits until WHOOP was read for the first time.
     pub(crate) async fn is_read(&self) {
         until("all four types are read", || async {
@@ -142,8 +153,7 @@ impl Stage {
         }
     }
 
-    /// Connects the first person through WHOOP's consent and waits until all
-    /// of the first month is read.
+    /// Connects the first person through WHOOP's consent and waits until the newest days are read.
     pub(crate) async fn connect(&self, user_id: &str) -> Member {
         self.connect_person(user_id, 0).await
     }

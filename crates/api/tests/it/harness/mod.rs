@@ -143,6 +143,19 @@ impl Stage {
         replica
     }
 
+    /// Another API over the same database, which shares forced reads as one in production does.
+    pub(crate) fn replica_that_shares(&self) -> Replica {
+        let every = whoop_sync::Settings::default().forced_reads_every;
+        let url = self.db.url();
+        let application = application_that_forces(every, url, &self.sim, &self.clock, &[]);
+        let replica = Replica {
+            client: Client::new(application.address()),
+            server: application.handle(),
+        };
+        tokio::spawn(application.run());
+        replica
+    }
+
     /// Moves the API and WHOOP into the future.
     pub(crate) fn advance(&self, by: TimeDelta) {
         let now = self.clock.now() + by;
@@ -233,12 +246,25 @@ pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &Sim) -> Vec<St
 /// WHOOP has to know the callback beforehand, so the port comes first; where
 /// somebody else took it meanwhile, another one does as well.
 fn application(database_url: &str, sim: &Sim, clock: &FixedClock, more: &[String]) -> Application {
+    application_that_forces(TimeDelta::zero(), database_url, sim, clock, more)
+}
+
+/// An API with a minimum interval between forced reads.
+fn application_that_forces(
+    forced_reads_every: TimeDelta,
+    database_url: &str,
+    sim: &Sim,
+    clock: &FixedClock,
+    more: &[String],
+) -> Application {
     loop {
         let mut flags = flags(free_address(), database_url, sim);
         // What a test says comes before what all say.
         let name = |flag: &String| flag.split('=').next().map(str::to_owned);
         flags.retain(|flag| !more.iter().any(|said| name(said) == name(flag)));
-        let cli = Cli::parse_from(flags.iter().chain(more));
+        let mut cli = Cli::parse_from(flags.iter().chain(more));
+        // The clock does not move: every read was made just now.
+        cli.freshness.forced_reads_every = forced_reads_every;
         match Application::build(&cli, Arc::new(clock.clone())) {
             Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
             }

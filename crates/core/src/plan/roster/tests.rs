@@ -15,6 +15,7 @@ fn read(hours_ago: i64) -> Standing {
         last_sync_at: [Some(noon() - TimeDelta::hours(hours_ago)); 4],
         visits: Visits::default(),
         signals: None,
+        open_beyond: [0; 4],
     }
 }
 
@@ -107,6 +108,7 @@ fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
         last_sync_at: [None; 4],
         visits: Visits::default(),
         signals: None,
+        open_beyond: [0; 4],
     };
     let yesterday = Standing {
         visits: seen(20),
@@ -117,12 +119,50 @@ fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
         ..read(9)
     };
 
-    // A new member's first window has two pages of each data type.
-    let roster = roster(&[read(9), last_week, yesterday, new], &order(7));
+    // A new member's first window has one page of each data type.
+    let roster = roster(&[read(9), last_week, yesterday, new], &order(5));
 
     assert_eq!(members_of(&roster), [3, 2]);
     assert_eq!(roster.turns[0].reason, Reason::NeverRead);
     assert_eq!(roster.left, 2);
+}
+
+#[test]
+fn calls_by_id_and_second_pages_are_in_the_cost() {
+    let cost = |standing: &Standing| standing.calls(&[DataType::Recovery, DataType::Sleep], noon());
+    let of = |days: i64, open_beyond| Standing {
+        open_beyond,
+        ..read(days * 24)
+    };
+
+    assert_eq!(cost(&of(1, [0; 4])), 2);
+    // Of the data types that are read only, and not more than a sync asks for.
+    assert_eq!(cost(&of(1, [3, 40, 7, 7])), 2 + 3 + 10);
+    assert_eq!(cost(&of(20, [0; 4])), 4);
+    // After a longer absence and the first time the newest days are read, in one page.
+    assert_eq!(cost(&of(200, [0; 4])), 2);
+    let never = Standing {
+        last_sync_at: [None; 4],
+        ..of(0, [0; 4])
+    };
+    assert_eq!(cost(&never), 2);
+}
+
+#[test]
+fn members_who_cost_too_much_are_left_and_delay_no_other() {
+    let dear = Standing {
+        open_beyond: [10; 4],
+        ..read(13 * 24 + 13)
+    };
+    let order = Order {
+        calls_for_inactive: 30,
+        ..order(20)
+    };
+
+    let roster = roster(&[dear, read(13 * 24 + 12), read(9)], &order);
+
+    assert_eq!(members_of(&roster), [1, 2]);
+    assert_eq!(roster.left, 1);
 }
 
 #[test]
@@ -189,7 +229,8 @@ fn standing() -> impl Strategy<Value = Standing> {
         (0_i64..60 * 24 * 20).prop_map(|minutes| noon() - TimeDelta::minutes(minutes)),
     );
     let visits = prop::collection::vec(0_i64..24 * 40, 0..4);
-    (prop::array::uniform4(at), visits).prop_map(|(last_sync_at, hours)| {
+    let open = prop::array::uniform4(0_usize..20);
+    (prop::array::uniform4(at), visits, open).prop_map(|(last_sync_at, hours, open_beyond)| {
         let mut hours = hours;
         hours.sort_unstable_by(|one, other| other.cmp(one));
         let visits = hours.into_iter().fold(Visits::default(), |visits, hours| {
@@ -202,6 +243,7 @@ fn standing() -> impl Strategy<Value = Standing> {
             last_sync_at,
             visits,
             signals: None,
+            open_beyond,
         }
     })
 }

@@ -382,6 +382,8 @@ fn engine_on(database: Database, sim: &Sim, clock: &FixedClock, limits: Limits) 
     let keys = TokenKeys::parse(&key).unwrap();
     let settings = Settings {
         limits,
+        // The clock does not move: every read was made just now.
+        forced_reads_every: TimeDelta::zero(),
         ..Settings::default()
     };
     Engine::new(database, whoop, keys, clock, settings)

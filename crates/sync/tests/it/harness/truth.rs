@@ -218,10 +218,15 @@ impl Stage {
                 assert_eq!(log.last_sync_at, None, "{data_type} was never read whole");
                 continue;
             };
+            let earlier = log.coverage().and_then(|known| known.earlier);
+            let is_promised = |start: DateTime<Utc>| {
+                let is_covered = (log.whole_history || start >= from) && start < until;
+                is_covered || earlier.is_some_and(|span| start >= span.from && start < span.until)
+            };
             let promised: ById = self
                 .dated(member, data_type)
                 .iter()
-                .filter(|(start, _)| (log.whole_history || *start >= from) && *start < until)
+                .filter(|(start, _)| is_promised(*start))
                 .map(|(_, record)| (id_of(data_type, record), without_nulls(record)))
                 .collect();
             assert_all_same(&promised, &whole.take(data_type));

@@ -1,0 +1,228 @@
+//! Law 9: after a long absence the newest days are read first, and the gap afterwards as backfill.
+
+use chrono::{DateTime, Days, TimeDelta, Utc};
+use futures::future::join_all;
+use tokio_util::sync::CancellationToken;
+use whoop_core::{
+    DataType,
+    coverage::CONFIRM_AFTER,
+    day::{Missing, SyncOutcome},
+    plan::{Refresh, Slot},
+    quota::{Limits, PriorityClass},
+};
+use whoop_sim::SimConfig;
+use whoop_storage::table::call_budget;
+use whoop_sync::{Engine, Job, Outcome, run::Task};
+
+use crate::harness::{
+    Member, Nobody, PLENTY, Stage, all_missing, briskly, half_a_year, history, now, plan, slot,
+    until,
+};
+
+/// Pages that one list may take in the window after the absence.
+const PAGES_OF_A_WINDOW: usize = 2;
+
+fn two_years_ago() -> DateTime<Utc> {
+    now() - TimeDelta::days(730)
+}
+
+/// A member with a whole history that was read two years ago, and one who connects today.
+async fn after_two_years() -> (Stage, Member, Member) {
+    let stage = Stage::with(SimConfig {
+        days: 900,
+        still: false,
+        ..half_a_year()
+    })
+    .await;
+    stage.stand_at(two_years_ago() - CONFIRM_AFTER);
+    let away = stage.connect_person(0).await;
+    stage.read_whole_history(&away).await;
+    stage.assert_stored_is_truth(&away).await;
+    stage.stand_at(now());
+    let other = stage.connect_person(1).await;
+    stage.world().reset_calls();
+    (stage, away, other)
+}
+
+async fn gaps(stage: &Stage, member: &Member) -> usize {
+    let status = stage.engine.status(&member.user_id).await.unwrap();
+    let logs = status.types.into_iter().filter_map(|(_, log)| log);
+    logs.filter_map(|log| log.coverage())
+        .filter(|known| known.earlier.is_some())
+        .count()
+}
+
+/// Calls of the class that the ledger has counted.
+async fn calls_of(engine: &Engine, class: PriorityClass) -> u32 {
+    let mut conn = engine.database.get().await.unwrap();
+    let current = call_budget::read(&mut conn).await.unwrap();
+    let by_class = current.ledger.usage_by_class(current.now);
+    by_class[class.index()].1
+}
+
+#[tokio::test]
+async fn the_window_after_two_years_costs_two_pages_and_the_gap_is_backfill() {
+    let (stage, away, _) = after_two_years().await;
+    let engine = stage.restarted(&stage.engine, PLENTY);
+    let before = calls_of(&engine, PriorityClass::Backfill).await;
+
+    let report = stage.sync(&away, &slot(Slot::Night)).await;
+
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    for data_type in DataType::ALL {
+        let pages = stage.pages_of(data_type).len();
+        assert!(pages <= PAGES_OF_A_WINDOW, "{pages} pages of {data_type}");
+    }
+    assert_eq!(gaps(&stage, &away).await, 4);
+    stage.assert_log_tells_the_truth(&away).await;
+    assert_eq!(calls_of(&engine, PriorityClass::Backfill).await, before);
+
+    stage.world().reset_calls();
+    let backfill = plan(Task::BackFill { from: None });
+    let run = engine.run(&backfill, &briskly(), &Nobody).await.unwrap();
+
+    assert_eq!(run.failed, 0, "{run:?}");
+    let calls = u32::try_from(stage.api_calls().len()).unwrap();
+    assert!(calls > 4 * 25, "{calls} calls for two years");
+    let counted = calls_of(&engine, PriorityClass::Backfill).await - before;
+    assert_eq!(counted, calls, "every call of the gap is backfill");
+    assert_eq!(gaps(&stage, &away).await, 0);
+    stage.assert_stored_is_truth(&away).await;
+    stage.assert_days_follow_from_whoops_records(&away).await;
+    stage.read_whole_history(&away).await;
+    let status = stage.engine.status(&away.user_id).await.unwrap();
+    assert!(status.history_complete());
+}
+
+#[tokio::test]
+async fn a_member_who_connects_again_after_two_years_takes_two_pages_of_the_interactive_class() {
+    let (stage, away, _) = after_two_years().await;
+
+    stage
+        .connect(away.user_id.as_str(), away.whoop_user_id)
+        .await;
+
+    for data_type in DataType::ALL {
+        let pages = stage.pages_of(data_type).len();
+        assert!(pages <= PAGES_OF_A_WINDOW, "{pages} pages of {data_type}");
+    }
+    assert_eq!(gaps(&stage, &away).await, 4);
+}
+
+#[tokio::test]
+async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
+    let (stage, away, other) = after_two_years().await;
+    let limits = Limits {
+        per_minute: 60,
+        per_day: 10_000,
+    };
+    stage
+        .sql
+        .batch_execute("DELETE FROM whoop_call_budget")
+        .await
+        .unwrap();
+    let (run, app) = (stage.engine_within(limits), stage.engine_within(limits));
+    let date = stage.latest_day(&other).await;
+    let stop = CancellationToken::new();
+    let backfill = {
+        let (user_id, stop) = (away.user_id.clone(), stop.clone());
+        tokio::spawn(async move {
+            let job = Job::scheduled(None, stop);
+            run.sync_member(&user_id, &job, &history(&DataType::ALL))
+                .await
+        })
+    };
+    // The window's calls and some of the gap's; then the backfill has to wait for a permit.
+    until("the gap is being filled", async || {
+        calls_of(&app, PriorityClass::Backfill).await > 0
+    })
+    .await;
+
+    let asked = (0..3).map(|_| app.day(&other.user_id, date, Refresh::Force));
+    for day in join_all(asked).await {
+        let day = day.unwrap();
+        assert!(
+            matches!(day.meta.sync, SyncOutcome::Done | SyncOutcome::Shared),
+            "{:?}",
+            day.meta
+        );
+    }
+
+    stop.cancel();
+    let _ = backfill.await.unwrap();
+    stage.assert_log_tells_the_truth(&away).await;
+    let rest = stage.sync(&away, &history(&DataType::ALL)).await;
+    assert_eq!(rest.outcome, Outcome::Done, "{rest:?}");
+    stage.assert_stored_is_truth(&away).await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_while_it_fills_a_gap_loses_nothing() {
+    let (stage, away, _) = after_two_years().await;
+    let engine = stage.another_engine();
+    let user_id = away.user_id.clone();
+    let killed = tokio::spawn(async move {
+        let job = briskly();
+        engine
+            .sync_member(&user_id, &job, &history(&DataType::ALL))
+            .await
+    });
+    until("some of the gap is read", async || {
+        stage.pages_of(DataType::Cycle).len() >= 6
+    })
+    .await;
+
+    killed.abort();
+    assert!(killed.await.unwrap_err().is_cancelled());
+    let lease =
+        "UPDATE whoop_users SET lease_until = now() - INTERVAL '1 second' WHERE user_id = $1";
+    stage.execute(lease, &away).await;
+
+    assert_eq!(gaps(&stage, &away).await, 4);
+    stage.assert_log_tells_the_truth(&away).await;
+    let before = stage.api_calls().len();
+    stage.sync(&away, &history(&DataType::ALL)).await;
+    stage.assert_stored_is_truth(&away).await;
+    stage.assert_log_tells_the_truth(&away).await;
+    let pages = stage.pages_of(DataType::Cycle).len();
+    assert!(
+        before > 20 && pages < 45,
+        "{before} calls, {pages} pages of cycles"
+    );
+}
+
+#[tokio::test]
+async fn while_a_gap_is_filled_older_days_stay_known_and_its_own_days_are_not_synced() {
+    let (stage, away, _) = after_two_years().await;
+    let before_absence = two_years_ago().date_naive() - Days::new(40);
+    let in_gap = two_years_ago().date_naive() + Days::new(300);
+    let ask = async |date, refresh| {
+        stage.world().reset_calls();
+        let day = stage.engine.day(&away.user_id, date, refresh).await;
+        day.unwrap()
+    };
+
+    // Before the app asks for today, and after it.
+    for _ in 0..2 {
+        let old = ask(before_absence, Refresh::Auto).await;
+        assert!(!old.meta.stale, "{:?}", old.meta);
+        assert!(old.missing.values().all(|why| *why != Missing::NotSynced));
+        assert_eq!(stage.world().call_count(), 0);
+        let unread = ask(in_gap, Refresh::Auto).await;
+        assert_eq!(all_missing(&unread), Some(Missing::NotSynced));
+        assert!(unread.meta.stale);
+        let today = ask(now().date_naive(), Refresh::Auto).await;
+        assert!(!today.meta.stale, "{:?}", today.meta);
+    }
+    assert_eq!(gaps(&stage, &away).await, 4);
+
+    let on_demand = ask(in_gap, Refresh::Force).await;
+    assert_eq!(on_demand.meta.sync, SyncOutcome::Done);
+    assert!(on_demand.cycle.is_some() && !on_demand.meta.stale);
+    assert_eq!(gaps(&stage, &away).await, 4);
+    stage.assert_log_tells_the_truth(&away).await;
+
+    let ten_days_ago = now().date_naive() - Days::new(10);
+    let recent = ask(ten_days_ago, Refresh::Auto).await;
+    assert!(!recent.meta.stale && recent.cycle.is_some());
+}

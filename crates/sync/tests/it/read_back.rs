@@ -1,0 +1,148 @@
+//! Law 9: background syncs of a member come after the member's app, and nothing of them is lost.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use serde_json::json;
+use whoop_core::{DataType, plan::Slot, quota::PriorityClass};
+use whoop_sim::{Fault, FaultKind};
+use whoop_storage::table::call_budget;
+use whoop_sync::{Engine, Job, Outcome};
+
+use crate::harness::{Stage, back_to, briskly, history, now, slot, until};
+
+async fn calls_of(engine: &Engine, class: PriorityClass) -> u32 {
+    let mut conn = engine.database.get().await.unwrap();
+    let current = call_budget::read(&mut conn).await.unwrap();
+    current.ledger.usage_by_class(current.now)[class.index()].1
+}
+
+#[tokio::test]
+async fn a_sync_back_to_long_ago_is_backfill_and_reads_what_is_covered_again() {
+    let (stage, member) = Stage::with_member().await;
+    stage.sync(&member, &history(&DataType::ALL)).await;
+    stage.advance(TimeDelta::minutes(5));
+    let long_ago = now() - TimeDelta::days(110);
+    let night = stage.newest_before(&member, DataType::Sleep, long_ago);
+    let change = json!({"timezone_offset": "+05:45"});
+    stage.change(&member, DataType::Sleep, &night, change);
+    stage.world().reset_calls();
+    let before = calls_of(&stage.engine, PriorityClass::Backfill).await;
+
+    let errand = back_to(now() - TimeDelta::days(120), &DataType::ALL);
+    let report = stage
+        .engine
+        .sync_in_background(&member.user_id, &briskly(), &errand)
+        .await
+        .unwrap();
+
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    stage.assert_stored_is_truth(&member).await;
+    let calls = u32::try_from(stage.api_calls().len()).unwrap();
+    let counted = calls_of(&stage.engine, PriorityClass::Backfill).await - before;
+    assert_eq!(counted, calls, "all of them are backfill");
+    for data_type in DataType::ALL {
+        let pages = stage.pages_of(data_type).len();
+        assert!((1..=8).contains(&pages), "{pages} pages of {data_type}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_request_comes_between_two_pages_of_it_and_no_page_is_read_for_nothing() {
+    let (stage, member) = Stage::with_member().await;
+    stage.world().reset_calls();
+    stage.world().fault(Fault {
+        millis: Some(250),
+        ..Fault::new("*", FaultKind::Latency)
+    });
+    let errand = back_to(now() - TimeDelta::days(160), &[DataType::Cycle]);
+    let (engine, user_id) = (stage.another_engine(), member.user_id.clone());
+    let background = tokio::spawn(async move {
+        engine
+            .sync_in_background(&user_id, &briskly(), &errand)
+            .await
+    });
+    until("it is under way", async || {
+        stage.pages_of(DataType::Cycle).len() >= 2
+    })
+    .await;
+
+    let asked = stage
+        .engine
+        .sync_member(&member.user_id, &Job::interactive(), &slot(Slot::Morning))
+        .await;
+    assert_eq!(asked.unwrap().outcome, Outcome::Done);
+
+    stage.world().clear_faults();
+    let report = background.await.unwrap().unwrap();
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    let pages = stage.pages_of(DataType::Cycle).len();
+    assert!(pages <= 9, "{pages} pages for 160 days");
+    let known = stage.log_of(&member, DataType::Cycle).await;
+    assert!(known.contains("2026-0"), "{known}");
+    stage.assert_log_tells_the_truth(&member).await;
+}
+
+/// The caller waits for ten seconds; WHOOP's answer to the holder's call may take thirty.
+#[tokio::test]
+async fn a_background_sync_in_a_slow_call_gives_up_the_lease_before_the_app_request_does() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(1));
+    stage.world().fault(Fault {
+        millis: Some(25_000),
+        times: Some(1),
+        ..Fault::new("cycle", FaultKind::Latency)
+    });
+    let (engine, user_id) = (stage.another_engine(), member.user_id.clone());
+    let background = tokio::spawn(async move {
+        let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
+        let errand = slot(Slot::Afternoon);
+        engine.sync_in_background(&user_id, &job, &errand).await
+    });
+    let held = "SELECT user_id FROM whoop_users WHERE user_id = $1 AND lease_until > now()";
+    until("it waits for WHOOP", async || {
+        let is_held = !stage.texts(held, &member).await.is_empty();
+        is_held && !stage.pages_of(DataType::Workout).is_empty()
+    })
+    .await;
+
+    let began = Instant::now();
+    let asked = stage
+        .engine
+        .sync_member(&member.user_id, &Job::interactive(), &slot(Slot::Morning))
+        .await;
+
+    assert_eq!(asked.unwrap().outcome, Outcome::Done);
+    assert!(began.elapsed() < Duration::from_secs(9));
+    let report = background.await.unwrap().unwrap();
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_background_sync_that_waits_for_whoops_limit_gives_up_the_lease_at_once() {
+    let (stage, member) = Stage::with_member().await;
+    stage.advance(TimeDelta::hours(1));
+    stage
+        .world()
+        .fault(Fault::new("cycle", FaultKind::RateLimited));
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
+    let background = {
+        let job = Job::scheduled(None, stop.clone());
+        let errand = slot(Slot::Afternoon);
+        tokio::spawn(async move { engine.sync_in_background(&user_id, &job, &errand).await })
+    };
+    let refused = || stage.api_calls().iter().any(|call| call.status == 429);
+    until("WHOOP refused a call", async || refused()).await;
+
+    let asked = stage
+        .engine
+        .sync_member(&member.user_id, &Job::interactive(), &slot(Slot::Morning))
+        .await
+        .unwrap();
+
+    // Not busy: the quota is what the caller has to wait for.
+    assert_eq!(asked.outcome, Outcome::Deferred, "{asked:?}");
+    stop.cancel();
+    let _ = background.await.unwrap();
+}
