@@ -437,6 +437,15 @@ fn failures_of_one_member_are_no_outage() {
     assert_eq!(granted, Decision::Granted(4));
 }
 
+#[test]
+fn a_data_type_that_has_been_failing_for_an_hour_is_known_to_fail() {
+    let since = |minutes| Some(noon() - TimeDelta::minutes(minutes));
+
+    assert!(!is_known_to_fail(None, noon()));
+    assert!(!is_known_to_fail(since(59), noon()));
+    assert!(is_known_to_fail(since(60), noon()));
+}
+
 /// Requests for permits: milliseconds after the one before, class, number, and how many are given back.
 fn requests() -> impl Strategy<Value = Vec<(i64, PriorityClass, u32, u32)>> {
     let pause = prop_oneof![0..500_i64, 500..30_000_i64, 60_000..3_000_000_i64];
