@@ -195,10 +195,13 @@ fn a_class_of_low_priority_gets_its_share_of_a_busy_minute() {
             }
         }
     }
-    let [interactive, webhook, scheduled, inactive, backfill] = made.map(|calls| calls / 10);
+    let [interactive, webhook, scheduled, inactive, _] = made.map(|calls| calls / 10);
     assert!((60..=75).contains(&interactive), "{made:?}");
     assert!(webhook >= 10 && scheduled >= 7, "{made:?}");
-    assert!(inactive >= 4 && backfill >= 3, "{made:?}");
+    assert!(inactive >= 4, "{made:?}");
+    // About one in each of the ten minutes.
+    let backfill = made[PriorityClass::Backfill.index()];
+    assert!(backfill >= 7, "{made:?}");
 }
 
 #[test]
