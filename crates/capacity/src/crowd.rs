@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use whoop_core::plan::visits::Visits;
+use whoop_core::{DataType, plan::visits::Visits};
 
 const HOUR: i64 = 60 * 60;
 
@@ -23,6 +23,10 @@ pub enum Event {
     Naps,
     /// WHOOP has a new workout, or its score.
     Trains,
+    /// The member deletes a workout. The next list of workouts lacks it, and it is asked for by
+    /// its id. It represents the other reasons for calls by id as well: old records with a
+    /// pending score, and changes of records that are older than a page.
+    Deletes,
     /// The member opens the app.
     Visits,
 }
@@ -36,6 +40,8 @@ pub struct Days {
     pub missed_nights: f64,
     /// Days with a nap.
     pub naps: f64,
+    /// Days on which one record has to be asked for by its id.
+    pub deletions: f64,
 }
 
 impl Default for Days {
@@ -44,6 +50,7 @@ impl Default for Days {
             late_scores: 0.0,
             missed_nights: 0.0,
             naps: 0.15,
+            deletions: 0.02,
         }
     }
 }
@@ -97,29 +104,27 @@ impl Night {
     }
 
     fn events(&self) -> impl Iterator<Item = Moment> {
-        let rescored = self.rescored.map(|at| (at, at, Event::NightRescored));
+        let rescored = self.rescored.map(|at| (at, Event::NightRescored));
         [
-            (self.stored, self.scored, Event::Wakes),
-            (self.scored, self.scored, Event::NightScored),
+            (self.stored, Event::Wakes),
+            (self.scored, Event::NightScored),
         ]
         .into_iter()
         .chain(rescored)
     }
 }
 
-/// When something is, when its score is there, and what it is.
-type Moment = (DateTime<Utc>, DateTime<Utc>, Event);
+/// An event and its time.
+type Moment = (DateTime<Utc>, Event);
 
 /// WHOOP has something, and some time later its score.
 fn scored_later(at: DateTime<Utc>, after: TimeDelta, event: Event) -> [Moment; 2] {
-    [(at, at + after, event), (at + after, at + after, event)]
+    [(at, event), (at + after, event)]
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Happening {
     pub at: DateTime<Utc>,
-    /// When WHOOP has the score of what it is about.
-    pub settles: DateTime<Utc>,
     pub member: usize,
     pub event: Event,
 }
@@ -143,12 +148,7 @@ impl Crowd {
             .flat_map(|member| {
                 self.day_of(member, midnight)
                     .into_iter()
-                    .map(move |(at, settles, event)| Happening {
-                        at,
-                        settles,
-                        member,
-                        event,
-                    })
+                    .map(move |(at, event)| Happening { at, member, event })
             })
             .collect()
     }
@@ -181,7 +181,7 @@ impl Crowd {
         if comes {
             let first = wakes + habits.first_visit_after + within(5 * 60, HOUR);
             let second = midnight + habits.second_visit + within(0, HOUR) - TimeDelta::minutes(30);
-            events.extend([first, second].map(|at| (at, at, Event::Visits)));
+            events.extend([first, second].map(|at| (at, Event::Visits)));
         }
         let is_late = dice.random_bool(self.days.late_scores);
         if is_late {
@@ -201,6 +201,10 @@ impl Crowd {
         if dice.random_bool(self.days.naps) {
             let at = midnight + TimeDelta::seconds(dice.random_range(13 * HOUR..18 * HOUR));
             events.extend(scored_later(at, nap_scored_after, Event::Naps));
+        }
+        if self.days.deletions > 0.0 && dice.random_bool(self.days.deletions) {
+            let at = midnight + TimeDelta::seconds(dice.random_range(6 * HOUR..22 * HOUR));
+            events.push((at, Event::Deletes));
         }
         events
     }
@@ -225,6 +229,25 @@ impl Crowd {
             .fold(Visits::default(), |visits, day| {
                 visits.with(day + TimeDelta::hours(12))
             })
+    }
+
+    /// Whether WHOOP answers all calls for a member with a 5xx; true of this share of the members.
+    pub fn fails(&self, member: usize, share: f64) -> bool {
+        let mut dice = self.dice(member, DateTime::UNIX_EPOCH + TimeDelta::days(3));
+        dice.random_bool(share)
+    }
+
+    /// Records of a data type that a member has on a day, on average. One member in a hundred trains
+    /// more than twice a day.
+    pub fn records_a_day(&self, member: usize, data_type: DataType) -> f64 {
+        match data_type {
+            DataType::Recovery | DataType::Cycle => 1.0,
+            DataType::Sleep => 1.0 + self.days.naps,
+            DataType::Workout => {
+                let mut dice = self.dice(member, DateTime::UNIX_EPOCH + TimeDelta::days(4));
+                0.2 + 2.0 * dice.random::<f64>().powi(4)
+            }
+        }
     }
 
     fn comes(&self, member: usize, midnight: DateTime<Utc>) -> bool {

@@ -5,13 +5,17 @@
 //! generates no records.
 
 mod crowd;
+mod hazards;
+mod launch;
 mod member;
 mod report;
 mod simulate;
 mod tally;
 
 pub use crowd::{Crowd, Days, Event, Happening, Webhooks};
-pub use report::{Behind, DayCalls, Goal, Report};
+pub use hazards::{Hazards, Outage};
+pub use launch::Launch;
+pub use report::{Behind, DayCalls, Goal, LaunchReport, OutageReport, Report, Spread};
 pub use simulate::simulate;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -33,13 +37,16 @@ pub struct Setting {
     pub limits: Limits,
     /// How old a day may be before a visit reads it again.
     pub freshness: TimeDelta,
+    pub hazards: Hazards,
+    /// New members beside the `users`.
+    pub launch: Option<Launch>,
 }
 
 impl Setting {
-    /// The members who are meant.
+    /// The generated members: first the `users`, then those of the launch.
     pub fn crowd(&self) -> Crowd {
         Crowd {
-            users: self.users,
+            users: self.users + self.launch.map_or(0, |launch| launch.members),
             active_share: self.active_share,
             days: self.member_days,
             seed: self.seed,

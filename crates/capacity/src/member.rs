@@ -4,21 +4,51 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use whoop_core::{
     DataType,
     coverage::{Coverage, WindowRead},
-    plan::{Call, Night, roster::Standing, visits::Visits, webhook_signals::WebhookSignals},
+    plan::{
+        Call, LOOK_BACK, Night, roster::Standing, visits::Visits, webhook_signals::WebhookSignals,
+    },
 };
 
 use super::Event;
 
+/// Longest pause before a failing data type is tried again.
+const LONGEST_BACKOFF: TimeDelta = TimeDelta::days(7);
+
 #[derive(Debug, Clone)]
 pub(super) struct Member {
-    pub(super) coverage: Vec<Coverage>,
+    pub(super) coverage: [Coverage; 4],
     pub(super) visits: Visits,
     pub(super) heard: Option<WebhookSignals>,
+    /// The access token lives until then.
+    pub(super) token_until: DateTime<Utc>,
+    /// WHOOP answers every call with a 5xx.
+    pub(super) always_fails: bool,
+    /// Start of the history that is to be read; `None` if the member's history is complete.
+    pub(super) history_from: Option<DateTime<Utc>>,
+    failures: [Option<Failure>; 4],
     /// The oldest change at WHOOP that was not read.
     unread: [Option<DateTime<Utc>>; 4],
+    /// Deleted workouts that are still stored.
+    deleted: u32,
     night_scored: Option<NaiveDate>,
     sleep_read: Option<NaiveDate>,
     recovery_read: Option<NaiveDate>,
+}
+
+/// Reads of a data type that have failed since the last success.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    since: DateTime<Utc>,
+    last_attempt_at: DateTime<Utc>,
+}
+
+impl Failure {
+    /// Whether the data type is not tried again yet, by the rule of `whoop_storage::standing`. `latest_read` is the time
+    /// of the latest successful read of any member.
+    fn backs_off(self, now: DateTime<Utc>, latest_read: DateTime<Utc>) -> bool {
+        let pause = (self.last_attempt_at - self.since) / 2;
+        self.since < latest_read && now < self.last_attempt_at + pause.min(LONGEST_BACKOFF)
+    }
 }
 
 impl Member {
@@ -34,25 +64,75 @@ impl Member {
             list_end: None,
         };
         Self {
-            coverage: DataType::ALL.into_iter().map(read).collect(),
+            coverage: DataType::ALL.map(read),
             visits,
             heard,
+            token_until: last + TimeDelta::hours(1),
+            always_fails: false,
+            history_from: None,
+            failures: [None; 4],
             unread: [Some(last); 4],
+            deleted: 0,
             night_scored: None,
             sleep_read: None,
             recovery_read: None,
         }
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    /// A member without changes at WHOOP since the last read.
+    pub(super) fn up_to_date(
+        last: DateTime<Utc>,
+        visits: Visits,
+        heard: Option<WebhookSignals>,
+    ) -> Self {
+        Self {
+            unread: [None; 4],
+            ..Self::new(last, visits, heard)
+        }
+    }
+
+    /// A member who connects at `now`, whose history is to be read from `history_from` on.
+    pub(super) fn connecting(
+        now: DateTime<Utc>,
+        history_from: DateTime<Utc>,
+        heard: Option<WebhookSignals>,
+    ) -> Self {
+        Self {
+            coverage: DataType::ALL.map(Coverage::none),
+            token_until: now + TimeDelta::hours(1),
+            history_from: Some(history_from),
+            ..Self::new(now, Visits::default(), heard)
+        }
+    }
+
+    /// Makes this a member for whom every call fails, and has failed since the last read.
+    pub(super) fn fail_always(&mut self, last_attempt_at: DateTime<Utc>) {
+        self.always_fails = true;
+        for (failure, one) in self.failures.iter_mut().zip(&self.coverage) {
+            let since = one.last_sync_at.unwrap_or(last_attempt_at);
+            *failure = Some(Failure {
+                since: since.min(last_attempt_at),
+                last_attempt_at,
+            });
+        }
+    }
+
+    /// The member as the planner knows them. `latest_read` is the time of the latest successful
+    /// read of any member.
+    pub(super) fn standing(&self, now: DateTime<Utc>, latest_read: DateTime<Utc>) -> Standing {
         let mut last_sync_at = [None; 4];
         for (at, one) in last_sync_at.iter_mut().zip(&self.coverage) {
             *at = one.last_sync_at;
         }
+        let failures = DataType::ALL.into_iter().zip(self.failures);
+        let backing_off = failures.filter_map(|(data_type, failure)| {
+            let backs_off = failure?.backs_off(now, latest_read);
+            backs_off.then_some(data_type)
+        });
         Standing {
             not_granted: Vec::new(),
-            is_failing: false,
-            backing_off: Vec::new(),
+            is_failing: self.failures.iter().any(Option::is_some),
+            backing_off: backing_off.collect(),
             last_sync_at,
             visits: self.visits,
             signals: self.heard,
@@ -67,7 +147,7 @@ impl Member {
                 &[DataType::Recovery, DataType::Sleep]
             }
             Event::Naps => &[DataType::Sleep],
-            Event::Trains => &[DataType::Workout],
+            Event::Trains | Event::Deletes => &[DataType::Workout],
             Event::Visits => &[],
         };
         // A recovery that waits for its score is announced, and says nothing.
@@ -75,8 +155,10 @@ impl Member {
             Event::Wakes => &[DataType::Sleep],
             _ => announced,
         };
-        if event == Event::NightScored {
-            self.night_scored = Some(at.date_naive());
+        match event {
+            Event::NightScored => self.night_scored = Some(at.date_naive()),
+            Event::Deletes => self.deleted += 1,
+            _ => {}
         }
         for (unread, one) in self.unread.iter_mut().zip(&self.coverage) {
             if changed.contains(&one.data_type) {
@@ -86,42 +168,78 @@ impl Member {
         announced
     }
 
-    pub(super) fn read(&mut self, call: &Call, at: DateTime<Utc>) {
-        for (unread, one) in self.unread.iter_mut().zip(&mut self.coverage) {
+    /// Stores a window up to the present that was read to its end. Returns the number of stored
+    /// records that the list lacked, which are asked for by their ids.
+    pub(super) fn read(&mut self, call: &Call, now: DateTime<Utc>) -> u32 {
+        self.cover(call, now);
+        let unread = self.unread.iter_mut().zip(&mut self.failures);
+        for ((unread, failure), one) in unread.zip(&mut self.coverage) {
             if one.data_type == call.data_type {
                 *unread = None;
-                *one = one.with(WindowRead {
-                    until: at,
-                    oldest: Some(call.window.must_reach),
-                    list_ended: false,
-                    read_at: at,
-                });
-                one.last_sync_at = Some(at);
+                *failure = None;
+                one.last_sync_at = one.last_sync_at.max(Some(call.window.end));
             }
         }
         if let Some(heard) = &mut self.heard {
             heard.close(call.data_type);
         }
         self.night_is_here(call.data_type);
+        match call.data_type {
+            DataType::Workout => std::mem::take(&mut self.deleted),
+            _ => 0,
+        }
     }
 
-    /// What an event named was fetched by its id, which makes no list fresh.
-    pub(super) fn fetch(&mut self, data_type: DataType) {
-        for (unread, one) in self.unread.iter_mut().zip(&self.coverage) {
-            if one.data_type == data_type {
-                *unread = None;
+    /// Stores a page of history.
+    pub(super) fn cover(&mut self, call: &Call, now: DateTime<Utc>) {
+        for one in &mut self.coverage {
+            if one.data_type == call.data_type {
+                // The oldest record of a full page is older than the window.
+                let oldest = call.window.must_reach.min(call.window.end - LOOK_BACK);
+                *one = one.with(WindowRead {
+                    until: call.window.end,
+                    oldest: Some(oldest),
+                    list_ended: false,
+                    read_at: now,
+                });
             }
         }
-        if let Some(heard) = &mut self.heard {
-            heard.close(data_type);
-        }
-        self.night_is_here(data_type);
     }
 
-    /// Whether a list of a type was read since.
-    pub(super) fn was_read_since(&self, data_type: DataType, heard: DateTime<Utc>) -> bool {
-        let mut types = self.coverage.iter();
-        types.any(|one| one.data_type == data_type && one.last_sync_at > Some(heard))
+    /// Notes that a read failed.
+    pub(super) fn read_failed(&mut self, data_type: DataType, now: DateTime<Utc>) {
+        for (failure, one) in self.failures.iter_mut().zip(DataType::ALL) {
+            if one == data_type {
+                let since = failure.map_or(now, |failure| failure.since);
+                *failure = Some(Failure {
+                    since,
+                    last_attempt_at: now,
+                });
+            }
+        }
+    }
+
+    /// Time since which the reads of a data type have been failing.
+    pub(super) fn failing_since(&self, data_type: DataType) -> Option<DateTime<Utc>> {
+        let mut failures = self.failures.iter().zip(DataType::ALL);
+        let (failure, _) = failures.find(|(_, one)| *one == data_type)?;
+        failure.map(|failure| failure.since)
+    }
+
+    pub(super) fn coverage_of(&self, data_type: DataType) -> Option<&Coverage> {
+        self.coverage.iter().find(|one| one.data_type == data_type)
+    }
+
+    /// Whether all data types were read since they connected.
+    pub(super) fn was_ever_read(&self) -> bool {
+        self.coverage.iter().all(|one| one.last_sync_at.is_some())
+    }
+
+    /// Whether a webhook announced a change of the data type that was not read since.
+    pub(super) fn has_signal(&self, data_type: DataType, now: DateTime<Utc>) -> bool {
+        use whoop_core::plan::webhook_signals::Signal;
+        self.heard
+            .is_some_and(|signals| signals.signal(data_type, now, now) == Signal::Changed)
     }
 
     fn night_is_here(&mut self, data_type: DataType) {
@@ -153,7 +271,9 @@ impl Member {
             DataType::Cycle => coverage.last_sync_at,
             _ => unread,
         };
-        since.map_or(TimeDelta::zero(), |since| now - since)
+        since.map_or(TimeDelta::zero(), |since| {
+            (now - since).max(TimeDelta::zero())
+        })
     }
 
     /// How long ago the type that was longest not read was read.

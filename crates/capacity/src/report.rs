@@ -1,10 +1,16 @@
 //! What came out, and whether it is good enough.
 
+mod launch;
+mod outage;
+
 use chrono::TimeDelta;
 use serde::Serialize;
 use whoop_core::{DataType, plan::roster::FORTNIGHT, quota::PriorityClass};
 
 use super::{Setting, tally::Tally};
+
+pub use launch::LaunchReport;
+pub use outage::OutageReport;
 
 /// Behind WHOOP at a visit, where webhooks say what changed.
 const GOAL_WITH_WEBHOOKS: TimeDelta = TimeDelta::minutes(5);
@@ -49,6 +55,19 @@ pub struct Report {
     pub settled: Spread,
     /// Since members who did not come were read.
     pub away: Spread,
+    /// Pages after the first one of a list.
+    pub second_pages: u64,
+    /// Calls for single records.
+    pub calls_by_id: u64,
+    /// Token refreshes, which the quota does not count.
+    pub refreshes: u64,
+    /// Calls for members for whom WHOOP answers every call with a 5xx.
+    pub calls_of_failing_members: u64,
+    /// Their visits, which no goal includes.
+    pub visits_of_failing_members: u64,
+    /// `None` if WHOOP always answered.
+    pub outages: Option<OutageReport>,
+    pub launch: Option<LaunchReport>,
     pub goals: Vec<Goal>,
     /// Whether every goal was held.
     pub held: bool,
@@ -64,6 +83,8 @@ pub struct DayCalls {
     pub scheduled: u64,
     /// Calls for members who do not use the app.
     pub inactive: u64,
+    /// Calls for history.
+    pub backfill: u64,
     pub total: u64,
     /// Visits for which the quota was not enough.
     pub visits_put_off: u64,
@@ -127,7 +148,7 @@ impl Report {
     pub(super) fn of(setting: &Setting, mut tally: Tally) -> Self {
         let most_in_a_minute = tally.most_within(TimeDelta::seconds(60));
         let most_in_a_day = tally.most_within(TimeDelta::days(1));
-        let (by_day, by_hour) = calls_by_time(setting, &mut tally);
+        let (by_day, by_hour) = calls_by_time(setting, &tally);
         let behind: Vec<Behind> = DataType::ALL
             .into_iter()
             .zip(&mut tally.behind)
@@ -168,6 +189,10 @@ impl Report {
             FORTNIGHT.num_seconds(),
             away.worst_seconds,
         ));
+        let outages = OutageReport::of(setting, &tally);
+        let launch = LaunchReport::of(setting, &tally);
+        goals.extend(outages.map(|outages| outages.goal()));
+        goals.extend(launch.iter().flat_map(LaunchReport::goals));
         let runs = u64::from(setting.days) * 4;
         Self {
             users: setting.users,
@@ -191,13 +216,20 @@ impl Report {
             behind,
             settled: Spread::of(&mut tally.settled),
             away,
+            second_pages: tally.second_pages,
+            calls_by_id: tally.calls_by_id,
+            refreshes: tally.refreshes,
+            calls_of_failing_members: tally.calls_of_failing_members,
+            visits_of_failing_members: tally.visits_of_failing_members,
+            outages,
+            launch,
             held: goals.iter().all(|goal| goal.held),
             goals,
         }
     }
 }
 
-fn calls_by_time(setting: &Setting, tally: &mut Tally) -> (Vec<DayCalls>, Vec<f64>) {
+fn calls_by_time(setting: &Setting, tally: &Tally) -> (Vec<DayCalls>, Vec<f64>) {
     let mut by_day: Vec<DayCalls> = (0..setting.days as usize)
         .map(|day| DayCalls {
             day: day + 1,
@@ -205,6 +237,7 @@ fn calls_by_time(setting: &Setting, tally: &mut Tally) -> (Vec<DayCalls>, Vec<f6
             webhook: 0,
             scheduled: 0,
             inactive: 0,
+            backfill: 0,
             total: 0,
             visits_put_off: 0,
         })
@@ -225,8 +258,9 @@ fn calls_by_time(setting: &Setting, tally: &mut Tally) -> (Vec<DayCalls>, Vec<f6
             match class {
                 PriorityClass::Interactive => day.interactive += made,
                 PriorityClass::Webhook => day.webhook += made,
-                PriorityClass::Scheduled | PriorityClass::Backfill => day.scheduled += made,
+                PriorityClass::Scheduled => day.scheduled += made,
                 PriorityClass::Inactive => day.inactive += made,
+                PriorityClass::Backfill => day.backfill += made,
             }
         }
         if let Some(hour) = by_hour.get_mut(place(since.num_hours() % 24)) {

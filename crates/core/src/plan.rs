@@ -36,6 +36,9 @@ const LEAST_LOOK_BACK_AT_NIGHT: TimeDelta = TimeDelta::days(7);
 /// they are older than [`LOOK_BACK`]: enough for a bad week, little enough not to eat the quota.
 pub const MOST_BY_ID: usize = 10;
 
+/// History that is read after a connect, without a scheduled run.
+pub const FIRST_HISTORY: TimeDelta = TimeDelta::days(30);
+
 /// A night that ends on a date may begin a day and a half before it does, at
 /// any offset.
 pub(crate) const NIGHT_BEFORE: TimeDelta = TimeDelta::hours(36);

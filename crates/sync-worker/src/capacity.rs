@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
-use whoop_capacity::{Behind, Days, Report, Setting, Webhooks, simulate};
+use whoop_capacity::{Behind, Days, Hazards, Launch, Outage, Report, Setting, Webhooks, simulate};
 use whoop_sync::Settings;
 
 use crate::{
@@ -33,6 +33,7 @@ pub(crate) async fn capacity(args: &CapacityArgs, console: &Console) -> Result<E
             late_scores: args.late_scores,
             missed_nights: args.missed_nights,
             naps: args.naps,
+            deletions: args.deletions,
         },
         webhooks: (args.webhooks == Switch::On).then_some(Webhooks {
             lost: args.webhooks_lost,
@@ -41,7 +42,23 @@ pub(crate) async fn capacity(args: &CapacityArgs, console: &Console) -> Result<E
         seed: args.seed,
         limits: args.limits.limits(),
         freshness: Settings::default().freshness,
+        hazards: Hazards {
+            refresh_takes: TimeDelta::milliseconds(args.refresh_ms.into()),
+            failing_members: args.failing_members,
+            outages: match args.outages.is_empty() {
+                true => Outage::spread(args.outages_per_month, args.days, args.seed),
+                false => args.outages.clone(),
+            },
+        },
+        launch: args.launch.zip(args.within).map(|(members, within)| {
+            Launch::of(members as usize, TimeDelta::minutes(within.into()))
+        }),
     };
+    if setting.launch.is_some() && args.days < 2 {
+        return Err(Refusal::wrong_usage(
+            "a launch begins on the second day: use --days 2 or more".to_owned(),
+        ));
+    }
     // Hours of computing at the most: a signal is to find the process awake.
     let report = tokio::task::spawn_blocking(move || simulate(&setting))
         .await
@@ -88,6 +105,7 @@ fn text(report: &Report) -> String {
                     (day.webhook, '▚'),
                     (day.scheduled, '▓'),
                     (day.inactive, '░'),
+                    (day.backfill, '·'),
                 ],
                 scale
             ),
@@ -96,7 +114,7 @@ fn text(report: &Report) -> String {
             lines.push(format!("{:>12} visit(s) put off", day.visits_put_off));
         }
     }
-    lines.push("       █ interactive  ▚ webhook  ▓ scheduled  ░ inactive".to_owned());
+    lines.push("       █ interactive  ▚ webhook  ▓ scheduled  ░ inactive  · backfill".to_owned());
     lines.push(format!(
         "\nCalls a minute by the hour, on average ({} allowed; in any 60 seconds at most {})",
         report.calls_per_minute, report.most_in_a_minute
@@ -150,6 +168,8 @@ fn text(report: &Report) -> String {
         report.turns_put_off,
         report.left,
     ));
+    lines.push(hazards(report));
+    lines.extend(launch(report));
     for goal in report.goals.iter().filter(|goal| !goal.held) {
         lines.push(format!(
             "NOT HELD: {}: {}, allowed {}",
@@ -160,6 +180,47 @@ fn text(report: &Report) -> String {
         lines.push("Every goal is held.".to_owned());
     }
     lines.join("\n")
+}
+
+fn hazards(report: &Report) -> String {
+    let mut line = format!(
+        "{} second pages, {} calls by id, {} token refreshes; {} calls for members whose calls always fail ({} visits).",
+        report.second_pages,
+        report.calls_by_id,
+        report.refreshes,
+        report.calls_of_failing_members,
+        report.visits_of_failing_members,
+    );
+    if let Some(outages) = &report.outages {
+        line += &format!(
+            "\nOutages: {}, {} calls ({} an hour), {} visits, which no goal includes.",
+            time(outages.seconds),
+            outages.calls,
+            outages.calls_per_hour,
+            outages.visits,
+        );
+    }
+    line
+}
+
+fn launch(report: &Report) -> Option<String> {
+    let launch = report.launch.as_ref()?;
+    Some(format!(
+        "Launch: {} members connect within {}.\n\
+         launch: last member read after {} ({} of {} read)\n\
+         longest wait of an app request during the launch: {} ({} app requests of other members, {} deferred)\n\
+         after the launch: {} of {} app requests deferred, which no goal includes",
+        launch.members,
+        time(launch.within_seconds),
+        time(launch.last_member_read_after_seconds),
+        launch.members_read,
+        launch.members,
+        time(launch.longest_wait_of_others_seconds),
+        launch.visits_of_others,
+        launch.visits_of_others_put_off,
+        launch.visits_afterwards_put_off,
+        launch.visits_afterwards,
+    ))
 }
 
 fn parts(parts: &[(u64, char)], scale: f64) -> String {

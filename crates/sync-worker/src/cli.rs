@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use whoop_capacity::{Days, Webhooks};
+use whoop_capacity::{Days, Hazards, Outage, Webhooks};
 use whoop_core::{DataType, UserId};
 use whoop_storage::{
     Database,
@@ -730,6 +730,34 @@ pub struct CapacityArgs {
     #[arg(long, value_name = "SHARE", default_value_t = Days::default().naps, value_parser = share)]
     pub naps: f64,
 
+    /// Days of a member on which one record is asked for by its id, for example after a deletion.
+    #[arg(long, value_name = "SHARE", default_value_t = Days::default().deletions, value_parser = share)]
+    pub deletions: f64,
+
+    /// Time that WHOOP takes to refresh a token, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 700, value_parser = clap::value_parser!(u32).range(0..=120_000))]
+    pub refresh_ms: u32,
+
+    /// Members for whom WHOOP answers every call with a 5xx.
+    #[arg(long, value_name = "SHARE", default_value_t = Hazards::default().failing_members, value_parser = share)]
+    pub failing_members: f64,
+
+    /// Outages of WHOOP in 30 days, of an hour each, at times that the seed decides.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "outages", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub outages_per_month: u32,
+
+    /// An outage of WHOOP of an hour: 2:18 begins at 18:00 of the second day. Repeat it for several.
+    #[arg(long = "outage", value_name = "DAY:HOUR", value_parser = outage)]
+    pub outages: Vec<Outage>,
+
+    /// New members who connect from 18:00 of the second day on, beside the `--users`.
+    #[arg(long, value_name = "N", requires = "within", value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    pub launch: Option<u32>,
+
+    /// Minutes within which the members of the `--launch` connect.
+    #[arg(long, value_name = "MINUTES", requires = "launch", value_parser = clap::value_parser!(u32).range(1..=1_440))]
+    pub within: Option<u32>,
+
     /// The same seed gives the same members.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
@@ -746,6 +774,15 @@ fn share(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|share| (0.0..=1.0).contains(share))
         .ok_or_else(|| "a share from 0 to 1, as 0.25 for a quarter".to_owned())
+}
+
+fn outage(text: &str) -> Result<Outage, String> {
+    let parts = text.split_once(':');
+    let numbers = parts.and_then(|(day, hour)| Some((day.parse().ok()?, hour.parse().ok()?)));
+    numbers
+        .filter(|(day, hour): &(u32, u32)| (1..=366).contains(day) && *hour < 24)
+        .map(|(day, hour)| Outage::of_an_hour(day, hour))
+        .ok_or_else(|| "a day from 1 and an hour from 0 to 23, as 2:18".to_owned())
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ impl Engine {
             class: job.class,
             member: job.member,
             yields: job.yields.clone(),
+            is_known_to_fail: job.is_known_to_fail,
         };
         self.whoop
             .with_pace(job.pace)

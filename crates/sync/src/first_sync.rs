@@ -3,11 +3,15 @@
 //! Hundreds of members may connect within minutes. Their first syncs stand in one queue of the process and
 //! use the quota as scheduled runs do, so that no other member waits for them.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
-use whoop_core::{DataType, UserId, plan::Reason, quota::PriorityClass};
+use whoop_core::{
+    DataType, UserId,
+    plan::{FIRST_HISTORY, Reason},
+    quota::PriorityClass,
+};
 use whoop_storage::table::{
     tokens,
     users::{self, Body},
@@ -21,9 +25,6 @@ use crate::{
 
 /// Number of first syncs that one process runs at a time. Each holds a member lease.
 pub(crate) const AT_A_TIME: usize = 8;
-
-/// History that is read after a connect, without a scheduled run.
-const FIRST_HISTORY: TimeDelta = TimeDelta::days(30);
 
 /// The scope of the body measurement.
 const BODY: &str = "read:body_measurement";

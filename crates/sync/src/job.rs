@@ -46,6 +46,8 @@ pub struct Job {
     pub(crate) member: u64,
     /// Cancelled when an interactive caller waits for the member whose lease is held.
     pub(crate) yields: CancellationToken,
+    /// The data type has been failing for long: another failure is no evidence of an outage.
+    pub(crate) is_known_to_fail: bool,
 }
 
 impl Job {
@@ -61,6 +63,7 @@ impl Job {
             calls: Arc::default(),
             member: 0,
             yields: CancellationToken::new(),
+            is_known_to_fail: false,
         }
     }
 
@@ -83,6 +86,7 @@ impl Job {
             calls: Arc::default(),
             member: 0,
             yields: CancellationToken::new(),
+            is_known_to_fail: false,
         }
     }
 
@@ -142,6 +146,23 @@ impl Job {
         user_id.hash(&mut hasher);
         Self {
             member: hasher.finish(),
+            ..self.clone()
+        }
+    }
+
+    /// The same job for a data type that has been failing for long, or not; calls count together. A call
+    /// that is known to fail is not repeated at once.
+    pub(crate) fn for_known_failure(&self, is_known_to_fail: bool) -> Self {
+        let retries = match is_known_to_fail {
+            true => 0,
+            false => self.pace.retries,
+        };
+        Self {
+            pace: Pace {
+                retries,
+                ..self.pace
+            },
+            is_known_to_fail,
             ..self.clone()
         }
     }

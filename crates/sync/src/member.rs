@@ -8,6 +8,7 @@ use whoop_core::{
     DataType, UserId,
     coverage::{Coverage, LastReads, last_reads},
     plan::{self, Call, LOOK_BACK, MOST_BY_ID, Reason, Slot, Window},
+    quota::is_known_to_fail,
     record::{Cycle, Recovery, Sleep, Workout},
 };
 use whoop_storage::{
@@ -292,7 +293,10 @@ impl Engine {
             let mut read = Read::default();
             let up_to_now = window.end >= planned_at;
             let ended = async {
-                read.signal_at = self.note_attempt(user_id, data_type).await?;
+                let begun = self.note_attempt(user_id, data_type).await?;
+                read.signal_at = begun.signal_at;
+                let is_known_to_fail = is_known_to_fail(begun.failing_since, self.clock.now());
+                let job = &job.for_known_failure(is_known_to_fail);
                 self.read_type(user_id, job, data_type, window, up_to_now, &mut read)
                     .await
             };
@@ -321,13 +325,12 @@ impl Engine {
         }
     }
 
-    /// Notes that a type is about to be read, which also makes its row in the log. Returns the time
-    /// of the latest webhook about it.
+    /// Notes that a type is about to be read, which also makes its row in the log.
     pub(crate) async fn note_attempt(
         &self,
         user_id: &UserId,
         data_type: DataType,
-    ) -> Result<Option<DateTime<Utc>>, SyncError> {
+    ) -> Result<sync_log::Begun, SyncError> {
         let mut conn = self.database.get().await?;
         Ok(sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?)
     }

@@ -438,6 +438,8 @@ pub(crate) struct MemberQuota {
     pub(crate) member: u64,
     /// Cancelled when an interactive caller waits for the member.
     pub(crate) yields: CancellationToken,
+    /// A failed call is no evidence of an outage.
+    pub(crate) is_known_to_fail: bool,
 }
 
 impl Allowance for MemberQuota {
@@ -458,6 +460,11 @@ impl Allowance for MemberQuota {
     }
 
     fn outcome(&self, is_answered: bool) -> BoxFuture<'_, ()> {
-        self.quota.outcome(self.member, is_answered).boxed()
+        async move {
+            if is_answered || !self.is_known_to_fail {
+                self.quota.outcome(self.member, is_answered).await;
+            }
+        }
+        .boxed()
     }
 }

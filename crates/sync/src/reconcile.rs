@@ -94,7 +94,7 @@ impl Engine {
             let turn = self.take_turn(user_id, &job).await?;
             let ended = async {
                 if !reconcile.dry_run {
-                    read.signal_at = self.note_attempt(user_id, data_type).await?;
+                    read.signal_at = self.note_attempt(user_id, data_type).await?.signal_at;
                 }
                 self.read_type(user_id, &turn.job, data_type, window, end == now, &mut read)
                     .await

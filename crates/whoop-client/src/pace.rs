@@ -15,10 +15,10 @@ pub struct Pace {
 
 impl Pace {
     /// A member is waiting in the app. While a run uses the quota a permit is free every 0.6 s, so
-    /// that two members who open the app at the same moment get their calls within this time.
+    /// that three members who open the app at the same moment get their calls within this time.
     pub const fn interactive() -> Self {
         Self {
-            longest_wait: Duration::from_secs(6),
+            longest_wait: Duration::from_secs(8),
             retries: 1,
             call_timeout: Duration::from_secs(10),
         }

@@ -9,11 +9,23 @@ const OPENS_AFTER: u32 = 5;
 /// Members who must be affected: the failures of one alone are not an outage.
 const MEMBERS: usize = 2;
 
+/// A data type of a member that has been failing for this long fails for a reason of its own.
+const KNOWN_TO_FAIL_AFTER: TimeDelta = TimeDelta::hours(1);
+
 /// Pause before the first probe; each failed probe doubles it.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
 /// Longest pause between two probes.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(60);
+
+/// Whether a data type of a member has been failing for at least an hour.
+///
+/// Another failure of it is no evidence of an outage, and to repeat the call at once is useless.
+/// Without this rule the failing members, who come last in a run, open the circuit breaker for all
+/// members.
+pub fn is_known_to_fail(failing_since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    failing_since.is_some_and(|since| now - since >= KNOWN_TO_FAIL_AFTER)
+}
 
 /// State of the circuit breaker, shared by all processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

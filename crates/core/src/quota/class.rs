@@ -28,9 +28,9 @@ pub(super) struct Shares(ByClass<u32>);
 
 impl Shares {
     /// Shares of the minute window.
-    pub(super) const MINUTE: Self = Self([7_000, 1_200, 800, 500, 500]);
+    pub(super) const MINUTE: Self = Self([7_000, 1_200, 1_200, 500, 100]);
     /// Shares of the day window. Members who are active every day need nearly the whole day.
-    pub(super) const DAY: Self = Self([9_050, 50, 25, 850, 25]);
+    pub(super) const DAY: Self = Self([9_000, 50, 25, 900, 25]);
 
     /// Calls of a class's share of a limit.
     pub(super) fn of(self, class: PriorityClass, limit: u32) -> u32 {

@@ -13,6 +13,7 @@ mod day;
 mod ledger;
 mod minute;
 
+pub use breaker::is_known_to_fail;
 pub use class::PriorityClass;
 pub use day::DAY;
 pub use ledger::{Decision, QuotaLedger, Usage, WaitReason};

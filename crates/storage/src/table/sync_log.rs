@@ -202,13 +202,13 @@ pub async fn check_clock(conn: &PgConnection, now: DateTime<Utc>) -> Result<(), 
 /// the version before may have written that. What is not granted stays so, as the member
 /// may have connected anew since the sync was planned.
 ///
-/// Returns the time of the latest webhook about the data type, for [`Completed::signal_at`].
+/// Returns the state of the data type; the default for a data type that the member did not grant.
 pub async fn begin(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>, StorageError> {
+) -> Result<Begun, StorageError> {
     check_clock(conn, now).await?;
     let begun: Option<Begun> = prepared(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status, last_attempt_at) \
@@ -218,7 +218,8 @@ pub async fn begin(
              failing_since = CASE known.sync_status WHEN 'success' THEN NULL \
                  WHEN 'failed' THEN coalesce(known.failing_since, known.last_error_at) \
                  ELSE known.failing_since END \
-         WHERE known.sync_status <> 'not_granted' RETURNING known.signal_at",
+         WHERE known.sync_status <> 'not_granted' \
+         RETURNING known.signal_at, known.failing_since",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(data_type.as_str())
@@ -240,13 +241,18 @@ pub async fn begin(
     .bind::<Double, _>(CLOCKS_MAY_DIFFER.as_seconds_f64())
     .execute(conn)
     .await?;
-    Ok(begun.and_then(|begun| begun.signal_at))
+    Ok(begun.unwrap_or_default())
 }
 
-#[derive(QueryableByName)]
-struct Begun {
+/// State of a data type when its sync begins.
+#[derive(Debug, Clone, Copy, Default, QueryableByName)]
+pub struct Begun {
+    /// Time of the latest webhook about the data type, for [`Completed::signal_at`].
     #[diesel(sql_type = Nullable<Timestamptz>)]
-    signal_at: Option<DateTime<Utc>>,
+    pub signal_at: Option<DateTime<Utc>>,
+    /// Time of the first of the failures since the last success.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub failing_since: Option<DateTime<Utc>>,
 }
 
 /// Sets rows that a killed process did not finish from `running` to the state before. A process that is alive

@@ -615,13 +615,13 @@ async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behi
             .unwrap();
     };
     hears(&mut conn, day(4)).await;
-    let signal_at = sync_log::begin(&mut conn, &member, DataType::Sleep, day(5))
+    let begun = sync_log::begin(&mut conn, &member, DataType::Sleep, day(5))
         .await
         .unwrap();
     hears(&mut conn, day(3)).await;
 
     let completed = Completed {
-        signal_at,
+        signal_at: begun.signal_at,
         ..span(1, 5)
     };
     sync_log::complete(&mut conn, &member, DataType::Sleep, completed)
@@ -629,11 +629,11 @@ async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behi
         .unwrap();
 
     assert!(log_of(&mut conn, &member).await.signal_open);
-    let signal_at = sync_log::begin(&mut conn, &member, DataType::Sleep, day(6))
+    let begun = sync_log::begin(&mut conn, &member, DataType::Sleep, day(6))
         .await
         .unwrap();
     let history = Completed {
-        signal_at,
+        signal_at: begun.signal_at,
         up_to_now: false,
         ..span(1, 1)
     };
@@ -643,7 +643,7 @@ async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behi
     let is_open = log_of(&mut conn, &member).await.signal_open;
     assert!(is_open, "a page of history does not answer it");
     let completed = Completed {
-        signal_at,
+        signal_at: begun.signal_at,
         ..span(1, 6)
     };
     sync_log::complete(&mut conn, &member, DataType::Sleep, completed)

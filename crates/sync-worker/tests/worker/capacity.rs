@@ -39,6 +39,31 @@ async fn a_crowd_that_the_quota_cannot_carry_is_1_and_the_goal_is_named() {
 }
 
 #[tokio::test]
+async fn a_launch_and_an_outage_are_reported() {
+    let args = [
+        "capacity",
+        "--users=20",
+        "--days=2",
+        "--launch=30",
+        "--within=5",
+        "--outage=1:9",
+    ];
+
+    let text = bare_worker(&args).await;
+    let json = bare_worker(&[&args[..], &["--json"]].concat()).await;
+
+    text.expect_code(0);
+    assert!(text.stdout.contains("launch: last member read after"));
+    assert!(
+        text.stdout
+            .contains("longest wait of an app request during the launch")
+    );
+    let report = json.json();
+    assert_eq!(report["launch"]["members_read"], 30);
+    assert_eq!(report["outages"]["seconds"], 3_600);
+}
+
+#[tokio::test]
 async fn shares_and_numbers_that_cannot_be_are_2() {
     for (args, said) in [
         (vec!["capacity"], "--users"),
@@ -56,6 +81,9 @@ async fn shares_and_numbers_that_cannot_be_are_2() {
             vec!["capacity", "--users=9", "--webhooks=perhaps"],
             "on, off",
         ),
+        (vec!["capacity", "--users=9", "--launch=5"], "--within"),
+        (vec!["capacity", "--users=9", "--within=5"], "--launch"),
+        (vec!["capacity", "--users=9", "--outage=2:24"], "as 2:18"),
     ] {
         bare_worker(&args)
             .await

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use whoop_capacity::{Days, Setting, Webhooks, simulate};
+use whoop_capacity::{Days, Hazards, Setting, Webhooks, simulate};
 use whoop_core::{
     Clock, DataType,
     plan::{Refresh, Slot},
@@ -39,6 +39,7 @@ fn setting() -> Setting {
             late_scores: 0.22,
             missed_nights: 0.16,
             naps: 0.25,
+            deletions: 0.0,
         },
         webhooks: Some(Webhooks {
             lost: LOST,
@@ -50,6 +51,9 @@ fn setting() -> Setting {
             per_day: 1_000_000,
         },
         freshness: Settings::default().freshness,
+        // The simulator answers at once.
+        hazards: Hazards::none(),
+        launch: None,
     }
 }
 

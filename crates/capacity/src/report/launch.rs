@@ -1,0 +1,83 @@
+//! Result of a launch.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+
+use super::Goal;
+use crate::{Setting, tally::Tally};
+
+/// Time from the beginning of a launch until all new members have their last two days.
+const LAST_FIRST_SYNC_AFTER: TimeDelta = TimeDelta::minutes(90);
+
+/// Longest wait of another member's app request during a launch.
+const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(1);
+
+/// First syncs of new members, and app requests of others meanwhile.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct LaunchReport {
+    pub members: usize,
+    pub within_seconds: i64,
+    /// New members who have their last two days.
+    pub members_read: usize,
+    /// Time from the beginning of the launch until the last of them had.
+    pub last_member_read_after_seconds: i64,
+    /// App requests of new members that waited for the first sync.
+    pub visits_that_shared_the_first_sync: u64,
+    /// App requests of other members during the launch.
+    pub visits_of_others: u64,
+    pub visits_of_others_put_off: u64,
+    /// Longest time until one of them was answered, in seconds, rounded up.
+    pub longest_wait_of_others_seconds: i64,
+    /// App requests of all members after the last first sync. No goal includes them: the calls of
+    /// the launch are in the day window for 24 hours.
+    pub visits_afterwards: u64,
+    pub visits_afterwards_put_off: u64,
+}
+
+impl LaunchReport {
+    pub(super) fn of(setting: &Setting, tally: &Tally) -> Option<Self> {
+        let launch = setting.launch?;
+        let begins = setting.begins + launch.begins;
+        let ends = setting.begins + TimeDelta::days(setting.days.into());
+        let counted = &tally.launch;
+        // Members who were not read in the simulated days were read at their end at the earliest.
+        let last_read = counted
+            .last_first_sync
+            .filter(|_| counted.first_syncs == launch.members)
+            .unwrap_or(ends);
+        let longest_wait = counted.longest_wait + TimeDelta::milliseconds(999);
+        Some(Self {
+            members: launch.members,
+            within_seconds: launch.within.num_seconds(),
+            members_read: counted.first_syncs,
+            last_member_read_after_seconds: (last_read - begins).num_seconds(),
+            visits_that_shared_the_first_sync: counted.shared_first_sync,
+            visits_of_others: counted.visits,
+            visits_of_others_put_off: counted.visits_put_off,
+            longest_wait_of_others_seconds: longest_wait.num_seconds(),
+            visits_afterwards: counted.visits_afterwards,
+            visits_afterwards_put_off: counted.visits_afterwards_put_off,
+        })
+    }
+
+    pub(super) fn goals(&self) -> [Goal; 3] {
+        let put_off = i64::try_from(self.visits_of_others_put_off).unwrap_or(i64::MAX);
+        [
+            Goal::new(
+                "launch: last member read after (seconds)",
+                LAST_FIRST_SYNC_AFTER.num_seconds(),
+                self.last_member_read_after_seconds,
+            ),
+            Goal::new(
+                "launch: longest wait of another member's app request (seconds)",
+                LONGEST_WAIT.num_seconds(),
+                self.longest_wait_of_others_seconds,
+            ),
+            Goal::new(
+                "launch: app requests of other members that were deferred",
+                0,
+                put_off,
+            ),
+        ]
+    }
+}

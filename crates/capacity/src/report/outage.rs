@@ -1,0 +1,44 @@
+//! Result of the outages of WHOOP.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+
+use super::Goal;
+use crate::{Setting, tally::Tally};
+
+/// Maximum number of calls in an hour in which WHOOP does not answer.
+const MOST_CALLS_PER_HOUR: i64 = 99;
+
+/// Calls and visits while WHOOP did not answer.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct OutageReport {
+    pub seconds: i64,
+    pub calls: u64,
+    /// Calls in an hour of outage, on average.
+    pub calls_per_hour: i64,
+    /// Visits during an outage or up to two minutes after it, which no goal includes.
+    pub visits: u64,
+}
+
+impl OutageReport {
+    pub(super) fn of(setting: &Setting, tally: &Tally) -> Option<Self> {
+        let outages = &setting.hazards.outages;
+        let seconds: i64 = outages.iter().map(|one| one.lasts.num_seconds()).sum();
+        let calls = i64::try_from(tally.calls_during_outages).unwrap_or(i64::MAX);
+        let hour = TimeDelta::hours(1).num_seconds();
+        (seconds > 0).then(|| Self {
+            seconds,
+            calls: tally.calls_during_outages,
+            calls_per_hour: calls.saturating_mul(hour) / seconds.max(hour),
+            visits: tally.visits_during_outages,
+        })
+    }
+
+    pub(super) fn goal(&self) -> Goal {
+        Goal::new(
+            "calls in an hour of an outage",
+            MOST_CALLS_PER_HOUR,
+            self.calls_per_hour,
+        )
+    }
+}

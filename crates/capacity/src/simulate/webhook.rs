@@ -1,0 +1,147 @@
+//! Webhooks: announced data types are read as lists, some members at a time.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_client::Pace;
+use whoop_core::{
+    DataType,
+    plan::{self, Call, Reason, webhook_signals::waits_for_a_visit},
+    quota::PriorityClass,
+};
+
+use super::{
+    Simulation,
+    agenda::Due,
+    task::{Purpose, Task, patience},
+};
+
+/// Members that are read at the same time.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Longest pause after the quota refused a call.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
+
+/// A failed event is retried until it has failed this often.
+const MAX_ATTEMPTS: u32 = 16;
+
+/// Pause before the second attempt; each further pause is twice as long.
+const FIRST_RETRY_AFTER: TimeDelta = TimeDelta::seconds(5);
+
+const LAST_RETRY_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// A webhook event: a data type of a member changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Announcement {
+    member: usize,
+    data_type: DataType,
+    failures: u32,
+}
+
+impl Announcement {
+    pub(super) fn new(member: usize, data_type: DataType) -> Self {
+        Self {
+            member,
+            data_type,
+            failures: 0,
+        }
+    }
+}
+
+/// Events that were not answered by a read yet.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    waiting: VecDeque<Announcement>,
+    /// Events of members whose signals wait for an app request, because calls are scarce.
+    held: Vec<Announcement>,
+    running: usize,
+    paused_until: Option<DateTime<Utc>>,
+}
+
+impl Simulation<'_> {
+    pub(super) fn hear(&mut self, now: DateTime<Utc>, announcement: Announcement) {
+        let member = self.members.get_mut(announcement.member);
+        if let Some(signals) = member.and_then(|one| one.heard.as_mut()) {
+            signals.open(announcement.data_type);
+        }
+        self.enter_inbox(now, announcement);
+    }
+
+    pub(super) fn enter_inbox(&mut self, now: DateTime<Utc>, announcement: Announcement) {
+        self.inbox.waiting.push_back(announcement);
+        self.drain_inbox(now);
+    }
+
+    /// Looks at the events again that wait for an app request.
+    pub(super) fn release_held_webhooks(&mut self, now: DateTime<Utc>) {
+        let held = std::mem::take(&mut self.inbox.held);
+        self.inbox.waiting.extend(held);
+        self.drain_inbox(now);
+    }
+
+    pub(super) fn drain_inbox(&mut self, now: DateTime<Utc>) {
+        if self.inbox.waiting.is_empty() {
+            return;
+        }
+        let is_scarce = self.ledger.is_scarce(now, self.setting.limits);
+        while self.inbox.running < SIDE_BY_SIDE
+            && self.inbox.paused_until.is_none_or(|until| until <= now)
+            && let Some(announcement) = self.inbox.waiting.pop_front()
+        {
+            let Announcement {
+                member: place,
+                data_type,
+                ..
+            } = announcement;
+            let Some(member) = self.members.get(place) else {
+                continue;
+            };
+            if !member.has_signal(data_type, now) {
+                continue;
+            }
+            let waits = waits_for_a_visit(is_scarce, member.visits.last, now);
+            let Some(coverage) = member.coverage_of(data_type) else {
+                continue;
+            };
+            if waits || coverage.last_sync_at.is_none() {
+                self.inbox.held.push(announcement);
+                continue;
+            }
+            let call = Call {
+                data_type,
+                window: plan::window(None, coverage, None, now),
+                reason: Reason::Webhook,
+            };
+            let requests = self.lists(place, vec![call], patience(Pace::interactive()));
+            let purpose = Purpose::Webhook(announcement);
+            let task = Task::new(place, PriorityClass::Webhook, purpose, now);
+            self.inbox.running += 1;
+            self.begin(now, task.with(requests));
+        }
+    }
+
+    pub(super) fn end_webhook(
+        &mut self,
+        now: DateTime<Utc>,
+        task: &Task,
+        announcement: Announcement,
+    ) {
+        self.inbox.running = self.inbox.running.saturating_sub(1);
+        if let Some(refusal) = task.refusal {
+            let until = refusal.until.min(now + LONGEST_PAUSE);
+            self.inbox.waiting.push_front(announcement);
+            self.inbox.paused_until = Some(until);
+            self.agenda.add(until, Due::InboxGoesOn);
+        } else if task.has_failed && announcement.failures + 1 < MAX_ATTEMPTS {
+            let pause = FIRST_RETRY_AFTER * (1 << announcement.failures);
+            let failures = announcement.failures + 1;
+            let again = Announcement {
+                failures,
+                ..announcement
+            };
+            let retries = Due::Retries(again);
+            self.agenda.add(now + pause.min(LAST_RETRY_AFTER), retries);
+        }
+        self.drain_inbox(now);
+    }
+}
