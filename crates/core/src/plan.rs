@@ -184,8 +184,9 @@ pub fn window(
 }
 
 /// The next page of history: the one that ends just behind the oldest instant covered, so that a
-/// backfill resumes wherever it was stopped. A gap after a long absence is filled first, from its
-/// newer end; when a page reaches the span behind it, the two spans become one.
+/// backfill resumes wherever it was stopped.
+///
+/// A gap after a long absence is filled first, from its newer end; when a page reaches the span behind it, the two spans become one.
 ///
 /// `None` if WHOOP has nothing older, if older records are not kept, and while the end of WHOOP's
 /// list is not confirmed on another day.

@@ -444,11 +444,14 @@ pub(crate) struct MemberQuota {
 
 impl Allowance for MemberQuota {
     fn take<'a>(&'a self, patience: &'a mut Duration) -> BoxFuture<'a, Result<(), WhoopError>> {
-        self.quota.take(self.class, patience).boxed()
-    }
-
-    fn yielded(&self) -> BoxFuture<'_, ()> {
-        self.yields.cancelled().boxed()
+        async {
+            tokio::select! {
+                biased;
+                () = self.yields.cancelled() => Err(WhoopError::Yielded),
+                taken = self.quota.take(self.class, patience) => taken,
+            }
+        }
+        .boxed()
     }
 
     fn said<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()> {

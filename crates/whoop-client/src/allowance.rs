@@ -18,10 +18,6 @@ pub trait Allowance: Debug + Send + Sync {
     /// [`WhoopError::NoLeave`] where nobody can be asked.
     fn take<'a>(&'a self, patience: &'a mut Duration) -> BoxFuture<'a, Result<(), WhoopError>>;
 
-    /// Completes when the caller gives up its calls. Waits before a request end then with
-    /// [`WhoopError::Yielded`]; a request that was sent is not cut off.
-    fn yielded(&self) -> BoxFuture<'_, ()>;
-
     /// Hears what a reply said about the quota.
     fn said<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()>;
 

@@ -65,14 +65,10 @@ impl Whoop {
         let mut time_left = self.pace().call_timeout;
         let mut pauses = self.pace().pauses();
         loop {
-            let permit = async {
-                self.gate().pass(&mut patience).await?;
-                match self.allowance() {
-                    Some(allowance) => allowance.take(&mut patience).await,
-                    None => Ok(()),
-                }
-            };
-            self.unless_yielded(permit).await??;
+            self.gate().pass(&mut patience).await?;
+            if let Some(allowance) = self.allowance() {
+                allowance.take(&mut patience).await?;
+            }
 
             let started = Instant::now();
             let answer = timeout(time_left, self.attempt(call, &read)).await;
@@ -103,23 +99,11 @@ impl Whoop {
             match pauses.next().filter(|pause| *pause < time_left) {
                 Some(pause) => {
                     debug!(endpoint = call.endpoint, %error, "trying WHOOP again");
-                    self.unless_yielded(sleep(pause)).await?;
+                    sleep(pause).await;
                     time_left -= pause;
                 }
                 None => return Err(error),
             }
-        }
-    }
-
-    /// Waits before a request, until the caller gives up its calls.
-    async fn unless_yielded<T>(&self, wait: impl Future<Output = T>) -> Result<T, WhoopError> {
-        let Some(allowance) = self.allowance() else {
-            return Ok(wait.await);
-        };
-        tokio::select! {
-            biased;
-            () = allowance.yielded() => Err(WhoopError::Yielded),
-            waited = wait => Ok(waited),
         }
     }
 

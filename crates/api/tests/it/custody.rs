@@ -9,7 +9,7 @@ use whoop_devkit::TestDb;
 use whoop_sim::{Fault, FaultKind, ReuseMode, Sim};
 use whoop_sync_worker::{Cli, Console, run_until};
 
-use crate::harness::{Member, RunningApi, flags, simulator};
+use crate::harness::{Member, RunningApi, Stage, flags, simulator};
 
 /// The worker's own command line, over the same database and the same WHOOP.
 async fn night_run(database_url: &str, sim: &Sim, api: &RunningApi) -> u8 {
@@ -50,6 +50,7 @@ async fn one_refresh_for_all(mode: ReuseMode) {
     for round in 1..=3 {
         sim.world().set_reuse_mode(mode);
         sim.world().expire_access_tokens();
+        Stage::two_minutes_pass_since_reads(&db).await;
         // Long enough for everybody to come before WHOOP answers the first.
         sim.world().fault(Fault {
             millis: Some(200),

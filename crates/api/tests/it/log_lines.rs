@@ -8,8 +8,8 @@ use whoop_devkit::TestDb;
 use whoop_sim::Fault;
 
 use crate::harness::{
-    APP_SECRET, JWT_SECRET, Member, Rows, RunningApi, SERVICE_KEY, TOKEN_KEY, Token, simulator,
-    until,
+    APP_SECRET, JWT_SECRET, Member, Rows, RunningApi, SERVICE_KEY, Stage, TOKEN_KEY, Token,
+    simulator, until,
 };
 
 #[tokio::test]
@@ -63,6 +63,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
 
     // A refresh, a day, a sync, the end.
     world.expire_access_tokens();
+    Stage::two_minutes_pass_since_reads(&db).await;
     let day = alice.day("?refresh=force").await;
     assert_eq!(day["meta"]["sync"], "done");
     assert_eq!(world.refresh_count(world.people()[0]), 1);
@@ -71,12 +72,14 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
         token: SERVICE_KEY.to_owned(),
         ..alice.clone()
     };
+    Stage::two_minutes_pass_since_reads(&db).await;
     service.post("sync", &json!({})).await.expect(200);
     let metrics = api.client.get("/metrics").send().await;
     assert!(metrics.text.contains("whoop_users"), "{}", metrics.text);
     // A refusal that WHOOP words itself, and a permission that cannot be ended.
     world.expire_access_tokens();
     world.fault(Fault::status("token", 503));
+    Stage::two_minutes_pass_since_reads(&db).await;
     alice.day("?refresh=force").await;
     let kept = Rows::of(&db).await.text();
     let left = alice.delete("").await.expect(200);

@@ -38,7 +38,7 @@ async fn an_idle_program_ends_at_once_and_well() {
 #[tokio::test]
 async fn what_is_in_flight_is_answered_first() {
     let (db, sim, api) = running("info").await;
-    let alice = connected(&api, &sim).await;
+    let alice = connected(&db, &api, &sim).await;
     sim.world().fault(Fault {
         millis: Some(700),
         ..Fault::new("*", FaultKind::Latency)
@@ -71,7 +71,7 @@ async fn what_is_in_flight_is_answered_first() {
 #[tokio::test]
 async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
     let (db, sim, api) = running("info").await;
-    let alice = connected(&api, &sim).await;
+    let alice = connected(&db, &api, &sim).await;
     sim.world().expire_access_tokens();
     sim.world().fault(Fault {
         millis: Some(500),
@@ -98,11 +98,12 @@ async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
     assert_eq!(sim.world().grants()[0].reuses, 0, "an old pair was used");
 }
 
-async fn connected(api: &RunningApi, sim: &Sim) -> Member {
+async fn connected(db: &TestDb, api: &RunningApi, sim: &Sim) -> Member {
     let alice = Member::new(&api.client, "alice");
     let consent = alice.begin(&serde_json::json!({})).await;
     let callback = consent.given_by(&api.client, sim.world().people()[0]).await;
     callback.follow(&api.client).await.expect(200);
     alice.is_read().await;
+    Stage::two_minutes_pass_since_reads(db).await;
     alice
 }

@@ -151,6 +151,9 @@ async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
     stop.cancel();
     let _ = backfill.await.unwrap();
     stage.assert_log_tells_the_truth(&away).await;
+    // Another minute, without the calls of this one.
+    let minute_passes = "DELETE FROM whoop_call_budget";
+    stage.sql.batch_execute(minute_passes).await.unwrap();
     let rest = stage.sync(&away, &history(&DataType::ALL)).await;
     assert_eq!(rest.outcome, Outcome::Done, "{rest:?}");
     stage.assert_stored_is_truth(&away).await;

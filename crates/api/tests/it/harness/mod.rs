@@ -178,6 +178,13 @@ impl Stage {
         !rows.unwrap().is_empty()
     }
 
+    /// Makes what was read older than the interval between forced reads, for a program whose clock
+    /// cannot be moved.
+    pub(crate) async fn two_minutes_pass_since_reads(db: &TestDb) {
+        let sql = "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '2 minutes'";
+        db.client().await.batch_execute(sql).await.unwrap();
+    }
+
     /// Whether the API has no connection to the database.
     pub(crate) async fn is_alone(&self) -> bool {
         let sql = "SELECT 1 FROM pg_stat_activity \
