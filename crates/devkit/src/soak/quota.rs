@@ -78,6 +78,8 @@ struct Tally {
     worked: Duration,
     /// Calls in that time.
     calls: usize,
+    /// Fewest calls in a full minute in which both workers had work.
+    fewest: Option<usize>,
     /// The most that a worker had resident, in kilobytes.
     memory: u64,
     defects: Vec<String>,
@@ -136,8 +138,9 @@ async fn connected(args: &Args) -> anyhow::Result<House> {
     let began = Instant::now();
     let mut house = House::build(args.members.into(), 20).await?;
     let wanted = i64::from(args.members) * 4;
-    let read = "SELECT count(*) FROM whoop_sync_log WHERE sync_status = 'success'";
-    let deadline = Instant::now() + Duration::from_secs(300);
+    let read = "SELECT count(*) FROM whoop_sync_log l JOIN whoop_users u USING (user_id) \
+                WHERE l.sync_status = 'success' AND NOT u.first_sync_pending";
+    let deadline = Instant::now() + Duration::from_secs(600);
     while house.count(read).await? < wanted {
         ensure!(Instant::now() < deadline, "first syncs never ended");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -186,6 +189,9 @@ async fn wave(house: &House, args: &Args, tally: &mut Tally) -> anyhow::Result<b
         sum("failed"),
         sum("deferred"),
     );
+    let minutes = full_minutes(&calls, began_at, now(house));
+    println!("calls in each full minute: {minutes:?}");
+    tally.fewest = tally.fewest.into_iter().chain(minutes).min();
     if sum("failed") > 0 {
         tally
             .defects
@@ -328,9 +334,11 @@ fn judge(house: &House, args: &Args, visits: &Visits, tally: &mut Tally) {
         [&visits.made, &visits.put_off, &visits.bad].map(|count| count.load(Ordering::Relaxed));
     println!(
         "{} calls; at most {most} in any 60 s of {} allowed; {refused} refused by WHOOP; \
-         {used:.1} % of the allowance used while workers ran; workers had {} MB at most",
+         {used:.1} % of the allowance used while workers ran, {} calls in the full minute with the \
+         fewest; workers had {} MB at most",
         calls.len(),
         args.calls_per_minute,
+        tally.fewest.unwrap_or_default(),
         tally.memory / 1024
     );
     println!("{made} visits, {put_off} put off because of the quota, {bad} without an answer");
@@ -361,6 +369,17 @@ fn made(house: &House) -> Vec<Call> {
 
 fn now(house: &House) -> DateTime<Utc> {
     house.world().now()
+}
+
+/// Calls in each full minute between two instants. The last one is left out: the work comes to its end.
+fn full_minutes(calls: &[Call], began_at: DateTime<Utc>, ended_at: DateTime<Utc>) -> Vec<usize> {
+    let minutes = (ended_at - began_at).num_minutes() - 1;
+    let count = |minute| {
+        let from = began_at + TimeDelta::minutes(minute);
+        let is_within = |call: &&Call| call.at >= from && call.at < from + TimeDelta::minutes(1);
+        calls.iter().filter(is_within).count()
+    };
+    (0..minutes).map(count).collect()
 }
 
 fn most_in_a_minute(calls: &[Call]) -> usize {
