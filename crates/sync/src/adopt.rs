@@ -26,7 +26,7 @@ use whoop_storage::{
     },
 };
 
-use crate::{Engine, Job, SyncError, identify::is_profile_refused};
+use crate::{Engine, Job, SyncError};
 
 /// Records that are stored in one transaction.
 const AT_ONCE: usize = 200;
@@ -309,7 +309,7 @@ impl Engine {
         // The legacy service knew the account: its first sync shows whether the tokens work.
         let is_known = member.whoop_user_id != UNKNOWN_ACCOUNT;
         let checked = match self.ask_for_account(user_id, pair, job).await {
-            Err(error) if is_known && is_profile_refused(&error) => {
+            Err(error) if is_known && error.is_profile_refused() => {
                 adoption.error = Some(error.in_full());
                 let mut conn = self.database.get().await?;
                 users::end_identification(&mut conn, user_id, pair).await?;
@@ -353,7 +353,7 @@ impl Engine {
 const fn useless(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::OtherAccount => Some("the older service's tokens were of another WHOOP account"),
-        error if is_profile_refused(error) => {
+        error if error.is_profile_refused() => {
             Some("WHOOP does not say whose the older service's tokens are")
         }
         _ => None,

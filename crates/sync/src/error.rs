@@ -139,6 +139,14 @@ impl SyncError {
         }
     }
 
+    /// Whether WHOOP does not show a profile, and will not show it to the same token pair later.
+    pub const fn is_profile_refused(&self) -> bool {
+        matches!(
+            self,
+            Self::NotGranted { .. } | Self::Whoop(WhoopError::Forbidden)
+        )
+    }
+
     /// Whether WHOOP does not let this service in, whoever the member: the client id or
     /// the client secret is wrong.
     pub fn is_refusal_of_service(&self) -> bool {

@@ -17,11 +17,7 @@ use whoop_storage::table::{
     users::{self, Body},
 };
 
-use crate::{
-    Engine, Job, Outcome, SyncError,
-    identify::{PROFILE_PATIENCE, is_profile_refused},
-    member::Errand,
-};
+use crate::{Engine, Job, Outcome, SyncError, identify::PROFILE_PATIENCE, member::Errand};
 
 /// Number of first syncs that one process runs at a time. Each holds a member lease.
 pub(crate) const AT_A_TIME: usize = 8;
@@ -185,7 +181,7 @@ impl Engine {
 
 /// Whether the member is not connected by this pair, and will not be.
 const fn is_final(error: &SyncError) -> bool {
-    is_profile_refused(error)
+    error.is_profile_refused()
         || matches!(
             error,
             SyncError::OtherAccount

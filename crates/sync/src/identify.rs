@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use uuid::Uuid;
-use whoop_client::{Profile, WhoopError};
+use whoop_client::Profile;
 use whoop_core::{UserId, day::Connection};
 use whoop_storage::table::{
     refresh, revocation, tokens,
@@ -122,21 +122,13 @@ pub(crate) fn account_of(profile: Profile) -> Account {
     }
 }
 
-/// Whether WHOOP does not show the profile, and will not show it to the same pair later.
-pub(crate) const fn is_profile_refused(error: &SyncError) -> bool {
-    matches!(
-        error,
-        SyncError::NotGranted { .. } | SyncError::Whoop(WhoopError::Forbidden)
-    )
-}
-
 /// Reason that a pair cannot be used, if asking again cannot change that.
 const fn refusal(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::OtherAccount => {
             Some("the WHOOP account is another one than that of the stored records")
         }
-        error if is_profile_refused(error) => {
+        error if error.is_profile_refused() => {
             Some("WHOOP does not show the profile, so that the account is not known")
         }
         _ => None,

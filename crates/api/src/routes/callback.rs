@@ -40,7 +40,7 @@ pub(crate) enum ConnectStatus {
 /// `error=` and a word; otherwise the answer is here. With `CONNECT_CONFIRM=required` the
 /// status is `confirm`, and `confirm=` has a one-time word that the app hands in at
 /// `POST …/connect/{user_id}/confirm` within ten minutes. The words: WHOOP's own,
-/// such as `access_denied` (the member said no); `invalid_code`, `used_state`,
+/// such as `access_denied` (the member said no, or did not allow the profile); `invalid_code`, `used_state`,
 /// `expired_state` (begin again); `other_whoop_account` (erase first);
 /// `whoop_unavailable`, `quota_spent` (later); `service_refused` (WHOOP does not know
 /// this service, and its operator has to see to it); `internal`.
@@ -158,9 +158,9 @@ fn failed(error: ConnectError) -> Result<HttpResponse, Problem> {
         error if error.quota_wait().is_some() => "quota_spent",
         SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",
         error if error.is_refusal_of_service() => "service_refused",
+        error if error.is_profile_refused() => "access_denied",
         SyncError::Whoop(_) => "whoop_unavailable",
         SyncError::OtherAccount => "other_whoop_account",
-        SyncError::NotGranted { .. } => "access_denied",
         SyncError::ReauthRequired => "whoop_unavailable",
         _ => "internal",
     };

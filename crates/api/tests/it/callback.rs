@@ -254,22 +254,19 @@ async fn only_a_word_of_whoops_goes_on_to_the_app() {
 #[tokio::test]
 async fn a_whoop_that_is_out_of_order_is_told_apart_from_a_no() {
     let stage = Stage::new().await;
-    for route in ["token", "profile"] {
-        stage.world().clear_faults();
-        stage.world().fault(Fault::status(route, 502));
+    stage.world().fault(Fault::status("token", 502));
 
-        let (state, code) = state_and_code(&stage, None).await;
-        let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
-        answer.assert_problem(503, "whoop-unavailable");
-        assert!(answer.header("retry-after").is_some());
+    let (state, code) = state_and_code(&stage, None).await;
+    let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
+    answer.assert_problem(503, "whoop-unavailable");
+    assert!(answer.header("retry-after").is_some());
 
-        let (state, code) = state_and_code(&stage, Some("hos://whoop")).await;
-        let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
-        assert_eq!(
-            answer.location().as_str(),
-            "hos://whoop?error=whoop_unavailable"
-        );
-    }
+    let (state, code) = state_and_code(&stage, Some("hos://whoop")).await;
+    let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
+    assert_eq!(
+        answer.location().as_str(),
+        "hos://whoop?error=whoop_unavailable"
+    );
     assert_eq!(stage.rows().await.count("whoop_users"), 0);
 }
 
@@ -295,14 +292,32 @@ async fn a_connect_that_the_operator_has_to_mend_does_not_ask_to_try_later() {
     assert!(answer.header("retry-after").is_none());
 }
 
+/// Law 16: the connection is stored before any call that counts.
 #[tokio::test]
-async fn a_connect_while_the_quota_is_spent_is_asked_to_come_back() {
+async fn a_connect_succeeds_while_the_quota_is_used_up_or_the_profile_cannot_be_read() {
     let stage = Stage::new().await;
-    stage.world().fault(Fault::status("profile", 429));
+    for status in [429, 502] {
+        stage.world().clear_faults();
+        stage.world().fault(Fault::status("profile", status));
 
-    let (state, code) = state_and_code(&stage, None).await;
+        let (state, code) = state_and_code(&stage, None).await;
+        let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
+
+        let answer = answer.expect(200);
+        assert_eq!(answer["status"], "connected", "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_consent_without_the_profile_is_told_as_a_denial() {
+    let stage = Stage::new().await;
+    stage.world().fault(Fault::status("profile", 403));
+
+    let (state, code) = state_and_code(&stage, Some("hos://whoop")).await;
     let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
 
-    answer.assert_problem(429, "quota-spent");
-    assert!(answer.header("retry-after").is_some());
+    assert_eq!(
+        answer.location().as_str(),
+        "hos://whoop?error=access_denied"
+    );
 }

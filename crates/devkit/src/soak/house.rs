@@ -116,7 +116,12 @@ impl House {
         };
         let mut house = Self {
             members: Vec::new(),
-            http: Client::builder().no_proxy().timeout(DEADLINE).build()?,
+            // The simulator closes idle connections after five seconds.
+            http: Client::builder()
+                .no_proxy()
+                .timeout(DEADLINE)
+                .pool_idle_timeout(Duration::from_secs(2))
+                .build()?,
             apis: [program(addresses[0])?, program(addresses[1])?],
             sim,
             engine,

@@ -245,14 +245,20 @@ fn reads_since(
     let mut reads: HashMap<(i64, String), Vec<DateTime<Utc>>> = HashMap::new();
     for call in calls.iter().filter(|call| call.at >= began_at) {
         let is_first_page = !call.query.contains("nextToken");
-        // History is asked for without a beginning.
-        let is_window = call.query.contains("start=");
+        let is_window = end_of(call).is_some_and(|end| call.at - end < FRESHNESS);
         if let (Some(member), true, true) = (call.whoop_user_id, is_first_page, is_window) {
             let list = (member, call.path.clone());
             reads.entry(list).or_default().push(call.at);
         }
     }
     reads
+}
+
+/// The end of the window that a call asks for.
+fn end_of(call: &Call) -> Option<DateTime<Utc>> {
+    let mut parameters = call.query.split('&');
+    let end = parameters.find_map(|one| one.strip_prefix("end="))?;
+    end.replace("%3A", ":").parse().ok()
 }
 
 /// The most that any of these processes has had resident, in kilobytes; 0 where
