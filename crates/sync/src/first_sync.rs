@@ -43,21 +43,19 @@ impl Engine {
         let first_sync = tokio::spawn(async move {
             let _place = engine.first_syncs.acquire().await;
             let job = Job::scheduled(None, CancellationToken::new());
-            let is_ready = match engine.make_identified(&user_id, &access_token, &job).await {
-                Ok(()) => true,
-                Err(error) => {
-                    tracing::info!(member = %user_id, %error, "the first sync has not begun");
-                    // A caller that is gone has been told that the member is connected.
-                    let _ = identified.send(error);
-                    false
-                }
-            };
+            let ready = engine.make_identified(&user_id, &access_token, &job).await;
+            let is_ready = ready.is_ok();
+            if let Err(error) = &ready {
+                tracing::info!(member = %user_id, %error, "the first sync has not begun");
+            }
+            // A caller that is gone has been told that the member is connected.
+            let _ = identified.send(ready);
             if is_ready {
                 engine.first_sync(&user_id, &job).await;
             }
         });
         match timeout(PROFILE_PATIENCE, answer).await {
-            Ok(Ok(error)) if is_final(&error) => Err(error),
+            Ok(Ok(Err(error))) if is_final(&error) => Err(error),
             _ => Ok(first_sync),
         }
     }

@@ -72,6 +72,13 @@ impl Engine {
         transaction.rollback().await?;
         match member {
             Some(member) if member.unidentified_pair == Some(pair) => Err(SyncError::OtherAccount),
+            // Another process was faster.
+            Some(member)
+                if member.unidentified_pair.is_none()
+                    && member.whoop_user_id == account.whoop_user_id =>
+            {
+                Ok(())
+            }
             Some(_) => Err(SyncError::ConnectWithdrawn),
             None => Err(SyncError::NotConnected),
         }

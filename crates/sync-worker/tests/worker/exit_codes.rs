@@ -190,10 +190,10 @@ async fn a_quota_that_is_used_up_is_4_with_the_reason() {
         assert!(one["retry_after_seconds"].as_u64() > Some(3600), "{one}");
     }
     ended.expect_in_stderr("daily limit is used up");
-    // Three profiles and three bodies at the connect: six were left.
+    // Three profiles at the connect: nine were left.
     let calls = house.world().calls();
     let answered = calls.iter().filter(|call| call.status == 200).count();
-    assert_eq!(answered, 6, "{calls:#?}");
+    assert_eq!(answered, 9, "{calls:#?}");
     assert_eq!(
         house.texts("SELECT status FROM whoop_sync_run").await,
         ["deferred"]

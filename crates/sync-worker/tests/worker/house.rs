@@ -79,8 +79,8 @@ impl House {
         let code = self.world().issue_code(whoop_user_id, &SCOPES);
         let (database, whoop) = (self.database_args(), self.whoop_args());
         let user_id: UserId = user.parse().unwrap();
-        // A runtime of its own: it ends before the first sync, which every
-        // connect starts in the background, is polled even once.
+        // A runtime of its own: it ends before the first sync, which every connect starts in the
+        // background, has taken the member lease.
         let connecting = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -97,6 +97,9 @@ impl House {
             });
         };
         tokio::task::spawn_blocking(connecting).await.unwrap();
+        let as_if_ended = "UPDATE whoop_users SET first_sync_pending = FALSE";
+        let client = self.db.client().await;
+        client.batch_execute(as_if_ended).await.unwrap();
         self.world().reset_calls();
         whoop_user_id
     }

@@ -6,7 +6,7 @@ use whoop_core::{DataType, plan::Slot};
 use whoop_sim::SimConfig;
 use whoop_sync::Outcome;
 
-use crate::harness::{Member, Stage, half_a_year, history, id_of, now, slot};
+use crate::harness::{Member, Stage, half_a_year, history, id_of, list_of, now, slot};
 
 /// One of each life there is.
 fn all_lives(seed: u64) -> SimConfig {
@@ -50,7 +50,7 @@ async fn every_record_of_nine_other_lives_reads_back_value_for_value() {
 }
 
 #[tokio::test]
-async fn the_first_sync_stores_the_last_days_of_every_type_in_a_page_each() {
+async fn the_first_sync_reads_a_page_of_every_type_then_the_body_then_thirty_days() {
     let (stage, member) = Stage::with_member().await;
     let two_weeks_ago = now() - TimeDelta::days(14);
 
@@ -63,8 +63,22 @@ async fn the_first_sync_stores_the_last_days_of_every_type_in_a_page_each() {
                 "{data_type} {id}"
             );
         }
-        assert_eq!(stage.pages_of(data_type).len(), 1, "{data_type}");
     }
+    let calls: Vec<String> = stage
+        .api_calls()
+        .into_iter()
+        .map(|call| call.path)
+        .collect();
+    let is_body = |path: &String| path.contains("measurement");
+    assert!(calls[0].contains("profile"), "{calls:?}");
+    for data_type in DataType::ALL {
+        let list = list_of(data_type).to_owned();
+        assert!(calls[1..5].contains(&list), "{calls:?}");
+    }
+    assert!(
+        is_body(&calls[5]) && calls.len() <= 5 + 1 + 2 * 4,
+        "{calls:?}"
+    );
     stage.assert_log_tells_the_truth(&member).await;
 }
 
