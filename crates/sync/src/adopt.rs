@@ -295,7 +295,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks WHOOP for the profile, which shows that the tokens work and whose they are.
+    /// Asks WHOOP for the profile, which shows that the tokens work and names their account.
     async fn check_tokens(
         &self,
         member: &users::UserRow,

@@ -20,7 +20,7 @@ pub enum SyncError {
     /// Asking all the same would earn a 401 that reads like a dead token's.
     #[error("the member did not grant {scope} at WHOOP; connecting again can add it")]
     NotGranted { scope: &'static str },
-    /// No record is read with a token pair whose account is not known.
+    /// No record is read with a token pair before WHOOP has confirmed its account.
     #[error("WHOOP has not yet confirmed the account of this member's connection")]
     NotIdentified,
     /// Two people's nights must not lie under one member.

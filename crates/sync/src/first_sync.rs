@@ -3,7 +3,7 @@
 //! Hundreds of members may connect within minutes. Their first syncs stand in one queue of the process and
 //! use the quota as scheduled runs do, so that no other member waits for them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,10 @@ use crate::{Engine, Job, Outcome, SyncError, identify::PROFILE_PATIENCE, member:
 
 /// Number of first syncs that one process runs at a time. Each holds a member lease.
 pub(crate) const AT_A_TIME: usize = 8;
+
+/// Time after a connect in which a first sync that has not ended is tried again. After that, scheduled runs
+/// alone read the member.
+const RESUMED_FOR: TimeDelta = TimeDelta::days(7);
 
 /// The scope of the body measurement.
 const BODY: &str = "read:body_measurement";
@@ -48,7 +52,7 @@ impl Engine {
             if let Err(error) = &ready {
                 tracing::info!(member = %user_id, %error, "the first sync has not begun");
             }
-            // A caller that is gone has been told that the member is connected.
+            // The caller may have answered already that the member is connected.
             let _ = identified.send(ready);
             if is_ready {
                 engine.first_sync(&user_id, &job).await;
@@ -68,7 +72,8 @@ impl Engine {
     pub async fn resume_first_syncs(&self, job: &Job) -> Result<(), SyncError> {
         let pending = {
             let mut conn = self.database.get().await?;
-            users::with_first_sync_pending(&mut conn).await?
+            let connected_since = self.clock.now() - RESUMED_FOR;
+            users::with_first_sync_pending(&mut conn, connected_since).await?
         };
         for user_id in pending {
             let Ok(user_id) = user_id.parse() else {
@@ -102,21 +107,23 @@ impl Engine {
 
     async fn first_sync(&self, user_id: &UserId, job: &Job) {
         match self.read_first_days(user_id, job).await {
-            Ok(()) => tracing::info!(member = %user_id, "the first sync has ended"),
+            Ok(true) => tracing::info!(member = %user_id, "the first sync has ended"),
+            Ok(false) => tracing::info!(member = %user_id, "the first sync goes on later"),
             Err(error) => {
                 tracing::info!(member = %user_id, error = error.in_full(), "the first sync goes on later");
             }
         }
     }
 
-    /// The newest days, the body measurement, then 30 days; each only if it was not read before.
-    async fn read_first_days(&self, user_id: &UserId, job: &Job) -> Result<(), SyncError> {
+    /// The newest days, the body measurement, then 30 days; each only if it was not read before. Returns
+    /// `false` if the newest days could not be read.
+    async fn read_first_days(&self, user_id: &UserId, job: &Job) -> Result<bool, SyncError> {
         let member = {
             let mut conn = self.database.get().await?;
             users::find(&mut conn, user_id).await?
         };
         let Some(member) = member.filter(|member| member.first_sync_pending) else {
-            return Ok(());
+            return Ok(true);
         };
         let data_types = self.unread_since(user_id, member.connected_at).await?;
         if !data_types.is_empty() {
@@ -128,8 +135,8 @@ impl Engine {
                 history: false,
             };
             let report = self.sync_member(user_id, job, &errand).await?;
-            if report.outcome == Outcome::Deferred {
-                return Ok(());
+            if !matches!(report.outcome, Outcome::Done | Outcome::Shared) {
+                return Ok(false);
             }
         }
         let backfill = job.of(PriorityClass::Backfill);
@@ -141,7 +148,7 @@ impl Engine {
         let from = self.clock.now() - FIRST_HISTORY;
         self.history(user_id, &backfill, &DataType::ALL, Some(from))
             .await;
-        Ok(())
+        Ok(true)
     }
 
     /// Data types that were not read since the member connected.
@@ -168,7 +175,7 @@ impl Engine {
                 weight_kilogram: body.weight_kilogram,
                 max_heart_rate: body.max_heart_rate,
             })),
-            Err(error) if error.is_put_off() => Err(error),
+            Err(error) if error.is_put_off() || error.is_transient() => Err(error),
             Err(error) => {
                 tracing::info!(member = %user_id, %error, "no body measurement");
                 Ok(None)

@@ -1,6 +1,6 @@
-//! Whose account a new token pair is: WHOOP's token endpoint does not say, and the profile costs a call.
+//! The WHOOP account of a new token pair. The token endpoint does not name it, and the profile costs a call.
 //!
-//! The pair is stored first. Whoever takes the member lease next asks for the profile before any record is
+//! The pair is stored first. The next holder of the member lease asks for the profile before any record is
 //! read, so that the records of two accounts never lie under one member.
 
 use std::time::Duration;
@@ -115,7 +115,7 @@ impl Engine {
     }
 }
 
-/// Whether WHOOP has confirmed whose the member's stored pair is.
+/// Whether WHOOP has confirmed the account of the member's stored pair.
 pub(crate) const fn is_identified(member: &UserRow) -> bool {
     member.unidentified_pair.is_none() && member.whoop_user_id != users::UNKNOWN_ACCOUNT
 }

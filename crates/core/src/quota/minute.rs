@@ -26,6 +26,10 @@ const BURST_PERCENT: u32 = 60;
 /// Permits kept free for a member who opens the app, however few do.
 const KEPT: u32 = 2;
 
+/// If app requests used more than this percentage of a minute lately, two permits are kept free for each call
+/// above it. Below it, the pace of background work leaves them a permit every 0.6 s.
+const BUSY_FROM_PERCENT: u32 = 32;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     #[serde(with = "ts_milliseconds")]
@@ -217,7 +221,8 @@ impl Minute {
         let interactive = PriorityClass::Interactive;
         let lately = self.sum(now, MINUTE + MINUTE, |entry| entry.class == interactive) / 2;
         let share = Shares::MINUTE.of(interactive, per_minute);
-        KEPT.max(lately.saturating_mul(lately) / (per_minute / 2).max(1))
+        let above = lately.saturating_sub(per_minute * BUSY_FROM_PERCENT / 100);
+        KEPT.max(above.saturating_mul(2))
             .min(share.saturating_sub(self.used_by(now, interactive)))
     }
 

@@ -307,7 +307,10 @@ async fn open_the_app(
     while !is_over.load(Ordering::Relaxed) {
         // As independent people come: mostly soon, sometimes late.
         let pause = -random.random::<f64>().max(1e-9).ln() * 60.0 / a_minute;
-        tokio::time::sleep(Duration::from_secs_f64(pause.min(10.0))).await;
+        let comes_at = Instant::now() + Duration::from_secs_f64(pause);
+        while Instant::now() < comes_at && !is_over.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         let member = random.random_range(0..house.members.len());
         let api = random.random_range(0..2);
         let (house, visits) = (Arc::clone(&house), Arc::clone(&visits));

@@ -49,7 +49,7 @@ pub(crate) fn connection_of(status: &str) -> Connection {
     }
 }
 
-/// The row of a member whom the legacy service had.
+/// Row of a member of the legacy service.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = whoop_users)]
 pub struct NewUser {
@@ -104,7 +104,7 @@ pub async fn list_offsets(
         .await?)
 }
 
-/// Stands for the WHOOP account of a member until WHOOP's profile names it.
+/// Value of `whoop_user_id` until WHOOP's profile names the account.
 pub const UNKNOWN_ACCOUNT: i64 = 0;
 
 /// Inserts a member. Returns `false`, and changes nothing, if the member is there already.
@@ -242,14 +242,18 @@ pub async fn is_any_unidentified(conn: &mut PgConnection) -> Result<bool, Storag
     .await?)
 }
 
-/// Connected members whose first sync has not ended, the latest first.
+/// Members with a pending first sync who connected since an instant, the latest first.
 ///
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn with_first_sync_pending(conn: &mut PgConnection) -> Result<Vec<String>, StorageError> {
+pub async fn with_first_sync_pending(
+    conn: &mut PgConnection,
+    connected_since: DateTime<Utc>,
+) -> Result<Vec<String>, StorageError> {
     Ok(whoop_users::table
         .filter(whoop_users::first_sync_pending)
+        .filter(whoop_users::connected_at.ge(connected_since))
         .filter(whoop_users::status.eq("connected"))
         .order(whoop_users::connected_at.desc())
         .select(whoop_users::user_id)
