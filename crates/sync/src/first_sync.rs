@@ -141,13 +141,11 @@ impl Engine {
         }
         let backfill = job.of(PriorityClass::Backfill);
         let body = self.body_of(user_id, &backfill).await?;
-        {
-            let mut conn = self.database.get().await?;
-            users::end_first_sync(&mut conn, user_id, body.as_ref()).await?;
-        }
         let from = self.clock.now() - FIRST_HISTORY;
         self.history(user_id, &backfill, &DataType::ALL, Some(from))
             .await;
+        let mut conn = self.database.get().await?;
+        users::end_first_sync(&mut conn, user_id, body.as_ref()).await?;
         Ok(true)
     }
 

@@ -27,7 +27,7 @@ pub struct MemberStatus {
     pub types: Vec<(DataType, Option<SyncLogRow>)>,
     /// Records of WHOOP that could not be read.
     pub rejected_records: i64,
-    /// Whether somebody is syncing this member now.
+    /// Whether a process is syncing this member now, or the first sync waits for the quota.
     pub syncing: bool,
     /// Since when records are kept; `None` for ever.
     pub kept_from: Option<DateTime<Utc>>,
@@ -94,7 +94,10 @@ impl Engine {
         let member = users::find(&mut conn, user_id).await?;
         let log = sync_log::list(&mut conn, user_id).await?;
         let rejected_records = rejected_record::count(&mut conn, user_id).await?;
-        let syncing = whoop_storage::lease::is_held(&mut conn, user_id).await?;
+        let is_first = member
+            .as_ref()
+            .is_some_and(|member| is_first_sync(member, self.clock.now()));
+        let syncing = is_first || whoop_storage::lease::is_held(&mut conn, user_id).await?;
         let since = self.clock.now() - DELAYS_OF;
         let delays = change::delays(&mut conn, Some(user_id), since).await?;
         let types = DataType::ALL
@@ -120,4 +123,13 @@ impl Engine {
             delays,
         })
     }
+}
+
+/// Time after a connect in which a first sync that has not ended counts as under way.
+const FIRST_SYNC_TAKES: TimeDelta = TimeDelta::hours(2);
+
+fn is_first_sync(member: &UserRow, now: DateTime<Utc>) -> bool {
+    member.first_sync_pending
+        && member.connection() == Connection::Connected
+        && now - member.connected_at < FIRST_SYNC_TAKES
 }

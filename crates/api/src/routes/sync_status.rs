@@ -13,8 +13,8 @@ use crate::{json, member::Member, problem::Problem, state::AppState};
 pub(crate) struct SyncStatus {
     user_id: String,
     connection: Connection,
-    /// Whether a sync of this member is under way now. One that was begun with `POST sync` counts until
-    /// its end, also between two of its pages.
+    /// Whether a sync of this member is under way now. One that was begun with `POST sync` and the first sync
+    /// after a connect count until their end, also between two pages.
     syncing: bool,
     /// By type: `recovery`, `sleep`, `workout`, `cycle`.
     data_types: BTreeMap<&'static str, TypeStatus>,
