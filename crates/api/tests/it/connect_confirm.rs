@@ -179,8 +179,10 @@ async fn a_confirmed_connect_succeeds_while_the_profile_cannot_be_read() {
     confirm(&alice, &word).await.expect(200);
     stage.world().clear_faults();
 
+    // The first sync may have met the profile again meanwhile.
     let day = alice.day("?refresh=force").await;
-    assert_eq!(day["meta"]["sync"], "done", "{day}");
+    let sync = day["meta"]["sync"].as_str();
+    assert!(["done", "shared"].map(Some).contains(&sync), "{day}");
 }
 
 #[tokio::test]
