@@ -29,7 +29,7 @@ pub(crate) struct Cli {
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) people: u16,
 
-    /// Days of history of each person [default: 400; 180 with --check, to stay within WHOOP's 100
+    /// Days of history of each person [default: 400; 100 with --check, to stay within WHOOP's 100
     /// calls a minute].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(40..=3650))]
     days: Option<u32>,
@@ -41,6 +41,6 @@ pub(crate) struct Cli {
 
 impl Cli {
     pub(crate) fn days(&self) -> u32 {
-        self.days.unwrap_or(if self.check { 180 } else { 400 })
+        self.days.unwrap_or(if self.check { 100 } else { 400 })
     }
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -6,6 +6,9 @@ use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 
 use super::{live::Events, stack::Stack};
+
+/// Maximum duration of a first sync; the quota may make it wait for a minute.
+const FIRST_SYNC_TAKES: Duration = Duration::from_secs(90);
 
 /// The member of the demo, as their app would call.
 pub(crate) struct Member {
@@ -127,6 +130,16 @@ impl Member {
     pub(crate) async fn connect(&self) -> anyhow::Result<()> {
         let page = self.consent_page().await?;
         self.follow_redirects(page).await
+    }
+
+    /// Waits until the first sync after a connect has ended.
+    pub(crate) async fn first_sync_ends(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + FIRST_SYNC_TAKES;
+        while self.get("sync-status", "").await?["syncing"] != false {
+            ensure!(Instant::now() < deadline, "the first sync does not end");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
     }
 
     async fn follow_redirects(&self, page: Url) -> anyhow::Result<()> {

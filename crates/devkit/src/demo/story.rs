@@ -211,6 +211,7 @@ async fn connect(member: &Member) -> anyhow::Result<String> {
 
 async fn first_load(stack: &Stack, member: &Member) -> anyhow::Result<String> {
     let day = member.get("daily-data", "").await?;
+    member.first_sync_ends().await?;
     let truth = truth(stack)?;
     // The newest cycle is today's, unless today's night has not begun it yet.
     let newest = &truth["cycles"][0];

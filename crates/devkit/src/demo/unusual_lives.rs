@@ -30,6 +30,7 @@ pub(crate) async fn check(stack: &Stack) -> anyhow::Result<String> {
             .context("nobody was added")?;
         let member = Member::new(stack, user_id)?;
         member.connect_as(stack, person).await?;
+        member.first_sync_ends().await?;
         let read = json!({"wait": true});
         member.post("sync", read).await?;
         let truth = stack.sim.world().truth(person);
