@@ -111,7 +111,11 @@ pub(crate) async fn soak(args: &Args) -> anyhow::Result<ExitCode> {
 
     let mut tally = Tally::default();
     while made(&house).len() < args.calls {
-        if !wave(&house, args, &mut tally).await? {
+        let goes_on = wave(&house, args, &mut tally).await?;
+        let [made, deferred] =
+            [&visits.made, &visits.put_off].map(|one| one.load(Ordering::Relaxed));
+        println!("{made} app requests until now, {deferred} deferred");
+        if !goes_on {
             println!("the day's calls are spent");
             break;
         }
