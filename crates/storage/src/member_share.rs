@@ -29,14 +29,17 @@ pub async fn count_call(
     limit: u32,
 ) -> Result<Option<f64>, StorageError> {
     let counted: Vec<Row> = prepared(
-        "UPDATE whoop_users u SET \
-             interactive_calls = CASE WHEN k.goes_on THEN least(u.interactive_calls + 1, $2 + 1) ELSE 1 END, \
-             interactive_calls_since = CASE WHEN k.goes_on THEN u.interactive_calls_since ELSE now() END \
-         FROM (SELECT user_id, coalesce(interactive_calls_since BETWEEN now() - interval '1 day' AND now(), false) AS goes_on \
-               FROM whoop_users WHERE user_id = $1) k \
-         WHERE u.user_id = $1 AND k.user_id = u.user_id \
-         RETURNING u.interactive_calls <= $2 AS is_counted, \
-             extract(epoch FROM u.interactive_calls_since + interval '1 day' - now())::double precision AS resets_in_s",
+        // Calls side by side wait for each other's row, and see its values and a later clock then.
+        "UPDATE whoop_users SET \
+             interactive_calls = CASE \
+                 WHEN interactive_calls_since BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() \
+                 THEN least(interactive_calls + 1, $2 + 1) ELSE 1 END, \
+             interactive_calls_since = CASE \
+                 WHEN interactive_calls_since BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() \
+                 THEN interactive_calls_since ELSE clock_timestamp() END \
+         WHERE user_id = $1 \
+         RETURNING interactive_calls <= $2 AS is_counted, \
+             extract(epoch FROM interactive_calls_since + interval '1 day' - clock_timestamp())::double precision AS resets_in_s",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Integer, _>(i32::try_from(limit).unwrap_or(i32::MAX - 1))

@@ -9,6 +9,7 @@ mod erase;
 mod generate;
 mod limits;
 mod log;
+mod member_share;
 mod migrations;
 mod newest_wins;
 mod odd_values;

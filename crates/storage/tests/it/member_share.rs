@@ -1,0 +1,35 @@
+//! Calls for one member's app requests.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use whoop_storage::member_share::count_call;
+
+use crate::stand::{Stand, connect};
+
+/// Law 15: calls that begin together are counted one by one, the first of a day as well.
+#[tokio::test]
+async fn calls_side_by_side_are_all_counted() {
+    let stand = Stand::new().await;
+    let member = connect(&mut stand.connection().await, "member").await;
+    let other = stand.db.client().await;
+    let held = "BEGIN; SELECT FROM whoop_users FOR UPDATE";
+    other.batch_execute(held).await.unwrap();
+
+    let calls = (0..4).map(|_| async {
+        let mut conn = stand.connection().await;
+        count_call(&mut conn, &member, 3).await.unwrap()
+    });
+    let let_go = async {
+        let waiting = "SELECT count(*)::text FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while stand.value(waiting).await.as_deref() != Some("4") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    let (counted, ()) = tokio::join!(join_all(calls), let_go);
+
+    let made = counted.iter().filter(|resets_in| resets_in.is_none());
+    assert_eq!(made.count(), 3, "{counted:?}");
+}
