@@ -42,10 +42,19 @@ impl Engine {
         }
         match self.attempt(job, token.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => {}
-            other => return Ok(other?),
+            other => {
+                if other.is_ok() {
+                    self.refreshes.accepted(user_id);
+                }
+                return Ok(other?);
+            }
         }
         if self.is_rejected(user_id).await? {
             return Err(SyncError::TokenRejected);
+        }
+        if self.refreshes.is_replacement(user_id, &token) {
+            // A call beside this one refreshed the token.
+            return Err(self.note_rejection(user_id, &token).await?);
         }
         let reason = Reason::Refused(token);
         let fresh = self.refresh(user_id, job, reason).await?;

@@ -26,6 +26,8 @@ type Refreshed = Result<SecretString, Arc<SyncError>>;
 #[derive(Debug, Default)]
 pub(crate) struct Refreshes {
     under_way: Mutex<HashMap<UserId, Shared<BoxFuture<'static, Refreshed>>>>,
+    /// Access tokens that replaced a refused one, by member, until the API accepts them.
+    replacements: Mutex<HashMap<UserId, SecretString>>,
     tasks: TaskTracker,
 }
 
@@ -33,6 +35,30 @@ impl Refreshes {
     /// Whether the process is about to end, so that no refresh may begin.
     pub(super) fn are_ending(&self) -> bool {
         self.tasks.is_closed()
+    }
+
+    fn replaced(&self, user_id: &UserId, token: &SecretString) {
+        let replacements = self.replacements.lock();
+        replacements
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(user_id.clone(), token.clone());
+    }
+
+    /// Whether a token replaced a refused one and was not accepted yet. If the API refuses it as
+    /// well, another refresh does not help.
+    pub(super) fn is_replacement(&self, user_id: &UserId, token: &SecretString) -> bool {
+        let replacements = self.replacements.lock();
+        let replacements = replacements.unwrap_or_else(PoisonError::into_inner);
+        let known = replacements.get(user_id);
+        known.is_some_and(|known| known.expose_secret() == token.expose_secret())
+    }
+
+    /// Notes that the API accepts the member's token.
+    pub(super) fn accepted(&self, user_id: &UserId) {
+        let replacements = self.replacements.lock();
+        replacements
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(user_id);
     }
 }
 
@@ -88,6 +114,9 @@ impl Engine {
         let (engine, member, reason) = (self.clone(), user_id.clone(), reason.clone());
         let task = refreshes.tasks.spawn(async move {
             let refreshed = engine.refresh_once(&member, &reason).await;
+            if let (Reason::Refused(_), Ok(token)) = (&reason, &refreshed) {
+                engine.refreshes.replaced(&member, token);
+            }
             let under_way = engine.refreshes.under_way.lock();
             under_way
                 .unwrap_or_else(PoisonError::into_inner)
