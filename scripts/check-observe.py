@@ -468,13 +468,22 @@ def export(demo, stack):
         return "whoop_change_delay_seconds{" in text and "whoop_sync_age_seconds{" in text
 
     until("the first change", changed, 40)
-    # WHOOP out of order, a token that has ended, and WHOOP refusing.
-    ask(f"{sim}/_sim/faults", body=[{"route": "workout", "kind": "status", "status": 503, "times": 9}])
-    ask(f"{of}/sync/{member}", token, {"data_types": ["workout"]})
+    # WHOOP out of order, a token that has ended, and WHOOP refusing. The days before a month ago are
+    # read for each request, however fresh the newest ones are.
+    def read_back(data_type, told):
+        def asked_and_told():
+            # While one is under way, another request begins none.
+            ask(f"{of}/sync/{member}", token, {"data_types": [data_type], "from": f"{today - timedelta(45)}"})
+            return told in ask(f"{base}/metrics")[1]
+
+        until(told, asked_and_told, 40)
+
+    ask(f"{sim}/_sim/faults", body=[{"route": "workout", "kind": "status", "status": 503, "times": 1}])
+    read_back("workout", 'outcome="server_error"')
     ask(f"{sim}/_sim/expire", body={})
-    ask(f"{of}/sync/{member}", token, {"data_types": ["cycle"]})
+    read_back("cycle", 'endpoint="oauth/token (refresh)"')
     ask(f"{sim}/_sim/faults", body=[{"route": "recovery", "kind": "rate_limited", "times": 1}])
-    ask(f"{of}/sync/{member}", token, {"data_types": ["recovery"], "wait": True})
+    read_back("recovery", 'outcome="rate_limited"')
     exported.read(ask(f"{base}/metrics")[1])
     exported.know_routes(json.loads(ask(f"{base}/openapi.json")[1])["paths"])
     exported.read(textfile(Path(demo).parent / "sync-worker", there, pg_port, stack))
