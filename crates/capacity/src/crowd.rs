@@ -42,6 +42,8 @@ pub struct Days {
     pub naps: f64,
     /// Days on which one record has to be asked for by its id.
     pub deletions: f64,
+    /// UTC offsets of the members in hours, assigned cyclically.
+    pub utc_offsets: &'static [i64],
 }
 
 impl Default for Days {
@@ -51,6 +53,7 @@ impl Default for Days {
             missed_nights: 0.0,
             naps: 0.15,
             deletions: 0.02,
+            utc_offsets: &[0],
         }
     }
 }
@@ -142,15 +145,28 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// What happens on the day that begins at `midnight`, in no order.
+    /// Events on the members' local days that begin within 24 hours from `midnight` on, unordered.
     pub fn day(&self, midnight: DateTime<Utc>) -> Vec<Happening> {
-        (0..self.users)
-            .flat_map(|member| {
-                self.day_of(member, midnight)
-                    .into_iter()
-                    .map(move |(at, event)| Happening { at, member, event })
+        let offsets = self.days.utc_offsets.iter().cycle();
+        let members = (0..self.users).zip(offsets);
+        members
+            .flat_map(|(member, offset)| {
+                let begins_after = TimeDelta::hours((-offset).rem_euclid(24));
+                let moments = self.day_of(member, midnight).into_iter();
+                moments.map(move |(at, event)| Happening {
+                    at: at + begins_after,
+                    member,
+                    event,
+                })
             })
             .collect()
+    }
+
+    /// Events after `midnight` on the members' local days that began before it.
+    pub fn rest_of_the_day_before(&self, midnight: DateTime<Utc>) -> Vec<Happening> {
+        let mut rest = self.day(midnight - TimeDelta::days(1));
+        rest.retain(|happening| happening.at >= midnight);
+        rest
     }
 
     fn day_of(&self, member: usize, midnight: DateTime<Utc>) -> Vec<Moment> {

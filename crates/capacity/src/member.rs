@@ -5,7 +5,10 @@ use whoop_core::{
     DataType,
     coverage::{Coverage, WindowRead},
     plan::{
-        Call, LOOK_BACK, Night, roster::Standing, visits::Visits, webhook_signals::WebhookSignals,
+        Call, LOOK_BACK, Night,
+        roster::Standing,
+        visits::Visits,
+        webhook_signals::{ANNOUNCED_WITHIN, TRUSTED_FOR, WebhookSignals, is_unannounced},
     },
 };
 
@@ -28,6 +31,10 @@ pub(super) struct Member {
     failures: [Option<Failure>; 4],
     /// The oldest change at WHOOP that was not read.
     unread: [Option<DateTime<Utc>>; 4],
+    /// Changes at WHOOP since the last read.
+    changes: [Vec<DateTime<Utc>>; 4],
+    /// Time of the latest webhook about a data type.
+    signal_at: [Option<DateTime<Utc>>; 4],
     /// Deleted workouts that are still stored.
     deleted: u32,
     night_scored: Option<NaiveDate>,
@@ -72,6 +79,8 @@ impl Member {
             history_from: None,
             failures: [None; 4],
             unread: [Some(last); 4],
+            changes: Default::default(),
+            signal_at: [None; 4],
             deleted: 0,
             night_scored: None,
             sleep_read: None,
@@ -160,22 +169,71 @@ impl Member {
             Event::Deletes => self.deleted += 1,
             _ => {}
         }
-        for (unread, one) in self.unread.iter_mut().zip(&self.coverage) {
+        let known = self.unread.iter_mut().zip(&mut self.changes);
+        for ((unread, changes), one) in known.zip(&self.coverage) {
             if changed.contains(&one.data_type) {
                 unread.get_or_insert(at);
+                changes.push(at);
             }
         }
         announced
+    }
+
+    /// A webhook about a data type arrives.
+    pub(super) fn hear(&mut self, data_type: DataType, now: DateTime<Utc>) {
+        if let Some(signals) = &mut self.heard {
+            signals.open(data_type);
+        }
+        for (signal_at, one) in self.signal_at.iter_mut().zip(DataType::ALL) {
+            if one == data_type {
+                *signal_at = Some(now);
+            }
+        }
+    }
+
+    /// The latest change that a read of a data type shows now, if WHOOP has not announced it.
+    pub(super) fn unannounced_change(
+        &self,
+        data_type: DataType,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let known = self.changes.iter().zip(self.signal_at);
+        let ((changes, signal_at), one) = known
+            .zip(&self.coverage)
+            .find(|(_, one)| one.data_type == data_type)?;
+        let is_due = |at: &&DateTime<Utc>| now - **at > ANNOUNCED_WITHIN;
+        let change = changes.iter().filter(is_due).max().copied()?;
+        is_unannounced(change, one.last_sync_at, signal_at, now).then_some(change)
+    }
+
+    /// Opens the signals of the data types that were read before an instant, if webhooks of the member
+    /// arrived lately; see `whoop_storage::table::webhook_signal::doubt`.
+    pub(super) fn doubt(&mut self, read_before: DateTime<Utc>, now: DateTime<Utc>) {
+        let arrived_lately = |at: &DateTime<Utc>| now - *at < TRUSTED_FOR;
+        if !self.signal_at.iter().flatten().any(arrived_lately) {
+            return;
+        }
+        let Some(signals) = &mut self.heard else {
+            return;
+        };
+        for one in &self.coverage {
+            let is_doubted = one.last_sync_at.is_some_and(|at| at < read_before);
+            if is_doubted && one.data_type != DataType::Cycle {
+                signals.open(one.data_type);
+            }
+        }
     }
 
     /// Stores a window up to the present that was read to its end. Returns the number of stored
     /// records that the list lacked, which are asked for by their ids.
     pub(super) fn read(&mut self, call: &Call, now: DateTime<Utc>) -> u32 {
         self.cover(call, now);
-        let unread = self.unread.iter_mut().zip(&mut self.failures);
-        for ((unread, failure), one) in unread.zip(&mut self.coverage) {
+        let unread = self.unread.iter_mut().zip(&mut self.changes);
+        let unread = unread.zip(&mut self.failures);
+        for (((unread, changes), failure), one) in unread.zip(&mut self.coverage) {
             if one.data_type == call.data_type {
                 *unread = None;
+                changes.clear();
                 *failure = None;
                 one.last_sync_at = one.last_sync_at.max(Some(call.window.end));
             }

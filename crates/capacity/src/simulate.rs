@@ -58,6 +58,10 @@ struct Simulation<'a> {
 pub fn simulate(setting: &Setting) -> Report {
     let mut simulation = Simulation::new(setting);
     let begins = setting.begins;
+    for happening in simulation.crowd.rest_of_the_day_before(begins) {
+        let happens = Due::Happens(happening);
+        simulation.agenda.add(happening.at, happens);
+    }
     for day in 0..i64::from(setting.days) {
         let midnight = begins + TimeDelta::days(day);
         simulation.agenda.add(midnight, Due::Midnight);

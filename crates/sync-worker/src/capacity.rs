@@ -34,6 +34,7 @@ pub(crate) async fn capacity(args: &CapacityArgs, console: &Console) -> Result<E
             missed_nights: args.missed_nights,
             naps: args.naps,
             deletions: args.deletions,
+            ..Days::default()
         },
         webhooks: (args.webhooks == Switch::On).then_some(Webhooks {
             lost: args.webhooks_lost,

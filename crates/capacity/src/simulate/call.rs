@@ -167,12 +167,16 @@ impl Simulation<'_> {
         }
         match request.what {
             What::List { call, more: 0 } => {
+                let unannounced = member.unannounced_change(call.data_type, now);
                 let unlisted = member.read(&call, now);
                 self.latest_read = now;
                 for _ in 0..unlisted {
                     let by_id = Request::new(What::ById, patience(pace));
                     task.open += 1;
                     self.agenda.add(now, Due::Repeats(id, by_id));
+                }
+                if let Some(change) = unannounced {
+                    self.check_announced(now, change);
                 }
             }
             What::List { call, more } => {

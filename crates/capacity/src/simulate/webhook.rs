@@ -6,7 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use whoop_client::Pace;
 use whoop_core::{
     DataType,
-    plan::{self, Call, Reason, webhook_signals::waits_for_a_visit},
+    plan::{
+        self, Call, Reason,
+        webhook_signals::{CLOCKS_DIFFER, doubted_before, waits_for_a_visit},
+    },
     quota::PriorityClass,
 };
 
@@ -55,16 +58,29 @@ pub(super) struct Inbox {
     /// Events of members whose signals wait for an app request, because calls are scarce.
     held: Vec<Announcement>,
     running: usize,
+    /// Arrival times of webhooks of any member, in ascending order.
+    arrivals: Vec<DateTime<Utc>>,
     paused_until: Option<DateTime<Utc>>,
 }
 
 impl Simulation<'_> {
     pub(super) fn hear(&mut self, now: DateTime<Utc>, announcement: Announcement) {
-        let member = self.members.get_mut(announcement.member);
-        if let Some(signals) = member.and_then(|one| one.heard.as_mut()) {
-            signals.open(announcement.data_type);
+        self.inbox.arrivals.push(now);
+        if let Some(member) = self.members.get_mut(announcement.member) {
+            member.hear(announcement.data_type, now);
         }
         self.enter_inbox(now, announcement);
+    }
+
+    /// Doubts the silence of webhooks after a read that showed an unannounced change.
+    pub(super) fn check_announced(&mut self, now: DateTime<Utc>, change: DateTime<Utc>) {
+        let arrivals = &self.inbox.arrivals;
+        let next = arrivals.partition_point(|at| *at < change - CLOCKS_DIFFER);
+        if let Some(read_before) = doubted_before(change, arrivals.get(next).copied(), now) {
+            for member in &mut self.members {
+                member.doubt(read_before, now);
+            }
+        }
     }
 
     pub(super) fn enter_inbox(&mut self, now: DateTime<Utc>, announcement: Announcement) {

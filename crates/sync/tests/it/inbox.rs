@@ -24,7 +24,7 @@ const DAYS: u32 = 7;
 /// What becomes of WHOOP's webhooks.
 const LOST: f64 = 0.1;
 const LATE: TimeDelta = TimeDelta::hours(3);
-const LOOKED_AT_EVERY: TimeDelta = TimeDelta::minutes(30);
+const LOOKED_AT_EVERY: TimeDelta = TimeDelta::minutes(10);
 
 fn setting() -> Setting {
     Setting {
@@ -40,6 +40,8 @@ fn setting() -> Setting {
             missed_nights: 0.16,
             naps: 0.25,
             deletions: 0.0,
+            // UTC offsets of the simulator's people, in their order.
+            utc_offsets: &[2, 2, 0, -4, 13, 1, -7, 1, -4, 1, -7, 2, -4, 2, -2, 2, 14],
         },
         webhooks: Some(Webhooks {
             lost: LOST,
@@ -144,9 +146,8 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
     let states = stage.event_states().await;
     println!("predicted {predicted}, made {made}, {states:?}");
     assert!(states["done"] > 500, "{states:?}");
-    // The simulation does not know that lost webhooks are noticed and data types are read once more.
     assert!(
-        made.abs_diff(predicted) * 4 <= predicted,
+        made.abs_diff(predicted) * 20 <= predicted,
         "predicted {predicted}, made {made}"
     );
     for follower in &mut followers {

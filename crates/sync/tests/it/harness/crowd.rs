@@ -13,16 +13,19 @@ pub(crate) enum CrowdDue {
 pub(crate) fn crowd_agenda(setting: &Setting) -> Vec<(DateTime<Utc>, CrowdDue)> {
     let crowd = setting.crowd();
     let mut agenda = Vec::new();
+    let mut happenings = crowd.rest_of_the_day_before(setting.begins);
     for day in 0..i64::from(setting.days) {
         let midnight = setting.begins + TimeDelta::days(day);
         for slot in Slot::ALL {
             let begins = midnight + TimeDelta::hours(slot.hour().into());
             agenda.push((begins, CrowdDue::Slot(slot)));
         }
-        for one in crowd.day(midnight) {
-            if one.event == Event::Visits {
-                agenda.push((one.at, CrowdDue::Visit(one.member)));
-            }
+        happenings.extend(crowd.day(midnight));
+    }
+    let ends = setting.begins + TimeDelta::days(setting.days.into());
+    for one in happenings {
+        if one.event == Event::Visits && one.at < ends {
+            agenda.push((one.at, CrowdDue::Visit(one.member)));
         }
     }
     agenda.sort_by_key(|(at, _)| *at);
