@@ -42,12 +42,7 @@ impl Engine {
         }
         match self.attempt(job, token.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => {}
-            other => {
-                if other.is_ok() {
-                    self.refreshes.accepted(user_id);
-                }
-                return Ok(other?);
-            }
+            other => return Ok(self.refreshes.tested(user_id, other)?),
         }
         if self.is_rejected(user_id).await? {
             return Err(SyncError::TokenRejected);
@@ -60,7 +55,7 @@ impl Engine {
         let fresh = self.refresh(user_id, job, reason).await?;
         match self.attempt(job, fresh.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => Err(self.note_rejection(user_id, &fresh).await?),
-            other => Ok(other?),
+            other => Ok(self.refreshes.tested(user_id, other)?),
         }
     }
 

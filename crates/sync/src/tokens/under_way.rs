@@ -14,6 +14,7 @@ use futures::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use whoop_client::WhoopError;
 use whoop_core::UserId;
 
 use super::exchange::Reason;
@@ -53,12 +54,19 @@ impl Refreshes {
         known.is_some_and(|known| known.expose_secret() == token.expose_secret())
     }
 
-    /// Notes that the API accepts the member's token.
-    pub(super) fn accepted(&self, user_id: &UserId) {
-        let replacements = self.replacements.lock();
-        replacements
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(user_id);
+    /// Returns the answer to a call with the member's token. An answer shows that the API accepts the token.
+    pub(super) fn tested<T>(
+        &self,
+        user_id: &UserId,
+        answer: Result<T, WhoopError>,
+    ) -> Result<T, WhoopError> {
+        if answer.is_ok() {
+            let replacements = self.replacements.lock();
+            replacements
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(user_id);
+        }
+        answer
     }
 }
 
@@ -114,7 +122,9 @@ impl Engine {
         let (engine, member, reason) = (self.clone(), user_id.clone(), reason.clone());
         let task = refreshes.tasks.spawn(async move {
             let refreshed = engine.refresh_once(&member, &reason).await;
-            if let (Reason::Refused(_), Ok(token)) = (&reason, &refreshed) {
+            if let (Reason::Refused(refused), Ok(token)) = (&reason, &refreshed)
+                && refused.expose_secret() != token.expose_secret()
+            {
                 engine.refreshes.replaced(&member, token);
             }
             let under_way = engine.refreshes.under_way.lock();
