@@ -8,71 +8,71 @@ use actix_web::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use whoop_core::Clock;
-use whoop_sync::{Settings, config::warn_if_unverified};
+use whoop_sync::{EngineSettings, config::warn_if_unverified};
 
 use crate::{
-    allowance::Allowance,
+    app_factory::AppFactory,
     audit::AuditQueue,
     auth::Authenticator,
-    background::Background,
+    background::BackgroundTasks,
     caller::KeyUses,
-    capacity::{Capacity, OPERATIONS_CONNECTIONS},
-    config::{Cli, ConnectConfirm, Switch},
-    events::{self, Hub},
+    capacity::{ConnectionCapacity, OPERATIONS_CONNECTIONS},
+    config::{ApiCli, ConnectConfirm, DocsSwitch},
+    events::{self, EventHub},
     export_permits::ExportPermits,
     first_syncs,
-    inbox::keep_draining,
-    metrics::Metrics,
+    metrics::ApiMetrics,
     one_per_member::OnePerMember,
     open_files,
-    pages::Pages,
-    reads::{self, Reads, Replica, Shares},
+    pages::WebPages,
+    reads::{self, PoolSizes, ReadPool, ReadReplica},
+    request_limiter::RequestRateLimiter,
     return_to::ReturnUrls,
-    revoking::keep_revoking,
-    routes::Surface,
-    site::Site,
-    start_error::StartError,
+    revocations::run_revocations,
+    routes::ServedRoutes,
+    start_error::ApiStartError,
     state::AppState,
-    unread,
+    unread_limit,
+    webhook_drain::run_webhook_drain,
 };
 
 /// How long a connection without a request stays open.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long the head of a request may take.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The API, bound to its address and not yet serving.
 pub struct Application {
-    public: Bound,
-    operations: Option<Bound>,
-    background: Background,
+    public: BoundServer,
+    operations: Option<BoundServer>,
+    background: BackgroundTasks,
     /// Cancelled after the last request.
-    served: CancellationToken,
+    all_served: CancellationToken,
 }
 
 /// A server on its address.
-struct Bound {
+struct BoundServer {
     server: Server,
     address: SocketAddr,
 }
 
 /// An address to listen on, and how many threads and connections it has.
-struct Listener {
+struct ListenerConfig {
     setting: &'static str,
     address: SocketAddr,
     workers: usize,
     connections_per_worker: usize,
 }
 
-impl Listener {
+impl ListenerConfig {
     /// Binds the address. Each worker calls `reads` once.
-    fn serve(
+    fn bind(
         self,
-        site: Site,
-        reads: impl Fn() -> Reads + Send + Clone + 'static,
-    ) -> Result<Bound, StartError> {
-        let server = HttpServer::new(move || site.app(reads()))
+        site: AppFactory,
+        reads: impl Fn() -> ReadPool + Send + Clone + 'static,
+    ) -> Result<BoundServer, ApiStartError> {
+        let server = HttpServer::new(move || site.build_app(reads()))
             // The binary listens to the signals itself.
             .disable_signals()
             // An answer in parts, as an event or a compressed day, must not wait for the
@@ -80,19 +80,19 @@ impl Listener {
             .tcp_nodelay(true)
             // Longer than load balancers keep theirs: it is they who close.
             .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HEAD_WITHIN)
-            .on_connect(|connection, _| unread::limit(connection))
+            .client_request_timeout(REQUEST_HEAD_TIMEOUT)
+            .on_connect(|connection, _| unread_limit::limit_unread_time(connection))
             .shutdown_timeout(10)
             .workers(self.workers)
             .max_connections(self.connections_per_worker)
             .bind(self.address)
-            .map_err(|source| StartError::Listen {
+            .map_err(|source| ApiStartError::Listen {
                 setting: self.setting,
                 address: self.address,
                 source,
             })?;
         let address = server.addrs().first().copied().unwrap_or(self.address);
-        Ok(Bound {
+        Ok(BoundServer {
             server: server.run(),
             address,
         })
@@ -105,20 +105,20 @@ impl Application {
     /// # Errors
     ///
     /// A setting is missing or unusable, or the address is taken.
-    pub fn build(cli: &Cli, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub fn build(cli: &ApiCli, clock: Arc<dyn Clock>) -> Result<Self, ApiStartError> {
         let faults = cli.faults();
         if !faults.is_empty() {
-            return Err(StartError::Settings(faults));
+            return Err(ApiStartError::Settings(faults));
         }
-        let background = Background::new();
+        let background = BackgroundTasks::new();
         let auth = Authenticator::new(&cli.auth, cli.listens_on_loopback(), &clock, &background)?;
         auth.warn_at_start();
-        let workers = workers(cli);
+        let workers = worker_count(cli);
         let limit = match cli.database_statement_timeout_seconds {
             0 => None,
             seconds => Some(Duration::from_secs(seconds.into())),
         };
-        let shares = Shares::of(cli.database.database_pool_size.into(), workers);
+        let shares = PoolSizes::of(cli.database.database_pool_size.into(), workers);
         let database = cli.database.pool(None, shares.engine, limit)?;
         let read_url = cli.database_read_url.clone();
         // Here, where an address that cannot be one is told.
@@ -127,47 +127,47 @@ impl Application {
         if read_url.is_some() {
             warn_if_unverified("DATABASE_READ_URL", &to_look);
         }
-        let settings = Settings {
+        let settings = EngineSettings {
             freshness: cli.freshness.interval(),
-            forced_reads_every: cli.freshness.forced_reads_every,
+            forced_read_interval: cli.freshness.forced_read_interval,
             retention: cli.retention.retention(),
             signed_within: cli.webhooks.signed_within(),
-            ..Settings::default()
+            ..EngineSettings::default()
         };
         let engine = cli.whoop.engine(database, clock, settings)?;
         let served = CancellationToken::new();
         let (audit, audit_writer) = AuditQueue::new(engine.clone(), served.clone());
         background.spawn(audit_writer);
         let connections = usize::from(cli.database.database_pool_size);
-        let capacity = Capacity::new(open_files::limit(), workers, connections);
+        let capacity = ConnectionCapacity::new(open_files::limit(), workers, connections);
         let inbox = Arc::new(Notify::new());
-        let hub = Arc::new(Hub::new(capacity.streams));
-        background.spawn(keep_draining(
+        let hub = Arc::new(EventHub::new(capacity.max_streams));
+        background.spawn(run_webhook_drain(
             engine.clone(),
             Arc::clone(&inbox),
-            background.stopping(),
+            background.stop_token(),
         ));
-        background.spawn(keep_revoking(engine.clone(), background.stopping()));
-        background.spawn(first_syncs::resume(engine.clone(), background.stopping()));
+        background.spawn(run_revocations(engine.clone(), background.stop_token()));
+        background.spawn(first_syncs::resume(engine.clone(), background.stop_token()));
         background.spawn(finish_refreshes(
             engine.clone(),
             served.clone(),
-            background.stopping(),
+            background.stop_token(),
         ));
-        background.spawn(events::watch(
+        background.spawn(events::watch_members(
             engine.clone(),
             Arc::clone(&hub),
-            cli.database.may_listen(),
-            background.stopping(),
+            cli.database.supports_listen(),
+            background.stop_token(),
         ));
-        let replica = read_url.as_ref().map(|_| Arc::new(Replica::new()));
+        let replica = read_url.as_ref().map(|_| Arc::new(ReadReplica::new()));
         if let Some(replica) = &replica {
-            background.spawn(reads::watch(
+            background.spawn(reads::watch_replica(
                 engine.clone(),
                 to_look,
                 Arc::clone(replica),
-                cli.database.may_listen(),
-                background.stopping(),
+                cli.database.supports_listen(),
+                background.stop_token(),
             ));
         }
         let state = web::Data::new(AppState {
@@ -178,23 +178,23 @@ impl Application {
                 cli.api_public_url.clone(),
             ),
             background: background.clone(),
-            metrics: Metrics::new(),
-            allowance: Allowance::per_minute(cli.api_requests_per_minute),
-            exports: ExportPermits::default(),
+            metrics: ApiMetrics::new(),
+            request_limiter: RequestRateLimiter::per_minute(cli.api_requests_per_minute),
+            export_permits: ExportPermits::default(),
             background_syncs: OnePerMember::default(),
-            inbox,
+            webhook_arrived: inbox,
             audit,
             key_uses: KeyUses::default(),
-            hub,
-            pages: Pages::new(&cli.cors_allowed_origins),
+            event_hub: hub,
+            pages: WebPages::new(&cli.cors_allowed_origins),
             capacity,
             confirms_connects: cli.auth.connect_confirm == ConnectConfirm::Required,
         });
-        let public = Site {
-            surface: Surface {
+        let public = AppFactory {
+            routes: ServedRoutes {
                 members: true,
                 operations: cli.api_ops_listen.is_none(),
-                docs: cli.api_docs == Switch::On,
+                docs: cli.api_docs == DocsSwitch::On,
             },
             state: state.clone(),
             origins: cli.cors_allowed_origins.clone(),
@@ -204,18 +204,18 @@ impl Application {
             // Of this worker alone: its connections live on this thread.
             let pool = database_args.pool(read_url.as_ref(), shares.worker.max(1), limit);
             let pool = pool.ok().filter(|_| shares.worker > 0);
-            Reads::new(pool, replica.clone())
+            ReadPool::new(pool, replica.clone())
         };
-        let public = Listener {
+        let public = ListenerConfig {
             setting: "API_LISTEN",
             address: cli.api_listen,
             workers,
             connections_per_worker: capacity.connections_per_worker,
         }
-        .serve(public, reads)?;
+        .bind(public, reads)?;
         let operations = cli.api_ops_listen.map(|address| {
-            let site = Site {
-                surface: Surface {
+            let site = AppFactory {
+                routes: ServedRoutes {
                     members: false,
                     operations: true,
                     docs: false,
@@ -226,19 +226,19 @@ impl Application {
             };
             // A thread and connections of its own: a flood of the public address leaves
             // the operator's way in.
-            let listener = Listener {
+            let listener = ListenerConfig {
                 setting: "API_OPS_LISTEN",
                 address,
                 workers: 1,
                 connections_per_worker: OPERATIONS_CONNECTIONS,
             };
-            listener.serve(site, || Reads::new(None, None))
+            listener.bind(site, || ReadPool::new(None, None))
         });
         Ok(Self {
             public,
             operations: operations.transpose()?,
             background,
-            served,
+            all_served: served,
         })
     }
 
@@ -253,9 +253,9 @@ impl Application {
     }
 
     /// Stops it from elsewhere.
-    pub fn handle(&self) -> Handle {
+    pub fn handle(&self) -> StopHandle {
         let servers = [Some(&self.public), self.operations.as_ref()];
-        Handle {
+        StopHandle {
             servers: servers
                 .into_iter()
                 .flatten()
@@ -278,8 +278,8 @@ impl Application {
             }
         };
         let served = futures::future::try_join(self.public.server, operations).await;
-        self.served.cancel();
-        self.background.end().await;
+        self.all_served.cancel();
+        self.background.shut_down().await;
         served.map(|_| ())
     }
 }
@@ -295,19 +295,19 @@ async fn finish_refreshes(
 }
 
 /// Threads that serve.
-fn workers(cli: &Cli) -> usize {
+fn worker_count(cli: &ApiCli) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     cli.api_workers.map_or_else(cores, usize::from)
 }
 
 /// Stops an [`Application`] that serves.
 #[derive(Debug, Clone)]
-pub struct Handle {
+pub struct StopHandle {
     servers: Vec<ServerHandle>,
-    background: Background,
+    background: BackgroundTasks,
 }
 
-impl Handle {
+impl StopHandle {
     /// No new request is taken, what is in flight is finished. The call itself
     /// asks for that; what it returns only waits.
     pub fn stop(&self) -> impl Future<Output = ()> + use<> {
@@ -321,22 +321,22 @@ impl Handle {
 }
 
 /// An API that serves on a task of its own, in a process of several parts.
-pub struct Running {
-    handle: Handle,
+pub struct RunningApplication {
+    handle: StopHandle,
     task: tokio::task::JoinHandle<io::Result<()>>,
 }
 
 impl Application {
     /// Serves in the background until [`Running::stop`].
-    pub fn spawn(self) -> Running {
-        Running {
+    pub fn spawn(self) -> RunningApplication {
+        RunningApplication {
             handle: self.handle(),
             task: tokio::spawn(self.run()),
         }
     }
 }
 
-impl Running {
+impl RunningApplication {
     /// Finishes what is in flight, then ends.
     ///
     /// # Errors

@@ -27,47 +27,50 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
-use whoop_storage::{service_key::Scope, table::audit::Entry};
+use whoop_storage::{service_key::Scope, table::audit::AuditEntry};
 use whoop_sync::Engine;
 
 use crate::{caller, problem::Problem, scope, state::AppState};
 
 /// Rows that may wait for the database.
-const WAITING: usize = 10_000;
+const QUEUE_CAPACITY: usize = 10_000;
 
 /// Rows that are written in one statement.
-const BATCH: usize = 500;
+const BATCH_SIZE: usize = 500;
 
 /// Attempts to write a batch, and the pause between them.
-const ATTEMPTS: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(500);
+const MAX_ATTEMPTS: u32 = 3;
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Least time between two log lines about a queue that is full.
-const REPORT_EVERY: Duration = Duration::from_secs(10);
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Rows on their way to the database.
 #[derive(Clone)]
 pub(crate) struct AuditQueue {
-    to: mpsc::Sender<Entry>,
-    lost: Arc<Lost>,
+    sender: mpsc::Sender<AuditEntry>,
+    dropped: Arc<DroppedRows>,
 }
 
 /// Rows that could not be written.
 #[derive(Debug, Default)]
-struct Lost {
+struct DroppedRows {
     rows: AtomicU64,
     unreported: Mutex<(u64, Option<Instant>)>,
 }
 
-impl Lost {
-    fn note(&self, rows: u64, why: &str) {
+impl DroppedRows {
+    fn record_drop(&self, rows: u64, why: &str) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
         let mut unreported = self
             .unreported
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         unreported.0 += rows;
-        if unreported.1.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+        if unreported
+            .1
+            .is_none_or(|at| at.elapsed() >= REPORT_INTERVAL)
+        {
             unreported.1 = Some(Instant::now());
             let rows = mem::take(&mut unreported.0);
             tracing::error!(rows, why, "audit rows lost");
@@ -90,42 +93,50 @@ impl AuditQueue {
         engine: Engine,
         served: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (to, from) = mpsc::channel(WAITING);
-        let lost = Arc::new(Lost::default());
-        let writer = write_all(engine, from, Arc::clone(&lost), served);
-        (Self { to, lost }, writer)
+        let (to, from) = mpsc::channel(QUEUE_CAPACITY);
+        let lost = Arc::new(DroppedRows::default());
+        let writer = write_batches(engine, from, Arc::clone(&lost), served);
+        (
+            Self {
+                sender: to,
+                dropped: lost,
+            },
+            writer,
+        )
     }
 
     /// Rows that were lost since the process began.
     pub(crate) fn dropped(&self) -> u64 {
-        self.lost.rows.load(Ordering::Relaxed)
+        self.dropped.rows.load(Ordering::Relaxed)
     }
 
     /// Lets a row be written in a moment.
-    fn push(&self, entry: Entry) {
-        match self.to.try_send(entry) {
+    fn push(&self, entry: AuditEntry) {
+        match self.sender.try_send(entry) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => self.lost.note(1, "too many wait for the database"),
-            Err(TrySendError::Closed(_)) => self.lost.note(1, "the process is ending"),
+            Err(TrySendError::Full(_)) => self
+                .dropped
+                .record_drop(1, "too many wait for the database"),
+            Err(TrySendError::Closed(_)) => self.dropped.record_drop(1, "the process is ending"),
         }
     }
 }
 
-async fn write_all(
+async fn write_batches(
     engine: Engine,
-    mut from: mpsc::Receiver<Entry>,
-    lost: Arc<Lost>,
+    mut from: mpsc::Receiver<AuditEntry>,
+    lost: Arc<DroppedRows>,
     served: CancellationToken,
 ) {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Vec::with_capacity(BATCH_SIZE);
     loop {
         tokio::select! {
             biased;
-            rows = from.recv_many(&mut batch, BATCH) => {
+            rows = from.recv_many(&mut batch, BATCH_SIZE) => {
                 if rows == 0 {
                     return;
                 }
-                write(&engine, &batch, &lost).await;
+                write_batch(&engine, &batch, &lost).await;
                 batch.clear();
             }
             // What waits is still received after this.
@@ -134,11 +145,11 @@ async fn write_all(
     }
 }
 
-async fn write(engine: &Engine, batch: &[Entry], lost: &Lost) {
+async fn write_batch(engine: &Engine, batch: &[AuditEntry], lost: &DroppedRows) {
     let mut attempt = 1;
     while let Err(error) = engine.write_audit(batch).await {
-        if attempt == ATTEMPTS || !error.is_transient() {
-            lost.note(batch.len() as u64, "the database refused them");
+        if attempt == MAX_ATTEMPTS || !error.is_transient() {
+            lost.record_drop(batch.len() as u64, "the database refused them");
             tracing::error!(
                 rows = batch.len(),
                 error = &error as &dyn std::error::Error,
@@ -147,14 +158,14 @@ async fn write(engine: &Engine, batch: &[Entry], lost: &Lost) {
             return;
         }
         attempt += 1;
-        sleep(PAUSE).await;
+        sleep(RETRY_PAUSE).await;
     }
 }
 
 /// The action of a route, as the audit trail names it.
-fn action(method: &Method, pattern: &str) -> &'static str {
+fn action_name(method: &Method, pattern: &str) -> &'static str {
     let tail = pattern.trim_start_matches("/api/v1/whoop/");
-    match scope::of_route(method, pattern) {
+    match scope::scope_of_route(method, pattern) {
         Some(Scope::Read) if tail.starts_with("export/") => "export",
         Some(Scope::Read) => "read",
         Some(Scope::Sync) if tail.starts_with("connect/") => "connect",
@@ -166,17 +177,17 @@ fn action(method: &Method, pattern: &str) -> &'static str {
 }
 
 /// Adds a row for a request by a service key, unless the route did.
-pub(crate) async fn record<B: MessageBody>(
+pub(crate) async fn record_request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let response = next.call(request).await?;
     let request = response.request();
-    let called = caller::of(request);
+    let called = caller::request_caller(request);
     let Some((state, called)) = request.app_data::<web::Data<AppState>>().zip(called) else {
         return Ok(response);
     };
-    let Some(name) = &called.key else {
+    let Some(name) = &called.key_name else {
         return Ok(response);
     };
     let status = response.status();
@@ -190,8 +201,8 @@ pub(crate) async fn record<B: MessageBody>(
     let method = request.method();
     let route = pattern.trim_start_matches("/api/v1/whoop/");
     let detail = format!("{method} {route} {}", status.as_u16());
-    let entry = caller::actor(request)
-        .entry(action(method, &pattern), state.engine.clock().now())
+    let entry = caller::audit_actor(request)
+        .entry(action_name(method, &pattern), state.engine.clock().now())
         .with_detail(&detail);
     let entry = match &called.user_id {
         Some(user_id) => entry.about(user_id.as_str()),
@@ -202,10 +213,13 @@ pub(crate) async fn record<B: MessageBody>(
         return Ok(response);
     }
     let written = state
-        .run(|engine| async move { engine.write_audit(&[entry]).await })
+        .run_on_engine(|engine| async move { engine.write_audit(&[entry]).await })
         .await;
     if let Err(problem) = written.and_then(|done| done.map_err(Problem::from)) {
-        state.audit.lost.note(1, "the database refused it");
+        state
+            .audit
+            .dropped
+            .record_drop(1, "the database refused it");
         tracing::error!(%problem, "audit row not written");
     }
     Ok(response)

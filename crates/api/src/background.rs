@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Longer than a call or a refresh in hand may take once an end is asked for,
 /// and short enough to end within the ten seconds that are usual.
-const PATIENCE: Duration = Duration::from_secs(8);
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Work that goes on although its caller may be gone.
 ///
@@ -17,19 +17,19 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// last request: a refresh that is cut off between WHOOP's answer and our
 /// commit costs the member's connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Background {
+pub(crate) struct BackgroundTasks {
     runtime: Handle,
     tasks: TaskTracker,
-    stop: CancellationToken,
+    stop_token: CancellationToken,
 }
 
-impl Background {
+impl BackgroundTasks {
     /// On the runtime it is called from.
     pub(crate) fn new() -> Self {
         Self {
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            stop_token: CancellationToken::new(),
         }
     }
 
@@ -42,19 +42,19 @@ impl Background {
 
     /// Asks work that can to end after the page in hand.
     pub(crate) fn stop(&self) {
-        self.stop.cancel();
+        self.stop_token.cancel();
     }
 
     /// Turns true once an end is asked for.
-    pub(crate) fn stopping(&self) -> CancellationToken {
-        self.stop.clone()
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.stop_token.clone()
     }
 
     /// Waits for what is under way.
-    pub(crate) async fn end(&self) {
+    pub(crate) async fn shut_down(&self) {
         self.stop();
         self.tasks.close();
-        if let Err(Elapsed { .. }) = timeout(PATIENCE, self.tasks.wait()).await {
+        if let Err(Elapsed { .. }) = timeout(STOP_TIMEOUT, self.tasks.wait()).await {
             tracing::warn!(left = self.tasks.len(), "ending in the middle of a sync");
         }
     }

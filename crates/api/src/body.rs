@@ -22,10 +22,10 @@ use tokio::time::timeout;
 use crate::{parameters::shortened, problem::Problem};
 
 /// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest body any route takes, in bytes.
-pub(crate) const LARGEST_BODY: usize = 16 * 1024;
+pub(crate) const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// A JSON object, or nothing at all, which stands for an empty one.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = whole(payload);
+        let bytes = read_body(payload);
         Box::pin(async move {
             let bytes = bytes.await?;
             if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -64,34 +64,39 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
 }
 
 /// Reads a body to its end, exactly the bytes that were sent.
-pub(crate) fn whole(payload: &mut Payload) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+pub(crate) fn read_body(
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
     // Not the `Bytes` extractor: it decompresses.
     let stream = BodyStream::new(payload.take());
     async move {
-        let bytes = body::to_bytes_limited(stream, LARGEST_BODY);
-        match timeout(PATIENCE, bytes).await {
+        let bytes = body::to_bytes_limited(stream, MAX_BODY_BYTES);
+        match timeout(BODY_TIMEOUT, bytes).await {
             Ok(Ok(Ok(bytes))) => Ok(bytes),
             Ok(Ok(Err(_))) => Err(Problem::invalid(
                 "invalid-body",
                 "body",
                 "the body could not be read to its end",
             )),
-            Ok(Err(_)) => Err(too_large()),
+            Ok(Err(_)) => Err(body_too_large()),
             Err(_) => Err(Problem::invalid(
                 "invalid-body",
                 "body",
-                format!("the body did not arrive within {} s", PATIENCE.as_secs()),
+                format!(
+                    "the body did not arrive within {} s",
+                    BODY_TIMEOUT.as_secs()
+                ),
             )),
         }
     }
 }
 
-fn too_large() -> Problem {
+fn body_too_large() -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body-too-large",
         "The body is too large",
-        format!("a body has at most {LARGEST_BODY} bytes"),
+        format!("a body has at most {MAX_BODY_BYTES} bytes"),
     )
     .with_field("body")
 }

@@ -19,18 +19,18 @@ use whoop_storage::{
 };
 
 use crate::{
-    auth::{Caller, Claim, KeyHolder},
+    auth::{ClaimedCaller, KeyHolder, VerifiedCaller},
     problem::Problem,
-    reads::Reads,
+    reads::ReadPool,
     request_id::RequestId,
     state::AppState,
 };
 
 /// The identified caller of a request, for the log, the metrics and the audit trail.
 #[derive(Debug, Clone)]
-pub(crate) struct Called {
+pub(crate) struct RequestCaller {
     /// Name of the service key; `None` for a member.
-    pub(crate) key: Option<String>,
+    pub(crate) key_name: Option<String>,
     /// The key, if it is good.
     holder: Option<Arc<KeyHolder>>,
     /// The member whom the path names, once the caller may act for them.
@@ -41,10 +41,10 @@ pub(crate) struct Called {
     pub(crate) is_audited: bool,
 }
 
-impl Called {
+impl RequestCaller {
     fn new(key: Option<&str>) -> Self {
         Self {
-            key: key.map(str::to_owned),
+            key_name: key.map(str::to_owned),
             holder: None,
             user_id: None,
             outcome: None,
@@ -52,7 +52,7 @@ impl Called {
         }
     }
 
-    fn by(holder: Arc<KeyHolder>) -> Self {
+    fn with_key_holder(holder: Arc<KeyHolder>) -> Self {
         let called = Self::new(Some(&holder.name));
         Self {
             holder: Some(holder),
@@ -61,8 +61,8 @@ impl Called {
     }
 
     /// `member`, or `key:NAME`.
-    fn name(&self) -> String {
-        match &self.key {
+    fn log_name(&self) -> String {
+        match &self.key_name {
             Some(name) => format!("key:{name}"),
             None => "member".to_owned(),
         }
@@ -70,18 +70,18 @@ impl Called {
 }
 
 /// Returns the identified caller; `None` for a stranger.
-pub(crate) fn of(request: &HttpRequest) -> Option<Called> {
-    request.extensions().get::<Called>().cloned()
+pub(crate) fn request_caller(request: &HttpRequest) -> Option<RequestCaller> {
+    request.extensions().get::<RequestCaller>().cloned()
 }
 
 /// Notes who calls; the request's log lines name the caller from here on.
-fn note(request: &HttpRequest, called: Called) {
-    tracing::Span::current().record("caller", tracing::field::display(called.name()));
+fn set_caller(request: &HttpRequest, called: RequestCaller) {
+    tracing::Span::current().record("caller", tracing::field::display(called.log_name()));
     request.extensions_mut().insert(called);
 }
 
-fn change(request: &HttpRequest, with: impl FnOnce(&mut Called)) {
-    if let Some(called) = request.extensions_mut().get_mut::<Called>() {
+fn update_caller(request: &HttpRequest, with: impl FnOnce(&mut RequestCaller)) {
+    if let Some(called) = request.extensions_mut().get_mut::<RequestCaller>() {
         with(called);
     }
 }
@@ -91,30 +91,30 @@ fn change(request: &HttpRequest, with: impl FnOnce(&mut Called)) {
 pub(crate) fn note_member(request: &HttpRequest, state: &AppState, user_id: &UserId) {
     let pseudonym = state.engine.log_pseudonym(user_id.as_str());
     tracing::Span::current().record("member", tracing::field::display(pseudonym));
-    change(request, |called| called.user_id = Some(user_id.clone()));
+    update_caller(request, |called| called.user_id = Some(user_id.clone()));
 }
 
 /// Notes why a known key was refused.
 pub(crate) fn note_outcome(request: &HttpRequest, outcome: &'static str) {
-    change(request, |called| called.outcome = Some(outcome));
+    update_caller(request, |called| called.outcome = Some(outcome));
 }
 
 /// Notes that the route has written the audit trail itself.
 pub(crate) fn note_audited(request: &HttpRequest) {
-    change(request, |called| called.is_audited = true);
+    update_caller(request, |called| called.is_audited = true);
 }
 
 /// The holder of the service key of a request; `None` for a member.
-pub(crate) fn holder(request: &HttpRequest) -> Option<Arc<KeyHolder>> {
-    request.extensions().get::<Called>()?.holder.clone()
+pub(crate) fn key_holder(request: &HttpRequest) -> Option<Arc<KeyHolder>> {
+    request.extensions().get::<RequestCaller>()?.holder.clone()
 }
 
 /// The caller of a request as the audit trail names them.
-pub(crate) fn actor(request: &HttpRequest) -> Actor {
+pub(crate) fn audit_actor(request: &HttpRequest) -> Actor {
     let extensions = request.extensions();
     let key = extensions
-        .get::<Called>()
-        .and_then(|one| one.key.as_deref());
+        .get::<RequestCaller>()
+        .and_then(|one| one.key_name.as_deref());
     let actor = key.map_or_else(Actor::member, Actor::key);
     let id = extensions.get::<RequestId>().map(RequestId::as_str);
     actor.in_request(id.unwrap_or_default())
@@ -122,46 +122,46 @@ pub(crate) fn actor(request: &HttpRequest) -> Actor {
 
 /// Identifies the sender of a request. A service key is looked up in the database each time, so that a new one and
 /// a revoked one take effect at once, in every process.
-pub(crate) async fn identify(request: &HttpRequest) -> Result<Caller, Problem> {
+pub(crate) async fn identify(request: &HttpRequest) -> Result<VerifiedCaller, Problem> {
     let state = request
         .app_data::<web::Data<AppState>>()
         .ok_or_else(Problem::not_found)?;
-    let caller = match state.auth.claim(request.headers()).await? {
-        Claim::Known(caller) => caller,
-        Claim::Key(digest) => {
-            let reads = request.app_data::<web::Data<Reads>>();
-            let Some(row) = find(state, reads.map(web::Data::get_ref), digest).await? else {
+    let caller = match state.auth.identify_by_headers(request.headers()).await? {
+        ClaimedCaller::Verified(caller) => caller,
+        ClaimedCaller::UnverifiedKey(digest) => {
+            let reads = request.app_data::<web::Data<ReadPool>>();
+            let Some(row) = find_key(state, reads.map(web::Data::get_ref), digest).await? else {
                 return Err(Problem::unknown_key());
             };
-            return good(request, state, digest, &row);
+            return accept_key(request, state, digest, &row);
         }
     };
-    note(
+    set_caller(
         request,
         match &caller {
-            Caller::Service(holder) => Called::by(Arc::clone(holder)),
-            Caller::Member(..) => Called::new(None),
+            VerifiedCaller::Service(holder) => RequestCaller::with_key_holder(Arc::clone(holder)),
+            VerifiedCaller::Member(..) => RequestCaller::new(None),
         },
     );
     Ok(caller)
 }
 
 /// Finds a key on this worker's own connection to the primary, or through the engine.
-async fn find(
+async fn find_key(
     state: &AppState,
-    reads: Option<&Reads>,
+    reads: Option<&ReadPool>,
     digest: KeyDigest,
 ) -> Result<Option<KeyRow>, Problem> {
     if let Some(reads) = reads
-        && let Some(mut conn) = reads.primary().await
+        && let Some(mut conn) = reads.primary_connection().await
     {
         match service_key::find(&mut conn, digest).await {
             Ok(found) => return Ok(found),
-            Err(error) => Reads::tell(&error),
+            Err(error) => ReadPool::log_fallback(&error),
         }
     }
     let found = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let mut conn = engine.database.get().await?;
             service_key::find(&mut conn, digest).await
         })
@@ -169,13 +169,13 @@ async fn find(
     Ok(found)
 }
 
-fn good(
+fn accept_key(
     request: &HttpRequest,
     state: &AppState,
     digest: KeyDigest,
     row: &KeyRow,
-) -> Result<Caller, Problem> {
-    note(request, Called::new(Some(&row.name)));
+) -> Result<VerifiedCaller, Problem> {
+    set_caller(request, RequestCaller::new(Some(&row.name)));
     let now = state.engine.clock().now();
     match row.state(now) {
         KeyState::Active => {}
@@ -189,16 +189,16 @@ fn good(
     let holder = Arc::new(KeyHolder {
         name: row.name.clone(),
         scopes: row.scopes(),
-        good_for: row.expires_at.map(left),
+        remaining_lifetime: row.expires_at.map(left),
         digest: Some(digest),
     });
-    change(request, |called| called.holder = Some(Arc::clone(&holder)));
-    Ok(Caller::Service(holder))
+    update_caller(request, |called| called.holder = Some(Arc::clone(&holder)));
+    Ok(VerifiedCaller::Service(holder))
 }
 
 /// Whether a key that opened a stream is still valid. `true` if the database cannot be asked.
-pub(crate) async fn is_still_good(state: &AppState, digest: KeyDigest) -> bool {
-    match find(state, None, digest).await {
+pub(crate) async fn is_key_active(state: &AppState, digest: KeyDigest) -> bool {
+    match find_key(state, None, digest).await {
         Ok(Some(row)) => row.state(state.engine.clock().now()) == KeyState::Active,
         Ok(None) => false,
         Err(_) => true,

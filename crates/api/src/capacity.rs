@@ -19,7 +19,7 @@ const FILES_PER_WORKER: usize = 4;
 
 /// Allocation of the process's open files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Capacity {
+pub(crate) struct ConnectionCapacity {
     /// Soft limit of open files; `None` if there is none.
     pub(crate) open_files: Option<u64>,
     /// Files that are kept from connections: the database pool, event loops, calls to
@@ -28,11 +28,11 @@ pub(crate) struct Capacity {
     /// Maximum number of connections of one worker of the public address.
     pub(crate) connections_per_worker: usize,
     /// Maximum number of event streams, at most three of four connections.
-    pub(crate) streams: usize,
+    pub(crate) max_streams: usize,
     workers: usize,
 }
 
-impl Capacity {
+impl ConnectionCapacity {
     /// Shares out `open_files` among the connections of `workers`, after the reserve for a
     /// pool of `database_connections`.
     pub(crate) fn new(
@@ -55,20 +55,20 @@ impl Capacity {
             open_files,
             reserved,
             connections_per_worker,
-            streams,
+            max_streams: streams,
             workers,
         }
     }
 
     /// Maximum number of connections of all workers together.
-    pub(crate) const fn connections(&self) -> usize {
+    pub(crate) const fn max_connections(&self) -> usize {
         self.connections_per_worker * self.workers
     }
 
     /// Whether the limit of open files leaves room for as many event streams as the process
     /// would carry otherwise.
     pub(crate) const fn carries_all_streams(&self) -> bool {
-        self.streams >= MAX_STREAMS
+        self.max_streams >= MAX_STREAMS
     }
 }
 
@@ -79,35 +79,38 @@ mod tests {
     #[test]
     fn connections_and_reserve_stay_within_the_limit() {
         for limit in [256_u64, 1024, 4096, 65_536, 1_048_576] {
-            let capacity = Capacity::new(Some(limit), 4, 8);
-            let files = u64::try_from(capacity.connections() + capacity.reserved).unwrap();
+            let capacity = ConnectionCapacity::new(Some(limit), 4, 8);
+            let files = u64::try_from(capacity.max_connections() + capacity.reserved).unwrap();
             assert!(files <= limit, "{capacity:?}");
-            assert!(capacity.streams < capacity.connections(), "{capacity:?}");
+            assert!(
+                capacity.max_streams < capacity.max_connections(),
+                "{capacity:?}"
+            );
         }
     }
 
     #[test]
     fn a_usual_soft_limit_carries_fewer_streams_than_a_raised_one() {
-        let usual = Capacity::new(Some(1024), 2, 8);
-        let raised = Capacity::new(Some(65_536), 2, 8);
+        let usual = ConnectionCapacity::new(Some(1024), 2, 8);
+        let raised = ConnectionCapacity::new(Some(65_536), 2, 8);
 
-        assert!(usual.streams < 700 && !usual.carries_all_streams());
-        assert!(raised.streams == 4000 && raised.carries_all_streams());
+        assert!(usual.max_streams < 700 && !usual.carries_all_streams());
+        assert!(raised.max_streams == 4000 && raised.carries_all_streams());
     }
 
     #[test]
     fn a_limit_below_the_reserve_leaves_one_connection_for_each_worker() {
-        let capacity = Capacity::new(Some(20), 2, 8);
+        let capacity = ConnectionCapacity::new(Some(20), 2, 8);
 
-        assert_eq!(capacity.connections(), 2);
-        assert_eq!(capacity.streams, 1);
+        assert_eq!(capacity.max_connections(), 2);
+        assert_eq!(capacity.max_streams, 1);
     }
 
     #[test]
     fn no_limit_leaves_the_usual_maximum() {
-        let capacity = Capacity::new(None, 2, 8);
+        let capacity = ConnectionCapacity::new(None, 2, 8);
 
         assert_eq!(capacity.connections_per_worker, 25_600);
-        assert_eq!(capacity.streams, 4000);
+        assert_eq!(capacity.max_streams, 4000);
     }
 }

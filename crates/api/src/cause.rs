@@ -13,7 +13,7 @@ pub(crate) enum Severity {
 
 /// Reason and error for the request's log line, beside the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cause {
+pub(crate) struct ResponseCause {
     pub(crate) severity: Severity,
     /// A constant phrase.
     pub(crate) reason: &'static str,
@@ -21,12 +21,12 @@ pub(crate) struct Cause {
     pub(crate) error: String,
 }
 
-impl Cause {
+impl ResponseCause {
     pub(crate) fn error(reason: &'static str, error: &dyn Error) -> Self {
         Self {
             severity: Severity::Error,
             reason,
-            error: chain(error),
+            error: error_chain(error),
         }
     }
 
@@ -39,7 +39,7 @@ impl Cause {
 }
 
 /// The error's text, followed by those of its sources that are not part of it already.
-fn chain(error: &dyn Error) -> String {
+fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -64,7 +64,7 @@ mod tests {
     fn the_sources_of_an_error_are_named_once() {
         let error = Outer(std::io::Error::other("the inner error"));
 
-        let cause = Cause::warning("it failed", &error);
+        let cause = ResponseCause::warning("it failed", &error);
 
         assert_eq!(cause.error, "the outer error: the inner error");
         assert_eq!(cause.severity, Severity::Warning);

@@ -8,14 +8,14 @@ use whoop_sync::config::{
     WhoopArgs, database_address, web_address,
 };
 
-use crate::{auth, cors, return_to, start_error::StartError};
+use crate::{auth, cors, return_to, start_error::ApiStartError};
 
 /// Answers the app from the members' own database.
 ///
 /// Every flag is also a variable; flags win. Run `sync-worker migrate` first.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "api", version)]
-pub struct Cli {
+pub struct ApiCli {
     /// Where to listen.
     #[arg(
         long,
@@ -38,7 +38,7 @@ pub struct Cli {
         default_value = "on",
         value_name = "SWITCH"
     )]
-    pub api_docs: Switch,
+    pub api_docs: DocsSwitch,
 
     /// Where the outside reaches this server, like `https://health.example`: where a
     /// connect that began on the Health page goes back to. Without it that page is
@@ -67,7 +67,7 @@ pub struct Cli {
         env = "CORS_ALLOWED_ORIGINS",
         value_delimiter = ',',
         value_name = "ORIGINS",
-        value_parser = cors::origin
+        value_parser = cors::parse_origin
     )]
     pub cors_allowed_origins: Vec<String>,
 
@@ -122,12 +122,12 @@ pub struct Cli {
 
 /// A part of the API that can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
+pub enum DocsSwitch {
     On,
     Off,
 }
 
-impl Cli {
+impl ApiCli {
     /// Every setting that keeps the API from starting.
     pub fn faults(&self) -> SettingFaults {
         let mut faults = self.unreadable.clone();
@@ -143,9 +143,9 @@ impl Cli {
 
     fn operations_fault(&self) -> Option<SettingFault> {
         let operations = self.api_ops_listen?;
-        overlap(self.api_listen, operations).then(|| {
+        addresses_overlap(self.api_listen, operations).then(|| {
             let public = self.api_listen;
-            let reason = StartError::SameAddress { public, operations }.to_string();
+            let reason = ApiStartError::SameAddress { public, operations }.to_string();
             SettingFault::unusable("API_OPS_LISTEN", &reason)
         })
     }
@@ -160,7 +160,7 @@ impl Cli {
 }
 
 /// Whether a program that listens on one of them could not listen on the other.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+fn addresses_overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_ip =
         one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     // With port 0 each gets one that is free.
@@ -178,14 +178,14 @@ pub struct AuthArgs {
         env = "AUTH_JWT_SECRET",
         hide_env_values = true,
         value_name = "SECRET",
-        value_parser = auth::jwt_secret
+        value_parser = auth::parse_jwt_secret
     )]
     pub auth_jwt_secret: Option<SecretString>,
 
     /// Key set of the issuer that signs the members' JWTs with RS256, ES256 or `EdDSA`
     /// (Supabase: `https://<project>.supabase.co/auth/v1/.well-known/jwks.json`)
     /// (required, or a secret, or service keys)
-    #[arg(long, env = "AUTH_JWKS_URL", value_name = "URL", value_parser = auth::key_set_address)]
+    #[arg(long, env = "AUTH_JWKS_URL", value_name = "URL", value_parser = auth::parse_key_set_url)]
     pub auth_jwks_url: Option<Url>,
 
     /// Values of `aud` that a JWT may carry, separated by commas; `*` alone accepts any.
@@ -231,7 +231,7 @@ pub struct AuthArgs {
         hide_env_values = true,
         value_delimiter = ',',
         value_name = "DIGESTS",
-        value_parser = auth::service_key
+        value_parser = auth::parse_service_key
     )]
     pub auth_service_keys: Vec<String>,
 
@@ -242,7 +242,7 @@ pub struct AuthArgs {
         env = "APP_RETURN_URLS",
         value_delimiter = ',',
         value_name = "URLS",
-        value_parser = return_to::allowed_address
+        value_parser = return_to::parse_return_url
     )]
     pub app_return_urls: Vec<Url>,
 
@@ -268,13 +268,13 @@ impl AuthArgs {
     fn faults(&self, listens_on_loopback: bool, unreadable: &SettingFaults) -> Vec<SettingFault> {
         let mut faults = Vec::new();
         if self.insecure_no_auth && !listens_on_loopback {
-            let reason = StartError::InsecureOutside.to_string();
+            let reason = ApiStartError::NoAuthOutsideLoopback.to_string();
             faults.push(SettingFault::unusable("--insecure-no-auth", &reason));
         }
         let ways = ["AUTH_JWT_SECRET", "AUTH_JWKS_URL", "AUTH_SERVICE_KEYS"];
         let is_unreadable = ways.iter().any(|name| unreadable.has(name));
-        if !self.has_a_way() && !is_unreadable && !self.insecure_no_auth {
-            let reason = StartError::NoAuthentication.to_string();
+        if !self.has_authentication() && !is_unreadable && !self.insecure_no_auth {
+            let reason = ApiStartError::NoAuthentication.to_string();
             faults.push(SettingFault::unusable("AUTH_JWT_SECRET", &reason));
         }
         faults.extend(auth::claims::faults(self));
@@ -282,7 +282,7 @@ impl AuthArgs {
     }
 
     /// Whether there is a way to authenticate a caller.
-    fn has_a_way(&self) -> bool {
+    fn has_authentication(&self) -> bool {
         self.auth_jwt_secret.is_some()
             || self.auth_jwks_url.is_some()
             || self

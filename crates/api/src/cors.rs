@@ -16,11 +16,11 @@ use url::Url;
 use crate::problem::Problem;
 
 /// How long a browser remembers what it was told, in seconds.
-const REMEMBERED: usize = 3600;
+const PREFLIGHT_MAX_AGE_SECONDS: usize = 3600;
 
 /// Lets these origins ask; `*` stands for any. Tokens travel in a header that no
 /// browser adds by itself, so no origin can ride on a session.
-pub(crate) fn allow(origins: &[String]) -> Cors {
+pub(crate) fn build_cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
         .allowed_headers([
@@ -31,9 +31,9 @@ pub(crate) fn allow(origins: &[String]) -> Cors {
             header::HeaderName::from_static("x-request-id"),
         ])
         .expose_headers(["etag", "location", "retry-after", "x-request-id"])
-        .max_age(REMEMBERED);
+        .max_age(PREFLIGHT_MAX_AGE_SECONDS);
     // A named origin after `*` would narrow it again.
-    if origins.iter().any(|origin| origin == ANY) {
+    if origins.iter().any(|origin| origin == ANY_ORIGIN) {
         return cors.allow_any_origin();
     }
     origins
@@ -42,7 +42,7 @@ pub(crate) fn allow(origins: &[String]) -> Cors {
 }
 
 /// Accepts every origin.
-const ANY: &str = "*";
+const ANY_ORIGIN: &str = "*";
 
 const EXAMPLE: &str = "example: CORS_ALLOWED_ORIGINS=https://app.example,https://admin.example";
 
@@ -52,8 +52,8 @@ const EXAMPLE: &str = "example: CORS_ALLOWED_ORIGINS=https://app.example,https:/
 /// # Errors
 ///
 /// The reason, with an example.
-pub(crate) fn origin(text: &str) -> Result<String, String> {
-    if text == ANY {
+pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
+    if text == ANY_ORIGIN {
         return Ok(text.to_owned());
     }
     if text.is_empty() {
@@ -128,7 +128,7 @@ mod tests {
             ("http://localhost:3000", "http://localhost:3000"),
             ("capacitor://localhost", "capacitor://localhost"),
         ] {
-            assert_eq!(origin(text).as_deref(), Ok(sent));
+            assert_eq!(parse_origin(text).as_deref(), Ok(sent));
         }
     }
 
@@ -150,7 +150,7 @@ mod tests {
             "https://user:hunter2@app.example",
             "mailto:app@app.example",
         ] {
-            let refusal = origin(bad).unwrap_err();
+            let refusal = parse_origin(bad).unwrap_err();
 
             assert!(refusal.contains("https://app.example,"), "{bad}: {refusal}");
             assert!(!refusal.contains("hunter2"), "{refusal}");

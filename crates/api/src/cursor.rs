@@ -2,25 +2,25 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike};
-use whoop_storage::records::Place;
+use whoop_storage::records::PageCursor;
 
 use crate::problem::Problem;
 
 /// The parts of a place: none of them has this.
-const BETWEEN: char = '\n';
+const SEPARATOR: char = '\n';
 
-pub(crate) fn write(place: &Place) -> String {
-    let Place {
+pub(crate) fn encode(place: &PageCursor) -> String {
+    let PageCursor {
         local_date,
         created_at,
         id,
     } = place;
     let micros = created_at.timestamp_micros();
-    BASE64_URL_SAFE_NO_PAD.encode(format!("{local_date}{BETWEEN}{micros}{BETWEEN}{id}"))
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{local_date}{SEPARATOR}{micros}{SEPARATOR}{id}"))
 }
 
-pub(crate) fn read(text: &str) -> Result<Place, Problem> {
-    place(text).ok_or_else(|| {
+pub(crate) fn decode(text: &str) -> Result<PageCursor, Problem> {
+    parse_cursor(text).ok_or_else(|| {
         Problem::invalid(
             "invalid-cursor",
             "cursor",
@@ -29,11 +29,11 @@ pub(crate) fn read(text: &str) -> Result<Place, Problem> {
     })
 }
 
-fn place(text: &str) -> Option<Place> {
+fn parse_cursor(text: &str) -> Option<PageCursor> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
     let text = String::from_utf8(bytes).ok()?;
-    let mut parts = text.splitn(3, BETWEEN);
-    let place = Place {
+    let mut parts = text.splitn(3, SEPARATOR);
+    let place = PageCursor {
         local_date: parts.next()?.parse().ok()?,
         created_at: DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?,
         id: parts.next()?.to_owned(),
@@ -52,12 +52,12 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_what_is_none_is_refused() {
-        let there = Place {
+        let there = PageCursor {
             local_date: "2026-03-01".parse().unwrap(),
             created_at: "2026-03-01T08:00:00.123456Z".parse().unwrap(),
             id: "a-b\nc".to_owned(),
         };
-        assert_eq!(read(&write(&there)).unwrap(), there);
+        assert_eq!(decode(&encode(&there)).unwrap(), there);
         let forged = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
         for bad in [
             "",
@@ -68,7 +68,7 @@ mod tests {
             &forged("2026-03-01\n0\nx\0"),
             &forged("+200000-03-01\n0\nx"),
         ] {
-            assert!(read(bad).is_err(), "{bad}");
+            assert!(decode(bad).is_err(), "{bad}");
         }
     }
 }

@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 use whoop_core::DataType;
 use whoop_storage::{
     StorageError,
-    export::Item,
-    records::{Whole, columns},
+    export::ExportItem,
+    records::{WhoopRecord, columns},
 };
 
 use crate::json;
 
 /// The two shapes of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum ExportFileFormat {
     /// One JSON object a line, with everything.
     Ndjson,
     /// One row a record, for spreadsheets.
@@ -22,74 +22,74 @@ pub(crate) enum Format {
 
 /// Words of WHOOP's in the table. A spreadsheet would take one that begins like
 /// a formula for one.
-const FREE_TEXT: [&str; 2] = ["sport_name", "score_state"];
+const FREE_TEXT_COLUMNS: [&str; 2] = ["sport_name", "score_state"];
 
 #[derive(Serialize)]
-struct Line {
+struct RecordLine {
     r#type: DataType,
     local_date: chrono::NaiveDate,
-    record: Whole,
+    record: WhoopRecord,
 }
 
 /// Turns what is stored into text, and counts the records.
 #[derive(Debug)]
-pub(crate) struct Writer {
-    format: Format,
+pub(crate) struct ExportWriter {
+    format: ExportFileFormat,
     columns: Vec<&'static str>,
     whoop_user_id: i64,
     records: u64,
-    is_begun: bool,
+    is_header_written: bool,
 }
 
-impl Writer {
-    pub(crate) fn new(format: Format) -> Self {
+impl ExportWriter {
+    pub(crate) fn new(format: ExportFileFormat) -> Self {
         Self {
             format,
             columns: columns(),
             whoop_user_id: 0,
             records: 0,
-            is_begun: false,
+            is_header_written: false,
         }
     }
 
-    pub(crate) fn write(&mut self, items: Vec<Item>) -> Result<Vec<u8>, StorageError> {
+    pub(crate) fn write(&mut self, items: Vec<ExportItem>) -> Result<Vec<u8>, StorageError> {
         for item in &items {
-            if let Item::Member(member) = item {
+            if let ExportItem::Member(member) = item {
                 self.whoop_user_id = member["whoop_user_id"].as_i64().unwrap_or_default();
             }
         }
         match self.format {
-            Format::Ndjson => self.lines(items),
-            Format::Csv => self.rows(items).map_err(unwritable),
+            ExportFileFormat::Ndjson => self.write_ndjson(items),
+            ExportFileFormat::Csv => self.write_csv(items).map_err(unwritable),
         }
     }
 
     /// What tells a whole export from one that broke off.
-    pub(crate) fn end(&self) -> Vec<u8> {
+    pub(crate) fn end_line(&self) -> Vec<u8> {
         match self.format {
-            Format::Ndjson => {
+            ExportFileFormat::Ndjson => {
                 format!("{}\n", json!({"type": "end", "records": self.records})).into()
             }
-            Format::Csv => Vec::new(),
+            ExportFileFormat::Csv => Vec::new(),
         }
     }
 
-    fn lines(&mut self, items: Vec<Item>) -> Result<Vec<u8>, StorageError> {
+    fn write_ndjson(&mut self, items: Vec<ExportItem>) -> Result<Vec<u8>, StorageError> {
         let mut text = Vec::new();
         for item in items {
             let line = match item {
-                Item::Record(row) => {
+                ExportItem::Record(row) => {
                     self.records += 1;
-                    json::to_vec(&Line {
+                    json::to_vec(&RecordLine {
                         r#type: row.data_type(),
                         local_date: row.local_date(),
-                        record: row.whole(self.whoop_user_id)?,
+                        record: row.into_record(self.whoop_user_id)?,
                     })
                 }
-                Item::Member(value) => json::to_vec(&named("member", value)),
-                Item::SyncLog(value) => json::to_vec(&named("sync_log", value)),
-                Item::Rejected(value) => json::to_vec(&named("rejected", value)),
-                Item::Audit(value) => json::to_vec(&named("audit", value)),
+                ExportItem::Member(value) => json::to_vec(&with_type("member", value)),
+                ExportItem::SyncLog(value) => json::to_vec(&with_type("sync_log", value)),
+                ExportItem::Rejected(value) => json::to_vec(&with_type("rejected", value)),
+                ExportItem::Audit(value) => json::to_vec(&with_type("audit", value)),
             };
             text.extend(line.map_err(|error| unwritable(error.into()))?);
             text.push(b'\n');
@@ -97,24 +97,24 @@ impl Writer {
         Ok(text)
     }
 
-    fn rows(&mut self, items: Vec<Item>) -> Result<Vec<u8>, anyhow::Error> {
+    fn write_csv(&mut self, items: Vec<ExportItem>) -> Result<Vec<u8>, anyhow::Error> {
         let mut table = csv::Writer::from_writer(Vec::new());
-        if !self.is_begun {
-            self.is_begun = true;
+        if !self.is_header_written {
+            self.is_header_written = true;
             table.write_field("data_type")?;
             table.write_record(&self.columns)?;
         }
         for item in items {
             let (kind, row) = match item {
-                Item::Record(row) => {
+                ExportItem::Record(row) => {
                     self.records += 1;
-                    (row.data_type().as_str(), row.flat()?)
+                    (row.data_type().as_str(), row.to_flat_json()?)
                 }
                 // No columns of their own: what they hold is one cell.
-                Item::Member(value) => ("member", json!({ "extra": value })),
-                Item::SyncLog(value) => ("sync_log", json!({ "extra": value })),
-                Item::Rejected(value) => ("rejected", json!({ "extra": value })),
-                Item::Audit(value) => ("audit", json!({ "extra": value })),
+                ExportItem::Member(value) => ("member", json!({ "extra": value })),
+                ExportItem::SyncLog(value) => ("sync_log", json!({ "extra": value })),
+                ExportItem::Rejected(value) => ("rejected", json!({ "extra": value })),
+                ExportItem::Audit(value) => ("audit", json!({ "extra": value })),
             };
             table.write_field(kind)?;
             let cells = self
@@ -132,7 +132,7 @@ impl Writer {
 fn cell(column: &str, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) if FREE_TEXT.contains(&column) => {
+        Value::String(text) if FREE_TEXT_COLUMNS.contains(&column) => {
             if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
                 format!("'{text}")
             } else {
@@ -144,13 +144,13 @@ fn cell(column: &str, value: &Value) -> String {
     }
 }
 
-fn named(kind: &str, mut value: Value) -> Value {
+fn with_type(kind: &str, mut value: Value) -> Value {
     value["type"] = json!(kind);
     value
 }
 
 fn unwritable(error: anyhow::Error) -> StorageError {
-    StorageError::Unwritable(error.into())
+    StorageError::NotSerializable(error.into())
 }
 
 #[cfg(test)]

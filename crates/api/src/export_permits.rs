@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whoop_core::UserId;
 
-use crate::one_per_member::{Claim, OnePerMember};
+use crate::one_per_member::{MemberClaim, OnePerMember};
 
 /// Maximum number of exports at the same time: a few downloads must not keep the database
 /// pool from the days that other members open.
@@ -22,14 +22,14 @@ pub(crate) struct ExportPermits {
 #[derive(Debug)]
 pub(crate) struct ExportPermit {
     _one_of_all: OwnedSemaphorePermit,
-    _member: Claim,
+    _member: MemberClaim,
 }
 
 /// Reason for refusing a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoPermit {
+pub(crate) enum ExportPermitRefusal {
     /// This member has an export that is running.
-    MemberExports,
+    MemberHasExport,
     /// The maximum number of exports is running.
     AllInUse,
 }
@@ -45,11 +45,14 @@ impl Default for ExportPermits {
 
 impl ExportPermits {
     /// Returns a permit for an export of this member.
-    pub(crate) fn take(&self, user_id: &UserId) -> Result<ExportPermit, NoPermit> {
-        let member = self.members.claim(user_id).ok_or(NoPermit::MemberExports)?;
+    pub(crate) fn take(&self, user_id: &UserId) -> Result<ExportPermit, ExportPermitRefusal> {
+        let member = self
+            .members
+            .claim(user_id)
+            .ok_or(ExportPermitRefusal::MemberHasExport)?;
         let one_of_all = Arc::clone(&self.all)
             .try_acquire_owned()
-            .map_err(|_| NoPermit::AllInUse)?;
+            .map_err(|_| ExportPermitRefusal::AllInUse)?;
         Ok(ExportPermit {
             _one_of_all: one_of_all,
             _member: member,

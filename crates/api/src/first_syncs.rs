@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use whoop_sync::{Engine, Job};
+use whoop_sync::{Engine, SyncContext};
 
 /// Pause before the members are looked up again if PostgreSQL is away.
 const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Runs once, when the process starts.
 pub(crate) async fn resume(engine: Engine, stop: CancellationToken) {
-    let job = Job::scheduled(None, stop.clone());
+    let job = SyncContext::scheduled(None, stop.clone());
     while let Err(error) = engine.resume_first_syncs(&job).await {
         tracing::debug!(
-            error = error.in_full(),
+            error = error.error_chain(),
             "members with a pending first sync could not be looked up"
         );
         tokio::select! {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 
 /// A container's own limit is usually thirty seconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks `/healthz` of the API that listens there.
 ///
@@ -21,12 +21,12 @@ pub fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start")?;
-    let url = format!("http://{}/healthz", reached_at(listen));
+    let url = format!("http://{}/healthz", probe_address(listen));
     runtime.block_on(async {
         let http = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
-            .timeout(PATIENCE)
+            .timeout(REQUEST_TIMEOUT)
             .build()?;
         let answer = http.get(&url).send().await?;
         ensure!(answer.status() == 200, "{url} answers {}", answer.status());
@@ -35,7 +35,7 @@ pub fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
 }
 
 /// Where to find it on this machine: "everywhere" is an address to listen on alone.
-fn reached_at(listen: SocketAddr) -> SocketAddr {
+fn probe_address(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -55,7 +55,10 @@ mod tests {
             ("[::]:8080", "[::1]:8080"),
             ("10.0.0.7:80", "10.0.0.7:80"),
         ] {
-            assert_eq!(reached_at(listen.parse().unwrap()), here.parse().unwrap());
+            assert_eq!(
+                probe_address(listen.parse().unwrap()),
+                here.parse().unwrap()
+            );
         }
     }
 }

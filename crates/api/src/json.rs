@@ -15,19 +15,19 @@ use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 use sha2::{Digest, Sha256};
 
-use crate::cause::Cause;
+use crate::cause::ResponseCause;
 
 /// Nobody but the caller may keep it, and they ask whether it still is so.
-const PRIVATE: &str = "private, no-cache";
+const PRIVATE_CACHE_CONTROL: &str = "private, no-cache";
 
-struct PlainNumbers;
+struct PlainNumberFormatter;
 
 /// Below this every whole float is one integer exactly.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-impl Formatter for PlainNumbers {
+impl Formatter for PlainNumberFormatter {
     fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        if value.fract() == 0.0 && value.abs() < EXACT {
+        if value.fract() == 0.0 && value.abs() < MAX_EXACT_INTEGER {
             #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
             return self.write_i64(writer, value as i64);
         }
@@ -39,7 +39,10 @@ impl Formatter for PlainNumbers {
 /// A value as such text.
 pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut text = Vec::with_capacity(1024);
-    value.serialize(&mut Serializer::with_formatter(&mut text, PlainNumbers))?;
+    value.serialize(&mut Serializer::with_formatter(
+        &mut text,
+        PlainNumberFormatter,
+    ))?;
     Ok(text)
 }
 
@@ -48,15 +51,15 @@ pub(crate) fn respond<T: Serialize>(mut response: HttpResponseBuilder, body: &T)
     match to_vec(body) {
         Ok(text) => response
             .content_type("application/json")
-            .insert_header((header::CACHE_CONTROL, PRIVATE))
+            .insert_header((header::CACHE_CONTROL, PRIVATE_CACHE_CONTROL))
             .body(text),
-        Err(error) => cannot_be_written(&error),
+        Err(error) => serialization_failure(&error),
     }
 }
 
-fn cannot_be_written(error: &serde_json::Error) -> HttpResponse {
+fn serialization_failure(error: &serde_json::Error) -> HttpResponse {
     let mut response = HttpResponse::InternalServerError().finish();
-    let cause = Cause::error("a body could not be written", error);
+    let cause = ResponseCause::error("a body could not be written", error);
     response.extensions_mut().insert(cause);
     response
 }
@@ -64,19 +67,19 @@ fn cannot_be_written(error: &serde_json::Error) -> HttpResponse {
 /// The same, or 304 where the caller has just this already.
 ///
 /// The tag is weak: the bytes on the way may be compressed.
-pub(crate) fn unless_known<T: Serialize>(request: &HttpRequest, body: &T) -> HttpResponse {
+pub(crate) fn respond_unless_cached<T: Serialize>(request: &HttpRequest, body: &T) -> HttpResponse {
     let text = match to_vec(body) {
         Ok(text) => text,
-        Err(error) => return cannot_be_written(&error),
+        Err(error) => return serialization_failure(&error),
     };
     let tag = EntityTag::new_weak(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&text)));
-    let is_known = is_known(request, &tag);
+    let is_known = matches_etag(request, &tag);
     let mut response = match is_known {
         true => HttpResponse::NotModified(),
         false => HttpResponse::Ok(),
     };
     response
-        .insert_header((header::CACHE_CONTROL, PRIVATE))
+        .insert_header((header::CACHE_CONTROL, PRIVATE_CACHE_CONTROL))
         .insert_header(header::ETag(tag));
     if is_known {
         return response.finish();
@@ -84,7 +87,7 @@ pub(crate) fn unless_known<T: Serialize>(request: &HttpRequest, body: &T) -> Htt
     response.content_type("application/json").body(text)
 }
 
-pub(crate) fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
+pub(crate) fn matches_etag(request: &HttpRequest, tag: &EntityTag) -> bool {
     // Most requests have none, and need no list.
     if !request.headers().contains_key(header::IF_NONE_MATCH) {
         return false;
@@ -103,7 +106,10 @@ mod tests {
     fn text(value: impl Serialize) -> String {
         let mut text = Vec::new();
         value
-            .serialize(&mut Serializer::with_formatter(&mut text, PlainNumbers))
+            .serialize(&mut Serializer::with_formatter(
+                &mut text,
+                PlainNumberFormatter,
+            ))
             .unwrap();
         String::from_utf8(text).unwrap()
     }

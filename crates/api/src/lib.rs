@@ -3,7 +3,7 @@
 //! It holds no state of its own; replicas stand side by side. What a request
 //! needs it takes from [`whoop_sync::Engine`].
 
-mod allowance;
+mod app_factory;
 mod application;
 mod audit;
 mod auth;
@@ -20,7 +20,6 @@ mod export;
 mod export_permits;
 mod first_syncs;
 mod healthcheck;
-mod inbox;
 mod json;
 mod line_limit;
 mod log;
@@ -37,21 +36,22 @@ mod problem;
 mod query;
 mod reads;
 mod request_id;
+mod request_limiter;
 mod return_to;
-mod revoking;
+mod revocations;
 mod routes;
 mod scope;
 mod self_checks;
 mod serve;
-mod site;
 mod start_error;
 mod state;
 mod static_file;
-mod unread;
+mod unread_limit;
+mod webhook_drain;
 
-pub use application::{Application, Handle, Running};
-pub use config::Cli;
+pub use application::{Application, RunningApplication, StopHandle};
+pub use config::ApiCli;
 pub use healthcheck::healthcheck;
-pub use openapi::document;
+pub use openapi::openapi_document;
 pub use serve::serve;
-pub use start_error::StartError;
+pub use start_error::ApiStartError;

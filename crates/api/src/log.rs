@@ -14,22 +14,22 @@ use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
 use crate::{
-    cause::{Cause, Severity},
+    cause::{ResponseCause, Severity},
     line_limit::LineLimit,
     problem::Problem,
     request_id::RequestId,
 };
 
 /// Lines of refused requests: any caller can cause them without a credential.
-static REFUSALS: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
+static REFUSAL_LINE_LIMIT: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
 
 /// Lines of failed requests: during an outage every request of any caller is one.
-static FAILURES: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
+static FAILURE_LINE_LIMIT: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
 
 /// Writes the span and the line of each request.
-pub(crate) struct RequestLine;
+pub(crate) struct RequestSpanBuilder;
 
-impl RootSpanBuilder for RequestLine {
+impl RootSpanBuilder for RequestSpanBuilder {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let extensions = request.extensions();
         let id = extensions.get::<RequestId>().map(RequestId::as_str);
@@ -54,17 +54,17 @@ impl RootSpanBuilder for RequestLine {
                     .and_then(|error| error.as_error::<Problem>());
                 let extensions = response.response().extensions();
                 let cause = problem.and_then(Problem::cause);
-                Line {
+                RequestLogLine {
                     status: response.status(),
                     problem: problem.map(Problem::kind),
-                    cause: cause.or_else(|| extensions.get::<Cause>()),
+                    cause: cause.or_else(|| extensions.get::<ResponseCause>()),
                     needs_credential: needs_credential(response),
                 }
                 .write();
             }
             Err(error) => {
                 let problem = error.as_error::<Problem>();
-                Line {
+                RequestLogLine {
                     status: error.as_response_error().status_code(),
                     problem: problem.map(Problem::kind),
                     cause: problem.and_then(Problem::cause),
@@ -83,14 +83,14 @@ fn needs_credential<B>(response: &ServiceResponse<B>) -> bool {
     pattern.is_some_and(|route| route.starts_with("/api/") || route.starts_with("/webhooks/"))
 }
 
-struct Line<'a> {
+struct RequestLogLine<'a> {
     status: StatusCode,
     problem: Option<&'static str>,
-    cause: Option<&'a Cause>,
+    cause: Option<&'a ResponseCause>,
     needs_credential: bool,
 }
 
-impl Line<'_> {
+impl RequestLogLine<'_> {
     fn write(&self) {
         let status = self.status.as_u16();
         if self.status.is_client_error() {
@@ -107,9 +107,9 @@ impl Line<'_> {
     fn write_refusal(&self, status: u16) {
         let problem = self.problem;
         let error = self.cause.map(|cause| cause.error.as_str());
-        match REFUSALS.admit() {
+        match REFUSAL_LINE_LIMIT.admit() {
             Some(suppressed) => {
-                let suppressed = more_than_none(suppressed);
+                let suppressed = nonzero_count(suppressed);
                 tracing::info!(status, problem, error, suppressed, "request refused");
             }
             None => tracing::debug!(status, problem, error, "request refused"),
@@ -121,11 +121,11 @@ impl Line<'_> {
         let reason = self.cause.map(|cause| cause.reason);
         let error = self.cause.map(|cause| cause.error.as_str());
         let severity = self.cause.map(|cause| cause.severity);
-        let Some(suppressed) = FAILURES.admit() else {
+        let Some(suppressed) = FAILURE_LINE_LIMIT.admit() else {
             tracing::debug!(status, problem, reason, error, "request failed");
             return;
         };
-        let suppressed = more_than_none(suppressed);
+        let suppressed = nonzero_count(suppressed);
         let is_error = match severity {
             Some(severity) => severity == Severity::Error,
             None => self.status == StatusCode::INTERNAL_SERVER_ERROR,
@@ -138,6 +138,6 @@ impl Line<'_> {
     }
 }
 
-fn more_than_none(suppressed: u64) -> Option<u64> {
+fn nonzero_count(suppressed: u64) -> Option<u64> {
     Some(suppressed).filter(|lines| *lines > 0)
 }

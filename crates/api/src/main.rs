@@ -4,8 +4,8 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Arg, Command, CommandFactory, FromArgMatches, value_parser};
-use whoop_api::{Cli, document, healthcheck, serve};
-use whoop_sync::config::{self, CommandLine, ReadError};
+use whoop_api::{ApiCli, healthcheck, openapi_document, serve};
+use whoop_sync::config::{self, CommandLine, CommandLineError};
 
 fn main() -> ExitCode {
     match run() {
@@ -31,18 +31,18 @@ fn run() -> anyhow::Result<()> {
                 .value_name("ADDRESS")
                 .value_parser(value_parser!(SocketAddr)),
         );
-    let command = Cli::command()
+    let command = ApiCli::command()
         .subcommand(describe)
         .subcommand(look)
         .subcommand_negates_reqs(true);
-    let CommandLine { matches, faults } = match config::read(command) {
+    let CommandLine { matches, faults } = match config::read_command_line(command) {
         Ok(line) => line,
-        Err(ReadError::Usage(error)) => error.exit(),
-        Err(ReadError::Settings(faults)) => return Err(faults.into()),
+        Err(CommandLineError::Usage(error)) => error.exit(),
+        Err(CommandLineError::Settings(faults)) => return Err(faults.into()),
     };
     if matches.subcommand_matches("openapi").is_some() {
         let mut out = std::io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, &document())?;
+        serde_json::to_writer_pretty(&mut out, &openapi_document())?;
         writeln!(out)?;
         return Ok(());
     }
@@ -53,7 +53,7 @@ fn run() -> anyhow::Result<()> {
         let listen: Option<&SocketAddr> = matches.get_one("listen");
         return healthcheck(*listen.context("no address")?);
     }
-    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let mut cli = ApiCli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli.unreadable = faults;
     serve(&cli)
 }

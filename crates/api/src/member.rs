@@ -6,7 +6,7 @@ use whoop_core::UserId;
 use whoop_storage::service_key::Scope;
 
 use crate::{
-    auth::{Caller, KeyHolder},
+    auth::{KeyHolder, VerifiedCaller},
     caller,
     problem::Problem,
     query, scope,
@@ -17,30 +17,30 @@ use crate::{
 ///
 /// A route that takes one cannot forget to ask who is calling.
 #[derive(Debug, Clone)]
-pub(crate) struct Member(pub(crate) UserId);
+pub(crate) struct PathMember(pub(crate) UserId);
 
-impl FromRequest for Member {
+impl FromRequest for PathMember {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        async move { Ok(authorise(&request, 0).await?.0) }.boxed_local()
+        async move { Ok(authorize_member(&request, 0).await?.0) }.boxed_local()
     }
 }
 
 /// The same, for routes with one more segment after the user id.
 #[derive(Debug, Clone)]
-pub(crate) struct MemberBeforeLast(pub(crate) UserId);
+pub(crate) struct PathMemberBeforeLast(pub(crate) UserId);
 
-impl FromRequest for MemberBeforeLast {
+impl FromRequest for PathMemberBeforeLast {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         async move {
-            let (Member(user_id), _) = authorise(&request, 1).await?;
+            let (PathMember(user_id), _) = authorize_member(&request, 1).await?;
             Ok(Self(user_id))
         }
         .boxed_local()
@@ -49,28 +49,28 @@ impl FromRequest for MemberBeforeLast {
 
 /// The same, for an answer that goes on: it must end when the token or the key does.
 #[derive(Debug, Clone)]
-pub(crate) struct MemberFor {
+pub(crate) struct PathMemberWithExpiry {
     pub(crate) user_id: UserId,
     /// Remaining lifetime of the token or key; unlimited if `None`.
-    pub(crate) good_for: Option<Duration>,
+    pub(crate) remaining_lifetime: Option<Duration>,
     /// The caller, if it is a service.
-    pub(crate) key: Option<Arc<KeyHolder>>,
+    pub(crate) key_holder: Option<Arc<KeyHolder>>,
 }
 
-impl FromRequest for MemberFor {
+impl FromRequest for PathMemberWithExpiry {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         async move {
-            let (Member(user_id), caller) = authorise(&request, 0).await?;
+            let (PathMember(user_id), caller) = authorize_member(&request, 0).await?;
             Ok(Self {
                 user_id,
-                good_for: caller.good_for(),
-                key: match caller {
-                    Caller::Service(holder) => Some(holder),
-                    Caller::Member(..) => None,
+                remaining_lifetime: caller.remaining_lifetime(),
+                key_holder: match caller {
+                    VerifiedCaller::Service(holder) => Some(holder),
+                    VerifiedCaller::Member(..) => None,
                 },
             })
         }
@@ -82,9 +82,9 @@ impl FromRequest for MemberFor {
 ///
 /// A route that takes one cannot forget to ask who is calling.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Operator;
+pub(crate) struct OperatorAccess;
 
-impl FromRequest for Operator {
+impl FromRequest for OperatorAccess {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -92,12 +92,12 @@ impl FromRequest for Operator {
         let request = request.clone();
         async move {
             match caller::identify(&request).await? {
-                Caller::Service(holder) => {
-                    scope::allow(&request, &holder)?;
-                    query::refuse_unknown(&request)?;
+                VerifiedCaller::Service(holder) => {
+                    scope::require_route_scope(&request, &holder)?;
+                    query::refuse_unknown_parameters(&request)?;
                     Ok(Self)
                 }
-                Caller::Member(..) => Err(Problem::not_an_operator()),
+                VerifiedCaller::Member(..) => Err(Problem::not_an_operator()),
             }
         }
         .boxed_local()
@@ -105,29 +105,29 @@ impl FromRequest for Operator {
 }
 
 /// Refuses a service key that lacks a scope which only some requests to a route need.
-pub(crate) fn demand(request: &HttpRequest, scope: Scope) -> Result<(), Problem> {
-    match caller::holder(request) {
-        Some(holder) => scope::demand(request, &holder, scope),
+pub(crate) fn require_scope(request: &HttpRequest, scope: Scope) -> Result<(), Problem> {
+    match caller::key_holder(request) {
+        Some(holder) => scope::require_scope(request, &holder, scope),
         None => Ok(()),
     }
 }
 
 /// Authenticates the caller and reads the member from the path: the id is `segments_after` segments
 /// before the end of the path.
-async fn authorise(
+async fn authorize_member(
     request: &HttpRequest,
     segments_after: usize,
-) -> Result<(Member, Caller), Problem> {
+) -> Result<(PathMember, VerifiedCaller), Problem> {
     let state = request
         .app_data::<web::Data<AppState>>()
         .ok_or_else(Problem::not_found)?;
     // First who calls, then what they ask: a stranger learns nothing.
     let caller = caller::identify(request).await?;
-    if let Caller::Service(holder) = &caller {
-        scope::allow(request, holder)?;
+    if let VerifiedCaller::Service(holder) = &caller {
+        scope::require_route_scope(request, holder)?;
     }
     let invalid = |reason: &str| Problem::invalid("invalid-user-id", "user_id", reason);
-    let user_id = segment_before(request.uri().path(), segments_after)
+    let user_id = decode_path_segment(request.uri().path(), segments_after)
         .ok_or_else(|| invalid("the path is not percent-encoded UTF-8"))?;
     if matches!(user_id.as_str(), "." | "..") {
         // Every client and proxy would read it as another path.
@@ -138,18 +138,18 @@ async fn authorise(
         return Err(Problem::forbidden());
     }
     caller::note_member(request, state, &user_id);
-    if let Caller::Member(own, _) = &caller {
-        state.allowance.take(own)?;
+    if let VerifiedCaller::Member(own, _) = &caller {
+        state.request_limiter.take(own)?;
     }
-    query::refuse_unknown(request)?;
-    Ok((Member(user_id), caller))
+    query::refuse_unknown_parameters(request)?;
+    Ok((PathMember(user_id), caller))
 }
 
 /// A segment of a path, counted from its end, as it was meant.
 ///
 /// The framework reads what is no UTF-8 as `\u{FFFD}` and lets a lone `%` pass,
 /// so two different paths could name one member.
-fn segment_before(path: &str, segments_after: usize) -> Option<String> {
+fn decode_path_segment(path: &str, segments_after: usize) -> Option<String> {
     let segment = path.rsplit('/').nth(segments_after)?;
     let mut decoded = Vec::with_capacity(segment.len());
     let mut bytes = segment.bytes();
@@ -186,9 +186,13 @@ mod tests {
             ("/a/%zz", None),
             ("/a/%FF", None),
         ] {
-            assert_eq!(segment_before(path, 0).as_deref(), expected, "{path}");
+            assert_eq!(decode_path_segment(path, 0).as_deref(), expected, "{path}");
             let longer = format!("{path}/confirm");
-            assert_eq!(segment_before(&longer, 1).as_deref(), expected, "{path}");
+            assert_eq!(
+                decode_path_segment(&longer, 1).as_deref(),
+                expected,
+                "{path}"
+            );
         }
     }
 }

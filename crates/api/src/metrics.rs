@@ -31,22 +31,22 @@ use prometheus_client::{
     registry::Registry,
 };
 use tokio::{sync::Mutex, time::Instant};
-use whoop_core::{DataType, day::Connection};
+use whoop_core::{DataType, day::ConnectionStatus};
 use whoop_storage::{
     PoolStatus,
     table::{
-        change::Delays,
-        sync_log::Oldest,
-        users::Count,
-        webhook_event::{self, State},
+        change::DelayPercentiles,
+        sync_log::DataTypeAge,
+        users::MemberStatusCount,
+        webhook_event::{self, WebhookEventState},
     },
 };
-use whoop_sync::{Became, Made, QuotaLeft};
+use whoop_sync::{RecordCount, RemainingQuota, RequestCount};
 
 use crate::state::AppState;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     method: &'static str,
     route: String,
     status: u16,
@@ -54,122 +54,122 @@ struct Request {
 
 /// Requests with a service key that is stored or in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KeyRequest {
+struct KeyRequestLabels {
     key: String,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Route {
+struct RouteLabel {
     route: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Status {
+struct MemberStatusLabel {
     status: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PoolState {
+struct PoolStateLabel {
     state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UpstreamCall {
+struct UpstreamCallLabels {
     endpoint: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StoredRecord {
+struct SyncRecordLabels {
     data_type: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfType {
+struct DataTypeLabel {
     data_type: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Window {
+struct QuotaWindowLabel {
     window: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EventState {
+struct EventStateLabel {
     state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Quantile {
+struct QuantileLabel {
     quantile: &'static str,
 }
 
 /// The metrics of one API.
-pub(crate) struct Metrics {
+pub(crate) struct ApiMetrics {
     registry: Registry,
-    requests: Family<Request, Counter>,
-    durations: Family<Route, Histogram>,
-    key_requests: Family<KeyRequest, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabel, Histogram>,
+    key_requests: Family<KeyRequestLabels, Counter>,
     audit_dropped: Counter,
-    users: Family<Status, Gauge>,
-    connections: Family<PoolState, Gauge>,
-    quota: Family<Window, Gauge>,
-    upstream_calls: Family<UpstreamCall, Counter>,
-    records: Family<StoredRecord, Counter>,
-    ages: Family<OfType, Gauge<f64, AtomicU64>>,
-    events: Family<EventState, Gauge>,
-    delays: Family<Quantile, Gauge<f64, AtomicU64>>,
+    users: Family<MemberStatusLabel, Gauge>,
+    connections: Family<PoolStateLabel, Gauge>,
+    quota: Family<QuotaWindowLabel, Gauge>,
+    upstream_calls: Family<UpstreamCallLabels, Counter>,
+    records: Family<SyncRecordLabels, Counter>,
+    sync_ages: Family<DataTypeLabel, Gauge<f64, AtomicU64>>,
+    events: Family<EventStateLabel, Gauge>,
+    delays: Family<QuantileLabel, Gauge<f64, AtomicU64>>,
     streams: Gauge,
     database_up: Gauge,
     /// As of the last count; whoever counts holds it.
-    pub(crate) long: Mutex<Option<Arc<LongCounts>>>,
+    pub(crate) cached_counts: Mutex<Option<Arc<CachedCounts>>>,
 }
 
 /// How often many rows are looked at.
-const COUNTED_EVERY: Duration = Duration::from_secs(10);
+const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What is read of the database for one scrape.
-pub(crate) struct Counts {
-    pub(crate) users: Vec<Count>,
-    pub(crate) quota: QuotaLeft,
-    pub(crate) long: Arc<LongCounts>,
+pub(crate) struct DatabaseCounts {
+    pub(crate) users: Vec<MemberStatusCount>,
+    pub(crate) quota: RemainingQuota,
+    pub(crate) cached: Arc<CachedCounts>,
 }
 
 /// What takes a look at many rows, and is not counted anew for everybody who asks:
 /// the route needs no token.
-pub(crate) struct LongCounts {
+pub(crate) struct CachedCounts {
     pub(crate) counted_at: Instant,
-    pub(crate) events: Vec<webhook_event::Count>,
+    pub(crate) events: Vec<webhook_event::EventStateCount>,
     /// Of the last hour's changes.
-    pub(crate) delays: Delays,
+    pub(crate) delays: DelayPercentiles,
     /// Of members who were seen in the last week.
-    pub(crate) oldest: Vec<Oldest>,
+    pub(crate) oldest: Vec<DataTypeAge>,
 }
 
-impl LongCounts {
+impl CachedCounts {
     pub(crate) fn is_recent(&self) -> bool {
-        self.counted_at.elapsed() < COUNTED_EVERY
+        self.counted_at.elapsed() < COUNT_INTERVAL
     }
 }
 
-impl fmt::Debug for Metrics {
+impl fmt::Debug for ApiMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
 
-impl Metrics {
+impl ApiMetrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("whoop");
-        let requests = Family::<Request, Counter>::default();
+        let requests = Family::<RequestLabels, Counter>::default();
         registry.register(
             "http_requests",
             "Requests answered, by method, route and status",
             requests.clone(),
         );
-        let durations = Family::<Route, Histogram>::new_with_constructor(|| {
+        let durations = Family::<RouteLabel, Histogram>::new_with_constructor(|| {
             // 1 ms to 8 s, each twice the one before.
             Histogram::new(exponential_buckets(0.001, 2.0, 14))
         });
@@ -178,7 +178,7 @@ impl Metrics {
             "From a request to the head of its answer",
             durations.clone(),
         );
-        let key_requests = Family::<KeyRequest, Counter>::default();
+        let key_requests = Family::<KeyRequestLabels, Counter>::default();
         registry.register(
             "service_key_requests",
             "Requests with a known service key, by the name of the key and outcome: answered, insufficient_scope, expired, revoked, refused (other 4xx) or failed (5xx)",
@@ -190,49 +190,49 @@ impl Metrics {
             "Rows of the audit trail that this process could not write",
             audit_dropped.clone(),
         );
-        let users = Family::<Status, Gauge>::default();
+        let users = Family::<MemberStatusLabel, Gauge>::default();
         registry.register(
             "users",
             "Members by connection; reauth_required have to connect WHOOP again",
             users.clone(),
         );
-        let connections = Family::<PoolState, Gauge>::default();
+        let connections = Family::<PoolStateLabel, Gauge>::default();
         registry.register(
             "database_connections",
             "Connections to PostgreSQL that syncs and writes share, the smaller half of DATABASE_POOL_SIZE, and who waits for one; what only reads has the others, one of each worker of the server",
             connections.clone(),
         );
-        let quota = Family::<Window, Gauge>::default();
+        let quota = Family::<QuotaWindowLabel, Gauge>::default();
         registry.register(
             "upstream_budget_remaining",
             "Calls to WHOOP that are left of the app's quota, all processes together",
             quota.clone(),
         );
-        let upstream_calls = Family::<UpstreamCall, Counter>::default();
+        let upstream_calls = Family::<UpstreamCallLabels, Counter>::default();
         registry.register(
             "upstream_calls",
             "Requests of this process to WHOOP, by endpoint and what came of them",
             upstream_calls.clone(),
         );
-        let records = Family::<StoredRecord, Counter>::default();
+        let records = Family::<SyncRecordLabels, Counter>::default();
         registry.register(
             "sync_records",
             "WHOOP's records that this process stored, by what became of them",
             records.clone(),
         );
-        let ages = Family::<OfType, Gauge<f64, AtomicU64>>::default();
+        let ages = Family::<DataTypeLabel, Gauge<f64, AtomicU64>>::default();
         registry.register(
             "sync_age_seconds",
             "Since a type was last read, of the member of whom that is longest ago among those seen in a week",
             ages.clone(),
         );
-        let events = Family::<EventState, Gauge>::default();
+        let events = Family::<EventStateLabel, Gauge>::default();
         registry.register(
             "webhook_events",
             "WHOOP's webhooks of the last 30 days, by state",
             events.clone(),
         );
-        let delays = Family::<Quantile, Gauge<f64, AtomicU64>>::default();
+        let delays = Family::<QuantileLabel, Gauge<f64, AtomicU64>>::default();
         registry.register(
             "change_delay_seconds",
             "From a change at WHOOP until it could be read here, of the last hour's changes",
@@ -261,23 +261,23 @@ impl Metrics {
             quota,
             upstream_calls,
             records,
-            ages,
+            sync_ages: ages,
             events,
             delays,
             streams,
             database_up,
-            long: Mutex::default(),
+            cached_counts: Mutex::default(),
         }
     }
 
     fn note_request(&self, method: &Method, route: String, status: u16, took: Duration) {
         self.durations
-            .get_or_create(&Route {
+            .get_or_create(&RouteLabel {
                 route: route.clone(),
             })
             .observe(took.as_secs_f64());
-        let request = Request {
-            method: known(method),
+        let request = RequestLabels {
+            method: method_label(method),
             route,
             status,
         };
@@ -295,7 +295,7 @@ impl Metrics {
                 "answered"
             }
         };
-        let request = KeyRequest {
+        let request = KeyRequestLabels {
             key: name.to_owned(),
             outcome: refusal.unwrap_or_else(by_status),
         };
@@ -309,46 +309,46 @@ impl Metrics {
 
     /// What the database says now; `None` if it did not. An old number would look
     /// like a current one.
-    pub(crate) fn note_counts(&self, counts: Option<&Counts>) {
+    pub(crate) fn note_counts(&self, counts: Option<&DatabaseCounts>) {
         self.note_users(counts.map(|counts| counts.users.as_slice()));
         self.note_quota(counts.map(|counts| counts.quota));
         self.delays.clear();
-        self.ages.clear();
+        self.sync_ages.clear();
         let Some(counts) = counts else {
             self.events.clear();
             return;
         };
-        for state in State::ALL {
+        for state in WebhookEventState::ALL {
             let state = state.as_str();
-            let count = counts.long.events.iter().find(|one| one.state == state);
+            let count = counts.cached.events.iter().find(|one| one.state == state);
             self.events
-                .get_or_create(&EventState { state })
+                .get_or_create(&EventStateLabel { state })
                 .set(count.map_or(0, |one| one.events));
         }
         for data_type in DataType::ALL.map(DataType::as_str) {
-            let oldest = &counts.long.oldest;
+            let oldest = &counts.cached.oldest;
             if let Some(one) = oldest.iter().find(|one| one.data_type == data_type) {
-                self.ages
-                    .get_or_create(&OfType { data_type })
+                self.sync_ages
+                    .get_or_create(&DataTypeLabel { data_type })
                     .set(one.seconds);
             }
         }
         for (quantile, seconds) in [
-            ("0.5", counts.long.delays.median),
-            ("0.95", counts.long.delays.p95),
+            ("0.5", counts.cached.delays.median),
+            ("0.95", counts.cached.delays.p95),
         ] {
             if let Some(seconds) = seconds {
                 self.delays
-                    .get_or_create(&Quantile { quantile })
+                    .get_or_create(&QuantileLabel { quantile })
                     .set(seconds);
             }
         }
     }
 
     /// What this process did since it began.
-    pub(crate) fn note_work(&self, requests: &[Made], records: &[Became]) {
+    pub(crate) fn note_work(&self, requests: &[RequestCount], records: &[RecordCount]) {
         for one in requests {
-            let call = UpstreamCall {
+            let call = UpstreamCallLabels {
                 endpoint: one.endpoint,
                 outcome: one.outcome,
             };
@@ -356,7 +356,7 @@ impl Metrics {
             counter.inner().store(one.requests, Ordering::Relaxed);
         }
         for one in records {
-            let record = StoredRecord {
+            let record = SyncRecordLabels {
                 data_type: one.data_type.as_str(),
                 outcome: one.outcome,
             };
@@ -369,34 +369,34 @@ impl Metrics {
         self.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
     }
 
-    fn note_users(&self, counts: Option<&[Count]>) {
+    fn note_users(&self, counts: Option<&[MemberStatusCount]>) {
         self.database_up.set(i64::from(counts.is_some()));
         let Some(counts) = counts else {
             self.users.clear();
             return;
         };
         for connection in [
-            Connection::Connected,
-            Connection::ReauthRequired,
-            Connection::Disconnected,
+            ConnectionStatus::Connected,
+            ConnectionStatus::ReauthRequired,
+            ConnectionStatus::Disconnected,
         ] {
             let status = connection.as_str();
             let count = counts.iter().find(|one| one.status == status);
             self.users
-                .get_or_create(&Status { status })
+                .get_or_create(&MemberStatusLabel { status })
                 .set(count.map_or(0, |one| one.members));
         }
     }
 
     /// What is left of WHOOP's quota; `None` if PostgreSQL did not say.
-    fn note_quota(&self, left: Option<QuotaLeft>) {
+    fn note_quota(&self, left: Option<RemainingQuota>) {
         let Some(left) = left else {
             self.quota.clear();
             return;
         };
         for (window, calls) in [("minute", left.minute), ("day", left.day)] {
             self.quota
-                .get_or_create(&Window { window })
+                .get_or_create(&QuotaWindowLabel { window })
                 .set(i64::from(calls));
         }
     }
@@ -409,7 +409,7 @@ impl Metrics {
             ("max", pool.max),
         ] {
             self.connections
-                .get_or_create(&PoolState { state })
+                .get_or_create(&PoolStateLabel { state })
                 .set(i64::try_from(number).unwrap_or(i64::MAX));
         }
     }
@@ -423,7 +423,7 @@ impl Metrics {
 }
 
 /// Anybody may send any word as a method, and each would be a time series.
-fn known(method: &Method) -> &'static str {
+fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -435,7 +435,7 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// Counts a request and takes its time.
-pub(crate) async fn observe<B: MessageBody>(
+pub(crate) async fn observe_request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {

@@ -9,7 +9,7 @@ use actix_web::{
 };
 
 /// Adds the header to the answer, whatever it is.
-pub(crate) async fn add<B: MessageBody>(
+pub(crate) async fn add_nosniff_header<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {

@@ -13,16 +13,16 @@ pub(crate) struct OnePerMember(Arc<Mutex<HashSet<UserId>>>);
 
 /// One member's running work; the next may begin when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct MemberClaim {
     members: OnePerMember,
     user_id: UserId,
 }
 
 impl OnePerMember {
     /// Returns the member's claim, or `None` while another one of this member lives.
-    pub(crate) fn claim(&self, user_id: &UserId) -> Option<Claim> {
+    pub(crate) fn claim(&self, user_id: &UserId) -> Option<MemberClaim> {
         let is_new = self.lock().insert(user_id.clone());
-        is_new.then(|| Claim {
+        is_new.then(|| MemberClaim {
             members: self.clone(),
             user_id: user_id.clone(),
         })
@@ -39,7 +39,7 @@ impl OnePerMember {
     }
 }
 
-impl Drop for Claim {
+impl Drop for MemberClaim {
     fn drop(&mut self) {
         self.members.lock().remove(&self.user_id);
     }

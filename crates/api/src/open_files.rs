@@ -15,19 +15,19 @@ pub(crate) fn limit() -> Option<u64> {
 pub(crate) fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
-        tracing::info!(limit = %words(current), "limit of open files is at its maximum");
+        tracing::info!(limit = %limit_text(current), "limit of open files is at its maximum");
         return;
     }
     match set(maximum) {
         Ok(()) => tracing::info!(
-            before = %words(current),
-            limit = %words(limit()),
+            before = %limit_text(current),
+            limit = %limit_text(limit()),
             "limit of open files raised"
         ),
         Err(error) => tracing::warn!(
             %error,
-            limit = %words(current),
-            hard_limit = %words(maximum),
+            limit = %limit_text(current),
+            hard_limit = %limit_text(maximum),
             "limit of open files could not be raised"
         ),
     }
@@ -43,6 +43,6 @@ fn set(maximum: Option<u64>) -> io::Result<()> {
     )
 }
 
-fn words(limit: Option<u64>) -> String {
+fn limit_text(limit: Option<u64>) -> String {
     limit.map_or_else(|| "unlimited".to_owned(), |files| files.to_string())
 }

@@ -1,12 +1,12 @@
 //! Parameters, each with an error that says what would be right.
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use whoop_core::{DataType, plan::Refresh};
+use whoop_core::{DataType, plan::RefreshMode};
 
 use crate::problem::Problem;
 
 /// `YYYY-MM-DD` and nothing else.
-pub(crate) fn date(field: &'static str, text: &str) -> Result<NaiveDate, Problem> {
+pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate, Problem> {
     let shape = text.len() == 10
         && text
             .bytes()
@@ -32,7 +32,7 @@ pub(crate) fn date(field: &'static str, text: &str) -> Result<NaiveDate, Problem
 }
 
 /// The ends of a span, not the wrong way round.
-pub(crate) fn in_order(from: NaiveDate, to: NaiveDate) -> Result<(), Problem> {
+pub(crate) fn check_date_order(from: NaiveDate, to: NaiveDate) -> Result<(), Problem> {
     if from > to {
         return Err(Problem::invalid(
             "span-reversed",
@@ -47,12 +47,12 @@ pub(crate) fn in_order(from: NaiveDate, to: NaiveDate) -> Result<(), Problem> {
 ///
 /// Not the member's own today: they may have flown east since their last
 /// record, and their app knows better.
-pub(crate) fn past_date(
+pub(crate) fn parse_past_date(
     field: &'static str,
     text: &str,
     now: DateTime<Utc>,
 ) -> Result<NaiveDate, Problem> {
-    let date = date(field, text)?;
+    let date = parse_date(field, text)?;
     let latest = (now + TimeDelta::hours(14)).date_naive();
     if date > latest {
         return Err(Problem::invalid(
@@ -65,7 +65,7 @@ pub(crate) fn past_date(
 }
 
 /// A date, or an instant with its offset; not in the future.
-pub(crate) fn since(
+pub(crate) fn parse_since(
     field: &'static str,
     text: &str,
     now: DateTime<Utc>,
@@ -73,7 +73,7 @@ pub(crate) fn since(
     let instant = match DateTime::parse_from_rfc3339(text) {
         Ok(instant) => instant.to_utc(),
         Err(_) => {
-            let date = past_date(field, text, now)?;
+            let date = parse_past_date(field, text, now)?;
             // A whole day earlier covers the date wherever the member was.
             let midnight = date.checked_sub_days(Days::new(1)).unwrap_or(date);
             midnight
@@ -99,11 +99,11 @@ pub(crate) fn since(
     Ok(instant)
 }
 
-pub(crate) fn refresh(text: Option<&str>) -> Result<Refresh, Problem> {
+pub(crate) fn parse_refresh(text: Option<&str>) -> Result<RefreshMode, Problem> {
     match text {
-        None | Some("auto") => Ok(Refresh::Auto),
-        Some("never") => Ok(Refresh::Never),
-        Some("force") => Ok(Refresh::Force),
+        None | Some("auto") => Ok(RefreshMode::Auto),
+        Some("never") => Ok(RefreshMode::Never),
+        Some("force") => Ok(RefreshMode::Force),
         Some(other) => Err(Problem::invalid(
             "invalid-refresh",
             "refresh",
@@ -116,7 +116,7 @@ pub(crate) fn refresh(text: Option<&str>) -> Result<Refresh, Problem> {
 }
 
 /// An instant with its offset, as this service writes them.
-pub(crate) fn instant(field: &'static str, text: &str) -> Result<DateTime<Utc>, Problem> {
+pub(crate) fn parse_instant(field: &'static str, text: &str) -> Result<DateTime<Utc>, Problem> {
     let instant = DateTime::parse_from_rfc3339(text);
     instant.map(|instant| instant.to_utc()).map_err(|_| {
         Problem::invalid(
@@ -131,7 +131,7 @@ pub(crate) fn instant(field: &'static str, text: &str) -> Result<DateTime<Utc>, 
 }
 
 /// A whole number within a range.
-pub(crate) fn number(
+pub(crate) fn parse_number(
     field: &'static str,
     text: Option<&str>,
     if_absent: i64,
@@ -163,7 +163,7 @@ pub(crate) fn number(
         })
 }
 
-pub(crate) fn flag(field: &'static str, text: Option<&str>) -> Result<bool, Problem> {
+pub(crate) fn parse_flag(field: &'static str, text: Option<&str>) -> Result<bool, Problem> {
     match text {
         None | Some("false" | "0") => Ok(false),
         Some("true" | "1") => Ok(true),
@@ -176,7 +176,7 @@ pub(crate) fn flag(field: &'static str, text: Option<&str>) -> Result<bool, Prob
 }
 
 /// The types named, or all four.
-pub(crate) fn data_types(words: Option<Vec<String>>) -> Result<Vec<DataType>, Problem> {
+pub(crate) fn parse_data_types(words: Option<Vec<String>>) -> Result<Vec<DataType>, Problem> {
     let Some(words) = words else {
         return Ok(DataType::ALL.to_vec());
     };
@@ -211,8 +211,8 @@ mod tests {
 
     #[test]
     fn a_date_has_one_spelling() {
-        assert!(date("date", "2025-01-20").is_ok());
-        assert!(date("date", "2024-02-29").is_ok());
+        assert!(parse_date("date", "2025-01-20").is_ok());
+        assert!(parse_date("date", "2024-02-29").is_ok());
         for bad in [
             "",
             "2025-1-20",
@@ -224,7 +224,7 @@ mod tests {
             "+025-01-20",
             "２０25-01",
         ] {
-            assert!(date("date", bad).is_err(), "{bad}");
+            assert!(parse_date("date", bad).is_err(), "{bad}");
         }
     }
 
@@ -234,8 +234,8 @@ mod tests {
             .unwrap()
             .to_utc();
 
-        assert!(past_date("date", "2026-03-21", now).is_ok());
-        assert!(past_date("date", "2026-03-22", now).is_err());
-        assert!(past_date("date", "2026-03-21", now - TimeDelta::hours(2)).is_err());
+        assert!(parse_past_date("date", "2026-03-21", now).is_ok());
+        assert!(parse_past_date("date", "2026-03-22", now).is_err());
+        assert!(parse_past_date("date", "2026-03-21", now - TimeDelta::hours(2)).is_err());
     }
 }

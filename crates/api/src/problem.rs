@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use whoop_storage::{StorageError, service_key::Scope, table::service_key::KeyState};
 use whoop_sync::SyncError;
 
-use crate::cause::{Cause, Severity};
+use crate::cause::{ResponseCause, Severity};
 
 /// Where the types live; they are names, not addresses to visit.
 const NAMESPACE: &str = "urn:whoop-backend:problem:";
@@ -48,7 +48,7 @@ pub(crate) struct Problem {
     allow: Option<&'static str>,
     /// Reason for the log; never sent to the caller.
     #[serde(skip)]
-    cause: Option<Box<Cause>>,
+    cause: Option<Box<ResponseCause>>,
 }
 
 impl Problem {
@@ -125,7 +125,7 @@ impl Problem {
     }
 
     /// A route that no service key may use.
-    pub(crate) fn closed_to_keys() -> Self {
+    pub(crate) fn not_for_service_keys() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "not-for-service-keys",
@@ -193,7 +193,7 @@ impl Problem {
             "WHOOP's quota is spent for now",
             format!("WHOOP allows no more calls for this app for {retry_after} s"),
         );
-        problem.retry_after = Some(seconds(retry_after));
+        problem.retry_after = Some(retry_after_seconds(retry_after));
         problem
     }
 
@@ -204,7 +204,7 @@ impl Problem {
             "Too many requests",
             format!("this member asks too often; the next request is answered in {retry_after} s"),
         );
-        problem.retry_after = Some(seconds(retry_after));
+        problem.retry_after = Some(retry_after_seconds(retry_after));
         problem
     }
 
@@ -219,7 +219,7 @@ impl Problem {
                  close it, then try again in {retry_after} s"
             ),
         );
-        problem.retry_after = Some(seconds(retry_after));
+        problem.retry_after = Some(retry_after_seconds(retry_after));
         problem
     }
 
@@ -258,19 +258,19 @@ impl Problem {
     }
 
     fn internal(error: &dyn std::error::Error) -> Self {
-        Self::ours().with_cause(Cause::error("internal error", error))
+        Self::internal_without_cause().with_cause(ResponseCause::error("internal error", error))
     }
 
     /// A handler panicked. The panic's own line has its words and its place.
     pub(crate) fn panicked() -> Self {
-        Self::ours().with_cause(Cause {
+        Self::internal_without_cause().with_cause(ResponseCause {
             severity: Severity::Error,
             reason: "the handler panicked",
             error: "see the line of the panic".to_owned(),
         })
     }
 
-    fn ours() -> Self {
+    fn internal_without_cause() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -280,12 +280,12 @@ impl Problem {
     }
 
     /// Adds the reason for the request's log line.
-    pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
+    pub(crate) fn with_cause(mut self, cause: ResponseCause) -> Self {
         self.cause = Some(Box::new(cause));
         self
     }
 
-    pub(crate) fn cause(&self) -> Option<&Cause> {
+    pub(crate) fn cause(&self) -> Option<&ResponseCause> {
         self.cause.as_deref()
     }
 
@@ -301,7 +301,7 @@ impl Problem {
 }
 
 /// Seconds for `Retry-After`.
-fn seconds(wait: u64) -> u32 {
+fn retry_after_seconds(wait: u64) -> u32 {
     u32::try_from(wait).unwrap_or(u32::MAX)
 }
 
@@ -341,7 +341,7 @@ impl From<StorageError> for Problem {
         match &error {
             StorageError::Unavailable(source) => {
                 Self::unavailable("database-unavailable", "the database cannot be reached")
-                    .with_cause(Cause::warning(
+                    .with_cause(ResponseCause::warning(
                         "PostgreSQL cannot be reached",
                         source.as_ref(),
                     ))
@@ -356,20 +356,20 @@ impl From<StorageError> for Problem {
                     "another transaction held the data for too long; try again",
                 )
             }
-            StorageError::Full(_) => {
+            StorageError::DiskFull(_) => {
                 Self::unavailable("database-full", "the database has no room left")
-                    .with_cause(Cause::error("nothing can be stored", &error))
+                    .with_cause(ResponseCause::error("nothing can be stored", &error))
             }
             StorageError::NotMigrated(_) => Self::unavailable(
                 "not-migrated",
                 "the database is not ready for this version; GET /readyz says what it lacks",
             )
-            .with_cause(Cause::error("the database is not ready", &error)),
+            .with_cause(ResponseCause::error("the database is not ready", &error)),
             StorageError::NotAllowed(_) => Self::unavailable(
                 "database-not-allowed",
                 "the database does not let this service work; its log says more",
             )
-            .with_cause(Cause::error(
+            .with_cause(ResponseCause::error(
                 "the role in DATABASE_URL may not serve",
                 &error,
             )),
@@ -386,7 +386,7 @@ impl From<SyncError> for Problem {
         if let Some(wait) = error.quota_wait() {
             return Self::quota(wait.as_secs().max(1));
         }
-        let told = error.told();
+        let told = error.user_message();
         match error {
             SyncError::Storage(error) => error.into(),
             SyncError::NotConnected => Self::conflict(
@@ -400,17 +400,17 @@ impl From<SyncError> for Problem {
             ),
             SyncError::OtherAccount => Self::conflict("other-whoop-account", error.to_string()),
             SyncError::Busy => Self::unavailable("busy", error.to_string()),
-            refused if refused.is_refusal_of_service() => {
-                let cause = Cause::error("WHOOP refuses this service", &refused);
+            refused if refused.is_app_rejected() => {
+                let cause = ResponseCause::error("WHOOP refuses this service", &refused);
                 let mut problem = Self::unavailable("service-refused", told).with_cause(cause);
                 // Nothing changes until the operator has seen to it.
                 problem.retry_after = None;
                 problem
             }
             SyncError::Whoop(error) => Self::unavailable("whoop-unavailable", told)
-                .with_cause(Cause::warning("WHOOP did not answer", &error)),
+                .with_cause(ResponseCause::warning("WHOOP did not answer", &error)),
             SyncError::RefreshFailed(_) | SyncError::RefreshPending | SyncError::TokenRejected => {
-                Self::unavailable("whoop-unavailable", told).with_cause(Cause::warning(
+                Self::unavailable("whoop-unavailable", told).with_cause(ResponseCause::warning(
                     "the member has no access token that works",
                     &error,
                 ))

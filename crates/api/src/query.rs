@@ -10,28 +10,29 @@ use utoipa::openapi::path::{Operation, ParameterIn};
 use crate::{openapi, parameters::shortened, problem::Problem};
 
 /// Minimum similarity of a suggested name; 1 is equal.
-const SIMILAR: f64 = 0.7;
+const MIN_SIMILARITY: f64 = 0.7;
 
-type Names = Vec<String>;
+type ParameterNames = Vec<String>;
 
 /// The names by route pattern and method, as the API's own description has them.
-static KNOWN: LazyLock<HashMap<(String, Method), Names>> = LazyLock::new(|| {
-    let document = openapi::document();
-    let operations = document.paths.paths.into_iter().flat_map(|(path, item)| {
-        [
-            (Method::GET, item.get),
-            (Method::POST, item.post),
-            (Method::DELETE, item.delete),
-        ]
-        .into_iter()
-        .filter_map(move |(method, operation)| Some(((path.clone(), method), operation?)))
+static KNOWN_PARAMETERS: LazyLock<HashMap<(String, Method), ParameterNames>> =
+    LazyLock::new(|| {
+        let document = openapi::openapi_document();
+        let operations = document.paths.paths.into_iter().flat_map(|(path, item)| {
+            [
+                (Method::GET, item.get),
+                (Method::POST, item.post),
+                (Method::DELETE, item.delete),
+            ]
+            .into_iter()
+            .filter_map(move |(method, operation)| Some(((path.clone(), method), operation?)))
+        });
+        operations
+            .map(|(route, operation)| (route, query_parameter_names(&operation)))
+            .collect()
     });
-    operations
-        .map(|(route, operation)| (route, names_of(&operation)))
-        .collect()
-});
 
-fn names_of(operation: &Operation) -> Names {
+fn query_parameter_names(operation: &Operation) -> ParameterNames {
     let parameters = operation.parameters.iter().flatten();
     parameters
         .filter_map(|parameter| match parameter {
@@ -48,7 +49,7 @@ fn names_of(operation: &Operation) -> Names {
 /// # Errors
 ///
 /// `unknown-parameter`, with the nearest name that the route has.
-pub(crate) fn refuse_unknown(request: &HttpRequest) -> Result<(), Problem> {
+pub(crate) fn refuse_unknown_parameters(request: &HttpRequest) -> Result<(), Problem> {
     let query = request.query_string();
     if query.is_empty() {
         return Ok(());
@@ -58,21 +59,24 @@ pub(crate) fn refuse_unknown(request: &HttpRequest) -> Result<(), Problem> {
         ref other => other.clone(),
     };
     let route = (request.match_pattern().unwrap_or_default(), method);
-    let known = KNOWN.get(&route).map(Vec::as_slice).unwrap_or_default();
+    let known = KNOWN_PARAMETERS
+        .get(&route)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
         if !known.iter().any(|one| *one == name) {
-            return Err(unknown(&name, known));
+            return Err(unknown_parameter(&name, known));
         }
     }
     Ok(())
 }
 
-fn unknown(name: &str, known: &[String]) -> Problem {
+fn unknown_parameter(name: &str, known: &[String]) -> Problem {
     let likeness = |one: &&String| strsim::jaro_winkler(&name.to_lowercase(), one);
     let nearest = known
         .iter()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .filter(|one| likeness(one) >= SIMILAR);
+        .filter(|one| likeness(one) >= MIN_SIMILARITY);
     let name = shortened(name, 40);
     let instead = match (nearest, known) {
         (Some(nearest), _) => format!("did you mean `{nearest}`?"),
@@ -92,7 +96,7 @@ mod tests {
 
     fn hint(name: &str) -> String {
         let known = ["date", "refresh"].map(str::to_owned);
-        unknown(name, &known).to_string()
+        unknown_parameter(name, &known).to_string()
     }
 
     #[test]
@@ -111,6 +115,6 @@ mod tests {
     #[test]
     fn every_documented_route_is_known() {
         let of_a_day = ("/api/v1/whoop/daily-data/{user_id}".to_owned(), Method::GET);
-        assert_eq!(KNOWN[&of_a_day], ["date", "refresh"]);
+        assert_eq!(KNOWN_PARAMETERS[&of_a_day], ["date", "refresh"]);
     }
 }

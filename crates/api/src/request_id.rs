@@ -26,7 +26,10 @@ impl RequestId {
     }
 
     fn of(request: &ServiceRequest) -> Self {
-        let brought = request.headers().get(HEADER).filter(|value| is_word(value));
+        let brought = request
+            .headers()
+            .get(HEADER)
+            .filter(|value| is_acceptable_id(value));
         Self(brought.cloned().unwrap_or_else(Self::random))
     }
 
@@ -37,13 +40,13 @@ impl RequestId {
     }
 }
 
-fn is_word(value: &HeaderValue) -> bool {
+fn is_acceptable_id(value: &HeaderValue) -> bool {
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     (1..=MAX_LENGTH).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
 }
 
 /// Names the request before anybody else sees it.
-pub(crate) async fn name<B: MessageBody>(
+pub(crate) async fn assign_request_id<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {

@@ -9,15 +9,15 @@ use crate::problem::Problem;
 pub(crate) struct ReturnUrls {
     allowed: Vec<Url>,
     /// Where the outside reaches this server, if that was told.
-    public: Option<Url>,
+    public_url: Option<Url>,
 }
 
 /// What a path of this server is read against: only to read it.
-static SOMEWHERE: LazyLock<Url> =
+static PLACEHOLDER_URL: LazyLock<Url> =
     LazyLock::new(|| Url::parse("http://somewhere.invalid").expect("a literal URL parses"));
 
 /// Schemes that a browser runs, or reads the machine with.
-const NEVER_ALLOWED: [&str; 7] = [
+const FORBIDDEN_SCHEMES: [&str; 7] = [
     "about",
     "blob",
     "data",
@@ -32,13 +32,13 @@ const NEVER_ALLOWED: [&str; 7] = [
 /// # Errors
 ///
 /// The reason, with an example.
-pub(crate) fn allowed_address(text: &str) -> Result<Url, String> {
+pub(crate) fn parse_return_url(text: &str) -> Result<Url, String> {
     let wrong = |reason: &str| {
         format!("{reason}; example: APP_RETURN_URLS=hos://whoop,https://app.example/")
     };
     let url = Url::parse(text)
         .map_err(|error| wrong(&format!("one of the addresses cannot be read ({error})")))?;
-    let reason = if NEVER_ALLOWED.contains(&url.scheme()) || url.cannot_be_a_base() {
+    let reason = if FORBIDDEN_SCHEMES.contains(&url.scheme()) || url.cannot_be_a_base() {
         "one of the addresses has a scheme that no app can be opened with"
     } else if !url.username().is_empty() || url.password().is_some() {
         "one of the addresses holds a name or a password"
@@ -54,7 +54,10 @@ pub(crate) fn allowed_address(text: &str) -> Result<Url, String> {
 
 impl ReturnUrls {
     pub(crate) const fn new(allowed: Vec<Url>, public: Option<Url>) -> Self {
-        Self { allowed, public }
+        Self {
+            allowed,
+            public_url: public,
+        }
     }
 
     /// The address, if an allowed one is its prefix; or a page of this server, by its
@@ -69,10 +72,10 @@ impl ReturnUrls {
             return Err(refused());
         }
         if text.starts_with('/') {
-            let path = own_path(text).ok_or_else(refused)?;
+            let path = path_on_this_server(text).ok_or_else(refused)?;
             // Without an address of our own a path is enough: it is read against the
             // callback's, where WHOOP sends the member first.
-            return Ok(match &self.public {
+            return Ok(match &self.public_url {
                 Some(public) => public.join(&path).map_err(|_| refused())?.into(),
                 None => path,
             });
@@ -95,9 +98,9 @@ impl ReturnUrls {
 
 /// Path and query, unless a browser would read another host into it (`//evil.test`,
 /// `/\evil.test`).
-fn own_path(text: &str) -> Option<String> {
-    let url = SOMEWHERE.join(text).ok()?;
-    let is_here = url.origin() == SOMEWHERE.origin();
+fn path_on_this_server(text: &str) -> Option<String> {
+    let url = PLACEHOLDER_URL.join(text).ok()?;
+    let is_here = url.origin() == PLACEHOLDER_URL.origin();
     let path = url[Position::BeforePath..Position::AfterQuery].to_owned();
     (is_here && !path.starts_with("//")).then_some(path)
 }
@@ -117,7 +120,7 @@ fn is_below(allowed: &Url, url: &Url) -> bool {
 pub(crate) fn with_parameter(return_to: &str, name: &str, value: &str) -> Option<String> {
     let is_path = return_to.starts_with('/');
     let mut url = if is_path {
-        SOMEWHERE.join(return_to).ok()?
+        PLACEHOLDER_URL.join(return_to).ok()?
     } else {
         Url::parse(return_to).ok()?
     };
@@ -182,7 +185,7 @@ mod tests {
             "https://app.example/whoop/",
             "http://localhost:3000",
         ] {
-            assert!(allowed_address(good).is_ok(), "{good}");
+            assert!(parse_return_url(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -197,7 +200,7 @@ mod tests {
             "https://app.example/?x=1",
             "https://app.example/#x",
         ] {
-            let refusal = allowed_address(bad).unwrap_err();
+            let refusal = parse_return_url(bad).unwrap_err();
             assert!(refusal.contains("hos://whoop"), "{bad}: {refusal}");
         }
     }

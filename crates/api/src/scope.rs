@@ -23,7 +23,7 @@ const RULES: [(Option<Method>, &str, Scope); 5] = [
 ];
 
 /// The scope that a route needs; `None` if no service key may use it.
-pub(crate) fn of_route(method: &Method, pattern: &str) -> Option<Scope> {
+pub(crate) fn scope_of_route(method: &Method, pattern: &str) -> Option<Scope> {
     // A HEAD is a GET without a body in the answer.
     let method = match *method {
         Method::HEAD => &Method::GET,
@@ -38,21 +38,24 @@ pub(crate) fn of_route(method: &Method, pattern: &str) -> Option<Scope> {
 }
 
 /// Refuses a service key that lacks the scope of the route.
-pub(crate) fn allow(request: &HttpRequest, holder: &KeyHolder) -> Result<(), Problem> {
+pub(crate) fn require_route_scope(
+    request: &HttpRequest,
+    holder: &KeyHolder,
+) -> Result<(), Problem> {
     let scope = request
         .match_pattern()
-        .and_then(|pattern| of_route(request.method(), &pattern))
-        .ok_or_else(Problem::closed_to_keys)?;
-    demand(request, holder, scope)
+        .and_then(|pattern| scope_of_route(request.method(), &pattern))
+        .ok_or_else(Problem::not_for_service_keys)?;
+    require_scope(request, holder, scope)
 }
 
 /// Refuses a service key that lacks a scope.
-pub(crate) fn demand(
+pub(crate) fn require_scope(
     request: &HttpRequest,
     holder: &KeyHolder,
     scope: Scope,
 ) -> Result<(), Problem> {
-    if holder.scopes.contain(scope) {
+    if holder.scopes.contains(scope) {
         return Ok(());
     }
     caller::note_outcome(request, "insufficient_scope");
@@ -79,8 +82,12 @@ mod tests {
             (Method::POST, "of-tomorrow/{user_id}", None),
             (Method::DELETE, "daily-data/{user_id}", None),
         ] {
-            assert_eq!(of_route(&method, &whoop(tail)), scope, "{method} {tail}");
+            assert_eq!(
+                scope_of_route(&method, &whoop(tail)),
+                scope,
+                "{method} {tail}"
+            );
         }
-        assert_eq!(of_route(&Method::GET, "/metrics"), None);
+        assert_eq!(scope_of_route(&Method::GET, "/metrics"), None);
     }
 }

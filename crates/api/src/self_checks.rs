@@ -1,34 +1,34 @@
 //! Checks of this API process, beside those of `sync-worker doctor`.
 
-use whoop_sync::doctor::{Check, State};
+use whoop_sync::doctor::{CheckState, DoctorCheck};
 
-use crate::{capacity::Capacity, state::AppState};
+use crate::{capacity::ConnectionCapacity, state::AppState};
 
 /// Checks of the process that is asked.
-pub(crate) fn self_checks(state: &AppState) -> Vec<Check> {
-    let mut checks = vec![open_files(&state.capacity)];
-    checks.extend(state.auth.examine());
+pub(crate) fn self_checks(state: &AppState) -> Vec<DoctorCheck> {
+    let mut checks = vec![check_open_files(&state.capacity)];
+    checks.extend(state.auth.doctor_checks());
     checks
 }
 
-fn open_files(capacity: &Capacity) -> Check {
+fn check_open_files(capacity: &ConnectionCapacity) -> DoctorCheck {
     const NAME: &str = "open files";
     let Some(limit) = capacity.open_files else {
-        return Check::ok(NAME, "no limit");
+        return DoctorCheck::ok(NAME, "no limit");
     };
     let found = format!(
         "limit of {limit}: {} connections, {} of them event streams, and {} for the database \
          pool and the process itself",
-        capacity.connections(),
-        capacity.streams,
+        capacity.max_connections(),
+        capacity.max_streams,
         capacity.reserved
     );
     if capacity.carries_all_streams() {
-        Check::ok(NAME, found)
+        DoctorCheck::ok(NAME, found)
     } else {
-        Check::bad(
+        DoctorCheck::not_ok(
             NAME,
-            State::Warning,
+            CheckState::Warning,
             found,
             "raise the hard limit of open files: LimitNOFILE=65536 (systemd), `ulimits: {nofile: \
              65536}` (compose), `ulimit -n 65536` (a shell)",
@@ -42,10 +42,13 @@ mod tests {
 
     #[test]
     fn a_low_limit_of_open_files_is_a_warning_that_names_the_setting() {
-        let low = open_files(&Capacity::new(Some(1024), 2, 8));
-        let high = open_files(&Capacity::new(Some(65_536), 2, 8));
+        let low = check_open_files(&ConnectionCapacity::new(Some(1024), 2, 8));
+        let high = check_open_files(&ConnectionCapacity::new(Some(65_536), 2, 8));
 
-        assert_eq!((low.state, high.state), (State::Warning, State::Ok));
+        assert_eq!(
+            (low.state, high.state),
+            (CheckState::Warning, CheckState::Ok)
+        );
         assert!(low.detail.contains("1024"), "{}", low.detail);
         assert!(low.what_to_do.unwrap().contains("LimitNOFILE"));
     }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use whoop_core::SystemClock;
 
-use crate::{Application, Cli, open_files};
+use crate::{ApiCli, Application, open_files};
 
 /// The whole program: its log, its server, until SIGTERM or SIGINT.
 ///
@@ -12,7 +12,7 @@ use crate::{Application, Cli, open_files};
 ///
 /// A setting is missing or unusable, the address is taken, or the server broke.
 #[tokio::main]
-pub async fn serve(cli: &Cli) -> anyhow::Result<()> {
+pub async fn serve(cli: &ApiCli) -> anyhow::Result<()> {
     cli.log.init()?;
     open_files::raise_limit();
     let application = Application::build(cli, Arc::new(SystemClock))?;

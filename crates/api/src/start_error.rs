@@ -5,7 +5,7 @@ use whoop_sync::config::{ConfigError, SettingFaults};
 /// Why the API does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StartError {
+pub enum ApiStartError {
     #[error(transparent)]
     Settings(SettingFaults),
     #[error(
@@ -19,7 +19,7 @@ pub enum StartError {
         "--insecure-no-auth is for loopback only; API_LISTEN or API_OPS_LISTEN is reachable from \
          outside"
     )]
-    InsecureOutside,
+    NoAuthOutsideLoopback,
     #[error(
         "AUTH_JWT_SECRET has {bytes} bytes; HS256 needs at least 32, or it can be guessed. \
          Make one with: openssl rand -base64 32"
@@ -41,7 +41,7 @@ pub enum StartError {
     )]
     EmptyServiceKey,
     #[error("{name} is not usable: {reason}; a right value is: {example}")]
-    List {
+    InvalidList {
         name: &'static str,
         reason: &'static str,
         example: &'static str,

@@ -4,10 +4,10 @@ use tokio::sync::Notify;
 use whoop_sync::{Engine, SyncError};
 
 use crate::{
-    allowance::Allowance, audit::AuditQueue, auth::Authenticator, background::Background,
-    caller::KeyUses, capacity::Capacity, events::Hub, export_permits::ExportPermits,
-    metrics::Metrics, one_per_member::OnePerMember, pages::Pages, problem::Problem,
-    return_to::ReturnUrls,
+    audit::AuditQueue, auth::Authenticator, background::BackgroundTasks, caller::KeyUses,
+    capacity::ConnectionCapacity, events::EventHub, export_permits::ExportPermits,
+    metrics::ApiMetrics, one_per_member::OnePerMember, pages::WebPages, problem::Problem,
+    request_limiter::RequestRateLimiter, return_to::ReturnUrls,
 };
 
 /// What every route needs, made once a process.
@@ -16,20 +16,20 @@ pub(crate) struct AppState {
     pub(crate) engine: Engine,
     pub(crate) auth: Authenticator,
     pub(crate) return_urls: ReturnUrls,
-    pub(crate) background: Background,
-    pub(crate) metrics: Metrics,
-    pub(crate) exports: ExportPermits,
+    pub(crate) background: BackgroundTasks,
+    pub(crate) metrics: ApiMetrics,
+    pub(crate) export_permits: ExportPermits,
     /// Members with a background sync that is queued or running.
     pub(crate) background_syncs: OnePerMember,
     /// Wakes whoever works off webhooks.
-    pub(crate) inbox: Arc<Notify>,
-    pub(crate) allowance: Allowance,
+    pub(crate) webhook_arrived: Arc<Notify>,
+    pub(crate) request_limiter: RequestRateLimiter,
     pub(crate) audit: AuditQueue,
     pub(crate) key_uses: KeyUses,
     /// Open event streams.
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) pages: Pages,
-    pub(crate) capacity: Capacity,
+    pub(crate) event_hub: Arc<EventHub>,
+    pub(crate) pages: WebPages,
+    pub(crate) capacity: ConnectionCapacity,
     /// Whether a connect counts only after the app has confirmed it.
     pub(crate) confirms_connects: bool,
 }
@@ -39,7 +39,10 @@ impl AppState {
     ///
     /// The only way to it: a pooled connection lives on the runtime that opened
     /// it, and the workers' runtimes end before the work does.
-    pub(crate) async fn run<T, F>(&self, work: impl FnOnce(Engine) -> F) -> Result<T, Problem>
+    pub(crate) async fn run_on_engine<T, F>(
+        &self,
+        work: impl FnOnce(Engine) -> F,
+    ) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,

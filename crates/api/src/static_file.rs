@@ -37,7 +37,7 @@ impl StaticFile {
         };
         Self {
             content_type,
-            tag: tag_of([content.as_slice()]),
+            tag: content_tag([content.as_slice()]),
             gzip: compressed(&content).filter(|gzip| gzip.len() < content.len()),
             bytes: content.into(),
         }
@@ -47,7 +47,7 @@ impl StaticFile {
     /// whether it is still the file of this build.
     pub(crate) fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let tag = EntityTag::new_weak(self.tag.clone());
-        let is_known = json::is_known(request, &tag);
+        let is_known = json::matches_etag(request, &tag);
         let mut response = if is_known {
             HttpResponse::NotModified()
         } else {
@@ -62,7 +62,7 @@ impl StaticFile {
             return response.finish();
         }
         match &self.gzip {
-            Some(gzip) if takes_gzip(request) => {
+            Some(gzip) if accepts_gzip(request) => {
                 response.insert_header((header::CONTENT_ENCODING, "gzip"));
                 response.body(gzip.clone())
             }
@@ -72,7 +72,7 @@ impl StaticFile {
 }
 
 /// A short text that differs as soon as a byte of the parts does.
-pub(crate) fn tag_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub(crate) fn content_tag<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update(part);
@@ -96,7 +96,7 @@ fn compressed(content: &[u8]) -> Option<Bytes> {
     encoder.finish().ok().map(Bytes::from)
 }
 
-fn takes_gzip(request: &HttpRequest) -> bool {
+fn accepts_gzip(request: &HttpRequest) -> bool {
     AcceptEncoding::parse(request).is_ok_and(|accepted| {
         let both = [Encoding::gzip(), Encoding::identity()];
         accepted.negotiate(both.iter()) == Some(Encoding::gzip())

@@ -11,26 +11,26 @@ pub struct Launch {
     /// Time within which they connect, each at a random moment.
     pub within: TimeDelta,
     /// Time of the first connect, from the beginning of the simulation.
-    pub begins: TimeDelta,
+    pub begins_after: TimeDelta,
 }
 
 impl Launch {
     /// A launch at 18:00 of the second day, when members also open the app.
-    pub fn of(members: usize, within: TimeDelta) -> Self {
+    pub fn second_evening(members: usize, within: TimeDelta) -> Self {
         Self {
             members,
             within,
-            begins: TimeDelta::hours(24 + 18),
+            begins_after: TimeDelta::hours(24 + 18),
         }
     }
 
     /// The moments at which the members connect, in order.
-    pub(crate) fn connects(&self, begins: DateTime<Utc>, seed: u64) -> Vec<DateTime<Utc>> {
+    pub(crate) fn connect_times(&self, begins: DateTime<Utc>, seed: u64) -> Vec<DateTime<Utc>> {
         let mut dice = ChaCha8Rng::seed_from_u64(seed ^ 0x1a0c_4d05);
         let within = self.within.num_milliseconds().max(1);
         let mut connects: Vec<_> = (0..self.members)
             .map(|_| TimeDelta::milliseconds(dice.random_range(0..within)))
-            .map(|after| begins + self.begins + after)
+            .map(|after| begins + self.begins_after + after)
             .collect();
         connects.sort_unstable();
         connects

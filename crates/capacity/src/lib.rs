@@ -4,51 +4,56 @@
 //! times at which members wake, train and open the app, and at which WHOOP has new data. It
 //! generates no records.
 
-mod crowd;
-mod hazards;
+mod call_conditions;
+mod counters;
 mod launch;
-mod member;
+mod member_generator;
 mod report;
 mod simulate;
-mod tally;
+mod simulated_member;
 
-pub use crowd::{Crowd, Days, Event, Happening, Webhooks};
-pub use hazards::{Hazards, Outage};
+pub use call_conditions::{CallConditions, Outage};
 pub use launch::Launch;
-pub use report::{Behind, DayCalls, Goal, LaunchReport, OutageReport, Report, Spread};
+pub use member_generator::{
+    DayVariation, MemberEvent, MemberGenerator, ScheduledEvent, WebhookConditions,
+};
+pub use report::{
+    DayCalls, DurationPercentiles, GoalResult, LaunchReport, OutageReport, SimulationReport,
+    TypeLag,
+};
 pub use simulate::simulate;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_core::quota::Limits;
+use whoop_core::quota::QuotaLimits;
 
 /// Parameters of a simulation.
 #[derive(Debug, Clone)]
-pub struct Setting {
+pub struct SimulationParameters {
     /// Midnight of the first day, in UTC, where everybody lives here.
     pub begins: DateTime<Utc>,
     pub users: usize,
     /// Members who come on a day, 0 to 1, on average.
     pub active_share: f64,
     pub days: u32,
-    pub member_days: Days,
+    pub day_variation: DayVariation,
     /// How WHOOP's webhooks arrive; `None` where they do not.
-    pub webhooks: Option<Webhooks>,
+    pub webhooks: Option<WebhookConditions>,
     pub seed: u64,
-    pub limits: Limits,
+    pub limits: QuotaLimits,
     /// How old a day may be before a visit reads it again.
     pub freshness: TimeDelta,
-    pub hazards: Hazards,
+    pub call_conditions: CallConditions,
     /// New members beside the `users`.
     pub launch: Option<Launch>,
 }
 
-impl Setting {
+impl SimulationParameters {
     /// The generated members: first the `users`, then those of the launch.
-    pub fn crowd(&self) -> Crowd {
-        Crowd {
+    pub fn member_generator(&self) -> MemberGenerator {
+        MemberGenerator {
             users: self.users + self.launch.map_or(0, |launch| launch.members),
             active_share: self.active_share,
-            days: self.member_days,
+            day_variation: self.day_variation,
             seed: self.seed,
         }
     }

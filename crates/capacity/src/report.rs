@@ -5,23 +5,23 @@ mod outage;
 
 use chrono::TimeDelta;
 use serde::Serialize;
-use whoop_core::{DataType, plan::roster::FORTNIGHT, quota::PriorityClass};
+use whoop_core::{DataType, plan::selection::FORTNIGHT, quota::PriorityClass};
 
-use super::{Setting, tally::Tally};
+use super::{SimulationParameters, counters::SimulationCounters};
 
 pub use launch::LaunchReport;
 pub use outage::OutageReport;
 
 /// Behind WHOOP at a visit, where webhooks say what changed.
-const GOAL_WITH_WEBHOOKS: TimeDelta = TimeDelta::minutes(5);
+const MAX_LAG_WITH_WEBHOOKS: TimeDelta = TimeDelta::minutes(5);
 
 /// The same for the running cycle, of which there are no webhooks, and for
 /// everything where there are none.
-const GOAL: TimeDelta = TimeDelta::minutes(15);
+const MAX_LAG: TimeDelta = TimeDelta::minutes(15);
 
 /// What a simulation came to.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub struct SimulationReport {
     pub users: usize,
     pub active_share: f64,
     pub days: u32,
@@ -49,12 +49,12 @@ pub struct Report {
     /// Members whom a run left to their next visit, on average.
     pub left: u64,
     /// At a visit, type by type.
-    pub behind: Vec<Behind>,
+    pub behind: Vec<TypeLag>,
     /// At a visit, of what was left out because calls were scarce: a night that
     /// has its score and may have got another, a recovery before the sleep's.
-    pub settled: Spread,
+    pub settled: DurationPercentiles,
     /// Since members who did not come were read.
-    pub away: Spread,
+    pub away: DurationPercentiles,
     /// Pages after the first one of a list.
     pub second_pages: u64,
     /// Calls for single records.
@@ -68,7 +68,7 @@ pub struct Report {
     /// `None` if WHOOP always answered.
     pub outages: Option<OutageReport>,
     pub launch: Option<LaunchReport>,
-    pub goals: Vec<Goal>,
+    pub goals: Vec<GoalResult>,
     /// Whether every goal was held.
     pub held: bool,
 }
@@ -92,23 +92,23 @@ pub struct DayCalls {
 
 /// How far one type is behind WHOOP.
 #[derive(Debug, Clone, Serialize)]
-pub struct Behind {
+pub struct TypeLag {
     pub data_type: DataType,
     pub goal_seconds: i64,
     #[serde(flatten)]
-    pub spread: Spread,
+    pub spread: DurationPercentiles,
 }
 
 /// Seconds: of half, of 95 in a hundred, of all.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Spread {
+pub struct DurationPercentiles {
     pub count: usize,
     pub median_seconds: i64,
     pub p95_seconds: i64,
     pub worst_seconds: i64,
 }
 
-impl Spread {
+impl DurationPercentiles {
     fn of(seconds: &mut [i64]) -> Self {
         seconds.sort_unstable();
         let at = |percent: usize| {
@@ -126,14 +126,14 @@ impl Spread {
 
 /// Something that has to be so.
 #[derive(Debug, Clone, Serialize)]
-pub struct Goal {
+pub struct GoalResult {
     pub name: String,
     pub at_most: i64,
     pub was: i64,
     pub held: bool,
 }
 
-impl Goal {
+impl GoalResult {
     fn new(name: impl Into<String>, at_most: i64, was: i64) -> Self {
         Self {
             name: name.into(),
@@ -144,55 +144,55 @@ impl Goal {
     }
 }
 
-impl Report {
-    pub(super) fn of(setting: &Setting, mut tally: Tally) -> Self {
-        let most_in_a_minute = tally.most_within(TimeDelta::seconds(60));
-        let most_in_a_day = tally.most_within(TimeDelta::days(1));
+impl SimulationReport {
+    pub(super) fn of(setting: &SimulationParameters, mut tally: SimulationCounters) -> Self {
+        let most_in_a_minute = tally.max_calls_within(TimeDelta::seconds(60));
+        let most_in_a_day = tally.max_calls_within(TimeDelta::days(1));
         let (by_day, by_hour) = calls_by_time(setting, &tally);
-        let behind: Vec<Behind> = DataType::ALL
+        let behind: Vec<TypeLag> = DataType::ALL
             .into_iter()
-            .zip(&mut tally.behind)
-            .map(|(data_type, seconds)| Behind {
+            .zip(&mut tally.lags)
+            .map(|(data_type, seconds)| TypeLag {
                 data_type,
                 goal_seconds: if setting.webhooks.is_some() && data_type != DataType::Cycle {
-                    GOAL_WITH_WEBHOOKS.num_seconds()
+                    MAX_LAG_WITH_WEBHOOKS.num_seconds()
                 } else {
-                    GOAL.max(setting.freshness).num_seconds()
+                    MAX_LAG.max(setting.freshness).num_seconds()
                 },
-                spread: Spread::of(seconds),
+                spread: DurationPercentiles::of(seconds),
             })
             .collect();
-        let mut away = Spread::of(&mut tally.away);
-        away.worst_seconds = away.worst_seconds.max(tally.away_at_most);
+        let mut away = DurationPercentiles::of(&mut tally.inactive_ages);
+        away.worst_seconds = away.worst_seconds.max(tally.max_inactive_age);
 
         let mut goals = vec![
-            Goal::new(
+            GoalResult::new(
                 "calls in any 60 seconds",
                 setting.limits.per_minute.into(),
                 most_in_a_minute.into(),
             ),
-            Goal::new(
+            GoalResult::new(
                 "calls in any 24 hours",
                 setting.limits.per_day.into(),
                 most_in_a_day.into(),
             ),
         ];
         goals.extend(behind.iter().map(|one| {
-            Goal::new(
+            GoalResult::new(
                 format!("seconds {} is behind WHOOP at a visit", one.data_type),
                 one.goal_seconds,
                 one.spread.worst_seconds,
             )
         }));
-        goals.push(Goal::new(
+        goals.push(GoalResult::new(
             "seconds since a member who stays away was read",
             FORTNIGHT.num_seconds(),
             away.worst_seconds,
         ));
         let outages = OutageReport::of(setting, &tally);
         let launch = LaunchReport::of(setting, &tally);
-        goals.extend(outages.map(|outages| outages.goal()));
-        goals.extend(launch.iter().flat_map(LaunchReport::goals));
+        goals.extend(outages.map(|outages| outages.goal_result()));
+        goals.extend(launch.iter().flat_map(LaunchReport::goal_results));
         let runs = u64::from(setting.days) * 4;
         Self {
             users: setting.users,
@@ -207,20 +207,20 @@ impl Report {
             most_in_a_day,
             by_day,
             by_hour,
-            visits: tally.visits,
-            visits_without_a_call: tally.visits_without_a_call,
-            visits_put_off: tally.visits_put_off.len() as u64,
-            turns: tally.turns,
-            turns_put_off: tally.turns_put_off,
-            left: tally.left.checked_div(runs).unwrap_or(0),
+            visits: tally.app_requests,
+            visits_without_a_call: tally.app_requests_without_call,
+            visits_put_off: tally.deferred_app_requests.len() as u64,
+            turns: tally.selected_members,
+            turns_put_off: tally.deferred_members,
+            left: tally.skipped_for_quota.checked_div(runs).unwrap_or(0),
             behind,
-            settled: Spread::of(&mut tally.settled),
+            settled: DurationPercentiles::of(&mut tally.skipped_read_lags),
             away,
             second_pages: tally.second_pages,
             calls_by_id: tally.calls_by_id,
             refreshes: tally.refreshes,
             calls_of_failing_members: tally.calls_of_failing_members,
-            visits_of_failing_members: tally.visits_of_failing_members,
+            visits_of_failing_members: tally.app_requests_of_failing_members,
             outages,
             launch,
             held: goals.iter().all(|goal| goal.held),
@@ -229,7 +229,10 @@ impl Report {
     }
 }
 
-fn calls_by_time(setting: &Setting, tally: &Tally) -> (Vec<DayCalls>, Vec<f64>) {
+fn calls_by_time(
+    setting: &SimulationParameters,
+    tally: &SimulationCounters,
+) -> (Vec<DayCalls>, Vec<f64>) {
     let mut by_day: Vec<DayCalls> = (0..setting.days as usize)
         .map(|day| DayCalls {
             day: day + 1,
@@ -245,7 +248,7 @@ fn calls_by_time(setting: &Setting, tally: &Tally) -> (Vec<DayCalls>, Vec<f64>) 
     let mut by_hour = vec![0.0; 24];
     let begins = setting.begins;
     let place = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
-    for at in &tally.visits_put_off {
+    for at in &tally.deferred_app_requests {
         if let Some(day) = by_day.get_mut(place((*at - begins).num_days())) {
             day.visits_put_off += 1;
         }

@@ -2,38 +2,41 @@
 //! by id, and the limits of the quota.
 
 use chrono::TimeDelta;
-use whoop_capacity::{Days, Hazards, Launch, Outage, Report, Setting, Webhooks, simulate};
-use whoop_core::quota::Limits;
+use whoop_capacity::{
+    CallConditions, DayVariation, Launch, Outage, SimulationParameters, SimulationReport,
+    WebhookConditions, simulate,
+};
+use whoop_core::quota::QuotaLimits;
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 
-fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> Setting {
-    Setting {
+fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> SimulationParameters {
+    SimulationParameters {
         begins: "2026-10-21T00:00:00Z".parse().expect("a time"),
         users,
         active_share,
         days,
-        member_days: Days::default(),
+        day_variation: DayVariation::default(),
         webhooks: None,
         seed,
-        limits: Limits::default(),
+        limits: QuotaLimits::default(),
         freshness: TimeDelta::minutes(15),
-        hazards: Hazards {
+        call_conditions: CallConditions {
             // An outage at the hour of most first visits moves more calls into 24 hours than the
             // quota allows: see docs/decisions.md.
-            outages: vec![Outage::of_an_hour(2, 18)],
-            ..Hazards::default()
+            outages: vec![Outage::one_hour(2, 18)],
+            ..CallConditions::default()
         },
         launch: None,
     }
 }
 
-fn assert_targets_hold(report: &Report) {
+fn assert_targets_hold(report: &SimulationReport) {
     assert!(report.held, "seed {}: {:?}", report.seed, report.goals);
     assert_eq!(report.visits_put_off, 0, "seed {}", report.seed);
 }
 
-fn assert_hazards_occur(report: &Report) {
+fn assert_hazards_occur(report: &SimulationReport) {
     let outages = report.outages.expect("an outage");
     assert!(outages.visits > 100, "{outages:?}");
     assert!((10..100).contains(&outages.calls), "{outages:?}");
@@ -46,8 +49,8 @@ fn assert_hazards_occur(report: &Report) {
 #[test]
 fn six_thousand_members_of_whom_a_quarter_is_active_with_webhooks() {
     for seed in SEEDS {
-        let report = simulate(&Setting {
-            webhooks: Some(Webhooks::default()),
+        let report = simulate(&SimulationParameters {
+            webhooks: Some(WebhookConditions::default()),
             ..setting(6_000, 0.25, 4, seed)
         });
 
@@ -70,11 +73,11 @@ fn sixteen_hundred_members_who_are_all_active_without_webhooks() {
 #[test]
 fn sixteen_hundred_new_members_within_an_hour_beside_quiet_ones() {
     for seed in SEEDS {
-        for webhooks in [None, Some(Webhooks::default())] {
-            let report = simulate(&Setting {
+        for webhooks in [None, Some(WebhookConditions::default())] {
+            let report = simulate(&SimulationParameters {
                 webhooks,
-                launch: Some(Launch::of(1_600, TimeDelta::minutes(60))),
-                hazards: Hazards::default(),
+                launch: Some(Launch::second_evening(1_600, TimeDelta::minutes(60))),
+                call_conditions: CallConditions::default(),
                 ..setting(50, 0.25, 2, seed)
             });
             let launch = report.launch.unwrap();
@@ -92,9 +95,9 @@ fn sixteen_hundred_new_members_within_an_hour_beside_quiet_ones() {
 #[test]
 fn app_requests_wait_a_minute_at_most_while_new_members_connect() {
     for seed in SEEDS {
-        let report = simulate(&Setting {
-            launch: Some(Launch::of(300, TimeDelta::minutes(10))),
-            hazards: Hazards::default(),
+        let report = simulate(&SimulationParameters {
+            launch: Some(Launch::second_evening(300, TimeDelta::minutes(10))),
+            call_conditions: CallConditions::default(),
             ..setting(400, 1.0, 2, seed)
         });
         let launch = report.launch.unwrap();
@@ -106,9 +109,9 @@ fn app_requests_wait_a_minute_at_most_while_new_members_connect() {
 
 #[test]
 fn a_launch_that_the_day_does_not_carry_does_not_hold() {
-    let report = simulate(&Setting {
-        launch: Some(Launch::of(2_200, TimeDelta::minutes(60))),
-        hazards: Hazards::default(),
+    let report = simulate(&SimulationParameters {
+        launch: Some(Launch::second_evening(2_200, TimeDelta::minutes(60))),
+        call_conditions: CallConditions::default(),
         ..setting(50, 0.25, 2, 1)
     });
     let launch = report.launch.unwrap();
@@ -124,11 +127,11 @@ fn an_outage_costs_less_than_a_hundred_calls_an_hour_at_any_time_of_the_day() {
     // Many app requests, and many members in each run.
     for (users, active_share) in [(1_600, 1.0), (600, 0.25)] {
         for hour in [7, 8, 18, 20] {
-            let report = simulate(&Setting {
-                webhooks: Some(Webhooks::default()),
-                hazards: Hazards {
-                    outages: vec![Outage::of_an_hour(1, hour)],
-                    ..Hazards::default()
+            let report = simulate(&SimulationParameters {
+                webhooks: Some(WebhookConditions::default()),
+                call_conditions: CallConditions {
+                    outages: vec![Outage::one_hour(1, hour)],
+                    ..CallConditions::default()
                 },
                 ..setting(users, active_share, 2, 1)
             });
@@ -143,23 +146,23 @@ fn an_outage_costs_less_than_a_hundred_calls_an_hour_at_any_time_of_the_day() {
 #[test]
 fn a_slow_token_endpoint_delays_app_requests_and_costs_no_calls() {
     let with_refresh = |seconds| {
-        simulate(&Setting {
-            hazards: Hazards {
-                refresh_takes: TimeDelta::seconds(seconds),
-                ..Hazards::none()
+        simulate(&SimulationParameters {
+            call_conditions: CallConditions {
+                refresh_duration: TimeDelta::seconds(seconds),
+                ..CallConditions::ideal()
             },
-            limits: Limits {
+            limits: QuotaLimits {
                 per_minute: 1_000_000,
                 per_day: 1_000_000,
             },
             // The report has the longest wait of an app request during a launch.
-            launch: Some(Launch::of(30, TimeDelta::minutes(30))),
+            launch: Some(Launch::second_evening(30, TimeDelta::minutes(30))),
             ..setting(200, 1.0, 3, 1)
         })
     };
     let (fast, slow) = (with_refresh(0), with_refresh(10));
     let longest_wait =
-        |report: &Report| report.launch.map(|one| one.longest_wait_of_others_seconds);
+        |report: &SimulationReport| report.launch.map(|one| one.longest_wait_of_others_seconds);
 
     assert!(fast.refreshes > 100);
     assert!(longest_wait(&fast) < Some(5), "{:?}", fast.launch);
@@ -190,9 +193,9 @@ fn more_members_than_the_quota_carries_do_not_hold() {
 #[test]
 fn the_same_seed_gives_the_same_report() {
     let report = || {
-        simulate(&Setting {
-            webhooks: Some(Webhooks::default()),
-            launch: Some(Launch::of(40, TimeDelta::minutes(5))),
+        simulate(&SimulationParameters {
+            webhooks: Some(WebhookConditions::default()),
+            launch: Some(Launch::second_evening(40, TimeDelta::minutes(5))),
             ..setting(60, 0.5, 3, 9)
         })
     };

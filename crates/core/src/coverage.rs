@@ -20,7 +20,7 @@ pub const CONFIRM_AFTER: TimeDelta = TimeDelta::hours(20);
 
 /// Clocks of two machines may differ by this much. A time farther in the future was written by a
 /// clock that was wrong, and proves nothing.
-pub const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::minutes(5);
+pub const CLOCK_SKEW_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// The sync log of one data type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Coverage {
     pub covered_until: Option<DateTime<Utc>>,
     /// An older span of which everything is stored. After a long absence of the member the backfill
     /// reads the gap between it and `covered_from`.
-    pub earlier: Option<Span>,
+    pub earlier: Option<CoveredSpan>,
     /// Nothing is older than `covered_from`: WHOOP's list ended there on two days.
     pub whole_history: bool,
     /// WHOOP's list ended once, and not yet on another day.
@@ -43,12 +43,12 @@ pub struct Coverage {
 
 /// A span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct CoveredSpan {
     pub from: DateTime<Utc>,
     pub until: DateTime<Utc>,
 }
 
-impl Span {
+impl CoveredSpan {
     fn contains(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         self.from <= from && until <= self.until
     }
@@ -79,7 +79,7 @@ pub struct ListEnd {
 
 impl ListEnd {
     /// A time in the future was written by a process whose clock was ahead, and is ignored.
-    fn is_of_the_past(&self, now: DateTime<Utc>) -> bool {
+    fn is_past(&self, now: DateTime<Utc>) -> bool {
         self.seen_at <= now
     }
 }
@@ -99,7 +99,7 @@ pub struct WindowRead {
 
 impl Coverage {
     /// A data type of which nothing was ever read.
-    pub const fn none(data_type: DataType) -> Self {
+    pub const fn empty(data_type: DataType) -> Self {
         Self {
             data_type,
             last_sync_at: None,
@@ -113,7 +113,7 @@ impl Coverage {
 
     /// The same coverage with an older span. The two become one if nothing between them is unread.
     #[must_use]
-    pub fn with_earlier(self, earlier: Option<Span>) -> Self {
+    pub fn with_earlier(self, earlier: Option<CoveredSpan>) -> Self {
         let Some((covered_from, span)) = self.covered_from.zip(earlier) else {
             return Self {
                 earlier: None,
@@ -152,21 +152,21 @@ impl Coverage {
     }
 
     /// The last time at which the type was read, unless that is in the future.
-    pub fn last_read(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub fn last_read_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.last_sync_at
-            .filter(|last| *last <= now + CLOCKS_MAY_DIFFER)
+            .filter(|last| *last <= now + CLOCK_SKEW_TOLERANCE)
     }
 
     /// Whether the type was read up to the present less than this long ago.
     pub fn was_read_within(&self, interval: TimeDelta, now: DateTime<Utc>) -> bool {
-        self.last_read(now)
+        self.last_read_at(now)
             .is_some_and(|last| now - last < interval)
     }
 
     /// Whether WHOOP's list ended so recently that asking again would prove nothing.
     pub fn has_recent_list_end(&self, now: DateTime<Utc>) -> bool {
         self.list_end
-            .filter(|end| end.is_of_the_past(now))
+            .filter(|end| end.is_past(now))
             .is_some_and(|end| now < end.seen_at + CONFIRM_AFTER)
     }
 
@@ -180,7 +180,7 @@ impl Coverage {
 
     /// The coverage after a window was read to its end.
     #[must_use]
-    pub fn with(&self, read: WindowRead) -> Self {
+    pub fn with_read(&self, read: WindowRead) -> Self {
         let from = read
             .oldest
             .map_or(read.until, |oldest| oldest.min(read.until));
@@ -199,8 +199,8 @@ impl Coverage {
         }
         let mut list_end = self.list_end;
         if read.list_ended && !whole_history {
-            let known = list_end
-                .filter(|end| end.oldest == read.oldest && end.is_of_the_past(read.read_at));
+            let known =
+                list_end.filter(|end| end.oldest == read.oldest && end.is_past(read.read_at));
             let seen_at = known.map_or(read.read_at, |end| end.seen_at);
             whole_history = known.is_some() && read.read_at >= seen_at + CONFIRM_AFTER;
             list_end = (!whole_history).then_some(ListEnd {
@@ -223,7 +223,7 @@ impl Coverage {
                     whole_history = false;
                     list_end = None;
                 }
-                let behind = Span::behind_gap(known_from, known_until);
+                let behind = CoveredSpan::behind_gap(known_from, known_until);
                 earlier = match (earlier, behind) {
                     (Some(one), Some(other)) => Some(one.longer(other)),
                     (one, other) => one.or(other),
@@ -259,7 +259,7 @@ pub fn last_reads(coverage: &[Coverage]) -> LastReads {
 ///
 /// From midnight to midnight; offsets do not change within it because WHOOP
 /// gives offsets, not zones.
-pub fn span_of(date: NaiveDate, offset_seconds: i32) -> (DateTime<Utc>, DateTime<Utc>) {
+pub fn span_of_date(date: NaiveDate, offset_seconds: i32) -> (DateTime<Utc>, DateTime<Utc>) {
     let midnight =
         date.and_time(NaiveTime::MIN).and_utc() - TimeDelta::seconds(i64::from(offset_seconds));
     (midnight, midnight + TimeDelta::days(1))
@@ -297,12 +297,12 @@ mod tests {
     }
 
     fn covered(from: i64, until: i64) -> Coverage {
-        Coverage::none(DataType::Sleep).with(page(from, until))
+        Coverage::empty(DataType::Sleep).with_read(page(from, until))
     }
 
     #[test]
     fn spans_that_touch_become_one() {
-        let both = covered(10, 20).with(page(20, 30));
+        let both = covered(10, 20).with_read(page(20, 30));
 
         assert!(both.contains(at(10), at(30)));
         assert!(!both.contains(at(9), at(30)));
@@ -311,35 +311,35 @@ mod tests {
 
     #[test]
     fn a_hole_between_two_spans_is_never_called_covered() {
-        let after_a_gap = covered(10, 20).with(page(25, 30));
+        let after_a_gap = covered(10, 20).with_read(page(25, 30));
         assert!(!after_a_gap.contains(at(10), at(30)));
         assert!(after_a_gap.contains(at(25), at(30)));
 
-        let before_a_gap = covered(25, 30).with(page(10, 20));
+        let before_a_gap = covered(25, 30).with_read(page(10, 20));
         assert!(!before_a_gap.contains(at(10), at(20)));
         assert!(before_a_gap.contains(at(25), at(30)));
     }
 
     #[test]
     fn an_end_of_the_list_is_believed_when_it_is_seen_on_another_day() {
-        let once = covered(10, 20).with(last_page(Some(5), 10, 20));
+        let once = covered(10, 20).with_read(last_page(Some(5), 10, 20));
         assert!(once.contains(at(5), at(20)));
         assert!(!once.contains(at(4), at(20)));
         assert!(once.was_listed(at(-90_000), at(20)));
 
-        let soon_again = once.with(last_page(Some(5), 5, 39));
+        let soon_again = once.with_read(last_page(Some(5), 5, 39));
         assert!(!soon_again.whole_history);
 
-        let another_day = soon_again.with(last_page(Some(5), 5, 40));
+        let another_day = soon_again.with_read(last_page(Some(5), 5, 40));
         assert!(another_day.contains(at(-90_000), at(20)));
         assert_eq!(another_day.list_end, None);
     }
 
     #[test]
     fn another_end_of_the_list_begins_the_wait_anew() {
-        let once = covered(10, 20).with(last_page(Some(5), 10, 20));
+        let once = covered(10, 20).with_read(last_page(Some(5), 10, 20));
 
-        let another_end = once.with(last_page(Some(3), 5, 50));
+        let another_end = once.with_read(last_page(Some(3), 5, 50));
 
         assert!(!another_end.whole_history);
         assert!(another_end.contains(at(3), at(20)));
@@ -348,9 +348,9 @@ mod tests {
 
     #[test]
     fn a_list_that_goes_on_has_no_end() {
-        let once = covered(10, 20).with(last_page(Some(5), 10, 20));
+        let once = covered(10, 20).with_read(last_page(Some(5), 10, 20));
 
-        let goes_on = once.with(page(2, 5));
+        let goes_on = once.with_read(page(2, 5));
 
         assert_eq!(goes_on.list_end, None);
         assert!(goes_on.contains(at(2), at(20)));
@@ -358,22 +358,22 @@ mod tests {
 
     #[test]
     fn nothing_is_covered_by_one_empty_answer() {
-        let once = Coverage::none(DataType::Workout).with(last_page(None, 20, 20));
+        let once = Coverage::empty(DataType::Workout).with_read(last_page(None, 20, 20));
         assert!(!once.contains(at(19), at(20)));
         assert!(once.was_listed(at(0), at(20)));
 
-        let another_day = once.with(last_page(None, 44, 44));
+        let another_day = once.with_read(last_page(None, 44, 44));
         assert!(another_day.contains(at(-90_000), at(44)));
     }
 
     #[test]
     fn a_record_from_before_the_beginning_takes_the_whole_history_back() {
         let whole = covered(10, 20)
-            .with(last_page(Some(10), 11, 20))
-            .with(last_page(Some(10), 11, 40));
+            .with_read(last_page(Some(10), 11, 20))
+            .with_read(last_page(Some(10), 11, 40));
         assert!(whole.whole_history);
 
-        let older = whole.with(page(2, 50));
+        let older = whole.with_read(page(2, 50));
 
         assert!(!older.whole_history);
         assert!(older.contains(at(2), at(50)));
@@ -382,11 +382,11 @@ mod tests {
     #[test]
     fn a_hole_behind_the_beginning_of_history_is_never_called_covered() {
         let whole = covered(10, 20)
-            .with(last_page(Some(10), 11, 20))
-            .with(last_page(Some(10), 11, 40));
+            .with_read(last_page(Some(10), 11, 20))
+            .with_read(last_page(Some(10), 11, 40));
         assert!(whole.whole_history);
 
-        let after_a_gap = whole.with(page(60, 70));
+        let after_a_gap = whole.with_read(page(60, 70));
 
         assert!(!after_a_gap.contains(at(30), at(70)));
         assert!(after_a_gap.contains(at(60), at(70)));
@@ -395,10 +395,10 @@ mod tests {
     #[test]
     fn a_record_from_before_the_beginning_does_not_cover_the_time_between() {
         let whole = covered(100, 120)
-            .with(last_page(Some(100), 101, 120))
-            .with(last_page(Some(100), 101, 140));
+            .with_read(last_page(Some(100), 101, 120))
+            .with_read(last_page(Some(100), 101, 140));
 
-        let on_demand = whole.with(page(2, 50));
+        let on_demand = whole.with_read(page(2, 50));
 
         assert!(!on_demand.whole_history);
         assert!(!on_demand.contains(at(50), at(120)));
@@ -408,13 +408,13 @@ mod tests {
     /// As of a member who never trains: every run of the day finds the same empty list.
     #[test]
     fn an_empty_list_that_is_read_several_times_a_day_is_believed_a_day_later() {
-        let mut known = Coverage::none(DataType::Workout);
+        let mut known = Coverage::empty(DataType::Workout);
         for hour in [8, 14, 20, 23] {
-            known = known.with(last_page(None, hour, hour));
+            known = known.with_read(last_page(None, hour, hour));
             assert!(!known.whole_history, "at {hour} o'clock of the first day");
         }
 
-        let next_day = known.with(last_page(None, 32, 32));
+        let next_day = known.with_read(last_page(None, 32, 32));
 
         assert!(next_day.contains(at(-90_000), at(32)));
     }
@@ -424,8 +424,8 @@ mod tests {
     fn the_end_of_a_list_behind_a_hole_is_no_beginning_of_the_history() {
         let recent = covered(700, 720);
 
-        let once = recent.with(last_page(Some(5), 50, 720));
-        let another_day = once.with(last_page(Some(5), 50, 750));
+        let once = recent.with_read(last_page(Some(5), 50, 720));
+        let another_day = once.with_read(last_page(Some(5), 50, 750));
 
         for known in [once, another_day] {
             assert_eq!(known, recent);
@@ -434,20 +434,20 @@ mod tests {
 
     #[test]
     fn an_end_that_was_seen_in_the_future_is_not_believed() {
-        let once = covered(10, 20).with(last_page(Some(5), 10, 1_000));
+        let once = covered(10, 20).with_read(last_page(Some(5), 10, 1_000));
 
         assert!(!once.has_recent_list_end(at(30)));
-        let again = once.with(last_page(Some(5), 5, 40));
+        let again = once.with_read(last_page(Some(5), 5, 40));
         assert_eq!(again.list_end.unwrap().seen_at, at(40));
     }
 
     #[test]
     fn a_list_without_a_record_since_the_beginning_covers_the_time_since() {
-        let nobody_trains = Coverage::none(DataType::Workout)
-            .with(last_page(None, 20, 20))
-            .with(last_page(None, 44, 44));
+        let nobody_trains = Coverage::empty(DataType::Workout)
+            .with_read(last_page(None, 20, 20))
+            .with_read(last_page(None, 44, 44));
 
-        let first_workout = nobody_trains.with(last_page(Some(60), 70, 70));
+        let first_workout = nobody_trains.with_read(last_page(Some(60), 70, 70));
 
         assert!(first_workout.contains(at(0), at(70)));
     }
@@ -456,7 +456,7 @@ mod tests {
     fn a_date_at_an_offset_starts_earlier_in_the_east() {
         let date = NaiveDate::from_ymd_opt(2025, 1, 20).unwrap();
 
-        let (from, until) = span_of(date, 2 * 3600);
+        let (from, until) = span_of_date(date, 2 * 3600);
 
         assert_eq!(from.to_rfc3339(), "2025-01-19T22:00:00+00:00");
         assert_eq!(until.to_rfc3339(), "2025-01-20T22:00:00+00:00");
@@ -466,7 +466,7 @@ mod tests {
     fn a_long_absence_keeps_what_was_read_before_it() {
         let away = covered(0, 1_000);
 
-        let back = away.with(page(5_000, 5_100));
+        let back = away.with_read(page(5_000, 5_100));
 
         assert!(back.contains(at(5_000), at(5_100)));
         assert!(back.contains(at(0), at(496)));
@@ -483,9 +483,9 @@ mod tests {
         assert!(!with_list_end.was_listed(at(2_000), at(2_024)));
         assert!(with_list_end.was_listed(at(0), at(24)));
 
-        let filled = back.with(page(497, 5_000));
+        let filled = back.with_read(page(497, 5_000));
         assert!(!filled.contains(at(496), at(497)));
-        let joined = back.with(page(496, 5_000));
+        let joined = back.with_read(page(496, 5_000));
         assert_eq!(joined.earlier, None);
         assert!(joined.contains(at(0), at(5_100)));
     }
@@ -493,8 +493,8 @@ mod tests {
     #[test]
     fn a_second_absence_keeps_the_longer_of_the_older_spans() {
         let twice = |first: i64, second: i64| {
-            let back = covered(0, first).with(page(5_000, 5_000 + second));
-            back.with(page(9_000, 9_100))
+            let back = covered(0, first).with_read(page(5_000, 5_000 + second));
+            back.with_read(page(9_000, 9_100))
         };
 
         let long_ago = twice(3_000, 1_000);
@@ -509,21 +509,21 @@ mod tests {
     #[test]
     fn a_gap_takes_the_whole_history_back_until_it_is_filled() {
         let whole = covered(100, 1_000)
-            .with(last_page(Some(100), 101, 1_000))
-            .with(last_page(Some(100), 101, 1_020));
-        let back = whole.with(page(5_000, 5_100));
+            .with_read(last_page(Some(100), 101, 1_000))
+            .with_read(last_page(Some(100), 101, 1_020));
+        let back = whole.with_read(page(5_000, 5_100));
 
         assert!(!back.whole_history && !back.contains(at(0), at(50)));
         assert!(back.contains(at(100), at(496)));
 
         // Only workouts may be so rare: the list shows that nothing was between.
-        let list_ended = whole.with(last_page(Some(100), 5_100, 5_100));
+        let list_ended = whole.with_read(last_page(Some(100), 5_100, 5_100));
         assert!(list_ended.contains(at(0), at(5_100)));
     }
 
     #[test]
     fn a_span_that_a_former_version_has_reached_meanwhile_is_joined() {
-        let span = Span {
+        let span = CoveredSpan {
             from: at(10),
             until: at(100),
         };
@@ -535,8 +535,8 @@ mod tests {
             (reached.covered_from, reached.earlier),
             (Some(at(10)), None)
         );
-        let forgotten = Coverage::none(DataType::Sleep).with_earlier(Some(span));
-        assert_eq!(forgotten, Coverage::none(DataType::Sleep));
+        let forgotten = Coverage::empty(DataType::Sleep).with_earlier(Some(span));
+        assert_eq!(forgotten, Coverage::empty(DataType::Sleep));
     }
 
     /// The hour of a member's first record.
@@ -546,17 +546,17 @@ mod tests {
     const LAST: i64 = 12_000;
 
     /// A coverage, and the hours that were really read.
-    struct Model {
+    struct CoverageModel {
         now: i64,
         known: Coverage,
         read: Vec<bool>,
     }
 
-    impl Model {
+    impl CoverageModel {
         fn new() -> Self {
             Self {
                 now: 6_000,
-                known: Coverage::none(DataType::Sleep),
+                known: Coverage::empty(DataType::Sleep),
                 read: vec![false; usize::try_from(LAST).unwrap() + 2_000],
             }
         }
@@ -566,7 +566,7 @@ mod tests {
             let until_hour = (until - at(0)).num_hours();
             let from = from.min(until_hour);
             let list_ended = from <= FIRST;
-            self.known = self.known.with(WindowRead {
+            self.known = self.known.with_read(WindowRead {
                 until,
                 oldest: (until_hour >= FIRST).then_some(at(from.max(FIRST))),
                 list_ended,
@@ -578,19 +578,19 @@ mod tests {
             }
         }
 
-        fn step(&mut self, step: Step) {
+        fn step(&mut self, step: ModelStep) {
             match step {
-                Step::Window { later, reach } => {
+                ModelStep::Window { later, reach } => {
                     self.now += later;
                     self.read(self.now - reach, at(self.now));
                 }
-                Step::History { reach } => {
-                    if let Some(window) = plan::history(&self.known, None, at(self.now)) {
+                ModelStep::History { reach } => {
+                    if let Some(window) = plan::backfill_window(&self.known, None, at(self.now)) {
                         let from = (window.end - at(0)).num_hours() - reach;
                         self.read(from, window.end);
                     }
                 }
-                Step::OldDay { age } => {
+                ModelStep::OldDay { age } => {
                     let until = self.now - age;
                     self.read(until - 60, at(until));
                 }
@@ -607,18 +607,19 @@ mod tests {
     }
 
     #[derive(Debug, Clone, Copy)]
-    enum Step {
+    enum ModelStep {
         Window { later: i64, reach: i64 },
         History { reach: i64 },
         OldDay { age: i64 },
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
+    fn steps() -> impl Strategy<Value = Vec<ModelStep>> {
         let step = prop_oneof![
-            (1_i64..100, 40_i64..700).prop_map(|(later, reach)| Step::Window { later, reach }),
-            (500_i64..1_000, 40_i64..700).prop_map(|(later, reach)| Step::Window { later, reach }),
-            (20_i64..900).prop_map(|reach| Step::History { reach }),
-            (0_i64..6_000).prop_map(|age| Step::OldDay { age }),
+            (1_i64..100, 40_i64..700).prop_map(|(later, reach)| ModelStep::Window { later, reach }),
+            (500_i64..1_000, 40_i64..700)
+                .prop_map(|(later, reach)| ModelStep::Window { later, reach }),
+            (20_i64..900).prop_map(|reach| ModelStep::History { reach }),
+            (0_i64..6_000).prop_map(|age| ModelStep::OldDay { age }),
         ];
         prop::collection::vec(step, 1..7)
     }
@@ -628,7 +629,7 @@ mod tests {
         /// backfill closes every gap.
         #[test]
         fn no_hole_is_ever_called_covered(steps in steps()) {
-            let mut model = Model::new();
+            let mut model = CoverageModel::new();
             for step in &steps {
                 model.step(*step);
                 prop_assert_eq!(model.hole(), None, "after {:?}: {:?}", step, model.known);
@@ -639,13 +640,13 @@ mod tests {
                 }
             }
 
-            model.step(Step::Window { later: 1, reach: 100 });
+            model.step(ModelStep::Window { later: 1, reach: 100 });
             for _ in 0..200 {
-                model.step(Step::History { reach: 600 });
+                model.step(ModelStep::History { reach: 600 });
             }
             model.now += 24;
             for _ in 0..2 {
-                model.step(Step::History { reach: 600 });
+                model.step(ModelStep::History { reach: 600 });
             }
             prop_assert_eq!(model.hole(), None);
             prop_assert!(model.known.whole_history, "{:?}", model.known);

@@ -8,32 +8,32 @@ use serde_json::{Map, Value};
 use crate::DataType;
 
 /// A stored row: its columns by name, without those that only this service sets.
-pub type Row = Map<String, Value>;
+pub type ColumnValues = Map<String, Value>;
 
 /// The row of a record before and after WHOOP's records were stored; `None` if there is no row.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RowChange {
-    pub before: Option<Row>,
-    pub after: Option<Row>,
+    pub before: Option<ColumnValues>,
+    pub after: Option<ColumnValues>,
 }
 
 /// A record that was not stored as WHOOP has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Difference {
+pub struct RecordDifference {
     pub data_type: DataType,
     pub record_id: String,
     /// The date of the day that shows the record, or that showed it.
     pub local_date: Option<NaiveDate>,
-    pub cause: Cause,
+    pub cause: DifferenceCause,
     /// Whether the record is stored now as WHOOP has it; `false` in a dry run.
     pub healed: bool,
     /// The columns that differ, if the record was stored and still is.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FieldDifference>,
 }
 
 /// A column that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Field {
+pub struct FieldDifference {
     pub name: String,
     pub before: Value,
     pub after: Value,
@@ -42,7 +42,7 @@ pub struct Field {
 /// The kind of a difference; see [`Cause::description`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum DifferenceCause {
     Missing,
     Older,
     Altered,
@@ -50,7 +50,7 @@ pub enum Cause {
     Gone,
 }
 
-impl Cause {
+impl DifferenceCause {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -96,31 +96,32 @@ impl RowChange {
         data_type: DataType,
         record_id: &str,
         healed: bool,
-    ) -> Option<Difference> {
+    ) -> Option<RecordDifference> {
         let (cause, fields) = match (&self.before, &self.after) {
             (None, None) => return None,
-            (None, Some(_)) => (Cause::Missing, Vec::new()),
-            (Some(_), None) => (Cause::Gone, Vec::new()),
+            (None, Some(_)) => (DifferenceCause::Missing, Vec::new()),
+            (Some(_), None) => (DifferenceCause::Gone, Vec::new()),
             (Some(before), Some(after)) => {
-                let fields = differing(before, after);
-                let is_of_the_date = |field: &Field| follows_from_the_date(data_type, &field.name);
+                let fields = differing_fields(before, after);
+                let is_of_the_date =
+                    |field: &FieldDifference| depends_on_date(data_type, &field.name);
                 let cause = if fields.is_empty() {
                     return None;
-                } else if version(before) < version(after) {
-                    Cause::Older
+                } else if updated_at(before) < updated_at(after) {
+                    DifferenceCause::Older
                 } else if fields.iter().all(is_of_the_date) {
-                    Cause::WrongDate
+                    DifferenceCause::WrongDate
                 } else {
-                    Cause::Altered
+                    DifferenceCause::Altered
                 };
                 (cause, fields)
             }
         };
         let row = self.after.as_ref().or(self.before.as_ref());
-        Some(Difference {
+        Some(RecordDifference {
             data_type,
             record_id: record_id.to_owned(),
-            local_date: row.and_then(shown_on),
+            local_date: row.and_then(shown_date),
             cause,
             healed,
             fields,
@@ -130,7 +131,7 @@ impl RowChange {
 
 /// Whether a column holds the date of a record or follows from it. A recovery has the offset of
 /// its night.
-fn follows_from_the_date(data_type: DataType, column: &str) -> bool {
+fn depends_on_date(data_type: DataType, column: &str) -> bool {
     match column {
         "local_date" | "night_date" | "in_others" => true,
         "timezone_offset" => data_type == DataType::Recovery,
@@ -138,8 +139,8 @@ fn follows_from_the_date(data_type: DataType, column: &str) -> bool {
     }
 }
 
-fn differing(before: &Row, after: &Row) -> Vec<Field> {
-    let columns = after.iter().map(|(name, value)| Field {
+fn differing_fields(before: &ColumnValues, after: &ColumnValues) -> Vec<FieldDifference> {
+    let columns = after.iter().map(|(name, value)| FieldDifference {
         name: name.clone(),
         before: before.get(name).cloned().unwrap_or_default(),
         after: value.clone(),
@@ -149,12 +150,12 @@ fn differing(before: &Row, after: &Row) -> Vec<Field> {
         .collect()
 }
 
-fn version(row: &Row) -> Option<DateTime<Utc>> {
+fn updated_at(row: &ColumnValues) -> Option<DateTime<Utc>> {
     row.get("updated_at")?.as_str()?.parse().ok()
 }
 
 /// The date of the day that shows a row.
-fn shown_on(row: &Row) -> Option<NaiveDate> {
+fn shown_date(row: &ColumnValues) -> Option<NaiveDate> {
     let dates = ["night_date", "local_date"].into_iter();
     dates
         .filter_map(|name| row.get(name)?.as_str()?.parse().ok())
@@ -168,14 +169,18 @@ mod tests {
     use super::*;
 
     /// A row of a version that WHOOP made at this hour.
-    fn row(hour: u32, columns: &Value) -> Option<Row> {
+    fn row(hour: u32, columns: &Value) -> Option<ColumnValues> {
         let mut row = json!({"updated_at": format!("2026-10-20T{hour:02}:00:00+00:00"), "local_date": "2026-10-20"});
         let row = row.as_object_mut().unwrap();
         row.extend(columns.as_object().unwrap().clone());
         Some(row.clone())
     }
 
-    fn cause(data_type: DataType, before: Option<Row>, after: Option<Row>) -> Option<Cause> {
+    fn cause(
+        data_type: DataType,
+        before: Option<ColumnValues>,
+        after: Option<ColumnValues>,
+    ) -> Option<DifferenceCause> {
         let change = RowChange { before, after };
         change.difference(data_type, "1", true).map(|one| one.cause)
     }
@@ -185,9 +190,9 @@ mod tests {
         let stored = row(9, &json!({}));
 
         let missing = cause(DataType::Sleep, None, stored.clone());
-        assert_eq!(missing, Some(Cause::Missing));
+        assert_eq!(missing, Some(DifferenceCause::Missing));
         let gone = cause(DataType::Sleep, stored.clone(), None);
-        assert_eq!(gone, Some(Cause::Gone));
+        assert_eq!(gone, Some(DifferenceCause::Gone));
         assert_eq!(cause(DataType::Sleep, stored.clone(), stored), None);
     }
 
@@ -196,7 +201,10 @@ mod tests {
         let before = row(8, &json!({"local_date": "2026-10-19"}));
         let after = row(9, &json!({"local_date": "2026-10-20"}));
 
-        assert_eq!(cause(DataType::Cycle, before, after), Some(Cause::Older));
+        assert_eq!(
+            cause(DataType::Cycle, before, after),
+            Some(DifferenceCause::Older)
+        );
     }
 
     #[test]
@@ -205,14 +213,20 @@ mod tests {
         let earlier = at("2026-10-20T09:59:59.5+00:00");
         let later = at("2026-10-20T12:00:00+02:00");
 
-        assert_eq!(cause(DataType::Cycle, earlier, later), Some(Cause::Older));
+        assert_eq!(
+            cause(DataType::Cycle, earlier, later),
+            Some(DifferenceCause::Older)
+        );
     }
 
     #[test]
     fn a_version_of_the_future_that_is_replaced_was_altered() {
         let (before, after) = (row(10, &json!({})), row(9, &json!({})));
 
-        assert_eq!(cause(DataType::Cycle, before, after), Some(Cause::Altered));
+        assert_eq!(
+            cause(DataType::Cycle, before, after),
+            Some(DifferenceCause::Altered)
+        );
     }
 
     #[test]
@@ -222,19 +236,25 @@ mod tests {
                 let columns = columns
                     .iter()
                     .map(|name| ((*name).to_owned(), json!(value)));
-                row(9, &columns.collect::<Row>().into())
+                row(9, &columns.collect::<ColumnValues>().into())
             };
             cause(data_type, with("here"), with("at WHOOP")).unwrap()
         };
 
         for column in ["local_date", "night_date", "in_others"] {
-            assert_eq!(cause(DataType::Sleep, &[column]), Cause::WrongDate);
+            assert_eq!(
+                cause(DataType::Sleep, &[column]),
+                DifferenceCause::WrongDate
+            );
         }
         let both = ["local_date", "nap"];
-        assert_eq!(cause(DataType::Sleep, &both), Cause::Altered);
+        assert_eq!(cause(DataType::Sleep, &both), DifferenceCause::Altered);
         let offset = ["local_date", "timezone_offset"];
-        assert_eq!(cause(DataType::Sleep, &offset), Cause::Altered);
-        assert_eq!(cause(DataType::Recovery, &offset), Cause::WrongDate);
+        assert_eq!(cause(DataType::Sleep, &offset), DifferenceCause::Altered);
+        assert_eq!(
+            cause(DataType::Recovery, &offset),
+            DifferenceCause::WrongDate
+        );
     }
 
     #[test]
@@ -246,7 +266,7 @@ mod tests {
 
         let difference = change.difference(DataType::Sleep, "1", false).unwrap();
 
-        let field = Field {
+        let field = FieldDifference {
             name: "night_date".to_owned(),
             before: Value::Null,
             after: json!("2026-10-21"),
@@ -260,7 +280,7 @@ mod tests {
     fn two_changes_of_a_record_are_one_from_the_first_row_to_the_last() {
         let rows = [1, 2, 3].map(|strain| row(9, &json!({"strain": strain})));
         let [first, second, third] = rows;
-        let change = |before: &Option<Row>, after: &Option<Row>| RowChange {
+        let change = |before: &Option<ColumnValues>, after: &Option<ColumnValues>| RowChange {
             before: before.clone(),
             after: after.clone(),
         };

@@ -15,8 +15,8 @@
 mod clock;
 pub mod coverage;
 mod data_type;
+pub mod date_assignment;
 pub mod day;
-pub mod days;
 pub mod difference;
 mod ids;
 pub mod instant;

@@ -5,7 +5,7 @@
 //! - A cycle without a main sleep belongs to the date of `start + min(12 h, length / 2)`.
 //!
 //! A cycle with a main sleep, and every recovery, take their date from the sleep: see
-//! [`crate::days`].
+//! [`crate::date_assignment`].
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 

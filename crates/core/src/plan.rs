@@ -3,16 +3,16 @@
 //! A call costs the same for one record as for 25, so a window asks for as far
 //! back as one full page goes and goes on only as far as it must.
 
-pub mod roster;
+pub mod app_opens;
+pub mod day_query;
 pub mod run;
-pub mod visit;
-pub mod visits;
+pub mod selection;
 pub mod webhook_signals;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-pub use visit::{DayQuery, Night, Refresh};
+pub use day_query::{DayQuery, NightState, RefreshMode};
 
 use crate::{DataType, coverage::Coverage};
 
@@ -27,21 +27,21 @@ pub const PAGE_SIZE: usize = 25;
 pub const LOOK_BACK: TimeDelta = TimeDelta::days(21);
 
 /// What every window reads, however full the pages are.
-pub(crate) const LEAST_LOOK_BACK: TimeDelta = TimeDelta::hours(48);
+pub(crate) const MIN_LOOK_BACK: TimeDelta = TimeDelta::hours(48);
 
 /// What a night run reads.
-const LEAST_LOOK_BACK_AT_NIGHT: TimeDelta = TimeDelta::days(7);
+const MIN_LOOK_BACK_AT_NIGHT: TimeDelta = TimeDelta::days(7);
 
 /// Maximum number of records of a data type that one sync asks for by id because their score is open and
 /// they are older than [`LOOK_BACK`]: enough for a bad week, little enough not to eat the quota.
-pub const MOST_BY_ID: usize = 10;
+pub const MAX_READS_BY_ID: usize = 10;
 
 /// History that is read after a connect, without a scheduled run.
-pub const FIRST_HISTORY: TimeDelta = TimeDelta::days(30);
+pub const BACKFILL_AFTER_CONNECT: TimeDelta = TimeDelta::days(30);
 
 /// A night that ends on a date may begin a day and a half before it does, at
 /// any offset.
-pub(crate) const NIGHT_BEFORE: TimeDelta = TimeDelta::hours(36);
+pub(crate) const NIGHT_MARGIN: TimeDelta = TimeDelta::hours(36);
 
 /// The part of one list that is read.
 ///
@@ -49,17 +49,17 @@ pub(crate) const NIGHT_BEFORE: TimeDelta = TimeDelta::hours(36);
 /// `must_reach`, or with WHOOP's last page. WHOOP is never given a `start`: a page costs the same,
 /// and one that shows an older record proves that nothing before it is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct ReadWindow {
     /// Everything that happened since then is read.
     pub must_reach: DateTime<Utc>,
     /// Only what began before then is read.
     pub end: DateTime<Utc>,
 }
 
-impl Window {
+impl ReadWindow {
     /// The calls that reading this takes, for a member with a record a day: a
     /// full page goes back about as far as [`LOOK_BACK`].
-    pub fn calls(&self) -> u32 {
+    pub fn expected_calls(&self) -> u32 {
         let pages = (self.end - self.must_reach).num_seconds() / LOOK_BACK.num_seconds();
         u32::try_from(pages).unwrap_or(0).saturating_add(1)
     }
@@ -68,7 +68,7 @@ impl Window {
 /// Why something is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub enum ReadReason {
     /// Nothing was ever read.
     NeverRead,
     /// It is the slot's turn.
@@ -87,16 +87,16 @@ pub enum Reason {
 
 /// One thing to read: a page, or a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Call {
+pub struct ReadRequest {
     pub data_type: DataType,
-    pub window: Window,
-    pub reason: Reason,
+    pub window: ReadWindow,
+    pub reason: ReadReason,
 }
 
-impl Call {
+impl ReadRequest {
     /// Calls that this takes; see [`Window::calls`].
-    pub fn cost(&self) -> u32 {
-        self.window.calls()
+    pub fn expected_calls(&self) -> u32 {
+        self.window.expected_calls()
     }
 }
 
@@ -149,10 +149,10 @@ impl Slot {
             .unwrap_or(Self::Night)
     }
 
-    const fn least_look_back(self) -> TimeDelta {
+    const fn min_look_back(self) -> TimeDelta {
         match self {
-            Self::Night => LEAST_LOOK_BACK_AT_NIGHT,
-            _ => LEAST_LOOK_BACK,
+            Self::Night => MIN_LOOK_BACK_AT_NIGHT,
+            _ => MIN_LOOK_BACK,
         }
     }
 }
@@ -163,21 +163,21 @@ impl Slot {
 /// to the oldest record that still waits for its score. After an absence of more than [`LOOK_BACK`]
 /// it reads the newest days only, as of a data type that was never read: the backfill
 /// ([`history`]) reads the time before them, so that no window costs more than about two pages.
-pub fn window(
+pub fn sync_window(
     slot: Option<Slot>,
     coverage: &Coverage,
     oldest_pending: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
-) -> Window {
+) -> ReadWindow {
     let reach = now - LOOK_BACK;
-    let mut must_reach = now - slot.map_or(LEAST_LOOK_BACK, Slot::least_look_back);
+    let mut must_reach = now - slot.map_or(MIN_LOOK_BACK, Slot::min_look_back);
     if let Some(until) = coverage.covered_until.filter(|until| *until >= reach) {
-        must_reach = must_reach.min(until - LEAST_LOOK_BACK);
+        must_reach = must_reach.min(until - MIN_LOOK_BACK);
     }
     if let Some(pending) = oldest_pending.filter(|&start| start > reach) {
         must_reach = must_reach.min(pending);
     }
-    Window {
+    ReadWindow {
         must_reach,
         end: now,
     }
@@ -190,11 +190,11 @@ pub fn window(
 ///
 /// `None` if WHOOP has nothing older, if older records are not kept, and while the end of WHOOP's
 /// list is not confirmed on another day.
-pub fn history(
+pub fn backfill_window(
     coverage: &Coverage,
     kept_from: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
-) -> Option<Window> {
+) -> Option<ReadWindow> {
     if coverage.whole_history || coverage.has_recent_list_end(now) {
         return None;
     }
@@ -204,7 +204,7 @@ pub fn history(
     }
     let end = covered_from + TimeDelta::milliseconds(1);
     // The record at `covered_from` is older than this, so one page is enough.
-    Some(Window {
+    Some(ReadWindow {
         must_reach: end,
         end,
     })
@@ -227,7 +227,7 @@ mod tests {
             last_sync_at: Some(last),
             covered_from: Some(last - back),
             covered_until: Some(last),
-            ..Coverage::none(DataType::Sleep)
+            ..Coverage::empty(DataType::Sleep)
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
     fn a_window_reaches_back_over_the_days_that_no_run_read() {
         let away = read_at(noon() - TimeDelta::days(20), TimeDelta::days(30));
 
-        let window = window(Some(Slot::Morning), &away, None, noon());
+        let window = sync_window(Some(Slot::Morning), &away, None, noon());
 
         assert_eq!(window.must_reach, noon() - TimeDelta::days(22));
     }
@@ -244,10 +244,10 @@ mod tests {
     fn after_a_long_absence_and_the_first_time_only_the_newest_days_are_read() {
         let two_years_ago = noon() - TimeDelta::days(730);
         let away = read_at(two_years_ago, TimeDelta::days(30));
-        let never = Coverage::none(DataType::Sleep);
+        let never = Coverage::empty(DataType::Sleep);
 
         for coverage in [away, never] {
-            let of_slot = |slot| window(slot, &coverage, None, noon());
+            let of_slot = |slot| sync_window(slot, &coverage, None, noon());
 
             assert_eq!(of_slot(None).must_reach, noon() - TimeDelta::hours(48));
             let night = of_slot(Some(Slot::Night));
@@ -264,22 +264,22 @@ mod tests {
             list_ended: false,
             read_at: noon(),
         };
-        let mut known = away.with(page(25, noon()));
+        let mut known = away.with_read(page(25, noon()));
         // The three weeks before the absence are read again.
         for oldest in [50, 75, 100, 120, 121] {
             assert!(known.earlier.is_some(), "{oldest}");
-            let next = history(&known, None, noon()).unwrap();
+            let next = backfill_window(&known, None, noon()).unwrap();
             assert_eq!(
                 Some(next.must_reach),
                 known
                     .covered_from
                     .map(|from| from + TimeDelta::milliseconds(1))
             );
-            known = known.with(page(oldest, next.end));
+            known = known.with_read(page(oldest, next.end));
         }
 
         assert_eq!(known.earlier, None);
-        let next = history(&known, None, noon()).unwrap();
+        let next = backfill_window(&known, None, noon()).unwrap();
         assert_eq!(
             next.end,
             noon() - TimeDelta::days(400) + TimeDelta::milliseconds(1)
@@ -289,11 +289,11 @@ mod tests {
     #[test]
     fn a_window_costs_one_call_for_every_three_weeks() {
         let cost = |days| {
-            let window = Window {
+            let window = ReadWindow {
                 must_reach: noon() - TimeDelta::days(days),
                 end: noon(),
             };
-            window.calls()
+            window.expected_calls()
         };
 
         assert_eq!(cost(0), 1);
@@ -307,7 +307,7 @@ mod tests {
         let yesterday = read_at(noon() - TimeDelta::days(1), TimeDelta::days(30));
         let pending = noon() - TimeDelta::days(10);
 
-        let window = window(Some(Slot::Morning), &yesterday, Some(pending), noon());
+        let window = sync_window(Some(Slot::Morning), &yesterday, Some(pending), noon());
 
         assert_eq!(window.must_reach, pending);
     }
@@ -321,7 +321,7 @@ mod tests {
             slot in prop::sample::select(vec![None, Some(Slot::Morning), Some(Slot::Evening), Some(Slot::Night)]),
         ) {
             let last = noon() - TimeDelta::minutes(minutes_ago);
-            let window = window(slot, &read_at(last, TimeDelta::days(30)), None, noon());
+            let window = sync_window(slot, &read_at(last, TimeDelta::days(30)), None, noon());
             let reach = window.must_reach;
 
             prop_assert!(reach <= noon() - TimeDelta::hours(48));
@@ -330,7 +330,7 @@ mod tests {
                 prop_assert!(reach <= noon() - TimeDelta::days(7));
             }
             prop_assert_eq!(window.end, noon());
-            prop_assert!(window.calls() <= 2);
+            prop_assert!(window.expected_calls() <= 2);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
-use crate::{coverage::span_of, offset};
+use crate::{coverage::span_of_date, offset};
 
 /// A number of days; what is older leaves the database at night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Retention(u32);
 
 /// Where a member's kept days begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeptFrom {
+pub struct RetentionStart {
     /// The oldest date that stays.
     pub date: NaiveDate,
     /// Its midnight, at the member's present offset.
@@ -20,11 +20,11 @@ pub struct KeptFrom {
 impl Retention {
     /// Every window reads up to 23 days back, and a page of nights somewhat farther. Less than that
     /// would be fetched again after each night.
-    pub const LEAST_DAYS: u32 = 31;
+    pub const MIN_DAYS: u32 = 31;
 
     /// `None` for fewer days than [`Retention::LEAST_DAYS`].
     pub const fn of_days(days: u32) -> Option<Self> {
-        if days >= Self::LEAST_DAYS {
+        if days >= Self::MIN_DAYS {
             Some(Self(days))
         } else {
             None
@@ -32,7 +32,7 @@ impl Retention {
     }
 
     /// Counted in the member's own dates: today and that many before it.
-    pub fn kept_from(self, now: DateTime<Utc>, timezone_offset: Option<&str>) -> KeptFrom {
+    pub fn kept_from(self, now: DateTime<Utc>, timezone_offset: Option<&str>) -> RetentionStart {
         let today = offset::local_date(now, timezone_offset);
         let date = today
             .checked_sub_days(Days::new(u64::from(self.0)))
@@ -40,9 +40,9 @@ impl Retention {
         let east = timezone_offset
             .and_then(offset::parse)
             .map_or(0, |offset| offset.local_minus_utc());
-        KeptFrom {
+        RetentionStart {
             date,
-            instant: span_of(date, east).0,
+            instant: span_of_date(date, east).0,
         }
     }
 }
@@ -85,7 +85,7 @@ mod tests {
             let offset = format!("{}{:02}:00", if hours < 0 { '-' } else { '+' }, hours.abs());
             let kept = Retention::of_days(days).unwrap().kept_from(now, Some(&offset));
 
-            let oldest = now - crate::plan::LOOK_BACK - crate::plan::LEAST_LOOK_BACK;
+            let oldest = now - crate::plan::LOOK_BACK - crate::plan::MIN_LOOK_BACK;
             prop_assert!(offset::local_date(oldest, Some(&offset)) > kept.date);
             prop_assert!(kept.instant < oldest);
         }

@@ -1,26 +1,28 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::StartError;
+use crate::PostgresStartError;
 
 /// The account that the server runs under when we are root.
 ///
 /// PostgreSQL refuses root, and containers often have nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Account {
+pub(crate) struct ServerAccount {
     pub(crate) name: String,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
 }
 
-impl Account {
+impl ServerAccount {
     /// `None`: we are an ordinary user, and so is the server.
-    pub(crate) fn for_server() -> Result<Option<Self>, StartError> {
+    pub(crate) fn detect() -> Result<Option<Self>, PostgresStartError> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        choose(&passwd).map(Some).ok_or(StartError::NoAccount)
+        choose_account(&passwd)
+            .map(Some)
+            .ok_or(PostgresStartError::NoAccount)
     }
 
     pub(crate) fn apply(&self, command: &mut Command) {
@@ -29,19 +31,19 @@ impl Account {
     }
 }
 
-fn choose(passwd: &str) -> Option<Account> {
+fn choose_account(passwd: &str) -> Option<ServerAccount> {
     // `_postgres` is the name that macOS gives it.
     ["postgres", "_postgres", "nobody"]
         .iter()
-        .find_map(|wanted| passwd.lines().find_map(|line| account(line, wanted)))
+        .find_map(|wanted| passwd.lines().find_map(|line| parse_account(line, wanted)))
 }
 
-fn account(line: &str, wanted: &str) -> Option<Account> {
+fn parse_account(line: &str, wanted: &str) -> Option<ServerAccount> {
     let mut fields = line.split(':');
     let name = fields.next().filter(|name| *name == wanted)?;
-    let uid = id(fields.nth(1)?)?;
-    let gid = id(fields.next()?)?;
-    (uid != 0).then(|| Account {
+    let uid = parse_id(fields.nth(1)?)?;
+    let gid = parse_id(fields.next()?)?;
+    (uid != 0).then(|| ServerAccount {
         name: name.to_owned(),
         uid,
         gid,
@@ -49,7 +51,7 @@ fn account(line: &str, wanted: &str) -> Option<Account> {
 }
 
 /// macOS writes `nobody` as -2.
-fn id(text: &str) -> Option<u32> {
+fn parse_id(text: &str) -> Option<u32> {
     text.parse()
         .ok()
         .or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned))
@@ -64,7 +66,7 @@ mod tests {
         let passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:/bin/false\n\
                       postgres:x:101:104:a,,:/var/lib/postgresql:/bin/bash\n";
 
-        let chosen = choose(passwd).unwrap();
+        let chosen = choose_account(passwd).unwrap();
 
         assert_eq!(
             (chosen.name.as_str(), chosen.uid, chosen.gid),
@@ -74,13 +76,14 @@ mod tests {
 
     #[test]
     fn a_negative_id_is_the_one_that_the_kernel_means() {
-        let chosen = choose("nobody:*:-2:-2:Unprivileged:/var/empty:/usr/bin/false").unwrap();
+        let chosen =
+            choose_account("nobody:*:-2:-2:Unprivileged:/var/empty:/usr/bin/false").unwrap();
 
         assert_eq!((chosen.uid, chosen.gid), (4_294_967_294, 4_294_967_294));
     }
 
     #[test]
     fn an_account_with_the_powers_of_root_is_not_chosen() {
-        assert_eq!(choose("postgres:x:0:0::/:/bin/sh"), None);
+        assert_eq!(choose_account("postgres:x:0:0::/:/bin/sh"), None);
     }
 }

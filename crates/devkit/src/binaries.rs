@@ -2,20 +2,20 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::fetch;
-use crate::host::Host;
-use crate::{Environment, StartError};
+use crate::host::ServerHost;
+use crate::{Environment, PostgresStartError};
 
 /// The oldest version whose behaviour the project relies on.
-const OLDEST_MAJOR: u32 = 13;
+const MIN_MAJOR_VERSION: u32 = 13;
 
 /// A PostgreSQL version, such as 15.18; a beta has minor version zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
+pub struct PostgresVersion {
     pub major: u32,
     pub minor: u32,
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for PostgresVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
     }
@@ -23,34 +23,34 @@ impl fmt::Display for Version {
 
 /// A folder whose `initdb` and `postgres` run here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binaries {
+pub struct PostgresBinaries {
     pub folder: PathBuf,
-    pub version: Version,
+    pub version: PostgresVersion,
 }
 
-impl Binaries {
+impl PostgresBinaries {
     /// The server programs to use: the ones named, the newest found, or fetched.
     ///
     /// `PG_BIN_DIR` is a decision and wins; it is an error if no server is
     /// there, rather than a reason to use a different one.
-    pub fn locate(environment: &Environment) -> Result<Self, StartError> {
-        Self::locate_on(&Host::new(environment)?)
+    pub fn locate(environment: &Environment) -> Result<Self, PostgresStartError> {
+        Self::locate_on(&ServerHost::new(environment)?)
     }
 
-    pub(crate) fn locate_on(host: &Host) -> Result<Self, StartError> {
+    pub(crate) fn locate_on(host: &ServerHost) -> Result<Self, PostgresStartError> {
         if let Some(dir) = &host.environment.pg_bin_dir {
-            return Self::probe(host, dir).map_err(|reason| StartError::BinDir {
+            return Self::probe(host, dir).map_err(|reason| PostgresStartError::BinDir {
                 dir: dir.clone(),
                 reason,
             });
         }
-        match Self::installed(host) {
+        match Self::find_installed(host) {
             Some(binaries) => Ok(binaries),
             None => fetch::locate_or_fetch(host),
         }
     }
 
-    fn installed(host: &Host) -> Option<Self> {
+    fn find_installed(host: &ServerHost) -> Option<Self> {
         let environment = &host.environment;
         environment
             .path
@@ -64,7 +64,7 @@ impl Binaries {
     ///
     /// So a folder that the account cannot read, and a program built for
     /// another machine, are found out here.
-    pub(crate) fn probe(host: &Host, dir: &Path) -> Result<Self, String> {
+    pub(crate) fn probe(host: &ServerHost, dir: &Path) -> Result<Self, String> {
         for program in ["initdb", "postgres"] {
             if !dir.join(program).is_file() {
                 return Err(format!("there is no `{program}` in it"));
@@ -90,7 +90,7 @@ impl Binaries {
                 let complaint = String::from_utf8_lossy(&output.stderr);
                 format!("`postgres --version` failed: {}", complaint.trim())
             })?;
-        if version.major < OLDEST_MAJOR {
+        if version.major < MIN_MAJOR_VERSION {
             return Err(format!("it holds PostgreSQL {version}, which is too old"));
         }
         Ok(Self {
@@ -105,7 +105,7 @@ impl Binaries {
 }
 
 /// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` and its like.
-fn parse_version(text: &str) -> Option<Version> {
+fn parse_version(text: &str) -> Option<PostgresVersion> {
     let (_, after) = text.split_once("(PostgreSQL) ")?;
     let number = after.split_whitespace().next()?;
     let (major, rest) = leading_number(number)?;
@@ -113,7 +113,7 @@ fn parse_version(text: &str) -> Option<Version> {
         .strip_prefix('.')
         .and_then(leading_number)
         .map_or(0, |(minor, _)| minor);
-    Some(Version { major, minor })
+    Some(PostgresVersion { major, minor })
 }
 
 fn leading_number(text: &str) -> Option<(u32, &str)> {

@@ -2,13 +2,13 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::host::{Host, open_to_all};
+use crate::host::{ServerHost, is_open_to_all};
 
 /// Our folder among this user's caches, if there is a place for one.
 ///
 /// What lies in it is run, so it has to be ours alone to write: a folder that
 /// somebody else put at a name we would use is passed over.
-pub(crate) fn folder(host: &Host) -> Option<PathBuf> {
+pub(crate) fn folder(host: &ServerHost) -> Option<PathBuf> {
     let uid = rustix::process::geteuid();
     let for_other_account = host.account.is_some();
 
@@ -26,24 +26,24 @@ pub(crate) fn folder(host: &Host) -> Option<PathBuf> {
     candidates.push(host.environment.temp_dir.join(name));
 
     candidates.into_iter().find(|folder| {
-        let parent_suits = !for_other_account || folder.parent().is_some_and(open_if_there);
-        parent_suits && make(folder, for_other_account) && is_ours(folder, uid.as_raw())
+        let parent_suits = !for_other_account || folder.parent().is_some_and(is_open_or_absent);
+        parent_suits && create_folder(folder, for_other_account) && is_ours(folder, uid.as_raw())
     })
 }
 
 /// A closed folder is passed over before anything is made inside it.
-fn open_if_there(folder: &Path) -> bool {
-    !folder.exists() || open_to_all(folder)
+fn is_open_or_absent(folder: &Path) -> bool {
+    !folder.exists() || is_open_to_all(folder)
 }
 
-fn make(folder: &Path, readable_by_all: bool) -> bool {
+fn create_folder(folder: &Path, readable_by_all: bool) -> bool {
     let mode = if readable_by_all { 0o755 } else { 0o700 };
     fs::DirBuilder::new()
         .recursive(true)
         .mode(mode)
         .create(folder)
         .is_ok()
-        && (!readable_by_all || open_to_all(folder))
+        && (!readable_by_all || is_open_to_all(folder))
 }
 
 fn is_ours(folder: &Path, uid: u32) -> bool {

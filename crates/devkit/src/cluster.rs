@@ -4,10 +4,10 @@ use std::process::Stdio;
 
 use sha2::{Digest, Sha256};
 
-use crate::error::While;
-use crate::host::Host;
-use crate::password::Password;
-use crate::{Binaries, StartError, cache, fetch, random, tree};
+use crate::error::IoResultExt;
+use crate::host::ServerHost;
+use crate::password::ClusterPassword;
+use crate::{PostgresBinaries, PostgresStartError, cache, fetch, random, tree};
 
 pub(crate) const SUPERUSER: &str = "whoop";
 
@@ -35,8 +35,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Copies the kept template where there is one (a tenth of the time), else
     /// runs initdb and keeps the result for the next process.
-    pub(crate) fn create(host: &Host, binaries: &Binaries) -> Result<Self, StartError> {
-        let template = Template::of(host, binaries);
+    pub(crate) fn create(
+        host: &ServerHost,
+        binaries: &PostgresBinaries,
+    ) -> Result<Self, PostgresStartError> {
+        let template = ClusterTemplate::of(host, binaries);
         let temp = host.temp_folder()?;
         let folder =
             tree::temp_folder(&temp, "whoop-pg-").while_doing("make a folder in", &temp)?;
@@ -47,14 +50,14 @@ impl Cluster {
         let password = match copied {
             Some(password) => {
                 if let Some(account) = &host.account {
-                    tree::give(folder.path(), account)
+                    tree::change_owner(folder.path(), account)
                         .while_doing("change the owner of", folder.path())?;
                 }
                 password
             }
             None => {
-                let Password { text, verifier } = Password::random();
-                initdb(host, binaries, folder.path(), &verifier)?;
+                let ClusterPassword { text, verifier } = ClusterPassword::random();
+                run_initdb(host, binaries, folder.path(), &verifier)?;
                 if let Some(template) = &template {
                     // Not being able to keep it costs time, never correctness.
                     let _ = template.save(&folder.path().join("data"), &text);
@@ -69,21 +72,21 @@ impl Cluster {
         })
     }
 
-    pub(crate) fn data(&self) -> PathBuf {
+    pub(crate) fn data_folder(&self) -> PathBuf {
         self.folder.join("data")
     }
 }
 
-fn initdb(
-    host: &Host,
-    binaries: &Binaries,
+fn run_initdb(
+    host: &ServerHost,
+    binaries: &PostgresBinaries,
     folder: &Path,
     verifier: &str,
-) -> Result<(), StartError> {
+) -> Result<(), PostgresStartError> {
     let password_file = folder.join("password");
     tree::write_secret(&password_file, verifier).while_doing("write", &password_file)?;
     if let Some(account) = &host.account {
-        tree::give(folder, account).while_doing("change the owner of", folder)?;
+        tree::change_owner(folder, account).while_doing("change the owner of", folder)?;
     }
     let program = binaries.program("initdb");
     let output = host
@@ -96,13 +99,13 @@ fn initdb(
         .current_dir(folder)
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| StartError::Run {
+        .map_err(|source| PostgresStartError::Run {
             program: program.clone(),
             source,
         })?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        return Err(StartError::Initdb {
+        return Err(PostgresStartError::Initdb {
             program,
             output: complaint.trim().to_owned(),
         });
@@ -116,12 +119,12 @@ fn initdb(
 /// `password` baked into it.
 /// All clusters of one user share that password: it keeps other users out, and
 /// one's own processes could read each other's memory anyway.
-struct Template {
+struct ClusterTemplate {
     folder: PathBuf,
 }
 
-impl Template {
-    fn of(host: &Host, binaries: &Binaries) -> Option<Self> {
+impl ClusterTemplate {
+    fn of(host: &ServerHost, binaries: &PostgresBinaries) -> Option<Self> {
         let mut digest = Sha256::new();
         digest.update(binaries.folder.as_os_str().as_encoded_bytes());
         for argument in INITDB_ARGUMENTS {
@@ -142,7 +145,7 @@ impl Template {
     fn copy_to(&self, data: &Path) -> Option<String> {
         let password = fs::read_to_string(self.folder.join("password")).ok()?;
         let size = fs::read_to_string(self.folder.join("size")).ok();
-        let copied = tree::copy(&self.folder.join("data"), data);
+        let copied = tree::copy_folder(&self.folder.join("data"), data);
         if copied.is_ok_and(|copied| size == Some(copied.to_string())) {
             return Some(password);
         }
@@ -151,18 +154,19 @@ impl Template {
         None
     }
 
-    fn save(&self, data: &Path, password: &str) -> Result<(), StartError> {
+    fn save(&self, data: &Path, password: &str) -> Result<(), PostgresStartError> {
         let cache = self.folder.parent().unwrap_or(Path::new("/"));
         let staging =
             tree::temp_folder(cache, ".cluster-").while_doing("make a folder in", cache)?;
-        let size = tree::copy(data, &staging.path().join("data")).while_doing("copy", data)?;
+        let size =
+            tree::copy_folder(data, &staging.path().join("data")).while_doing("copy", data)?;
         for (name, content) in [("password", password), ("size", &size.to_string())] {
             tree::write_secret(&staging.path().join(name), content)
                 .while_doing("write in", staging.path())?;
         }
         match fs::rename(staging.path(), &self.folder) {
             // Another process was first, and its cluster is as good.
-            Err(error) if !fetch::already_there(&error) => {
+            Err(error) if !fetch::already_exists(&error) => {
                 Err(error).while_doing("move the cluster to", &self.folder)
             }
             _ => Ok(()),

@@ -51,8 +51,8 @@ impl Environment {
             .map(|(name, _)| name)
             .filter(|name| name.as_encoded_bytes().starts_with(b"PG"))
             .collect();
-        let home = absolute("HOME");
-        let cache_homes = absolute("XDG_CACHE_HOME")
+        let home = absolute_path_variable("HOME");
+        let cache_homes = absolute_path_variable("XDG_CACHE_HOME")
             .or_else(|| home.as_ref().map(|home| home.join(".cache")))
             .into_iter()
             .collect();
@@ -72,7 +72,7 @@ impl Environment {
     }
 }
 
-fn absolute(variable: &str) -> Option<PathBuf> {
+fn absolute_path_variable(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable)
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
@@ -88,7 +88,7 @@ fn install_folders(home: Option<&Path>) -> Vec<PathBuf> {
         ("/usr/local/opt", "postgresql"),
     ]
     .into_iter()
-    .flat_map(|(parent, prefix)| children(Path::new(parent), prefix))
+    .flat_map(|(parent, prefix)| child_folders(Path::new(parent), prefix))
     .map(|folder| folder.join("bin"))
     .collect();
 
@@ -102,7 +102,7 @@ fn install_folders(home: Option<&Path>) -> Vec<PathBuf> {
         .map(|folder| folder.join("Postgres.app/Contents/Versions"))
     {
         folders.extend(
-            children(&versions, "")
+            child_folders(&versions, "")
                 .into_iter()
                 .map(|folder| folder.join("bin")),
         );
@@ -110,7 +110,7 @@ fn install_folders(home: Option<&Path>) -> Vec<PathBuf> {
     folders
 }
 
-fn children(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+fn child_folders(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return Vec::new();
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 /// Why there is no server: what happened, to what, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StartError {
+pub enum PostgresStartError {
     #[error(
         "PG_BIN_DIR is {dir}, but {reason}. Point it at the folder that holds `initdb` and \
          `postgres` of PostgreSQL 13 or newer, or unset it to have one looked for.",
@@ -76,13 +76,21 @@ pub enum StartError {
 }
 
 /// Attaches what was done, and to what, to an `io::Error`.
-pub(crate) trait While<T> {
-    fn while_doing(self, doing: &'static str, path: impl Into<PathBuf>) -> Result<T, StartError>;
+pub(crate) trait IoResultExt<T> {
+    fn while_doing(
+        self,
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> Result<T, PostgresStartError>;
 }
 
-impl<T> While<T> for io::Result<T> {
-    fn while_doing(self, doing: &'static str, path: impl Into<PathBuf>) -> Result<T, StartError> {
-        self.map_err(|source| StartError::Files {
+impl<T> IoResultExt<T> for io::Result<T> {
+    fn while_doing(
+        self,
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> Result<T, PostgresStartError> {
+        self.map_err(|source| PostgresStartError::Files {
             doing,
             path: path.into(),
             source,

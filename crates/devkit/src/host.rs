@@ -3,20 +3,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::account::Account;
-use crate::{Environment, StartError};
+use crate::account::ServerAccount;
+use crate::{Environment, PostgresStartError};
 
 /// The surroundings, and who the server's programs run as in them.
-pub(crate) struct Host {
+pub(crate) struct ServerHost {
     pub(crate) environment: Environment,
-    pub(crate) account: Option<Account>,
+    pub(crate) account: Option<ServerAccount>,
 }
 
-impl Host {
-    pub(crate) fn new(environment: &Environment) -> Result<Self, StartError> {
+impl ServerHost {
+    pub(crate) fn new(environment: &Environment) -> Result<Self, PostgresStartError> {
         Ok(Self {
             environment: environment.clone(),
-            account: Account::for_server()?,
+            account: ServerAccount::detect()?,
         })
     }
 
@@ -39,7 +39,7 @@ impl Host {
     }
 
     /// A folder for clusters that the server's account can enter and clean up.
-    pub(crate) fn temp_folder(&self) -> Result<PathBuf, StartError> {
+    pub(crate) fn temp_folder(&self) -> Result<PathBuf, PostgresStartError> {
         let Some(account) = &self.account else {
             return Ok(self.environment.temp_dir.clone());
         };
@@ -50,9 +50,9 @@ impl Host {
         ];
         candidates
             .into_iter()
-            .find(|folder| allows_all(folder, 0o003) && open_to_all(folder))
+            .find(|folder| has_mode_bits(folder, 0o003) && is_open_to_all(folder))
             .map(Path::to_path_buf)
-            .ok_or_else(|| StartError::NoTempFolder {
+            .ok_or_else(|| PostgresStartError::NoTempFolder {
                 account: account.name.clone(),
                 tried: candidates.map(|path| path.display().to_string()).join(", "),
             })
@@ -60,12 +60,12 @@ impl Host {
 }
 
 /// Whether every account can walk down to `path`.
-pub(crate) fn open_to_all(path: &Path) -> bool {
+pub(crate) fn is_open_to_all(path: &Path) -> bool {
     path.canonicalize()
-        .is_ok_and(|path| path.ancestors().all(|folder| allows_all(folder, 0o001)))
+        .is_ok_and(|path| path.ancestors().all(|folder| has_mode_bits(folder, 0o001)))
 }
 
-fn allows_all(folder: &Path, bits: u32) -> bool {
+fn has_mode_bits(folder: &Path, bits: u32) -> bool {
     folder
         .metadata()
         .is_ok_and(|metadata| metadata.permissions().mode() & bits == bits)

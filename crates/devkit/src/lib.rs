@@ -29,11 +29,11 @@ mod template;
 mod test_db;
 mod tree;
 
-pub use binaries::{Binaries, Version};
+pub use binaries::{PostgresBinaries, PostgresVersion};
 pub use environment::Environment;
-pub use error::StartError;
-pub use fetch::fetch;
+pub use error::PostgresStartError;
+pub use fetch::fetch_binaries;
 pub use pgbouncer::PgBouncer;
 pub use postgres::PrivatePostgres;
-pub use server::{Server, pooler_mode, server};
+pub use server::{DatabaseServer, pooler_mode, server};
 pub use test_db::{TestDb, TestDbError};

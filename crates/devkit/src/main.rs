@@ -6,11 +6,11 @@
 
 mod demo {
     pub(super) mod cli;
-    pub(super) mod http;
+    pub(super) mod environment;
     pub(super) mod live;
+    pub(super) mod member;
     pub(super) mod report;
-    pub(super) mod stack;
-    pub(super) mod story;
+    pub(super) mod steps;
     pub(super) mod unusual_lives;
 }
 
@@ -18,11 +18,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use demo::{cli::Cli, report::Report, stack::Stack, story};
+use demo::{cli::DemoCli, environment::DemoEnv, report::DemoReport, steps};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = DemoCli::parse();
     match run(&cli) {
         Ok(code) => code,
         Err(error) => {
@@ -33,23 +33,24 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+async fn run(cli: &DemoCli) -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt()
         .with_env_filter(cli.rust_log.as_str())
         .with_writer(std::io::stderr)
         .init();
-    let mut report = Report::new(cli.json || cli.nobody);
-    report.headline("A demonstration: whoop-sim stands in for WHOOP, and its people are made up.");
-    let stack = Stack::start(cli, &mut report).await?;
+    let mut report = DemoReport::new(cli.json || cli.nobody);
+    report
+        .print_line("A demonstration: whoop-sim stands in for WHOOP, and its people are made up.");
+    let stack = DemoEnv::start(cli, &mut report).await?;
     if cli.check {
-        story::check(&stack, &mut report).await;
+        steps::run_acceptance_steps(&stack, &mut report).await;
         stack.stop().await;
         return Ok(report.finish());
     }
     if cli.nobody {
-        story::nobody(&stack).await?;
+        steps::run_without_members(&stack).await?;
     } else {
-        story::open(&stack, &mut report).await?;
+        steps::run_demo(&stack, &mut report).await?;
     }
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     tokio::select! {
@@ -57,6 +58,6 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => {}
     }
     stack.stop().await;
-    report.headline("Stopped; nothing is left behind.");
+    report.print_line("Stopped; nothing is left behind.");
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
-use whoop_storage::{Database, DatabaseConfig, Pooler};
+use whoop_storage::{Database, DatabaseConfig, PoolerMode};
 
 use crate::{TestDbError, random};
 
@@ -13,7 +13,7 @@ pub(crate) async fn apply(url: &str) -> Result<(), TestDbError> {
     let database = Database::new(&DatabaseConfig {
         url: SecretString::from(url),
         pool_size: 1,
-        pooler: Pooler::Session,
+        pooler: PoolerMode::Session,
     })
     .map_err(TestDbError::Migrate)?;
     whoop_storage::migrate::apply(&database)
@@ -25,7 +25,7 @@ pub(crate) async fn apply(url: &str) -> Result<(), TestDbError> {
 /// Changes whenever a migration does.
 pub(crate) fn fingerprint() -> Result<String, TestDbError> {
     let mut digest = Sha256::new();
-    for (name, sql) in scripts()? {
+    for (name, sql) in migration_scripts()? {
         for part in [name, sql] {
             digest.update(part);
             digest.update([0]);
@@ -34,7 +34,7 @@ pub(crate) fn fingerprint() -> Result<String, TestDbError> {
     Ok(random::to_hex(&digest.finalize()[..8]))
 }
 
-fn scripts() -> Result<Vec<(String, String)>, TestDbError> {
+fn migration_scripts() -> Result<Vec<(String, String)>, TestDbError> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     read_scripts(&folder).map_err(|source| TestDbError::ReadMigrations { folder, source })
 }

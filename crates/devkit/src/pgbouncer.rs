@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use crate::error::While;
-use crate::host::Host;
+use crate::error::IoResultExt;
+use crate::host::ServerHost;
 use crate::supervisor::Supervisor;
-use crate::{Environment, StartError, ports, tree};
+use crate::{Environment, PostgresStartError, ports, tree};
 
 /// Connections to PostgreSQL for each database: fewer than one test's pools have, so that
 /// they are shared, and more than the two that a refresh of tokens takes at once.
-const SERVERS: u32 = 5;
+const POOL_SIZE: u32 = 5;
 
 /// How long a client waits for one of them. Who waits longer waits for somebody who waits
 /// for it, and that should be seen.
-const WAIT_SECONDS: u32 = 20;
+const QUERY_WAIT_SECONDS: u32 = 20;
 
 const PORT_TRIES: u32 = 10;
-const READY_WITHIN: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A PgBouncer in transaction mode in front of a PostgreSQL, gone when this
 /// process goes.
@@ -36,13 +36,13 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// Starts one in front of the server of this address, which has to be a
     /// superuser's: it looks up the passwords of the others. Blocks the thread.
-    pub fn start(environment: &Environment, server: &Url) -> Result<Self, StartError> {
-        let host = Host::new(environment)?;
-        let program = locate(environment)?;
+    pub fn start(environment: &Environment, server: &Url) -> Result<Self, PostgresStartError> {
+        let host = ServerHost::new(environment)?;
+        let program = find_program(environment)?;
         let mut outcome = Self::launch(&host, &program, server);
         for _ in 1..PORT_TRIES {
             match outcome {
-                Err(StartError::PgBouncer { log }) if says_port_taken(&log) => {
+                Err(PostgresStartError::PgBouncer { log }) if says_port_taken(&log) => {
                     outcome = Self::launch(&host, &program, server);
                 }
                 _ => break,
@@ -51,18 +51,19 @@ impl PgBouncer {
         outcome
     }
 
-    fn launch(host: &Host, program: &Path, server: &Url) -> Result<Self, StartError> {
+    fn launch(host: &ServerHost, program: &Path, server: &Url) -> Result<Self, PostgresStartError> {
         let temp = host.temp_folder()?;
         let folder =
             tree::temp_folder(&temp, "whoop-pgbouncer-").while_doing("make a folder in", &temp)?;
         let port = ports::free()?;
-        let settings = settings(server, folder.path(), port);
-        for (name, content) in [("ini", settings), ("users", users(server))] {
+        let settings = ini_content(server, folder.path(), port);
+        for (name, content) in [("ini", settings), ("users", auth_file_content(server))] {
             let path = folder.path().join(name);
             tree::write_secret(&path, &content).while_doing("write", &path)?;
         }
         if let Some(account) = &host.account {
-            tree::give(folder.path(), account).while_doing("change the owner of", folder.path())?;
+            tree::change_owner(folder.path(), account)
+                .while_doing("change the owner of", folder.path())?;
         }
         // The supervisor removes it from here on.
         let folder = folder.keep();
@@ -85,16 +86,16 @@ impl PgBouncer {
     }
 }
 
-fn locate(environment: &Environment) -> Result<PathBuf, StartError> {
+fn find_program(environment: &Environment) -> Result<PathBuf, PostgresStartError> {
     // Debian's place for what only root may start is on root's PATH alone.
     let beside = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
     let mut folders = environment.path.iter().chain(&beside);
     folders
         .find_map(|folder| Some(folder.join("pgbouncer")).filter(|program| program.is_file()))
-        .ok_or(StartError::NoPgBouncer)
+        .ok_or(PostgresStartError::NoPgBouncer)
 }
 
-fn settings(server: &Url, folder: &Path, port: u16) -> String {
+fn ini_content(server: &Url, folder: &Path, port: u16) -> String {
     let place = format!(
         "host={} port={}",
         server.host_str().unwrap_or("127.0.0.1"),
@@ -106,9 +107,9 @@ fn settings(server: &Url, folder: &Path, port: u16) -> String {
          * = {place}\n\
          [pgbouncer]\n\
          pool_mode = transaction\n\
-         default_pool_size = {SERVERS}\n\
+         default_pool_size = {POOL_SIZE}\n\
          max_client_conn = 800\n\
-         query_wait_timeout = {WAIT_SECONDS}\n\
+         query_wait_timeout = {QUERY_WAIT_SECONDS}\n\
          listen_addr = 127.0.0.1\n\
          listen_port = {port}\n\
          unix_socket_dir =\n\
@@ -121,7 +122,7 @@ fn settings(server: &Url, folder: &Path, port: u16) -> String {
 }
 
 /// In the clear: PgBouncer proves itself to PostgreSQL with it.
-fn users(server: &Url) -> String {
+fn auth_file_content(server: &Url) -> String {
     let password = server.password().unwrap_or_default();
     format!("\"{}\" \"{password}\"\n", server.username())
 }
@@ -134,8 +135,8 @@ fn wait_until_ready(
     supervisor: &mut Supervisor,
     folder: &Path,
     port: u16,
-) -> Result<(), StartError> {
-    let deadline = Instant::now() + READY_WITHIN;
+) -> Result<(), PostgresStartError> {
+    let deadline = Instant::now() + READY_TIMEOUT;
     loop {
         let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
         // An answering port could be another's, who was quicker.
@@ -143,8 +144,8 @@ fn wait_until_ready(
             return Ok(());
         }
         if folder.join("exited").exists() || supervisor.is_gone() || Instant::now() > deadline {
-            return Err(StartError::PgBouncer { log });
+            return Err(PostgresStartError::PgBouncer { log });
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(POLL_INTERVAL);
     }
 }

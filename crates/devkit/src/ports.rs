@@ -1,10 +1,10 @@
 use std::net::{Ipv4Addr, TcpListener};
 
-use crate::StartError;
-use crate::error::While;
+use crate::PostgresStartError;
+use crate::error::IoResultExt;
 
 /// A port that was free a moment ago; the server finds out whether it still is.
-pub(crate) fn free() -> Result<u16, StartError> {
+pub(crate) fn free() -> Result<u16, PostgresStartError> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::binaries::{Binaries, Version};
+use crate::binaries::{PostgresBinaries, PostgresVersion};
 use crate::cluster::{Cluster, SUPERUSER};
-use crate::host::Host;
+use crate::host::ServerHost;
 use crate::supervisor::Supervisor;
-use crate::{Environment, StartError, ports};
+use crate::{Environment, PostgresStartError, ports};
 
 /// The data lives as long as the process, so nothing waits for the disk.
 ///
@@ -28,8 +28,8 @@ const SETTINGS: &[&str] = &[
 ];
 
 const PORT_TRIES: u32 = 10;
-const READY_WITHIN: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A PostgreSQL server of this process alone, gone when it goes.
 ///
@@ -39,7 +39,7 @@ pub struct PrivatePostgres {
     supervisor: Option<Supervisor>,
     cluster: Cluster,
     port: u16,
-    version: Version,
+    version: PostgresVersion,
 }
 
 impl PrivatePostgres {
@@ -47,14 +47,17 @@ impl PrivatePostgres {
     ///
     /// Takes a fifth of a second; the first time on a machine a second, or as
     /// long as fetching PostgreSQL takes. Blocks the thread.
-    pub fn start() -> Result<Self, StartError> {
+    pub fn start() -> Result<Self, PostgresStartError> {
         Self::start_in(&Environment::from_process(), None)
     }
 
     /// Starts a server on the port wished for, or on another if that is taken.
-    pub fn start_in(environment: &Environment, wish: Option<u16>) -> Result<Self, StartError> {
-        let host = Host::new(environment)?;
-        let binaries = Binaries::locate_on(&host)?;
+    pub fn start_in(
+        environment: &Environment,
+        wish: Option<u16>,
+    ) -> Result<Self, PostgresStartError> {
+        let host = ServerHost::new(environment)?;
+        let binaries = PostgresBinaries::locate_on(&host)?;
         let mut wish = wish;
         let mut log = String::new();
         for _ in 0..PORT_TRIES {
@@ -63,22 +66,28 @@ impl PrivatePostgres {
                 None => ports::free()?,
             };
             match Self::launch(&host, &binaries, port) {
-                Err(StartError::Exited { log: last }) if says_port_taken(&last) => log = last,
+                Err(PostgresStartError::Exited { log: last }) if says_port_taken(&last) => {
+                    log = last
+                }
                 outcome => return outcome,
             }
         }
-        Err(StartError::NoPort {
+        Err(PostgresStartError::NoPort {
             tries: PORT_TRIES,
             log,
         })
     }
 
-    fn launch(host: &Host, binaries: &Binaries, port: u16) -> Result<Self, StartError> {
+    fn launch(
+        host: &ServerHost,
+        binaries: &PostgresBinaries,
+        port: u16,
+    ) -> Result<Self, PostgresStartError> {
         let cluster = Cluster::create(host, binaries)?;
         let mut command: Vec<OsString> = vec![
             binaries.program("postgres").into(),
             "-D".into(),
-            cluster.data().into(),
+            cluster.data_folder().into(),
             "-p".into(),
             port.to_string().into(),
         ];
@@ -111,7 +120,7 @@ impl PrivatePostgres {
         self.port
     }
 
-    pub fn version(&self) -> Version {
+    pub fn version(&self) -> PostgresVersion {
         self.version
     }
 
@@ -141,26 +150,26 @@ fn wait_until_ready(
     supervisor: &mut Supervisor,
     cluster: &Cluster,
     port: u16,
-) -> Result<(), StartError> {
-    let status_file = cluster.data().join("postmaster.pid");
+) -> Result<(), PostgresStartError> {
+    let status_file = cluster.data_folder().join("postmaster.pid");
     let exited = cluster.folder.join("exited");
-    let deadline = Instant::now() + READY_WITHIN;
+    let deadline = Instant::now() + READY_TIMEOUT;
     loop {
         if fs::read_to_string(&status_file).is_ok_and(|status| says_ready(&status, port)) {
             return Ok(());
         }
         if exited.exists() || supervisor.is_gone() {
-            return Err(StartError::Exited {
-                log: end_of_log(&cluster.folder),
+            return Err(PostgresStartError::Exited {
+                log: log_tail(&cluster.folder),
             });
         }
         if Instant::now() > deadline {
-            return Err(StartError::NotReady {
-                seconds: READY_WITHIN.as_secs(),
-                log: end_of_log(&cluster.folder),
+            return Err(PostgresStartError::NotReady {
+                seconds: READY_TIMEOUT.as_secs(),
+                log: log_tail(&cluster.folder),
             });
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -178,7 +187,7 @@ fn says_port_taken(log: &str) -> bool {
     log.contains("could not bind")
 }
 
-fn end_of_log(folder: &Path) -> String {
+fn log_tail(folder: &Path) -> String {
     let log = fs::read(folder.join("log")).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = log.lines().collect();

@@ -1,25 +1,25 @@
 use std::sync::OnceLock;
 
 use url::Url;
-use whoop_storage::Pooler;
+use whoop_storage::PoolerMode;
 
-use crate::{Environment, PgBouncer, PrivatePostgres, StartError, sweep};
+use crate::{Environment, PgBouncer, PostgresStartError, PrivatePostgres, sweep};
 
 /// The server that databases are made on.
 #[non_exhaustive]
-pub enum Server {
+pub enum DatabaseServer {
     Private(PrivatePostgres),
     /// Somebody's server, named by `DATABASE_URL`; others may be using it too.
     Shared(Url),
 }
 
-impl Server {
+impl DatabaseServer {
     /// The server of `DATABASE_URL`, or a private one where that is not set.
-    pub fn from_environment() -> Result<Self, StartError> {
+    pub fn from_environment() -> Result<Self, PostgresStartError> {
         Self::from(&Environment::from_process())
     }
 
-    pub fn from(environment: &Environment) -> Result<Self, StartError> {
+    pub fn from(environment: &Environment) -> Result<Self, PostgresStartError> {
         let Some(url) = &environment.database_url else {
             return PrivatePostgres::start_in(environment, None).map(Self::Private);
         };
@@ -27,7 +27,7 @@ impl Server {
             .ok()
             .filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))
             .map(Self::Shared)
-            .ok_or(StartError::DatabaseUrl)
+            .ok_or(PostgresStartError::DatabaseUrl)
     }
 
     /// The address of one of its databases.
@@ -45,8 +45,8 @@ impl Server {
     /// Drops the databases that killed runs left here long ago.
     ///
     /// Tests do it once a process on a shared server.
-    pub async fn sweep(&self) -> Result<(), tokio_postgres::Error> {
-        sweep::leftovers(self).await
+    pub async fn drop_leftovers(&self) -> Result<(), tokio_postgres::Error> {
+        sweep::drop_leftovers(self).await
     }
 
     /// The address of the database from which others are made and dropped.
@@ -63,11 +63,11 @@ impl Server {
 /// # Panics
 ///
 /// If there can be none, each caller with the reason.
-pub fn server() -> &'static Server {
-    static SERVER: OnceLock<Result<Server, StartError>> = OnceLock::new();
-    match SERVER.get_or_init(Server::from_environment) {
+pub fn server() -> &'static DatabaseServer {
+    static SERVER: OnceLock<Result<DatabaseServer, PostgresStartError>> = OnceLock::new();
+    match SERVER.get_or_init(DatabaseServer::from_environment) {
         Ok(server) => server,
-        Err(error) => give_up(error),
+        Err(error) => panic_with_source(error),
     }
 }
 
@@ -78,10 +78,10 @@ pub fn server() -> &'static Server {
 ///
 /// If there can be none, each caller with the reason.
 pub(crate) fn pooler() -> Option<&'static PgBouncer> {
-    static POOLER: OnceLock<Result<Option<PgBouncer>, StartError>> = OnceLock::new();
-    match POOLER.get_or_init(|| pooler_of(&Environment::from_process())) {
+    static POOLER: OnceLock<Result<Option<PgBouncer>, PostgresStartError>> = OnceLock::new();
+    match POOLER.get_or_init(|| start_pooler(&Environment::from_process())) {
         Ok(pooler) => pooler.as_ref(),
-        Err(error) => give_up(error),
+        Err(error) => panic_with_source(error),
     }
 }
 
@@ -90,25 +90,29 @@ pub(crate) fn pooler() -> Option<&'static PgBouncer> {
 /// # Panics
 ///
 /// If there is to be a pooler and can be none.
-pub fn pooler_mode() -> Pooler {
+pub fn pooler_mode() -> PoolerMode {
     match pooler() {
-        Some(_) => Pooler::Transaction,
-        None => Pooler::Session,
+        Some(_) => PoolerMode::Transaction,
+        None => PoolerMode::Session,
     }
 }
 
-fn pooler_of(environment: &Environment) -> Result<Option<PgBouncer>, StartError> {
+fn start_pooler(environment: &Environment) -> Result<Option<PgBouncer>, PostgresStartError> {
     match environment.test_pooler.as_deref() {
         None => Ok(None),
         Some("transaction") => {
             let url = server().admin_url().parse();
-            PgBouncer::start(environment, &url.map_err(|_| StartError::DatabaseUrl)?).map(Some)
+            PgBouncer::start(
+                environment,
+                &url.map_err(|_| PostgresStartError::DatabaseUrl)?,
+            )
+            .map(Some)
         }
-        Some(other) => Err(StartError::TestPooler(other.to_owned())),
+        Some(other) => Err(PostgresStartError::TestPooler(other.to_owned())),
     }
 }
 
-fn give_up(error: &StartError) -> ! {
+fn panic_with_source(error: &PostgresStartError) -> ! {
     match std::error::Error::source(error) {
         Some(source) => panic!("{error}: {source}"),
         None => panic!("{error}"),

@@ -3,8 +3,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
 
-use crate::StartError;
-use crate::host::Host;
+use crate::PostgresStartError;
+use crate::host::ServerHost;
 
 const SCRIPT: &str = include_str!("supervisor.sh");
 
@@ -22,10 +22,10 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn start(
-        host: &Host,
+        host: &ServerHost,
         folder: &Path,
         server: impl IntoIterator<Item = OsString>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, PostgresStartError> {
         let mut shell = host
             .command("/bin/sh")
             .args(["-c", SCRIPT, "whoop-devkit-postgres"])
@@ -40,7 +40,7 @@ impl Supervisor {
             // decides when the server goes, after those who still use it.
             .process_group(0)
             .spawn()
-            .map_err(|source| StartError::Run {
+            .map_err(|source| PostgresStartError::Run {
                 program: "/bin/sh".into(),
                 source,
             })?;

@@ -1,14 +1,14 @@
 use tokio_postgres::Error;
 
-use crate::template::COMMENT;
-use crate::{Server, admin};
+use crate::template::TEMPLATE_COMMENT;
+use crate::{DatabaseServer, admin};
 
 /// Databases of ours that are surely nobody's any more.
 ///
 /// Both days are the server's own, so no clock of a client matters. A test's
 /// database says in its name when it was made, and no test runs for a day; a
 /// template says in its comment when it was last used.
-const LEFTOVERS: &str = "
+const LEFTOVERS_QUERY: &str = "
     WITH day AS (
         SELECT to_char((now() AT TIME ZONE 'UTC') - interval '1 day', 'YYYYMMDD') AS yesterday,
                to_char((now() AT TIME ZONE 'UTC') - interval '30 days', 'YYYYMMDD') AS month_ago
@@ -23,9 +23,9 @@ const LEFTOVERS: &str = "
               AND right(shobj_description(pg_database.oid, 'pg_database'), 8) < month_ago)";
 
 /// Drops what killed runs left on a shared server.
-pub(crate) async fn leftovers(server: &Server) -> Result<(), Error> {
+pub(crate) async fn drop_leftovers(server: &DatabaseServer) -> Result<(), Error> {
     let client = admin::connect(&server.admin_url()).await?;
-    for row in client.query(LEFTOVERS, &[&COMMENT]).await? {
+    for row in client.query(LEFTOVERS_QUERY, &[&TEMPLATE_COMMENT]).await? {
         let name: String = row.get(0);
         // Not WITH (FORCE): whoever came just now may stay. A database that
         // another sweep dropped, or that another role owns, is no concern.

@@ -1,19 +1,19 @@
 use tokio_postgres::{Client, Error};
 
-use crate::{Server, TestDbError, admin, migrate};
+use crate::{DatabaseServer, TestDbError, admin, migrate};
 
 /// Comments on template databases: finished, and on which day last used.
-pub(crate) const COMMENT: &str = "whoop-devkit template, used ";
+pub(crate) const TEMPLATE_COMMENT: &str = "whoop-devkit template, used ";
 
 /// "whoop" in ASCII: the advisory lock of whoever makes a template.
-const LOCK: i64 = 0x77_68_6f_6f_70;
+const TEMPLATE_LOCK_ID: i64 = 0x77_68_6f_6f_70;
 
 /// Makes sure that the migrated database to copy is there, and names it.
 ///
 /// It is kept on a shared server, named for its migrations, so that the next
 /// process finds it. A comment is its mark of completion: a process killed
 /// while migrating leaves none, and the next one begins anew.
-pub(crate) async fn ensure(server: &Server) -> Result<String, TestDbError> {
+pub(crate) async fn ensure(server: &DatabaseServer) -> Result<String, TestDbError> {
     let name = format!("whoop_tpl_{}", migrate::fingerprint()?);
     let client = admin::connect(&server.admin_url())
         .await
@@ -21,16 +21,18 @@ pub(crate) async fn ensure(server: &Server) -> Result<String, TestDbError> {
     // Released with the connection. It holds per database, so it excludes all
     // who have the same DATABASE_URL.
     client
-        .execute("SELECT pg_advisory_lock($1)", &[&LOCK])
+        .execute("SELECT pg_advisory_lock($1)", &[&TEMPLATE_LOCK_ID])
         .await
         .map_err(TestDbError::Template)?;
     if !is_finished(&client, &name)
         .await
         .map_err(TestDbError::Template)?
     {
-        build(&client, server, &name).await?;
+        build_template(&client, server, &name).await?;
     }
-    mark(&client, &name).await.map_err(TestDbError::Template)?;
+    mark_used(&client, &name)
+        .await
+        .map_err(TestDbError::Template)?;
     Ok(name)
 }
 
@@ -41,13 +43,17 @@ async fn is_finished(client: &Client, name: &str) -> Result<bool, Error> {
                  SELECT FROM pg_database
                  WHERE datname = $1
                    AND starts_with(shobj_description(oid, 'pg_database'), $2))",
-            &[&name, &COMMENT],
+            &[&name, &TEMPLATE_COMMENT],
         )
         .await?;
     Ok(row.get(0))
 }
 
-async fn build(client: &Client, server: &Server, name: &str) -> Result<(), TestDbError> {
+async fn build_template(
+    client: &Client,
+    server: &DatabaseServer,
+    name: &str,
+) -> Result<(), TestDbError> {
     // One at a time: neither may run inside a transaction.
     for statement in [
         format!("DROP DATABASE IF EXISTS {name}"),
@@ -66,11 +72,11 @@ async fn build(client: &Client, server: &Server, name: &str) -> Result<(), TestD
         .map_err(TestDbError::Template)
 }
 
-async fn mark(client: &Client, name: &str) -> Result<(), Error> {
+async fn mark_used(client: &Client, name: &str) -> Result<(), Error> {
     client
         .batch_execute(&format!(
             "DO $$ BEGIN
-                 EXECUTE format('COMMENT ON DATABASE {name} IS %L', '{COMMENT}' ||
+                 EXECUTE format('COMMENT ON DATABASE {name} IS %L', '{TEMPLATE_COMMENT}' ||
                      to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD'));
              END $$"
         ))

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Error};
 
-use whoop_storage::Pooler;
+use whoop_storage::PoolerMode;
 
 use crate::server::pooler;
-use crate::{Server, admin, random, server, sweep, template};
+use crate::{DatabaseServer, admin, random, server, sweep, template};
 
 /// A database for one test, dropped with it.
 pub struct TestDb {
-    server: &'static Server,
+    server: &'static DatabaseServer,
     name: String,
     url: String,
     pooled: Option<String>,
@@ -43,7 +43,7 @@ impl TestDb {
     ///
     /// With the reason, if there can be none: a test cannot go on without.
     pub async fn new() -> Self {
-        Self::made_by(Self::migrated().await)
+        Self::unwrap_or_panic(Self::migrated().await)
     }
 
     /// A database with nothing in it, for tests of the migrations themselves.
@@ -53,7 +53,7 @@ impl TestDb {
     /// As [`TestDb::new`].
     pub async fn empty() -> Self {
         let server = started_server().await;
-        Self::made_by(Self::copy_of(server, "template0".to_owned()).await)
+        Self::unwrap_or_panic(Self::copy_of(server, "template0".to_owned()).await)
     }
 
     /// The address for what is tested: through the pooler where tests go through one.
@@ -67,10 +67,10 @@ impl TestDb {
     }
 
     /// What stands in front of [`TestDb::url`].
-    pub fn pooler(&self) -> Pooler {
+    pub fn pooler(&self) -> PoolerMode {
         match self.pooled {
-            Some(_) => Pooler::Transaction,
-            None => Pooler::Session,
+            Some(_) => PoolerMode::Transaction,
+            None => PoolerMode::Session,
         }
     }
 
@@ -102,10 +102,13 @@ impl TestDb {
         Self::copy_of(server, template.clone()).await
     }
 
-    async fn copy_of(server: &'static Server, template: String) -> Result<Self, TestDbError> {
-        let name = admin::run(create(server, template)).await?;
+    async fn copy_of(
+        server: &'static DatabaseServer,
+        template: String,
+    ) -> Result<Self, TestDbError> {
+        let name = admin::run(create_database(server, template)).await?;
         let url = server.url(&name);
-        let pooled = started(pooler).await.map(|pooler| pooler.url(&url));
+        let pooled = run_blocking(pooler).await.map(|pooler| pooler.url(&url));
         Ok(Self {
             server,
             name,
@@ -114,9 +117,9 @@ impl TestDb {
         })
     }
 
-    fn made_by(outcome: Result<Self, TestDbError>) -> Self {
+    fn unwrap_or_panic(outcome: Result<Self, TestDbError>) -> Self {
         outcome.unwrap_or_else(|error| match std::error::Error::source(&error) {
-            Some(source) => panic!("{error}: {}", chain(source)),
+            Some(source) => panic!("{error}: {}", error_chain(source)),
             None => panic!("{error}"),
         })
     }
@@ -137,28 +140,28 @@ impl Drop for TestDb {
         match self.server {
             // PostgreSQL takes 0.1 s where a connection is still open. The next
             // test need not wait for it, nor the end of the process.
-            Server::Private(_) => admin::spawn(dropping),
-            Server::Shared(_) => admin::block_on(dropping),
+            DatabaseServer::Private(_) => admin::spawn(dropping),
+            DatabaseServer::Shared(_) => admin::block_on(dropping),
         }
     }
 }
 
-async fn started_server() -> &'static Server {
+async fn started_server() -> &'static DatabaseServer {
     static SWEPT: OnceCell<()> = OnceCell::const_new();
 
-    let server = started(server).await;
-    if matches!(server, Server::Shared(_)) {
+    let server = run_blocking(server).await;
+    if matches!(server, DatabaseServer::Shared(_)) {
         SWEPT
             .get_or_init(|| async {
                 // Whatever stands in its way will be told by what comes next.
-                let _ = admin::run(sweep::leftovers(server)).await;
+                let _ = admin::run(sweep::drop_leftovers(server)).await;
             })
             .await;
     }
     server
 }
 
-async fn started<T: Send + 'static>(start: fn() -> T) -> T {
+async fn run_blocking<T: Send + 'static>(start: fn() -> T) -> T {
     match tokio::task::spawn_blocking(start).await {
         Ok(started) => started,
         // The runtime is shutting down only when no test runs on it.
@@ -167,7 +170,7 @@ async fn started<T: Send + 'static>(start: fn() -> T) -> T {
 }
 
 /// Makes a database whose name says when, by the clock of the server.
-async fn create(server: &Server, template: String) -> Result<String, TestDbError> {
+async fn create_database(server: &DatabaseServer, template: String) -> Result<String, TestDbError> {
     let client = admin::connect(&server.admin_url())
         .await
         .map_err(TestDbError::Connect)?;
@@ -184,9 +187,9 @@ async fn create(server: &Server, template: String) -> Result<String, TestDbError
     Ok(name)
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+fn error_chain(error: &dyn std::error::Error) -> String {
     match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
+        Some(source) => format!("{error}: {}", error_chain(source)),
         None => error.to_string(),
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::account::Account;
+use crate::account::ServerAccount;
 
 /// A new folder that nobody else can enter.
 pub(crate) fn temp_folder(parent: &Path, prefix: &str) -> io::Result<TempDir> {
@@ -30,7 +30,7 @@ pub(crate) fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
 /// Copies a folder of plain files and tells the bytes in them.
 ///
 /// Where the file system can, the copies share their blocks.
-pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<u64> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     fs::DirBuilder::new().mode(0o700).create(to)?;
     for entry in fs::read_dir(from)? {
@@ -38,7 +38,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<u64> {
         let kind = entry.file_type()?;
         let target = to.join(entry.file_name());
         if kind.is_dir() {
-            bytes += copy(&entry.path(), &target)?;
+            bytes += copy_folder(&entry.path(), &target)?;
         } else if kind.is_file() {
             bytes += fs::copy(entry.path(), target)?;
         } else {
@@ -56,11 +56,11 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<u64> {
 ///
 /// Until the folder itself changes hands nobody but us can reach inside, so
 /// nothing can be swapped for a link while root walks it.
-pub(crate) fn give(folder: &Path, account: &Account) -> io::Result<()> {
+pub(crate) fn change_owner(folder: &Path, account: &ServerAccount) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            give(&entry.path(), account)?;
+            change_owner(&entry.path(), account)?;
         } else {
             lchown(entry.path(), Some(account.uid), Some(account.gid))?;
         }
@@ -69,14 +69,14 @@ pub(crate) fn give(folder: &Path, account: &Account) -> io::Result<()> {
 }
 
 /// Lets every account read a folder; `runnable` says which files are programs.
-pub(crate) fn publish(folder: &Path, runnable: &dyn Fn(&Path) -> bool) -> io::Result<()> {
+pub(crate) fn make_readable(folder: &Path, runnable: &dyn Fn(&Path) -> bool) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         let path = entry.path();
         if kind.is_dir() {
-            publish(&path, runnable)?;
+            make_readable(&path, runnable)?;
         } else if kind.is_file() {
             let mode = if runnable(&path) { 0o755 } else { 0o644 };
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;

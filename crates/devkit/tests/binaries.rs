@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use whoop_devkit::{Binaries, Environment, StartError};
+use whoop_devkit::{Environment, PostgresBinaries, PostgresStartError};
 
 /// A folder with programs that do nothing but tell a version.
 fn pretend(machine: &Path, name: &str, version: &str) -> PathBuf {
@@ -51,7 +51,7 @@ fn the_newest_version_is_used_wherever_it_lies() {
         ..Environment::default()
     };
 
-    let found = Binaries::locate(&environment).unwrap();
+    let found = PostgresBinaries::locate(&environment).unwrap();
 
     assert_eq!(found.folder, machine.path().join("debian-17"));
     assert_eq!(found.version.to_string(), "17.2");
@@ -66,7 +66,7 @@ fn a_named_folder_wins_over_newer_ones() {
         ..Environment::default()
     };
 
-    let found = Binaries::locate(&environment).unwrap();
+    let found = PostgresBinaries::locate(&environment).unwrap();
 
     assert_eq!(found.folder, machine.path().join("named"));
 }
@@ -79,9 +79,9 @@ fn a_version_that_is_too_old_is_named_as_such() {
         ..Environment::default()
     };
 
-    let error = Binaries::locate(&environment).unwrap_err();
+    let error = PostgresBinaries::locate(&environment).unwrap_err();
 
-    assert!(matches!(error, StartError::BinDir { .. }));
+    assert!(matches!(error, PostgresStartError::BinDir { .. }));
     assert!(
         error
             .to_string()
@@ -100,7 +100,7 @@ fn programs_that_do_not_run_are_passed_over() {
         ..Environment::default()
     };
 
-    let found = Binaries::locate(&environment).unwrap();
+    let found = PostgresBinaries::locate(&environment).unwrap();
 
     assert_eq!(found.folder, machine.path().join("works"));
 }

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
-use whoop_devkit::{Environment, PgBouncer, StartError, server};
+use whoop_devkit::{Environment, PgBouncer, PostgresStartError, server};
 
 /// `None` where none is installed: only who asks for it needs it.
 async fn pgbouncer() -> Option<PgBouncer> {
@@ -16,7 +16,7 @@ async fn pgbouncer() -> Option<PgBouncer> {
         PgBouncer::start(&Environment::from_process(), &url)
     };
     match tokio::task::spawn_blocking(starting).await.unwrap() {
-        Err(StartError::NoPgBouncer) => {
+        Err(PostgresStartError::NoPgBouncer) => {
             println!("skipped: PgBouncer is not installed");
             None
         }

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use tokio_postgres::NoTls;
-use whoop_devkit::{Environment, PrivatePostgres, StartError};
+use whoop_devkit::{Environment, PostgresStartError, PrivatePostgres};
 
 async fn ask(postgres: &PrivatePostgres, question: &str) -> String {
     let (client, connection) = tokio_postgres::connect(&postgres.url("postgres"), NoTls)
@@ -151,7 +151,7 @@ fn a_machine_without_postgresql_and_npm_is_told_how_to_install_it() {
         .err()
         .unwrap();
 
-    assert!(matches!(error, StartError::NotInstalled { .. }));
+    assert!(matches!(error, PostgresStartError::NotInstalled { .. }));
     let message = error.to_string();
     for line in [
         "apt-get install postgresql",

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use whoop_devkit::{Server, TestDb, server};
+use whoop_devkit::{DatabaseServer, TestDb, server};
 
 async fn exists(name: &str) -> bool {
     let (client, connection) =
@@ -96,7 +96,7 @@ async fn many_tests_may_ask_at_once() {
 #[tokio::test]
 async fn a_database_made_today_is_never_swept() {
     let db = TestDb::new().await;
-    let shared = Server::from(&whoop_devkit::Environment {
+    let shared = DatabaseServer::from(&whoop_devkit::Environment {
         database_url: Some(server().admin_url()),
         ..Default::default()
     })
@@ -112,7 +112,7 @@ async fn a_database_made_today_is_never_swept() {
             .unwrap();
     }
 
-    shared.sweep().await.unwrap();
+    shared.drop_leftovers().await.unwrap();
 
     assert!(!exists(long_ago).await);
     assert!(exists(not_ours).await);

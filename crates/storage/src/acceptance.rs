@@ -28,7 +28,7 @@ pub async fn rejected_since(
     };
     let was_synced =
         "SELECT 1 FROM whoop_sync_log WHERE user_id = $1 AND last_sync_at > $2 LIMIT 1";
-    let is_over = is_any(conn, was_synced, user_id, since).await?;
+    let is_over = row_exists(conn, was_synced, user_id, since).await?;
     Ok(Some(since).filter(|_| !is_over))
 }
 
@@ -53,7 +53,7 @@ pub async fn note_rejected(
 
 /// How WHOOP treats the members other than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Others {
+pub struct OtherMembersActivity {
     /// Whether another member is connected.
     pub are_connected: bool,
     /// Whether a sync of another member succeeded after the instant.
@@ -64,24 +64,24 @@ pub struct Others {
 
 /// How WHOOP treated the other members after an instant. A look-up that spans members, made only
 /// while WHOOP refuses this one.
-pub async fn others_since(
+pub async fn other_members_since(
     conn: &mut PgConnection,
     user_id: &UserId,
     since: DateTime<Utc>,
-) -> Result<Others, StorageError> {
+) -> Result<OtherMembersActivity, StorageError> {
     let connected = "SELECT 1 FROM whoop_users \
          WHERE user_id <> $1 AND status = 'connected' AND $2 IS NOT NULL LIMIT 1";
     let synced = "SELECT 1 FROM whoop_sync_log WHERE user_id <> $1 AND last_sync_at > $2 LIMIT 1";
     let refreshed = "SELECT 1 FROM whoop_tokens WHERE user_id <> $1 AND refreshed_at > $2 LIMIT 1";
-    Ok(Others {
-        are_connected: is_any(conn, connected, user_id, since).await?,
-        were_synced: is_any(conn, synced, user_id, since).await?,
-        were_refreshed: is_any(conn, refreshed, user_id, since).await?,
+    Ok(OtherMembersActivity {
+        are_connected: row_exists(conn, connected, user_id, since).await?,
+        were_synced: row_exists(conn, synced, user_id, since).await?,
+        were_refreshed: row_exists(conn, refreshed, user_id, since).await?,
     })
 }
 
 /// Whether a query of a member and an instant finds a row.
-async fn is_any(
+async fn row_exists(
     conn: &mut PgConnection,
     sql: &'static str,
     user_id: &UserId,

@@ -11,16 +11,16 @@ use diesel_async::{AsyncConnection, RunQueryDsl, TransactionManager};
 use serde_json::Value;
 use whoop_core::{
     DataType, UserId,
-    difference::{Row, RowChange},
-    record::Rejected,
+    difference::{ColumnValues, RowChange},
+    record::RejectedRecord,
 };
 
 use crate::{
     PgConnection, StorageError,
-    changes::Changes,
-    page::{self, Stored},
+    change_batch::ChangeBatch,
+    date_assignment::{self, AffectedRecords},
+    page::{self, StoreCounts},
     prepared::prepared,
-    settle::{self, Touched},
     table::{RecordTable, change, users},
 };
 
@@ -39,21 +39,21 @@ pub type RowChanges = BTreeMap<(DataType, String), RowChange>;
 /// # Errors
 ///
 /// As [`page::store`].
-pub async fn store<R: RecordTable>(
+pub async fn store_with_changes<R: RecordTable>(
     conn: &mut PgConnection,
     user_id: &UserId,
     records: &[R],
-    rejected: &[Rejected],
+    rejected: &[RejectedRecord],
     now: DateTime<Utc>,
-) -> Result<(Stored, RowChanges), StorageError> {
+) -> Result<(StoreCounts, RowChanges), StorageError> {
     // Until the end of the transaction no other one writes the member's records.
-    users::take_turn(conn, user_id).await?;
-    let numbers = change::numbers(conn, user_id).await?;
+    users::lock_member(conn, user_id).await?;
+    let numbers = change::sequence_numbers(conn, user_id).await?;
     let latest = numbers.map_or(0, |numbers| numbers.latest);
 
     Savepoint::begin_transaction(conn).await?;
-    store_and_settle(conn, user_id, records, rejected, now).await?;
-    let changed = change::after(conn, user_id, latest, i64::MAX).await?;
+    store_and_assign_dates(conn, user_id, records, rejected, now).await?;
+    let changed = change::list_after(conn, user_id, latest, i64::MAX).await?;
     let (types, ids): (Vec<&str>, Vec<&str>) = changed
         .iter()
         .map(|one| (one.data_type.as_str(), one.record_id.as_str()))
@@ -68,24 +68,24 @@ pub async fn store<R: RecordTable>(
     for (key, row) in after {
         changes.entry(key).or_default().after = Some(row);
     }
-    let stored = store_and_settle(conn, user_id, records, rejected, now).await?;
+    let stored = store_and_assign_dates(conn, user_id, records, rejected, now).await?;
     Ok((stored, changes))
 }
 
-async fn store_and_settle<R: RecordTable>(
+async fn store_and_assign_dates<R: RecordTable>(
     conn: &mut PgConnection,
     user_id: &UserId,
     records: &[R],
-    rejected: &[Rejected],
+    rejected: &[RejectedRecord],
     now: DateTime<Utc>,
-) -> Result<Stored, StorageError> {
+) -> Result<StoreCounts, StorageError> {
     let stored = page::store(conn, user_id, records, rejected, now).await?;
-    let mut touched = Touched::default();
+    let mut touched = AffectedRecords::default();
     for record in records {
         touched.add(record);
     }
-    let mut changes = Changes::default();
-    settle::settle(conn, user_id, touched, &mut changes).await?;
+    let mut changes = ChangeBatch::default();
+    date_assignment::assign_local_dates(conn, user_id, touched, &mut changes).await?;
     changes.write(conn, user_id, now).await?;
     Ok(stored)
 }
@@ -107,7 +107,7 @@ async fn rows(
     user_id: &UserId,
     types: &[&str],
     ids: &[&str],
-) -> Result<Vec<((DataType, String), Row)>, StorageError> {
+) -> Result<Vec<((DataType, String), ColumnValues)>, StorageError> {
     let tables = DataType::ALL.map(|data_type| {
         format!(
             "SELECT '{data_type}' AS data_type, id, to_jsonb(stored) - ARRAY['user_id', 'id', \

@@ -11,8 +11,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
 use crate::{
-    PgConnection, Pooler, StorageError, sqlstate,
-    tls::{Roots, SslMode, TlsRules},
+    PgConnection, PoolerMode, StorageError, sqlstate,
+    tls::{RootCertificates, SslMode, TlsRules},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,18 +31,18 @@ pub enum ServerVerification {
 
 /// An address of PostgreSQL, and the checks of the server that answers there.
 #[derive(Clone)]
-pub(crate) struct Address {
+pub(crate) struct ServerAddress {
     config: Config,
-    pooler: Pooler,
+    pooler: PoolerMode,
     mode: SslMode,
     /// `None` speaks in the clear.
     tls: Option<MakeRustlsConnect>,
 }
 
-impl Address {
+impl ServerAddress {
     /// Reads an address, with `sslmode` and `sslrootcert` taken out of it:
     /// tokio-postgres knows neither `verify-full` nor the other.
-    pub(crate) fn parse(url: &str, pooler: Pooler) -> Result<Self, StorageError> {
+    pub(crate) fn parse(url: &str, pooler: PoolerMode) -> Result<Self, StorageError> {
         let mut url = Url::parse(url).map_err(|error| {
             StorageError::Config(format!("it is no postgres:// address ({error})"))
         })?;
@@ -65,7 +65,10 @@ impl Address {
         for (name, value) in url.query_pairs() {
             let (is_first, name) = match name.as_ref() {
                 "sslmode" => (mode.replace(SslMode::parse(&value)?).is_none(), name),
-                "sslrootcert" => (roots.replace(Roots::parse(&value)).is_none(), name),
+                "sslrootcert" => (
+                    roots.replace(RootCertificates::parse(&value)).is_none(),
+                    name,
+                ),
                 _ => {
                     kept.push((name.into_owned(), value.into_owned()));
                     continue;
@@ -128,12 +131,12 @@ impl Address {
         match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(NoTls).await.map_err(refused)?;
-                PgConnection::over(client, connection, self.pooler).await
+                PgConnection::from_client(client, connection, self.pooler).await
             }
             Some(tls) => {
                 let (client, connection) =
                     self.config.connect(tls.clone()).await.map_err(refused)?;
-                PgConnection::over(client, connection, self.pooler).await
+                PgConnection::from_client(client, connection, self.pooler).await
             }
         }
     }
@@ -179,7 +182,10 @@ mod tests {
             "postgres://u:p@db.example/d?sslmode=require&application_name=x",
             "postgres://u:p@db.example/d?sslmode=verify-full",
         ] {
-            assert!(Address::parse(good, Pooler::Session).is_ok(), "{good}");
+            assert!(
+                ServerAddress::parse(good, PoolerMode::Session).is_ok(),
+                "{good}"
+            );
         }
     }
 
@@ -195,7 +201,7 @@ mod tests {
             "postgres://u:hunter2@h/d?sslmode=verify-full&sslmode=disable",
             "postgres://u:hunter2@h/d?sslrootcert=system&sslrootcert=/etc/ca.pem",
         ] {
-            let error = Address::parse(bad, Pooler::Session)
+            let error = ServerAddress::parse(bad, PoolerMode::Session)
                 .err()
                 .map(|error| error.to_string());
             assert!(
@@ -240,7 +246,7 @@ mod tests {
                 Unverified("disable"),
             ),
         ] {
-            let address = Address::parse(address, Pooler::Session)
+            let address = ServerAddress::parse(address, PoolerMode::Session)
                 .unwrap_or_else(|error| panic!("{address}: {error}"));
 
             assert_eq!(address.verification(), wanted, "{:?}", address.config);
@@ -249,9 +255,9 @@ mod tests {
 
     #[test]
     fn a_root_certificate_that_is_not_there_is_named_with_its_path() {
-        let error = Address::parse(
+        let error = ServerAddress::parse(
             "postgres://u@db.example/d?sslmode=require&sslrootcert=/nowhere/ca.pem",
-            Pooler::Session,
+            PoolerMode::Session,
         );
 
         let message = error

@@ -13,14 +13,14 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     PgConnection, StorageError,
-    connect::{Address, ServerVerification},
+    connect::{ServerAddress, ServerVerification},
 };
 
 /// A connection out of the pool; back in it when dropped.
-pub type Connection = Object<AsyncDieselConnectionManager<PgConnection>>;
+pub type PooledConnection = Object<AsyncDieselConnectionManager<PgConnection>>;
 
 /// How long a caller waits for a connection before it is told to come back.
-const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(5);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to reach PostgreSQL.
 #[derive(Debug, Clone)]
@@ -29,12 +29,12 @@ pub struct DatabaseConfig {
     pub url: SecretString,
     /// Connections this process may hold.
     pub pool_size: usize,
-    pub pooler: Pooler,
+    pub pooler: PoolerMode,
 }
 
 /// What stands in front of PostgreSQL; its name is what `DATABASE_POOLER` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooler {
+pub enum PoolerMode {
     /// Nothing, or a pooler that leaves a connection to whoever opened it.
     Session,
     /// A pooler that gives it to somebody else after each transaction: nothing is
@@ -42,7 +42,7 @@ pub enum Pooler {
     Transaction,
 }
 
-impl Pooler {
+impl PoolerMode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -65,7 +65,7 @@ pub struct PoolStatus {
 #[derive(Clone)]
 pub struct Database {
     pool: Pool<PgConnection>,
-    address: Address,
+    address: ServerAddress,
 }
 
 impl fmt::Debug for Database {
@@ -83,7 +83,7 @@ impl Database {
     ///
     /// [`StorageError::Config`] for an address that cannot be one.
     pub fn new(config: &DatabaseConfig) -> Result<Self, StorageError> {
-        Self::limited(config, None)
+        Self::with_statement_timeout(config, None)
     }
 
     /// The same, whose statements PostgreSQL ends after so long. Behind a pooler in
@@ -93,14 +93,14 @@ impl Database {
     /// # Errors
     ///
     /// As for [`Database::new`].
-    pub fn limited(
+    pub fn with_statement_timeout(
         config: &DatabaseConfig,
         statement_timeout: Option<Duration>,
     ) -> Result<Self, StorageError> {
         let limit = statement_timeout
-            .filter(|_| config.pooler == Pooler::Session)
+            .filter(|_| config.pooler == PoolerMode::Session)
             .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
-        let address = Address::parse(config.url.expose_secret(), config.pooler)?;
+        let address = ServerAddress::parse(config.url.expose_secret(), config.pooler)?;
         let mut manager = ManagerConfig::default();
         // A test query at each checkout would double the round trips of a read.
         manager.recycling_method = RecyclingMethod::Fast;
@@ -123,9 +123,9 @@ impl Database {
         let pool = Pool::builder(manager)
             .max_size(config.pool_size.max(1))
             .timeouts(Timeouts {
-                wait: Some(WAIT_FOR_CONNECTION),
-                create: Some(WAIT_FOR_CONNECTION),
-                recycle: Some(WAIT_FOR_CONNECTION),
+                wait: Some(CONNECTION_TIMEOUT),
+                create: Some(CONNECTION_TIMEOUT),
+                recycle: Some(CONNECTION_TIMEOUT),
             })
             .runtime(deadpool::Runtime::Tokio1)
             .build()
@@ -140,7 +140,7 @@ impl Database {
     ///
     /// The reason, without a part of the password.
     pub fn check_address(url: &str) -> Result<(), String> {
-        match Address::parse(url, Pooler::Session) {
+        match ServerAddress::parse(url, PoolerMode::Session) {
             Ok(_) => Ok(()),
             Err(StorageError::Config(reason)) => Err(reason),
             Err(error) => Err(error.to_string()),
@@ -164,7 +164,7 @@ impl Database {
     }
 
     /// Connections that this process may hold.
-    pub fn most_connections(&self) -> usize {
+    pub fn max_connections(&self) -> usize {
         self.pool.status().max_size
     }
 
@@ -173,7 +173,7 @@ impl Database {
     /// # Errors
     ///
     /// PostgreSQL is away, or every connection is taken.
-    pub async fn get(&self) -> Result<Connection, StorageError> {
+    pub async fn get(&self) -> Result<PooledConnection, StorageError> {
         self.pool.get().await.map_err(|error| {
             StorageError::Unavailable(match error {
                 PoolError::Backend(error) => error.into(),
@@ -183,7 +183,7 @@ impl Database {
     }
 
     /// A connection outside the pool, for migrations.
-    pub(crate) async fn dedicated(&self) -> Result<PgConnection, StorageError> {
+    pub(crate) async fn connect_dedicated(&self) -> Result<PgConnection, StorageError> {
         self.address
             .establish()
             .await
@@ -197,7 +197,10 @@ impl Database {
     ///
     /// PostgreSQL is away.
     pub async fn shares_connections(&self) -> Result<bool, StorageError> {
-        let (mut one, mut other) = (self.dedicated().await?, self.dedicated().await?);
+        let (mut one, mut other) = (
+            self.connect_dedicated().await?,
+            self.connect_dedicated().await?,
+        );
         Ok(backend_of(&mut one).await? == backend_of(&mut other).await?)
     }
 
@@ -209,18 +212,18 @@ impl Database {
     pub async fn check(&self) -> Result<(), StorageError> {
         let mut conn = self.get().await?;
         diesel::sql_query("SELECT 1").execute(&mut conn).await?;
-        crate::migrate::check(&mut conn).await
+        crate::migrate::check_applied(&mut conn).await
     }
 }
 
 #[derive(QueryableByName)]
-struct Backend {
+struct BackendPidRow {
     #[diesel(sql_type = Integer)]
     pid: i32,
 }
 
 async fn backend_of(conn: &mut PgConnection) -> Result<i32, StorageError> {
-    let backend: Backend = diesel::sql_query("SELECT pg_backend_pid() AS pid")
+    let backend: BackendPidRow = diesel::sql_query("SELECT pg_backend_pid() AS pid")
         .get_result(conn)
         .await?;
     Ok(backend.pid)

@@ -12,12 +12,12 @@ use diesel_async::RunQueryDsl;
 use whoop_core::{
     UserId,
     coverage::Coverage,
-    day::{Connection as WhoopConnection, DayRecords},
+    day::{ConnectionStatus as WhoopConnection, DayRecords},
     plan::webhook_signals::WebhookSignals,
 };
 
-use self::{rows::Gathered, statement::Row};
-use crate::{Connection, PgConnection, StorageError, prepared::prepared};
+use self::{rows::DayParts, statement::DayRow};
+use crate::{PgConnection, PooledConnection, StorageError, prepared::prepared};
 
 /// Everything that answers for one date of one member.
 #[derive(Debug, Clone)]
@@ -48,24 +48,24 @@ pub struct DayMember {
 ///
 /// PostgreSQL is away, or a row was changed by hand into something unreadable.
 pub async fn read(
-    conn: &Connection,
+    conn: &PooledConnection,
     user_id: &UserId,
     date: NaiveDate,
     now: DateTime<Utc>,
 ) -> Result<StoredDay, StorageError> {
     let conn: &PgConnection = conn;
     let rows = prepared(statement::DAY)
-        .typed::<statement::Columns>()
+        .with_column_types::<statement::DayColumns>()
         .bind::<Text, _>(user_id.as_str())
         .bind::<Date, _>(date)
-        .load::<Row>(&mut &*conn)
+        .load::<DayRow>(&mut &*conn)
         .await?;
-    let Gathered {
+    let DayParts {
         member,
         coverage,
         signals,
         records,
-    } = rows::gather(rows)?;
+    } = rows::collect_rows(rows)?;
     let signal_at = member.as_ref().and_then(|member| member.signal_at);
     Ok(StoredDay {
         member,

@@ -5,8 +5,8 @@ use diesel_async::RunQueryDsl;
 use whoop_core::UserId;
 
 use crate::{
-    PgConnection, StorageError, predecessor,
-    table::{adopted, audit, change::signal, users},
+    PgConnection, StorageError, legacy,
+    table::{adopted, audit, change::notify_change, users},
 };
 
 /// Those that name a member; the member itself last, which the others refer to.
@@ -46,7 +46,7 @@ pub async fn erase(
     user_id: &UserId,
     pseudonym: &str,
 ) -> Result<i64, StorageError> {
-    users::take_turn(conn, user_id).await?;
+    users::lock_member(conn, user_id).await?;
     // What WHOOP has said of the account, unless it serves another member too.
     let mut deleted = diesel::sql_query(
         "DELETE FROM whoop_webhook_event e USING whoop_users u \
@@ -66,7 +66,7 @@ pub async fn erase(
     // What an older service left of them is not taken over any more.
     note_erased(conn, user_id).await?;
     audit::pseudonymise(conn, user_id.as_str(), pseudonym).await?;
-    signal(conn, user_id.as_str()).await?;
+    notify_change(conn, user_id.as_str()).await?;
     Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
 }
 
@@ -76,7 +76,7 @@ pub async fn erase(
 ///
 /// PostgreSQL refused or is gone.
 pub async fn note_erased(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
-    if predecessor::is_there(conn).await? {
+    if legacy::exists(conn).await? {
         adopted::note_erased(conn, user_id).await?;
     }
     Ok(())

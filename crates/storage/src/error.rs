@@ -18,12 +18,12 @@ pub enum StorageError {
     #[error("another transaction held the rows or tables for too long; try again")]
     Busy(#[source] Diesel),
     #[error("PostgreSQL has no room left ({0}); make some on its disk")]
-    Full(String),
+    DiskFull(String),
     #[error(
         "a pooler in transaction mode stands in front of PostgreSQL ({0}); \
          set DATABASE_POOLER=transaction"
     )]
-    Pooled(String),
+    TransactionPooler(String),
     #[error("the migrations could not be applied: {0}")]
     Migration(String),
     #[error("the database lacks migrations ({0}); run `sync-worker migrate` first")]
@@ -52,7 +52,7 @@ pub enum StorageError {
         reason: String,
     },
     #[error("what is stored cannot be written out")]
-    Unwritable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    NotSerializable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Seal(#[from] crate::seal::SealError),
 }
@@ -72,9 +72,9 @@ impl From<Diesel> for StorageError {
                     Some(code) if sqlstate::is_unavailable(code) => {
                         Self::Unavailable(Box::new(error))
                     }
-                    Some(sqlstate::DISK_FULL) => Self::Full(message.to_owned()),
+                    Some(sqlstate::DISK_FULL) => Self::DiskFull(message.to_owned()),
                     Some(code) if sqlstate::is_foreign_statement(code) => {
-                        Self::Pooled(message.to_owned())
+                        Self::TransactionPooler(message.to_owned())
                     }
                     Some(sqlstate::UNDEFINED_TABLE) => Self::NotMigrated(message.to_owned()),
                     Some(sqlstate::INSUFFICIENT_PRIVILEGE) => Self::NotAllowed(message.to_owned()),
@@ -87,19 +87,19 @@ impl From<Diesel> for StorageError {
 }
 
 /// In the words of the TLS library, which has one language.
-const TLS_REFUSED: &str = "certificate";
+const CERTIFICATE_ERROR_WORD: &str = "certificate";
 
 impl StorageError {
     /// Whether it is the database's state, and not one member's row: the next member would
     /// meet it as well.
-    pub const fn is_everybodys(&self) -> bool {
+    pub const fn is_database_wide(&self) -> bool {
         matches!(
             self,
             Self::Unavailable(_)
-                | Self::Full(_)
+                | Self::DiskFull(_)
                 | Self::NotMigrated(_)
                 | Self::NotAllowed(_)
-                | Self::Pooled(_)
+                | Self::TransactionPooler(_)
         )
     }
 
@@ -116,7 +116,7 @@ impl StorageError {
 
     /// Whether PostgreSQL is there, and does not let in who asks, or has no such database:
     /// no waiting changes that.
-    pub fn is_closed_door(&self) -> bool {
+    pub fn is_auth_error(&self) -> bool {
         let Self::Unavailable(source) = self else {
             return false;
         };
@@ -124,7 +124,7 @@ impl StorageError {
         while let Some(error) = cause {
             let message = error.to_string();
             let is_refused = sqlstate::code_of(&message).is_some_and(sqlstate::is_refused_login);
-            if is_refused || message.contains(TLS_REFUSED) {
+            if is_refused || message.contains(CERTIFICATE_ERROR_WORD) {
                 return true;
             }
             cause = error.source();
@@ -175,7 +175,7 @@ mod tests {
     fn a_disk_that_is_full_is_told_with_what_to_do() {
         let error = error("konnte Datei »base/1/2« nicht erweitern", "53100");
 
-        assert!(matches!(error, StorageError::Full(_)), "{error}");
+        assert!(matches!(error, StorageError::DiskFull(_)), "{error}");
         assert!(error.to_string().contains("make some"), "{error}");
     }
 
@@ -211,7 +211,7 @@ mod tests {
         let refused = sqlstate::with_code("Passwort-Authentifizierung fehlgeschlagen", "28P01");
         let starting = sqlstate::with_code("das Datenbanksystem startet", "57P03");
 
-        assert!(unavailable(refused).is_closed_door());
-        assert!(!unavailable(starting).is_closed_door());
+        assert!(unavailable(refused).is_auth_error());
+        assert!(!unavailable(starting).is_auth_error());
     }
 }

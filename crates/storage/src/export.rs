@@ -17,7 +17,7 @@ use whoop_core::{DataType, UserId};
 
 use crate::{
     PgConnection, StorageError,
-    records::Row,
+    records::RecordRow,
     schema::{whoop_cycle, whoop_recovery, whoop_sleep, whoop_workout},
     table::{audit, cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow},
 };
@@ -30,20 +30,20 @@ const REJECTED_BATCH: i64 = 50;
 
 /// Where an export stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor(Place);
+pub struct ExportCursor(ExportPosition);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum ExportPosition {
     Member,
     Records(DataType, Option<(DateTime<Utc>, String)>),
-    Log,
+    SyncLog,
     Rejected(Option<(DateTime<Utc>, Vec<u8>)>),
     Audit(Option<(DateTime<Utc>, i64)>),
     End,
 }
 
 /// The types in the order in which they are exported.
-const TYPES: [DataType; 4] = [
+const EXPORT_ORDER: [DataType; 4] = [
     DataType::Cycle,
     DataType::Recovery,
     DataType::Sleep,
@@ -52,10 +52,10 @@ const TYPES: [DataType; 4] = [
 
 /// Something that is stored.
 #[derive(Debug)]
-pub enum Item {
+pub enum ExportItem {
     /// The profile, the connection and the consent.
     Member(Value),
-    Record(Box<Row>),
+    Record(Box<RecordRow>),
     /// What was read of one type, and when.
     SyncLog(Value),
     /// A record of WHOOP that could not be read.
@@ -64,20 +64,20 @@ pub enum Item {
     Audit(Value),
 }
 
-impl Default for Cursor {
+impl Default for ExportCursor {
     fn default() -> Self {
-        Self(Place::Member)
+        Self(ExportPosition::Member)
     }
 }
 
 #[derive(QueryableByName)]
-struct Json {
+struct ExportJsonRow {
     #[diesel(sql_type = Text)]
     json: String,
 }
 
 #[derive(QueryableByName)]
-struct RejectedJson {
+struct RejectedJsonRow {
     #[diesel(sql_type = Text)]
     json: String,
     #[diesel(sql_type = Timestamptz)]
@@ -94,51 +94,53 @@ struct RejectedJson {
 pub async fn next(
     conn: &mut PgConnection,
     user_id: &UserId,
-    cursor: Cursor,
-) -> Result<Option<(Vec<Item>, Cursor)>, StorageError> {
+    cursor: ExportCursor,
+) -> Result<Option<(Vec<ExportItem>, ExportCursor)>, StorageError> {
     let (items, place) = match cursor.0 {
-        Place::Member => {
+        ExportPosition::Member => {
             let sql = "SELECT (to_jsonb(u) - 'lease_holder' - 'lease_until')::text AS json \
                        FROM whoop_users u WHERE user_id = $1";
             let items = documents(conn, sql, user_id).await?;
             (
-                items.into_iter().map(Item::Member).collect(),
-                Place::Records(TYPES[0], None),
+                items.into_iter().map(ExportItem::Member).collect(),
+                ExportPosition::Records(EXPORT_ORDER[0], None),
             )
         }
-        Place::Records(data_type, after) => {
+        ExportPosition::Records(data_type, after) => {
             let rows = records(conn, user_id, data_type, after.as_ref()).await?;
             let place = match rows.last() {
                 Some(last) if rows.len() as i64 == BATCH => {
-                    Place::Records(data_type, Some(last.position()))
+                    ExportPosition::Records(data_type, Some(last.export_key()))
                 }
-                _ => TYPES
+                _ => EXPORT_ORDER
                     .iter()
                     .skip_while(|one| **one != data_type)
                     .nth(1)
-                    .map_or(Place::Log, |next| Place::Records(*next, None)),
+                    .map_or(ExportPosition::SyncLog, |next| {
+                        ExportPosition::Records(*next, None)
+                    }),
             };
             (
                 rows.into_iter()
-                    .map(|row| Item::Record(Box::new(row)))
+                    .map(|row| ExportItem::Record(Box::new(row)))
                     .collect(),
                 place,
             )
         }
-        Place::Log => {
+        ExportPosition::SyncLog => {
             let sql = "SELECT to_jsonb(l)::text AS json FROM whoop_sync_log l \
                        WHERE user_id = $1 ORDER BY data_type";
             let items = documents(conn, sql, user_id).await?;
             (
-                items.into_iter().map(Item::SyncLog).collect(),
-                Place::Rejected(None),
+                items.into_iter().map(ExportItem::SyncLog).collect(),
+                ExportPosition::Rejected(None),
             )
         }
-        Place::Rejected(after) => rejected(conn, user_id, after).await?,
-        Place::Audit(after) => audited(conn, user_id, after).await?,
-        Place::End => return Ok(None),
+        ExportPosition::Rejected(after) => rejected(conn, user_id, after).await?,
+        ExportPosition::Audit(after) => load_audit_rows(conn, user_id, after).await?,
+        ExportPosition::End => return Ok(None),
     };
-    Ok(Some((items, Cursor(place))))
+    Ok(Some((items, ExportCursor(place))))
 }
 
 async fn documents(
@@ -146,14 +148,14 @@ async fn documents(
     sql: &str,
     user_id: &UserId,
 ) -> Result<Vec<Value>, StorageError> {
-    let rows: Vec<Json> = diesel::sql_query(sql)
+    let rows: Vec<ExportJsonRow> = diesel::sql_query(sql)
         .bind::<Text, _>(user_id.as_str())
         .load(conn)
         .await?;
-    rows.into_iter().map(|row| parsed(&row.json)).collect()
+    rows.into_iter().map(|row| parse_json(&row.json)).collect()
 }
 
-fn parsed(json: &str) -> Result<Value, StorageError> {
+fn parse_json(json: &str) -> Result<Value, StorageError> {
     serde_json::from_str(json)
         .map_err(|error| diesel::result::Error::DeserializationError(error.into()).into())
 }
@@ -163,7 +165,7 @@ async fn records(
     user_id: &UserId,
     data_type: DataType,
     after: Option<&(DateTime<Utc>, String)>,
-) -> Result<Vec<Row>, StorageError> {
+) -> Result<Vec<RecordRow>, StorageError> {
     macro_rules! read {
         ($table:ident, $row:ident, $kind:ident) => {{
             let mut query = $table::table
@@ -178,7 +180,7 @@ async fn records(
                 query = query.filter(later.or(same));
             }
             let rows: Vec<$row> = query.load(conn).await?;
-            rows.into_iter().map(Row::$kind).collect()
+            rows.into_iter().map(RecordRow::$kind).collect()
         }};
     }
     Ok(match data_type {
@@ -193,9 +195,9 @@ async fn rejected(
     conn: &mut PgConnection,
     user_id: &UserId,
     after: Option<(DateTime<Utc>, Vec<u8>)>,
-) -> Result<(Vec<Item>, Place), StorageError> {
+) -> Result<(Vec<ExportItem>, ExportPosition), StorageError> {
     let (at, hash) = after.unzip();
-    let rows: Vec<RejectedJson> = diesel::sql_query(
+    let rows: Vec<RejectedJsonRow> = diesel::sql_query(
         "SELECT (to_jsonb(r) - 'raw_hash')::text AS json, first_seen_at, raw_hash \
          FROM whoop_rejected_record r WHERE user_id = $1 \
            AND ($2 IS NULL OR (first_seen_at, raw_hash) > ($2, $3)) \
@@ -209,31 +211,31 @@ async fn rejected(
     .await?;
     let place = match rows.last() {
         Some(last) if rows.len() as i64 == REJECTED_BATCH => {
-            Place::Rejected(Some((last.first_seen_at, last.raw_hash.clone())))
+            ExportPosition::Rejected(Some((last.first_seen_at, last.raw_hash.clone())))
         }
-        _ => Place::Audit(None),
+        _ => ExportPosition::Audit(None),
     };
     let items: Result<_, _> = rows
         .iter()
-        .map(|row| parsed(&row.json).map(Item::Rejected))
+        .map(|row| parse_json(&row.json).map(ExportItem::Rejected))
         .collect();
     Ok((items?, place))
 }
 
-async fn audited(
+async fn load_audit_rows(
     conn: &mut PgConnection,
     user_id: &UserId,
     after: Option<(DateTime<Utc>, i64)>,
-) -> Result<(Vec<Item>, Place), StorageError> {
-    let rows = audit::after(conn, user_id, after, BATCH).await?;
+) -> Result<(Vec<ExportItem>, ExportPosition), StorageError> {
+    let rows = audit::list_after(conn, user_id, after, BATCH).await?;
     let place = match rows.last() {
-        Some(last) if rows.len() as i64 == BATCH => Place::Audit(Some((last.at, last.id))),
-        _ => Place::End,
+        Some(last) if rows.len() as i64 == BATCH => ExportPosition::Audit(Some((last.at, last.id))),
+        _ => ExportPosition::End,
     };
     let items = rows.iter().map(|row| {
         serde_json::to_value(row)
-            .map(Item::Audit)
-            .map_err(|error| StorageError::Unwritable(error.into()))
+            .map(ExportItem::Audit)
+            .map_err(|error| StorageError::NotSerializable(error.into()))
     });
     Ok((items.collect::<Result<_, _>>()?, place))
 }

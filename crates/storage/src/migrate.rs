@@ -26,36 +26,36 @@ use crate::{
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
 /// "whoop" in ASCII: any number that nobody else picks.
-const LOCK: i64 = 0x77_68_6f_6f_70;
+const ADVISORY_LOCK_KEY: i64 = 0x77_68_6f_6f_70;
 
 /// Waiting happens here and not in PostgreSQL: a waiter inside a blocking lock
 /// holds a snapshot, and building an index concurrently would wait for it.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What a run of [`apply`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Applied {
+pub struct MigrationReport {
     /// Names of the migrations applied just now, in order.
     pub migrations: Vec<String>,
     /// Tables and functions of an older service that were renamed, as
     /// `(before, after)`; told at every run until they are gone.
-    pub set_aside: Vec<(String, String)>,
+    pub renamed_objects: Vec<(String, String)>,
 }
 
 #[derive(QueryableByName)]
-struct Locked {
+struct AdvisoryLockRow {
     #[diesel(sql_type = Bool)]
     locked: bool,
 }
 
 #[derive(QueryableByName)]
-struct Version {
+struct MigrationVersionRow {
     #[diesel(sql_type = Text)]
     version: String,
 }
 
 #[derive(QueryableByName)]
-struct Renamed {
+struct RenamedObjectRow {
     #[diesel(sql_type = Text)]
     original: String,
     #[diesel(sql_type = Text)]
@@ -67,8 +67,8 @@ struct Renamed {
 /// # Errors
 ///
 /// The server is away, or a migration was refused (it is rolled back whole).
-pub async fn apply(database: &Database) -> Result<Applied, StorageError> {
-    run(database, Direction::Up).await
+pub async fn apply(database: &Database) -> Result<MigrationReport, StorageError> {
+    run(database, MigrationDirection::Up).await
 }
 
 /// Takes every migration back, newest first. The members' records go with it.
@@ -76,24 +76,24 @@ pub async fn apply(database: &Database) -> Result<Applied, StorageError> {
 /// # Errors
 ///
 /// As [`apply`].
-pub async fn revert_all(database: &Database) -> Result<Applied, StorageError> {
-    run(database, Direction::Down).await
+pub async fn revert_all(database: &Database) -> Result<MigrationReport, StorageError> {
+    run(database, MigrationDirection::Down).await
 }
 
 #[derive(Clone, Copy)]
-enum Direction {
+enum MigrationDirection {
     Up,
     Down,
 }
 
 /// A transaction that nobody else who changes the schema is in; it ends with
 /// its connection.
-pub(crate) async fn lock(database: &Database) -> Result<PgConnection, StorageError> {
-    let mut lock = database.dedicated().await?;
+pub(crate) async fn lock_schema(database: &Database) -> Result<PgConnection, StorageError> {
+    let mut lock = database.connect_dedicated().await?;
     loop {
         lock.batch_execute("BEGIN").await?;
-        let taken: Locked = diesel::sql_query(format!(
-            "SELECT pg_try_advisory_xact_lock({LOCK}) AS locked"
+        let taken: AdvisoryLockRow = diesel::sql_query(format!(
+            "SELECT pg_try_advisory_xact_lock({ADVISORY_LOCK_KEY}) AS locked"
         ))
         .get_result(&mut lock)
         .await?;
@@ -103,13 +103,16 @@ pub(crate) async fn lock(database: &Database) -> Result<PgConnection, StorageErr
         // Waiters inside a transaction would keep a pooler's connections, of which
         // whoever has the lock needs one more.
         lock.batch_execute("ROLLBACK").await?;
-        tokio::time::sleep(ASK_AGAIN).await;
+        tokio::time::sleep(LOCK_POLL_INTERVAL).await;
     }
 }
 
-async fn run(database: &Database, direction: Direction) -> Result<Applied, StorageError> {
-    let mut lock = lock(database).await?;
-    let worker = database.dedicated().await?;
+async fn run(
+    database: &Database,
+    direction: MigrationDirection,
+) -> Result<MigrationReport, StorageError> {
+    let mut lock = lock_schema(database).await?;
+    let worker = database.connect_dedicated().await?;
     let runtime = tokio::runtime::Handle::current();
     // Diesel's harness blocks, and panics on a current-thread runtime unless it
     // stands on a thread that may block.
@@ -119,40 +122,40 @@ async fn run(database: &Database, direction: Direction) -> Result<Applied, Stora
     })
     .await
     .map_err(|error| StorageError::Migration(error.to_string()))?
-    .map_err(|error| refused(error.to_string()))?;
+    .map_err(|error| migration_error(error.to_string()))?;
 
     let set_aside = match direction {
-        Direction::Up => set_aside(&mut lock).await?,
-        Direction::Down => Vec::new(),
+        MigrationDirection::Up => list_renamed_objects(&mut lock).await?,
+        MigrationDirection::Down => Vec::new(),
     };
     lock.batch_execute("COMMIT").await?;
-    Ok(Applied {
-        migrations: named(&migrations),
-        set_aside,
+    Ok(MigrationReport {
+        migrations: migration_names(&migrations),
+        renamed_objects: set_aside,
     })
 }
 
 /// Applies or reverts one migration after the other, each in a transaction of its own.
 fn run_steps(
     harness: &mut AsyncMigrationHarness<PgConnection>,
-    direction: Direction,
+    direction: MigrationDirection,
 ) -> migration::Result<Vec<String>> {
     let mut done = Vec::new();
     match direction {
-        Direction::Up => {
+        MigrationDirection::Up => {
             for migration in harness.pending_migrations(WithLockTimeout(MIGRATIONS))? {
-                let version = until_unlocked(|| harness.run_migration(&*migration))?;
+                let version = retry_while_locked(|| harness.run_migration(&*migration))?;
                 done.push(version.to_string());
             }
         }
-        Direction::Down => {
+        MigrationDirection::Down => {
             let migrations = WithLockTimeout(MIGRATIONS).migrations()?;
             for version in harness.applied_migrations()? {
                 let Some(migration) = migrations.iter().find(|m| m.name().version() == version)
                 else {
                     continue;
                 };
-                let version = until_unlocked(|| harness.revert_migration(&**migration))?;
+                let version = retry_while_locked(|| harness.revert_migration(&**migration))?;
                 done.push(version.to_string());
             }
         }
@@ -162,7 +165,7 @@ fn run_steps(
 
 /// Repeats a step while other transactions hold the tables that it changes. A failed attempt is
 /// rolled back whole.
-fn until_unlocked(
+fn retry_while_locked(
     mut step: impl FnMut() -> migration::Result<MigrationVersion<'static>>,
 ) -> migration::Result<MigrationVersion<'static>> {
     let mut retry = LockRetry::default();
@@ -220,16 +223,18 @@ impl Migration<Pg> for WithLockTimeout<Box<dyn Migration<Pg>>> {
 }
 
 /// What Diesel's harness says is a text, and may be of the pooler's doing.
-fn refused(reason: String) -> StorageError {
+fn migration_error(reason: String) -> StorageError {
     let mut codes = reason.lines().filter_map(sqlstate::code_of);
     match codes.any(sqlstate::is_foreign_statement) {
-        true => StorageError::Pooled(reason),
+        true => StorageError::TransactionPooler(reason),
         false => StorageError::Migration(reason),
     }
 }
 
-async fn set_aside(conn: &mut PgConnection) -> Result<Vec<(String, String)>, StorageError> {
-    let renamed: Vec<Renamed> = diesel::sql_query(
+async fn list_renamed_objects(
+    conn: &mut PgConnection,
+) -> Result<Vec<(String, String)>, StorageError> {
+    let renamed: Vec<RenamedObjectRow> = diesel::sql_query(
         "SELECT original, renamed FROM predecessor_set_aside \
          WHERE kind NOT IN ('constraint', 'index') ORDER BY position",
     )
@@ -242,11 +247,11 @@ async fn set_aside(conn: &mut PgConnection) -> Result<Vec<(String, String)>, Sto
 }
 
 /// Diesel reports versions; people read names.
-fn named(versions: &[String]) -> Vec<String> {
+fn migration_names(versions: &[String]) -> Vec<String> {
     versions
         .iter()
         .map(|version| {
-            known()
+            known_migrations()
                 .into_iter()
                 .find(|(known, _)| known == version)
                 .map_or_else(|| version.clone(), |(_, name)| name)
@@ -255,7 +260,7 @@ fn named(versions: &[String]) -> Vec<String> {
 }
 
 /// Version and name of every migration of this build.
-fn known() -> Vec<(String, String)> {
+fn known_migrations() -> Vec<(String, String)> {
     MigrationSource::<Pg>::migrations(&MIGRATIONS)
         .unwrap_or_default()
         .iter()
@@ -267,17 +272,18 @@ fn known() -> Vec<(String, String)> {
 ///
 /// One more than this build knows is fine: an older binary serves on while a
 /// newer schema rolls out.
-pub(crate) async fn check(conn: &mut PgConnection) -> Result<(), StorageError> {
-    let applied: Vec<Version> = diesel::sql_query("SELECT version FROM __diesel_schema_migrations")
-        .load(conn)
-        .await
-        .map_err(|error| match StorageError::from(error) {
-            StorageError::NotMigrated(_) | StorageError::Query(_) => {
-                StorageError::NotMigrated("none is applied".to_owned())
-            }
-            other => other,
-        })?;
-    let lacking: Vec<String> = known()
+pub(crate) async fn check_applied(conn: &mut PgConnection) -> Result<(), StorageError> {
+    let applied: Vec<MigrationVersionRow> =
+        diesel::sql_query("SELECT version FROM __diesel_schema_migrations")
+            .load(conn)
+            .await
+            .map_err(|error| match StorageError::from(error) {
+                StorageError::NotMigrated(_) | StorageError::Query(_) => {
+                    StorageError::NotMigrated("none is applied".to_owned())
+                }
+                other => other,
+            })?;
+    let lacking: Vec<String> = known_migrations()
         .into_iter()
         .filter(|(version, _)| !applied.iter().any(|one| &one.version == version))
         .map(|(_, name)| name)

@@ -11,7 +11,7 @@ use crate::{Database, StorageError, prepared::prepared};
 
 /// One member, summed up.
 #[derive(Debug, Clone, serde::Serialize, QueryableByName)]
-pub struct Summary {
+pub struct MemberSummary {
     #[diesel(sql_type = Text)]
     pub user_id: String,
     #[diesel(sql_type = Text)]
@@ -36,7 +36,10 @@ pub struct Summary {
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn list(database: &Database, status: Option<&str>) -> Result<Vec<Summary>, StorageError> {
+pub async fn list(
+    database: &Database,
+    status: Option<&str>,
+) -> Result<Vec<MemberSummary>, StorageError> {
     let mut conn = database.get().await?;
     Ok(prepared(
         "SELECT u.user_id, u.status, u.connected_at, u.last_seen_at, \
@@ -105,7 +108,7 @@ pub async fn last_runs(database: &Database) -> Result<Vec<LastRun>, StorageError
 
 /// WHOOP's webhooks, summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
-pub struct Inbox {
+pub struct InboxSummary {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub latest: Option<DateTime<Utc>>,
     #[diesel(sql_type = BigInt)]
@@ -126,11 +129,11 @@ pub struct Inbox {
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn inbox(
+pub async fn summarize_inbox(
     database: &Database,
     quiet_since: DateTime<Utc>,
     seen_since: Option<DateTime<Utc>>,
-) -> Result<Inbox, StorageError> {
+) -> Result<InboxSummary, StorageError> {
     let mut conn = database.get().await?;
     Ok(prepared(
         "SELECT max(received_at) AS latest, \
@@ -153,7 +156,7 @@ pub async fn inbox(
 
 /// What somebody should look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
-pub struct Trouble {
+pub struct ProblemCounts {
     /// Connected members of whom the last sync of a type failed.
     #[diesel(sql_type = BigInt)]
     pub failing: i64,
@@ -167,7 +170,7 @@ pub struct Trouble {
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn trouble(database: &Database) -> Result<Trouble, StorageError> {
+pub async fn count_problems(database: &Database) -> Result<ProblemCounts, StorageError> {
     let mut conn = database.get().await?;
     Ok(prepared(
         "SELECT (SELECT count(DISTINCT u.user_id) FROM whoop_users u \

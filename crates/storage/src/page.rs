@@ -11,25 +11,25 @@ use diesel::{
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use whoop_core::{
     DataType, UserId, offset,
-    record::{Record, Rejected},
+    record::{Record, RejectedRecord},
 };
 
 use crate::{
     PgConnection, StorageError,
-    changes::Changes,
+    change_batch::ChangeBatch,
+    date_assignment::{self, AffectedRecords},
     prepared::prepared,
-    settle::{self, Touched},
     sqlstate,
     table::{RecordTable, record_denial, rejected_record, users},
 };
 
 /// What was changed later than so long from now was not: WHOOP's clock and ours agree
 /// within seconds, and where they do not a version of today is still no older.
-const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::hours(1);
+const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// What became of the records of a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Stored {
+pub struct StoreCounts {
     pub inserted: u64,
     pub updated: u64,
     /// Already there, in this version or a newer one.
@@ -40,13 +40,13 @@ pub struct Stored {
     pub rejected: u64,
 }
 
-impl Stored {
+impl StoreCounts {
     pub const fn written(&self) -> u64 {
         self.inserted + self.updated
     }
 }
 
-impl std::ops::AddAssign for Stored {
+impl std::ops::AddAssign for StoreCounts {
     fn add_assign(&mut self, other: Self) {
         self.inserted += other.inserted;
         self.updated += other.updated;
@@ -57,7 +57,7 @@ impl std::ops::AddAssign for Stored {
 }
 
 #[derive(QueryableByName)]
-struct Written {
+struct WrittenRow {
     #[diesel(sql_type = Text)]
     id: String,
     #[diesel(sql_type = Bool)]
@@ -71,7 +71,7 @@ struct Written {
 }
 
 #[derive(QueryableByName)]
-struct FormerCycle {
+struct FormerCycleRow {
     #[diesel(sql_type = Nullable<Text>)]
     cycle_id: Option<String>,
 }
@@ -94,17 +94,17 @@ pub async fn store<R: RecordTable>(
     conn: &mut PgConnection,
     user_id: &UserId,
     records: &[R],
-    rejected: &[Rejected],
+    rejected: &[RejectedRecord],
     now: DateTime<Utc>,
-) -> Result<Stored, StorageError> {
-    let turn = users::take_turn_for(conn, user_id, R::DATA_TYPE).await?;
+) -> Result<StoreCounts, StorageError> {
+    let turn = users::lock_member_for_page(conn, user_id, R::DATA_TYPE).await?;
     let whoop_user_id = turn.whoop_user_id;
 
-    let mut refused: Vec<Rejected> = rejected.to_vec();
+    let mut refused: Vec<RejectedRecord> = rejected.to_vec();
     let mut newest: BTreeMap<String, &R> = BTreeMap::new();
     for record in records {
         if record.whoop_user_id() != whoop_user_id {
-            refused.push(set_aside(
+            refused.push(reject_record(
                 record,
                 format!(
                     "user_id: it belongs to WHOOP member {}",
@@ -124,14 +124,14 @@ pub async fn store<R: RecordTable>(
     }
     let page: Vec<&R> = newest.values().copied().collect();
 
-    let mut touched = Touched::default();
+    let mut touched = AffectedRecords::default();
     if R::DATA_TYPE == DataType::Sleep {
         touched
             .cycles
             .extend(former_cycles(conn, user_id, &page).await?);
     }
     let written = match write(conn, user_id, &page, now).await {
-        Err(StorageError::Query(error)) if is_about_a_value(&error) => {
+        Err(StorageError::Query(error)) if is_value_error(&error) => {
             one_by_one(conn, user_id, &page, now, &mut refused).await?
         }
         other => other?,
@@ -144,12 +144,12 @@ pub async fn store<R: RecordTable>(
     {
         touched.add(*record);
     }
-    let mut changes = Changes::default();
+    let mut changes = ChangeBatch::default();
     for row in &written {
         if let Some(former) = row.former_date {
             touched.add_date(R::DATA_TYPE, former);
         }
-        changes.written(
+        changes.add_written(
             R::DATA_TYPE,
             row.id.clone(),
             row.former_date,
@@ -157,7 +157,7 @@ pub async fn store<R: RecordTable>(
             Some(row.updated_at),
         );
     }
-    settle::settle(conn, user_id, touched, &mut changes).await?;
+    date_assignment::assign_local_dates(conn, user_id, touched, &mut changes).await?;
     changes.write(conn, user_id, now).await?;
     if let Some(latest) = page
         .iter()
@@ -168,7 +168,7 @@ pub async fn store<R: RecordTable>(
             .timezone_offset_at
             .is_none_or(|known| known < latest.happened_at())
     {
-        users::moved_to(
+        users::set_timezone_offset(
             conn,
             user_id,
             latest.timezone_offset(),
@@ -188,12 +188,12 @@ pub async fn store<R: RecordTable>(
     if turn.has_denied {
         record_denial::forget(conn, user_id, R::DATA_TYPE, &good).await?;
     }
-    rejected_record::keep(conn, user_id, &refused, now).await?;
+    rejected_record::upsert(conn, user_id, &refused, now).await?;
 
     let inserted = written.iter().filter(|row| row.inserted).count() as u64;
     let refused_here = (refused.len() - rejected.len()) as u64;
     let written = written.len() as u64;
-    Ok(Stored {
+    Ok(StoreCounts {
         inserted,
         updated: written - inserted,
         unchanged: (records.len() as u64).saturating_sub(written + refused_here),
@@ -208,7 +208,7 @@ async fn former_cycles<R: RecordTable>(
     page: &[&R],
 ) -> Result<Vec<String>, StorageError> {
     let ids: Vec<String> = page.iter().map(|record| record.id()).collect();
-    let former: Vec<FormerCycle> =
+    let former: Vec<FormerCycleRow> =
         prepared("SELECT DISTINCT cycle_id FROM whoop_sleep WHERE user_id = $1 AND id = ANY($2)")
             .bind::<Text, _>(user_id.as_str())
             .bind::<Array<Text>, _>(ids)
@@ -222,11 +222,11 @@ async fn write<R: RecordTable>(
     user_id: &UserId,
     page: &[&R],
     now: DateTime<Utc>,
-) -> Result<Vec<Written>, StorageError> {
+) -> Result<Vec<WrittenRow>, StorageError> {
     if page.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<R::Row> = page
+    let rows: Vec<R::TableRow> = page
         .iter()
         .map(|record| record.row(record.own_date(), now))
         .collect();
@@ -237,7 +237,7 @@ async fn write<R: RecordTable>(
         prepared(upsert_sql::<R>())
             .bind::<Text, _>(user_id.as_str())
             .bind::<Text, _>(rows)
-            .bind::<Timestamptz, _>(now + CLOCKS_MAY_DIFFER)
+            .bind::<Timestamptz, _>(now + MAX_CLOCK_SKEW)
             .load(conn)
             .await
             .map_err(StorageError::from)
@@ -251,14 +251,14 @@ async fn one_by_one<R: RecordTable>(
     user_id: &UserId,
     page: &[&R],
     now: DateTime<Utc>,
-    refused: &mut Vec<Rejected>,
-) -> Result<Vec<Written>, StorageError> {
+    refused: &mut Vec<RejectedRecord>,
+) -> Result<Vec<WrittenRow>, StorageError> {
     let mut written = Vec::new();
     for record in page {
         match write(conn, user_id, &[*record], now).await {
             Ok(rows) => written.extend(rows),
-            Err(StorageError::Query(error)) if is_about_a_value(&error) => {
-                refused.push(set_aside(
+            Err(StorageError::Query(error)) if is_value_error(&error) => {
+                refused.push(reject_record(
                     *record,
                     format!("PostgreSQL refused it: {error}"),
                 ));
@@ -269,8 +269,8 @@ async fn one_by_one<R: RecordTable>(
     Ok(written)
 }
 
-fn set_aside<R: Record>(record: &R, reason: String) -> Rejected {
-    Rejected {
+fn reject_record<R: Record>(record: &R, reason: String) -> RejectedRecord {
+    RejectedRecord {
         data_type: R::DATA_TYPE,
         record_id: Some(record.id()),
         raw: serde_json::to_string(record).unwrap_or_default(),
@@ -280,17 +280,17 @@ fn set_aside<R: Record>(record: &R, reason: String) -> Rejected {
 
 /// Whether PostgreSQL objects to a value rather than to us or to the moment. Anything else fails
 /// the page, which is read again: a good record must not be set aside.
-fn is_about_a_value(error: &Diesel) -> bool {
+fn is_value_error(error: &Diesel) -> bool {
     match error {
         Diesel::DatabaseError(_, information) => {
-            sqlstate::code_of(information.message()).is_some_and(sqlstate::is_about_a_value)
+            sqlstate::code_of(information.message()).is_some_and(sqlstate::is_value_error)
         }
         _ => false,
     }
 }
 
 /// The date of the day that shows a row.
-fn shown_on(data_type: DataType, row: &str) -> String {
+fn day_date_sql(data_type: DataType, row: &str) -> String {
     match data_type {
         DataType::Sleep => format!("coalesce({row}.night_date, {row}.local_date)"),
         _ => format!("{row}.local_date"),
@@ -340,8 +340,8 @@ fn upsert_sql<R: RecordTable>() -> String {
             stored.updated_at, \
             (SELECT {former_date} FROM {table} AS former \
              WHERE former.user_id = $1 AND former.id = stored.id) AS former_date",
-        date = shown_on(R::DATA_TYPE, "stored"),
-        former_date = shown_on(R::DATA_TYPE, "former"),
+        date = day_date_sql(R::DATA_TYPE, "stored"),
+        former_date = day_date_sql(R::DATA_TYPE, "former"),
         all = list("", &columns),
         fresh = list("fresh.", &columns),
         excluded = list("excluded.", &columns),

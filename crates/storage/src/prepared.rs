@@ -16,27 +16,27 @@ use diesel::{
 /// A statement with `$1`, `$2` … in its text, bound in this order.
 ///
 /// Its columns are read by their names, or in the order of the types `ST`.
-pub(crate) struct Prepared<'a, ST = Untyped> {
+pub(crate) struct PreparedQuery<'a, ST = Untyped> {
     sql: Cow<'static, str>,
-    binds: Vec<Box<dyn Value + 'a>>,
+    binds: Vec<Box<dyn BindValue + 'a>>,
     columns: PhantomData<fn() -> ST>,
 }
 
-pub(crate) fn prepared<'a>(sql: impl Into<Cow<'static, str>>) -> Prepared<'a> {
-    Prepared {
+pub(crate) fn prepared<'a>(sql: impl Into<Cow<'static, str>>) -> PreparedQuery<'a> {
+    PreparedQuery {
         sql: sql.into(),
         binds: Vec::new(),
         columns: PhantomData,
     }
 }
 
-trait Value: Send + Sync {
+trait BindValue: Send + Sync {
     fn push<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()>;
 }
 
-struct Bound<ST, T>(T, PhantomData<fn() -> ST>);
+struct TypedBindValue<ST, T>(T, PhantomData<fn() -> ST>);
 
-impl<ST, T> Value for Bound<ST, T>
+impl<ST, T> BindValue for TypedBindValue<ST, T>
 where
     Pg: HasSqlType<ST>,
     T: ToSql<ST, Pg> + Send + Sync,
@@ -46,10 +46,10 @@ where
     }
 }
 
-impl<'a> Prepared<'a> {
+impl<'a> PreparedQuery<'a> {
     /// Reads the columns in the order of these types, which costs less.
-    pub(crate) fn typed<ST>(self) -> Prepared<'a, ST> {
-        Prepared {
+    pub(crate) fn with_column_types<ST>(self) -> PreparedQuery<'a, ST> {
+        PreparedQuery {
             sql: self.sql,
             binds: self.binds,
             columns: PhantomData,
@@ -57,19 +57,20 @@ impl<'a> Prepared<'a> {
     }
 }
 
-impl<'a, Columns> Prepared<'a, Columns> {
+impl<'a, Columns> PreparedQuery<'a, Columns> {
     pub(crate) fn bind<ST, T>(mut self, value: T) -> Self
     where
         ST: 'a,
         Pg: HasSqlType<ST>,
         T: ToSql<ST, Pg> + Send + Sync + 'a,
     {
-        self.binds.push(Box::new(Bound(value, PhantomData)));
+        self.binds
+            .push(Box::new(TypedBindValue(value, PhantomData)));
         self
     }
 }
 
-impl<ST> QueryFragment<Pg> for Prepared<'_, ST> {
+impl<ST> QueryFragment<Pg> for PreparedQuery<'_, ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         // Diesel numbers what is bound in the order in which it meets it.
         let mut numbers: Vec<usize> = Vec::with_capacity(self.binds.len());
@@ -99,11 +100,11 @@ impl<ST> QueryFragment<Pg> for Prepared<'_, ST> {
     }
 }
 
-impl<ST> Query for Prepared<'_, ST> {
+impl<ST> Query for PreparedQuery<'_, ST> {
     type SqlType = ST;
 }
 
-impl<ST> QueryId for Prepared<'_, ST> {
+impl<ST> QueryId for PreparedQuery<'_, ST> {
     type QueryId = ();
 
     /// The text is the key of the cache.

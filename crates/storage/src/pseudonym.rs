@@ -9,14 +9,14 @@ use sha2::Sha256;
 
 /// Purpose of a pseudonym. A member has a different pseudonym for each purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum PseudonymPurpose {
     /// `member` of a request line.
     Log,
     /// `user_id` of the audit trail, after an erasure.
     Audit,
 }
 
-impl Place {
+impl PseudonymPurpose {
     const fn label(self) -> &'static [u8] {
         match self {
             Self::Log => b"log",
@@ -26,7 +26,12 @@ impl Place {
 }
 
 /// Hex digits of the pseudonym that one key gives.
-pub(crate) fn pseudonym(key: &[u8], place: Place, user_id: &str, bytes: usize) -> String {
+pub(crate) fn pseudonym(
+    key: &[u8],
+    place: PseudonymPurpose,
+    user_id: &str,
+    bytes: usize,
+) -> String {
     // A key of its own for each place: the one that seals is used for nothing else.
     let own = mac(key, &[b"whoop pseudonym ", place.label()]);
     let digest = mac(&own, &[user_id.as_bytes()]);
@@ -51,12 +56,12 @@ mod tests {
     #[test]
     fn a_pseudonym_depends_on_the_key_the_place_and_the_id() {
         let of = |key: &[u8], place, id| pseudonym(key, place, id, 16);
-        let one = of(&[1; 32], Place::Log, "alice");
+        let one = of(&[1; 32], PseudonymPurpose::Log, "alice");
 
-        assert_eq!(one, of(&[1; 32], Place::Log, "alice"));
+        assert_eq!(one, of(&[1; 32], PseudonymPurpose::Log, "alice"));
         assert_eq!(one.len(), 32);
-        assert_ne!(one, of(&[2; 32], Place::Log, "alice"));
-        assert_ne!(one, of(&[1; 32], Place::Audit, "alice"));
-        assert_ne!(one, of(&[1; 32], Place::Log, "bob"));
+        assert_ne!(one, of(&[2; 32], PseudonymPurpose::Log, "alice"));
+        assert_ne!(one, of(&[1; 32], PseudonymPurpose::Audit, "alice"));
+        assert_ne!(one, of(&[1; 32], PseudonymPurpose::Log, "bob"));
     }
 }

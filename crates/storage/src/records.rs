@@ -21,7 +21,7 @@ use crate::{
 
 /// A record as its table holds it.
 #[derive(Debug)]
-pub enum Row {
+pub enum RecordRow {
     Cycle(CycleRow),
     Recovery(RecoveryRow),
     Sleep(SleepRow),
@@ -31,7 +31,7 @@ pub enum Row {
 /// A record in WHOOP's own shape.
 #[derive(Debug, serde::Serialize)]
 #[serde(untagged)]
-pub enum Whole {
+pub enum WhoopRecord {
     Cycle(Cycle),
     Recovery(Recovery),
     Sleep(Box<Sleep>),
@@ -40,13 +40,13 @@ pub enum Whole {
 
 /// A record as it is now, and the member's day that it belongs to.
 #[derive(Debug, serde::Serialize)]
-pub struct Present {
+pub struct DatedRecord {
     pub local_date: NaiveDate,
     #[serde(flatten)]
-    pub whole: Whole,
+    pub record: WhoopRecord,
 }
 
-impl Row {
+impl RecordRow {
     pub const fn data_type(&self) -> DataType {
         match self {
             Self::Cycle(_) => DataType::Cycle,
@@ -75,9 +75,9 @@ impl Row {
     }
 
     /// Where it stands on a [`page`].
-    pub fn place(&self) -> Place {
-        let (created_at, id) = self.position();
-        Place {
+    pub fn page_cursor(&self) -> PageCursor {
+        let (created_at, id) = self.export_key();
+        PageCursor {
             local_date: self.local_date(),
             created_at,
             id,
@@ -85,7 +85,7 @@ impl Row {
     }
 
     /// Where it stands among all of its type: by what never changes.
-    pub(crate) fn position(&self) -> (DateTime<Utc>, String) {
+    pub(crate) fn export_key(&self) -> (DateTime<Utc>, String) {
         match self {
             Self::Cycle(row) => (row.created_at, row.id.clone()),
             Self::Recovery(row) => (row.created_at, row.id.clone()),
@@ -99,7 +99,7 @@ impl Row {
     /// # Errors
     ///
     /// A value that JSON does not have.
-    pub fn flat(&self) -> Result<Value, serde_json::Error> {
+    pub fn to_flat_json(&self) -> Result<Value, serde_json::Error> {
         match self {
             Self::Cycle(row) => serde_json::to_value(row),
             Self::Recovery(row) => serde_json::to_value(row),
@@ -113,10 +113,10 @@ impl Row {
     /// # Errors
     ///
     /// [`StorageError::Corrupt`] where somebody changed the row by hand.
-    pub fn present(self, whoop_user_id: i64) -> Result<Present, StorageError> {
-        Ok(Present {
+    pub fn into_dated_record(self, whoop_user_id: i64) -> Result<DatedRecord, StorageError> {
+        Ok(DatedRecord {
             local_date: self.local_date(),
-            whole: self.whole(whoop_user_id)?,
+            record: self.into_record(whoop_user_id)?,
         })
     }
 
@@ -125,12 +125,12 @@ impl Row {
     /// # Errors
     ///
     /// [`StorageError::Corrupt`] where somebody changed the row by hand.
-    pub fn whole(self, whoop_user_id: i64) -> Result<Whole, StorageError> {
+    pub fn into_record(self, whoop_user_id: i64) -> Result<WhoopRecord, StorageError> {
         Ok(match self {
-            Self::Cycle(row) => Whole::Cycle(row.into_record(whoop_user_id)?),
-            Self::Recovery(row) => Whole::Recovery(row.into_record(whoop_user_id)?),
-            Self::Sleep(row) => Whole::Sleep(Box::new(row.into_record(whoop_user_id)?)),
-            Self::Workout(row) => Whole::Workout(Box::new(row.into_record(whoop_user_id))),
+            Self::Cycle(row) => WhoopRecord::Cycle(row.into_record(whoop_user_id)?),
+            Self::Recovery(row) => WhoopRecord::Recovery(row.into_record(whoop_user_id)?),
+            Self::Sleep(row) => WhoopRecord::Sleep(Box::new(row.into_record(whoop_user_id)?)),
+            Self::Workout(row) => WhoopRecord::Workout(Box::new(row.into_record(whoop_user_id))),
         })
     }
 }
@@ -163,7 +163,7 @@ pub fn columns() -> Vec<&'static str> {
 
 /// Where a page of records ended. The next one begins below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct PageCursor {
     pub local_date: NaiveDate,
     pub created_at: DateTime<Utc>,
     pub id: String,
@@ -171,7 +171,7 @@ pub struct Place {
 
 /// Which records of a type are meant. Dates are the member's own, both included.
 #[derive(Debug, Clone, Default)]
-pub struct Span {
+pub struct DateRange {
     pub from: Option<NaiveDate>,
     pub to: Option<NaiveDate>,
 }
@@ -188,10 +188,10 @@ pub async fn page(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
-    span: &Span,
-    below: Option<&Place>,
+    span: &DateRange,
+    below: Option<&PageCursor>,
     limit: i64,
-) -> Result<Vec<Row>, StorageError> {
+) -> Result<Vec<RecordRow>, StorageError> {
     macro_rules! read {
         ($table:ident, $row:ident, $kind:ident) => {{
             let mut query = $table::table
@@ -221,7 +221,7 @@ pub async fn page(
                     .filter($table::local_date.lt(date).or(is_below));
             }
             let rows: Vec<$row> = query.load(conn).await?;
-            rows.into_iter().map(Row::$kind).collect()
+            rows.into_iter().map(RecordRow::$kind).collect()
         }};
     }
     Ok(match data_type {
@@ -242,7 +242,7 @@ pub async fn by_id(
     user_id: &UserId,
     data_type: DataType,
     ids: &[&str],
-) -> Result<Vec<Row>, StorageError> {
+) -> Result<Vec<RecordRow>, StorageError> {
     macro_rules! read {
         ($table:ident, $row:ident, $kind:ident) => {{
             let rows: Vec<$row> = $table::table
@@ -251,7 +251,7 @@ pub async fn by_id(
                 .select($row::as_select())
                 .load(conn)
                 .await?;
-            rows.into_iter().map(Row::$kind).collect()
+            rows.into_iter().map(RecordRow::$kind).collect()
         }};
     }
     Ok(match data_type {

@@ -12,18 +12,18 @@ use whoop_core::{DataType, UserId};
 
 use crate::{
     PgConnection, StorageError,
-    changes::Changes,
+    change_batch::ChangeBatch,
+    date_assignment::{self, AffectedRecords},
     prepared::prepared,
-    settle::{self, Touched},
     table::{record_denial, rejected_record, users},
 };
 
 /// No record's day is farther than this from when it happened, at any offset.
-const NEAR: TimeDelta = TimeDelta::days(2);
+const DATE_MARGIN: TimeDelta = TimeDelta::days(2);
 
 /// The part of a list that was read.
 #[derive(Debug, Clone, Copy)]
-pub struct Listed<'a> {
+pub struct ListedWindow<'a> {
     pub data_type: DataType,
     /// Only records that lie wholly between the two are looked for.
     pub from: DateTime<Utc>,
@@ -36,7 +36,7 @@ pub struct Listed<'a> {
 
 /// A stored record that was not on the list.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct Missing {
+pub struct MissingRecord {
     #[diesel(sql_type = Text)]
     pub id: String,
     /// For a recovery the time at which WHOOP created it, as on the list.
@@ -57,7 +57,7 @@ struct RemovedRow {
 
 /// A record that left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removed {
+pub struct RemovedRecord {
     pub data_type: DataType,
     pub id: String,
     pub local_date: NaiveDate,
@@ -68,11 +68,11 @@ pub struct Removed {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn missing(
+pub async fn find_missing(
     conn: &mut PgConnection,
     user_id: &UserId,
-    listed: Listed<'_>,
-) -> Result<Vec<Missing>, StorageError> {
+    listed: ListedWindow<'_>,
+) -> Result<Vec<MissingRecord>, StorageError> {
     // What is still going on, as the running cycle, is on the list as well. A recovery
     // has no times: it happened when its sleep did, or its cycle; and if
     // neither is here, before it was made. The days are there for the index.
@@ -103,13 +103,13 @@ pub async fn missing(
                AND start_time >= $2 AND coalesce(end_time, start_time) <= $3 ORDER BY start_time DESC"
         }
     };
-    let stored: Vec<Missing> = prepared(sql)
+    let stored: Vec<MissingRecord> = prepared(sql)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Timestamptz, _>(listed.from)
         .bind::<Timestamptz, _>(listed.until)
         .bind::<Timestamptz, _>(listed.began_at)
-        .bind::<Date, _>(listed.from.date_naive() - NEAR)
-        .bind::<Date, _>(listed.until.date_naive() + NEAR)
+        .bind::<Date, _>(listed.from.date_naive() - DATE_MARGIN)
+        .bind::<Date, _>(listed.until.date_naive() + DATE_MARGIN)
         .load(conn)
         .await?;
     Ok(stored
@@ -119,7 +119,7 @@ pub async fn missing(
 }
 
 #[derive(QueryableByName)]
-struct Found {
+struct FoundRow {
     #[diesel(sql_type = Bool)]
     found: bool,
 }
@@ -129,7 +129,7 @@ struct Found {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn is_older_stored(
+pub async fn has_older_record(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
@@ -149,7 +149,7 @@ pub async fn is_older_stored(
             "SELECT EXISTS (SELECT 1 FROM whoop_cycle WHERE user_id = $1 AND start_time < $2) AS found"
         }
     };
-    let row: Found = prepared(sql)
+    let row: FoundRow = prepared(sql)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Timestamptz, _>(before)
         .get_result(conn)
@@ -165,26 +165,35 @@ pub async fn is_older_stored(
 /// # Errors
 ///
 /// [`StorageError::MemberGone`] if the member was erased meanwhile.
-pub async fn remove(
+pub async fn remove_record(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     id: &str,
     now: DateTime<Utc>,
-) -> Result<Vec<Removed>, StorageError> {
-    users::take_turn(conn, user_id).await?;
-    let mut touched = Touched::default();
-    let mut removed = delete(conn, user_id, data_type, own(data_type), id, &mut touched).await?;
+) -> Result<Vec<RemovedRecord>, StorageError> {
+    users::lock_member(conn, user_id).await?;
+    let mut touched = AffectedRecords::default();
+    let mut removed = delete_records(
+        conn,
+        user_id,
+        data_type,
+        delete_sql(data_type),
+        id,
+        &mut touched,
+    )
+    .await?;
     if data_type == DataType::Sleep {
         let its_recovery = "DELETE FROM whoop_recovery WHERE user_id = $1 AND sleep_id = $2 RETURNING id, local_date, cycle_id";
         let recovery = DataType::Recovery;
-        removed.extend(delete(conn, user_id, recovery, its_recovery, id, &mut touched).await?);
+        removed
+            .extend(delete_records(conn, user_id, recovery, its_recovery, id, &mut touched).await?);
     }
-    let mut changes = Changes::default();
+    let mut changes = ChangeBatch::default();
     for one in &removed {
-        changes.deleted(one.data_type, one.id.clone(), one.local_date);
+        changes.add_deleted(one.data_type, one.id.clone(), one.local_date);
     }
-    settle::settle(conn, user_id, touched, &mut changes).await?;
+    date_assignment::assign_local_dates(conn, user_id, touched, &mut changes).await?;
     changes.write(conn, user_id, now).await?;
     let ids = [id.to_owned()];
     record_denial::forget(conn, user_id, data_type, &ids).await?;
@@ -192,7 +201,7 @@ pub async fn remove(
     Ok(removed)
 }
 
-const fn own(data_type: DataType) -> &'static str {
+const fn delete_sql(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Recovery => {
             "DELETE FROM whoop_recovery WHERE user_id = $1 AND id = $2 \
@@ -213,14 +222,14 @@ const fn own(data_type: DataType) -> &'static str {
     }
 }
 
-async fn delete(
+async fn delete_records(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
     sql: &'static str,
     id: &str,
-    touched: &mut Touched,
-) -> Result<Vec<Removed>, StorageError> {
+    touched: &mut AffectedRecords,
+) -> Result<Vec<RemovedRecord>, StorageError> {
     let rows: Vec<RemovedRow> = prepared(sql)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Text, _>(id)
@@ -230,7 +239,7 @@ async fn delete(
     for row in rows {
         touched.cycles.extend(row.cycle_id);
         touched.add_date(data_type, row.local_date);
-        removed.push(Removed {
+        removed.push(RemovedRecord {
             data_type,
             id: row.id,
             local_date: row.local_date,

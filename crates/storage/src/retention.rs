@@ -6,12 +6,12 @@ use diesel::{
     sql_types::{Date, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
-use whoop_core::{DataType, UserId, retention::KeptFrom};
+use whoop_core::{DataType, UserId, retention::RetentionStart};
 
-use crate::{PgConnection, StorageError, changes::Changes, table::users};
+use crate::{PgConnection, StorageError, change_batch::ChangeBatch, table::users};
 
 #[derive(QueryableByName)]
-struct Left {
+struct PurgedRow {
     #[diesel(sql_type = Text)]
     id: String,
     #[diesel(sql_type = Date)]
@@ -26,22 +26,22 @@ struct Left {
 /// # Errors
 ///
 /// [`StorageError::MemberGone`] if the member was erased meanwhile.
-pub async fn trim(
+pub async fn purge_records(
     conn: &mut PgConnection,
     user_id: &UserId,
-    kept: KeptFrom,
+    kept: RetentionStart,
     now: DateTime<Utc>,
 ) -> Result<u64, StorageError> {
-    users::take_turn(conn, user_id).await?;
+    users::lock_member(conn, user_id).await?;
     let mut removed = 0;
-    let mut changes = Changes::default();
+    let mut changes = ChangeBatch::default();
     for data_type in DataType::ALL {
         // A main sleep stays or goes with the day that shows it.
         let date = match data_type {
             DataType::Sleep => "coalesce(night_date, local_date)",
             _ => "local_date",
         };
-        let left: Vec<Left> = diesel::sql_query(format!(
+        let left: Vec<PurgedRow> = diesel::sql_query(format!(
             "DELETE FROM whoop_{data_type} WHERE user_id = $1 AND {date} < $2 \
              RETURNING id, {date} AS local_date"
         ))
@@ -51,7 +51,7 @@ pub async fn trim(
         .await?;
         removed += left.len();
         for one in left {
-            changes.deleted(data_type, one.id, one.local_date);
+            changes.add_deleted(data_type, one.id, one.local_date);
         }
     }
     changes.write(conn, user_id, now).await?;
@@ -83,7 +83,10 @@ pub async fn trim(
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn trim_runs(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<(), StorageError> {
+pub async fn purge_runs(
+    conn: &mut PgConnection,
+    before: DateTime<Utc>,
+) -> Result<(), StorageError> {
     diesel::sql_query("DELETE FROM whoop_sync_run WHERE started_at < $1")
         .bind::<Timestamptz, _>(before)
         .execute(conn)

@@ -8,11 +8,11 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use crate::{
     Database, StorageError,
-    seal::{SealError, Sealed, TokenKeys},
+    seal::{SealError, SealedText, TokenKeys},
 };
 
 /// The tables that hold sealed tokens, and whom each row is sealed for.
-const TABLES: [(&str, &str); 3] = [
+const SEALED_TABLES: [(&str, &str); 3] = [
     ("whoop_tokens", "user_id"),
     ("whoop_revocation", "id"),
     ("whoop_unconfirmed_connect", "user_id"),
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 1_000;
 
 /// A row that is not sealed with the first key.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct Outdated {
+pub struct OutdatedRow {
     /// Which of the tables.
     #[diesel(sql_type = Text)]
     pub table_name: String,
@@ -37,18 +37,18 @@ pub struct Outdated {
 
 /// What became of a row.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Resealed {
+pub enum ResealOutcome {
     Done,
     /// Gone, or sealed anew by a refresh meanwhile.
     NotNeeded,
     /// No key of ours opens it; it is as it was.
     DoesNotOpen(SealError),
     /// Somebody holds it for so long that it is better tried again.
-    Held,
+    RowLocked,
 }
 
 #[derive(QueryableByName)]
-struct Row {
+struct SealedRow {
     #[diesel(sql_type = Bytea)]
     sealed: Vec<u8>,
     #[diesel(sql_type = Text)]
@@ -56,11 +56,11 @@ struct Row {
 }
 
 #[derive(QueryableByName)]
-struct Owned {
+struct OwnedSealedRow {
     #[diesel(sql_type = Text)]
     owner: String,
     #[diesel(embed)]
-    row: Row,
+    row: SealedRow,
 }
 
 /// How many rows a key seals.
@@ -73,12 +73,12 @@ pub struct KeyUse {
 }
 
 /// The next rows that are not sealed with the first key, after one of them.
-pub async fn outdated(
+pub async fn list_outdated(
     database: &Database,
     keys: &TokenKeys,
-    after: Option<&Outdated>,
-) -> Result<Vec<Outdated>, StorageError> {
-    let each: Vec<String> = TABLES
+    after: Option<&OutdatedRow>,
+) -> Result<Vec<OutdatedRow>, StorageError> {
+    let each: Vec<String> = SEALED_TABLES
         .iter()
         .map(|(table, owner)| {
             format!(
@@ -94,7 +94,7 @@ pub async fn outdated(
     );
     let mut conn = database.get().await?;
     Ok(diesel::sql_query(sql)
-        .bind::<Text, _>(keys.sealing())
+        .bind::<Text, _>(keys.sealing_key_id())
         .bind::<Text, _>(after.map_or("", |row| &row.table_name))
         .bind::<Text, _>(after.map_or("", |row| &row.owner))
         .load(&mut conn)
@@ -106,10 +106,13 @@ pub async fn outdated(
 pub async fn reseal(
     database: &Database,
     keys: &TokenKeys,
-    row: &Outdated,
-) -> Result<Resealed, StorageError> {
-    let Some((table, owner)) = TABLES.iter().find(|(table, _)| *table == row.table_name) else {
-        return Ok(Resealed::NotNeeded);
+    row: &OutdatedRow,
+) -> Result<ResealOutcome, StorageError> {
+    let Some((table, owner)) = SEALED_TABLES
+        .iter()
+        .find(|(table, _)| *table == row.table_name)
+    else {
+        return Ok(ResealOutcome::NotNeeded);
     };
     let mut locked = database.begin().await?;
     locked
@@ -119,24 +122,24 @@ pub async fn reseal(
         "SELECT sealed, key_id FROM {table} WHERE {owner}::text = $1 AND key_id <> $2 FOR UPDATE"
     ))
     .bind::<Text, _>(&row.owner)
-    .bind::<Text, _>(keys.sealing())
-    .load::<Row>(&mut *locked)
+    .bind::<Text, _>(keys.sealing_key_id())
+    .load::<SealedRow>(&mut *locked)
     .await;
     let found = match found {
         Ok(mut rows) => rows.pop(),
         Err(error) => match StorageError::from(error) {
             StorageError::Busy(_) => {
                 locked.rollback().await?;
-                return Ok(Resealed::Held);
+                return Ok(ResealOutcome::RowLocked);
             }
             other => return Err(other),
         },
     };
-    let Some(Row { sealed, key_id }) = found else {
+    let Some(SealedRow { sealed, key_id }) = found else {
         locked.rollback().await?;
-        return Ok(Resealed::NotNeeded);
+        return Ok(ResealOutcome::NotNeeded);
     };
-    let sealed = Sealed {
+    let sealed = SealedText {
         key_id,
         bytes: sealed,
     };
@@ -147,7 +150,7 @@ pub async fn reseal(
         Ok(anew) => anew,
         Err(error) => {
             locked.rollback().await?;
-            return Ok(Resealed::DoesNotOpen(error));
+            return Ok(ResealOutcome::DoesNotOpen(error));
         }
     };
     diesel::sql_query(format!(
@@ -159,7 +162,7 @@ pub async fn reseal(
     .execute(&mut *locked)
     .await?;
     locked.commit().await?;
-    Ok(Resealed::Done)
+    Ok(ResealOutcome::Done)
 }
 
 /// The rows that name a key and are not opened by the one of that name.
@@ -167,45 +170,45 @@ pub async fn reseal(
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn unopened(
+pub async fn list_unopenable(
     database: &Database,
     keys: &TokenKeys,
     key_id: &str,
-) -> Result<Vec<(Outdated, SealError)>, StorageError> {
+) -> Result<Vec<(OutdatedRow, SealError)>, StorageError> {
     let mut conn = database.get().await?;
-    let mut unopened = Vec::new();
-    for (table, owner) in TABLES {
+    let mut unopenable = Vec::new();
+    for (table, owner) in SEALED_TABLES {
         let sql = format!(
             "SELECT {owner}::text AS owner, sealed, key_id FROM {table} \
              WHERE key_id = $1 AND {owner}::text > $2 ORDER BY 1 LIMIT {AT_ONCE}"
         );
         let mut last = String::new();
         loop {
-            let rows: Vec<Owned> = diesel::sql_query(&sql)
+            let rows: Vec<OwnedSealedRow> = diesel::sql_query(&sql)
                 .bind::<Text, _>(key_id)
                 .bind::<Text, _>(&last)
                 .load(&mut conn)
                 .await?;
             let Some(end) = rows.last() else { break };
             last.clone_from(&end.owner);
-            for Owned { owner, row } in rows {
-                let sealed = Sealed {
+            for OwnedSealedRow { owner, row } in rows {
+                let sealed = SealedText {
                     key_id: row.key_id,
                     bytes: row.sealed,
                 };
                 if let Err(error) = keys.open(&owner, &sealed) {
                     let table_name = table.to_owned();
-                    unopened.push((Outdated { table_name, owner }, error));
+                    unopenable.push((OutdatedRow { table_name, owner }, error));
                 }
             }
         }
     }
-    Ok(unopened)
+    Ok(unopenable)
 }
 
 /// How many rows each key seals now.
-pub async fn key_use(database: &Database) -> Result<Vec<KeyUse>, StorageError> {
-    let each: Vec<String> = TABLES
+pub async fn count_rows_by_key(database: &Database) -> Result<Vec<KeyUse>, StorageError> {
+    let each: Vec<String> = SEALED_TABLES
         .iter()
         .map(|(table, _)| format!("SELECT key_id FROM {table}"))
         .collect();

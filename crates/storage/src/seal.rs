@@ -14,7 +14,7 @@ use chacha20poly1305::{
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use zeroize::Zeroizing;
 
-use crate::pseudonym::{Place, pseudonym};
+use crate::pseudonym::{PseudonymPurpose, pseudonym};
 
 const NONCE_BYTES: usize = 24;
 const KEY_BYTES: usize = 32;
@@ -52,7 +52,7 @@ impl fmt::Debug for TokenKeys {
 
 /// A sealed text and the key that opens it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Sealed {
+pub struct SealedText {
     pub key_id: String,
     /// The nonce, then the ciphertext with its tag.
     pub bytes: Vec<u8>,
@@ -99,19 +99,19 @@ impl TokenKeys {
     }
 
     /// The id of the key that seals.
-    pub fn sealing(&self) -> &str {
+    pub fn sealing_key_id(&self) -> &str {
         self.0.first().map_or("", |key| key.id.as_str())
     }
 
     /// Whether a key of this id is among them.
-    pub fn has(&self, id: &str) -> bool {
+    pub fn has_key(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id == id)
     }
 
     /// The pseudonym of a member for the request log, by the first key.
     pub fn log_pseudonym(&self, user_id: &str) -> String {
         let first = self.0.first().map(|key| key.bytes.expose_secret());
-        pseudonym(first.unwrap_or_default(), Place::Log, user_id, 8)
+        pseudonym(first.unwrap_or_default(), PseudonymPurpose::Log, user_id, 8)
     }
 
     /// The pseudonyms of an erased member in the audit trail, one for each key; new rows have the
@@ -120,7 +120,12 @@ impl TokenKeys {
         self.0
             .iter()
             .map(|key| {
-                let text = pseudonym(key.bytes.expose_secret(), Place::Audit, user_id, 16);
+                let text = pseudonym(
+                    key.bytes.expose_secret(),
+                    PseudonymPurpose::Audit,
+                    user_id,
+                    16,
+                );
                 format!("erased:{text}")
             })
             .collect()
@@ -139,7 +144,7 @@ impl TokenKeys {
     /// # Errors
     ///
     /// [`SealError::NoRandomness`] without a fresh nonce.
-    pub fn seal(&self, owner: &str, text: &SecretString) -> Result<Sealed, SealError> {
+    pub fn seal(&self, owner: &str, text: &SecretString) -> Result<SealedText, SealError> {
         let key = self
             .0
             .first()
@@ -155,7 +160,7 @@ impl TokenKeys {
             .map_err(|_| SealError::DoesNotOpen)?;
         let mut bytes = nonce.to_vec();
         bytes.extend(ciphertext);
-        Ok(Sealed {
+        Ok(SealedText {
             key_id: key.id.clone(),
             bytes,
         })
@@ -166,7 +171,7 @@ impl TokenKeys {
     /// # Errors
     ///
     /// The key is not there, or the text was changed or moved.
-    pub fn open(&self, owner: &str, sealed: &Sealed) -> Result<SecretString, SealError> {
+    pub fn open(&self, owner: &str, sealed: &SealedText) -> Result<SecretString, SealError> {
         let key = self
             .0
             .iter()
@@ -227,7 +232,7 @@ mod tests {
             changed.bytes[position] ^= 1;
             assert!(keys.open("mara", &changed).is_err());
         }
-        let cut = Sealed {
+        let cut = SealedText {
             bytes: sealed.bytes[..10].to_vec(),
             ..sealed
         };

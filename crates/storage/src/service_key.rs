@@ -90,15 +90,15 @@ impl fmt::Display for Scope {
 
 /// The scopes of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scopes(BTreeSet<Scope>);
+pub struct ScopeSet(BTreeSet<Scope>);
 
-impl Scopes {
+impl ScopeSet {
     /// Every scope.
     pub fn all() -> Self {
         Scope::ALL.into_iter().collect()
     }
 
-    pub fn contain(&self, scope: Scope) -> bool {
+    pub fn contains(&self, scope: Scope) -> bool {
         self.0.contains(&scope)
     }
 
@@ -107,20 +107,20 @@ impl Scopes {
     }
 
     /// Reads the column. A word that this version does not know gives no right.
-    pub(crate) fn read(text: &str) -> Self {
+    pub(crate) fn parse_column(text: &str) -> Self {
         let known = |word: &str| Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
         text.split(',').filter_map(known).collect()
     }
 }
 
-impl FromIterator<Scope> for Scopes {
+impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         Self(scopes.into_iter().collect())
     }
 }
 
 /// Comma-separated, as the column has it.
-impl fmt::Display for Scopes {
+impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<&str> = self.0.iter().map(|scope| scope.as_str()).collect();
         f.write_str(&words.join(","))
@@ -210,13 +210,13 @@ mod tests {
 
     #[test]
     fn scopes_are_written_and_read_back_and_an_unknown_word_gives_no_right() {
-        let scopes: Scopes = [Scope::Erase, Scope::Read, Scope::Read]
+        let scopes: ScopeSet = [Scope::Erase, Scope::Read, Scope::Read]
             .into_iter()
             .collect();
 
         assert_eq!(scopes.to_string(), "read,erase");
-        assert_eq!(Scopes::read("read,erase,of-tomorrow"), scopes);
-        assert!(!scopes.contain(Scope::Operate));
+        assert_eq!(ScopeSet::parse_column("read,erase,of-tomorrow"), scopes);
+        assert!(!scopes.contains(Scope::Operate));
     }
 
     #[test]

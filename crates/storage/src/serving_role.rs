@@ -21,13 +21,13 @@ pub struct ServingRole {
 }
 
 #[derive(QueryableByName)]
-struct Named {
+struct RoleNameRow {
     #[diesel(sql_type = Text)]
     name: String,
 }
 
 #[derive(QueryableByName)]
-struct Powers {
+struct RolePrivilegesRow {
     #[diesel(sql_type = Bool)]
     owns: bool,
     #[diesel(sql_type = Bool)]
@@ -39,9 +39,9 @@ struct Powers {
 /// # Errors
 ///
 /// [`StorageError::NoSuchRole`]; or PostgreSQL is away.
-pub async fn exists(database: &Database, role: &str) -> Result<(), StorageError> {
+pub async fn check_exists(database: &Database, role: &str) -> Result<(), StorageError> {
     let mut conn = database.get().await?;
-    let found: Option<Named> =
+    let found: Option<RoleNameRow> =
         diesel::sql_query("SELECT rolname::text AS name FROM pg_roles WHERE rolname = $1")
             .bind::<Text, _>(role)
             .get_result(&mut conn)
@@ -59,17 +59,17 @@ pub async fn exists(database: &Database, role: &str) -> Result<(), StorageError>
 /// # Errors
 ///
 /// [`StorageError::NoSuchRole`]; or only the owner of the tables may do this.
-pub async fn let_serve(
+pub async fn grant_serving(
     database: &Database,
     role: Option<&str>,
 ) -> Result<Vec<ServingRole>, StorageError> {
-    let mut conn = migrate::lock(database).await?;
+    let mut conn = migrate::lock_schema(database).await?;
     let mut names: Vec<String> = diesel::sql_query(
         "SELECT DISTINCT r.rolname::text AS name FROM pg_policy p, unnest(p.polroles) AS of_role \
          JOIN pg_roles r ON r.oid = of_role \
          WHERE p.polname LIKE 'whoop\\_serves\\_%' ORDER BY 1",
     )
-    .load::<Named>(&mut conn)
+    .load::<RoleNameRow>(&mut conn)
     .await?
     .into_iter()
     .map(|one| one.name)
@@ -79,16 +79,16 @@ pub async fn let_serve(
     {
         names.push(role.to_owned());
     }
-    let tables: Vec<Named> = diesel::sql_query("SELECT whoop_serving_tables() AS name")
+    let tables: Vec<RoleNameRow> = diesel::sql_query("SELECT whoop_serving_tables() AS name")
         .load(&mut conn)
         .await?;
     // Apart from the migrators' lock: each table is locked in a transaction of its own.
-    let mut worker = database.dedicated().await?;
+    let mut worker = database.connect_dedicated().await?;
     let mut serving = Vec::with_capacity(names.len());
     for name in names {
-        let warning = powers(&mut conn, &name).await?;
+        let warning = privilege_warning(&mut conn, &name).await?;
         for table in &tables {
-            let_serve_table(&mut worker, &name, &table.name).await?;
+            grant_serving_on_table(&mut worker, &name, &table.name).await?;
         }
         // The remaining grants lock no table.
         diesel::sql_query("SELECT whoop_let_serve($1)")
@@ -103,7 +103,7 @@ pub async fn let_serve(
 
 /// Gives a role its privileges and its policy on one table. The lock that a new policy needs is held
 /// alone, so that no deadlock can arise, and only for a moment.
-async fn let_serve_table(
+async fn grant_serving_on_table(
     conn: &mut PgConnection,
     role: &str,
     table: &str,
@@ -134,8 +134,11 @@ async fn let_serve_table(
     }
 }
 
-async fn powers(conn: &mut PgConnection, name: &str) -> Result<Option<String>, StorageError> {
-    let powers: Option<Powers> = diesel::sql_query(
+async fn privilege_warning(
+    conn: &mut PgConnection,
+    name: &str,
+) -> Result<Option<String>, StorageError> {
+    let powers: Option<RolePrivilegesRow> = diesel::sql_query(
         "SELECT r.rolsuper OR pg_has_role(r.oid, c.relowner, 'MEMBER') AS owns, \
                 has_schema_privilege(r.oid, 'public', 'CREATE') AS creates \
          FROM pg_roles r, pg_class c \

@@ -29,7 +29,7 @@ pub(crate) fn is_lock_conflict(code: &str) -> bool {
 }
 
 /// A value that PostgreSQL cannot store, whatever the moment.
-pub(crate) fn is_about_a_value(code: &str) -> bool {
+pub(crate) fn is_value_error(code: &str) -> bool {
     // 22: data exception. 23502: not null. 23514: check.
     code.starts_with("22") || matches!(code, "23502" | "23514")
 }

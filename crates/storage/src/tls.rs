@@ -58,7 +58,7 @@ impl SslMode {
 
 /// The root certificates that `sslrootcert` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Roots {
+pub(crate) enum RootCertificates {
     /// `sslrootcert=system`, or none given.
     System,
     File(PathBuf),
@@ -68,7 +68,7 @@ pub(crate) enum Roots {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsRules {
     pub(crate) mode: SslMode,
-    roots: Roots,
+    roots: RootCertificates,
 }
 
 impl TlsRules {
@@ -83,7 +83,7 @@ impl TlsRules {
     /// that does not verify would ignore it.
     pub(crate) fn new(
         mode: Option<SslMode>,
-        roots: Option<Roots>,
+        roots: Option<RootCertificates>,
         is_local: bool,
     ) -> Result<Self, StorageError> {
         let contradiction = |mode: SslMode, roots: &str| {
@@ -94,13 +94,18 @@ impl TlsRules {
             )))
         };
         let (mode, roots) = match (mode, roots) {
-            (None, None) if is_local => (SslMode::Prefer, Roots::System),
-            (None | Some(SslMode::VerifyCa), None) => (SslMode::VerifyFull, Roots::System),
-            (Some(mode), None) => (mode, Roots::System),
+            (None, None) if is_local => (SslMode::Prefer, RootCertificates::System),
+            (None | Some(SslMode::VerifyCa), None) => {
+                (SslMode::VerifyFull, RootCertificates::System)
+            }
+            (Some(mode), None) => (mode, RootCertificates::System),
             (None, Some(roots)) => (SslMode::VerifyFull, roots),
             (Some(SslMode::VerifyFull), Some(roots)) => (SslMode::VerifyFull, roots),
-            (Some(mode), Some(Roots::System)) => return contradiction(mode, "system"),
-            (Some(mode @ (SslMode::Disable | SslMode::Prefer)), Some(Roots::File(path))) => {
+            (Some(mode), Some(RootCertificates::System)) => return contradiction(mode, "system"),
+            (
+                Some(mode @ (SslMode::Disable | SslMode::Prefer)),
+                Some(RootCertificates::File(path)),
+            ) => {
                 return contradiction(mode, &path.display().to_string());
             }
             (Some(SslMode::Require | SslMode::VerifyCa), Some(roots)) => (SslMode::VerifyCa, roots),
@@ -123,10 +128,10 @@ impl TlsRules {
                 let builder = builder.with_root_certificates(self.roots.load()?);
                 return Ok(Some(builder.with_no_client_auth()));
             }
-            SslMode::VerifyCa => Check::Chain(self.roots.load()?),
-            SslMode::Prefer | SslMode::Require => Check::Nothing,
+            SslMode::VerifyCa => CertificateCheck::Chain(self.roots.load()?),
+            SslMode::Prefer | SslMode::Require => CertificateCheck::Nothing,
         };
-        let verifier = Verifier {
+        let verifier = CertificateVerifier {
             check,
             provider: provider(),
         };
@@ -142,7 +147,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-impl Roots {
+impl RootCertificates {
     /// Reads the value of `sslrootcert`; an empty one is none, as to libpq.
     pub(crate) fn parse(value: &str) -> Option<Self> {
         match value {
@@ -182,7 +187,7 @@ impl Roots {
 
 /// Checks made by [`Verifier`].
 #[derive(Debug)]
-enum Check {
+enum CertificateCheck {
     /// The certificate was signed by one of the roots; it may name another host.
     Chain(RootCertStore),
     Nothing,
@@ -191,12 +196,12 @@ enum Check {
 /// Checks less of a certificate than rustls does by itself: libpq's `verify-ca`,
 /// `require` and `prefer`.
 #[derive(Debug)]
-struct Verifier {
-    check: Check,
+struct CertificateVerifier {
+    check: CertificateCheck,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -205,7 +210,7 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if let Check::Chain(roots) = &self.check {
+        if let CertificateCheck::Chain(roots) = &self.check {
             verify_server_cert_signed_by_trust_anchor(
                 &ParsedCertificate::try_from(end_entity)?,
                 roots,
@@ -260,7 +265,8 @@ mod tests {
 
     fn rules(mode: Option<&str>, roots: Option<&str>) -> Result<TlsRules, String> {
         let mode = mode.map(SslMode::parse).transpose().unwrap();
-        TlsRules::new(mode, roots.and_then(Roots::parse), false).map_err(|error| error.to_string())
+        TlsRules::new(mode, roots.and_then(RootCertificates::parse), false)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -274,7 +280,7 @@ mod tests {
             let rules = rules(mode, Some(CA)).unwrap();
 
             assert_eq!(rules.mode, wanted, "{mode:?}");
-            assert_eq!(rules.roots, Roots::File(CA.into()), "{mode:?}");
+            assert_eq!(rules.roots, RootCertificates::File(CA.into()), "{mode:?}");
         }
     }
 
@@ -309,7 +315,7 @@ mod tests {
 
                 assert_eq!(
                     (rules.mode, rules.roots),
-                    (wanted, Roots::System),
+                    (wanted, RootCertificates::System),
                     "{mode:?}"
                 );
             }
@@ -317,7 +323,7 @@ mod tests {
         let system = rules(None, Some("system")).unwrap();
         assert_eq!(
             (system.mode, system.roots),
-            (SslMode::VerifyFull, Roots::System)
+            (SslMode::VerifyFull, RootCertificates::System)
         );
     }
 }

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StorageError,
-    seal::{SealError, Sealed, TokenKeys},
+    seal::{SealError, SealedText, TokenKeys},
 };
 
 /// A pair of tokens, opened.
 #[derive(Debug, Clone)]
-pub struct Tokens {
+pub struct OAuthTokens {
     pub access_token: SecretString,
     /// Absent where the member did not grant `offline`.
     pub refresh_token: Option<SecretString>,
@@ -21,16 +21,16 @@ pub struct Tokens {
 
 /// What is inside the seal.
 #[derive(Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
-struct Pair {
+struct SealedPair {
     access_token: String,
     refresh_token: Option<String>,
 }
 
-impl Tokens {
+impl OAuthTokens {
     /// Seals the pair for its owner: a member, or a row that has none any more.
-    pub(crate) fn seal(&self, keys: &TokenKeys, owner: &str) -> Result<Sealed, StorageError> {
+    pub(crate) fn seal(&self, keys: &TokenKeys, owner: &str) -> Result<SealedText, StorageError> {
         let exposed = |token: &SecretString| token.expose_secret().to_owned();
-        let pair = Pair {
+        let pair = SealedPair {
             access_token: exposed(&self.access_token),
             refresh_token: self.refresh_token.as_ref().map(exposed),
         };
@@ -41,12 +41,12 @@ impl Tokens {
     pub(crate) fn open(
         keys: &TokenKeys,
         owner: &str,
-        sealed: &Sealed,
+        sealed: &SealedText,
         scope: String,
         expires_at: DateTime<Utc>,
     ) -> Result<Self, StorageError> {
         let text = keys.open(owner, sealed)?;
-        let pair: Pair =
+        let pair: SealedPair =
             serde_json::from_str(text.expose_secret()).map_err(|_| SealError::DoesNotOpen)?;
         Ok(Self {
             access_token: SecretString::from(pair.access_token.clone()),

@@ -2,17 +2,18 @@ use std::ops::{Deref, DerefMut};
 
 use diesel_async::{AsyncConnection, TransactionManager};
 
-use crate::{Connection, Database, PgConnection, StorageError};
+use crate::{Database, PgConnection, PooledConnection, StorageError};
 
-type Manager = <PgConnection as AsyncConnection>::TransactionManager;
+type PgTransactionManager = <PgConnection as AsyncConnection>::TransactionManager;
 
 /// A transaction: committed by [`Transaction::commit`], otherwise rolled back.
 ///
 /// Dropped without either, as when its task is cancelled, the connection is
 /// closed instead of going back to the pool, and PostgreSQL rolls back.
-pub struct Transaction(Option<Connection>);
+pub struct Transaction(Option<PooledConnection>);
 
-const THERE: &str = "only commit, rollback and drop take it, and nothing comes after them";
+const CONNECTION_PRESENT: &str =
+    "only commit, rollback and drop take it, and nothing comes after them";
 
 impl Database {
     /// Opens a transaction on a connection of the pool.
@@ -22,7 +23,7 @@ impl Database {
     /// PostgreSQL is away, or every connection is taken.
     pub async fn begin(&self) -> Result<Transaction, StorageError> {
         let mut transaction = Transaction(Some(self.get().await?));
-        Manager::begin_transaction(&mut *transaction).await?;
+        PgTransactionManager::begin_transaction(&mut *transaction).await?;
         Ok(transaction)
     }
 }
@@ -34,7 +35,7 @@ impl Transaction {
     ///
     /// PostgreSQL refused or is gone; then nothing was done.
     pub async fn commit(mut self) -> Result<(), StorageError> {
-        Manager::commit_transaction(&mut *self).await?;
+        PgTransactionManager::commit_transaction(&mut *self).await?;
         self.0 = None;
         Ok(())
     }
@@ -45,7 +46,7 @@ impl Transaction {
     ///
     /// PostgreSQL is gone; then nothing was done either.
     pub async fn rollback(mut self) -> Result<(), StorageError> {
-        Manager::rollback_transaction(&mut *self).await?;
+        PgTransactionManager::rollback_transaction(&mut *self).await?;
         self.0 = None;
         Ok(())
     }
@@ -56,7 +57,7 @@ impl Drop for Transaction {
         // The pool looks at a connection only when somebody wants it again. Until
         // then it would keep the transaction open, and the member's turn with it.
         if let Some(conn) = self.0.take() {
-            drop(Connection::take(conn));
+            drop(PooledConnection::take(conn));
         }
     }
 }
@@ -65,12 +66,12 @@ impl Deref for Transaction {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        self.0.as_ref().expect(THERE)
+        self.0.as_ref().expect(CONNECTION_PRESENT)
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect(THERE)
+        self.0.as_mut().expect(CONNECTION_PRESENT)
     }
 }

@@ -6,14 +6,16 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use whoop_core::SystemClock;
 use whoop_sync::{
-    Settings,
-    adopt::{AdoptReport, Adopted, Adoption},
+    EngineSettings,
+    adopt::{AdoptReport, AdoptionOutcome, MemberAdoption},
 };
 
-use crate::{Console, Exit, cli::AdoptArgs, exit::Refusal, migrate::database_refusal, operator};
+use crate::{
+    Console, ExitStatus, cli::AdoptArgs, exit::CommandError, migrate::database_error, operator,
+};
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct AdoptResult<'a> {
     #[serde(flatten)]
     report: &'a AdoptReport,
     exit_code: u8,
@@ -23,18 +25,18 @@ pub(crate) async fn adopt(
     args: &AdoptArgs,
     console: &Console,
     stop: CancellationToken,
-) -> Result<Exit, Refusal> {
+) -> Result<ExitStatus, CommandError> {
     let unusable =
-        |error: whoop_sync::config::ConfigError| Refusal::could_not_run(error.to_string());
-    let refused = |error| database_refusal(&args.common.database, &error);
+        |error: whoop_sync::config::ConfigError| CommandError::could_not_run(error.to_string());
+    let refused = |error| database_error(&args.common.database, &error);
     let database = args.common.database.database().map_err(unusable)?;
     let engine = args
         .whoop
-        .engine(database, Arc::new(SystemClock), Settings::default())
+        .engine(database, Arc::new(SystemClock), EngineSettings::default())
         .map_err(unusable)?;
     engine.database.check().await.map_err(refused)?;
     if !args.dry_run {
-        operator::record(&engine.database, "adopt", None, None)
+        operator::record_action(&engine.database, "adopt", None, None)
             .await
             .map_err(refused)?;
     }
@@ -44,29 +46,29 @@ pub(crate) async fn adopt(
         })
         .await
         .map_err(refused)?;
-    let exit = exit_of(&report);
+    let exit = exit_status(&report);
     if args.common.json {
-        console.json(&Told {
+        console.print_json(&AdoptResult {
             report: &report,
             exit_code: exit.code(),
         });
     } else {
-        console.say(text(&report));
+        console.print(text(&report));
     }
     Ok(exit)
 }
 
-fn exit_of(report: &AdoptReport) -> Exit {
-    let any = |outcomes: &[Adopted]| {
+fn exit_status(report: &AdoptReport) -> ExitStatus {
+    let any = |outcomes: &[AdoptionOutcome]| {
         let mut members = report.members.iter();
         members.any(|one| outcomes.contains(&one.outcome))
     };
-    if report.stopped || any(&[Adopted::PutOff]) {
-        Exit::PutOff
-    } else if !report.dry_run && any(&[Adopted::Failed, Adopted::ReauthRequired]) {
-        Exit::SomeFailed
+    if report.stopped || any(&[AdoptionOutcome::PutOff]) {
+        ExitStatus::Deferred
+    } else if !report.dry_run && any(&[AdoptionOutcome::Failed, AdoptionOutcome::ReauthRequired]) {
+        ExitStatus::SomeFailed
     } else {
-        Exit::Done
+        ExitStatus::Done
     }
 }
 
@@ -83,11 +85,17 @@ fn text(report: &AdoptReport) -> String {
     let mut lines = Vec::new();
     let word = if report.dry_run { "would be" } else { "are" };
     for (outcome, words) in [
-        (Adopted::Connected, "connected"),
-        (Adopted::ReauthRequired, "here, and have to connect again"),
-        (Adopted::Disconnected, "here, disconnected as they were"),
-        (Adopted::PutOff, "put off; run it again"),
-        (Adopted::Failed, "not taken over"),
+        (AdoptionOutcome::Connected, "connected"),
+        (
+            AdoptionOutcome::ReauthRequired,
+            "here, and have to connect again",
+        ),
+        (
+            AdoptionOutcome::Disconnected,
+            "here, disconnected as they were",
+        ),
+        (AdoptionOutcome::PutOff, "put off; run it again"),
+        (AdoptionOutcome::Failed, "not taken over"),
     ] {
         match count(outcome) {
             0 => {}
@@ -96,10 +104,13 @@ fn text(report: &AdoptReport) -> String {
     }
     for (outcome, words) in [
         (
-            Adopted::Already,
+            AdoptionOutcome::Already,
             "were taken over before and are left alone",
         ),
-        (Adopted::Nothing, "left neither a token nor a whole record"),
+        (
+            AdoptionOutcome::Nothing,
+            "left neither a token nor a whole record",
+        ),
     ] {
         match count(outcome) {
             0 => {}
@@ -108,11 +119,11 @@ fn text(report: &AdoptReport) -> String {
     }
     lines.push(format!(
         "whole records: {}",
-        sum(report, |one| &one.records)
+        sum_by_type(report, |one| &one.records)
     ));
     lines.push(format!(
         "rows without one, to be read again: {}",
-        sum(report, |one| &one.read_again)
+        sum_by_type(report, |one| &one.read_again)
     ));
     let set_aside: u64 = report.members.iter().map(|one| one.set_aside).sum();
     if set_aside > 0 {
@@ -123,12 +134,15 @@ fn text(report: &AdoptReport) -> String {
     if report.of_nobody > 0 {
         lines.push(format!("{} row(s) name no member", report.of_nobody));
     }
-    lines.extend(report.members.iter().filter_map(trouble));
-    lines.push(next(report).to_owned());
+    lines.extend(report.members.iter().filter_map(problem_line));
+    lines.push(next_step(report).to_owned());
     lines.join("\n")
 }
 
-fn sum(report: &AdoptReport, of: impl Fn(&Adoption) -> &BTreeMap<&'static str, u64>) -> String {
+fn sum_by_type(
+    report: &AdoptReport,
+    of: impl Fn(&MemberAdoption) -> &BTreeMap<&'static str, u64>,
+) -> String {
     let mut all: BTreeMap<&str, u64> = BTreeMap::new();
     for (name, count) in report.members.iter().flat_map(of) {
         *all.entry(name).or_default() += count;
@@ -144,11 +158,11 @@ fn sum(report: &AdoptReport, of: impl Fn(&Adoption) -> &BTreeMap<&'static str, u
 }
 
 /// A line for whoever needs somebody to look.
-fn trouble(one: &Adoption) -> Option<String> {
+fn problem_line(one: &MemberAdoption) -> Option<String> {
     let word = match one.outcome {
-        Adopted::ReauthRequired => "has to connect again",
-        Adopted::Failed => "was not taken over",
-        Adopted::PutOff => "was put off",
+        AdoptionOutcome::ReauthRequired => "has to connect again",
+        AdoptionOutcome::Failed => "was not taken over",
+        AdoptionOutcome::PutOff => "was put off",
         _ => one.error.as_ref().map(|_| "is here, but")?,
     };
     let why = one
@@ -158,7 +172,7 @@ fn trouble(one: &Adoption) -> Option<String> {
     Some(format!("  {} {word}{why}", one.user_id))
 }
 
-fn next(report: &AdoptReport) -> &'static str {
+fn next_step(report: &AdoptReport) -> &'static str {
     if report.dry_run {
         "nothing was written. Stop the older service for good before the real run: whoever refreshes \
          a token ends the other's"

@@ -4,40 +4,44 @@ use chrono::Local;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 use whoop_core::{Clock, SystemClock};
-use whoop_storage::table::audit::{self, AuditRow, Filter};
+use whoop_storage::table::audit::{self, AuditFilter, AuditRow};
 
 use crate::{
-    Console, Exit, cli::AuditListArgs, exit::Refusal, migrate::database_refusal, users::open,
+    Console, ExitStatus, cli::ListAuditArgs, exit::CommandError, migrate::database_error,
+    users::open_database,
 };
 
 #[derive(Serialize)]
-struct Listed {
+struct ListAuditResult {
     /// The newest first.
     entries: Vec<AuditRow>,
     exit_code: u8,
 }
 
 /// `sync-worker audit`.
-pub(crate) async fn list(args: &AuditListArgs, console: &Console) -> Result<Exit, Refusal> {
-    let filter = filter(args)?;
-    let database = open(&args.common.database).await?;
+pub(crate) async fn list(
+    args: &ListAuditArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
+    let filter = audit_filter(args)?;
+    let database = open_database(&args.common.database).await?;
     let entries = async {
         let mut conn = database.get().await?;
         audit::list(&mut conn, &filter, i64::from(args.limit)).await
     };
     let entries = entries
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
+        .map_err(|error| database_error(&args.common.database, &error))?;
     if args.common.json {
-        console.json(&Listed {
+        console.print_json(&ListAuditResult {
             entries,
-            exit_code: Exit::Done.code(),
+            exit_code: ExitStatus::Done.code(),
         });
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     if entries.is_empty() {
-        console.say("no rows");
-        return Ok(Exit::Done);
+        console.print("no rows");
+        return Ok(ExitStatus::Done);
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
@@ -54,18 +58,18 @@ pub(crate) async fn list(args: &AuditListArgs, console: &Console) -> Result<Exit
             one.detail.unwrap_or_default(),
         ]);
     }
-    console.say(table);
-    Ok(Exit::Done)
+    console.print(table);
+    Ok(ExitStatus::Done)
 }
 
-fn filter(args: &AuditListArgs) -> Result<Filter, Refusal> {
+fn audit_filter(args: &ListAuditArgs) -> Result<AuditFilter, CommandError> {
     let now = SystemClock.now();
     let since = args
         .since
-        .map(|since| since.resolve(now, now.with_timezone(&Local).date_naive()))
+        .map(|since| since.start(now, now.with_timezone(&Local).date_naive()))
         .transpose()
         .map_err(|_| {
-            Refusal::wrong_usage(
+            CommandError::wrong_usage(
                 "--since lies in the future; name a past date or instant, such as 2026-01-31"
                     .to_owned(),
             )
@@ -77,13 +81,13 @@ fn filter(args: &AuditListArgs) -> Result<Filter, Refusal> {
             let keys = args
                 .keys
                 .keys()
-                .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+                .map_err(|error| CommandError::could_not_run(error.to_string()))?;
             user_ids.extend(keys.audit_pseudonyms(user.as_str()));
         } else {
             tracing::warn!("TOKEN_KEYS is not set, so rows of an erased member are not found");
         }
     }
-    Ok(Filter {
+    Ok(AuditFilter {
         user_ids,
         since,
         caller: args.caller.clone(),

@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use whoop_core::{Clock, SystemClock};
-use whoop_sync::run::Task;
+use whoop_sync::run::RunTask;
 
 use crate::{
-    Console, Exit,
+    Console, ExitStatus,
     cli::BackfillArgs,
-    exit::Refusal,
-    run::{carry_out, engine, past, plan_of},
+    exit::CommandError,
+    run::{execute_plan, new_plan, open_engine, resolve_start},
 };
 
 /// `sync-worker backfill`.
@@ -16,10 +16,10 @@ pub(crate) async fn backfill(
     args: &BackfillArgs,
     console: &Console,
     stop: CancellationToken,
-) -> Result<Exit, Refusal> {
+) -> Result<ExitStatus, CommandError> {
     let clock = Arc::new(SystemClock);
-    let from = past("--from", args.from, clock.now())?;
-    let engine = engine(&args.work, clock, &stop).await?;
-    let plan = plan_of(Task::BackFill { from }, &args.work, console);
-    carry_out(&engine, &plan, &args.work, console, stop).await
+    let from = resolve_start("--from", args.from, clock.now())?;
+    let engine = open_engine(&args.work, clock, &stop).await?;
+    let plan = new_plan(RunTask::Backfill { from }, &args.work, console);
+    execute_plan(&engine, &plan, &args.work, console, stop).await
 }

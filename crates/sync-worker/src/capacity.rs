@@ -3,84 +3,90 @@
 use chrono::{DateTime, TimeDelta};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
-use whoop_capacity::{Behind, Days, Hazards, Launch, Outage, Report, Setting, Webhooks, simulate};
-use whoop_sync::Settings;
+use whoop_capacity::{
+    CallConditions, DayVariation, Launch, Outage, SimulationParameters, SimulationReport, TypeLag,
+    WebhookConditions, simulate,
+};
+use whoop_sync::EngineSettings;
 
 use crate::{
-    Console, Exit,
-    cli::{CapacityArgs, Switch},
-    exit::Refusal,
+    Console, ExitStatus,
+    cli::{CapacityArgs, SwitchArg},
+    exit::CommandError,
 };
 
 /// The longest bar.
-const WIDTH: f64 = 48.0;
+const MAX_BAR_LENGTH: f64 = 48.0;
 
 #[derive(Serialize)]
 struct CapacityResult<'a> {
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a SimulationReport,
     exit_code: u8,
 }
 
-pub(crate) async fn capacity(args: &CapacityArgs, console: &Console) -> Result<Exit, Refusal> {
-    let setting = Setting {
+pub(crate) async fn capacity(
+    args: &CapacityArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
+    let setting = SimulationParameters {
         // Every day is alike, so any would do; always the same for the same seed.
         begins: DateTime::UNIX_EPOCH + TimeDelta::days(20_000),
         users: args.users as usize,
         active_share: args.active_share,
         days: args.days,
-        member_days: Days {
+        day_variation: DayVariation {
             late_scores: args.late_scores,
             missed_nights: args.missed_nights,
             naps: args.naps,
             deletions: args.deletions,
-            ..Days::default()
+            ..DayVariation::default()
         },
-        webhooks: (args.webhooks == Switch::On).then_some(Webhooks {
-            lost: args.webhooks_lost,
-            late: TimeDelta::minutes(args.webhooks_late.into()),
+        webhooks: (args.webhooks == SwitchArg::On).then_some(WebhookConditions {
+            lost_share: args.webhooks_lost,
+            max_delay: TimeDelta::minutes(args.webhooks_late.into()),
         }),
         seed: args.seed,
         limits: args.limits.limits(),
-        freshness: Settings::default().freshness,
-        hazards: Hazards {
-            refresh_takes: TimeDelta::milliseconds(args.refresh_ms.into()),
-            failing_members: args.failing_members,
+        freshness: EngineSettings::default().freshness,
+        call_conditions: CallConditions {
+            refresh_duration: TimeDelta::milliseconds(args.refresh_ms.into()),
+            failing_share: args.failing_members,
             outages: match args.outages.is_empty() {
-                true => Outage::spread(args.outages_per_month, args.days, args.seed),
+                true => Outage::spread_evenly(args.outages_per_month, args.days, args.seed),
                 false => args.outages.clone(),
             },
         },
         launch: args.launch.zip(args.within).map(|(members, within)| {
-            Launch::of(members as usize, TimeDelta::minutes(within.into()))
+            Launch::second_evening(members as usize, TimeDelta::minutes(within.into()))
         }),
     };
     if setting.launch.is_some() && args.days < 2 {
-        return Err(Refusal::wrong_usage(
+        return Err(CommandError::wrong_usage(
             "a launch begins on the second day: use --days 2 or more".to_owned(),
         ));
     }
     // Hours of computing at the most: a signal is to find the process awake.
     let report = tokio::task::spawn_blocking(move || simulate(&setting))
         .await
-        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+        .map_err(|error| CommandError::could_not_run(error.to_string()))?;
     let exit = if report.held {
-        Exit::Done
+        ExitStatus::Done
     } else {
-        Exit::CouldNotRun
+        ExitStatus::CouldNotRun
     };
     if args.common.json {
-        console.json(&CapacityResult {
+        console.print_json(&CapacityResult {
             report: &report,
             exit_code: exit.code(),
         });
     } else {
-        console.say(text(&report));
+        console.print(text(&report));
     }
     Ok(exit)
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &SimulationReport) -> String {
     let mut lines = vec![format!(
         "{} generated members, {:.0} % of them active on a day, {} days, webhooks {}, seed {}",
         report.users,
@@ -100,7 +106,7 @@ fn text(report: &Report) -> String {
             "{:>5} {:>6} {}",
             format!("d{}", day.day),
             day.total,
-            parts(
+            stacked_bar(
                 &[
                     (day.interactive, '█'),
                     (day.webhook, '▚'),
@@ -132,7 +138,7 @@ fn text(report: &Report) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
     table.set_header(["behind WHOOP at a visit", "median", "p95", "worst", "goal"]);
-    for Behind {
+    for TypeLag {
         data_type,
         goal_seconds,
         spread,
@@ -140,10 +146,10 @@ fn text(report: &Report) -> String {
     {
         table.add_row([
             data_type.to_string(),
-            time(spread.median_seconds),
-            time(spread.p95_seconds),
-            time(spread.worst_seconds),
-            time(*goal_seconds),
+            format_duration(spread.median_seconds),
+            format_duration(spread.p95_seconds),
+            format_duration(spread.worst_seconds),
+            format_duration(*goal_seconds),
         ]);
     }
     for (name, spread) in [
@@ -152,9 +158,9 @@ fn text(report: &Report) -> String {
     ] {
         table.add_row([
             name.to_owned(),
-            time(spread.median_seconds),
-            time(spread.p95_seconds),
-            time(spread.worst_seconds),
+            format_duration(spread.median_seconds),
+            format_duration(spread.p95_seconds),
+            format_duration(spread.worst_seconds),
             String::new(),
         ]);
     }
@@ -169,8 +175,8 @@ fn text(report: &Report) -> String {
         report.turns_put_off,
         report.left,
     ));
-    lines.push(hazards(report));
-    lines.extend(launch(report));
+    lines.push(hazards_text(report));
+    lines.extend(launch_text(report));
     for goal in report.goals.iter().filter(|goal| !goal.held) {
         lines.push(format!(
             "NOT HELD: {}: {}, allowed {}",
@@ -183,7 +189,7 @@ fn text(report: &Report) -> String {
     lines.join("\n")
 }
 
-fn hazards(report: &Report) -> String {
+fn hazards_text(report: &SimulationReport) -> String {
     let mut line = format!(
         "{} second pages, {} calls by id, {} token refreshes; {} calls for members whose calls always fail ({} visits).",
         report.second_pages,
@@ -195,7 +201,7 @@ fn hazards(report: &Report) -> String {
     if let Some(outages) = &report.outages {
         line += &format!(
             "\nOutages: {}, {} calls ({} an hour), {} visits, which no goal includes.",
-            time(outages.seconds),
+            format_duration(outages.seconds),
             outages.calls,
             outages.calls_per_hour,
             outages.visits,
@@ -204,7 +210,7 @@ fn hazards(report: &Report) -> String {
     line
 }
 
-fn launch(report: &Report) -> Option<String> {
+fn launch_text(report: &SimulationReport) -> Option<String> {
     let launch = report.launch.as_ref()?;
     Some(format!(
         "Launch: {} members connect within {}.\n\
@@ -212,11 +218,11 @@ fn launch(report: &Report) -> Option<String> {
          longest wait of an app request during the launch: {} ({} app requests of other members, {} deferred)\n\
          after the launch: {} of {} app requests deferred, which no goal includes",
         launch.members,
-        time(launch.within_seconds),
-        time(launch.last_member_read_after_seconds),
+        format_duration(launch.within_seconds),
+        format_duration(launch.last_member_read_after_seconds),
         launch.members_read,
         launch.members,
-        time(launch.longest_wait_of_others_seconds),
+        format_duration(launch.longest_wait_of_others_seconds),
         launch.visits_of_others,
         launch.visits_of_others_put_off,
         launch.visits_afterwards_put_off,
@@ -224,7 +230,7 @@ fn launch(report: &Report) -> Option<String> {
     ))
 }
 
-fn parts(parts: &[(u64, char)], scale: f64) -> String {
+fn stacked_bar(parts: &[(u64, char)], scale: f64) -> String {
     parts
         .iter()
         .map(|(calls, sign)| bar(as_f64(*calls), scale, *sign))
@@ -237,7 +243,7 @@ fn parts(parts: &[(u64, char)], scale: f64) -> String {
     reason = "a bar is some dozens of signs long"
 )]
 fn bar(value: f64, scale: f64, sign: char) -> String {
-    let length = (value / scale.max(1.0) * WIDTH).round() as usize;
+    let length = (value / scale.max(1.0) * MAX_BAR_LENGTH).round() as usize;
     std::iter::repeat_n(sign, length).collect()
 }
 
@@ -249,7 +255,7 @@ fn as_f64(calls: u64) -> f64 {
     calls as f64
 }
 
-fn time(seconds: i64) -> String {
+fn format_duration(seconds: i64) -> String {
     let time = TimeDelta::seconds(seconds);
     match (time.num_days(), time.num_hours(), time.num_minutes()) {
         (0, 0, 0) => format!("{seconds} s"),

@@ -5,20 +5,24 @@ use whoop_core::{Clock, SystemClock};
 use whoop_storage::table::{audit, change};
 
 use crate::{
-    Console, Exit, cli::RestartArgs, exit::Refusal, migrate::database_refusal, operator::operator,
+    Console, ExitStatus, cli::RestartChangesArgs, exit::CommandError, migrate::database_error,
+    operator::current_operator,
 };
 
 #[derive(Serialize)]
-struct Restarted {
+struct RestartChangesResult {
     /// Members whose numbers begin anew.
     members: u64,
     exit_code: u8,
 }
 
 /// `sync-worker changes restart`.
-pub(crate) async fn restart(args: &RestartArgs, console: &Console) -> Result<Exit, Refusal> {
+pub(crate) async fn restart(
+    args: &RestartChangesArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
     if !args.yes {
-        return Err(Refusal::wrong_usage(
+        return Err(CommandError::wrong_usage(
             "every app with a copy reads everything anew after this; say --yes".to_owned(),
         ));
     }
@@ -26,28 +30,28 @@ pub(crate) async fn restart(args: &RestartArgs, console: &Console) -> Result<Exi
         .common
         .database
         .database()
-        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+        .map_err(|error| CommandError::could_not_run(error.to_string()))?;
     let restarted = async {
         database.check().await?;
         let mut transaction = database.begin().await?;
-        let members = change::restart(&mut transaction).await?;
-        let entry = operator().entry("changes-restart", SystemClock.now());
+        let members = change::restart_sequences(&mut transaction).await?;
+        let entry = current_operator().entry("changes-restart", SystemClock.now());
         audit::insert(&mut transaction, &[entry]).await?;
         transaction.commit().await?;
         Ok(members)
     };
     let members = restarted
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
+        .map_err(|error| database_error(&args.common.database, &error))?;
     if args.common.json {
-        console.json(&Restarted {
+        console.print_json(&RestartChangesResult {
             members,
-            exit_code: Exit::Done.code(),
+            exit_code: ExitStatus::Done.code(),
         });
     } else {
-        console.say(format_args!(
+        console.print(format_args!(
             "the changes of {members} member(s) are counted anew: apps with a copy get 410, and read everything"
         ));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use whoop_capacity::{Days, Hazards, Outage, Webhooks};
+use whoop_capacity::{CallConditions, DayVariation, Outage, WebhookConditions};
 use whoop_core::{DataType, UserId};
 use whoop_storage::{
     Database,
@@ -14,7 +14,7 @@ use whoop_sync::config::{
     SettingFaults, WhoopArgs,
 };
 
-use crate::{expiry::Expiry, since::Since, slot::SlotArg};
+use crate::{expiry::ExpiryArg, slot::SlotArg, time_arg::TimeArg};
 
 /// Keeps the WHOOP records of every connected member in PostgreSQL.
 ///
@@ -27,20 +27,20 @@ use crate::{expiry::Expiry, since::Since, slot::SlotArg};
     after_help = EXIT_CODES,
     max_term_width = 100
 )]
-pub struct Cli {
+pub struct WorkerCli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: WorkerCommand,
 
     /// Settings that could not be read, see [`whoop_sync::config::read`].
     #[arg(skip)]
-    pub unreadable: SettingFaults,
+    pub unreadable_settings: SettingFaults,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all done, 1 could not run (database, configuration), \
 2 wrong usage, 3 ran and some members failed, 4 ran and work was put off (quota, or told to stop)";
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum WorkerCommand {
     /// Bring the database's tables up to this version; does nothing where they are.
     Migrate(MigrateArgs),
     /// Sync the connected members with WHOOP once, as one of the day's four runs.
@@ -87,7 +87,7 @@ pub enum Command {
     Webhooks(WebhooksCommand),
     /// The keys that seal members' tokens.
     #[command(subcommand)]
-    Keys(KeysCommand),
+    Keys(TokenKeysCommand),
     /// The numbered changes by which apps keep their copies.
     #[command(subcommand)]
     Changes(ChangesCommand),
@@ -100,17 +100,17 @@ pub enum Command {
     ///
     /// Newest first. An erased member is found by id while the key of `TOKEN_KEYS` that was first
     /// at the erasure is still there.
-    Audit(AuditListArgs),
+    Audit(ListAuditArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ServiceKeysCommand {
     /// Create a key and print it. It is shown this once and stored nowhere.
-    Create(CreateKeyArgs),
+    Create(CreateServiceKeyArgs),
     /// List all keys with their scopes, state and last use.
-    List(ListKeysArgs),
+    List(ListServiceKeysArgs),
     /// Revoke a key; its next request is refused.
-    Revoke(RevokeKeyArgs),
+    Revoke(RevokeServiceKeyArgs),
 }
 
 /// A scope as it is typed.
@@ -138,7 +138,7 @@ impl From<ScopeArg> for Scope {
 }
 
 #[derive(Debug, Args)]
-pub struct CreateKeyArgs {
+pub struct CreateServiceKeyArgs {
     /// Name in the request log, in metrics and in the audit trail: 1 to 64 characters of a-z, 0-9,
     /// dot, underscore and hyphen.
     #[arg(long, value_name = "NAME")]
@@ -157,20 +157,20 @@ pub struct CreateKeyArgs {
     /// Last day of the key (YYYY-MM-DD, in UTC), or an instant such as 2027-01-31T08:00:00Z; without
     /// an end if not given.
     #[arg(long, value_name = "DATE")]
-    pub expires: Option<Expiry>,
+    pub expires: Option<ExpiryArg>,
 
     #[command(flatten)]
     pub common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct ListKeysArgs {
+pub struct ListServiceKeysArgs {
     #[command(flatten)]
     pub common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct RevokeKeyArgs {
+pub struct RevokeServiceKeyArgs {
     /// Name of the key.
     #[arg(value_name = "NAME")]
     pub name: KeyName,
@@ -180,17 +180,17 @@ pub struct RevokeKeyArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct AuditListArgs {
+pub struct ListAuditArgs {
     /// Only rows about this member, an erased one included.
     #[arg(long, value_name = "ID")]
     pub user: Option<UserId>,
 
     /// Only rows since: YYYY-MM-DD, or an instant such as 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "WHEN")]
-    pub since: Option<Since>,
+    pub since: Option<TimeArg>,
 
     /// Only rows of this caller: member, whoop, key:NAME, cli:USER, or all of a kind: key, cli.
-    #[arg(long, value_name = "CALLER", value_parser = caller)]
+    #[arg(long, value_name = "CALLER", value_parser = parse_caller)]
     pub caller: Option<String>,
 
     /// Maximum number of rows.
@@ -205,7 +205,7 @@ pub struct AuditListArgs {
     pub common: CommonArgs,
 }
 
-fn caller(text: &str) -> Result<String, String> {
+fn parse_caller(text: &str) -> Result<String, String> {
     let is_caller = match text.split_once(':') {
         Some((kind, name)) => ["key", "cli"].contains(&kind) && !name.is_empty(),
         None => ["member", "whoop", "key", "cli"].contains(&text),
@@ -223,11 +223,11 @@ pub enum ChangesCommand {
     ///
     /// An older database gives numbers once more that apps have had already. Run this
     /// before anything else is started on it.
-    Restart(RestartArgs),
+    Restart(RestartChangesArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct RestartArgs {
+pub struct RestartChangesArgs {
     /// It is meant.
     #[arg(long)]
     pub yes: bool,
@@ -242,15 +242,15 @@ pub enum WebhooksCommand {
     List(ListEventsArgs),
     /// Work off what is due, once. The API does the same all the time.
     #[command(after_help = EXIT_CODES)]
-    Drain(Box<DrainArgs>),
+    Drain(Box<DrainWebhooksArgs>),
     /// Have events worked off again, those that were given up or any others.
-    Replay(ReplayArgs),
+    Replay(ReplayWebhooksArgs),
 }
 
 /// How an event stands, as the table has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
-pub enum EventState {
+pub enum EventStateArg {
     /// To be worked off.
     Pending,
     /// Worked off.
@@ -265,7 +265,7 @@ pub enum EventState {
 
 /// Which events are meant; all of it must be true.
 #[derive(Debug, Args)]
-pub struct WhichEvents {
+pub struct EventFilterArgs {
     /// The event of this number; repeat it for several.
     #[arg(long = "id", value_name = "N")]
     pub ids: Vec<i64>,
@@ -276,18 +276,18 @@ pub struct WhichEvents {
 
     /// Only what came in since: YYYY-MM-DD, or an instant as 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "WHEN")]
-    pub since: Option<Since>,
+    pub since: Option<TimeArg>,
 
     /// Only what came in until then, a whole date included.
     #[arg(long, value_name = "WHEN")]
-    pub until: Option<Since>,
+    pub until: Option<TimeArg>,
 }
 
 #[derive(Debug, Args)]
 pub struct ListEventsArgs {
     /// Only those that stand so; separate several by commas.
     #[arg(long = "state", value_enum, value_delimiter = ',')]
-    pub states: Vec<EventState>,
+    pub states: Vec<EventStateArg>,
 
     /// So many at most.
     #[arg(long, value_name = "N", default_value_t = 50,
@@ -295,14 +295,14 @@ pub struct ListEventsArgs {
     pub limit: u32,
 
     #[command(flatten)]
-    pub which: WhichEvents,
+    pub filter: EventFilterArgs,
 
     #[command(flatten)]
     pub common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct DrainArgs {
+pub struct DrainWebhooksArgs {
     #[command(flatten)]
     pub whoop: WhoopArgs,
 
@@ -311,13 +311,13 @@ pub struct DrainArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ReplayArgs {
+pub struct ReplayWebhooksArgs {
     /// Only those that stand so; separate several by commas.
     #[arg(long = "state", value_enum, value_delimiter = ',')]
-    pub states: Vec<EventState>,
+    pub states: Vec<EventStateArg>,
 
     #[command(flatten)]
-    pub which: WhichEvents,
+    pub filter: EventFilterArgs,
 
     #[command(flatten)]
     pub common: CommonArgs,
@@ -327,29 +327,29 @@ pub struct ReplayArgs {
 pub enum UsersCommand {
     /// All members, with their connection and their last sync. `written` counts each
     /// writing of a record: one that was rescored twice counts three times.
-    List(ListArgs),
+    List(ListMembersArgs),
     /// One member: connection, consent, and what was read of each type.
-    Show(ShowArgs),
+    Show(ShowMemberArgs),
     /// Show the stored tokens of members in `reauth_required` to WHOOP once more. A member whose
     /// tokens WHOOP renews is connected again.
     #[command(after_help = EXIT_CODES)]
-    Retry(Box<RetryArgs>),
+    Retry(Box<RetryMembersArgs>),
     /// End a member's connection; what is stored stays.
-    Disconnect(Box<LeaveArgs>),
+    Disconnect(Box<DisconnectMemberArgs>),
     /// End a member's connection and delete everything that is stored of them.
-    Erase(Box<EraseArgs>),
+    Erase(Box<EraseMemberArgs>),
 }
 
 /// How a member stands, as the table has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
-pub enum Status {
+pub enum MemberStatusArg {
     Connected,
     ReauthRequired,
     Disconnected,
 }
 
-impl Status {
+impl MemberStatusArg {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connected => "connected",
@@ -360,17 +360,17 @@ impl Status {
 }
 
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub struct ListMembersArgs {
     /// Only those who stand so.
     #[arg(long, value_enum)]
-    pub status: Option<Status>,
+    pub status: Option<MemberStatusArg>,
 
     #[command(flatten)]
     pub common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct ShowArgs {
+pub struct ShowMemberArgs {
     /// Your id of the member.
     #[arg(value_name = "ID")]
     pub user: UserId,
@@ -380,7 +380,7 @@ pub struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RetryArgs {
+pub struct RetryMembersArgs {
     /// Only this member; repeat it for several. Default: all members in `reauth_required`.
     #[arg(long = "user", value_name = "ID")]
     pub users: Vec<UserId>,
@@ -393,7 +393,7 @@ pub struct RetryArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct LeaveArgs {
+pub struct DisconnectMemberArgs {
     /// Your id of the member.
     #[arg(value_name = "ID")]
     pub user: UserId,
@@ -406,22 +406,22 @@ pub struct LeaveArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct EraseArgs {
+pub struct EraseMemberArgs {
     /// Erase without asking.
     #[arg(long)]
     pub yes: bool,
 
     #[command(flatten)]
-    pub leave: LeaveArgs,
+    pub disconnect: DisconnectMemberArgs,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum KeysCommand {
+pub enum TokenKeysCommand {
     /// Seal everything with the first of `TOKEN_KEYS`, while everything runs.
     ///
     /// Put the new key first in `TOKEN_KEYS` everywhere, keep the old one behind
     /// it, run this, and then take the old one out.
-    Rotate(RotateArgs),
+    Rotate(RotateTokenKeysArgs),
 }
 
 #[derive(Debug, Args)]
@@ -438,7 +438,7 @@ pub struct AdoptArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RotateArgs {
+pub struct RotateTokenKeysArgs {
     /// Count what there is to do, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -464,45 +464,45 @@ pub struct CommonArgs {
     pub log: LogArgs,
 }
 
-impl Cli {
+impl WorkerCli {
     /// `None` for what only prints.
     pub fn common(&self) -> Option<&CommonArgs> {
         Some(match &self.command {
-            Command::Migrate(args) => &args.common,
-            Command::Run(args) => &args.work.common,
-            Command::Backfill(args) => &args.work.common,
-            Command::Reconcile(args) => &args.work.common,
-            Command::Capacity(args) => &args.common,
-            Command::Adopt(args) => &args.common,
-            Command::Status(args) => &args.common,
-            Command::Doctor(args) => &args.common,
-            Command::Webhooks(command) => match command {
+            WorkerCommand::Migrate(args) => &args.common,
+            WorkerCommand::Run(args) => &args.work.common,
+            WorkerCommand::Backfill(args) => &args.work.common,
+            WorkerCommand::Reconcile(args) => &args.work.common,
+            WorkerCommand::Capacity(args) => &args.common,
+            WorkerCommand::Adopt(args) => &args.common,
+            WorkerCommand::Status(args) => &args.common,
+            WorkerCommand::Doctor(args) => &args.common,
+            WorkerCommand::Webhooks(command) => match command {
                 WebhooksCommand::List(args) => &args.common,
                 WebhooksCommand::Drain(args) => &args.common,
                 WebhooksCommand::Replay(args) => &args.common,
             },
-            Command::Keys(KeysCommand::Rotate(args)) => &args.common,
-            Command::Changes(ChangesCommand::Restart(args)) => &args.common,
-            Command::ServiceKeys(command) => match command {
+            WorkerCommand::Keys(TokenKeysCommand::Rotate(args)) => &args.common,
+            WorkerCommand::Changes(ChangesCommand::Restart(args)) => &args.common,
+            WorkerCommand::ServiceKeys(command) => match command {
                 ServiceKeysCommand::Create(args) => &args.common,
                 ServiceKeysCommand::List(args) => &args.common,
                 ServiceKeysCommand::Revoke(args) => &args.common,
             },
-            Command::Audit(args) => &args.common,
-            Command::Users(command) => match command {
+            WorkerCommand::Audit(args) => &args.common,
+            WorkerCommand::Users(command) => match command {
                 UsersCommand::List(args) => &args.common,
                 UsersCommand::Show(args) => &args.common,
                 UsersCommand::Retry(args) => &args.common,
                 UsersCommand::Disconnect(args) => &args.common,
-                UsersCommand::Erase(args) => &args.leave.common,
+                UsersCommand::Erase(args) => &args.disconnect.common,
             },
-            Command::Completions(_) | Command::Man => return None,
+            WorkerCommand::Completions(_) | WorkerCommand::Man => return None,
         })
     }
 
     /// Every setting that keeps the command from running.
-    pub fn faults(&self) -> SettingFaults {
-        let mut faults = self.unreadable.clone();
+    pub fn setting_faults(&self) -> SettingFaults {
+        let mut faults = self.unreadable_settings.clone();
         if let Some(args) = self.database_args() {
             faults.extend(args.faults());
         }
@@ -518,33 +518,33 @@ impl Cli {
     fn database_args(&self) -> Option<&DatabaseArgs> {
         match self.command {
             // Members are simulated in memory.
-            Command::Capacity(_) => None,
+            WorkerCommand::Capacity(_) => None,
             _ => self.common().map(|common| &common.database),
         }
     }
 
     fn whoop_faults(&self) -> Vec<SettingFault> {
         match &self.command {
-            Command::Run(args) => args.work.whoop.faults(),
-            Command::Backfill(args) => args.work.whoop.faults(),
-            Command::Reconcile(args) => args.work.whoop.faults(),
-            Command::Adopt(args) => args.whoop.faults(),
-            Command::Doctor(args) => args.whoop.faults(),
-            Command::Webhooks(WebhooksCommand::Drain(args)) => args.whoop.faults(),
-            Command::Users(UsersCommand::Retry(args)) => args.whoop.faults(),
-            Command::Users(UsersCommand::Disconnect(args)) => args.whoop.faults(),
-            Command::Users(UsersCommand::Erase(args)) => args.leave.whoop.faults(),
-            Command::Keys(KeysCommand::Rotate(args)) => args.keys.faults(),
-            Command::Migrate(_)
-            | Command::Capacity(_)
-            | Command::Status(_)
-            | Command::Completions(_)
-            | Command::Man
-            | Command::Changes(_)
-            | Command::ServiceKeys(_)
-            | Command::Audit(_)
-            | Command::Webhooks(WebhooksCommand::List(_) | WebhooksCommand::Replay(_))
-            | Command::Users(UsersCommand::List(_) | UsersCommand::Show(_)) => Vec::new(),
+            WorkerCommand::Run(args) => args.work.whoop.faults(),
+            WorkerCommand::Backfill(args) => args.work.whoop.faults(),
+            WorkerCommand::Reconcile(args) => args.work.whoop.faults(),
+            WorkerCommand::Adopt(args) => args.whoop.faults(),
+            WorkerCommand::Doctor(args) => args.whoop.faults(),
+            WorkerCommand::Webhooks(WebhooksCommand::Drain(args)) => args.whoop.faults(),
+            WorkerCommand::Users(UsersCommand::Retry(args)) => args.whoop.faults(),
+            WorkerCommand::Users(UsersCommand::Disconnect(args)) => args.whoop.faults(),
+            WorkerCommand::Users(UsersCommand::Erase(args)) => args.disconnect.whoop.faults(),
+            WorkerCommand::Keys(TokenKeysCommand::Rotate(args)) => args.keys.faults(),
+            WorkerCommand::Migrate(_)
+            | WorkerCommand::Capacity(_)
+            | WorkerCommand::Status(_)
+            | WorkerCommand::Completions(_)
+            | WorkerCommand::Man
+            | WorkerCommand::Changes(_)
+            | WorkerCommand::ServiceKeys(_)
+            | WorkerCommand::Audit(_)
+            | WorkerCommand::Webhooks(WebhooksCommand::List(_) | WebhooksCommand::Replay(_))
+            | WorkerCommand::Users(UsersCommand::List(_) | UsersCommand::Show(_)) => Vec::new(),
         }
     }
 }
@@ -578,7 +578,7 @@ pub struct RunArgs {
     /// Read back to here at the least: YYYY-MM-DD, or an instant as
     /// 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "WHEN")]
-    pub since: Option<Since>,
+    pub since: Option<TimeArg>,
 
     /// Print the plan with its cost; call nothing, write nothing.
     #[arg(long)]
@@ -594,7 +594,7 @@ pub struct BackfillArgs {
     /// Back to here and no farther: YYYY-MM-DD, or an instant as
     /// 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "WHEN")]
-    pub from: Option<Since>,
+    pub from: Option<TimeArg>,
 
     #[command(flatten)]
     pub work: WorkArgs,
@@ -606,11 +606,11 @@ pub struct ReconcileArgs {
     /// From here on: YYYY-MM-DD, or an instant as 2026-01-31T08:00:00Z; the last 30
     /// days if not given.
     #[arg(long, value_name = "WHEN")]
-    pub from: Option<Since>,
+    pub from: Option<TimeArg>,
 
     /// Up to here, a whole date included; up to now if not given.
     #[arg(long, value_name = "WHEN")]
-    pub to: Option<Since>,
+    pub to: Option<TimeArg>,
 
     /// Report what differs and change nothing. WHOOP is called as without it.
     #[arg(long)]
@@ -687,7 +687,7 @@ pub struct CompletionsArgs {
 
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Switch {
+pub enum SwitchArg {
     On,
     Off,
 }
@@ -699,7 +699,7 @@ pub struct CapacityArgs {
     pub users: u32,
 
     /// Members who open the app on a day, twice each: 0.25 for a quarter.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = parse_share)]
     pub active_share: f64,
 
     /// Days to live through.
@@ -707,11 +707,11 @@ pub struct CapacityArgs {
     pub days: u32,
 
     /// Whether WHOOP's webhooks arrive.
-    #[arg(long, value_enum, default_value_t = Switch::Off)]
-    pub webhooks: Switch,
+    #[arg(long, value_enum, default_value_t = SwitchArg::Off)]
+    pub webhooks: SwitchArg,
 
     /// Of the webhooks, those that never arrive.
-    #[arg(long, value_name = "SHARE", default_value_t = Webhooks::default().lost, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = WebhookConditions::default().lost_share, value_parser = parse_share)]
     pub webhooks_lost: f64,
 
     /// How long the slowest webhook is on its way.
@@ -719,19 +719,19 @@ pub struct CapacityArgs {
     pub webhooks_late: u32,
 
     /// Nights, naps and workouts that are uploaded or scored hours later.
-    #[arg(long, value_name = "SHARE", default_value_t = Days::default().late_scores, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = DayVariation::default().late_scores, value_parser = parse_share)]
     pub late_scores: f64,
 
     /// Nights of which WHOOP has nothing, as without the strap.
-    #[arg(long, value_name = "SHARE", default_value_t = Days::default().missed_nights, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = DayVariation::default().missed_nights, value_parser = parse_share)]
     pub missed_nights: f64,
 
     /// Days with a nap.
-    #[arg(long, value_name = "SHARE", default_value_t = Days::default().naps, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = DayVariation::default().naps, value_parser = parse_share)]
     pub naps: f64,
 
     /// Days of a member on which one record is asked for by its id, for example after a deletion.
-    #[arg(long, value_name = "SHARE", default_value_t = Days::default().deletions, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = DayVariation::default().deletions, value_parser = parse_share)]
     pub deletions: f64,
 
     /// Time that WHOOP takes to refresh a token, in milliseconds.
@@ -739,7 +739,7 @@ pub struct CapacityArgs {
     pub refresh_ms: u32,
 
     /// Members for whom WHOOP answers every call with a 5xx.
-    #[arg(long, value_name = "SHARE", default_value_t = Hazards::default().failing_members, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = CallConditions::default().failing_share, value_parser = parse_share)]
     pub failing_members: f64,
 
     /// Outages of WHOOP in 30 days, of an hour each, at times that the seed decides.
@@ -747,7 +747,7 @@ pub struct CapacityArgs {
     pub outages_per_month: u32,
 
     /// An outage of WHOOP of an hour: 2:18 begins at 18:00 of the second day. Repeat it for several.
-    #[arg(long = "outage", value_name = "DAY:HOUR", value_parser = outage)]
+    #[arg(long = "outage", value_name = "DAY:HOUR", value_parser = parse_outage)]
     pub outages: Vec<Outage>,
 
     /// New members who connect from 18:00 of the second day on, beside the `--users`.
@@ -769,19 +769,19 @@ pub struct CapacityArgs {
     pub common: CommonArgs,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+fn parse_share(text: &str) -> Result<f64, String> {
     text.parse::<f64>()
         .ok()
         .filter(|share| (0.0..=1.0).contains(share))
         .ok_or_else(|| "a share from 0 to 1, as 0.25 for a quarter".to_owned())
 }
 
-fn outage(text: &str) -> Result<Outage, String> {
+fn parse_outage(text: &str) -> Result<Outage, String> {
     let parts = text.split_once(':');
     let numbers = parts.and_then(|(day, hour)| Some((day.parse().ok()?, hour.parse().ok()?)));
     numbers
         .filter(|(day, hour): &(u32, u32)| (1..=366).contains(day) && *hour < 24)
-        .map(|(day, hour)| Outage::of_an_hour(day, hour))
+        .map(|(day, hour)| Outage::one_hour(day, hour))
         .ok_or_else(|| "a day from 1 and an hour from 0 to 23, as 2:18".to_owned())
 }
 
@@ -793,6 +793,6 @@ mod tests {
 
     #[test]
     fn verify_cli() {
-        Cli::command().debug_assert();
+        WorkerCli::command().debug_assert();
     }
 }

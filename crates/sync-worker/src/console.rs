@@ -12,30 +12,30 @@ use std::{
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
-use crate::{Exit, exit::Refusal};
+use crate::{ExitStatus, exit::CommandError};
 
 /// This process's standard output and error.
 #[derive(Debug, Clone)]
 pub struct Console {
     is_terminal: bool,
     bars: MultiProgress,
-    results: Results,
+    sink: ResultSink,
     /// Whether a result could not be written.
-    has_lost: Arc<AtomicBool>,
+    write_failed: Arc<AtomicBool>,
 }
 
 /// Where results go.
 #[derive(Debug, Clone)]
-enum Results {
+enum ResultSink {
     StandardOutput,
-    Kept(Kept),
+    Captured(CapturedResults),
 }
 
 /// Results that were kept instead of printed.
 #[derive(Debug, Clone, Default)]
-pub struct Kept(Arc<Mutex<Vec<u8>>>);
+pub struct CapturedResults(Arc<Mutex<Vec<u8>>>);
 
-impl Kept {
+impl CapturedResults {
     pub fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&bytes).into_owned()
@@ -44,7 +44,7 @@ impl Kept {
 
 /// What `--json` prints where there is no result.
 #[derive(Serialize)]
-struct Refused<'a> {
+struct ErrorResult<'a> {
     error: &'a str,
     exit_code: u8,
 }
@@ -61,19 +61,19 @@ impl Console {
         Self {
             is_terminal,
             bars: MultiProgress::with_draw_target(target),
-            results: Results::StandardOutput,
-            has_lost: Arc::default(),
+            sink: ResultSink::StandardOutput,
+            write_failed: Arc::default(),
         }
     }
 
     /// No terminal, and results go to whoever runs the worker in its process.
-    pub fn kept() -> (Self, Kept) {
-        let kept = Kept::default();
+    pub fn capturing() -> (Self, CapturedResults) {
+        let kept = CapturedResults::default();
         let console = Self {
             is_terminal: false,
             bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
-            results: Results::Kept(kept.clone()),
-            has_lost: Arc::default(),
+            sink: ResultSink::Captured(kept.clone()),
+            write_failed: Arc::default(),
         };
         (console, kept)
     }
@@ -93,57 +93,61 @@ impl Console {
     }
 
     /// A result for people, on standard output.
-    pub(crate) fn say(&self, text: impl fmt::Display) {
-        let said = match &self.results {
-            Results::StandardOutput => self.bars.suspend(|| put(&mut io::stdout().lock(), &text)),
-            Results::Kept(Kept(bytes)) => put(
+    pub(crate) fn print(&self, text: impl fmt::Display) {
+        let said = match &self.sink {
+            ResultSink::StandardOutput => self
+                .bars
+                .suspend(|| write_line(&mut io::stdout().lock(), &text)),
+            ResultSink::Captured(CapturedResults(bytes)) => write_line(
                 &mut *bytes.lock().unwrap_or_else(PoisonError::into_inner),
                 &text,
             ),
         };
         // Only now: a log line steps around the bars as well.
         if let Err(error) = said {
-            self.has_lost.store(true, Ordering::Relaxed);
+            self.write_failed.store(true, Ordering::Relaxed);
             tracing::error!(%error, "the result could not be written to standard output");
         }
     }
 
     /// Whether somebody waits for a result in vain, as on a full disk. A reader
     /// who has gone does not.
-    pub(crate) fn has_lost(&self) -> bool {
-        self.has_lost.load(Ordering::Relaxed)
+    pub(crate) fn write_failed(&self) -> bool {
+        self.write_failed.load(Ordering::Relaxed)
     }
 
     /// Something for people that is not the result, on standard error.
-    pub(crate) fn remark(&self, text: impl fmt::Display) {
+    pub(crate) fn print_to_stderr(&self, text: impl fmt::Display) {
         // Where standard error is closed, nobody is left to be told.
-        let _ = self.bars.suspend(|| put(&mut io::stderr().lock(), &text));
+        let _ = self
+            .bars
+            .suspend(|| write_line(&mut io::stderr().lock(), &text));
     }
 
     /// The one object that `--json` promises.
-    pub(crate) fn json(&self, result: &impl Serialize) {
+    pub(crate) fn print_json(&self, result: &impl Serialize) {
         match serde_json::to_string(result) {
-            Ok(text) => self.say(text),
+            Ok(text) => self.print(text),
             Err(error) => tracing::error!(%error, "the result cannot be written as JSON"),
         }
     }
 
-    pub(crate) fn refuse(&self, refusal: &Refusal, json: bool) {
-        let Refusal { exit, message } = refusal;
-        if *exit == Exit::WrongUsage {
+    pub(crate) fn print_error(&self, refusal: &CommandError, json: bool) {
+        let CommandError { exit, message } = refusal;
+        if *exit == ExitStatus::WrongUsage {
             // As clap says it.
-            self.remark(format_args!(
+            self.print_to_stderr(format_args!(
                 "error: {message}\n\nFor more information, try '--help'."
             ));
             return;
         }
         if self.is_terminal {
-            self.remark(format_args!("error: {message}"));
+            self.print_to_stderr(format_args!("error: {message}"));
         } else {
             tracing::error!(exit_code = exit.code(), "{message}");
         }
         if json {
-            self.json(&Refused {
+            self.print_json(&ErrorResult {
                 error: message,
                 exit_code: exit.code(),
             });
@@ -152,7 +156,7 @@ impl Console {
 }
 
 /// `println!` would panic where a pipe's reader has gone, as with `| head`.
-fn put(to: &mut dyn Write, text: &dyn fmt::Display) -> io::Result<()> {
+fn write_line(to: &mut dyn Write, text: &dyn fmt::Display) -> io::Result<()> {
     match writeln!(to, "{text}").and_then(|()| to.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,

@@ -4,19 +4,19 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::Value;
-use whoop_core::difference::{Cause, Difference};
-use whoop_sync::run::{Compared, RunReport};
+use whoop_core::difference::{DifferenceCause, RecordDifference};
+use whoop_sync::run::{ComparisonSummary, RunReport};
 
 /// The maximum number of differences in the table; the rest is counted.
-const MOST_ROWS: usize = 40;
+const MAX_ROWS: usize = 40;
 
 /// The maximum number of columns per record; the rest is counted.
-const MOST_FIELDS: usize = 3;
+const MAX_FIELDS: usize = 3;
 
 /// The maximum number of characters of a value.
-const LONGEST_VALUE: usize = 24;
+const MAX_VALUE_LENGTH: usize = 24;
 
-pub(crate) fn text(report: &RunReport, compared: &Compared) -> String {
+pub(crate) fn text(report: &RunReport, compared: &ComparisonSummary) -> String {
     let mut text = format!(
         "{} record(s) compared with WHOOP; {} difference(s)",
         compared.compared, compared.differences
@@ -36,8 +36,13 @@ pub(crate) fn text(report: &RunReport, compared: &Compared) -> String {
     if compared.differences == 0 {
         return text;
     }
-    let _ = write!(text, "{}\n{}", causes(report), rows(report));
-    match report.differences().count().saturating_sub(MOST_ROWS) {
+    let _ = write!(
+        text,
+        "{}\n{}",
+        cause_counts(report),
+        difference_table(report)
+    );
+    match report.differences().count().saturating_sub(MAX_ROWS) {
         0 => {}
         more => {
             let _ = write!(text, "\nand {more} more; --json lists them all");
@@ -47,8 +52,8 @@ pub(crate) fn text(report: &RunReport, compared: &Compared) -> String {
 }
 
 /// The number of differences per cause, each with its meaning.
-fn causes(report: &RunReport) -> String {
-    let mut counts: BTreeMap<Cause, u64> = BTreeMap::new();
+fn cause_counts(report: &RunReport) -> String {
+    let mut counts: BTreeMap<DifferenceCause, u64> = BTreeMap::new();
     for (_, difference) in report.differences() {
         *counts.entry(difference.cause).or_default() += 1;
     }
@@ -58,7 +63,7 @@ fn causes(report: &RunReport) -> String {
     lines.collect()
 }
 
-fn rows(report: &RunReport) -> Table {
+fn difference_table(report: &RunReport) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
     table.set_header([
@@ -69,7 +74,7 @@ fn rows(report: &RunReport) -> Table {
         "cause",
         "before → after",
     ]);
-    for (user_id, one) in report.differences().take(MOST_ROWS) {
+    for (user_id, one) in report.differences().take(MAX_ROWS) {
         let date = one.local_date.map(|date| date.to_string());
         table.add_row([
             user_id,
@@ -77,42 +82,42 @@ fn rows(report: &RunReport) -> Table {
             &one.record_id,
             &date.unwrap_or_default(),
             one.cause.as_str(),
-            &fields(one),
+            &changed_fields(one),
         ]);
     }
     table
 }
 
 /// The columns that differ, in one cell.
-pub(crate) fn fields(difference: &Difference) -> String {
+pub(crate) fn changed_fields(difference: &RecordDifference) -> String {
     let fields = &difference.fields;
     let mut words: Vec<String> = fields
         .iter()
         // A newer version always has another `updated_at`.
         .filter(|field| field.name != "updated_at" || fields.len() == 1)
         .map(|field| {
-            let (before, after) = (value(&field.before), value(&field.after));
+            let (before, after) = (short_value(&field.before), short_value(&field.after));
             format!("{} {before} → {after}", field.name)
         })
         .collect();
-    let more = words.len().saturating_sub(MOST_FIELDS);
-    words.truncate(MOST_FIELDS);
+    let more = words.len().saturating_sub(MAX_FIELDS);
+    words.truncate(MAX_FIELDS);
     if more > 0 {
         words.push(format!("{more} more"));
     }
     words.join(", ")
 }
 
-fn value(value: &Value) -> String {
+fn short_value(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Null => "–".to_owned(),
         other => other.to_string(),
     };
-    if text.chars().count() <= LONGEST_VALUE {
+    if text.chars().count() <= MAX_VALUE_LENGTH {
         return text;
     }
-    let cut: String = text.chars().take(LONGEST_VALUE - 1).collect();
+    let cut: String = text.chars().take(MAX_VALUE_LENGTH - 1).collect();
     format!("{cut}…")
 }
 
@@ -120,27 +125,27 @@ fn value(value: &Value) -> String {
 mod tests {
     use chrono::DateTime;
     use serde_json::json;
-    use whoop_core::{DataType, difference::Field};
-    use whoop_storage::page::Stored;
-    use whoop_sync::{Findings, MemberReport, Outcome};
+    use whoop_core::{DataType, difference::FieldDifference};
+    use whoop_storage::page::StoreCounts;
+    use whoop_sync::{MemberOutcome, MemberReport, ReconcileFindings};
 
     use super::*;
 
     #[test]
     fn the_text_names_causes_and_fields_and_counts_what_cannot_be_stored() {
-        let difference = Difference {
+        let difference = RecordDifference {
             data_type: DataType::Cycle,
             record_id: "93845".to_owned(),
             local_date: "2026-10-20".parse().ok(),
-            cause: Cause::Altered,
+            cause: DifferenceCause::Altered,
             healed: true,
-            fields: vec![Field {
+            fields: vec![FieldDifference {
                 name: "day_strain".to_owned(),
                 before: json!(1.5),
                 after: json!(8.25),
             }],
         };
-        let compared = Compared {
+        let compared = ComparisonSummary {
             dry_run: false,
             from: DateTime::UNIX_EPOCH,
             to: None,
@@ -150,14 +155,14 @@ mod tests {
         };
         let member = MemberReport {
             user_id: "mara".to_owned(),
-            outcome: Outcome::Done,
+            outcome: MemberOutcome::Done,
             types: Vec::new(),
-            findings: Some(Findings {
+            findings: Some(ReconcileFindings {
                 compared: 212,
                 differences: vec![difference],
             }),
             error: None,
-            told: None,
+            user_message: None,
             retry_after_seconds: None,
             reauth_required: false,
             ends_the_run: false,
@@ -175,9 +180,9 @@ mod tests {
             calls: 8,
             removed_by_retention: 0,
             clean_up_error: None,
-            stored: Stored {
+            stored: StoreCounts {
                 rejected: 3,
-                ..Stored::default()
+                ..StoreCounts::default()
             },
             comparison: Some(compared),
             reports: vec![member],

@@ -6,16 +6,16 @@ use serde::Serialize;
 use whoop_core::SystemClock;
 use whoop_storage::StorageError;
 use whoop_sync::{
-    Engine, Settings,
+    Engine, EngineSettings,
     config::{ConfigError, SettingFaults},
-    doctor::{Check, State},
+    doctor::{CheckState, DoctorCheck},
 };
 
-use crate::{Console, Exit, cli::DoctorArgs, exit::Refusal, migrate::database_refusal};
+use crate::{Console, ExitStatus, cli::DoctorArgs, exit::CommandError, migrate::database_error};
 
 #[derive(Serialize)]
-struct Diagnosis<'a> {
-    checks: &'a [Check],
+struct DoctorResult<'a> {
+    checks: &'a [DoctorCheck],
     exit_code: u8,
 }
 
@@ -23,37 +23,39 @@ pub(crate) async fn doctor(
     args: &DoctorArgs,
     faults: &SettingFaults,
     console: &Console,
-) -> Result<Exit, Refusal> {
+) -> Result<ExitStatus, CommandError> {
     let mut checks = Vec::new();
-    let exit = match examine(args, faults, &mut checks).await {
-        Ok(()) if checks.iter().any(|one| one.state == State::Problem) => Exit::SomeFailed,
-        Ok(()) => Exit::Done,
+    let exit = match run_checks(args, faults, &mut checks).await {
+        Ok(()) if checks.iter().any(|one| one.state == CheckState::Problem) => {
+            ExitStatus::SomeFailed
+        }
+        Ok(()) => ExitStatus::Done,
         // What follows needs what is missing.
         Err(problems) => {
             checks.extend(problems);
-            Exit::CouldNotRun
+            ExitStatus::CouldNotRun
         }
     };
     if args.common.json {
-        console.json(&Diagnosis {
+        console.print_json(&DoctorResult {
             checks: &checks,
             exit_code: exit.code(),
         });
     } else {
-        console.say(text(&checks));
+        console.print(text(&checks));
     }
     Ok(exit)
 }
 
-async fn examine(
+async fn run_checks(
     args: &DoctorArgs,
     faults: &SettingFaults,
-    checks: &mut Vec<Check>,
-) -> Result<(), Vec<Check>> {
+    checks: &mut Vec<DoctorCheck>,
+) -> Result<(), Vec<DoctorCheck>> {
     let wrong_setting = |message: String| {
-        Check::bad(
+        DoctorCheck::not_ok(
             "settings",
-            State::Problem,
+            CheckState::Problem,
             message,
             "set it as a flag or a variable; `sync-worker run --help` lists them",
         )
@@ -63,14 +65,14 @@ async fn examine(
         let problems = faults.iter().map(|fault| wrong_setting(fault.to_string()));
         return Err(problems.collect());
     }
-    let engine = engine(args).map_err(|error| vec![wrong_setting(error.to_string())])?;
-    checks.push(Check::ok("settings", "complete"));
+    let engine = build_engine(args).map_err(|error| vec![wrong_setting(error.to_string())])?;
+    checks.push(DoctorCheck::ok("settings", "complete"));
 
     let refused = |check, error: &StorageError| {
-        vec![Check::bad(
+        vec![DoctorCheck::not_ok(
             check,
-            State::Problem,
-            database_refusal(&args.common.database, error).message,
+            CheckState::Problem,
+            database_error(&args.common.database, error).message,
             match error {
                 StorageError::NotMigrated(_) => "run `sync-worker migrate`",
                 StorageError::NotAllowed(_) => "run `sync-worker migrate --serving-role ROLE`",
@@ -78,13 +80,13 @@ async fn examine(
             },
         )]
     };
-    if args.common.database.may_listen() {
+    if args.common.database.supports_listen() {
         match engine.database.shares_connections().await {
             Ok(false) => {}
             Ok(true) => {
-                return Err(vec![Check::bad(
+                return Err(vec![DoctorCheck::not_ok(
                     "database",
-                    State::Problem,
+                    CheckState::Problem,
                     "a pooler in transaction mode stands in front of PostgreSQL",
                     "set DATABASE_POOLER=transaction, for every process",
                 )]);
@@ -93,27 +95,31 @@ async fn examine(
         }
     }
     match engine.database.check().await {
-        Ok(()) => checks.push(Check::ok("database", "reachable, every migration applied")),
+        Ok(()) => checks.push(DoctorCheck::ok(
+            "database",
+            "reachable, every migration applied",
+        )),
         Err(error) => return Err(refused("database", &error)),
     }
-    let examined = engine.examine(checks).await;
+    let examined = engine.run_checks(checks).await;
     examined.map_err(|error| refused("database", &error))
 }
 
-fn engine(args: &DoctorArgs) -> Result<Engine, ConfigError> {
+fn build_engine(args: &DoctorArgs) -> Result<Engine, ConfigError> {
     let database = args.common.database.database()?;
     let clock = Arc::new(SystemClock);
-    args.whoop.engine(database, clock, Settings::default())
+    args.whoop
+        .engine(database, clock, EngineSettings::default())
 }
 
 /// A line a check; sentences are too long for a table.
-fn text(checks: &[Check]) -> String {
+fn text(checks: &[DoctorCheck]) -> String {
     let mut lines = Vec::new();
     for one in checks {
         let state = match one.state {
-            State::Ok => "ok",
-            State::Warning => "WARNING",
-            State::Problem => "PROBLEM",
+            CheckState::Ok => "ok",
+            CheckState::Warning => "WARNING",
+            CheckState::Problem => "PROBLEM",
         };
         lines.push(format!("{state:<8} {}: {}", one.check, one.detail));
         if let Some(what_to_do) = &one.what_to_do {

@@ -2,11 +2,11 @@ use std::str::FromStr;
 
 use chrono::{DateTime, NaiveTime, Utc};
 
-use crate::since::Since;
+use crate::time_arg::TimeArg;
 
 /// End of a service key: an instant, or the end of a whole date in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expiry(DateTime<Utc>);
+pub struct ExpiryArg(DateTime<Utc>);
 
 /// A text that is neither a date nor an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,15 +20,15 @@ pub struct InvalidExpiry;
 #[error(
     "--expires lies in the past, so the key would never work; name a day to come, such as the last of next year"
 )]
-pub(crate) struct InThePast;
+pub(crate) struct ExpiryInPast;
 
-impl FromStr for Expiry {
+impl FromStr for ExpiryArg {
     type Err = InvalidExpiry;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse().map_err(|_| InvalidExpiry)? {
-            Since::Instant(instant) => Ok(Self(instant)),
-            Since::Date(date) => {
+            TimeArg::Instant(instant) => Ok(Self(instant)),
+            TimeArg::Date(date) => {
                 let next = date.succ_opt().ok_or(InvalidExpiry)?;
                 Ok(Self(next.and_time(NaiveTime::MIN).and_utc()))
             }
@@ -36,13 +36,13 @@ impl FromStr for Expiry {
     }
 }
 
-impl Expiry {
+impl ExpiryArg {
     /// The first instant at which the key does not work.
-    pub(crate) fn after(self, now: DateTime<Utc>) -> Result<DateTime<Utc>, InThePast> {
+    pub(crate) fn after(self, now: DateTime<Utc>) -> Result<DateTime<Utc>, ExpiryInPast> {
         if self.0 > now {
             Ok(self.0)
         } else {
-            Err(InThePast)
+            Err(ExpiryInPast)
         }
     }
 }
@@ -51,9 +51,9 @@ impl Expiry {
 mod tests {
     use super::*;
 
-    fn end_of(text: &str) -> Result<String, InThePast> {
+    fn end_of(text: &str) -> Result<String, ExpiryInPast> {
         let now = "2026-11-29T12:00:00Z".parse().unwrap();
-        let expiry: Expiry = text.parse().unwrap();
+        let expiry: ExpiryArg = text.parse().unwrap();
         expiry.after(now).map(|end| end.to_rfc3339())
     }
 
@@ -69,10 +69,10 @@ mod tests {
     #[test]
     fn an_end_that_has_passed_and_a_text_that_is_no_time_are_refused() {
         for past in ["2026-11-28", "2026-11-29T12:00:00Z", "0000-01-01"] {
-            assert_eq!(end_of(past), Err(InThePast), "{past}");
+            assert_eq!(end_of(past), Err(ExpiryInPast), "{past}");
         }
         for bad in ["", "never", "2027-1-1", "2027-02-30", "1y"] {
-            assert_eq!(bad.parse::<Expiry>(), Err(InvalidExpiry), "{bad}");
+            assert_eq!(bad.parse::<ExpiryArg>(), Err(InvalidExpiry), "{bad}");
         }
     }
 }

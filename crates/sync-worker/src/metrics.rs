@@ -16,23 +16,23 @@ use whoop_storage::table::users;
 use whoop_sync::{Engine, SyncError, run::RunReport};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Records {
+struct RunRecordLabels {
     data_type: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Members {
+struct RunMemberLabels {
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Window {
+struct QuotaWindowLabels {
     window: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Status {
+struct MemberStatusLabels {
     status: String,
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn write(
     report: &RunReport,
     now: DateTime<Utc>,
 ) -> Result<(), MetricsError> {
-    let text = collect(engine, report, now).await?;
+    let text = encode_metrics(engine, report, now).await?;
     let unwritten = |source| MetricsError::File {
         path: path.to_owned(),
         source,
@@ -68,13 +68,13 @@ pub(crate) async fn write(
     fs::rename(&beside, path).map_err(unwritten)
 }
 
-async fn collect(
+async fn encode_metrics(
     engine: &Engine,
     report: &RunReport,
     now: DateTime<Utc>,
 ) -> Result<String, SyncError> {
     let mut registry = Registry::with_prefix("whoop");
-    let records = Family::<Records, Counter>::default();
+    let records = Family::<RunRecordLabels, Counter>::default();
     registry.register(
         "sync_records",
         "Records of the last run by what became of them",
@@ -91,12 +91,12 @@ async fn collect(
         ] {
             let data_type = one.data_type.as_str();
             records
-                .get_or_create(&Records { data_type, outcome })
+                .get_or_create(&RunRecordLabels { data_type, outcome })
                 .inc_by(count);
         }
     }
 
-    let members = Family::<Members, Gauge>::default();
+    let members = Family::<RunMemberLabels, Gauge>::default();
     registry.register(
         "sync_run_members",
         "Members of the last run by how their turn ended",
@@ -109,7 +109,7 @@ async fn collect(
         ("fresh", report.fresh),
         ("left", report.left),
     ] {
-        set(&members.get_or_create(&Members { outcome }), count);
+        set_count(&members.get_or_create(&RunMemberLabels { outcome }), count);
     }
     for (name, help, value) in [
         (
@@ -128,23 +128,25 @@ async fn collect(
         registry.register(name, help, gauge);
     }
 
-    let quota = Family::<Window, Gauge>::default();
+    let quota = Family::<QuotaWindowLabels, Gauge>::default();
     registry.register(
         "upstream_budget_remaining",
         "Calls that WHOOP's limit still allows",
         quota.clone(),
     );
-    let left = engine.quota().await?;
+    let left = engine.remaining_quota().await?;
     for (window, calls) in [("minute", left.minute), ("day", left.day)] {
-        quota.get_or_create(&Window { window }).set(calls.into());
+        quota
+            .get_or_create(&QuotaWindowLabels { window })
+            .set(calls.into());
     }
 
-    let by_status = Family::<Status, Gauge>::default();
+    let by_status = Family::<MemberStatusLabels, Gauge>::default();
     registry.register("users", "Members by their connection", by_status.clone());
     let mut conn = engine.database.get().await?;
-    for one in users::count(&mut conn).await? {
+    for one in users::count_by_status(&mut conn).await? {
         by_status
-            .get_or_create(&Status { status: one.status })
+            .get_or_create(&MemberStatusLabels { status: one.status })
             .set(one.members);
     }
 
@@ -154,6 +156,6 @@ async fn collect(
     Ok(text)
 }
 
-fn set(gauge: &Gauge, count: usize) {
+fn set_count(gauge: &Gauge, count: usize) {
     gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
 }

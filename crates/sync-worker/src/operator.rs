@@ -8,19 +8,19 @@ use whoop_storage::{
 
 /// The user of the operating system who runs this command, or the number of one without a name, as
 /// in a container.
-pub(crate) fn operator() -> Actor {
+pub(crate) fn current_operator() -> Actor {
     let number = || format!("uid-{}", rustix::process::getuid().as_raw());
     Actor::cli(&whoami::username().unwrap_or_else(|_| number()))
 }
 
 /// Adds a row for a command, before the command changes anything.
-pub(crate) async fn record(
+pub(crate) async fn record_action(
     database: &Database,
     action: &'static str,
     user_id: Option<&UserId>,
     detail: Option<&str>,
 ) -> Result<(), StorageError> {
-    let mut entry = operator().entry(action, SystemClock.now());
+    let mut entry = current_operator().entry(action, SystemClock.now());
     if let Some(user_id) = user_id {
         entry = entry.about(user_id.as_str());
     }
@@ -32,17 +32,17 @@ pub(crate) async fn record(
 }
 
 /// Adds a row for each of these members, or one row if the command is about all of them.
-pub(crate) async fn record_for(
+pub(crate) async fn record_action_for(
     database: &Database,
     action: &'static str,
     users: &[UserId],
     detail: &str,
 ) -> Result<(), StorageError> {
     if users.is_empty() {
-        return record(database, action, None, Some(detail)).await;
+        return record_action(database, action, None, Some(detail)).await;
     }
     for user_id in users {
-        record(database, action, Some(user_id), Some(detail)).await?;
+        record_action(database, action, Some(user_id), Some(detail)).await?;
     }
     Ok(())
 }

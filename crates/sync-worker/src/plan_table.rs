@@ -2,26 +2,26 @@
 
 use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
-use whoop_core::plan::{Reason, Slot};
-use whoop_sync::dry_run::{DryRun, Planned, PlannedWindow};
+use whoop_core::plan::{ReadReason, Slot};
+use whoop_sync::dry_run::{DryRunReport, PlannedMember, PlannedWindow};
 
 /// The calls of the whole plan; history comes on top.
-pub(crate) fn calls(planned: &[Planned]) -> u64 {
+pub(crate) fn planned_calls(planned: &[PlannedMember]) -> u64 {
     planned.iter().map(|one| u64::from(one.calls())).sum()
 }
 
-pub(crate) fn text(slot: Slot, plan: &DryRun) -> String {
+pub(crate) fn text(slot: Slot, plan: &DryRunReport) -> String {
     let planned = plan.members.as_slice();
     let windows = || planned.iter().flat_map(|one| &one.windows);
     let mut text = format!(
         "The {} run: {} member(s), about {} call(s) to WHOOP{}. Nothing was called or written.",
         slot.as_str(),
         planned.len(),
-        calls(planned),
-        if plan.histories > 0 {
+        planned_calls(planned),
+        if plan.backfills > 0 {
             format!(
                 ", and the calls for the older history of {}",
-                plan.histories
+                plan.backfills
             )
         } else if windows().any(|window| window.history) {
             ", and the calls for older history".to_owned()
@@ -29,16 +29,16 @@ pub(crate) fn text(slot: Slot, plan: &DryRun) -> String {
             String::new()
         },
     );
-    if plan.fresh > 0 {
+    if plan.up_to_date > 0 {
         text = format!(
             "{text}\n{} member(s) have just been read and have no turn.",
-            plan.fresh
+            plan.up_to_date
         );
     }
-    if plan.left > 0 {
+    if plan.skipped_for_quota > 0 {
         text = format!(
             "{text}\nThe quota is scarce: {} member(s) are read when they open the app, or once in a fortnight.",
-            plan.left
+            plan.skipped_for_quota
         );
     }
     if windows().next().is_some() {
@@ -52,7 +52,7 @@ pub(crate) fn text(slot: Slot, plan: &DryRun) -> String {
     text
 }
 
-fn table(planned: &[Planned]) -> Table {
+fn table(planned: &[PlannedMember]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
     table.set_header(["member", "why", "type", "from", "to", "calls"]);
@@ -60,11 +60,11 @@ fn table(planned: &[Planned]) -> Table {
         for window in &one.windows {
             table.add_row([
                 one.user_id.clone(),
-                why(one.reason).to_owned(),
+                reason_text(one.reason).to_owned(),
                 window.data_type.to_string(),
-                minute(window.start),
-                minute(window.end),
-                cost(window),
+                format_minute(window.start),
+                format_minute(window.end),
+                calls_text(window),
             ]);
         }
     }
@@ -74,19 +74,19 @@ fn table(planned: &[Planned]) -> Table {
     table
 }
 
-const fn why(reason: Reason) -> &'static str {
+const fn reason_text(reason: ReadReason) -> &'static str {
     match reason {
-        Reason::NeverRead => "never read",
-        Reason::Slot => "the slot's turn",
-        Reason::Fortnight => "a fortnight away",
-        Reason::Asked => "asked for",
-        Reason::Webhook => "webhook",
-        Reason::Stale => "too old",
-        Reason::Missing => "not read yet",
+        ReadReason::NeverRead => "never read",
+        ReadReason::Slot => "the slot's turn",
+        ReadReason::Fortnight => "a fortnight away",
+        ReadReason::Asked => "asked for",
+        ReadReason::Webhook => "webhook",
+        ReadReason::Stale => "too old",
+        ReadReason::Missing => "not read yet",
     }
 }
 
-fn cost(window: &PlannedWindow) -> String {
+fn calls_text(window: &PlannedWindow) -> String {
     if window.history {
         format!("{} + history", window.calls)
     } else {
@@ -94,6 +94,6 @@ fn cost(window: &PlannedWindow) -> String {
     }
 }
 
-fn minute(instant: DateTime<Utc>) -> String {
+fn format_minute(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%d %H:%MZ").to_string()
 }

@@ -3,15 +3,15 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 use whoop_core::{Clock, SystemClock};
-use whoop_sync::{reconcile::Reconcile, run::Task};
+use whoop_sync::{reconcile::ReconcileRequest, run::RunTask};
 
 use crate::{
-    Console, Exit,
+    Console, ExitStatus,
     cli::ReconcileArgs,
-    exit::Refusal,
-    migrate::database_refusal,
+    exit::CommandError,
+    migrate::database_error,
     operator,
-    run::{carry_out, engine, past, plan_of},
+    run::{execute_plan, new_plan, open_engine, resolve_start},
 };
 
 /// The span that is compared if `--from` is not given.
@@ -22,19 +22,20 @@ const DEFAULT_SPAN: TimeDelta = TimeDelta::days(30);
 /// # Errors
 ///
 /// Wrong usage: the span lies in the future, or ends before it begins.
-pub(crate) fn span(
+pub(crate) fn compared_span(
     args: &ReconcileArgs,
     now: DateTime<Utc>,
-) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), Refusal> {
+) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), CommandError> {
     let until = args.to.map(|to| to.end()).filter(|until| *until < now);
-    let from = past("--from", args.from, now)?.unwrap_or(until.unwrap_or(now) - DEFAULT_SPAN);
+    let from =
+        resolve_start("--from", args.from, now)?.unwrap_or(until.unwrap_or(now) - DEFAULT_SPAN);
     // A date is longer than a day, from where it begins first to where it ends last.
     let is_backward = match (args.from, args.to) {
         (Some(from), Some(to)) => from.end() > to.end(),
         _ => until.is_some_and(|until| until <= from),
     };
     if is_backward {
-        return Err(Refusal::wrong_usage(
+        return Err(CommandError::wrong_usage(
             "--from lies after --to; give the earlier of the two as --from".to_owned(),
         ));
     }
@@ -46,21 +47,21 @@ pub(crate) async fn reconcile(
     args: &ReconcileArgs,
     console: &Console,
     stop: CancellationToken,
-) -> Result<Exit, Refusal> {
+) -> Result<ExitStatus, CommandError> {
     let clock = Arc::new(SystemClock);
-    let (from, until) = span(args, clock.now())?;
-    let reconcile = Reconcile {
+    let (from, until) = compared_span(args, clock.now())?;
+    let reconcile = ReconcileRequest {
         from,
         until,
         dry_run: args.dry_run,
     };
-    let engine = engine(&args.work, clock, &stop).await?;
+    let engine = open_engine(&args.work, clock, &stop).await?;
     if !args.dry_run {
         let detail = format!("from {}", from.format("%Y-%m-%dT%H:%MZ"));
-        operator::record_for(&engine.database, "reconcile", &args.work.users, &detail)
+        operator::record_action_for(&engine.database, "reconcile", &args.work.users, &detail)
             .await
-            .map_err(|error| database_refusal(&args.work.common.database, &error))?;
+            .map_err(|error| database_error(&args.work.common.database, &error))?;
     }
-    let plan = plan_of(Task::Reconcile(reconcile), &args.work, console);
-    carry_out(&engine, &plan, &args.work, console, stop).await
+    let plan = new_plan(RunTask::Reconcile(reconcile), &args.work, console);
+    execute_plan(&engine, &plan, &args.work, console, stop).await
 }

@@ -6,22 +6,22 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use whoop_core::{SystemClock, UserId};
 use whoop_storage::{Database, StorageError, overview};
-use whoop_sync::{Job, Settings, SyncError, tokens::retry::Retried};
+use whoop_sync::{EngineSettings, SyncContext, SyncError, tokens::retry::RetryOutcome};
 
 use crate::{
-    Console, Exit,
-    cli::{RetryArgs, Status},
-    exit::Refusal,
-    migrate::database_refusal,
-    operator::record_for,
-    users::{nobody, open},
+    Console, ExitStatus,
+    cli::{MemberStatusArg, RetryMembersArgs},
+    exit::CommandError,
+    migrate::database_error,
+    operator::record_action_for,
+    users::{open_database, unknown_member},
 };
 
 /// Maximum wait for one refresh: longer than it can take.
-const WAIT_FOR_WHOOP: Duration = Duration::from_secs(5 * 60);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Serialize)]
-struct RetryReport {
+struct RetryMembersResult {
     members: Vec<RetriedMember>,
     connected: usize,
     exit_code: u8,
@@ -31,17 +31,19 @@ struct RetryReport {
 struct RetriedMember {
     user_id: UserId,
     /// Absent if WHOOP could not be asked.
-    outcome: Option<Retried>,
+    outcome: Option<RetryOutcome>,
     error: Option<String>,
 }
 
 impl RetriedMember {
     fn text(&self) -> String {
         let what = match self.outcome {
-            Some(Retried::Connected) => "connected again; WHOOP has renewed the tokens",
-            Some(Retried::Refused) => "refused by WHOOP; the member has to connect again",
-            Some(Retried::NoPair) => "no refresh token is stored; the member has to connect again",
-            Some(Retried::NotNeeded) => "not in reauth_required; nothing was done",
+            Some(RetryOutcome::Connected) => "connected again; WHOOP has renewed the tokens",
+            Some(RetryOutcome::Refused) => "refused by WHOOP; the member has to connect again",
+            Some(RetryOutcome::NoPair) => {
+                "no refresh token is stored; the member has to connect again"
+            }
+            Some(RetryOutcome::NotNeeded) => "not in reauth_required; nothing was done",
             None => self.error.as_deref().unwrap_or("failed"),
         };
         format!("{}: {what}", self.user_id)
@@ -49,18 +51,18 @@ impl RetriedMember {
 }
 
 pub(crate) async fn retry(
-    args: &RetryArgs,
+    args: &RetryMembersArgs,
     console: &Console,
     stop: CancellationToken,
-) -> Result<Exit, Refusal> {
-    let refusal = |error: &StorageError| database_refusal(&args.common.database, error);
-    let database = open(&args.common.database).await?;
+) -> Result<ExitStatus, CommandError> {
+    let refusal = |error: &StorageError| database_error(&args.common.database, error);
+    let database = open_database(&args.common.database).await?;
     let detail = "tries the stored tokens once more";
-    record_for(&database, "users-retry", &args.users, detail)
+    record_action_for(&database, "users-retry", &args.users, detail)
         .await
         .map_err(|error| refusal(&error))?;
     let users = if args.users.is_empty() {
-        refused_members(&database)
+        reauth_required_members(&database)
             .await
             .map_err(|error| refusal(&error))?
     } else {
@@ -68,18 +70,20 @@ pub(crate) async fn retry(
     };
     let engine = args
         .whoop
-        .engine(database, Arc::new(SystemClock), Settings::default())
-        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+        .engine(database, Arc::new(SystemClock), EngineSettings::default())
+        .map_err(|error| CommandError::could_not_run(error.to_string()))?;
 
-    let mut job = Job::scheduled(None, stop);
-    job.refresh_patience = WAIT_FOR_WHOOP;
+    let mut job = SyncContext::scheduled(None, stop);
+    job.refresh_timeout = REFRESH_TIMEOUT;
     let mut members = Vec::with_capacity(users.len());
     for user_id in users {
         let retried = match engine.retry_connection(&user_id, &job).await {
             Ok(outcome) => Ok(outcome),
-            Err(SyncError::NotConnected) => return Err(nobody(&user_id)),
-            Err(SyncError::Storage(error)) if error.is_everybodys() => return Err(refusal(&error)),
-            Err(error) => Err(error.in_full()),
+            Err(SyncError::NotConnected) => return Err(unknown_member(&user_id)),
+            Err(SyncError::Storage(error)) if error.is_database_wide() => {
+                return Err(refusal(&error));
+            }
+            Err(error) => Err(error.error_chain()),
         };
         let member = RetriedMember {
             user_id,
@@ -87,7 +91,7 @@ pub(crate) async fn retry(
             error: retried.err(),
         };
         if !args.common.json {
-            console.say(member.text());
+            console.print(member.text());
         }
         members.push(member);
     }
@@ -95,29 +99,29 @@ pub(crate) async fn retry(
 
     let has_failed = members.iter().any(|one| one.outcome.is_none());
     let exit = if has_failed {
-        Exit::SomeFailed
+        ExitStatus::SomeFailed
     } else {
-        Exit::Done
+        ExitStatus::Done
     };
-    let is_connected = |one: &&RetriedMember| one.outcome == Some(Retried::Connected);
+    let is_connected = |one: &&RetriedMember| one.outcome == Some(RetryOutcome::Connected);
     let connected = members.iter().filter(is_connected).count();
     if args.common.json {
-        console.json(&RetryReport {
+        console.print_json(&RetryMembersResult {
             members,
             connected,
             exit_code: exit.code(),
         });
     } else {
         let tried = members.len();
-        console.say(format_args!(
+        console.print(format_args!(
             "{connected} of {tried} member(s) connected again"
         ));
     }
     Ok(exit)
 }
 
-async fn refused_members(database: &Database) -> Result<Vec<UserId>, StorageError> {
-    let status = Status::ReauthRequired.as_str();
+async fn reauth_required_members(database: &Database) -> Result<Vec<UserId>, StorageError> {
+    let status = MemberStatusArg::ReauthRequired.as_str();
     let members = overview::list(database, Some(status)).await?;
     let ids = members.iter().filter_map(|one| one.user_id.parse().ok());
     Ok(ids.collect())

@@ -2,47 +2,50 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use whoop_storage::{
     Database, StorageError,
-    rotate::{self, KeyUse, Outdated, Resealed},
+    rotate::{self, KeyUse, OutdatedRow, ResealOutcome},
     seal::TokenKeys,
 };
 
-use crate::{Console, Exit, cli::RotateArgs, exit::Refusal, migrate::database_refusal, operator};
+use crate::{
+    Console, ExitStatus, cli::RotateTokenKeysArgs, exit::CommandError, migrate::database_error,
+    operator,
+};
 
 #[derive(Debug, Default, Serialize)]
-struct Rotated {
+struct RotateResult {
     /// The key that seals now.
     key: String,
     resealed: u64,
     /// Those that only `--dry-run` left as they are.
     outdated: u64,
     /// As they were: no key in `TOKEN_KEYS` opens them.
-    failed: Vec<Failed>,
+    failed: Vec<RotateFailure>,
     stopped: bool,
     /// Rows by the key that seals them, afterwards.
-    in_use: Vec<InUse>,
+    in_use: Vec<KeyUsage>,
     exit_code: u8,
 }
 
 #[derive(Debug, Serialize)]
-struct Failed {
+struct RotateFailure {
     table: String,
     owner: String,
     reason: String,
 }
 
 #[derive(Debug, Serialize)]
-struct InUse {
+struct KeyUsage {
     key: String,
     rows: i64,
 }
 
 /// `sync-worker keys rotate`.
 pub(crate) async fn rotate(
-    args: &RotateArgs,
+    args: &RotateTokenKeysArgs,
     console: &Console,
     stop: &CancellationToken,
-) -> Result<Exit, Refusal> {
-    let refused = |error: String| Refusal::could_not_run(error);
+) -> Result<ExitStatus, CommandError> {
+    let refused = |error: String| CommandError::could_not_run(error);
     let keys = args
         .keys
         .keys()
@@ -52,44 +55,44 @@ pub(crate) async fn rotate(
         .database
         .database()
         .map_err(|error| refused(error.to_string()))?;
-    let mut rotated = all(&database, &keys, args.dry_run, stop)
+    let mut rotated = reseal_all(&database, &keys, args.dry_run, stop)
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
+        .map_err(|error| database_error(&args.common.database, &error))?;
     let exit = if !rotated.failed.is_empty() {
-        Exit::SomeFailed
+        ExitStatus::SomeFailed
     } else if rotated.stopped {
-        Exit::PutOff
+        ExitStatus::Deferred
     } else {
-        Exit::Done
+        ExitStatus::Done
     };
     rotated.exit_code = exit.code();
     if args.common.json {
-        console.json(&rotated);
+        console.print_json(&rotated);
     } else {
-        tell(&rotated, console);
+        print_text(&rotated, console);
     }
     Ok(exit)
 }
 
-async fn all(
+async fn reseal_all(
     database: &Database,
     keys: &TokenKeys,
     dry_run: bool,
     stop: &CancellationToken,
-) -> Result<Rotated, StorageError> {
+) -> Result<RotateResult, StorageError> {
     database.check().await?;
     if !dry_run {
-        let detail = format!("first key {}", keys.sealing());
-        operator::record(database, "keys-rotate", None, Some(&detail)).await?;
+        let detail = format!("first key {}", keys.sealing_key_id());
+        operator::record_action(database, "keys-rotate", None, Some(&detail)).await?;
     }
-    let mut rotated = Rotated {
-        key: keys.sealing().to_owned(),
-        ..Rotated::default()
+    let mut rotated = RotateResult {
+        key: keys.sealing_key_id().to_owned(),
+        ..RotateResult::default()
     };
     let mut held = Vec::new();
-    let mut last: Option<Outdated> = None;
+    let mut last: Option<OutdatedRow> = None;
     loop {
-        let batch = rotate::outdated(database, keys, last.as_ref()).await?;
+        let batch = rotate::list_outdated(database, keys, last.as_ref()).await?;
         let Some(end) = batch.last().cloned() else {
             break;
         };
@@ -104,8 +107,8 @@ async fn all(
                 break;
             }
             match rotate::reseal(database, keys, &row).await? {
-                Resealed::Held => held.push(row),
-                outcome => rotated.note(&row, outcome),
+                ResealOutcome::RowLocked => held.push(row),
+                outcome => rotated.record_outcome(&row, outcome),
             }
         }
         if rotated.stopped {
@@ -115,32 +118,32 @@ async fn all(
     // Whoever held them has had the time of all the others.
     for row in held {
         let outcome = rotate::reseal(database, keys, &row).await?;
-        rotated.note(&row, outcome);
+        rotated.record_outcome(&row, outcome);
     }
     // What the key has sealed before today may be another's of the same name.
-    for (row, error) in rotate::unopened(database, keys, keys.sealing()).await? {
-        rotated.note(&row, Resealed::DoesNotOpen(error));
+    for (row, error) in rotate::list_unopenable(database, keys, keys.sealing_key_id()).await? {
+        rotated.record_outcome(&row, ResealOutcome::DoesNotOpen(error));
     }
-    let in_use = rotate::key_use(database).await?;
+    let in_use = rotate::count_rows_by_key(database).await?;
     rotated.in_use = in_use
         .into_iter()
-        .map(|KeyUse { key_id, rows }| InUse { key: key_id, rows })
+        .map(|KeyUse { key_id, rows }| KeyUsage { key: key_id, rows })
         .collect();
     Ok(rotated)
 }
 
-impl Rotated {
-    fn note(&mut self, row: &Outdated, outcome: Resealed) {
+impl RotateResult {
+    fn record_outcome(&mut self, row: &OutdatedRow, outcome: ResealOutcome) {
         let reason = match outcome {
-            Resealed::Done => {
+            ResealOutcome::Done => {
                 self.resealed += 1;
                 return;
             }
-            Resealed::NotNeeded => return,
-            Resealed::DoesNotOpen(error) => error.to_string(),
-            Resealed::Held => "somebody holds it for too long; run this again".to_owned(),
+            ResealOutcome::NotNeeded => return,
+            ResealOutcome::DoesNotOpen(error) => error.to_string(),
+            ResealOutcome::RowLocked => "somebody holds it for too long; run this again".to_owned(),
         };
-        self.failed.push(Failed {
+        self.failed.push(RotateFailure {
             table: row.table_name.clone(),
             owner: row.owner.clone(),
             reason,
@@ -148,25 +151,25 @@ impl Rotated {
     }
 }
 
-fn tell(rotated: &Rotated, console: &Console) {
+fn print_text(rotated: &RotateResult, console: &Console) {
     let key = &rotated.key;
     if rotated.outdated > 0 {
-        console.say(format_args!("{} to be sealed with {key}", rotated.outdated));
+        console.print(format_args!("{} to be sealed with {key}", rotated.outdated));
     }
-    console.say(format_args!("{} sealed anew with {key}", rotated.resealed));
-    for Failed {
+    console.print(format_args!("{} sealed anew with {key}", rotated.resealed));
+    for RotateFailure {
         table,
         owner,
         reason,
     } in &rotated.failed
     {
-        console.say(format_args!("not {owner} ({table}): {reason}"));
+        console.print(format_args!("not {owner} ({table}): {reason}"));
     }
-    for InUse { key, rows } in &rotated.in_use {
-        console.say(format_args!("key {key} seals {rows}"));
+    for KeyUsage { key, rows } in &rotated.in_use {
+        console.print(format_args!("key {key} seals {rows}"));
     }
     let is_whole = rotated.in_use.iter().all(|one| one.key == *key);
-    console.say(if !rotated.failed.is_empty() {
+    console.print(if !rotated.failed.is_empty() {
         "take no key out of TOKEN_KEYS: what is named above would be lost".to_owned()
     } else if is_whole {
         format!("every key but {key} may be taken out of TOKEN_KEYS now, once every process has {key} first")

@@ -8,28 +8,28 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use whoop_core::{
     Clock, DataType, SystemClock, UserId,
-    plan::{Reason, Slot},
+    plan::{ReadReason, Slot},
 };
 use whoop_storage::StorageError;
 use whoop_sync::{
-    Engine, Job, Settings, SyncError,
-    dry_run::{DryRun, Planned},
-    member::Errand,
-    run::{Plan, RunReport, Task},
+    Engine, EngineSettings, SyncContext, SyncError,
+    dry_run::{DryRunReport, PlannedMember},
+    member_sync::SyncRequest,
+    run::{RunReport, RunRequest, RunTask},
 };
 
 use crate::{
-    Console, Exit,
+    Console, ExitStatus,
     cli::{CommonArgs, RunArgs, WorkArgs},
-    exit::Refusal,
+    database_wait::wait_for_database,
+    exit::CommandError,
     metrics,
-    migrate::database_refusal,
-    patience::until_there,
+    migrate::database_error,
     plan_table,
-    since::Since,
+    progress::ProgressReporter,
     slot::SlotArg,
-    summary::{self, Ended},
-    watch::Onlooker,
+    summary::{self, RunSummary},
+    time_arg::TimeArg,
 };
 
 #[derive(Serialize)]
@@ -50,7 +50,7 @@ struct DryRunResult<'a> {
     histories: usize,
     /// At the least; history comes on top.
     calls: u64,
-    plan: &'a [Planned],
+    plan: &'a [PlannedMember],
     exit_code: u8,
 }
 
@@ -59,42 +59,42 @@ pub(crate) async fn run(
     args: &RunArgs,
     console: &Console,
     stop: CancellationToken,
-) -> Result<Exit, Refusal> {
+) -> Result<ExitStatus, CommandError> {
     let clock = Arc::new(SystemClock);
     let slot = args.slot.at(clock.now());
-    let plan = plan(args, slot, clock.as_ref(), console)?;
-    let engine = engine(&args.work, clock, &stop).await?;
+    let plan = sync_plan(args, slot, clock.as_ref(), console)?;
+    let engine = open_engine(&args.work, clock, &stop).await?;
     if args.slot == SlotArg::Auto {
-        say_slot(slot, &engine, console);
+        report_slot(slot, &engine, console);
     }
     if args.dry_run {
         let planned = engine
             .dry_run(&plan)
             .await
-            .map_err(|error| failed(&args.work.common, error))?;
-        return Ok(tell_plan(args, slot, &planned, console));
+            .map_err(|error| command_error(&args.work.common, error))?;
+        return Ok(print_plan(args, slot, &planned, console));
     }
-    carry_out(&engine, &plan, &args.work, console, stop).await
+    execute_plan(&engine, &plan, &args.work, console, stop).await
 }
 
 /// Runs a plan, and tells how that went.
-pub(crate) async fn carry_out(
+pub(crate) async fn execute_plan(
     engine: &Engine,
-    plan: &Plan,
+    plan: &RunRequest,
     args: &WorkArgs,
     console: &Console,
     stop: CancellationToken,
-) -> Result<Exit, Refusal> {
+) -> Result<ExitStatus, CommandError> {
     let common = &args.common;
     let started = Instant::now();
-    let onlooker = Onlooker::new(console);
-    let job = Job::scheduled(args.max_calls, stop);
+    let onlooker = ProgressReporter::new(console);
+    let job = SyncContext::scheduled(args.max_calls, stop);
     let report = engine.run(plan, &job, &onlooker).await;
     engine.finish_refreshes(&job.stop).await;
-    onlooker.ends();
-    let report = report.map_err(|error| failed(common, error))?;
+    onlooker.finish();
+    let report = report.map_err(|error| command_error(common, error))?;
 
-    let exit = exit_of(&report);
+    let exit = exit_status(&report);
     if let Some(path) = &args.metrics_file
         && let Err(error) = metrics::write(path, engine, &report, engine.clock().now()).await
     {
@@ -103,43 +103,48 @@ pub(crate) async fn carry_out(
         tracing::error!(%error, cause, "the run's metrics are not written");
     }
     if common.json {
-        console.json(&RunResult {
+        console.print_json(&RunResult {
             report: &report,
             exit_code: exit.code(),
         });
     }
-    let ended = Ended {
+    let ended = RunSummary {
         report: &report,
-        took: started.elapsed(),
+        elapsed: started.elapsed(),
         exit,
     };
     if !console.is_terminal() {
-        summary::log(&ended);
+        summary::log_summary(&ended);
     } else if common.json {
-        console.remark(summary::text(&ended));
+        console.print_to_stderr(summary::text(&ended));
     } else {
-        console.say(summary::text(&ended));
+        console.print(summary::text(&ended));
     }
     Ok(exit)
 }
 
-fn failed(common: &CommonArgs, error: SyncError) -> Refusal {
+fn command_error(common: &CommonArgs, error: SyncError) -> CommandError {
     match error {
-        SyncError::Storage(error) => database_refusal(&common.database, &error),
-        other => Refusal::could_not_run(other.in_full()),
+        SyncError::Storage(error) => database_error(&common.database, &error),
+        other => CommandError::could_not_run(other.error_chain()),
     }
 }
 
-fn plan(args: &RunArgs, slot: Slot, clock: &dyn Clock, console: &Console) -> Result<Plan, Refusal> {
+fn sync_plan(
+    args: &RunArgs,
+    slot: Slot,
+    clock: &dyn Clock,
+    console: &Console,
+) -> Result<RunRequest, CommandError> {
     let now = clock.now();
-    let since = past("--since", args.since, now)?;
+    let since = resolve_start("--since", args.since, now)?;
     let chosen: &[DataType] = if args.data_types.is_empty() {
         slot.data_types()
     } else {
         &args.data_types
     };
-    let errand = Errand {
-        reason: Reason::Asked,
+    let errand = SyncRequest {
+        reason: ReadReason::Asked,
         slot: Some(slot),
         // In one order, and each once.
         data_types: DataType::ALL
@@ -148,20 +153,20 @@ fn plan(args: &RunArgs, slot: Slot, clock: &dyn Clock, console: &Console) -> Res
             .collect(),
         since,
         // The night has the whole day's leftovers of the quota.
-        history: slot == Slot::Night,
+        backfill: slot == Slot::Night,
     };
-    Ok(plan_of(Task::Sync(errand), &args.work, console))
+    Ok(new_plan(RunTask::Sync(errand), &args.work, console))
 }
 
 /// A task for the members that were named, or for all.
-pub(crate) fn plan_of(task: Task, args: &WorkArgs, console: &Console) -> Plan {
+pub(crate) fn new_plan(task: RunTask, args: &WorkArgs, console: &Console) -> RunRequest {
     let mut users: Vec<UserId> = Vec::new();
     for user in &args.users {
         if !users.contains(user) {
             users.push(user.clone());
         }
     }
-    Plan {
+    RunRequest {
         trigger: if console.is_terminal() {
             "manual"
         } else {
@@ -174,48 +179,51 @@ pub(crate) fn plan_of(task: Task, args: &WorkArgs, console: &Console) -> Plan {
 }
 
 /// An instant to read back to.
-pub(crate) fn past(
+pub(crate) fn resolve_start(
     flag: &str,
-    since: Option<Since>,
+    since: Option<TimeArg>,
     now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>, Refusal> {
+) -> Result<Option<DateTime<Utc>>, CommandError> {
     since
-        .map(|since| since.resolve(now, now.with_timezone(&Local).date_naive()))
+        .map(|since| since.start(now, now.with_timezone(&Local).date_naive()))
         .transpose()
-        .map_err(|error| Refusal::wrong_usage(format!("{flag}: {error}")))
+        .map_err(|error| CommandError::wrong_usage(format!("{flag}: {error}")))
 }
 
 /// The engine over a database that is there and has every migration, and knows
 /// every member that was named.
-pub(crate) async fn engine(
+pub(crate) async fn open_engine(
     args: &WorkArgs,
     clock: Arc<dyn Clock>,
     stop: &CancellationToken,
-) -> Result<Engine, Refusal> {
+) -> Result<Engine, CommandError> {
     let unusable =
-        |error: whoop_sync::config::ConfigError| Refusal::could_not_run(error.to_string());
-    let refused = |error: StorageError| database_refusal(&args.common.database, &error);
+        |error: whoop_sync::config::ConfigError| CommandError::could_not_run(error.to_string());
+    let refused = |error: StorageError| database_error(&args.common.database, &error);
     let database = args.common.database.database().map_err(unusable)?;
-    let settings = Settings {
+    let settings = EngineSettings {
         retention: args.retention.retention(),
         audit_retention: args.audit.retention(),
-        ..Settings::default()
+        ..EngineSettings::default()
     };
     let engine = args
         .whoop
         .engine(database, clock, settings)
         .map_err(unusable)?;
     let patience = Duration::from_secs(args.database_wait_seconds);
-    until_there(
+    wait_for_database(
         patience,
         stop,
         || engine.database.check(),
-        |error| database_refusal(&args.common.database, error),
+        |error| database_error(&args.common.database, error),
     )
     .await?;
-    let unknown = engine.unknown(&args.users).await.map_err(refused)?;
+    let unknown = engine
+        .find_unknown_members(&args.users)
+        .await
+        .map_err(refused)?;
     if let Some(first) = unknown.first() {
-        return Err(Refusal::wrong_usage(format!(
+        return Err(CommandError::wrong_usage(format!(
             "--user {first}: nobody of this id ever connected WHOOP; \
              `sync-worker users list` shows who there is"
         )));
@@ -223,14 +231,14 @@ pub(crate) async fn engine(
     Ok(engine)
 }
 
-fn say_slot(slot: Slot, engine: &Engine, console: &Console) {
+fn report_slot(slot: Slot, engine: &Engine, console: &Console) {
     let local_time = engine
         .clock()
         .now()
         .with_timezone(&Local)
         .format("%H:%M %:z");
     if console.is_terminal() {
-        console.remark(format_args!(
+        console.print_to_stderr(format_args!(
             "It is {local_time}: the {} run.",
             slot.as_str()
         ));
@@ -239,37 +247,37 @@ fn say_slot(slot: Slot, engine: &Engine, console: &Console) {
     }
 }
 
-fn tell_plan(args: &RunArgs, slot: Slot, plan: &DryRun, console: &Console) -> Exit {
+fn print_plan(args: &RunArgs, slot: Slot, plan: &DryRunReport, console: &Console) -> ExitStatus {
     let planned = plan.members.as_slice();
     let exit = if planned.iter().any(|one| one.error.is_some()) {
-        Exit::SomeFailed
+        ExitStatus::SomeFailed
     } else {
-        Exit::Done
+        ExitStatus::Done
     };
     if args.work.common.json {
-        console.json(&DryRunResult {
+        console.print_json(&DryRunResult {
             dry_run: true,
             slot: slot.as_str(),
             members: planned.len(),
-            fresh: plan.fresh,
-            left: plan.left,
-            histories: plan.histories,
-            calls: plan_table::calls(planned),
+            fresh: plan.up_to_date,
+            left: plan.skipped_for_quota,
+            histories: plan.backfills,
+            calls: plan_table::planned_calls(planned),
             plan: planned,
             exit_code: exit.code(),
         });
     } else {
-        console.say(plan_table::text(slot, plan));
+        console.print(plan_table::text(slot, plan));
     }
     exit
 }
 
-const fn exit_of(report: &RunReport) -> Exit {
+const fn exit_status(report: &RunReport) -> ExitStatus {
     if report.failed > 0 || report.clean_up_error.is_some() {
-        Exit::SomeFailed
+        ExitStatus::SomeFailed
     } else if report.deferred > 0 || report.unfinished() > 0 {
-        Exit::PutOff
+        ExitStatus::Deferred
     } else {
-        Exit::Done
+        ExitStatus::Done
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use whoop_core::{Clock, SystemClock};
 use whoop_storage::{
     StorageError,
-    service_key::{self, Scope, Scopes},
+    service_key::{self, Scope, ScopeSet},
     table::{
         audit,
         service_key::{self as keys, KeyRow, NewKey},
@@ -15,16 +15,16 @@ use whoop_storage::{
 };
 
 use crate::{
-    Console, Exit,
-    cli::{CreateKeyArgs, ListKeysArgs, RevokeKeyArgs},
-    exit::Refusal,
-    migrate::database_refusal,
-    operator::operator,
-    users::open,
+    Console, ExitStatus,
+    cli::{CreateServiceKeyArgs, ListServiceKeysArgs, RevokeServiceKeyArgs},
+    exit::CommandError,
+    migrate::database_error,
+    operator::current_operator,
+    users::open_database,
 };
 
 #[derive(Serialize)]
-struct Created<'a> {
+struct CreateServiceKeyResult<'a> {
     name: &'a str,
     /// The key itself, printed this once.
     key: &'a str,
@@ -35,13 +35,13 @@ struct Created<'a> {
 }
 
 #[derive(Serialize)]
-struct Listed {
-    service_keys: Vec<ListedKey>,
+struct ListServiceKeysResult {
+    service_keys: Vec<ServiceKeyEntry>,
     exit_code: u8,
 }
 
 #[derive(Serialize)]
-struct ListedKey {
+struct ServiceKeyEntry {
     name: String,
     state: &'static str,
     scopes: Vec<&'static str>,
@@ -52,23 +52,26 @@ struct ListedKey {
 }
 
 #[derive(Serialize)]
-struct Revoked<'a> {
+struct RevokeServiceKeyResult<'a> {
     name: &'a str,
     revoked_at: DateTime<Utc>,
     exit_code: u8,
 }
 
 /// `sync-worker service-keys create`.
-pub(crate) async fn create(args: &CreateKeyArgs, console: &Console) -> Result<Exit, Refusal> {
+pub(crate) async fn create(
+    args: &CreateServiceKeyArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
     let now = SystemClock.now();
     let expires_at = args
         .expires
         .map(|expiry| expiry.after(now))
         .transpose()
-        .map_err(|error| Refusal::wrong_usage(error.to_string()))?;
-    let scopes: Scopes = args.scopes.iter().map(|one| Scope::from(*one)).collect();
+        .map_err(|error| CommandError::wrong_usage(error.to_string()))?;
+    let scopes: ScopeSet = args.scopes.iter().map(|one| Scope::from(*one)).collect();
     let (key, digest) =
-        service_key::generate().map_err(|error| Refusal::could_not_run(error.to_string()))?;
+        service_key::generate().map_err(|error| CommandError::could_not_run(error.to_string()))?;
     let new = NewKey {
         name: args.name.clone(),
         digest,
@@ -76,7 +79,7 @@ pub(crate) async fn create(args: &CreateKeyArgs, console: &Console) -> Result<Ex
         created_at: now,
         expires_at,
     };
-    let database = open(&args.common.database).await?;
+    let database = open_database(&args.common.database).await?;
     let is_stored = async {
         let mut transaction = database.begin().await?;
         if !keys::insert(&mut transaction, &new).await? {
@@ -84,66 +87,70 @@ pub(crate) async fn create(args: &CreateKeyArgs, console: &Console) -> Result<Ex
             return Ok(false);
         }
         let detail = format!("{} ({scopes})", args.name);
-        let entry = operator().entry("service-keys-create", now);
+        let entry = current_operator().entry("service-keys-create", now);
         audit::insert(&mut transaction, &[entry.with_detail(&detail)]).await?;
         transaction.commit().await?;
         Ok::<_, StorageError>(true)
     };
     let is_stored = is_stored
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
+        .map_err(|error| database_error(&args.common.database, &error))?;
     let name = args.name.as_str();
     if !is_stored {
-        return Err(Refusal::could_not_run(format!(
+        return Err(CommandError::could_not_run(format!(
             "there is a service key {name} already; choose another name, or revoke that one first: \
              sync-worker service-keys revoke {name}"
         )));
     }
     if args.common.json {
-        console.json(&Created {
+        console.print_json(&CreateServiceKeyResult {
             name,
             key: key.expose_secret(),
-            scopes: words(&scopes),
+            scopes: scope_names(&scopes),
             created_at: now,
             expires_at,
-            exit_code: Exit::Done.code(),
+            exit_code: ExitStatus::Done.code(),
         });
     } else {
-        console.remark(format_args!(
+        console.print_to_stderr(format_args!(
             "The service key {name} ({scopes}), {}. It is shown this once; keep it where secrets are \
              kept:",
             expires_at.map_or_else(
                 || "without an end".to_owned(),
-                |end| format!("good until {}", minute(Some(end)))
+                |end| format!("good until {}", format_minute(Some(end)))
             )
         ));
-        console.say(key.expose_secret());
+        console.print(key.expose_secret());
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// `sync-worker service-keys list`.
-pub(crate) async fn list(args: &ListKeysArgs, console: &Console) -> Result<Exit, Refusal> {
-    let database = open(&args.common.database).await?;
+pub(crate) async fn list(
+    args: &ListServiceKeysArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
+    let database = open_database(&args.common.database).await?;
     let rows = async {
         let mut conn = database.get().await?;
         keys::list(&mut conn).await
     };
     let rows = rows
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
+        .map_err(|error| database_error(&args.common.database, &error))?;
     let now = SystemClock.now();
-    let service_keys: Vec<ListedKey> = rows.into_iter().map(|row| listed(row, now)).collect();
+    let service_keys: Vec<ServiceKeyEntry> =
+        rows.into_iter().map(|row| key_entry(row, now)).collect();
     if args.common.json {
-        console.json(&Listed {
+        console.print_json(&ListServiceKeysResult {
             service_keys,
-            exit_code: Exit::Done.code(),
+            exit_code: ExitStatus::Done.code(),
         });
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     if service_keys.is_empty() {
-        console.say("no service keys in the database; those of AUTH_SERVICE_KEYS are not listed");
-        return Ok(Exit::Done);
+        console.print("no service keys in the database; those of AUTH_SERVICE_KEYS are not listed");
+        return Ok(ExitStatus::Done);
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
@@ -153,19 +160,19 @@ pub(crate) async fn list(args: &ListKeysArgs, console: &Console) -> Result<Exit,
             key.name.clone(),
             key.state.to_owned(),
             key.scopes.join(","),
-            minute(Some(key.created_at)),
-            minute(key.expires_at),
-            minute(key.last_used_at),
+            format_minute(Some(key.created_at)),
+            format_minute(key.expires_at),
+            format_minute(key.last_used_at),
         ]);
     }
-    console.say(table);
-    Ok(Exit::Done)
+    console.print(table);
+    Ok(ExitStatus::Done)
 }
 
-fn listed(row: KeyRow, now: DateTime<Utc>) -> ListedKey {
-    ListedKey {
+fn key_entry(row: KeyRow, now: DateTime<Utc>) -> ServiceKeyEntry {
+    ServiceKeyEntry {
         state: row.state(now).as_str(),
-        scopes: words(&row.scopes()),
+        scopes: scope_names(&row.scopes()),
         name: row.name,
         created_at: row.created_at,
         expires_at: row.expires_at,
@@ -175,8 +182,11 @@ fn listed(row: KeyRow, now: DateTime<Utc>) -> ListedKey {
 }
 
 /// `sync-worker service-keys revoke`.
-pub(crate) async fn revoke(args: &RevokeKeyArgs, console: &Console) -> Result<Exit, Refusal> {
-    let database = open(&args.common.database).await?;
+pub(crate) async fn revoke(
+    args: &RevokeServiceKeyArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
+    let database = open_database(&args.common.database).await?;
     let now = SystemClock.now();
     let is_revoked = async {
         let mut transaction = database.begin().await?;
@@ -184,7 +194,7 @@ pub(crate) async fn revoke(args: &RevokeKeyArgs, console: &Console) -> Result<Ex
             transaction.rollback().await?;
             return Ok(false);
         }
-        let entry = operator().entry("service-keys-revoke", now);
+        let entry = current_operator().entry("service-keys-revoke", now);
         let entry = entry.with_detail(args.name.as_str());
         audit::insert(&mut transaction, &[entry]).await?;
         transaction.commit().await?;
@@ -192,33 +202,33 @@ pub(crate) async fn revoke(args: &RevokeKeyArgs, console: &Console) -> Result<Ex
     };
     let is_revoked = is_revoked
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
+        .map_err(|error| database_error(&args.common.database, &error))?;
     let name = args.name.as_str();
     if !is_revoked {
-        return Err(Refusal::could_not_run(format!(
+        return Err(CommandError::could_not_run(format!(
             "no service key {name} is left to revoke: there is none of this name, or it was revoked \
              before; `sync-worker service-keys list` shows all of them"
         )));
     }
     if args.common.json {
-        console.json(&Revoked {
+        console.print_json(&RevokeServiceKeyResult {
             name,
             revoked_at: now,
-            exit_code: Exit::Done.code(),
+            exit_code: ExitStatus::Done.code(),
         });
     } else {
-        console.say(format_args!(
+        console.print(format_args!(
             "the service key {name} is revoked; its next request is refused"
         ));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn words(scopes: &Scopes) -> Vec<&'static str> {
+fn scope_names(scopes: &ScopeSet) -> Vec<&'static str> {
     scopes.iter().map(Scope::as_str).collect()
 }
 
-fn minute(instant: Option<DateTime<Utc>>) -> String {
+fn format_minute(instant: Option<DateTime<Utc>>) -> String {
     instant.map_or_else(
         || "never".to_owned(),
         |instant| instant.format("%Y-%m-%d %H:%MZ").to_string(),

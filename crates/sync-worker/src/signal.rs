@@ -7,47 +7,52 @@ use tokio_util::sync::CancellationToken;
 use crate::Console;
 
 /// Kubernetes, systemd and the contract give ten seconds; one is for the end.
-const PATIENCE: Duration = Duration::from_secs(9);
+const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Cancels `stop` at the first signal. Returns when work that has not ended by
 /// then must be cut off: after nine seconds, or at the second signal.
 ///
 /// What is cut off loses nothing but its leases, which end by themselves. Signals are received from
 /// the call on, and not only once the future is polled: the work may begin first.
-pub fn until_overdue(stop: CancellationToken, console: &Console) -> impl Future<Output = ()> + '_ {
-    let signals = Signals::new().inspect_err(|error| {
+pub fn cancel_on_signal(
+    stop: CancellationToken,
+    console: &Console,
+) -> impl Future<Output = ()> + '_ {
+    let signals = StopSignals::new().inspect_err(|error| {
         tracing::warn!(%error, "signals cannot be received; the process ends with them at once");
     });
     async move {
         match signals {
-            Ok(signals) => wait(signals, stop, console).await,
+            Ok(signals) => cancel_and_wait(signals, stop, console).await,
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-async fn wait(mut signals: Signals, stop: CancellationToken, console: &Console) {
+async fn cancel_and_wait(mut signals: StopSignals, stop: CancellationToken, console: &Console) {
     signals.next().await;
     stop.cancel();
     if console.is_terminal() {
-        console.remark("Stopping after the page in hand; press Ctrl-C again to stop at once.");
+        console.print_to_stderr(
+            "Stopping after the page in hand; press Ctrl-C again to stop at once.",
+        );
     } else {
         tracing::info!("told to stop; the page in hand is finished first");
     }
     tokio::select! {
-        () = tokio::time::sleep(PATIENCE) => {}
+        () = tokio::time::sleep(STOP_TIMEOUT) => {}
         () = signals.next() => {}
     }
 }
 
 #[cfg(unix)]
-struct Signals {
+struct StopSignals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl Signals {
+impl StopSignals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
@@ -69,7 +74,7 @@ impl Signals {
 struct Signals;
 
 #[cfg(not(unix))]
-impl Signals {
+impl StopSignals {
     fn new() -> io::Result<Self> {
         Ok(Self)
     }

@@ -6,30 +6,34 @@ use whoop_core::{Clock, SystemClock};
 use whoop_sync::overview::{self, Overview};
 
 use crate::{
-    Console, Exit, cli::StatusArgs, exit::Refusal, migrate::database_refusal, users::open,
+    Console, ExitStatus, cli::StatusArgs, exit::CommandError, migrate::database_error,
+    users::open_database,
 };
 
 #[derive(Serialize)]
-struct Status {
+struct StatusResult {
     #[serde(flatten)]
     overview: Overview,
     exit_code: u8,
 }
 
-pub(crate) async fn status(args: &StatusArgs, console: &Console) -> Result<Exit, Refusal> {
-    let database = open(&args.common.database).await?;
-    let overview = overview::read(&database, args.limits.limits(), SystemClock.now())
+pub(crate) async fn status(
+    args: &StatusArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
+    let database = open_database(&args.common.database).await?;
+    let overview = overview::read_overview(&database, args.limits.limits(), SystemClock.now())
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
+        .map_err(|error| database_error(&args.common.database, &error))?;
     if args.common.json {
-        console.json(&Status {
+        console.print_json(&StatusResult {
             overview,
-            exit_code: Exit::Done.code(),
+            exit_code: ExitStatus::Done.code(),
         });
     } else {
-        console.say(text(&overview));
+        console.print(text(&overview));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn text(status: &Overview) -> String {

@@ -4,24 +4,28 @@ use std::{fmt::Write as _, time::Duration};
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use whoop_core::DataType;
-use whoop_storage::page::Stored;
-use whoop_sync::{Outcome, run::RunReport};
+use whoop_storage::page::StoreCounts;
+use whoop_sync::{MemberOutcome, run::RunReport};
 
-use crate::{Exit, differences};
+use crate::{ExitStatus, differences};
 
 /// Reasons that are listed one by one; the rest is counted.
-const MOST_REASONS: usize = 20;
+const MAX_REASONS: usize = 20;
 
 /// A run that came to its end.
-pub(crate) struct Ended<'a> {
+pub(crate) struct RunSummary<'a> {
     pub(crate) report: &'a RunReport,
-    pub(crate) took: Duration,
-    pub(crate) exit: Exit,
+    pub(crate) elapsed: Duration,
+    pub(crate) exit: ExitStatus,
 }
 
 /// One line with everything that an alarm may look at.
-pub(crate) fn log(ended: &Ended<'_>) {
-    let Ended { report, took, exit } = ended;
+pub(crate) fn log_summary(ended: &RunSummary<'_>) {
+    let RunSummary {
+        report,
+        elapsed: took,
+        exit,
+    } = ended;
     tracing::info!(
         slot = report.slot,
         members = report.members,
@@ -43,7 +47,7 @@ pub(crate) fn log(ended: &Ended<'_>) {
         compared = report.comparison.map(|one| one.compared),
         differences = report.comparison.map(|one| one.differences),
         healed = report.comparison.map(|one| one.healed),
-        reason = put_off_because(report),
+        reason = deferral_reason(report),
         goes_on_at = report.goes_on_at.map(whoop_core::instant::to_text),
         seconds = took.as_secs_f64(),
         exit_code = exit.code(),
@@ -52,8 +56,12 @@ pub(crate) fn log(ended: &Ended<'_>) {
 }
 
 /// Tables and lists.
-pub(crate) fn text(ended: &Ended<'_>) -> String {
-    let Ended { report, took, .. } = ended;
+pub(crate) fn text(ended: &RunSummary<'_>) -> String {
+    let RunSummary {
+        report,
+        elapsed: took,
+        ..
+    } = ended;
     let mut text = format!(
         "{} of {} member(s) {} in {:.1} s with {} call(s) to WHOOP",
         report.synced,
@@ -109,11 +117,11 @@ pub(crate) fn text(ended: &Ended<'_>) -> String {
     }
     if report.failed > 0 {
         let _ = write!(text, "\nFailed: {} member(s)", report.failed);
-        push_reasons(&mut text, report, Outcome::Failed);
+        push_reasons(&mut text, report, MemberOutcome::Failed);
     }
     if report.deferred > 0 {
         let _ = write!(text, "\nPut off: {} member(s)", report.deferred);
-        if let Some(reason) = put_off_because(report) {
+        if let Some(reason) = deferral_reason(report) {
             let _ = write!(text, ", because {reason}");
         }
         if let Some(at) = report.goes_on_at {
@@ -158,7 +166,7 @@ fn table(report: &RunReport) -> Table {
         if types.peek().is_none() {
             continue;
         }
-        let stored = types.fold(Stored::default(), |mut sum, one| {
+        let stored = types.fold(StoreCounts::default(), |mut sum, one| {
             sum += one.stored;
             sum
         });
@@ -177,12 +185,12 @@ fn table(report: &RunReport) -> Table {
     table
 }
 
-fn push_reasons(text: &mut String, report: &RunReport, outcome: Outcome) {
+fn push_reasons(text: &mut String, report: &RunReport, outcome: MemberOutcome) {
     let mut reasons = report
         .reports
         .iter()
         .filter(|member| member.outcome == outcome);
-    for member in reasons.by_ref().take(MOST_REASONS) {
+    for member in reasons.by_ref().take(MAX_REASONS) {
         let reason = member.error.as_deref().unwrap_or("for no known reason");
         let _ = write!(text, "\n  {}: {reason}", member.user_id);
     }
@@ -195,10 +203,10 @@ fn push_reasons(text: &mut String, report: &RunReport, outcome: Outcome) {
 }
 
 /// The first member that was put off says why; it is the same for the others.
-fn put_off_because(report: &RunReport) -> Option<&str> {
+fn deferral_reason(report: &RunReport) -> Option<&str> {
     report
         .reports
         .iter()
-        .find(|member| member.outcome == Outcome::Deferred)
+        .find(|member| member.outcome == MemberOutcome::Deferred)
         .and_then(|member| member.error.as_deref())
 }

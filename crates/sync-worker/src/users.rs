@@ -11,31 +11,31 @@ use serde::Serialize;
 use whoop_core::{SystemClock, UserId};
 use whoop_storage::{
     Database,
-    overview::{self, Summary},
+    overview::{self, MemberSummary},
     table::{
         rejected_record,
         sync_log::{self, SyncLogRow},
         users::{self, UserRow},
     },
 };
-use whoop_sync::{Settings, SyncError, config::DatabaseArgs};
+use whoop_sync::{EngineSettings, SyncError, config::DatabaseArgs};
 
 use crate::{
-    Console, Exit,
-    cli::{EraseArgs, LeaveArgs, ListArgs, ShowArgs},
-    exit::Refusal,
-    migrate::database_refusal,
-    operator::operator,
+    Console, ExitStatus,
+    cli::{DisconnectMemberArgs, EraseMemberArgs, ListMembersArgs, ShowMemberArgs},
+    exit::CommandError,
+    migrate::database_error,
+    operator::current_operator,
 };
 
 #[derive(Serialize)]
-struct Listed {
-    members: Vec<Summary>,
+struct ListMembersResult {
+    members: Vec<MemberSummary>,
     exit_code: u8,
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ShowMemberResult<'a> {
     user_id: &'a str,
     whoop_user_id: i64,
     status: &'a str,
@@ -47,12 +47,12 @@ struct Shown<'a> {
     consented_at: Option<DateTime<Utc>>,
     timezone_offset: Option<&'a str>,
     rejected_records: i64,
-    data_types: Vec<ShownType<'a>>,
+    data_types: Vec<DataTypeEntry<'a>>,
     exit_code: u8,
 }
 
 #[derive(Serialize)]
-struct ShownType<'a> {
+struct DataTypeEntry<'a> {
     data_type: &'a str,
     sync_status: &'a str,
     last_sync_at: Option<DateTime<Utc>>,
@@ -67,46 +67,49 @@ struct ShownType<'a> {
 }
 
 #[derive(Serialize)]
-struct Gone<'a> {
+struct DisconnectMemberResult<'a> {
     user_id: &'a str,
-    revocation: whoop_sync::Revocation,
+    revocation: whoop_sync::RevocationOutcome,
     erased: bool,
     receipt: Option<String>,
     deleted_rows: Option<i64>,
     exit_code: u8,
 }
 
-pub(crate) async fn open(args: &DatabaseArgs) -> Result<Database, Refusal> {
+pub(crate) async fn open_database(args: &DatabaseArgs) -> Result<Database, CommandError> {
     let database = args
         .database()
-        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+        .map_err(|error| CommandError::could_not_run(error.to_string()))?;
     database
         .check()
         .await
-        .map_err(|error| database_refusal(args, &error))?;
+        .map_err(|error| database_error(args, &error))?;
     Ok(database)
 }
 
-pub(crate) fn nobody(user_id: &UserId) -> Refusal {
-    Refusal::could_not_run(format!(
+pub(crate) fn unknown_member(user_id: &UserId) -> CommandError {
+    CommandError::could_not_run(format!(
         "no member {user_id} ever connected here; `sync-worker users list` shows who did"
     ))
 }
 
-pub(crate) async fn list(args: &ListArgs, console: &Console) -> Result<Exit, Refusal> {
-    let database = open(&args.common.database).await?;
-    let status = args.status.map(crate::cli::Status::as_str);
+pub(crate) async fn list(
+    args: &ListMembersArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
+    let database = open_database(&args.common.database).await?;
+    let status = args.status.map(crate::cli::MemberStatusArg::as_str);
     let members = overview::list(&database, status)
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
+        .map_err(|error| database_error(&args.common.database, &error))?;
     if args.common.json {
-        let exit_code = Exit::Done.code();
-        console.json(&Listed { members, exit_code });
-        return Ok(Exit::Done);
+        let exit_code = ExitStatus::Done.code();
+        console.print_json(&ListMembersResult { members, exit_code });
+        return Ok(ExitStatus::Done);
     }
     if members.is_empty() {
-        console.say("nobody");
-        return Ok(Exit::Done);
+        console.print("nobody");
+        return Ok(ExitStatus::Done);
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
@@ -123,19 +126,22 @@ pub(crate) async fn list(args: &ListArgs, console: &Console) -> Result<Exit, Ref
         table.add_row([
             one.user_id.clone(),
             one.status.clone(),
-            minute(Some(one.connected_at)),
-            minute(one.last_seen_at),
-            minute(one.last_sync_at),
+            format_minute(Some(one.connected_at)),
+            format_minute(one.last_seen_at),
+            format_minute(one.last_sync_at),
             one.records_synced.to_string(),
             one.last_error.clone().unwrap_or_default(),
         ]);
     }
-    console.say(format_args!("{table}\n{} member(s)", members.len()));
-    Ok(Exit::Done)
+    console.print(format_args!("{table}\n{} member(s)", members.len()));
+    Ok(ExitStatus::Done)
 }
 
-pub(crate) async fn show(args: &ShowArgs, console: &Console) -> Result<Exit, Refusal> {
-    let database = open(&args.common.database).await?;
+pub(crate) async fn show(
+    args: &ShowMemberArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
+    let database = open_database(&args.common.database).await?;
     let read = async {
         let mut conn = database.get().await?;
         let Some(member) = users::find(&mut conn, &args.user).await? else {
@@ -147,19 +153,23 @@ pub(crate) async fn show(args: &ShowArgs, console: &Console) -> Result<Exit, Ref
     };
     let (member, log, rejected) = read
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?
-        .ok_or_else(|| nobody(&args.user))?;
-    let shown = shown(&member, &log, rejected);
+        .map_err(|error| database_error(&args.common.database, &error))?
+        .ok_or_else(|| unknown_member(&args.user))?;
+    let shown = member_result(&member, &log, rejected);
     if args.common.json {
-        console.json(&shown);
+        console.print_json(&shown);
     } else {
-        console.say(text(&shown));
+        console.print(text(&shown));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn shown<'a>(member: &'a UserRow, log: &'a [SyncLogRow], rejected_records: i64) -> Shown<'a> {
-    Shown {
+fn member_result<'a>(
+    member: &'a UserRow,
+    log: &'a [SyncLogRow],
+    rejected_records: i64,
+) -> ShowMemberResult<'a> {
+    ShowMemberResult {
         user_id: &member.user_id,
         whoop_user_id: member.whoop_user_id,
         status: &member.status,
@@ -173,7 +183,7 @@ fn shown<'a>(member: &'a UserRow, log: &'a [SyncLogRow], rejected_records: i64) 
         rejected_records,
         data_types: log
             .iter()
-            .map(|row| ShownType {
+            .map(|row| DataTypeEntry {
                 data_type: &row.data_type,
                 sync_status: &row.sync_status,
                 last_sync_at: row.last_sync_at,
@@ -186,11 +196,11 @@ fn shown<'a>(member: &'a UserRow, log: &'a [SyncLogRow], rejected_records: i64) 
                 last_error: row.last_error.as_deref(),
             })
             .collect(),
-        exit_code: Exit::Done.code(),
+        exit_code: ExitStatus::Done.code(),
     }
 }
 
-fn text(shown: &Shown<'_>) -> String {
+fn text(shown: &ShowMemberResult<'_>) -> String {
     let mut lines = vec![
         format!(
             "member      {} (WHOOP {})",
@@ -199,7 +209,7 @@ fn text(shown: &Shown<'_>) -> String {
         format!(
             "connection  {}, since {}",
             shown.status,
-            minute(Some(shown.connected_at))
+            format_minute(Some(shown.connected_at))
         ),
     ];
     lines.extend(shown.detail.map(|detail| format!("            {detail}")));
@@ -207,10 +217,10 @@ fn text(shown: &Shown<'_>) -> String {
         "consent     {}",
         shown.consent.map_or_else(
             || "none was named".to_owned(),
-            |consent| format!("{consent:?}, {}", minute(shown.consented_at))
+            |consent| format!("{consent:?}, {}", format_minute(shown.consented_at))
         )
     ));
-    lines.push(format!("last seen   {}", minute(shown.last_seen_at)));
+    lines.push(format!("last seen   {}", format_minute(shown.last_seen_at)));
     lines.push(format!("set aside   {} record(s)", shown.rejected_records));
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
@@ -224,18 +234,18 @@ fn text(shown: &Shown<'_>) -> String {
         "last error",
     ]);
     for one in &shown.data_types {
-        let from = minute(one.covered_from);
+        let from = format_minute(one.covered_from);
         table.add_row([
             one.data_type.to_owned(),
             one.sync_status.to_owned(),
-            minute(one.last_sync_at),
+            format_minute(one.last_sync_at),
             one.records_synced.to_string(),
             match one.earlier_until {
                 _ if one.whole_history => format!("{from} (all)"),
-                Some(_) => format!("{from} (gap since {})", minute(one.earlier_until)),
+                Some(_) => format!("{from} (gap since {})", format_minute(one.earlier_until)),
                 None => from,
             },
-            minute(one.covered_until),
+            format_minute(one.covered_until),
             one.last_error.unwrap_or_default().to_owned(),
         ]);
     }
@@ -243,70 +253,74 @@ fn text(shown: &Shown<'_>) -> String {
 }
 
 /// `leave` with everything, once that is sure.
-pub(crate) async fn erase(args: &EraseArgs, console: &Console) -> Result<Exit, Refusal> {
+pub(crate) async fn erase(
+    args: &EraseMemberArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
     if !args.yes {
-        confirm(&args.leave.user, console)?;
+        confirm_erase(&args.disconnect.user, console)?;
     }
-    leave(&args.leave, true, console).await
+    disconnect(&args.disconnect, true, console).await
 }
 
-pub(crate) async fn leave(
-    args: &LeaveArgs,
+pub(crate) async fn disconnect(
+    args: &DisconnectMemberArgs,
     erase: bool,
     console: &Console,
-) -> Result<Exit, Refusal> {
-    let database = open(&args.common.database).await?;
+) -> Result<ExitStatus, CommandError> {
+    let database = open_database(&args.common.database).await?;
     let engine = args
         .whoop
-        .engine(database, Arc::new(SystemClock), Settings::default())
-        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
+        .engine(database, Arc::new(SystemClock), EngineSettings::default())
+        .map_err(|error| CommandError::could_not_run(error.to_string()))?;
     let left = engine
-        .disconnect(&args.user, erase, &operator())
+        .disconnect(&args.user, erase, &current_operator())
         .await
         .map_err(|error| match error {
-            SyncError::NotConnected => nobody(&args.user),
-            SyncError::Storage(error) => database_refusal(&args.common.database, &error),
-            other => Refusal::could_not_run(other.in_full()),
+            SyncError::NotConnected => unknown_member(&args.user),
+            SyncError::Storage(error) => database_error(&args.common.database, &error),
+            other => CommandError::could_not_run(other.error_chain()),
         })?;
-    let gone = Gone {
+    let gone = DisconnectMemberResult {
         user_id: args.user.as_str(),
         revocation: left.revocation,
-        erased: left.erased(),
+        erased: left.is_erased(),
         receipt: left.receipt.map(|receipt| receipt.id.to_string()),
         deleted_rows: left.receipt.map(|receipt| receipt.deleted_rows),
-        exit_code: Exit::Done.code(),
+        exit_code: ExitStatus::Done.code(),
     };
     if args.common.json {
-        console.json(&gone);
-        return Ok(Exit::Done);
+        console.print_json(&gone);
+        return Ok(ExitStatus::Done);
     }
-    use whoop_sync::Revocation;
-    console.say(format_args!(
+    use whoop_sync::RevocationOutcome;
+    console.print(format_args!(
         "{} is disconnected; {}",
         gone.user_id,
         match left.revocation {
-            Revocation::Done => "WHOOP has ended the permission",
-            Revocation::Pending => "WHOOP did not answer, the next run ends the permission",
-            Revocation::NotNeeded => "there was no permission to end",
-            Revocation::InUse => "the WHOOP account serves another member and stays connected",
-            Revocation::NotPossible =>
+            RevocationOutcome::Done => "WHOOP has ended the permission",
+            RevocationOutcome::Pending => "WHOOP did not answer, the next run ends the permission",
+            RevocationOutcome::NotNeeded => "there was no permission to end",
+            RevocationOutcome::InUse =>
+                "the WHOOP account serves another member and stays connected",
+            RevocationOutcome::NotPossible =>
                 "the tokens are dead, so only the member can end the permission, in WHOOP's app",
         }
     ));
     if let (Some(receipt), Some(rows)) = (&gone.receipt, gone.deleted_rows) {
-        console.say(format_args!("{rows} row(s) deleted, receipt {receipt}"));
+        console.print(format_args!("{rows} row(s) deleted, receipt {receipt}"));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// What is erased does not come back, so it is asked for twice.
-fn confirm(user_id: &UserId, console: &Console) -> Result<(), Refusal> {
+fn confirm_erase(user_id: &UserId, console: &Console) -> Result<(), CommandError> {
     if !console.is_terminal() || !io::stdin().is_terminal() {
-        return Err(Refusal::wrong_usage(
+        return Err(CommandError::wrong_usage(
             "erasing needs --yes where nobody can be asked".to_owned(),
         ));
     }
-    console.remark(format_args!(
+    console.print_to_stderr(format_args!(
         "Everything that is stored of {user_id} will be deleted. Type the id to go on:"
     ));
     let mut typed = String::new();
@@ -315,13 +329,13 @@ fn confirm(user_id: &UserId, console: &Console) -> Result<(), Refusal> {
     if read && typed.trim() == user_id.as_str() {
         Ok(())
     } else {
-        Err(Refusal::could_not_run(
+        Err(CommandError::could_not_run(
             "not confirmed; nothing was deleted".to_owned(),
         ))
     }
 }
 
-fn minute(instant: Option<DateTime<Utc>>) -> String {
+fn format_minute(instant: Option<DateTime<Utc>>) -> String {
     instant.map_or_else(
         || "never".to_owned(),
         |instant| instant.format("%Y-%m-%d %H:%MZ").to_string(),

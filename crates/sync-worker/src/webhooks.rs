@@ -11,112 +11,118 @@ use whoop_storage::{
     Database, StorageError,
     table::{
         audit,
-        webhook_event::{self, EventRow, Filter, State},
+        webhook_event::{self, WebhookEventFilter, WebhookEventRow, WebhookEventState},
     },
 };
-use whoop_sync::{Job, Settings, SyncError, inbox::DrainReport};
+use whoop_sync::{EngineSettings, SyncContext, SyncError, inbox::DrainReport};
 
 use crate::{
-    Console, Exit,
-    cli::{DrainArgs, EventState, ListEventsArgs, ReplayArgs, WhichEvents},
-    exit::Refusal,
-    migrate::database_refusal,
-    operator::operator,
-    since::Since,
-    users::open,
+    Console, ExitStatus,
+    cli::{DrainWebhooksArgs, EventFilterArgs, EventStateArg, ListEventsArgs, ReplayWebhooksArgs},
+    exit::CommandError,
+    migrate::database_error,
+    operator::current_operator,
+    time_arg::TimeArg,
+    users::open_database,
 };
 
 #[derive(Serialize)]
-struct Listed {
+struct ListEventsResult {
     /// Of all events, by their state.
     counts: BTreeMap<String, i64>,
     /// The latest first.
-    events: Vec<EventRow>,
+    events: Vec<WebhookEventRow>,
     exit_code: u8,
 }
 
 #[derive(Serialize)]
-struct Drained {
+struct DrainResult {
     #[serde(flatten)]
     report: DrainReport,
     exit_code: u8,
 }
 
 #[derive(Serialize)]
-struct Replayed {
+struct ReplayResult {
     replayed: u64,
     exit_code: u8,
 }
 
-impl EventState {
-    const fn state(self) -> State {
+impl EventStateArg {
+    const fn to_state(self) -> WebhookEventState {
         match self {
-            Self::Pending => State::Pending,
-            Self::Done => State::Done,
-            Self::Dead => State::Dead,
-            Self::UnknownType => State::UnknownType,
-            Self::UnknownMember => State::UnknownMember,
+            Self::Pending => WebhookEventState::Pending,
+            Self::Done => WebhookEventState::Done,
+            Self::Dead => WebhookEventState::Dead,
+            Self::UnknownType => WebhookEventState::UnknownType,
+            Self::UnknownMember => WebhookEventState::UnknownMember,
         }
     }
 }
 
 /// The filter of a command line.
-fn filter(which: &WhichEvents, states: &[EventState]) -> Result<Filter, Refusal> {
+fn event_filter(
+    which: &EventFilterArgs,
+    states: &[EventStateArg],
+) -> Result<WebhookEventFilter, CommandError> {
     let now = SystemClock.now();
     let today = now.with_timezone(&Local).date_naive();
     let since = which
         .since
-        .map(|since| since.resolve(now, today))
+        .map(|since| since.start(now, today))
         .transpose()
-        .map_err(|error| Refusal::wrong_usage(format!("--since: {error}")))?;
-    let until = which.until.map(Since::end);
+        .map_err(|error| CommandError::wrong_usage(format!("--since: {error}")))?;
+    let until = which.until.map(TimeArg::end);
     if since.zip(until).is_some_and(|(since, until)| since > until) {
-        return Err(Refusal::wrong_usage(
+        return Err(CommandError::wrong_usage(
             "--since is later than --until; name the earlier one first".to_owned(),
         ));
     }
-    Ok(Filter {
+    Ok(WebhookEventFilter {
         ids: which.ids.clone(),
-        states: states.iter().map(|one| one.state()).collect(),
+        states: states.iter().map(|one| one.to_state()).collect(),
         user_id: which.user.clone(),
         since,
         until,
     })
 }
 
-pub(crate) async fn list(args: &ListEventsArgs, console: &Console) -> Result<Exit, Refusal> {
-    let filter = filter(&args.which, &args.states)?;
-    let database = open(&args.common.database).await?;
-    let (counts, events) = read(&database, &filter, args.limit)
+pub(crate) async fn list(
+    args: &ListEventsArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
+    let filter = event_filter(&args.filter, &args.states)?;
+    let database = open_database(&args.common.database).await?;
+    let (counts, events) = read_events(&database, &filter, args.limit)
         .await
-        .map_err(|error| database_refusal(&args.common.database, &error))?;
-    let exit_code = Exit::Done.code();
-    let listed = Listed {
+        .map_err(|error| database_error(&args.common.database, &error))?;
+    let exit_code = ExitStatus::Done.code();
+    let listed = ListEventsResult {
         counts,
         events,
         exit_code,
     };
     if args.common.json {
-        console.json(&listed);
+        console.print_json(&listed);
     } else {
-        console.say(text(&listed));
+        console.print(text(&listed));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-async fn read(
+async fn read_events(
     database: &Database,
-    filter: &Filter,
+    filter: &WebhookEventFilter,
     limit: u32,
-) -> Result<(BTreeMap<String, i64>, Vec<EventRow>), StorageError> {
+) -> Result<(BTreeMap<String, i64>, Vec<WebhookEventRow>), StorageError> {
     let mut conn = database.get().await?;
-    let counts = webhook_event::count(&mut conn).await?;
+    let counts = webhook_event::count_by_state(&mut conn).await?;
     let events = webhook_event::list(&mut conn, filter, limit.into()).await?;
     let counts = counts.into_iter().map(|one| (one.state, one.events));
     Ok((counts.collect(), events))
 }
 
-fn text(listed: &Listed) -> String {
+fn text(listed: &ListEventsResult) -> String {
     if listed.counts.is_empty() {
         return "no webhook has come in yet; the README says how to have WHOOP send them"
             .to_owned();
@@ -162,31 +168,31 @@ fn text(listed: &Listed) -> String {
 }
 
 pub(crate) async fn drain(
-    args: &DrainArgs,
+    args: &DrainWebhooksArgs,
     console: &Console,
     stop: CancellationToken,
-) -> Result<Exit, Refusal> {
-    let database = open(&args.common.database).await?;
+) -> Result<ExitStatus, CommandError> {
+    let database = open_database(&args.common.database).await?;
     let engine = args
         .whoop
-        .engine(database, Arc::new(SystemClock), Settings::default())
-        .map_err(|error| Refusal::could_not_run(error.to_string()))?;
-    let job = Job::webhook(stop.clone());
+        .engine(database, Arc::new(SystemClock), EngineSettings::default())
+        .map_err(|error| CommandError::could_not_run(error.to_string()))?;
+    let job = SyncContext::webhook(stop.clone());
     let report = engine.drain_webhooks(&job, false).await;
     engine.finish_refreshes(&job.stop).await;
     let report = report.map_err(|error| match &error {
-        SyncError::Storage(storage) => database_refusal(&args.common.database, storage),
-        other => Refusal::could_not_run(other.in_full()),
+        SyncError::Storage(storage) => database_error(&args.common.database, storage),
+        other => CommandError::could_not_run(other.error_chain()),
     })?;
     let exit = if report.dead > 0 {
-        Exit::SomeFailed
+        ExitStatus::SomeFailed
     } else if report.put_off > 0 || stop.is_cancelled() {
-        Exit::PutOff
+        ExitStatus::Deferred
     } else {
-        Exit::Done
+        ExitStatus::Done
     };
     if args.common.json {
-        console.json(&Drained {
+        console.print_json(&DrainResult {
             report,
             exit_code: exit.code(),
         });
@@ -199,39 +205,42 @@ pub(crate) async fn drain(
             calls,
             ..
         } = report;
-        console.say(format!(
+        console.print(format!(
             "{done} worked off with {calls} calls to WHOOP, {put_off} put off, {dead} given up, \
              {unknown_member} of nobody who is connected"
         ));
         if put_off + dead > 0 {
-            console.say("`sync-worker webhooks list --state pending,dead` says why");
+            console.print("`sync-worker webhooks list --state pending,dead` says why");
         }
     }
     Ok(exit)
 }
 
-pub(crate) async fn replay(args: &ReplayArgs, console: &Console) -> Result<Exit, Refusal> {
-    let which = &args.which;
+pub(crate) async fn replay(
+    args: &ReplayWebhooksArgs,
+    console: &Console,
+) -> Result<ExitStatus, CommandError> {
+    let which = &args.filter;
     let names_nothing = which.ids.is_empty()
         && which.user.is_none()
         && which.since.is_none()
         && which.until.is_none()
         && args.states.is_empty();
     if names_nothing {
-        return Err(Refusal::wrong_usage(
+        return Err(CommandError::wrong_usage(
             "say which events: --id, --user, --since, --until or --state; all that were given \
              up: --state dead"
                 .to_owned(),
         ));
     }
-    let filter = filter(which, &args.states)?;
-    let database = open(&args.common.database).await?;
-    let refused = |error: StorageError| database_refusal(&args.common.database, &error);
+    let filter = event_filter(which, &args.states)?;
+    let database = open_database(&args.common.database).await?;
+    let refused = |error: StorageError| database_error(&args.common.database, &error);
     let replayed = async {
         let mut transaction = database.begin().await?;
         let now = SystemClock.now();
         let replayed = webhook_event::replay(&mut transaction, &filter, now).await?;
-        let entry = operator().entry("webhooks-replay", now);
+        let entry = current_operator().entry("webhooks-replay", now);
         let entry = match &which.user {
             Some(user_id) => entry.about(user_id.as_str()),
             None => entry,
@@ -243,15 +252,15 @@ pub(crate) async fn replay(args: &ReplayArgs, console: &Console) -> Result<Exit,
     };
     let replayed = replayed.await.map_err(refused)?;
     if args.common.json {
-        console.json(&Replayed {
+        console.print_json(&ReplayResult {
             replayed,
-            exit_code: Exit::Done.code(),
+            exit_code: ExitStatus::Done.code(),
         });
     } else {
-        console.say(format!(
+        console.print(format!(
             "{replayed} to be worked off again: by the API within seconds, or by \
              `sync-worker webhooks drain`"
         ));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }

@@ -12,29 +12,30 @@ use uuid::Uuid;
 use whoop_client::SCOPES;
 use whoop_core::{
     DataType, UserId,
-    day::Connection,
+    day::ConnectionStatus,
     quota::PriorityClass,
     record::{self, Cycle, Record, Recovery, Sleep, Workout},
 };
 use whoop_storage::{
-    StorageError, page,
-    predecessor::{Account, LeftBehind, Raw},
+    StorageError,
+    legacy::{LegacyAccount, LegacyRecord, LegacyTables},
+    page,
     table::{
         RecordTable, adopted, sync_log,
-        tokens::{self, Tokens},
+        tokens::{self, OAuthTokens},
         users::{self, NewUser, UNKNOWN_ACCOUNT},
     },
 };
 
-use crate::{Engine, Job, SyncError};
+use crate::{Engine, SyncContext, SyncError};
 
 /// Records that are stored in one transaction.
-const AT_ONCE: usize = 200;
+const RECORDS_PER_TRANSACTION: usize = 200;
 
 /// What became of a member of the older service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Adopted {
+pub enum AdoptionOutcome {
     /// Connected, and WHOOP took the tokens.
     Connected,
     /// WHOOP no longer takes the tokens, or there were none: the member has to connect
@@ -54,9 +55,9 @@ pub enum Adopted {
 
 /// One member, taken over or not.
 #[derive(Debug, Clone, Serialize)]
-pub struct Adoption {
+pub struct MemberAdoption {
     pub user_id: String,
-    pub outcome: Adopted,
+    pub outcome: AdoptionOutcome,
     /// Whole records that are stored now, by type.
     pub records: BTreeMap<&'static str, u64>,
     /// Of them, those that were stored before in this version or a newer one.
@@ -72,7 +73,7 @@ pub struct Adoption {
 #[derive(Debug, Default, Serialize)]
 pub struct AdoptReport {
     pub dry_run: bool,
-    pub members: Vec<Adoption>,
+    pub members: Vec<MemberAdoption>,
     /// Rows that name no member.
     pub of_nobody: i64,
     pub calls: u64,
@@ -81,7 +82,7 @@ pub struct AdoptReport {
 
 /// The whole records of a member, and what was none.
 #[derive(Debug, Default)]
-struct Found {
+struct AdoptableRecords {
     cycles: Vec<Cycle>,
     sleeps: Vec<Sleep>,
     recoveries: Vec<Recovery>,
@@ -103,10 +104,10 @@ impl Engine {
         &self,
         dry_run: bool,
         stop: CancellationToken,
-        mut told: impl FnMut(&Adoption),
+        mut told: impl FnMut(&MemberAdoption),
     ) -> Result<AdoptReport, StorageError> {
-        let left_behind = LeftBehind::look(&self.database).await?;
-        let job = Job::scheduled(None, stop.clone()).of(PriorityClass::Scheduled);
+        let left_behind = LegacyTables::find(&self.database).await?;
+        let job = SyncContext::scheduled(None, stop.clone()).with_class(PriorityClass::Scheduled);
         let mut report = AdoptReport {
             dry_run,
             ..AdoptReport::default()
@@ -114,14 +115,14 @@ impl Engine {
         if left_behind.is_empty() {
             return Ok(report);
         }
-        report.of_nobody = left_behind.of_nobody(&self.database).await?;
+        report.of_nobody = left_behind.count_ownerless_rows(&self.database).await?;
         for account in left_behind.accounts(&self.database).await? {
             if stop.is_cancelled() {
                 report.stopped = true;
                 break;
             }
             let adoption = self
-                .adopt_one(&left_behind, &account, dry_run, &job)
+                .adopt_member(&left_behind, &account, dry_run, &job)
                 .await?;
             told(&adoption);
             report.members.push(adoption);
@@ -130,16 +131,16 @@ impl Engine {
         Ok(report)
     }
 
-    async fn adopt_one(
+    async fn adopt_member(
         &self,
-        left_behind: &LeftBehind,
-        account: &Account,
+        left_behind: &LegacyTables,
+        account: &LegacyAccount,
         dry_run: bool,
-        job: &Job,
-    ) -> Result<Adoption, StorageError> {
-        let mut adoption = Adoption {
+        job: &SyncContext,
+    ) -> Result<MemberAdoption, StorageError> {
+        let mut adoption = MemberAdoption {
             user_id: account.user_id.clone(),
-            outcome: Adopted::Failed,
+            outcome: AdoptionOutcome::Failed,
             records: BTreeMap::new(),
             unchanged: 0,
             set_aside: 0,
@@ -155,99 +156,108 @@ impl Engine {
         };
         {
             let mut conn = self.database.get().await?;
-            if adopted::is_there(&mut conn, &user_id).await? {
-                adoption.outcome = Adopted::Already;
+            if adopted::is_adopted(&mut conn, &user_id).await? {
+                adoption.outcome = AdoptionOutcome::Already;
                 return Ok(adoption);
             }
         }
         let mut found = self
-            .found(left_behind, account, account.whoop_user_id)
+            .find_legacy_records(left_behind, account, account.whoop_user_id)
             .await?;
         let number = account.whoop_user_id.or_else(|| found.whoop_user_id());
         if number != account.whoop_user_id {
             // Now that their number is known, what names them by that alone.
-            found = self.found(left_behind, account, number).await?;
+            found = self
+                .find_legacy_records(left_behind, account, number)
+                .await?;
         }
         adoption.read_again.clone_from(&found.read_again);
         let has_tokens = account.is_active
             && (account.access_token.is_some() || account.refresh_token.is_some());
         if number.is_none() && !has_tokens {
-            adoption.outcome = Adopted::Nothing;
+            adoption.outcome = AdoptionOutcome::Nothing;
             return Ok(adoption);
         }
         if dry_run {
-            adoption.records = found.counts();
-            adoption.outcome = standing(account);
+            adoption.records = found.count_by_type();
+            adoption.outcome = expected_outcome(account);
             return Ok(adoption);
         }
         match self
-            .take_over(&user_id, account, number, &found, job, &mut adoption)
+            .adopt_account(&user_id, account, number, &found, job, &mut adoption)
             .await
         {
             Ok(outcome) => adoption.outcome = outcome,
-            Err(SyncError::Storage(error)) if error.is_everybodys() => return Err(error),
+            Err(SyncError::Storage(error)) if error.is_database_wide() => return Err(error),
             Err(error) => {
-                adoption.error = Some(error.in_full());
+                adoption.error = Some(error.error_chain());
                 if error.quota_wait().is_some()
                     || error.is_transient()
                     || matches!(error, SyncError::Stopped)
                 {
-                    adoption.outcome = Adopted::PutOff;
+                    adoption.outcome = AdoptionOutcome::PutOff;
                 }
             }
         }
         Ok(adoption)
     }
 
-    async fn found(
+    async fn find_legacy_records(
         &self,
-        left_behind: &LeftBehind,
-        account: &Account,
+        left_behind: &LegacyTables,
+        account: &LegacyAccount,
         number: Option<i64>,
-    ) -> Result<Found, StorageError> {
+    ) -> Result<AdoptableRecords, StorageError> {
         let raw = left_behind
-            .raw(&self.database, &account.user_id, number)
+            .raw_records(&self.database, &account.user_id, number)
             .await?;
-        Ok(Found::among(&raw))
+        Ok(AdoptableRecords::from_raw(&raw))
     }
 
-    async fn take_over(
+    async fn adopt_account(
         &self,
         user_id: &UserId,
-        account: &Account,
+        account: &LegacyAccount,
         number: Option<i64>,
-        found: &Found,
-        job: &Job,
-        adoption: &mut Adoption,
-    ) -> Result<Adopted, SyncError> {
-        self.put_connection(user_id, account, number).await?;
-        let member = self.member(user_id).await?;
+        found: &AdoptableRecords,
+        job: &SyncContext,
+        adoption: &mut MemberAdoption,
+    ) -> Result<AdoptionOutcome, SyncError> {
+        self.insert_legacy_connection(user_id, account, number)
+            .await?;
+        let member = self.load_member(user_id).await?;
         let mut outcome = match member.connection() {
-            Connection::Connected => Adopted::Connected,
-            Connection::ReauthRequired => Adopted::ReauthRequired,
-            Connection::Disconnected | Connection::NeverConnected => Adopted::Disconnected,
+            ConnectionStatus::Connected => AdoptionOutcome::Connected,
+            ConnectionStatus::ReauthRequired => AdoptionOutcome::ReauthRequired,
+            ConnectionStatus::Disconnected | ConnectionStatus::NeverConnected => {
+                AdoptionOutcome::Disconnected
+            }
         };
-        if outcome == Adopted::Connected {
-            outcome = self.check_tokens(&member, user_id, job, adoption).await?;
+        if outcome == AdoptionOutcome::Connected {
+            outcome = self
+                .verify_legacy_tokens(&member, user_id, job, adoption)
+                .await?;
         }
-        let mut stored = page::Stored::default();
+        let mut stored = page::StoreCounts::default();
         // A recovery's day is its night's, and a night's may be its cycle's: in this
         // order each finds what it needs, and in any other they settle in the end.
-        stored += self.keep_whole(user_id, &found.cycles).await?;
-        stored += self.keep_whole(user_id, &found.sleeps).await?;
-        stored += self.keep_whole(user_id, &found.recoveries).await?;
-        stored += self.keep_whole(user_id, &found.workouts).await?;
-        adoption.records = found.counts();
+        stored += self.store_legacy_records(user_id, &found.cycles).await?;
+        stored += self.store_legacy_records(user_id, &found.sleeps).await?;
+        stored += self
+            .store_legacy_records(user_id, &found.recoveries)
+            .await?;
+        stored += self.store_legacy_records(user_id, &found.workouts).await?;
+        adoption.records = found.count_by_type();
         adoption.unchanged = stored.unchanged;
         adoption.set_aside = stored.rejected;
         let records: u64 = adoption.records.values().sum();
         let mut conn = self.database.get().await?;
         let records = i64::try_from(records).unwrap_or(i64::MAX);
-        adopted::note(&mut conn, user_id, records, self.clock.now()).await?;
+        adopted::note_adopted(&mut conn, user_id, records, self.clock.now()).await?;
         Ok(outcome)
     }
 
-    async fn member(&self, user_id: &UserId) -> Result<users::UserRow, SyncError> {
+    async fn load_member(&self, user_id: &UserId) -> Result<users::UserRow, SyncError> {
         let mut conn = self.database.get().await?;
         let member = users::find(&mut conn, user_id).await?;
         member.ok_or_else(|| StorageError::MemberGone(user_id.to_string()).into())
@@ -255,16 +265,16 @@ impl Engine {
 
     /// The member's row and their tokens, sealed, in one transaction. Whoever is here
     /// already stays as they are: their tokens are younger.
-    async fn put_connection(
+    async fn insert_legacy_connection(
         &self,
         user_id: &UserId,
-        account: &Account,
+        account: &LegacyAccount,
         number: Option<i64>,
     ) -> Result<(), SyncError> {
         let now = self.clock.now();
-        let (status, detail) = match standing(account) {
-            Adopted::Connected => ("connected", None),
-            Adopted::ReauthRequired => (
+        let (status, detail) = match expected_outcome(account) {
+            AdoptionOutcome::Connected => ("connected", None),
+            AdoptionOutcome::ReauthRequired => (
                 "reauth_required",
                 Some("the older service had no token of this member"),
             ),
@@ -286,8 +296,8 @@ impl Engine {
             return Ok(());
         }
         if status == "connected" {
-            let tokens = tokens_of(account, now);
-            tokens::put(&mut transaction, &self.keys, user_id, &tokens, now).await?;
+            let tokens = legacy_tokens(account, now);
+            tokens::upsert(&mut transaction, &self.keys, user_id, &tokens, now).await?;
             let not_granted = DataType::not_granted(&tokens.scope);
             sync_log::note_not_granted(&mut transaction, user_id, &not_granted).await?;
         }
@@ -296,50 +306,50 @@ impl Engine {
     }
 
     /// Asks WHOOP for the profile, which shows that the tokens work and names their account.
-    async fn check_tokens(
+    async fn verify_legacy_tokens(
         &self,
         member: &users::UserRow,
         user_id: &UserId,
-        job: &Job,
-        adoption: &mut Adoption,
-    ) -> Result<Adopted, SyncError> {
+        job: &SyncContext,
+        adoption: &mut MemberAdoption,
+    ) -> Result<AdoptionOutcome, SyncError> {
         let Some(pair) = member.unidentified_pair else {
-            return Ok(Adopted::Connected);
+            return Ok(AdoptionOutcome::Connected);
         };
         // The legacy service knew the account: its first sync shows whether the tokens work.
         let is_known = member.whoop_user_id != UNKNOWN_ACCOUNT;
-        let checked = match self.ask_for_account(user_id, pair, job).await {
+        let checked = match self.fetch_account(user_id, pair, job).await {
             Err(error) if is_known && error.is_profile_refused() => {
-                adoption.error = Some(error.in_full());
+                adoption.error = Some(error.error_chain());
                 let mut conn = self.database.get().await?;
                 users::end_identification(&mut conn, user_id, pair).await?;
-                return Ok(Adopted::Connected);
+                return Ok(AdoptionOutcome::Connected);
             }
             checked => checked,
         };
         match checked {
-            Ok(()) => Ok(Adopted::Connected),
-            Err(SyncError::ReauthRequired) => Ok(Adopted::ReauthRequired),
+            Ok(()) => Ok(AdoptionOutcome::Connected),
+            Err(SyncError::ReauthRequired) => Ok(AdoptionOutcome::ReauthRequired),
             Err(error) => {
-                adoption.error = Some(error.in_full());
-                let Some(detail) = useless(&error) else {
+                adoption.error = Some(error.error_chain());
+                let Some(detail) = unusable_tokens_reason(&error) else {
                     return Err(error);
                 };
                 let mut conn = self.database.get().await?;
-                let (status, now) = (Connection::ReauthRequired, self.clock.now());
+                let (status, now) = (ConnectionStatus::ReauthRequired, self.clock.now());
                 users::set_status(&mut conn, user_id, status, Some(detail), now).await?;
-                Ok(Adopted::ReauthRequired)
+                Ok(AdoptionOutcome::ReauthRequired)
             }
         }
     }
 
-    async fn keep_whole<R: RecordTable>(
+    async fn store_legacy_records<R: RecordTable>(
         &self,
         user_id: &UserId,
         records: &[R],
-    ) -> Result<page::Stored, SyncError> {
-        let mut stored = page::Stored::default();
-        for records in records.chunks(AT_ONCE) {
+    ) -> Result<page::StoreCounts, SyncError> {
+        let mut stored = page::StoreCounts::default();
+        for records in records.chunks(RECORDS_PER_TRANSACTION) {
             let mut transaction = self.database.begin().await?;
             stored +=
                 page::store(&mut transaction, user_id, records, &[], self.clock.now()).await?;
@@ -350,7 +360,7 @@ impl Engine {
 }
 
 /// Reason that tokens are useless although WHOOP accepts them.
-const fn useless(error: &SyncError) -> Option<&'static str> {
+const fn unusable_tokens_reason(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::OtherAccount => Some("the older service's tokens were of another WHOOP account"),
         error if error.is_profile_refused() => {
@@ -361,21 +371,21 @@ const fn useless(error: &SyncError) -> Option<&'static str> {
 }
 
 /// How a member stands by what the older service knew.
-fn standing(account: &Account) -> Adopted {
+fn expected_outcome(account: &LegacyAccount) -> AdoptionOutcome {
     let has_token = account.access_token.is_some() || account.refresh_token.is_some();
     match (account.is_active, has_token) {
-        (false, _) => Adopted::Disconnected,
-        (true, false) => Adopted::ReauthRequired,
-        (true, true) => Adopted::Connected,
+        (false, _) => AdoptionOutcome::Disconnected,
+        (true, false) => AdoptionOutcome::ReauthRequired,
+        (true, true) => AdoptionOutcome::Connected,
     }
 }
 
-fn tokens_of(account: &Account, now: DateTime<Utc>) -> Tokens {
+fn legacy_tokens(account: &LegacyAccount, now: DateTime<Utc>) -> OAuthTokens {
     // One whose end is not known is taken for over: a refresh says for certain.
     let expires_at = account
         .expires_at
         .filter(|_| account.access_token.is_some());
-    Tokens {
+    OAuthTokens {
         access_token: account
             .access_token
             .clone()
@@ -386,11 +396,11 @@ fn tokens_of(account: &Account, now: DateTime<Utc>) -> Tokens {
     }
 }
 
-impl Found {
-    fn among(raw: &[Raw]) -> Self {
+impl AdoptableRecords {
+    fn from_raw(raw: &[LegacyRecord]) -> Self {
         let mut found = Self::default();
         for one in raw {
-            let whole = found.take(one);
+            let whole = found.add_raw(one);
             if !whole {
                 let name = one.data_type.map_or("unknown", DataType::as_str);
                 *found.read_again.entry(name).or_default() += 1;
@@ -400,37 +410,37 @@ impl Found {
     }
 
     /// Whether everything in it was a whole record, and there was one.
-    fn take(&mut self, raw: &Raw) -> bool {
+    fn add_raw(&mut self, raw: &LegacyRecord) -> bool {
         let Some(text) = &raw.text else { return false };
-        let Ok(records) = records_in(text) else {
+        let Ok(records) = parse_records(text) else {
             return false;
         };
         let all = records
             .iter()
-            .map(|record| self.take_record(record, raw.data_type));
+            .map(|record| self.add_record(record, raw.data_type));
         all.fold(!records.is_empty(), |all, one| all & one)
     }
 
-    fn take_record(&mut self, raw: &RawValue, known: Option<DataType>) -> bool {
-        match known.or_else(|| type_of(raw)) {
-            Some(DataType::Cycle) => push(&mut self.cycles, raw),
-            Some(DataType::Sleep) => push(&mut self.sleeps, raw),
-            Some(DataType::Recovery) => push(&mut self.recoveries, raw),
-            Some(DataType::Workout) => push(&mut self.workouts, raw),
+    fn add_record(&mut self, raw: &RawValue, known: Option<DataType>) -> bool {
+        match known.or_else(|| detect_data_type(raw)) {
+            Some(DataType::Cycle) => push_parsed(&mut self.cycles, raw),
+            Some(DataType::Sleep) => push_parsed(&mut self.sleeps, raw),
+            Some(DataType::Recovery) => push_parsed(&mut self.recoveries, raw),
+            Some(DataType::Workout) => push_parsed(&mut self.workouts, raw),
             None => false,
         }
     }
 
-    fn counts(&self) -> BTreeMap<&'static str, u64> {
+    fn count_by_type(&self) -> BTreeMap<&'static str, u64> {
         let distinct = |ids: Vec<String>| {
             let ids: std::collections::BTreeSet<String> = ids.into_iter().collect();
             ids.len() as u64
         };
         let counts = [
-            (DataType::Cycle, distinct(ids(&self.cycles))),
-            (DataType::Sleep, distinct(ids(&self.sleeps))),
-            (DataType::Recovery, distinct(ids(&self.recoveries))),
-            (DataType::Workout, distinct(ids(&self.workouts))),
+            (DataType::Cycle, distinct(record_ids(&self.cycles))),
+            (DataType::Sleep, distinct(record_ids(&self.sleeps))),
+            (DataType::Recovery, distinct(record_ids(&self.recoveries))),
+            (DataType::Workout, distinct(record_ids(&self.workouts))),
         ];
         counts
             .into_iter()
@@ -456,12 +466,12 @@ impl Found {
     }
 }
 
-fn ids<R: Record>(records: &[R]) -> Vec<String> {
+fn record_ids<R: Record>(records: &[R]) -> Vec<String> {
     records.iter().map(Record::id).collect()
 }
 
-fn push<R: Record>(records: &mut Vec<R>, raw: &RawValue) -> bool {
-    match record::read(raw) {
+fn push_parsed<R: Record>(records: &mut Vec<R>, raw: &RawValue) -> bool {
+    match record::parse_record(raw) {
         Ok(record) => {
             records.push(record);
             true
@@ -471,14 +481,14 @@ fn push<R: Record>(records: &mut Vec<R>, raw: &RawValue) -> bool {
 }
 
 /// The records of a text: one, a list of them, or a page as WHOOP sends it.
-fn records_in(text: &str) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
+fn parse_records(text: &str) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
     #[derive(serde::Deserialize)]
-    struct Page {
+    struct LegacyRecordPage {
         records: Vec<Box<RawValue>>,
     }
     match text.trim_start().chars().next() {
         Some('[') => serde_json::from_str(text),
-        _ => match serde_json::from_str::<Page>(text) {
+        _ => match serde_json::from_str::<LegacyRecordPage>(text) {
             Ok(page) => Ok(page.records),
             Err(_) => serde_json::from_str(text).map(|record| vec![record]),
         },
@@ -486,7 +496,7 @@ fn records_in(text: &str) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
 }
 
 /// What a record is of, by what only its type has.
-fn type_of(raw: &RawValue) -> Option<DataType> {
+fn detect_data_type(raw: &RawValue) -> Option<DataType> {
     let record: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(raw.get()).ok()?;
     let has = |name: &str| record.contains_key(name);

@@ -6,31 +6,31 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use whoop_core::{
     DataType, UserId,
-    difference::{Difference, Row, RowChange},
-    record::{Record, Rejected},
+    difference::{ColumnValues, RecordDifference, RowChange},
+    record::{Record, RejectedRecord},
 };
 use whoop_storage::{
     StorageError, Transaction,
     compare::{self, RowChanges},
-    page::{self, Stored},
-    remove::Removed,
+    page::{self, StoreCounts},
+    remove::RemovedRecord,
     table::RecordTable,
 };
 
-use crate::window::Read;
+use crate::window::ReadProgress;
 
 /// The result of comparing a member's records.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Findings {
+pub struct ReconcileFindings {
     /// The number of WHOOP's records that were compared.
     pub compared: u64,
     /// Each record once, also if it was found while several data types were read.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<RecordDifference>,
 }
 
-impl Findings {
+impl ReconcileFindings {
     /// Joins what was found while one data type after the other was read.
-    pub(crate) fn join(comparisons: impl Iterator<Item = Comparison>, dry_run: bool) -> Self {
+    pub(crate) fn merge(comparisons: impl Iterator<Item = TypeComparison>, dry_run: bool) -> Self {
         let mut compared = 0;
         let mut changes = RowChanges::new();
         for one in comparisons {
@@ -54,7 +54,7 @@ impl Findings {
 
 /// A comparison of one data type of one member.
 #[derive(Debug, Default)]
-pub(crate) struct Comparison {
+pub(crate) struct TypeComparison {
     /// Whether everything that is stored is rolled back.
     pub(crate) dry_run: bool,
     /// The ids of the records that were compared: pages overlap.
@@ -63,12 +63,14 @@ pub(crate) struct Comparison {
     pub(crate) changes: Vec<((DataType, String), RowChange)>,
 }
 
-impl Comparison {
+impl TypeComparison {
     /// Adds records that WHOOP no longer has.
-    pub(crate) fn add_removed(&mut self, removed: &[Removed]) {
+    pub(crate) fn add_removed(&mut self, removed: &[RemovedRecord]) {
         for one in removed {
-            let row =
-                Row::from_iter([("local_date".to_owned(), one.local_date.to_string().into())]);
+            let row = ColumnValues::from_iter([(
+                "local_date".to_owned(),
+                one.local_date.to_string().into(),
+            )]);
             let change = RowChange {
                 before: Some(row),
                 after: None,
@@ -78,27 +80,28 @@ impl Comparison {
     }
 }
 
-impl Read {
+impl ReadProgress {
     /// Stores records within the caller's transaction, and compares them if they are read for that.
-    pub(crate) async fn keep<R: RecordTable>(
+    pub(crate) async fn store_records<R: RecordTable>(
         &mut self,
         transaction: &mut Transaction,
         user_id: &UserId,
         records: &[R],
-        rejected: &[Rejected],
+        rejected: &[RejectedRecord],
         now: DateTime<Utc>,
-    ) -> Result<Stored, StorageError> {
+    ) -> Result<StoreCounts, StorageError> {
         let stored = match &mut self.comparison {
             None => page::store(transaction, user_id, records, rejected, now).await?,
             Some(comparison) => {
                 let (stored, changes) =
-                    compare::store(transaction, user_id, records, rejected, now).await?;
+                    compare::store_with_changes(transaction, user_id, records, rejected, now)
+                        .await?;
                 comparison.compared.extend(records.iter().map(Record::id));
                 comparison.changes.extend(changes);
                 stored
             }
         };
-        if self.is_dry() {
+        if self.is_dry_run() {
             self.stored.rejected += stored.rejected;
         } else {
             self.stored += stored;

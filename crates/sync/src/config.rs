@@ -20,21 +20,20 @@ use clap::{
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use url::Url;
-use whoop_client::{SignedWithin, Whoop, WhoopConfig, WhoopError};
-use whoop_core::{Clock, quota::Limits, retention::Retention};
+use whoop_client::{TimestampTolerance, WhoopClient, WhoopConfig, WhoopError};
+use whoop_core::{Clock, quota::QuotaLimits, retention::Retention};
 use whoop_storage::{
-    Database, DatabaseConfig, Pooler, ServerVerification, StorageError, seal::TokenKeys,
+    Database, DatabaseConfig, PoolerMode, ServerVerification, StorageError, seal::TokenKeys,
 };
 
 pub use self::{
     address::web_address,
-    command_line::{CommandLine, ReadError, read},
+    command_line::{CommandLine, CommandLineError, read_command_line},
     fault::{SettingFault, SettingFaults},
 };
-use crate::{Engine, Settings};
+use crate::{Engine, EngineSettings};
 
-const FROM_THE_DASHBOARD: &str =
-    "take it from the app's page at https://developer-dashboard.whoop.com";
+const DASHBOARD_HINT: &str = "take it from the app's page at https://developer-dashboard.whoop.com";
 
 /// A setting that keeps a process from starting.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +54,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The error of one setting, for a report of all of them.
-    pub fn fault(&self) -> SettingFault {
+    pub fn to_fault(&self) -> SettingFault {
         let message = self.to_string();
         match self {
             Self::Missing { name, what_to_do } => SettingFault::missing(name, what_to_do),
@@ -92,13 +91,13 @@ pub struct DatabaseArgs {
         default_value = "session",
         value_name = "MODE"
     )]
-    pub database_pooler: Pooler,
+    pub database_pooler: PoolerMode,
 }
 
 /// Storage, which the modes are of, knows nothing of command lines.
-fn pooler_mode() -> impl TypedValueParser<Value = Pooler> {
-    let modes = [Pooler::Session, Pooler::Transaction];
-    PossibleValuesParser::new(modes.map(Pooler::name)).map(move |name| {
+fn pooler_mode() -> impl TypedValueParser<Value = PoolerMode> {
+    let modes = [PoolerMode::Session, PoolerMode::Transaction];
+    PossibleValuesParser::new(modes.map(PoolerMode::name)).map(move |name| {
         let mode = modes.into_iter().find(|mode| mode.name() == name);
         mode.expect("clap has compared it with these names")
     })
@@ -122,7 +121,7 @@ impl DatabaseArgs {
     pub fn faults(&self) -> Vec<SettingFault> {
         self.database()
             .err()
-            .map(|error| error.fault())
+            .map(|error| error.to_fault())
             .into_iter()
             .collect()
     }
@@ -158,16 +157,19 @@ impl DatabaseArgs {
             pool_size,
             pooler: self.database_pooler,
         };
-        Ok(Database::limited(&config, statement_timeout)?)
+        Ok(Database::with_statement_timeout(
+            &config,
+            statement_timeout,
+        )?)
     }
 
     /// Whether PostgreSQL's notifications arrive.
-    pub fn may_listen(&self) -> bool {
-        self.database_pooler == Pooler::Session
+    pub fn supports_listen(&self) -> bool {
+        self.database_pooler == PoolerMode::Session
     }
 
     /// The address as messages may show it: host and port, nothing secret.
-    pub fn place(&self) -> Option<String> {
+    pub fn host_and_port(&self) -> Option<String> {
         let url = Url::parse(self.database_url.as_ref()?.expose_secret()).ok()?;
         let host = url.host_str().filter(|host| !host.is_empty())?;
         Some(format!("{host}:{}", url.port().unwrap_or(5432)))
@@ -191,19 +193,19 @@ pub fn warn_if_unverified(setting: &'static str, database: &Database) {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LimitArgs {
     /// Calls a minute that WHOOP allows the app, all processes together.
-    #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = Limits::default().per_minute,
+    #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = QuotaLimits::default().per_minute,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub whoop_calls_per_minute: u32,
 
     /// Calls a day that WHOOP allows the app, all processes together.
-    #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = Limits::default().per_day,
+    #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = QuotaLimits::default().per_day,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub whoop_calls_per_day: u32,
 }
 
 impl LimitArgs {
-    pub const fn limits(self) -> Limits {
-        Limits {
+    pub const fn limits(self) -> QuotaLimits {
+        QuotaLimits {
             per_minute: self.whoop_calls_per_minute,
             per_day: self.whoop_calls_per_day,
         }
@@ -280,7 +282,7 @@ fn token_keys(text: &str) -> Result<SecretString, String> {
 fn client_secret(text: &str) -> Result<SecretString, String> {
     let secret = SecretString::from(text);
     whoop_client::check_client_secret(&secret)
-        .map_err(|reason| format!("{reason}; {FROM_THE_DASHBOARD}"))?;
+        .map_err(|reason| format!("{reason}; {DASHBOARD_HINT}"))?;
     Ok(secret)
 }
 
@@ -289,7 +291,7 @@ impl KeyArgs {
     pub fn faults(&self) -> Vec<SettingFault> {
         self.keys()
             .err()
-            .map(|error| error.fault())
+            .map(|error| error.to_fault())
             .into_iter()
             .collect()
     }
@@ -308,24 +310,24 @@ impl KeyArgs {
     }
 }
 
-fn of_the_dashboard<T>(setting: Option<T>, name: &'static str) -> Result<T, ConfigError> {
+fn require_dashboard_setting<T>(setting: Option<T>, name: &'static str) -> Result<T, ConfigError> {
     setting.ok_or(ConfigError::Missing {
         name,
-        what_to_do: FROM_THE_DASHBOARD,
+        what_to_do: DASHBOARD_HINT,
     })
 }
 
 impl WhoopArgs {
     fn client_id(&self) -> Result<&String, ConfigError> {
-        of_the_dashboard(self.whoop_client_id.as_ref(), "WHOOP_CLIENT_ID")
+        require_dashboard_setting(self.whoop_client_id.as_ref(), "WHOOP_CLIENT_ID")
     }
 
     fn client_secret(&self) -> Result<&SecretString, ConfigError> {
-        of_the_dashboard(self.whoop_client_secret.as_ref(), "WHOOP_CLIENT_SECRET")
+        require_dashboard_setting(self.whoop_client_secret.as_ref(), "WHOOP_CLIENT_SECRET")
     }
 
     fn redirect_url(&self) -> Result<&Url, ConfigError> {
-        of_the_dashboard(self.whoop_redirect_url.as_ref(), "WHOOP_REDIRECT_URL")
+        require_dashboard_setting(self.whoop_redirect_url.as_ref(), "WHOOP_REDIRECT_URL")
     }
 
     /// Every setting without which there is no [`engine`](Self::engine).
@@ -338,11 +340,11 @@ impl WhoopArgs {
         ]
         .into_iter()
         .flatten()
-        .map(|error| error.fault())
+        .map(|error| error.to_fault())
         .collect()
     }
 
-    fn whoop(&self, clock: Arc<dyn Clock>) -> Result<Whoop, ConfigError> {
+    fn whoop(&self, clock: Arc<dyn Clock>) -> Result<WhoopClient, ConfigError> {
         let config = WhoopConfig {
             api_url: self.whoop_api_url.clone(),
             oauth_url: self.whoop_oauth_url.clone(),
@@ -350,7 +352,7 @@ impl WhoopArgs {
             client_secret: self.client_secret()?.clone(),
             redirect_url: self.redirect_url()?.clone(),
         };
-        Ok(Whoop::new(config, clock)?)
+        Ok(WhoopClient::new(config, clock)?)
     }
 
     /// The engine over a database.
@@ -362,11 +364,11 @@ impl WhoopArgs {
         &self,
         database: Database,
         clock: Arc<dyn Clock>,
-        settings: Settings,
+        settings: EngineSettings,
     ) -> Result<Engine, ConfigError> {
         let keys = self.keys.keys()?;
         let whoop = self.whoop(Arc::clone(&clock))?;
-        let settings = Settings {
+        let settings = EngineSettings {
             limits: self.limits.limits(),
             ..settings
         };
@@ -385,10 +387,10 @@ pub struct WebhookArgs {
 }
 
 impl WebhookArgs {
-    pub fn signed_within(self) -> SignedWithin {
-        SignedWithin {
+    pub fn signed_within(self) -> TimestampTolerance {
+        TimestampTolerance {
             past: TimeDelta::seconds(i64::from(self.webhook_max_age_seconds)),
-            ..SignedWithin::default()
+            ..TimestampTolerance::default()
         }
     }
 }
@@ -402,8 +404,8 @@ pub struct FreshnessArgs {
     pub freshness_seconds: u32,
 
     /// [`Settings::forced_reads_every`]. Not a flag; tests with a clock that does not move set it to zero.
-    #[arg(skip = Settings::default().forced_reads_every)]
-    pub forced_reads_every: TimeDelta,
+    #[arg(skip = EngineSettings::default().forced_read_interval)]
+    pub forced_read_interval: TimeDelta,
 }
 
 impl FreshnessArgs {
@@ -418,7 +420,7 @@ pub struct RetentionArgs {
     /// Days that records are kept, at least 31 because a sync may read more than three weeks back. Older
     /// records are deleted at night. For ever if not given.
     #[arg(long, env = "RETENTION_DAYS", value_name = "DAYS",
-          value_parser = clap::value_parser!(u32).range(i64::from(Retention::LEAST_DAYS)..=36_500))]
+          value_parser = clap::value_parser!(u32).range(i64::from(Retention::MIN_DAYS)..=36_500))]
     pub retention_days: Option<u32>,
 }
 

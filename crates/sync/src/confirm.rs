@@ -14,32 +14,32 @@ use whoop_core::UserId;
 use whoop_storage::{
     StorageError, Transaction,
     table::{
-        oauth_states::Pending,
+        oauth_states::PendingConnect,
         revocation,
-        tokens::Tokens,
-        unconfirmed_connect::{self, Unconfirmed, UnconfirmedRow},
+        tokens::OAuthTokens,
+        unconfirmed_connect::{self, NewUnconfirmedConnect, UnconfirmedConnectRow},
     },
 };
 
 use crate::{
     Engine, SyncError,
-    connect::{ConnectError, NewConnection, member_of},
-    disconnect::Revocation,
+    connect::{ConnectError, GrantedConnection, member_of},
+    disconnect::RevocationOutcome,
     engine::random_text,
-    held_pair::Claim,
+    held_pair::ConnectClaim,
 };
 
 /// Longest word that is looked up, in bytes.
 const MAX_WORD_BYTES: usize = 100;
 
 /// A connect that waits for the app.
-pub struct ToConfirm {
+pub struct PendingConfirmation {
     /// The one-time word for the app.
     pub word: String,
     pub return_to: Option<String>,
 }
 
-impl std::fmt::Debug for ToConfirm {
+impl std::fmt::Debug for PendingConfirmation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ToConfirm")
             .field("return_to", &self.return_to)
@@ -72,20 +72,24 @@ impl Engine {
     /// # Errors
     ///
     /// The state or the code is not good, or WHOOP is out of order.
-    pub async fn hold_connect(&self, state: &str, code: &str) -> Result<ToConfirm, ConnectError> {
-        let pending = self.spend_state(state).await?;
+    pub async fn prepare_confirmation(
+        &self,
+        state: &str,
+        code: &str,
+    ) -> Result<PendingConfirmation, ConnectError> {
+        let pending = self.consume_state(state).await?;
         let return_to = pending.return_to.clone();
         let engine = self.clone();
         let (state, code) = (state.to_owned(), SecretString::from(code));
         // A task of its own: the code works once, so a browser that hangs up must not come
         // between WHOOP's answer and the commit.
         let kept =
-            tokio::spawn(async move { engine.keep_unconfirmed(&state, &pending, &code).await })
+            tokio::spawn(async move { engine.exchange_and_keep(&state, &pending, &code).await })
                 .await
                 .map_err(SyncError::from)
                 .and_then(|kept| kept);
         match kept {
-            Ok(word) => Ok(ToConfirm { word, return_to }),
+            Ok(word) => Ok(PendingConfirmation { word, return_to }),
             Err(SyncError::ConnectWithdrawn) => Err(ConnectError::StateUnknown),
             Err(source) => Err(ConnectError::Failed { return_to, source }),
         }
@@ -111,7 +115,7 @@ impl Engine {
         };
         let row = row.ok_or(ConfirmError::Unknown)?;
         if row.user_id != user_id.as_str() {
-            self.drop_unconfirmed(word).await?;
+            self.discard_unconfirmed(word).await?;
             tracing::warn!("a connect was confirmed by another member than the one who began it");
             return Err(ConfirmError::OtherMember);
         }
@@ -119,19 +123,22 @@ impl Engine {
             return Err(ConfirmError::Expired);
         }
         let consent = row.consent.clone();
-        let connection = NewConnection {
+        let connection = GrantedConnection {
             user_id,
             tokens: row.open(&self.keys)?,
             consent,
         };
-        match self.connect(&connection, Claim::Word(word)).await {
+        match self
+            .connect_member(&connection, ConnectClaim::Word(word))
+            .await
+        {
             Ok(first_sync) => Ok(first_sync),
             // Confirmed, erased or replaced by another request meanwhile.
             Err(SyncError::ConnectWithdrawn) => Err(ConfirmError::Unknown),
             Err(error) => {
                 // The word stays good if PostgreSQL failed.
                 if !matches!(error, SyncError::Storage(_)) {
-                    self.drop_unconfirmed(word).await?;
+                    self.discard_unconfirmed(word).await?;
                 }
                 Err(match error {
                     SyncError::ReauthRequired
@@ -144,20 +151,20 @@ impl Engine {
         }
     }
 
-    async fn keep_unconfirmed(
+    async fn exchange_and_keep(
         &self,
         state: &str,
-        pending: &Pending,
+        pending: &PendingConnect,
         code: &SecretString,
     ) -> Result<String, SyncError> {
         let user_id = member_of(pending)?;
-        let tokens = self.exchange(code).await?;
+        let tokens = self.exchange_code(code).await?;
         let held = self.hold_pair(&tokens).await?;
         let kept = self
             .move_to_unconfirmed(state, held, &user_id, pending, &tokens)
             .await;
         if kept.is_err() {
-            self.give_up_hold(held).await;
+            self.revoke_held_pair(held).await;
         }
         kept
     }
@@ -167,13 +174,13 @@ impl Engine {
         state: &str,
         held: Uuid,
         user_id: &UserId,
-        pending: &Pending,
-        tokens: &Tokens,
+        pending: &PendingConnect,
+        tokens: &OAuthTokens,
     ) -> Result<String, SyncError> {
         let word = random_text()?;
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
-        if !(Claim::Callback { state, held }
+        if !(ConnectClaim::Callback { state, held }
             .redeem(&mut transaction)
             .await?)
         {
@@ -184,9 +191,10 @@ impl Engine {
         // be the same account's, so it ends only after the later was confirmed or is over.
         if let Some(earlier) = unconfirmed_connect::take_of(&mut transaction, user_id).await? {
             let due_at = now + unconfirmed_connect::LIFETIME + TimeDelta::minutes(1);
-            self.note_dropped(&mut transaction, earlier, due_at).await?;
+            self.schedule_revocation(&mut transaction, earlier, due_at)
+                .await?;
         }
-        let unconfirmed = Unconfirmed {
+        let unconfirmed = NewUnconfirmedConnect {
             user_id,
             word: &word,
             tokens,
@@ -200,48 +208,48 @@ impl Engine {
     }
 
     /// Deletes an unconfirmed connect, and has its permission revoked.
-    async fn drop_unconfirmed(&self, word: &str) -> Result<(), StorageError> {
+    async fn discard_unconfirmed(&self, word: &str) -> Result<(), StorageError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         if let Some(row) = unconfirmed_connect::take(&mut transaction, word).await? {
-            self.note_dropped(&mut transaction, row, now).await?;
+            self.schedule_revocation(&mut transaction, row, now).await?;
         }
         transaction.commit().await
     }
 
     /// Deletes the expired unconfirmed connects, and has their permissions
     /// revoked.
-    pub(crate) async fn revoke_unconfirmed(&self) -> Result<(), StorageError> {
+    pub(crate) async fn revoke_expired_unconfirmed(&self) -> Result<(), StorageError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         for row in unconfirmed_connect::take_expired(&mut transaction, now).await? {
-            self.note_dropped(&mut transaction, row, now).await?;
+            self.schedule_revocation(&mut transaction, row, now).await?;
         }
         transaction.commit().await
     }
 
     /// Deletes the unconfirmed connect of a member who leaves; returns the revocation, if
     /// there was one.
-    pub(crate) async fn note_unconfirmed(
+    pub(crate) async fn take_unconfirmed(
         &self,
         transaction: &mut Transaction,
         user_id: &UserId,
-    ) -> Result<Option<Result<Uuid, Revocation>>, StorageError> {
+    ) -> Result<Option<Result<Uuid, RevocationOutcome>>, StorageError> {
         let now = self.clock.now();
         match unconfirmed_connect::take_of(transaction, user_id).await? {
             Some(row) => {
-                let noted = self.note_dropped(transaction, row, now).await?;
-                Ok(Some(noted.ok_or(Revocation::NotPossible)))
+                let noted = self.schedule_revocation(transaction, row, now).await?;
+                Ok(Some(noted.ok_or(RevocationOutcome::NotPossible)))
             }
             None => Ok(None),
         }
     }
 
     /// Notes a permission to be ended; `None` if the pair cannot be opened.
-    async fn note_dropped(
+    async fn schedule_revocation(
         &self,
         transaction: &mut Transaction,
-        row: UnconfirmedRow,
+        row: UnconfirmedConnectRow,
         due_at: DateTime<Utc>,
     ) -> Result<Option<Uuid>, StorageError> {
         match row.open(&self.keys) {

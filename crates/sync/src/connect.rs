@@ -7,24 +7,24 @@ use tokio::{task::JoinHandle, time::timeout};
 use url::Url;
 use uuid::Uuid;
 use whoop_client::{SCOPES, WhoopError};
-use whoop_core::{DataType, UserId, day::Connection};
+use whoop_core::{DataType, UserId, day::ConnectionStatus};
 use whoop_storage::{
     StorageError,
     table::{
         audit::{self, Actor},
-        oauth_states::{self, Consumed, Pending},
+        oauth_states::{self, ConsumeOutcome, PendingConnect},
         refresh, revocation, sync_log,
-        tokens::{self, Tokens},
-        users::{self, Account},
+        tokens::{self, OAuthTokens},
+        users::{self, ProfileAccount},
         webhook_signal,
     },
 };
 
 use crate::{
-    Engine, Job, SyncError,
+    Engine, SyncContext, SyncError,
     engine::random_text,
-    held_pair::Claim,
-    identify::{PROFILE_PATIENCE, account_of, is_identified},
+    held_pair::ConnectClaim,
+    identify::{PROFILE_TIMEOUT, account_of, is_identified},
 };
 
 /// Pauses between attempts to store a connection.
@@ -35,15 +35,15 @@ const STORE_PAUSES: [Duration; 3] = [
 ];
 
 /// A pair that is to be stored for a member.
-pub(crate) struct NewConnection<'a> {
+pub(crate) struct GrantedConnection<'a> {
     pub(crate) user_id: &'a UserId,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: OAuthTokens,
     pub(crate) consent: Option<String>,
 }
 
 /// A member who has just connected, and where the app wants them back.
 #[derive(Debug)]
-pub struct Welcome {
+pub struct CompletedConnect {
     pub user_id: UserId,
     pub return_to: Option<String>,
     /// Goes on by itself; whoever wants to see its end may wait for it.
@@ -84,7 +84,7 @@ impl Engine {
         consent: Option<String>,
     ) -> Result<Url, SyncError> {
         let state = random_text()?;
-        let pending = Pending {
+        let pending = PendingConnect {
             user_id: user_id.to_string(),
             return_to,
             consent,
@@ -102,8 +102,8 @@ impl Engine {
     /// # Errors
     ///
     /// The state is not one of a connect under way.
-    pub async fn refuse_connect(&self, state: &str) -> Result<Option<String>, ConnectError> {
-        Ok(self.spend_state(state).await?.return_to)
+    pub async fn cancel_connect(&self, state: &str) -> Result<Option<String>, ConnectError> {
+        Ok(self.consume_state(state).await?.return_to)
     }
 
     /// Completes a connect, and starts the first sync without waiting for it.
@@ -115,20 +115,24 @@ impl Engine {
     ///
     /// The state or the code is not good, the token endpoint fails, or the account is another member's. A
     /// pair that WHOOP issued is revoked then.
-    pub async fn complete_connect(&self, state: &str, code: &str) -> Result<Welcome, ConnectError> {
-        let pending = self.spend_state(state).await?;
+    pub async fn complete_connect(
+        &self,
+        state: &str,
+        code: &str,
+    ) -> Result<CompletedConnect, ConnectError> {
+        let pending = self.consume_state(state).await?;
         let return_to = pending.return_to.clone();
         let engine = self.clone();
         let (state, code) = (state.to_owned(), SecretString::from(code));
         // A task of its own: the code works once, so a browser that hangs up
         // must not come between WHOOP's answer and our commit.
         let connected =
-            tokio::spawn(async move { engine.store_connection(&state, pending, &code).await })
+            tokio::spawn(async move { engine.exchange_and_connect(&state, pending, &code).await })
                 .await
                 .map_err(SyncError::from)
                 .and_then(|connected| connected);
         match connected {
-            Ok((user_id, first_sync)) => Ok(Welcome {
+            Ok((user_id, first_sync)) => Ok(CompletedConnect {
                 first_sync,
                 user_id,
                 return_to,
@@ -140,49 +144,52 @@ impl Engine {
         }
     }
 
-    pub(crate) async fn spend_state(&self, state: &str) -> Result<Pending, ConnectError> {
+    pub(crate) async fn consume_state(&self, state: &str) -> Result<PendingConnect, ConnectError> {
         let mut conn = self.database.get().await?;
         match oauth_states::consume(&mut conn, state, self.clock.now()).await? {
-            Consumed::Valid(pending) => Ok(pending),
-            Consumed::Unknown => Err(ConnectError::StateUnknown),
-            Consumed::Used { return_to } => Err(ConnectError::StateUsed { return_to }),
-            Consumed::Expired { return_to } => Err(ConnectError::StateExpired { return_to }),
+            ConsumeOutcome::Valid(pending) => Ok(pending),
+            ConsumeOutcome::Unknown => Err(ConnectError::StateUnknown),
+            ConsumeOutcome::Used { return_to } => Err(ConnectError::StateUsed { return_to }),
+            ConsumeOutcome::Expired { return_to } => Err(ConnectError::StateExpired { return_to }),
         }
     }
 
-    async fn store_connection(
+    async fn exchange_and_connect(
         &self,
         state: &str,
-        pending: Pending,
+        pending: PendingConnect,
         code: &SecretString,
     ) -> Result<(UserId, JoinHandle<()>), SyncError> {
         let user_id = member_of(&pending)?;
-        let tokens = self.exchange(code).await?;
+        let tokens = self.exchange_code(code).await?;
         let held = self.hold_pair(&tokens).await?;
-        let claim = Claim::Callback { state, held };
-        let connection = NewConnection {
+        let claim = ConnectClaim::Callback { state, held };
+        let connection = GrantedConnection {
             user_id: &user_id,
             tokens,
             consent: pending.consent,
         };
-        match self.connect(&connection, claim).await {
+        match self.connect_member(&connection, claim).await {
             Ok(first_sync) => Ok((user_id, first_sync)),
             Err(error) => {
-                self.give_up_hold(held).await;
+                self.revoke_held_pair(held).await;
                 Err(error)
             }
         }
     }
 
     /// The pair for a code, and what was granted.
-    pub(crate) async fn exchange(&self, code: &SecretString) -> Result<Tokens, SyncError> {
+    pub(crate) async fn exchange_code(
+        &self,
+        code: &SecretString,
+    ) -> Result<OAuthTokens, SyncError> {
         let pair = self.whoop.exchange_code(code.expose_secret()).await?;
         // What WHOOP says was granted; the whole list where it is silent.
         let scope = pair
             .scope
             .filter(|scope| !scope.is_empty())
             .unwrap_or_else(|| SCOPES.to_owned());
-        Ok(Tokens {
+        Ok(OAuthTokens {
             expires_at: self.clock.now() + pair.expires_in,
             scope,
             access_token: pair.access_token,
@@ -195,43 +202,43 @@ impl Engine {
     /// # Errors
     ///
     /// The pair is of another account, or its claim is gone; PostgreSQL is away.
-    pub(crate) async fn connect(
+    pub(crate) async fn connect_member(
         &self,
-        connection: &NewConnection<'_>,
-        claim: Claim<'_>,
+        connection: &GrantedConnection<'_>,
+        claim: ConnectClaim<'_>,
     ) -> Result<JoinHandle<()>, SyncError> {
-        let NewConnection {
+        let GrantedConnection {
             user_id, tokens, ..
         } = connection;
         let pair = Uuid::new_v4();
         // A connection that works is not replaced by one that may be of another account.
-        let account = if self.has_living_connection(user_id).await? {
-            self.account_at_once(&tokens.access_token).await?
+        let account = if self.has_active_connection(user_id).await? {
+            self.try_fetch_account(&tokens.access_token).await?
         } else {
             None
         };
-        self.store_patiently(connection, pair, account.as_ref(), claim)
+        self.store_with_retries(connection, pair, account.as_ref(), claim)
             .await?;
         tracing::info!(member = %user_id, "connected to WHOOP");
         self.begin_first_sync(user_id, tokens.access_token.clone())
             .await
     }
 
-    async fn has_living_connection(&self, user_id: &UserId) -> Result<bool, SyncError> {
+    async fn has_active_connection(&self, user_id: &UserId) -> Result<bool, SyncError> {
         let mut conn = self.database.get().await?;
         let member = users::find(&mut conn, user_id).await?;
         Ok(member.is_some_and(|member| {
-            member.connection() == Connection::Connected && is_identified(&member)
+            member.connection() == ConnectionStatus::Connected && is_identified(&member)
         }))
     }
 
     /// The account of a pair that is not stored yet; `None` if WHOOP or the quota takes too long.
-    async fn account_at_once(
+    async fn try_fetch_account(
         &self,
         access_token: &SecretString,
-    ) -> Result<Option<Account>, SyncError> {
-        let whoop = self.whoop_for(&Job::interactive());
-        match timeout(PROFILE_PATIENCE, whoop.profile(access_token)).await {
+    ) -> Result<Option<ProfileAccount>, SyncError> {
+        let whoop = self.whoop_for(&SyncContext::interactive());
+        match timeout(PROFILE_TIMEOUT, whoop.fetch_profile(access_token)).await {
             Ok(Ok(profile)) => Ok(Some(account_of(profile))),
             Ok(Err(error @ (WhoopError::Unauthorized | WhoopError::Forbidden))) => {
                 Err(error.into())
@@ -241,17 +248,19 @@ impl Engine {
     }
 
     /// Stores the connection, again after a failure that passes.
-    async fn store_patiently(
+    async fn store_with_retries(
         &self,
-        connection: &NewConnection<'_>,
+        connection: &GrantedConnection<'_>,
         pair: Uuid,
-        account: Option<&Account>,
-        claim: Claim<'_>,
+        account: Option<&ProfileAccount>,
+        claim: ConnectClaim<'_>,
     ) -> Result<(), SyncError> {
         let user_id = connection.user_id;
         let mut pauses = STORE_PAUSES.into_iter();
         loop {
-            let stored = self.store(connection, pair, account, claim).await;
+            let stored = self
+                .try_store_connection(connection, pair, account, claim)
+                .await;
             match (stored, pauses.next()) {
                 (Err(SyncError::Storage(error)), Some(pause)) if error.is_transient() => {
                     tracing::warn!(member = %user_id, %error, "storing the connection is tried again");
@@ -262,14 +271,14 @@ impl Engine {
         }
     }
 
-    async fn store(
+    async fn try_store_connection(
         &self,
-        connection: &NewConnection<'_>,
+        connection: &GrantedConnection<'_>,
         pair: Uuid,
-        account: Option<&Account>,
-        claim: Claim<'_>,
+        account: Option<&ProfileAccount>,
+        claim: ConnectClaim<'_>,
     ) -> Result<(), SyncError> {
-        let NewConnection {
+        let GrantedConnection {
             user_id,
             tokens,
             consent,
@@ -286,7 +295,7 @@ impl Engine {
                 _ => Err(SyncError::ConnectWithdrawn),
             };
         }
-        tokens::hold(&mut transaction, user_id).await?;
+        tokens::lock_row(&mut transaction, user_id).await?;
         let before = users::find(&mut transaction, user_id).await?;
         if before.is_some_and(|before| before.unidentified_pair.is_some())
             && let Some(superseded) = tokens::find(&mut transaction, &self.keys, user_id).await?
@@ -295,7 +304,7 @@ impl Engine {
             let id = Uuid::new_v4();
             revocation::insert(&mut transaction, &self.keys, id, &superseded, now).await?;
         }
-        let new = users::NewConnection {
+        let new = users::NewMemberConnection {
             pair,
             consent: consent.as_deref(),
             connected_at: now,
@@ -308,10 +317,10 @@ impl Engine {
             return Err(SyncError::OtherAccount);
         }
         let not_granted = DataType::not_granted(&tokens.scope);
-        tokens::put(&mut transaction, &self.keys, user_id, tokens, now).await?;
+        tokens::upsert(&mut transaction, &self.keys, user_id, tokens, now).await?;
         sync_log::note_not_granted(&mut transaction, user_id, &not_granted).await?;
-        webhook_signal::drop_of(&mut transaction, user_id).await?;
-        refresh::end(&mut transaction, user_id).await?;
+        webhook_signal::clear_for_member(&mut transaction, user_id).await?;
+        refresh::delete(&mut transaction, user_id).await?;
         let entry = Actor::whoop().entry("connect", now);
         let entry = entry.about(user_id.as_str()).with_detail("completed");
         audit::insert(&mut transaction, &[entry]).await?;
@@ -321,7 +330,7 @@ impl Engine {
 }
 
 /// The member who began a connect.
-pub(crate) fn member_of(pending: &Pending) -> Result<UserId, SyncError> {
+pub(crate) fn member_of(pending: &PendingConnect) -> Result<UserId, SyncError> {
     let parsed = pending.user_id.parse();
     Ok(parsed.map_err(|_| StorageError::MemberGone(pending.user_id.clone()))?)
 }

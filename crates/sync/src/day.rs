@@ -3,48 +3,48 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use whoop_core::{
     DataType, UserId,
-    coverage::{Coverage, span_of},
-    day::{Connection, Day, Knowledge, Meta, Source, SyncOutcome, compose},
+    coverage::{Coverage, span_of_date},
+    day::{AnswerSource, ConnectionStatus, Day, DayContext, DayMeta, SyncOutcome, assemble_day},
     offset,
-    plan::{DayQuery, Refresh},
+    plan::{DayQuery, RefreshMode},
 };
 use whoop_storage::{
-    Connection as DatabaseConnection,
+    PooledConnection as DatabaseConnection,
     day::{self as stored_day, StoredDay},
     table::users,
 };
 
-use crate::{Engine, Job, MemberReport, Outcome, SyncError};
+use crate::{Engine, MemberOutcome, MemberReport, SyncContext, SyncError};
 
 /// A visit is noted at most this often: it is a write on a path of reads.
-const NOTE_VISITS_EVERY: TimeDelta = TimeDelta::minutes(5);
+const APP_OPEN_INTERVAL: TimeDelta = TimeDelta::minutes(5);
 
 /// What a request for a day did at WHOOP.
 #[derive(Debug, Clone)]
-struct Fetch {
+struct DayFetch {
     sync: SyncOutcome,
     detail: Option<String>,
     /// Whether it spared calls; see [`DayQuery::thrifty`].
-    thrifty: bool,
+    conserve_quota: bool,
     /// The spans that were just read, also those of an old day that do not join the coverage.
-    proven: Vec<(DataType, DateTime<Utc>, DateTime<Utc>)>,
+    complete_spans: Vec<(DataType, DateTime<Utc>, DateTime<Utc>)>,
 }
 
-impl Fetch {
-    const fn quiet(sync: SyncOutcome, thrifty: bool) -> Self {
+impl DayFetch {
+    const fn without_read(sync: SyncOutcome, thrifty: bool) -> Self {
         Self {
             sync,
             detail: None,
-            thrifty,
-            proven: Vec::new(),
+            conserve_quota: thrifty,
+            complete_spans: Vec::new(),
         }
     }
 
     /// The coverage, as far as this answer is concerned: of an old day that was read on demand,
     /// the span that was read, which is not remembered.
-    fn coverage_with(&self, coverage: Vec<Coverage>, until: DateTime<Utc>) -> Vec<Coverage> {
+    fn effective_coverage(&self, coverage: Vec<Coverage>, until: DateTime<Utc>) -> Vec<Coverage> {
         let with = |one: Coverage| {
-            let mut proven = self.proven.iter();
+            let mut proven = self.complete_spans.iter();
             let read = proven.find(|(data_type, ..)| *data_type == one.data_type);
             match (read, one.covered_from) {
                 (Some((_, from, read_until)), Some(covered_from))
@@ -65,11 +65,11 @@ impl Fetch {
 
 /// What the database alone says of a day.
 #[derive(Debug, Clone)]
-pub struct AtHand {
+pub struct DatabaseDay {
     /// `None` where WHOOP has to be asked first.
     pub day: Option<Day>,
     /// Whether the visit is to be noted, by [`Engine::note_seen`].
-    pub is_new_visit: bool,
+    pub is_new_app_open: bool,
 }
 
 impl Engine {
@@ -94,26 +94,26 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn day_at_hand(
+    pub async fn day_from_database(
         &self,
         conn: &DatabaseConnection,
         user_id: &UserId,
         date: Option<NaiveDate>,
-        refresh: Refresh,
-    ) -> Result<AtHand, SyncError> {
+        refresh: RefreshMode,
+    ) -> Result<DatabaseDay, SyncError> {
         let now = self.clock.now();
         let read = |date| stored_day::read(conn, user_id, date, now);
         // Most members' today is that of their last record, and near ours.
         let guess = date.unwrap_or_else(|| now.date_naive());
         let mut stored = read(guess).await?;
-        let date = date.unwrap_or_else(|| today_of(&stored, now));
+        let date = date.unwrap_or_else(|| local_today(&stored, now));
         if date != guess {
             stored = read(date).await?;
         }
-        let day = self.without_whoop(user_id, &stored, date, refresh);
-        Ok(AtHand {
+        let day = self.answer_without_sync(user_id, &stored, date, refresh);
+        Ok(DatabaseDay {
             day,
-            is_new_visit: self.is_new_visit(&stored),
+            is_new_app_open: self.is_new_app_open(&stored),
         })
     }
 
@@ -127,19 +127,19 @@ impl Engine {
         &self,
         user_id: &UserId,
         date: NaiveDate,
-        refresh: Refresh,
+        refresh: RefreshMode,
     ) -> Result<Day, SyncError> {
-        let stored = self.stored_day(user_id, date).await?;
-        self.note_visit(user_id, &stored);
-        if let Some(day) = self.without_whoop(user_id, &stored, date, refresh) {
+        let stored = self.load_stored_day(user_id, date).await?;
+        self.spawn_app_open_note(user_id, &stored);
+        if let Some(day) = self.answer_without_sync(user_id, &stored, date, refresh) {
             return Ok(day);
         }
 
         let is_new = stored.coverage.iter().all(|one| one.last_sync_at.is_none());
         let job = if is_new {
-            Job::new_member()
+            SyncContext::new_member()
         } else {
-            Job::interactive()
+            SyncContext::interactive()
         };
         let engine = self.clone();
         let member = user_id.clone();
@@ -147,59 +147,59 @@ impl Engine {
         let fetch =
             tokio::spawn(async move { engine.fetch_day(&member, &job, date, refresh).await })
                 .await?;
-        let mut stored = self.stored_day(user_id, date).await?;
-        let fetch = fetch.unwrap_or_else(|error| Fetch {
+        let mut stored = self.load_stored_day(user_id, date).await?;
+        let fetch = fetch.unwrap_or_else(|error| DayFetch {
             // A new member's first sync holds the lease while it waits for the quota.
             sync: if error.quota_wait().is_some() || is_new && matches!(error, SyncError::Busy) {
                 SyncOutcome::Deferred
             } else {
                 SyncOutcome::Failed
             },
-            detail: Some(error.told()),
-            ..Fetch::quiet(SyncOutcome::Failed, false)
+            detail: Some(error.user_message()),
+            ..DayFetch::without_read(SyncOutcome::Failed, false)
         });
-        let offset_seconds = self.query(&stored, date, refresh, false).offset_seconds;
-        let (_, until) = span_of(date, offset_seconds);
-        stored.coverage = fetch.coverage_with(stored.coverage, until);
-        let query = self.query(&stored, date, refresh, fetch.thrifty);
-        Ok(answer(user_id, &stored, &query, &fetch))
+        let offset_seconds = self.day_query(&stored, date, refresh, false).offset_seconds;
+        let (_, until) = span_of_date(date, offset_seconds);
+        stored.coverage = fetch.effective_coverage(stored.coverage, until);
+        let query = self.day_query(&stored, date, refresh, fetch.conserve_quota);
+        Ok(compose_day(user_id, &stored, &query, &fetch))
     }
 
     /// Syncs what the day lacks, or waits for whoever already does.
     async fn fetch_day(
         &self,
         user_id: &UserId,
-        job: &Job,
+        job: &SyncContext,
         date: NaiveDate,
-        refresh: Refresh,
-    ) -> Result<Fetch, SyncError> {
-        if let Err(error) = self.ensure_living_token(user_id, job).await {
-            let stored = self.stored_day(user_id, date).await?;
+        refresh: RefreshMode,
+    ) -> Result<DayFetch, SyncError> {
+        if let Err(error) = self.ensure_valid_token(user_id, job).await {
+            let stored = self.load_stored_day(user_id, date).await?;
             let thrifty = self.quota.was_scarce();
             let calls = self
-                .query(&stored, date, refresh, thrifty)
-                .calls(&stored.coverage);
+                .day_query(&stored, date, refresh, thrifty)
+                .read_requests(&stored.coverage);
             let wanted: Vec<_> = calls.iter().map(|call| call.data_type).collect();
-            let report = self.without_token(user_id, &wanted, error).await?;
-            return Ok(fetch_of(&report, thrifty));
+            let report = self.report_token_failure(user_id, &wanted, error).await?;
+            return Ok(fetch_from_report(&report, thrifty));
         }
-        let lease = self.take_lease(user_id, job).await?;
+        let lease = self.acquire_lease(user_id, job).await?;
         // Read again under the lease: its former holder may have fetched this.
-        let stored = self.stored_day(user_id, date).await?;
+        let stored = self.load_stored_day(user_id, date).await?;
         // What a forced request waited for is as fresh as it can be.
-        let left = if lease.waited && refresh == Refresh::Force {
-            Refresh::Auto
+        let left = if lease.waited && refresh == RefreshMode::Force {
+            RefreshMode::Auto
         } else {
             refresh
         };
         let thrifty = self.quota.is_scarce().await?;
-        let query = self.query(&stored, date, left, thrifty);
-        let calls = query.calls(&stored.coverage);
+        let query = self.day_query(&stored, date, left, thrifty);
+        let calls = query.read_requests(&stored.coverage);
         let mut report = None;
         if !calls.is_empty() {
-            let mut read = self.read(user_id, job, query.now, calls).await;
-            if thrifty && read.outcome == Outcome::Done {
-                self.read_what_follows(user_id, job, date, &mut read)
+            let mut read = self.read_windows(user_id, job, query.now, calls).await;
+            if thrifty && read.outcome == MemberOutcome::Done {
+                self.read_dependent_types(user_id, job, date, &mut read)
                     .await?;
             }
             report = Some(read);
@@ -207,66 +207,70 @@ impl Engine {
         let waited = lease.waited;
         lease.release().await?;
         Ok(match report {
-            Some(report) => fetch_of(&report, thrifty),
-            None if waited || refresh == Refresh::Force => {
-                Fetch::quiet(SyncOutcome::Shared, thrifty)
+            Some(report) => fetch_from_report(&report, thrifty),
+            None if waited || refresh == RefreshMode::Force => {
+                DayFetch::without_read(SyncOutcome::Shared, thrifty)
             }
-            None => Fetch::quiet(SyncOutcome::NotNeeded, thrifty),
+            None => DayFetch::without_read(SyncOutcome::NotNeeded, thrifty),
         })
     }
 
     /// Reads what only now is known to be there; see [`DayQuery::calls`].
-    async fn read_what_follows(
+    async fn read_dependent_types(
         &self,
         user_id: &UserId,
-        job: &Job,
+        job: &SyncContext,
         date: NaiveDate,
         read: &mut MemberReport,
     ) -> Result<(), SyncError> {
-        let stored = self.stored_day(user_id, date).await?;
-        let query = self.query(&stored, date, Refresh::Auto, true);
-        let calls = query.calls(&stored.coverage);
+        let stored = self.load_stored_day(user_id, date).await?;
+        let query = self.day_query(&stored, date, RefreshMode::Auto, true);
+        let calls = query.read_requests(&stored.coverage);
         if !calls.is_empty() {
-            read.and(self.read(user_id, job, query.now, calls).await);
+            read.merge(self.read_windows(user_id, job, query.now, calls).await);
         }
         Ok(())
     }
 
     /// The day, if it needs no call to WHOOP.
-    fn without_whoop(
+    fn answer_without_sync(
         &self,
         user_id: &UserId,
         stored: &StoredDay,
         date: NaiveDate,
-        refresh: Refresh,
+        refresh: RefreshMode,
     ) -> Option<Day> {
         let thrifty = self.quota.was_scarce();
-        let query = self.query(stored, date, refresh, thrifty);
-        let is_connected = connection_of(stored) == Connection::Connected;
-        if is_connected && !query.calls(&stored.coverage).is_empty() {
+        let query = self.day_query(stored, date, refresh, thrifty);
+        let is_connected = connection_of(stored) == ConnectionStatus::Connected;
+        if is_connected && !query.read_requests(&stored.coverage).is_empty() {
             return None;
         }
         let sync = match refresh {
             _ if !is_connected => SyncOutcome::Off,
-            Refresh::Never => SyncOutcome::Off,
-            Refresh::Auto => SyncOutcome::NotNeeded,
+            RefreshMode::Never => SyncOutcome::Off,
+            RefreshMode::Auto => SyncOutcome::NotNeeded,
             // All of it was read a moment ago.
-            Refresh::Force => SyncOutcome::Shared,
+            RefreshMode::Force => SyncOutcome::Shared,
         };
-        let fetch = Fetch::quiet(sync, thrifty);
-        Some(answer(user_id, stored, &query, &fetch))
+        let fetch = DayFetch::without_read(sync, thrifty);
+        Some(compose_day(user_id, stored, &query, &fetch))
     }
 
-    async fn stored_day(&self, user_id: &UserId, date: NaiveDate) -> Result<StoredDay, SyncError> {
+    async fn load_stored_day(
+        &self,
+        user_id: &UserId,
+        date: NaiveDate,
+    ) -> Result<StoredDay, SyncError> {
         let conn = self.database.get().await?;
         Ok(stored_day::read(&conn, user_id, date, self.clock.now()).await?)
     }
 
-    fn query(
+    fn day_query(
         &self,
         stored: &StoredDay,
         date: NaiveDate,
-        refresh: Refresh,
+        refresh: RefreshMode,
         thrifty: bool,
     ) -> DayQuery {
         let now = self.clock.now();
@@ -283,10 +287,10 @@ impl Engine {
             now,
             freshness: self.settings.freshness,
             refresh,
-            forced_reads_every: self.settings.forced_reads_every,
-            night: stored.records.night(),
-            named: stored.records.named(),
-            thrifty,
+            forced_read_interval: self.settings.forced_read_interval,
+            night_state: stored.records.night_state(),
+            dangling_references: stored.records.dangling_references(),
+            conserve_quota: thrifty,
             signals: stored.signals,
         }
     }
@@ -296,22 +300,22 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn note_seen(&self, user_id: &UserId) -> Result<(), SyncError> {
+    pub async fn note_app_open(&self, user_id: &UserId) -> Result<(), SyncError> {
         let mut conn = self.database.get().await?;
-        users::seen(&mut conn, user_id, self.clock.now(), NOTE_VISITS_EVERY).await?;
+        users::mark_seen(&mut conn, user_id, self.clock.now(), APP_OPEN_INTERVAL).await?;
         Ok(())
     }
 
-    fn is_new_visit(&self, stored: &StoredDay) -> bool {
+    fn is_new_app_open(&self, stored: &StoredDay) -> bool {
         let last = stored.member.as_ref().map(|member| member.last_seen_at);
         last.is_some_and(|last| {
-            last.is_none_or(|last| self.clock.now() - last >= NOTE_VISITS_EVERY)
+            last.is_none_or(|last| self.clock.now() - last >= APP_OPEN_INTERVAL)
         })
     }
 
     /// Beside the answer, not before it.
-    fn note_visit(&self, user_id: &UserId, stored: &StoredDay) {
-        if !self.is_new_visit(stored) {
+    fn spawn_app_open_note(&self, user_id: &UserId, stored: &StoredDay) {
+        if !self.is_new_app_open(stored) {
             return;
         }
         let now = self.clock.now();
@@ -319,7 +323,7 @@ impl Engine {
         tokio::spawn(async move {
             let noted = async {
                 let mut conn = engine.database.get().await?;
-                users::seen(&mut conn, &user_id, now, NOTE_VISITS_EVERY).await
+                users::mark_seen(&mut conn, &user_id, now, APP_OPEN_INTERVAL).await
             };
             if let Err(error) = noted.await {
                 tracing::warn!(member = %user_id, error = %error, "the visit could not be noted");
@@ -328,15 +332,15 @@ impl Engine {
     }
 }
 
-fn connection_of(stored: &StoredDay) -> Connection {
+fn connection_of(stored: &StoredDay) -> ConnectionStatus {
     stored
         .member
         .as_ref()
-        .map_or(Connection::NeverConnected, |member| member.connection)
+        .map_or(ConnectionStatus::NeverConnected, |member| member.connection)
 }
 
 /// The member's date at an instant, at the offset of their latest record.
-fn today_of(stored: &StoredDay, now: DateTime<Utc>) -> NaiveDate {
+fn local_today(stored: &StoredDay, now: DateTime<Utc>) -> NaiveDate {
     let member = stored.member.as_ref();
     offset::local_date(
         now,
@@ -344,26 +348,29 @@ fn today_of(stored: &StoredDay, now: DateTime<Utc>) -> NaiveDate {
     )
 }
 
-fn fetch_of(report: &MemberReport, thrifty: bool) -> Fetch {
+fn fetch_from_report(report: &MemberReport, thrifty: bool) -> DayFetch {
     let sync = match report.outcome {
-        Outcome::Done => SyncOutcome::Done,
-        Outcome::Shared => SyncOutcome::Shared,
-        Outcome::Deferred => SyncOutcome::Deferred,
-        Outcome::Failed | Outcome::Stopped => SyncOutcome::Failed,
+        MemberOutcome::Done => SyncOutcome::Done,
+        MemberOutcome::Shared => SyncOutcome::Shared,
+        MemberOutcome::Deferred => SyncOutcome::Deferred,
+        MemberOutcome::Failed | MemberOutcome::Stopped => SyncOutcome::Failed,
     };
-    Fetch {
+    DayFetch {
         sync,
-        detail: report.told.clone(),
-        thrifty,
-        proven: report
+        detail: report.user_message.clone(),
+        conserve_quota: thrifty,
+        complete_spans: report
             .types
             .iter()
-            .filter_map(|one| one.proven.map(|(from, until)| (one.data_type, from, until)))
+            .filter_map(|one| {
+                one.complete_span
+                    .map(|(from, until)| (one.data_type, from, until))
+            })
             .collect(),
     }
 }
 
-fn answer(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &Fetch) -> Day {
+fn compose_day(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &DayFetch) -> Day {
     let coverage = &stored.coverage;
     let connection = connection_of(stored);
     let last_synced_at = coverage
@@ -375,12 +382,12 @@ fn answer(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &Fetch)
     let stale = if query.is_live() {
         !coverage.iter().all(|one| query.is_current(one))
     } else {
-        !coverage.iter().all(|one| query.is_known(one))
+        !coverage.iter().all(|one| query.is_covered(one))
     };
-    let meta = Meta {
+    let meta = DayMeta {
         source: match fetch.sync {
-            SyncOutcome::Done => Source::Whoop,
-            _ => Source::Database,
+            SyncOutcome::Done => AnswerSource::Whoop,
+            _ => AnswerSource::Database,
         },
         connection,
         last_synced_at,
@@ -388,11 +395,11 @@ fn answer(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &Fetch)
         sync: fetch.sync,
         detail: fetch.detail.clone(),
     };
-    let known = Knowledge {
+    let known = DayContext {
         query,
         coverage,
         connection,
-        quota_spent: fetch.sync == SyncOutcome::Deferred,
+        quota_exhausted: fetch.sync == SyncOutcome::Deferred,
     };
-    compose(user_id.clone(), &stored.records, known, meta)
+    assemble_day(user_id.clone(), &stored.records, known, meta)
 }

@@ -12,47 +12,50 @@
 //! and deletes little.
 
 use chrono::{DateTime, Datelike, Utc};
-use whoop_client::{Listed, PageWalker, WhoopError};
+use whoop_client::{ListedRecord, PageWalker, WhoopError};
 use whoop_core::{
     DataType, UserId,
     coverage::CONFIRM_AFTER,
-    plan::{MOST_BY_ID, Window},
+    plan::{MAX_READS_BY_ID, ReadWindow},
 };
 use whoop_storage::{
     PgConnection, StorageError,
-    remove::{self, Missing},
+    remove::{self, MissingRecord},
     table::{RecordTable, sync_log},
 };
 
-use crate::{Engine, Job, SyncError, by_id::FirstDenial, open_scores::share_of_day, window::Read};
+use crate::{
+    Engine, SyncContext, SyncError, pending_scores::daily_share, record_by_id::FirstDenial,
+    window::ReadProgress,
+};
 
 /// Records without a neighbour on the list that are asked for by id in one sync.
-const MOST_WITHOUT_NEIGHBOUR: usize = 2;
+const MAX_WITHOUT_NEIGHBOUR: usize = 2;
 
 /// Stored records that the pages of a window should have shown and did not.
 #[derive(Debug, Default)]
-pub(crate) struct Unlisted {
+pub(crate) struct UnlistedRecords {
     /// The list shows an older and a newer record.
-    between: Vec<String>,
+    between_listed: Vec<String>,
     /// The list shows no older record, or no newer one.
-    at_the_ends: Vec<String>,
+    without_neighbour: Vec<String>,
     /// The list ended although older records are stored, so that its end is not believed.
     pub(crate) ended_early: bool,
     /// The list was empty: it may be that of an account of which WHOOP shows nothing at all.
-    is_empty: bool,
+    list_is_empty: bool,
 }
 
-impl Unlisted {
+impl UnlistedRecords {
     /// Compares the pages of a window that was read to its end with what is stored.
-    pub(crate) async fn find<R: RecordTable + Listed>(
+    pub(crate) async fn find<R: RecordTable + ListedRecord>(
         conn: &mut PgConnection,
         user_id: &UserId,
-        window: Window,
+        window: ReadWindow,
         walker: &PageWalker,
         began_at: DateTime<Utc>,
     ) -> Result<Self, StorageError> {
         let oldest_listed = walker.oldest().unwrap_or(window.end);
-        let listed = remove::Listed {
+        let listed = remove::ListedWindow {
             data_type: R::DATA_TYPE,
             from: match walker.list_ended() {
                 true => DateTime::UNIX_EPOCH,
@@ -62,74 +65,74 @@ impl Unlisted {
             began_at,
             ids: walker.ids(),
         };
-        let missing = remove::missing(conn, user_id, listed).await?;
-        let is_between = |one: &Missing| {
+        let missing = remove::find_missing(conn, user_id, listed).await?;
+        let is_between = |one: &MissingRecord| {
             one.happened_at > oldest_listed
                 && walker
                     .newest()
                     .is_some_and(|newest| one.happened_at < newest)
         };
         let ended_early = walker.list_ended()
-            && remove::is_older_stored(conn, user_id, R::DATA_TYPE, oldest_listed).await?;
+            && remove::has_older_record(conn, user_id, R::DATA_TYPE, oldest_listed).await?;
         let (between, at_the_ends): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_between);
-        let ids = |missing: Vec<Missing>| missing.into_iter().map(|one| one.id).collect();
+        let ids = |missing: Vec<MissingRecord>| missing.into_iter().map(|one| one.id).collect();
         Ok(Self {
-            between: ids(between),
-            at_the_ends: ids(at_the_ends),
+            between_listed: ids(between),
+            without_neighbour: ids(at_the_ends),
             ended_early,
-            is_empty: walker.ids().is_empty(),
+            list_is_empty: walker.ids().is_empty(),
         })
     }
 }
 
 impl Engine {
     /// Asks by id for stored records that a list did not show.
-    pub(crate) async fn ask_for_unlisted<R: RecordTable + Listed>(
+    pub(crate) async fn fetch_unlisted<R: RecordTable + ListedRecord>(
         &self,
         user_id: &UserId,
-        job: &Job,
-        unlisted: Unlisted,
-        read: &mut Read,
+        job: &SyncContext,
+        unlisted: UnlistedRecords,
+        read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
-        let Unlisted {
-            mut between,
-            mut at_the_ends,
+        let UnlistedRecords {
+            between_listed: mut between,
+            without_neighbour: mut at_the_ends,
             ended_early,
-            is_empty,
+            list_is_empty: is_empty,
         } = unlisted;
         let today = self.clock.now().num_days_from_ce();
-        if is_empty && !self.fails_since_yesterday(user_id, R::DATA_TYPE).await? {
+        if is_empty && !self.has_failed_for_a_day(user_id, R::DATA_TYPE).await? {
             at_the_ends.clear();
         }
         if ended_early || read.comparison.is_none() {
-            at_the_ends = share_of_day(at_the_ends, MOST_WITHOUT_NEIGHBOUR, today);
+            at_the_ends = daily_share(at_the_ends, MAX_WITHOUT_NEIGHBOUR, today);
         }
         // An operator who reconciles asks for every record at once.
         if read.comparison.is_none() {
-            if between.len() > MOST_BY_ID {
+            if between.len() > MAX_READS_BY_ID {
                 tracing::warn!(
                     member = %user_id,
                     data_type = %R::DATA_TYPE,
                     missing = between.len(),
-                    asked = MOST_BY_ID,
+                    asked = MAX_READS_BY_ID,
                     "WHOOP's list lacks many stored records; the next runs ask for the rest"
                 );
             }
-            between = share_of_day(between, MOST_BY_ID, today);
+            between = daily_share(between, MAX_READS_BY_ID, today);
         }
         for id in between {
-            self.ask_or_warn(user_id, job, R::DATA_TYPE, id, FirstDenial::List, read)
+            self.fetch_by_id_or_warn(user_id, job, R::DATA_TYPE, id, FirstDenial::List, read)
                 .await?;
         }
         for id in at_the_ends {
-            self.ask_or_warn(user_id, job, R::DATA_TYPE, id, FirstDenial::NotFound, read)
+            self.fetch_by_id_or_warn(user_id, job, R::DATA_TYPE, id, FirstDenial::NotFound, read)
                 .await?;
         }
         Ok(())
     }
 
     /// Whether no read of the type ended well for a day.
-    async fn fails_since_yesterday(
+    async fn has_failed_for_a_day(
         &self,
         user_id: &UserId,
         data_type: DataType,
@@ -141,17 +144,17 @@ impl Engine {
 
     /// Asks by id. An id that WHOOP cannot read is no record of WHOOP's: another program wrote it,
     /// and it must not keep the other records from being looked at.
-    async fn ask_or_warn(
+    async fn fetch_by_id_or_warn(
         &self,
         user_id: &UserId,
-        job: &Job,
+        job: &SyncContext,
         data_type: DataType,
         id: String,
         first_denial: FirstDenial,
-        read: &mut Read,
+        read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
         let asked = self
-            .ask_by_id(user_id, job, data_type, id.clone(), first_denial, read)
+            .fetch_by_id(user_id, job, data_type, id.clone(), first_denial, read)
             .await;
         match asked {
             Err(SyncError::Whoop(WhoopError::Unexpected { status })) => {

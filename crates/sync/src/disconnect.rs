@@ -2,33 +2,33 @@
 
 use serde::Serialize;
 use uuid::Uuid;
-use whoop_core::{UserId, day::Connection};
+use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::{
     StorageError, Transaction, erase,
     table::{
         audit::{self, Actor},
-        erasure::{self, Receipt},
+        erasure::{self, ErasureReceipt},
         oauth_states, refresh, revocation, tokens,
         users::{self, UserRow},
     },
 };
 
-use crate::{Engine, Job, SyncError};
+use crate::{Engine, SyncContext, SyncError};
 
 /// What leaving came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
-    pub revocation: Revocation,
+pub struct DisconnectResult {
+    pub revocation: RevocationOutcome,
     /// The member's connection now.
-    pub connection: Connection,
+    pub connection: ConnectionStatus,
     /// Of everything stored of the member, where it was deleted.
-    pub receipt: Option<Receipt>,
+    pub receipt: Option<ErasureReceipt>,
 }
 
 /// What became of the permission at WHOOP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Revocation {
+pub enum RevocationOutcome {
     /// WHOOP confirmed that it is gone.
     Done,
     /// WHOOP did not answer; it is tried again until it does.
@@ -43,15 +43,15 @@ pub enum Revocation {
     NotPossible,
 }
 
-impl Left {
+impl DisconnectResult {
     /// Whether everything stored of the member was deleted.
-    pub const fn erased(&self) -> bool {
+    pub const fn is_erased(&self) -> bool {
         self.receipt.is_some()
     }
 
     /// Whether WHOOP confirmed that the permission is gone.
-    pub fn revoked(&self) -> bool {
-        self.revocation == Revocation::Done
+    pub fn is_revoked(&self) -> bool {
+        self.revocation == RevocationOutcome::Done
     }
 }
 
@@ -75,33 +75,37 @@ impl Engine {
         user_id: &UserId,
         erase: bool,
         by: &Actor,
-    ) -> Result<Left, SyncError> {
+    ) -> Result<DisconnectResult, SyncError> {
         // The pair of a refresh that takes longer is revoked when WHOOP has given it.
-        let patience = Job::interactive().lease_patience;
+        let patience = SyncContext::interactive().lease_timeout;
         self.wait_for_refresh(user_id, patience).await?;
         let mut transaction = self.database.begin().await?;
         oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
         // First: a callback that stores its pair at this moment holds its state, and its
         // member is visible after this.
-        let mut pending = oauth_states::delete_of(&mut transaction, user_id.as_str()).await?;
-        let unconfirmed = self.note_unconfirmed(&mut transaction, user_id).await?;
+        let mut pending =
+            oauth_states::delete_for_member(&mut transaction, user_id.as_str()).await?;
+        let unconfirmed = self.take_unconfirmed(&mut transaction, user_id).await?;
         pending += usize::from(unconfirmed.is_some());
         // No refresh of this member's tokens stores a pair after this.
-        tokens::hold(&mut transaction, user_id).await?;
+        tokens::lock_row(&mut transaction, user_id).await?;
         let member = users::find(&mut transaction, user_id).await?;
         if member.is_none() && pending == 0 {
             transaction.rollback().await?;
             return Err(SyncError::NotConnected);
         }
         let to_end = match member.as_ref().map(UserRow::connection) {
-            Some(Connection::Connected) => self.note_revocation(&mut transaction, user_id).await?,
-            Some(Connection::ReauthRequired) => Err(Revocation::NotPossible),
-            Some(Connection::Disconnected | Connection::NeverConnected) | None => {
-                unconfirmed.unwrap_or(Err(Revocation::NotNeeded))
+            Some(ConnectionStatus::Connected) => {
+                self.schedule_member_revocation(&mut transaction, user_id)
+                    .await?
+            }
+            Some(ConnectionStatus::ReauthRequired) => Err(RevocationOutcome::NotPossible),
+            Some(ConnectionStatus::Disconnected | ConnectionStatus::NeverConnected) | None => {
+                unconfirmed.unwrap_or(Err(RevocationOutcome::NotNeeded))
             }
         };
         let now = self.clock.now();
-        let mut connection = Connection::NeverConnected;
+        let mut connection = ConnectionStatus::NeverConnected;
         let receipt = if erase {
             let pseudonym = self.keys.audit_pseudonym(user_id.as_str());
             let pending = i64::try_from(pending).unwrap_or(i64::MAX);
@@ -112,7 +116,7 @@ impl Engine {
                 audit::pseudonymise(&mut transaction, user_id.as_str(), &pseudonym).await?;
                 0
             };
-            let receipt = Receipt {
+            let receipt = ErasureReceipt {
                 id: Uuid::new_v4(),
                 erased_at: now,
                 deleted_rows: deleted.saturating_add(pending),
@@ -128,8 +132,8 @@ impl Engine {
         } else {
             if member.is_some() {
                 tokens::delete(&mut transaction, user_id).await?;
-                refresh::end(&mut transaction, user_id).await?;
-                connection = Connection::Disconnected;
+                refresh::delete(&mut transaction, user_id).await?;
+                connection = ConnectionStatus::Disconnected;
                 users::set_status(&mut transaction, user_id, connection, None, now).await?;
             }
             let entry = by.entry("disconnect", now).about(user_id.as_str());
@@ -139,11 +143,11 @@ impl Engine {
         transaction.commit().await?;
 
         let revocation = match to_end {
-            Ok(id) => self.revoke(id, &Job::interactive()).await,
+            Ok(id) => self.revoke(id, &SyncContext::interactive()).await,
             Err(why_not) => why_not,
         };
         tracing::info!(member = %user_id, ?revocation, erased = receipt.is_some(), "disconnected");
-        Ok(Left {
+        Ok(DisconnectResult {
             revocation,
             connection,
             receipt,
@@ -151,11 +155,11 @@ impl Engine {
     }
 
     /// Hands the member's pair over to whoever ends the permission.
-    async fn note_revocation(
+    async fn schedule_member_revocation(
         &self,
         transaction: &mut Transaction,
         user_id: &UserId,
-    ) -> Result<Result<Uuid, Revocation>, SyncError> {
+    ) -> Result<Result<Uuid, RevocationOutcome>, SyncError> {
         match tokens::find(transaction, &self.keys, user_id).await {
             Ok(Some(pair)) => {
                 let id = Uuid::new_v4();
@@ -163,10 +167,10 @@ impl Engine {
                 revocation::insert(transaction, &self.keys, id, &pair, now).await?;
                 Ok(Ok(id))
             }
-            Ok(None) => Ok(Err(Revocation::NotNeeded)),
+            Ok(None) => Ok(Err(RevocationOutcome::NotNeeded)),
             Err(StorageError::Seal(error)) => {
                 tracing::error!(member = %user_id, %error, "the permission at WHOOP cannot be ended");
-                Ok(Err(Revocation::NotPossible))
+                Ok(Err(RevocationOutcome::NotPossible))
             }
             Err(other) => Err(other.into()),
         }

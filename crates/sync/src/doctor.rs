@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde::Serialize;
-use whoop_core::plan::webhook_signals::{IS_LOOKING, TRUSTED_FOR};
+use whoop_core::plan::webhook_signals::{APP_IN_USE_WITHIN, SILENCE_TRUSTED_FOR};
 use whoop_storage::{
     Database, ServerVerification, StorageError,
     overview::{self, LastRun},
@@ -13,22 +13,22 @@ use whoop_storage::{
 use crate::{Engine, SyncError};
 
 /// Clocks that differ by more make tokens seem valid that are not.
-const CLOCKS_MAY_DIFFER: TimeDelta = TimeDelta::seconds(30);
+const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(30);
 
 /// What waits longer is worked off by nobody.
-const WORKED_OFF_WITHIN: TimeDelta = TimeDelta::hours(1);
+const MAX_INBOX_DELAY: TimeDelta = TimeDelta::hours(1);
 
 /// Four runs a day, and the longest pause between two is nine hours.
-const RUN_EXPECTED_WITHIN: TimeDelta = TimeDelta::hours(26);
+const MAX_RUN_INTERVAL: TimeDelta = TimeDelta::hours(26);
 
 /// A run that takes longer was most likely killed.
-const RUN_TAKES_AT_MOST: TimeDelta = TimeDelta::hours(6);
+const MAX_RUN_DURATION: TimeDelta = TimeDelta::hours(6);
 
 /// How a [`Check`] came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CheckState)]
-pub enum State {
+pub enum CheckState {
     Ok,
     /// It works, and will not for long.
     Warning,
@@ -38,27 +38,32 @@ pub enum State {
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Check {
+pub struct DoctorCheck {
     /// What was looked at, such as `database`, `quota`, `webhooks`.
     #[schema(value_type = String)]
     pub check: &'static str,
-    pub state: State,
+    pub state: CheckState,
     /// What was found, for people.
     pub detail: String,
     pub what_to_do: Option<String>,
 }
 
-impl Check {
+impl DoctorCheck {
     pub fn ok(check: &'static str, detail: impl Into<String>) -> Self {
         Self {
             check,
-            state: State::Ok,
+            state: CheckState::Ok,
             detail: detail.into(),
             what_to_do: None,
         }
     }
 
-    pub fn bad(check: &'static str, state: State, detail: impl Into<String>, todo: &str) -> Self {
+    pub fn not_ok(
+        check: &'static str,
+        state: CheckState,
+        detail: impl Into<String>,
+        todo: &str,
+    ) -> Self {
         Self {
             state,
             what_to_do: Some(todo.to_owned()),
@@ -74,31 +79,31 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn examine(&self, checks: &mut Vec<Check>) -> Result<(), StorageError> {
-        checks.push(connection(&self.database));
-        checks.push(keys(self).await?);
-        checks.push(database_clock(self).await?);
+    pub async fn run_checks(&self, checks: &mut Vec<DoctorCheck>) -> Result<(), StorageError> {
+        checks.push(check_connection(&self.database));
+        checks.push(check_keys(self).await?);
+        checks.push(check_database_clock(self).await?);
         // The budget stands before the call to WHOOP, which takes one of it.
-        checks.push(quota(self).await?);
-        checks.extend(whoop(self).await);
-        checks.extend(members(&self.database).await?);
-        checks.push(webhooks(self).await?);
-        checks.extend(runs(self).await?);
+        checks.push(check_quota(self).await?);
+        checks.extend(check_whoop(self).await);
+        checks.extend(check_members(&self.database).await?);
+        checks.push(check_webhooks(self).await?);
+        checks.extend(check_runs(self).await?);
         Ok(())
     }
 }
 
 /// Whether another machine could answer in the place of PostgreSQL.
-fn connection(database: &Database) -> Check {
+fn check_connection(database: &Database) -> DoctorCheck {
     let name = "connection to PostgreSQL";
     match database.server_verification() {
-        ServerVerification::Local => Check::ok(name, "stays on this machine"),
+        ServerVerification::Local => DoctorCheck::ok(name, "stays on this machine"),
         ServerVerification::Verified(mode) => {
-            Check::ok(name, format!("verifies the server (sslmode={mode})"))
+            DoctorCheck::ok(name, format!("verifies the server (sslmode={mode})"))
         }
-        ServerVerification::Unverified(mode) => Check::bad(
+        ServerVerification::Unverified(mode) => DoctorCheck::not_ok(
             name,
-            State::Warning,
+            CheckState::Warning,
             format!(
                 "is not verified (sslmode={mode}): another machine could answer in the server's \
                  place and read everything"
@@ -109,17 +114,17 @@ fn connection(database: &Database) -> Check {
     }
 }
 
-async fn keys(engine: &Engine) -> Result<Check, StorageError> {
+async fn check_keys(engine: &Engine) -> Result<DoctorCheck, StorageError> {
     let keys = &engine.keys;
-    let in_use = rotate::key_use(&engine.database).await?;
+    let in_use = rotate::count_rows_by_key(&engine.database).await?;
     let unknown: Vec<String> = in_use
         .iter()
-        .filter(|one| !keys.has(&one.key_id))
+        .filter(|one| !keys.has_key(&one.key_id))
         .map(|one| format!("{} seals {} row(s)", one.key_id, one.rows))
         .collect();
     let mut unopened = Vec::new();
-    for one in in_use.iter().filter(|one| keys.has(&one.key_id)) {
-        let rows = rotate::unopened(&engine.database, keys, &one.key_id).await?;
+    for one in in_use.iter().filter(|one| keys.has_key(&one.key_id)) {
+        let rows = rotate::list_unopenable(&engine.database, keys, &one.key_id).await?;
         if !rows.is_empty() {
             unopened.push(format!(
                 "{} does not open {} of {} row(s)",
@@ -131,129 +136,132 @@ async fn keys(engine: &Engine) -> Result<Check, StorageError> {
     }
     let outdated: i64 = in_use
         .iter()
-        .filter(|one| one.key_id != keys.sealing())
+        .filter(|one| one.key_id != keys.sealing_key_id())
         .map(|one| one.rows)
         .sum();
     Ok(if !unknown.is_empty() {
-        Check::bad(
+        DoctorCheck::not_ok(
             "keys",
-            State::Problem,
+            CheckState::Problem,
             format!("keys that TOKEN_KEYS does not have: {}", unknown.join(", ")),
             "put the key back behind the first of TOKEN_KEYS; without it these members have to connect again",
         )
     } else if !unopened.is_empty() {
-        Check::bad(
+        DoctorCheck::not_ok(
             "keys",
-            State::Problem,
+            CheckState::Problem,
             unopened.join(", "),
             "a key of TOKEN_KEYS is not the one of that name that sealed them: put the old one back; \
              without it these members have to connect again",
         )
     } else if outdated > 0 {
-        Check::bad(
+        DoctorCheck::not_ok(
             "keys",
-            State::Warning,
+            CheckState::Warning,
             format!("{outdated} row(s) are sealed with an older key"),
             "run `sync-worker keys rotate` before you take the older key away",
         )
     } else {
-        Check::ok(
+        DoctorCheck::ok(
             "keys",
-            format!("{} opens everything that is sealed", keys.sealing()),
+            format!("{} opens everything that is sealed", keys.sealing_key_id()),
         )
     })
 }
 
-async fn database_clock(engine: &Engine) -> Result<Check, StorageError> {
+async fn check_database_clock(engine: &Engine) -> Result<DoctorCheck, StorageError> {
     let mut conn = engine.database.get().await?;
     let theirs = call_budget::read(&mut conn).await?.now;
-    Ok(clock(
+    Ok(check_clock(
         "clock of PostgreSQL",
         engine.clock().now() - theirs,
         "let both machines take their time from NTP",
     ))
 }
 
-fn clock(check: &'static str, ahead: TimeDelta, todo: &str) -> Check {
+fn check_clock(check: &'static str, ahead: TimeDelta, todo: &str) -> DoctorCheck {
     let seconds = ahead.num_seconds();
-    if ahead.abs() > CLOCKS_MAY_DIFFER {
+    if ahead.abs() > MAX_CLOCK_DIFFERENCE {
         let side = if seconds > 0 { "ahead" } else { "behind" };
         let detail = format!("this machine is {} s {side}", seconds.abs());
-        Check::bad(check, State::Problem, detail, todo)
+        DoctorCheck::not_ok(check, CheckState::Problem, detail, todo)
     } else {
-        Check::ok(check, "agrees with this machine")
+        DoctorCheck::ok(check, "agrees with this machine")
     }
 }
 
-async fn whoop(engine: &Engine) -> Vec<Check> {
-    match engine.reach().await {
+async fn check_whoop(engine: &Engine) -> Vec<DoctorCheck> {
+    match engine.ping().await {
         Ok(reached) => {
-            let mut checks = vec![Check::ok(
+            let mut checks = vec![DoctorCheck::ok(
                 "WHOOP",
-                format!("answers in {} ms", reached.took.num_milliseconds()),
+                format!("answers in {} ms", reached.round_trip.num_milliseconds()),
             )];
             if reached.status >= 500 {
-                checks = vec![Check::bad(
+                checks = vec![DoctorCheck::not_ok(
                     "WHOOP",
-                    State::Problem,
+                    CheckState::Problem,
                     format!("answers {}", reached.status),
                     "wait: runs and visits try again by themselves",
                 )];
             }
-            if let Some(ahead) = reached.ahead {
+            if let Some(ahead) = reached.clock_ahead {
                 let todo = "let this machine take its time from NTP; tokens and limits go by it";
-                checks.push(clock("clock of WHOOP", ahead, todo));
+                checks.push(check_clock("clock of WHOOP", ahead, todo));
             }
             if reached.status < 500 {
-                checks.push(app(engine).await);
+                checks.push(check_app(engine).await);
             }
             checks
         }
-        Err(error) if error.quota_wait().is_some() => vec![Check::bad(
+        Err(error) if error.quota_wait().is_some() => vec![DoctorCheck::not_ok(
             "WHOOP",
-            State::Warning,
-            format!("was not asked: {}", error.in_full()),
+            CheckState::Warning,
+            format!("was not asked: {}", error.error_chain()),
             "ask again when the quota allows it",
         )],
-        Err(error) => vec![Check::bad(
+        Err(error) => vec![DoctorCheck::not_ok(
             "WHOOP",
-            State::Problem,
-            SyncError::in_full(&error),
+            CheckState::Problem,
+            SyncError::error_chain(&error),
             "check WHOOP_API_URL, and that this machine reaches it",
         )],
     }
 }
 
-async fn app(engine: &Engine) -> Check {
-    match engine.knows_app().await {
-        Ok(()) => Check::ok("WHOOP app", "WHOOP knows its client id and client secret"),
-        Err(error) if error.is_refusal_of_service() => Check::bad(
+async fn check_app(engine: &Engine) -> DoctorCheck {
+    match engine.check_app_credentials().await {
+        Ok(()) => DoctorCheck::ok("WHOOP app", "WHOOP knows its client id and client secret"),
+        Err(error) if error.is_app_rejected() => DoctorCheck::not_ok(
             "WHOOP app",
-            State::Problem,
-            error.in_full(),
+            CheckState::Problem,
+            error.error_chain(),
             "put WHOOP_CLIENT_ID, WHOOP_CLIENT_SECRET and WHOOP_REDIRECT_URL right, for the API and \
              the runs; until then nobody can connect, and access tokens are not renewed",
         ),
-        Err(error) => Check::bad(
+        Err(error) => DoctorCheck::not_ok(
             "WHOOP app",
-            State::Warning,
-            format!("WHOOP did not say whether it knows it: {}", error.in_full()),
+            CheckState::Warning,
+            format!(
+                "WHOOP did not say whether it knows it: {}",
+                error.error_chain()
+            ),
             "ask again; if it stays so, see whether WHOOP_OAUTH_URL is WHOOP's",
         ),
     }
 }
 
-async fn quota(engine: &Engine) -> Result<Check, StorageError> {
-    let left = engine.quota().await?;
+async fn check_quota(engine: &Engine) -> Result<DoctorCheck, StorageError> {
+    let left = engine.remaining_quota().await?;
     let limits = engine.settings.limits;
     let detail = format!(
         "{} of {} calls are left of 24 hours, {} of {} of this minute",
         left.day, limits.per_day, left.minute, limits.per_minute
     );
     Ok(if let Some(closed) = left.closed_for {
-        Check::bad(
+        DoctorCheck::not_ok(
             "quota",
-            State::Warning,
+            CheckState::Warning,
             format!(
                 "WHOOP refuses calls for {} s more; {detail}",
                 closed.as_secs()
@@ -262,20 +270,20 @@ async fn quota(engine: &Engine) -> Result<Check, StorageError> {
              program uses this WHOOP app",
         )
     } else if left.day < limits.per_day / 20 {
-        Check::bad(
+        DoctorCheck::not_ok(
             "quota",
-            State::Warning,
+            CheckState::Warning,
             detail,
             "`sync-worker capacity` says what the quota carries; ask WHOOP for more calls",
         )
     } else {
-        Check::ok("quota", detail)
+        DoctorCheck::ok("quota", detail)
     })
 }
 
-async fn members(database: &Database) -> Result<Vec<Check>, StorageError> {
+async fn check_members(database: &Database) -> Result<Vec<DoctorCheck>, StorageError> {
     let mut conn = database.get().await?;
-    let counts = users::count(&mut conn).await?;
+    let counts = users::count_by_status(&mut conn).await?;
     drop(conn);
     let of = |status: &str| {
         let mut counts = counts.iter();
@@ -284,10 +292,10 @@ async fn members(database: &Database) -> Result<Vec<Check>, StorageError> {
             .map_or(0, |one| one.members)
     };
     let mut checks = vec![match of("reauth_required") {
-        0 => Check::ok("members", format!("{} connected", of("connected"))),
-        lost => Check::bad(
+        0 => DoctorCheck::ok("members", format!("{} connected", of("connected"))),
+        lost => DoctorCheck::not_ok(
             "members",
-            State::Warning,
+            CheckState::Warning,
             format!(
                 "{} connected, {lost} have to connect again",
                 of("connected")
@@ -296,21 +304,21 @@ async fn members(database: &Database) -> Result<Vec<Check>, StorageError> {
              `connection: reauth_required`",
         ),
     }];
-    let trouble = overview::trouble(database).await?;
+    let trouble = overview::count_problems(database).await?;
     checks.push(match trouble.failing {
-        0 => Check::ok("syncs", "no connected member's last sync failed"),
-        failing => Check::bad(
+        0 => DoctorCheck::ok("syncs", "no connected member's last sync failed"),
+        failing => DoctorCheck::not_ok(
             "syncs",
-            State::Warning,
+            CheckState::Warning,
             format!("the last sync of {failing} connected member(s) failed"),
             "`sync-worker users list --status connected` shows the last error of each",
         ),
     });
     checks.push(match trouble.rejected_records {
-        0 => Check::ok("records", "none is set aside"),
-        rejected => Check::bad(
+        0 => DoctorCheck::ok("records", "none is set aside"),
+        rejected => DoctorCheck::not_ok(
             "records",
-            State::Warning,
+            CheckState::Warning,
             format!("{rejected} record(s) could not be read and are set aside"),
             "the table whoop_rejected_record has them with their reasons; report them, and a \
              later version takes them in",
@@ -319,15 +327,20 @@ async fn members(database: &Database) -> Result<Vec<Check>, StorageError> {
     Ok(checks)
 }
 
-async fn webhooks(engine: &Engine) -> Result<Check, StorageError> {
+async fn check_webhooks(engine: &Engine) -> Result<DoctorCheck, StorageError> {
     let now = engine.clock().now();
-    let seen_since = engine.quota.is_scarce().await?.then_some(now - IS_LOOKING);
-    let inbox = overview::inbox(&engine.database, now - TRUSTED_FOR, seen_since).await?;
+    let seen_since = engine
+        .quota
+        .is_scarce()
+        .await?
+        .then_some(now - APP_IN_USE_WITHIN);
+    let inbox =
+        overview::summarize_inbox(&engine.database, now - SILENCE_TRUSTED_FOR, seen_since).await?;
     let waits = format!("{} wait, {} were given up", inbox.pending, inbox.dead);
     let Some(latest) = inbox.latest else {
-        return Ok(Check::bad(
+        return Ok(DoctorCheck::not_ok(
             "webhooks",
-            State::Warning,
+            CheckState::Warning,
             "none has ever come in; members are read at the slots and when they come",
             "at https://developer-dashboard.whoop.com, add a webhook of model v2 with the address of \
              WHOOP_REDIRECT_URL's host, and the path /webhooks/whoop",
@@ -335,33 +348,33 @@ async fn webhooks(engine: &Engine) -> Result<Check, StorageError> {
     };
     let at = latest.format("%Y-%m-%d %H:%M UTC");
     Ok(if inbox.dead > 0 {
-        Check::bad(
+        DoctorCheck::not_ok(
             "webhooks",
-            State::Warning,
+            CheckState::Warning,
             format!("the latest came at {at}; {waits}"),
             "`sync-worker webhooks list --state dead` says why, and \
              `sync-worker webhooks replay --state dead` tries them again",
         )
     } else if inbox
         .overdue_since
-        .is_some_and(|due| now - due > WORKED_OFF_WITHIN)
+        .is_some_and(|due| now - due > MAX_INBOX_DELAY)
     {
-        Check::bad(
+        DoctorCheck::not_ok(
             "webhooks",
-            State::Problem,
+            CheckState::Problem,
             format!("the latest came at {at}; {waits}, one for more than an hour"),
             "see whether the API runs, which works them off; or run `sync-worker webhooks drain`",
         )
-    } else if now - latest > TRUSTED_FOR {
-        Check::bad(
+    } else if now - latest > SILENCE_TRUSTED_FOR {
+        DoctorCheck::not_ok(
             "webhooks",
-            State::Warning,
+            CheckState::Warning,
             format!("none since {at}; members are read at the slots and when they come"),
             "see at https://developer-dashboard.whoop.com whether the webhook is still there, and \
              whether its address reaches the API",
         )
     } else if inbox.quiet > 0 {
-        Check::ok(
+        DoctorCheck::ok(
             "webhooks",
             format!(
                 "the latest came at {at}; {waits}; none of {} connected member(s) for two days, \
@@ -370,39 +383,39 @@ async fn webhooks(engine: &Engine) -> Result<Check, StorageError> {
             ),
         )
     } else {
-        Check::ok("webhooks", format!("the latest came at {at}; {waits}"))
+        DoctorCheck::ok("webhooks", format!("the latest came at {at}; {waits}"))
     })
 }
 
-async fn runs(engine: &Engine) -> Result<Vec<Check>, StorageError> {
+async fn check_runs(engine: &Engine) -> Result<Vec<DoctorCheck>, StorageError> {
     let now = engine.clock().now();
     let runs = overview::last_runs(&engine.database).await?;
     let last = runs.iter().filter_map(|run| run.finished_at).max();
     let mut checks = vec![match last {
-        Some(at) if now - at <= RUN_EXPECTED_WITHIN => Check::ok(
+        Some(at) if now - at <= MAX_RUN_INTERVAL => DoctorCheck::ok(
             "runs",
             format!("the last one ended at {}", at.format("%Y-%m-%d %H:%M UTC")),
         ),
-        None => Check::bad(
+        None => DoctorCheck::not_ok(
             "runs",
-            State::Warning,
+            CheckState::Warning,
             "no run was ever finished",
             "run `sync-worker run --slot night` once, and see to cron, the timer or the CronJob that \
              calls it from then on",
         ),
-        Some(at) => Check::bad(
+        Some(at) => DoctorCheck::not_ok(
             "runs",
-            State::Problem,
+            CheckState::Problem,
             format!("none ended since {}", at.format("%Y-%m-%d %H:%M UTC")),
             "see to cron, the timer or the CronJob that calls `sync-worker run --slot …`",
         ),
     }];
     let is_stuck =
-        |run: &&LastRun| run.finished_at.is_none() && now - run.started_at > RUN_TAKES_AT_MOST;
+        |run: &&LastRun| run.finished_at.is_none() && now - run.started_at > MAX_RUN_DURATION;
     for run in runs.iter().filter(is_stuck) {
-        checks.push(Check::bad(
+        checks.push(DoctorCheck::not_ok(
             "runs",
-            State::Warning,
+            CheckState::Warning,
             format!(
                 "the {} run of {} never ended; it was most likely killed",
                 run.slot.as_deref().unwrap_or("last"),

@@ -4,40 +4,40 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use whoop_core::{
     DataType,
-    day::Connection,
-    plan::{self, Reason},
+    day::ConnectionStatus,
+    plan::{self, ReadReason},
 };
-use whoop_storage::known::{self, Known};
+use whoop_storage::member_snapshot::{self, MemberSnapshot};
 
 use crate::{
     Engine, SyncError,
-    member::{Foreseen, foresee},
-    run::{Plan, Task},
-    visits::Visit,
+    member_sync::{PlannedRead, plan_reads},
+    run::{RunRequest, RunTask},
+    run_selection::SelectedMember,
 };
 
 /// Members that are asked for at once: few questions, and no answer too large.
-const AT_A_TIME: usize = 500;
+const MEMBERS_PER_QUERY: usize = 500;
 
 /// What a run would do.
 #[derive(Debug)]
-pub struct DryRun {
-    pub members: Vec<Planned>,
+pub struct DryRunReport {
+    pub members: Vec<PlannedMember>,
     /// Members of whom everything was read a moment ago.
-    pub fresh: usize,
+    pub up_to_date: usize,
     /// Members who are read when they come, because the quota is scarce.
-    pub left: usize,
+    pub skipped_for_quota: usize,
     /// Members whose history is gone on with; how many calls that takes is not known
     /// before.
-    pub histories: usize,
+    pub backfills: usize,
 }
 
 /// One member of a dry run: what would be read.
 #[derive(Debug, Serialize)]
-pub struct Planned {
+pub struct PlannedMember {
     pub user_id: String,
     /// Why this member has a turn.
-    pub reason: Reason,
+    pub reason: ReadReason,
     /// Why nothing can be read of this member.
     pub error: Option<String>,
     pub windows: Vec<PlannedWindow>,
@@ -49,7 +49,7 @@ pub struct PlannedWindow {
     pub start: DateTime<Utc>,
     pub end: DateTime<Utc>,
     /// Why the type is read.
-    pub reason: Reason,
+    pub reason: ReadReason,
     /// Calls this takes, for a member with a record a day.
     pub calls: u32,
     /// Older pages follow, until the member's first record; how many is not
@@ -57,7 +57,7 @@ pub struct PlannedWindow {
     pub history: bool,
 }
 
-impl Planned {
+impl PlannedMember {
     /// Calls that are sure to be made.
     pub fn calls(&self) -> u32 {
         self.windows.iter().map(|window| window.calls).sum()
@@ -70,47 +70,51 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn dry_run(&self, plan: &Plan) -> Result<DryRun, SyncError> {
-        let visits = self.visits(plan).await?;
-        let goes_on = matches!(&plan.task, Task::Sync(errand) if errand.history);
+    pub async fn dry_run(&self, plan: &RunRequest) -> Result<DryRunReport, SyncError> {
+        let visits = self.select_members(plan).await?;
+        let goes_on = matches!(&plan.task, RunTask::Sync(errand) if errand.backfill);
         let now = self.clock.now();
-        let mut members = Vec::with_capacity(visits.turns.len());
-        for some in visits.turns.chunks(AT_A_TIME) {
+        let mut members = Vec::with_capacity(visits.members.len());
+        for some in visits.members.chunks(MEMBERS_PER_QUERY) {
             let ids: Vec<&str> = some.iter().map(|one| one.user_id.as_str()).collect();
             let known = {
                 let conn = self.database.get().await?;
-                known::of(&conn, &ids).await?
+                member_snapshot::load(&conn, &ids).await?
             };
             members.extend(some.iter().map(|visit| {
                 let known = known.get(visit.user_id.as_str());
-                self.planned(visit, known, goes_on, now)
+                self.plan_member(visit, known, goes_on, now)
             }));
         }
-        Ok(DryRun {
+        Ok(DryRunReport {
             members,
-            fresh: visits.fresh,
-            left: visits.left,
-            histories: visits.histories.len(),
+            up_to_date: visits.up_to_date,
+            skipped_for_quota: visits.skipped_for_quota,
+            backfills: visits.backfills.len(),
         })
     }
 
-    fn planned(
+    fn plan_member(
         &self,
-        visit: &Visit,
-        known: Option<&Known>,
+        visit: &SelectedMember,
+        known: Option<&MemberSnapshot>,
         goes_on: bool,
         now: DateTime<Utc>,
-    ) -> Planned {
-        let connection = known.map_or(Connection::NeverConnected, |one| one.member.connection());
+    ) -> PlannedMember {
+        let connection = known.map_or(ConnectionStatus::NeverConnected, |one| {
+            one.member.connection()
+        });
         let error = match connection {
-            Connection::Connected => None,
-            Connection::ReauthRequired => Some(SyncError::ReauthRequired),
-            Connection::Disconnected | Connection::NeverConnected => Some(SyncError::NotConnected),
+            ConnectionStatus::Connected => None,
+            ConnectionStatus::ReauthRequired => Some(SyncError::ReauthRequired),
+            ConnectionStatus::Disconnected | ConnectionStatus::NeverConnected => {
+                Some(SyncError::NotConnected)
+            }
         };
         let windows = match known.filter(|_| error.is_none()) {
             Some(known) => {
                 let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
-                let foreseen = foresee(known, &visit.errand, kept_from, now);
+                let foreseen = plan_reads(known, &visit.request, kept_from, now);
                 foreseen
                     .iter()
                     .map(|one| planned_window(one, goes_on, kept_from, now))
@@ -118,7 +122,7 @@ impl Engine {
             }
             None => Vec::new(),
         };
-        Planned {
+        PlannedMember {
             user_id: visit.user_id.to_string(),
             reason: visit.reason,
             error: error.map(|error| error.to_string()),
@@ -128,24 +132,24 @@ impl Engine {
 }
 
 fn planned_window(
-    foreseen: &Foreseen,
+    foreseen: &PlannedRead,
     history: bool,
     kept_from: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> PlannedWindow {
-    let Foreseen {
+    let PlannedRead {
         call,
         by_id,
         coverage,
     } = foreseen;
-    let is_whole =
-        coverage.covered_from.is_some() && plan::history(coverage, kept_from, now).is_none();
+    let is_whole = coverage.covered_from.is_some()
+        && plan::backfill_window(coverage, kept_from, now).is_none();
     PlannedWindow {
         data_type: call.data_type,
         start: call.window.must_reach,
         end: call.window.end,
         reason: call.reason,
-        calls: call.cost() + u32::try_from(*by_id).unwrap_or(0),
+        calls: call.expected_calls() + u32::try_from(*by_id).unwrap_or(0),
         history: history && !is_whole,
     }
 }

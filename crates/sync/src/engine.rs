@@ -3,59 +3,59 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use tokio::sync::Semaphore;
-use whoop_client::{Reached, SignedWithin, Whoop};
-use whoop_core::{Clock, quota::Limits, retention::Retention};
+use whoop_client::{PingResult, TimestampTolerance, WhoopClient};
+use whoop_core::{Clock, quota::QuotaLimits, retention::Retention};
 use whoop_storage::{
     Database, StorageError,
     seal::{SealError, TokenKeys},
     table::{
-        audit::{self, Entry},
+        audit::{self, AuditEntry},
         call_budget,
     },
 };
 
 use crate::{
-    Job, SyncError, first_sync,
+    SyncContext, SyncError, first_sync,
     lease::LeaseQueues,
-    quota::{MemberQuota, Quota},
-    record_tally::RecordTally,
-    tokens::Refreshes,
+    quota::{MemberQuota, PermitPool},
+    record_counters::RecordCounters,
+    tokens::TokenRefreshes,
 };
 
 /// What can be set of the engine.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
+pub struct EngineSettings {
     /// How old today's data may be before a request asks WHOOP.
     pub freshness: TimeDelta,
     /// Minimum interval between two reads of a data type that callers force. One that comes earlier
     /// shares the result of the last read.
-    pub forced_reads_every: TimeDelta,
+    pub forced_read_interval: TimeDelta,
     /// How long records are kept; `None` for ever.
     pub retention: Option<Retention>,
     /// Retention of the audit trail.
     pub audit_retention: TimeDelta,
     /// What WHOOP allows the app, all processes together.
-    pub limits: Limits,
+    pub limits: QuotaLimits,
     /// How old a webhook may be.
-    pub signed_within: SignedWithin,
+    pub signed_within: TimestampTolerance,
 }
 
-impl Default for Settings {
+impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             freshness: TimeDelta::minutes(15),
-            forced_reads_every: TimeDelta::minutes(1),
+            forced_read_interval: TimeDelta::minutes(1),
             retention: None,
             audit_retention: TimeDelta::days(365),
-            limits: Limits::default(),
-            signed_within: SignedWithin::default(),
+            limits: QuotaLimits::default(),
+            signed_within: TimestampTolerance::default(),
         }
     }
 }
 
 /// What is left of WHOOP's quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuotaLeft {
+pub struct RemainingQuota {
     /// Calls in the last 60 seconds fewer than the limit.
     pub minute: u32,
     /// Calls in the last 24 hours fewer than the limit.
@@ -68,32 +68,32 @@ pub struct QuotaLeft {
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub database: Database,
-    pub(crate) whoop: Whoop,
-    pub settings: Settings,
+    pub(crate) whoop: WhoopClient,
+    pub settings: EngineSettings,
     pub(crate) keys: Arc<TokenKeys>,
-    pub(crate) quota: Arc<Quota>,
+    pub(crate) quota: Arc<PermitPool>,
     pub(crate) lease_queues: Arc<LeaseQueues>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) refreshes: Arc<Refreshes>,
-    pub(crate) record_tally: Arc<RecordTally>,
+    pub(crate) refreshes: Arc<TokenRefreshes>,
+    pub(crate) record_counters: Arc<RecordCounters>,
     /// One permit for each first sync that may run.
-    pub(crate) first_syncs: Arc<Semaphore>,
+    pub(crate) first_sync_slots: Arc<Semaphore>,
 }
 
 impl Engine {
     pub fn new(
         database: Database,
-        whoop: Whoop,
+        whoop: WhoopClient,
         keys: TokenKeys,
         clock: Arc<dyn Clock>,
-        settings: Settings,
+        settings: EngineSettings,
     ) -> Self {
         Self {
-            quota: Arc::new(Quota::new(database.clone(), settings.limits)),
+            quota: Arc::new(PermitPool::new(database.clone(), settings.limits)),
             lease_queues: Arc::default(),
-            record_tally: Arc::default(),
+            record_counters: Arc::default(),
             refreshes: Arc::default(),
-            first_syncs: Arc::new(Semaphore::new(first_sync::AT_A_TIME)),
+            first_sync_slots: Arc::new(Semaphore::new(first_sync::MAX_CONCURRENT_FIRST_SYNCS)),
             database,
             whoop,
             settings,
@@ -103,17 +103,17 @@ impl Engine {
     }
 
     /// WHOOP at a job's pace, each call counted against the budget.
-    pub fn whoop_for(&self, job: &Job) -> Whoop {
+    pub fn whoop_for(&self, job: &SyncContext) -> WhoopClient {
         let quota = MemberQuota {
             quota: Arc::clone(&self.quota),
             class: job.class,
-            member: job.member,
-            yields: job.yields.clone(),
+            member_hash: job.member_hash,
+            lease_wanted: job.lease_wanted.clone(),
             is_known_to_fail: job.is_known_to_fail,
         };
         self.whoop
-            .with_pace(job.pace)
-            .with_allowance(Arc::new(quota))
+            .with_retry_policy(job.retry_policy)
+            .with_quota_gate(Arc::new(quota))
     }
 
     /// How many calls a member who waits may still cause, as all processes
@@ -122,12 +122,12 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn quota(&self) -> Result<QuotaLeft, StorageError> {
+    pub async fn remaining_quota(&self) -> Result<RemainingQuota, StorageError> {
         let mut conn = self.database.get().await?;
         let current = call_budget::read(&mut conn).await?;
         let limits = self.settings.limits;
         let usage = current.ledger.usage(current.now);
-        Ok(QuotaLeft {
+        Ok(RemainingQuota {
             minute: limits.per_minute.saturating_sub(usage.minute),
             day: limits.per_day.saturating_sub(usage.day),
             closed_for: usage
@@ -141,8 +141,8 @@ impl Engine {
     /// # Errors
     ///
     /// WHOOP is away, or the quota does not allow a call.
-    pub async fn reach(&self) -> Result<Reached, SyncError> {
-        Ok(self.whoop_for(&Job::interactive()).reach().await?)
+    pub async fn ping(&self) -> Result<PingResult, SyncError> {
+        Ok(self.whoop_for(&SyncContext::interactive()).ping().await?)
     }
 
     /// Whether WHOOP knows this app. Takes no call: the token endpoint is not counted.
@@ -150,8 +150,8 @@ impl Engine {
     /// # Errors
     ///
     /// WHOOP does not know it, or is away.
-    pub async fn knows_app(&self) -> Result<(), SyncError> {
-        Ok(self.whoop.knows_app().await?)
+    pub async fn check_app_credentials(&self) -> Result<(), SyncError> {
+        Ok(self.whoop.check_app_credentials().await?)
     }
 
     /// The pseudonym of a member in request lines: the same for all processes with the same
@@ -165,7 +165,7 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL refused or is gone.
-    pub async fn write_audit(&self, entries: &[Entry]) -> Result<(), StorageError> {
+    pub async fn write_audit(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
         let mut conn = self.database.get().await?;
         audit::insert(&mut conn, entries).await
     }

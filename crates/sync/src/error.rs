@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use whoop_client::{Advice, BrokenList, WhoopError};
+use whoop_client::{BrokenList, ErrorAction, WhoopError};
 use whoop_storage::StorageError;
 
 /// Which side failed, and why.
@@ -22,7 +22,7 @@ pub enum SyncError {
     NotGranted { scope: &'static str },
     /// No record is read with a token pair before WHOOP has confirmed its account.
     #[error("WHOOP has not yet confirmed the account of this member's connection")]
-    NotIdentified,
+    AccountUnconfirmed,
     /// Two people's nights must not lie under one member.
     #[error(
         "this member's stored data is of another WHOOP account; erase it before connecting this one"
@@ -46,7 +46,7 @@ pub enum SyncError {
     Stopped,
     /// `--max-calls` is used up.
     #[error("the run has made all the calls it was allowed")]
-    CallsSpent,
+    CallLimitReached,
     /// WHOOP's pages do not lead to an end.
     #[error("WHOOP's list of {data_type} records cannot be read to its end now: {cause}")]
     BrokenList {
@@ -62,7 +62,7 @@ pub enum SyncError {
         how: &'static str,
     },
     /// The token pair could not be renewed now; the next refresh may succeed.
-    #[error("the access token could not be refreshed: {}", .0.in_full())]
+    #[error("the access token could not be refreshed: {}", .0.error_chain())]
     RefreshFailed(Arc<Self>),
     /// The caller waits no longer; the refresh goes on, and the next request gets its result.
     #[error("WHOOP has not answered the token refresh yet; try again in a minute")]
@@ -87,29 +87,29 @@ impl SyncError {
                 | WhoopError::Outage { retry_after, .. },
             ) => Some(*retry_after),
             Self::MemberShareUsed { retry_after } => Some(*retry_after),
-            Self::CallsSpent => Some(Duration::ZERO),
+            Self::CallLimitReached => Some(Duration::ZERO),
             Self::RefreshFailed(cause) => cause.quota_wait(),
             _ => None,
         }
     }
 
     /// Whether nothing went wrong, and the rest is only left for later.
-    pub fn is_put_off(&self) -> bool {
+    pub fn is_deferred(&self) -> bool {
         self.quota_wait().is_some() || matches!(self, Self::Stopped | Self::Yielded)
     }
 
     /// Whether the day's quota is gone, so that a run should end.
-    pub const fn ends_the_run(&self) -> bool {
+    pub const fn ends_run(&self) -> bool {
         matches!(
             self,
             Self::Whoop(WhoopError::RateLimited { .. } | WhoopError::Outage { .. })
-                | Self::CallsSpent
+                | Self::CallLimitReached
         )
     }
 
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Whoop(error) => matches!(error.advice(), Advice::Retry),
+            Self::Whoop(error) => matches!(error.recommended_action(), ErrorAction::Retry),
             Self::Storage(error) => error.is_transient(),
             Self::RefreshFailed(cause) => cause.is_transient(),
             Self::RefreshPending | Self::TokenRejected => true,
@@ -128,7 +128,7 @@ impl SyncError {
     }
 
     /// The error of a refresh, for one of the callers that shared it.
-    pub(crate) fn of_refresh(error: &Arc<Self>) -> Self {
+    pub(crate) fn from_shared_refresh(error: &Arc<Self>) -> Self {
         match error.as_ref() {
             Self::NotConnected => Self::NotConnected,
             Self::ReauthRequired => Self::ReauthRequired,
@@ -149,17 +149,17 @@ impl SyncError {
 
     /// Whether WHOOP does not let this service in, whoever the member: the client id or
     /// the client secret is wrong.
-    pub fn is_refusal_of_service(&self) -> bool {
+    pub fn is_app_rejected(&self) -> bool {
         match self {
             Self::Whoop(WhoopError::TokenRefused { transient, .. }) => !transient,
-            Self::RefreshFailed(cause) => cause.is_refusal_of_service(),
+            Self::RefreshFailed(cause) => cause.is_app_rejected(),
             _ => false,
         }
     }
 
     /// The sentence for the member and the app: of what is the operator's alone, such as
     /// the names of keys and PostgreSQL's words, only that it is.
-    pub fn told(&self) -> String {
+    pub fn user_message(&self) -> String {
         match self {
             Self::Storage(StorageError::Seal(_)) => "the tokens of this member cannot be opened \
                 by this service; `sync-worker doctor` tells its operator why"
@@ -171,20 +171,20 @@ impl SyncError {
                 "the database did not do its part; the log of the service says more".to_owned()
             }
             Self::Whoop(WhoopError::Config(_)) => "WHOOP is not set up here".to_owned(),
-            error if error.is_refusal_of_service() => {
+            error if error.is_app_rejected() => {
                 "WHOOP refuses this service; its log says why".to_owned()
             }
             // Without the addresses of proxies.
-            Self::Whoop(error @ (WhoopError::Transport(_) | WhoopError::NoLeave(_))) => {
+            Self::Whoop(error @ (WhoopError::Transport(_) | WhoopError::QuotaUnavailable(_))) => {
                 error.to_string()
             }
-            Self::RefreshFailed(cause) => cause.told(),
-            other => other.in_full(),
+            Self::RefreshFailed(cause) => cause.user_message(),
+            other => other.error_chain(),
         }
     }
 
     /// The sentence with its causes, for the operator's logs and reports.
-    pub fn in_full(&self) -> String {
+    pub fn error_chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
@@ -202,9 +202,9 @@ impl From<WhoopError> for SyncError {
     fn from(error: WhoopError) -> Self {
         match error {
             // WHOOP has no part in it: the database did not answer.
-            WhoopError::NoLeave(source) => match source.downcast::<StorageError>() {
+            WhoopError::QuotaUnavailable(source) => match source.downcast::<StorageError>() {
                 Ok(storage) => Self::Storage(*storage),
-                Err(source) => Self::Whoop(WhoopError::NoLeave(source)),
+                Err(source) => Self::Whoop(WhoopError::QuotaUnavailable(source)),
             },
             WhoopError::Yielded => Self::Yielded,
             other => Self::Whoop(other),

@@ -9,25 +9,28 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use whoop_core::{
     DataType, UserId,
-    plan::{FIRST_HISTORY, Reason},
+    plan::{BACKFILL_AFTER_CONNECT, ReadReason},
     quota::PriorityClass,
 };
 use whoop_storage::table::{
     tokens,
-    users::{self, Body},
+    users::{self, BodyColumns},
 };
 
-use crate::{Engine, Job, Outcome, SyncError, identify::PROFILE_PATIENCE, member::Errand};
+use crate::{
+    Engine, MemberOutcome, SyncContext, SyncError, identify::PROFILE_TIMEOUT,
+    member_sync::SyncRequest,
+};
 
 /// Number of first syncs that one process runs at a time. Each holds a member lease.
-pub(crate) const AT_A_TIME: usize = 8;
+pub(crate) const MAX_CONCURRENT_FIRST_SYNCS: usize = 8;
 
 /// Time after a connect in which a first sync that has not ended is tried again. After that, scheduled runs
 /// alone read the member.
-const RESUMED_FOR: TimeDelta = TimeDelta::days(7);
+const RESUME_WINDOW: TimeDelta = TimeDelta::days(7);
 
 /// The scope of the body measurement.
-const BODY: &str = "read:body_measurement";
+const BODY_SCOPE: &str = "read:body_measurement";
 
 impl Engine {
     /// Begins the first sync of a member who has just connected with this access token, and waits for a
@@ -45,9 +48,9 @@ impl Engine {
         let (identified, answer) = oneshot::channel();
         let (engine, user_id) = (self.clone(), user_id.clone());
         let first_sync = tokio::spawn(async move {
-            let _place = engine.first_syncs.acquire().await;
-            let job = Job::scheduled(None, CancellationToken::new());
-            let ready = engine.make_identified(&user_id, &access_token, &job).await;
+            let _place = engine.first_sync_slots.acquire().await;
+            let job = SyncContext::scheduled(None, CancellationToken::new());
+            let ready = engine.confirm_account(&user_id, &access_token, &job).await;
             let is_ready = ready.is_ok();
             if let Err(error) = &ready {
                 tracing::info!(member = %user_id, %error, "the first sync has not begun");
@@ -55,10 +58,10 @@ impl Engine {
             // The caller may have answered already that the member is connected.
             let _ = identified.send(ready);
             if is_ready {
-                engine.first_sync(&user_id, &job).await;
+                engine.run_first_sync(&user_id, &job).await;
             }
         });
-        match timeout(PROFILE_PATIENCE, answer).await {
+        match timeout(PROFILE_TIMEOUT, answer).await {
             Ok(Ok(Err(error))) if is_final(&error) => Err(error),
             _ => Ok(first_sync),
         }
@@ -69,10 +72,10 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn resume_first_syncs(&self, job: &Job) -> Result<(), SyncError> {
+    pub async fn resume_first_syncs(&self, job: &SyncContext) -> Result<(), SyncError> {
         let pending = {
             let mut conn = self.database.get().await?;
-            let connected_since = self.clock.now() - RESUMED_FOR;
+            let connected_since = self.clock.now() - RESUME_WINDOW;
             users::with_first_sync_pending(&mut conn, connected_since).await?
         };
         for user_id in pending {
@@ -82,21 +85,21 @@ impl Engine {
             if job.stop.is_cancelled() {
                 break;
             }
-            let _place = self.first_syncs.acquire().await;
-            self.first_sync(&user_id, job).await;
+            let _place = self.first_sync_slots.acquire().await;
+            self.run_first_sync(&user_id, job).await;
         }
         Ok(())
     }
 
     /// Takes the member lease once, for which WHOOP has to confirm the account.
-    async fn make_identified(
+    async fn confirm_account(
         &self,
         user_id: &UserId,
         access_token: &SecretString,
-        job: &Job,
+        job: &SyncContext,
     ) -> Result<(), SyncError> {
-        let turn = self.take_turn(user_id, job).await?;
-        self.end_turn(turn).await?;
+        let turn = self.lease_member(user_id, job).await?;
+        self.release_member(turn).await?;
         let mut conn = self.database.get().await?;
         let stored = tokens::find(&mut conn, &self.keys, user_id).await?;
         let is_stored = stored.is_some_and(|stored| {
@@ -105,19 +108,23 @@ impl Engine {
         is_stored.then_some(()).ok_or(SyncError::ConnectWithdrawn)
     }
 
-    async fn first_sync(&self, user_id: &UserId, job: &Job) {
+    async fn run_first_sync(&self, user_id: &UserId, job: &SyncContext) {
         match self.read_first_days(user_id, job).await {
             Ok(true) => tracing::info!(member = %user_id, "the first sync has ended"),
             Ok(false) => tracing::info!(member = %user_id, "the first sync goes on later"),
             Err(error) => {
-                tracing::info!(member = %user_id, error = error.in_full(), "the first sync goes on later");
+                tracing::info!(member = %user_id, error = error.error_chain(), "the first sync goes on later");
             }
         }
     }
 
     /// The newest days, the body measurement, then 30 days; each only if it was not read before. Returns
     /// `false` if the newest days could not be read.
-    async fn read_first_days(&self, user_id: &UserId, job: &Job) -> Result<bool, SyncError> {
+    async fn read_first_days(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+    ) -> Result<bool, SyncError> {
         let member = {
             let mut conn = self.database.get().await?;
             users::find(&mut conn, user_id).await?
@@ -125,24 +132,26 @@ impl Engine {
         let Some(member) = member.filter(|member| member.first_sync_pending) else {
             return Ok(true);
         };
-        let data_types = self.unread_since(user_id, member.connected_at).await?;
+        let data_types = self
+            .unread_types_since(user_id, member.connected_at)
+            .await?;
         if !data_types.is_empty() {
-            let errand = Errand {
+            let errand = SyncRequest {
                 slot: None,
-                reason: Reason::NeverRead,
+                reason: ReadReason::NeverRead,
                 data_types,
                 since: None,
-                history: false,
+                backfill: false,
             };
             let report = self.sync_member(user_id, job, &errand).await?;
-            if !matches!(report.outcome, Outcome::Done | Outcome::Shared) {
+            if !matches!(report.outcome, MemberOutcome::Done | MemberOutcome::Shared) {
                 return Ok(false);
             }
         }
-        let backfill = job.of(PriorityClass::Backfill);
-        let body = self.body_of(user_id, &backfill).await?;
-        let from = self.clock.now() - FIRST_HISTORY;
-        self.history(user_id, &backfill, &DataType::ALL, Some(from))
+        let backfill = job.with_class(PriorityClass::Backfill);
+        let body = self.fetch_body(user_id, &backfill).await?;
+        let from = self.clock.now() - BACKFILL_AFTER_CONNECT;
+        self.backfill_types(user_id, &backfill, &DataType::ALL, Some(from))
             .await;
         let mut conn = self.database.get().await?;
         users::end_first_sync(&mut conn, user_id, body.as_ref()).await?;
@@ -150,12 +159,12 @@ impl Engine {
     }
 
     /// Data types that were not read since the member connected.
-    async fn unread_since(
+    async fn unread_types_since(
         &self,
         user_id: &UserId,
         connected_at: DateTime<Utc>,
     ) -> Result<Vec<DataType>, SyncError> {
-        let coverage = self.coverage(user_id).await?;
+        let coverage = self.load_coverage(user_id).await?;
         let unread = coverage
             .iter()
             .filter(|one| one.last_sync_at.is_none_or(|at| at < connected_at));
@@ -163,17 +172,21 @@ impl Engine {
     }
 
     /// `None` if WHOOP does not give it for this member.
-    async fn body_of(&self, user_id: &UserId, job: &Job) -> Result<Option<Body>, SyncError> {
-        let measured = self.call(user_id, job, BODY, |whoop, token| async move {
-            whoop.body_measurement(&token).await
+    async fn fetch_body(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+    ) -> Result<Option<BodyColumns>, SyncError> {
+        let measured = self.call_whoop(user_id, job, BODY_SCOPE, |whoop, token| async move {
+            whoop.fetch_body_measurement(&token).await
         });
         match measured.await {
-            Ok(body) => Ok(body.map(|body| Body {
+            Ok(body) => Ok(body.map(|body| BodyColumns {
                 height_meter: body.height_meter,
                 weight_kilogram: body.weight_kilogram,
                 max_heart_rate: body.max_heart_rate,
             })),
-            Err(error) if error.is_put_off() || error.is_transient() => Err(error),
+            Err(error) if error.is_deferred() || error.is_transient() => Err(error),
             Err(error) => {
                 tracing::info!(member = %user_id, %error, "no body measurement");
                 Ok(None)

@@ -10,33 +10,33 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 use whoop_storage::{
     PgConnection, StorageError,
-    table::{oauth_states, revocation, tokens::Tokens, unconfirmed_connect},
+    table::{oauth_states, revocation, tokens::OAuthTokens, unconfirmed_connect},
 };
 
 use crate::{Engine, SyncError};
 
 /// Maximum time between WHOOP's answer and the stored connection.
-const HELD_FOR: TimeDelta = TimeDelta::minutes(5);
+const MAX_HOLD: TimeDelta = TimeDelta::minutes(5);
 
 /// Pauses between attempts to store the pair.
-const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
 /// Record that must still exist when the connection is stored.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Claim<'a> {
+pub(crate) enum ConnectClaim<'a> {
     /// The spent state of a callback, and its held pair.
     Callback { state: &'a str, held: Uuid },
     /// An unconfirmed connect.
     Word(&'a str),
 }
 
-impl Claim<'_> {
+impl ConnectClaim<'_> {
     /// Takes it, in the transaction that stores the connection. Returns `false` if it is
     /// gone: the member was erased or disconnected, or the pair is being revoked.
     pub(crate) async fn redeem(self, conn: &mut PgConnection) -> Result<bool, StorageError> {
         match self {
-            Self::Callback { state, held } => Ok(oauth_states::lock_spent(conn, state).await?
-                && revocation::release(conn, held).await?),
+            Self::Callback { state, held } => Ok(oauth_states::lock_used(conn, state).await?
+                && revocation::release_held(conn, held).await?),
             Self::Word(word) => Ok(unconfirmed_connect::take(conn, word).await?.is_some()),
         }
     }
@@ -44,11 +44,11 @@ impl Claim<'_> {
 
 impl Engine {
     /// Stores the pair of a connect under way.
-    pub(crate) async fn hold_pair(&self, tokens: &Tokens) -> Result<Uuid, SyncError> {
+    pub(crate) async fn hold_pair(&self, tokens: &OAuthTokens) -> Result<Uuid, SyncError> {
         let id = Uuid::new_v4();
-        let mut pauses = PAUSES.into_iter();
+        let mut pauses = RETRY_PAUSES.into_iter();
         loop {
-            match (self.try_to_hold(id, tokens).await, pauses.next()) {
+            match (self.try_hold_pair(id, tokens).await, pauses.next()) {
                 (Ok(()), _) => return Ok(id),
                 (Err(_), Some(pause)) => tokio::time::sleep(pause).await,
                 (Err(error), None) => {
@@ -65,17 +65,17 @@ impl Engine {
         }
     }
 
-    async fn try_to_hold(&self, id: Uuid, tokens: &Tokens) -> Result<(), StorageError> {
+    async fn try_hold_pair(&self, id: Uuid, tokens: &OAuthTokens) -> Result<(), StorageError> {
         let now = self.clock.now();
         let mut conn = self.database.get().await?;
-        revocation::hold(&mut conn, &self.keys, id, tokens, now, now + HELD_FOR).await
+        revocation::insert_held(&mut conn, &self.keys, id, tokens, now, now + MAX_HOLD).await
     }
 
     /// Has the held pair of a connect that failed revoked.
-    pub(crate) async fn give_up_hold(&self, held: Uuid) {
+    pub(crate) async fn revoke_held_pair(&self, held: Uuid) {
         let given_up = async {
             let mut conn = self.database.get().await?;
-            revocation::give_up_hold(&mut conn, held, self.clock.now()).await
+            revocation::revoke_held(&mut conn, held, self.clock.now()).await
         };
         if let Err(error) = given_up.await {
             // It becomes due by itself.

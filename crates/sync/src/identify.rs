@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use uuid::Uuid;
-use whoop_client::Profile;
-use whoop_core::{UserId, day::Connection};
+use whoop_client::MemberProfile;
+use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::table::{
     refresh, revocation, tokens,
-    users::{self, Account, UserRow},
+    users::{self, ProfileAccount, UserRow},
     webhook_event,
 };
 
-use crate::{Engine, Job, SyncError, tokens::PROFILE};
+use crate::{Engine, SyncContext, SyncError, tokens::PROFILE_SCOPE};
 
 /// Maximum time that a connect waits for the profile. The connection is stored before.
-pub(crate) const PROFILE_PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PROFILE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pause before a refused pair is revoked: the member may be connecting again with the right account.
-const REVOKED_AFTER: TimeDelta = TimeDelta::minutes(1);
+const REVOCATION_DELAY: TimeDelta = TimeDelta::minutes(1);
 
 impl Engine {
     /// Confirms the account of a pair by WHOOP's profile. A pair that cannot be the member's is removed and
@@ -31,31 +31,31 @@ impl Engine {
     ///
     /// [`SyncError::OtherAccount`], or that WHOOP does not show the profile with this pair: both are final.
     /// Otherwise the pair stays, and the next holder of the lease asks again.
-    pub(crate) async fn identify(
+    pub(crate) async fn identify_member(
         &self,
         user_id: &UserId,
         pair: Uuid,
-        job: &Job,
+        job: &SyncContext,
     ) -> Result<(), SyncError> {
-        let identified = self.ask_for_account(user_id, pair, job).await;
+        let identified = self.fetch_account(user_id, pair, job).await;
         if let Err(error) = &identified
-            && let Some(detail) = refusal(error)
+            && let Some(detail) = rejection_detail(error)
         {
-            self.refuse_pair(user_id, pair, detail).await?;
+            self.reject_pair(user_id, pair, detail).await?;
         }
         identified
     }
 
     /// The same, without a consequence for the pair if it is refused.
-    pub(crate) async fn ask_for_account(
+    pub(crate) async fn fetch_account(
         &self,
         user_id: &UserId,
         pair: Uuid,
-        job: &Job,
+        job: &SyncContext,
     ) -> Result<(), SyncError> {
         let profile = self
-            .call(user_id, job, PROFILE, |whoop, token| async move {
-                whoop.profile(&token).await
+            .call_whoop(user_id, job, PROFILE_SCOPE, |whoop, token| async move {
+                whoop.fetch_profile(&token).await
             })
             .await?;
         let account = account_of(profile);
@@ -64,7 +64,7 @@ impl Engine {
         let identified = users::identify(&mut transaction, user_id, pair, &account, now).await?;
         if identified {
             // The first sync reads all that was announced before.
-            webhook_event::end_updates(&mut transaction, account.whoop_user_id, now).await?;
+            webhook_event::finish_updates(&mut transaction, account.whoop_user_id, now).await?;
             transaction.commit().await?;
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl Engine {
     }
 
     /// Removes a pair that is not the member's, and has it revoked.
-    async fn refuse_pair(
+    async fn reject_pair(
         &self,
         user_id: &UserId,
         pair: Uuid,
@@ -93,7 +93,7 @@ impl Engine {
     ) -> Result<(), SyncError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
-        tokens::hold(&mut transaction, user_id).await?;
+        tokens::lock_row(&mut transaction, user_id).await?;
         if !users::end_identification(&mut transaction, user_id, pair).await? {
             // The member has connected again, disconnected or was erased.
             transaction.rollback().await?;
@@ -101,13 +101,13 @@ impl Engine {
         }
         if let Some(refused) = tokens::find(&mut transaction, &self.keys, user_id).await? {
             let id = Uuid::new_v4();
-            let due_at = now + REVOKED_AFTER;
+            let due_at = now + REVOCATION_DELAY;
             revocation::insert_for_later(&mut transaction, &self.keys, id, &refused, now, due_at)
                 .await?;
         }
         tokens::delete(&mut transaction, user_id).await?;
-        refresh::end(&mut transaction, user_id).await?;
-        let status = Connection::ReauthRequired;
+        refresh::delete(&mut transaction, user_id).await?;
+        let status = ConnectionStatus::ReauthRequired;
         users::set_status(&mut transaction, user_id, status, Some(detail), now).await?;
         transaction.commit().await?;
         tracing::warn!(member = %user_id, detail, "the connection was refused; its permission will be revoked");
@@ -120,8 +120,8 @@ pub(crate) const fn is_identified(member: &UserRow) -> bool {
     member.unidentified_pair.is_none() && member.whoop_user_id != users::UNKNOWN_ACCOUNT
 }
 
-pub(crate) fn account_of(profile: Profile) -> Account {
-    Account {
+pub(crate) fn account_of(profile: MemberProfile) -> ProfileAccount {
+    ProfileAccount {
         whoop_user_id: profile.user_id,
         email: profile.email,
         first_name: profile.first_name,
@@ -130,7 +130,7 @@ pub(crate) fn account_of(profile: Profile) -> Account {
 }
 
 /// Reason that a pair cannot be used, if asking again cannot change that.
-const fn refusal(error: &SyncError) -> Option<&'static str> {
+const fn rejection_detail(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::OtherAccount => {
             Some("the WHOOP account is another one than that of the stored records")

@@ -7,16 +7,16 @@
 
 mod disposition;
 mod drain;
-mod fetch;
-mod member;
-mod missed;
+mod event_fetcher;
+mod member_events;
+mod missed_webhooks;
 
-use whoop_client::{Envelope, WebhookRefused};
+use whoop_client::{WebhookEnvelope, WebhookError};
 use whoop_core::DataType;
 use whoop_storage::{
     StorageError,
     table::{
-        webhook_event::{self, NewEvent, State},
+        webhook_event::{self, NewWebhookEvent, WebhookEventState},
         webhook_signal,
     },
 };
@@ -27,9 +27,9 @@ use crate::Engine;
 
 /// Why a webhook was not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum NotTaken {
+pub enum WebhookReceiveError {
     #[error(transparent)]
-    Refused(#[from] WebhookRefused),
+    Refused(#[from] WebhookError),
     /// WHOOP is to send it again.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -41,21 +41,24 @@ impl Engine {
     /// # Errors
     ///
     /// It is not WHOOP's, or it could not be stored.
-    pub async fn take_webhook(&self, envelope: Envelope<'_>) -> Result<bool, NotTaken> {
+    pub async fn receive_webhook(
+        &self,
+        envelope: WebhookEnvelope<'_>,
+    ) -> Result<bool, WebhookReceiveError> {
         let now = self.clock.now();
         let within = self.settings.signed_within;
-        let event = self.whoop.open_webhook(envelope, within, now)?;
-        let data_type = announced(&event.event_type);
+        let event = self.whoop.verify_webhook(envelope, within, now)?;
+        let data_type = announced_data_type(&event.event_type);
         let mut transaction = self.database.begin().await?;
-        let stored = NewEvent {
+        let stored = NewWebhookEvent {
             trace_id: &event.trace_id,
             event_type: &event.event_type,
             record_id: &event.record_id,
             whoop_user_id: event.whoop_user_id,
             signed_at: event.signed_at,
             state: match data_type {
-                Some(_) => State::Pending,
-                None => State::UnknownType,
+                Some(_) => WebhookEventState::Pending,
+                None => WebhookEventState::UnknownType,
             },
         };
         let is_new = webhook_event::insert(&mut transaction, &stored, now).await?;
@@ -75,7 +78,7 @@ impl Engine {
 }
 
 /// The data type that an event announces; `None` if its type is unknown.
-fn announced(event_type: &str) -> Option<DataType> {
+fn announced_data_type(event_type: &str) -> Option<DataType> {
     let (data_type, change) = event_type.split_once('.')?;
     let data_type = data_type.parse().ok()?;
     matches!(change, "updated" | "deleted").then_some(data_type)
@@ -89,7 +92,7 @@ mod tests {
     fn whoops_six_types_are_known_and_a_seventh_is_not() {
         for data_type in ["recovery", "sleep", "workout"] {
             for change in ["updated", "deleted"] {
-                assert!(announced(&format!("{data_type}.{change}")).is_some());
+                assert!(announced_data_type(&format!("{data_type}.{change}")).is_some());
             }
         }
         for other in [
@@ -100,7 +103,7 @@ mod tests {
             "sleep.updated.x",
             ".",
         ] {
-            assert_eq!(announced(other), None, "{other}");
+            assert_eq!(announced_data_type(other), None, "{other}");
         }
     }
 }

@@ -16,30 +16,30 @@ use uuid::Uuid;
 use whoop_core::UserId;
 use whoop_storage::{
     StorageError,
-    lease::{self, Claim},
+    member_lease::{self, LeaseClaim},
     table::users,
 };
 
-use crate::{Engine, Job, SyncError, engine::random_text};
+use crate::{Engine, SyncContext, SyncError, engine::random_text};
 
 /// How long a holder that was killed blocks its member.
-const LASTS: Duration = Duration::from_secs(60);
+const LEASE_TTL: Duration = Duration::from_secs(60);
 
 /// Interval at which a holder extends the lease and looks whether an interactive caller waits.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Interval at which a waiting caller tries again.
-const TRY_AGAIN: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Interval at which an interactive caller renews its wish for the lease.
-const WANT_AGAIN: Duration = Duration::from_secs(1);
+const WANT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Callers of this process that wait for a member's lease: one of them asks PostgreSQL.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseQueues(Mutex<HashMap<UserId, Weak<AsyncMutex<()>>>>);
 
 impl LeaseQueues {
-    fn of(&self, user_id: &UserId) -> Arc<AsyncMutex<()>> {
+    fn queue_of(&self, user_id: &UserId) -> Arc<AsyncMutex<()>> {
         let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(user_id).and_then(Weak::upgrade) {
             return queue;
@@ -52,7 +52,7 @@ impl LeaseQueues {
 }
 
 /// The right to sync one member, until released.
-pub(crate) struct Lease {
+pub(crate) struct MemberLease {
     engine: Engine,
     user_id: UserId,
     holder: String,
@@ -65,9 +65,9 @@ pub(crate) struct Lease {
 }
 
 /// A member lease, and the job to use while it is held.
-pub(crate) struct Turn {
-    pub(crate) job: Job,
-    lease: Lease,
+pub(crate) struct LeasedContext {
+    pub(crate) context: SyncContext,
+    lease: MemberLease,
 }
 
 impl Engine {
@@ -76,28 +76,39 @@ impl Engine {
     /// # Errors
     ///
     /// [`SyncError::Busy`] after the job's `lease_patience`.
-    pub(crate) async fn take_turn(&self, user_id: &UserId, job: &Job) -> Result<Turn, SyncError> {
+    pub(crate) async fn lease_member(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+    ) -> Result<LeasedContext, SyncError> {
         job.check_calls_left()?;
-        self.ensure_living_token(user_id, job).await?;
-        let lease = self.take_lease(user_id, job).await?;
+        self.ensure_valid_token(user_id, job).await?;
+        let lease = self.acquire_lease(user_id, job).await?;
         let job = if job.is_interactive() {
             job.clone()
         } else {
             job.yielding_to(&lease.wanted)
         };
-        Ok(Turn { job, lease })
+        Ok(LeasedContext {
+            context: job,
+            lease,
+        })
     }
 
-    pub(crate) async fn end_turn(&self, turn: Turn) -> Result<(), SyncError> {
+    pub(crate) async fn release_member(&self, turn: LeasedContext) -> Result<(), SyncError> {
         Ok(turn.lease.release().await?)
     }
 
     /// Waits for the lease, for the job's `lease_patience`. The account of a member who has just connected
     /// is confirmed before anything else.
-    pub(crate) async fn take_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
+    pub(crate) async fn acquire_lease(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+    ) -> Result<MemberLease, SyncError> {
         let lease = self.claim_or_wait(user_id, job).await?;
         if let Some(pair) = lease.unidentified_pair
-            && let Err(error) = self.identify(user_id, pair, job).await
+            && let Err(error) = self.identify_member(user_id, pair, job).await
         {
             lease.release().await?;
             return Err(error);
@@ -105,8 +116,12 @@ impl Engine {
         Ok(lease)
     }
 
-    async fn claim_or_wait(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
-        if let Some(lease) = self.claim(user_id, job.is_interactive()).await? {
+    async fn claim_or_wait(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+    ) -> Result<MemberLease, SyncError> {
+        if let Some(lease) = self.try_claim_lease(user_id, job.is_interactive()).await? {
             return Ok(lease);
         }
         let mut conn = self.database.get().await?;
@@ -119,55 +134,60 @@ impl Engine {
     }
 
     /// A claim is never cancelled half-way: its lease would be held by no one until it expires.
-    async fn wait_for_lease(&self, user_id: &UserId, job: &Job) -> Result<Lease, SyncError> {
-        let deadline = Instant::now() + job.lease_patience;
-        let queue = self.lease_queues.of(user_id);
+    async fn wait_for_lease(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+    ) -> Result<MemberLease, SyncError> {
+        let deadline = Instant::now() + job.lease_timeout;
+        let queue = self.lease_queues.queue_of(user_id);
         let _first = tokio::select! {
             () = job.stop.cancelled() => return Err(SyncError::Stopped),
             first = timeout_at(deadline, queue.lock()) => first.map_err(|_| SyncError::Busy)?,
         };
         let mut wanted_at: Option<Instant> = None;
         while Instant::now() < deadline {
-            if job.is_interactive() && wanted_at.is_none_or(|at| at.elapsed() > WANT_AGAIN) {
-                lease::want(&mut *self.database.get().await?, user_id).await?;
+            if job.is_interactive() && wanted_at.is_none_or(|at| at.elapsed() > WANT_INTERVAL) {
+                member_lease::request_release(&mut *self.database.get().await?, user_id).await?;
                 wanted_at = Some(Instant::now());
             }
-            if let Some(mut lease) = self.claim(user_id, job.is_interactive()).await? {
+            if let Some(mut lease) = self.try_claim_lease(user_id, job.is_interactive()).await? {
                 lease.waited = true;
                 return Ok(lease);
             }
             tokio::select! {
                 () = job.stop.cancelled() => return Err(SyncError::Stopped),
-                () = tokio::time::sleep(TRY_AGAIN) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
         Err(SyncError::Busy)
     }
 
     /// `None` if another process holds it.
-    async fn claim(
+    async fn try_claim_lease(
         &self,
         user_id: &UserId,
         is_interactive: bool,
-    ) -> Result<Option<Lease>, SyncError> {
+    ) -> Result<Option<MemberLease>, SyncError> {
         let holder = random_text()?;
         let mut conn = self.database.get().await?;
-        let claim = lease::claim(&mut conn, user_id, &holder, is_interactive, LASTS).await?;
+        let claim =
+            member_lease::claim(&mut conn, user_id, &holder, is_interactive, LEASE_TTL).await?;
         drop(conn);
-        let Claim::Held {
+        let LeaseClaim::Held {
             unidentified_pair, ..
         } = claim
         else {
             return Ok(None);
         };
         let wanted = CancellationToken::new();
-        let beat = beat(
+        let beat = extend_until_aborted(
             self.clone(),
             user_id.clone(),
             holder.clone(),
             wanted.clone(),
         );
-        Ok(Some(Lease {
+        Ok(Some(MemberLease {
             engine: self.clone(),
             user_id: user_id.clone(),
             holder,
@@ -179,15 +199,20 @@ impl Engine {
     }
 }
 
-async fn beat(engine: Engine, user_id: UserId, holder: String, wanted: CancellationToken) {
+async fn extend_until_aborted(
+    engine: Engine,
+    user_id: UserId,
+    holder: String,
+    wanted: CancellationToken,
+) {
     loop {
-        tokio::time::sleep(HEARTBEAT).await;
+        tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         let extended = async {
             let mut conn = engine.database.get().await?;
-            lease::claim(&mut conn, &user_id, &holder, true, LASTS).await
+            member_lease::claim(&mut conn, &user_id, &holder, true, LEASE_TTL).await
         };
         match extended.await {
-            Ok(Claim::Held {
+            Ok(LeaseClaim::Held {
                 is_wanted: true, ..
             }) => wanted.cancel(),
             Ok(_) => {}
@@ -198,15 +223,15 @@ async fn beat(engine: Engine, user_id: UserId, holder: String, wanted: Cancellat
     }
 }
 
-impl Lease {
+impl MemberLease {
     pub(crate) async fn release(self) -> Result<(), StorageError> {
         self.heartbeat.abort();
         let mut conn = self.engine.database.get().await?;
-        lease::release(&mut conn, &self.user_id, &self.holder).await
+        member_lease::release(&mut conn, &self.user_id, &self.holder).await
     }
 }
 
-impl Drop for Lease {
+impl Drop for MemberLease {
     /// A lease that is dropped without release ends by itself.
     fn drop(&mut self) {
         self.heartbeat.abort();

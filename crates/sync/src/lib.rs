@@ -15,8 +15,8 @@
 //! - [`config`]: the flags and variables that every binary shares.
 
 pub mod adopt;
-mod back_fill;
-mod by_id;
+mod backfill;
+mod background_sync;
 mod comparison;
 pub mod config;
 pub mod confirm;
@@ -32,33 +32,34 @@ mod first_sync;
 mod held_pair;
 mod identify;
 pub mod inbox;
-mod job;
 mod lease;
-pub mod member;
-mod open_scores;
+pub mod member_sync;
 pub mod overview;
+mod pending_scores;
 mod quota;
-mod read_back;
 pub mod reconcile;
-mod record_tally;
+mod record_by_id;
+mod record_counters;
 mod report;
 mod retention;
 mod revoke;
 pub mod run;
 mod run_report;
+mod run_selection;
 mod set_aside;
 pub mod status;
+mod sync_context;
 pub mod tokens;
-mod visits;
 mod window;
 
-pub use comparison::Findings;
-pub use disconnect::{Left, Revocation};
-pub use engine::{Engine, QuotaLeft, Settings};
+pub use comparison::ReconcileFindings;
+pub use disconnect::{DisconnectResult, RevocationOutcome};
+pub use engine::{Engine, EngineSettings, RemainingQuota};
 pub use error::SyncError;
-pub use job::Job;
-pub use record_tally::Became;
-pub use report::{MemberReport, Outcome, TypeReport};
+pub use record_counters::RecordCount;
+pub use report::{MemberOutcome, MemberReport, TypeReport};
+pub use sync_context::SyncContext;
 pub use whoop_client::{
-    Envelope, Made, SIGNATURE_HEADER, SignedWithin, TIMESTAMP_HEADER, WebhookRefused,
+    RequestCount, SIGNATURE_HEADER, TIMESTAMP_HEADER, TimestampTolerance, WebhookEnvelope,
+    WebhookError,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use whoop_core::quota::Limits;
+use whoop_core::quota::QuotaLimits;
 use whoop_storage::{
     Database, StorageError,
     overview::{self, LastRun},
@@ -16,7 +16,7 @@ use whoop_storage::{
 pub struct Overview {
     /// Members by the status of their connection.
     pub members: BTreeMap<String, i64>,
-    pub quota: Quota,
+    pub quota: ServiceQuota,
     /// The last run of each slot, the latest first.
     pub runs: Vec<LastRun>,
     /// Connected members whose last sync failed.
@@ -24,13 +24,13 @@ pub struct Overview {
     pub rejected_records: i64,
     /// WHOOP's webhooks of the last 30 days by their state.
     pub webhooks: BTreeMap<String, i64>,
-    pub freshness: Freshness,
+    pub freshness: ServiceFreshness,
 }
 
 /// What is left of WHOOP's quota.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = ServiceQuota)]
-pub struct Quota {
+pub struct ServiceQuota {
     pub calls_per_minute: u32,
     pub calls_per_day: u32,
     pub left_in_minute: u32,
@@ -43,7 +43,7 @@ pub struct Quota {
 /// How old what members see may be.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = ServiceFreshness)]
-pub struct Freshness {
+pub struct ServiceFreshness {
     /// By type, of the active member whose was read longest ago: the age in seconds.
     #[schema(value_type = BTreeMap<String, f64>)]
     pub oldest_seconds: BTreeMap<String, f64>,
@@ -56,37 +56,37 @@ pub struct Freshness {
 }
 
 /// Whoever was not seen for longer is read once in a fortnight.
-pub const ACTIVE_FOR: TimeDelta = TimeDelta::days(7);
+pub const ACTIVE_WINDOW: TimeDelta = TimeDelta::days(7);
 
 /// Of so many days' changes the delays are told.
-const DELAYS_OF: TimeDelta = TimeDelta::days(7);
+const DELAY_WINDOW: TimeDelta = TimeDelta::days(7);
 
 /// Reads the overview; `limits` are what WHOOP allows the app.
 ///
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn read(
+pub async fn read_overview(
     database: &Database,
-    limits: Limits,
+    limits: QuotaLimits,
     now: DateTime<Utc>,
 ) -> Result<Overview, StorageError> {
     let mut conn = database.get().await?;
-    let members = users::count(&mut conn).await?;
+    let members = users::count_by_status(&mut conn).await?;
     let current = call_budget::read(&mut conn).await?;
-    let webhooks = webhook_event::count(&mut conn).await?;
-    let delays = change::delays(&mut conn, None, now - DELAYS_OF).await?;
-    let oldest = sync_log::oldest(&mut conn, now - ACTIVE_FOR, now).await?;
+    let webhooks = webhook_event::count_by_state(&mut conn).await?;
+    let delays = change::delay_percentiles(&mut conn, None, now - DELAY_WINDOW).await?;
+    let oldest = sync_log::oldest(&mut conn, now - ACTIVE_WINDOW, now).await?;
     drop(conn);
     let spent = current.ledger.usage(current.now);
     let by_class = current.ledger.usage_by_class(current.now);
-    let trouble = overview::trouble(database).await?;
+    let trouble = overview::count_problems(database).await?;
     Ok(Overview {
         members: members
             .into_iter()
             .map(|one| (one.status, one.members))
             .collect(),
-        quota: Quota {
+        quota: ServiceQuota {
             calls_per_minute: limits.per_minute,
             calls_per_day: limits.per_day,
             left_in_minute: limits.per_minute.saturating_sub(spent.minute),
@@ -102,14 +102,14 @@ pub async fn read(
             .into_iter()
             .map(|one| (one.state, one.events))
             .collect(),
-        freshness: Freshness {
+        freshness: ServiceFreshness {
             oldest_seconds: oldest
                 .into_iter()
                 .map(|one| (one.data_type, one.seconds))
                 .collect(),
             median_delay_seconds: delays.median,
             p95_delay_seconds: delays.p95,
-            last_webhook_at: overview::inbox(database, now, None).await?.latest,
+            last_webhook_at: overview::summarize_inbox(database, now, None).await?.latest,
         },
     })
 }

@@ -20,57 +20,60 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
-use whoop_client::{Allowance, RateLimit, WhoopError};
+use whoop_client::{QuotaGate, RateLimit, WhoopError};
 use whoop_core::{
-    plan::run::ExpectedDay,
-    quota::{Decision, LimitWindow, Limits, PriorityClass, QuotaLedger, Usage, WaitReason},
+    plan::run::ExpectedCalls,
+    quota::{
+        LimitWindow, PermitDecision, PriorityClass, QuotaLedger, QuotaLimits, QuotaUsage,
+        WaitReason,
+    },
 };
 use whoop_storage::{
     Database, StorageError,
-    table::call_budget::{self, Current},
+    table::call_budget::{self, LedgerSnapshot},
 };
 
 /// Maximum number of permits that one process takes at once.
-const LARGEST_REQUEST: u32 = 16;
+const MAX_PERMITS_PER_REQUEST: u32 = 16;
 
 /// Time that the caller in front needs to ask the ledger, which no caller's patience includes.
-const TIME_TO_ASK: Duration = Duration::from_secs(1);
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Waits longer than this are logged at level `info`.
-const LOGGED_WAIT: Duration = Duration::from_secs(10);
+const INFO_LOG_THRESHOLD: Duration = Duration::from_secs(10);
 
 /// Permits for calls to WHOOP.
 #[derive(Debug)]
-pub(crate) struct Quota {
+pub(crate) struct PermitPool {
     database: Database,
-    limits: Limits,
-    queues: [Queue; PriorityClass::ALL.len()],
+    limits: QuotaLimits,
+    queues: [ClassQueue; PriorityClass::ALL.len()],
     /// Use of the quota when the ledger was last read.
-    usage: Mutex<Option<Usage>>,
+    usage: Mutex<Option<QuotaUsage>>,
     was_scarce: AtomicBool,
 }
 
 /// Callers of one class.
 #[derive(Debug)]
-struct Queue {
+struct ClassQueue {
     waiting: AtomicU32,
     /// Permits that the first caller took for all of them.
     permits: Semaphore,
     /// When the ledger granted the latest of them.
     taken_at: Mutex<DateTime<Utc>>,
     /// Held by the caller that asks the ledger.
-    asks: AsyncMutex<()>,
+    request_lock: AsyncMutex<()>,
     /// The ledger's last answer, while it holds.
-    wait: Mutex<Option<Wait>>,
+    wait: Mutex<Option<PermitWait>>,
 }
 
-impl Default for Queue {
+impl Default for ClassQueue {
     fn default() -> Self {
         Self {
             waiting: AtomicU32::default(),
             permits: Semaphore::new(0),
             taken_at: Mutex::new(DateTime::UNIX_EPOCH),
-            asks: AsyncMutex::default(),
+            request_lock: AsyncMutex::default(),
             wait: Mutex::default(),
         }
     }
@@ -78,21 +81,21 @@ impl Default for Queue {
 
 /// The ledger has no permit before `until`.
 #[derive(Debug, Clone, Copy)]
-struct Wait {
+struct PermitWait {
     until: Instant,
     reason: WaitReason,
 }
 
-impl Wait {
+impl PermitWait {
     /// The wait for a ledger that does not answer in time.
-    fn for_a_second() -> Self {
+    fn one_second() -> Self {
         Self {
             until: Instant::now() + Duration::from_secs(1),
             reason: WaitReason::Quota(LimitWindow::Minute),
         }
     }
 
-    fn error(self) -> WhoopError {
+    fn into_error(self) -> WhoopError {
         let retry_after = self.until.saturating_duration_since(Instant::now());
         match self.reason {
             WaitReason::Quota(window) => WhoopError::RateLimited {
@@ -104,8 +107,8 @@ impl Wait {
     }
 }
 
-impl Quota {
-    pub(crate) fn new(database: Database, limits: Limits) -> Self {
+impl PermitPool {
+    pub(crate) fn new(database: Database, limits: QuotaLimits) -> Self {
         Self {
             database,
             limits,
@@ -116,15 +119,18 @@ impl Quota {
     }
 
     /// Reads the ledger.
-    pub(crate) async fn current(&self) -> Result<Current, StorageError> {
+    pub(crate) async fn read_ledger(&self) -> Result<LedgerSnapshot, StorageError> {
         let mut conn = self.database.get().await?;
         call_budget::read(&mut conn).await
     }
 
     /// Stores how many calls a day the classes need.
-    pub(crate) async fn expect(&self, day: ExpectedDay) -> Result<(), StorageError> {
-        self.change(|ledger, _| {
-            day.tell(ledger);
+    pub(crate) async fn store_expected_calls(
+        &self,
+        day: ExpectedCalls,
+    ) -> Result<(), StorageError> {
+        self.update_ledger(|ledger, _| {
+            day.set_needs(ledger);
             (true, ())
         })
         .await
@@ -132,8 +138,8 @@ impl Quota {
 
     /// Whether reads that can be spared are to be spared.
     pub(crate) async fn is_scarce(&self) -> Result<bool, StorageError> {
-        let current = self.current().await?;
-        Ok(self.note(&current.ledger, current.now))
+        let current = self.read_ledger().await?;
+        Ok(self.note_usage(&current.ledger, current.now))
     }
 
     /// [`Quota::is_scarce`] when the ledger was last read.
@@ -142,7 +148,7 @@ impl Quota {
     }
 
     /// Waits for a permit, no longer than `patience`, which it uses up.
-    async fn take(
+    async fn take_permit(
         self: &Arc<Self>,
         class: PriorityClass,
         patience: &mut Duration,
@@ -159,10 +165,10 @@ impl Quota {
         deadline: Instant,
     ) -> Result<(), WhoopError> {
         let queue = &self.queues[class.index()];
-        let _place = Place::in_queue(self, class);
+        let _place = QueuePlace::join(self, class);
         loop {
             if let Some(wait) = queue.wait_after(deadline) {
-                return Err(wait.error());
+                return Err(wait.into_error());
             }
             let in_front = async {
                 tokio::select! {
@@ -172,30 +178,33 @@ impl Quota {
                         permit.forget();
                         None
                     }
-                    asks = queue.asks.lock() => Some(asks),
+                    asks = queue.request_lock.lock() => Some(asks),
                 }
             };
             // The caller in front may be more patient and wait for longer than this one can.
-            let asks = match timeout_at(deadline + TIME_TO_ASK, in_front).await {
+            let asks = match timeout_at(deadline + LEDGER_TIMEOUT, in_front).await {
                 Ok(Some(asks)) => asks,
                 Ok(None) => return Ok(()),
                 Err(_) => {
-                    return Err(queue.wait_now().unwrap_or_else(Wait::for_a_second).error());
+                    return Err(queue
+                        .current_wait()
+                        .unwrap_or_else(PermitWait::one_second)
+                        .into_error());
                 }
             };
-            let wait = match queue.wait_now() {
+            let wait = match queue.current_wait() {
                 Some(wait) => wait,
                 // A task of its own: permits of a caller that leaves meanwhile must not be lost.
-                None => match tokio::spawn(Arc::clone(self).ask(class)).await {
+                None => match tokio::spawn(Arc::clone(self).request_permits(class)).await {
                     Ok(asked) => match asked? {
                         Some(wait) => wait,
                         None => continue,
                     },
-                    Err(ended) => return Err(WhoopError::NoLeave(ended.into())),
+                    Err(ended) => return Err(WhoopError::QuotaUnavailable(ended.into())),
                 },
             };
             if wait.until > deadline {
-                return Err(wait.error());
+                return Err(wait.into_error());
             }
             log_wait(class, wait);
             sleep_until(wait.until).await;
@@ -204,39 +213,42 @@ impl Quota {
     }
 
     /// Asks the ledger for a permit for each caller in the queue.
-    async fn ask(self: Arc<Self>, class: PriorityClass) -> Result<Option<Wait>, WhoopError> {
+    async fn request_permits(
+        self: Arc<Self>,
+        class: PriorityClass,
+    ) -> Result<Option<PermitWait>, WhoopError> {
         let queue = &self.queues[class.index()];
         let want = queue.waiting.load(Ordering::Relaxed);
-        let want = want.clamp(1, LARGEST_REQUEST);
+        let want = want.clamp(1, MAX_PERMITS_PER_REQUEST);
         let (decision, now) = self
-            .change(|ledger, now| {
+            .update_ledger(|ledger, now| {
                 let before = ledger.clone();
                 let decision = ledger.take(now, self.limits, class, want);
                 (before != *ledger, (decision, now))
             })
             .await
-            .map_err(|error| WhoopError::NoLeave(error.into()))?;
+            .map_err(|error| WhoopError::QuotaUnavailable(error.into()))?;
         let wait = match decision {
-            Decision::Granted(permits) => {
+            PermitDecision::Granted(permits) => {
                 *lock(&queue.taken_at) = now;
                 let permits = usize::try_from(permits).unwrap_or(0);
                 queue.permits.add_permits(permits);
-                self.give_back_unused(class);
+                self.return_unused_permits(class);
                 None
             }
-            Decision::Wait { until, reason } => Some(Wait {
+            PermitDecision::Wait { until, reason } => Some(PermitWait {
                 until: Instant::now() + (until - now).to_std().unwrap_or_default(),
                 reason,
             }),
         };
         // The end of an outage cannot be foreseen: every caller asks.
-        let is_foreseen = |wait: &Wait| matches!(wait.reason, WaitReason::Quota(_));
+        let is_foreseen = |wait: &PermitWait| matches!(wait.reason, WaitReason::Quota(_));
         *lock(&queue.wait) = wait.filter(is_foreseen);
         Ok(wait)
     }
 
     /// Gives back permits that were taken for callers who are gone.
-    fn give_back_unused(self: &Arc<Self>, class: PriorityClass) {
+    fn return_unused_permits(self: &Arc<Self>, class: PriorityClass) {
         let queue = &self.queues[class.index()];
         let waiting = queue.waiting.load(Ordering::Relaxed);
         let mut unused = 0;
@@ -251,8 +263,8 @@ impl Quota {
         }
         let (quota, taken_at) = (Arc::clone(self), *lock(&queue.taken_at));
         tokio::spawn(async move {
-            let given_back = quota.change(|ledger, _| {
-                ledger.give_back(taken_at, quota.limits, class, unused);
+            let given_back = quota.update_ledger(|ledger, _| {
+                ledger.return_unused(taken_at, quota.limits, class, unused);
                 (true, ())
             });
             if let Err(error) = given_back.await {
@@ -263,7 +275,7 @@ impl Quota {
 
     /// Changes the ledger; again from the start if another process was faster. `change` says whether there
     /// is anything to write.
-    async fn change<T>(
+    async fn update_ledger<T>(
         &self,
         mut change: impl FnMut(&mut QuotaLedger, DateTime<Utc>) -> (bool, T) + Send,
     ) -> Result<T, StorageError> {
@@ -278,7 +290,7 @@ impl Quota {
         loop {
             let mut current = call_budget::read(&mut conn).await?;
             let (is_changed, answer) = change(&mut current.ledger, current.now);
-            self.note(&current.ledger, current.now);
+            self.note_usage(&current.ledger, current.now);
             if !is_changed || call_budget::replace(&mut conn, &current).await? {
                 return Ok(answer);
             }
@@ -286,7 +298,7 @@ impl Quota {
         }
     }
 
-    fn note(&self, ledger: &QuotaLedger, now: DateTime<Utc>) -> bool {
+    fn note_usage(&self, ledger: &QuotaLedger, now: DateTime<Utc>) -> bool {
         let is_scarce = ledger.is_scarce(now, self.limits);
         self.was_scarce.store(is_scarce, Ordering::Relaxed);
         *lock(&self.usage) = Some(ledger.usage(now));
@@ -294,8 +306,8 @@ impl Quota {
     }
 
     /// Corrects the ledger by WHOOP's count, if another program uses the WHOOP app.
-    async fn correct(&self, said: &RateLimit) {
-        let window = if said.is_the_days() {
+    async fn correct_count(&self, said: &RateLimit) {
+        let window = if said.is_day_limit() {
             LimitWindow::Day
         } else {
             LimitWindow::Minute
@@ -311,8 +323,8 @@ impl Quota {
         }
         let reset = TimeDelta::from_std(said.reset).unwrap_or_default();
         let corrected = self
-            .change(|ledger, now| {
-                let is_foreign = ledger.whoop_counted(now, window, counted, reset);
+            .update_ledger(|ledger, now| {
+                let is_foreign = ledger.record_whoop_count(now, window, counted, reset);
                 (is_foreign, is_foreign)
             })
             .await;
@@ -329,7 +341,7 @@ impl Quota {
         }
     }
 
-    async fn close(&self, wait: Duration, day: bool) {
+    async fn close_window(&self, wait: Duration, day: bool) {
         let window = if day {
             LimitWindow::Day
         } else {
@@ -337,8 +349,8 @@ impl Quota {
         };
         let wait = TimeDelta::from_std(wait).unwrap_or_default();
         let noted = self
-            .change(|ledger, now| {
-                ledger.close(now + wait, window);
+            .update_ledger(|ledger, now| {
+                ledger.record_rate_limit(now + wait, window);
                 (true, ())
             })
             .await;
@@ -348,18 +360,18 @@ impl Quota {
     }
 
     /// Notes the outcome of a call, for the circuit breaker. `member` is a hash of the member's id.
-    async fn outcome(&self, member: u64, is_answered: bool) {
+    async fn note_call_outcome(&self, member: u64, is_answered: bool) {
         let had_failures = lock(&self.usage).is_none_or(|usage| usage.has_failures);
         if is_answered && !had_failures {
             return;
         }
         let noted = self
-            .change(|ledger, now| {
+            .update_ledger(|ledger, now| {
                 if is_answered {
                     let had_failures = ledger.usage(now).has_failures;
-                    (had_failures, (false, ledger.call_succeeded()))
+                    (had_failures, (false, ledger.record_call_success()))
                 } else {
-                    (true, (ledger.call_failed(now, member), None))
+                    (true, (ledger.record_call_failure(now, member), None))
                 }
             })
             .await;
@@ -376,15 +388,15 @@ impl Quota {
     }
 }
 
-impl Queue {
+impl ClassQueue {
     /// The ledger's last answer, if it still holds.
-    fn wait_now(&self) -> Option<Wait> {
+    fn current_wait(&self) -> Option<PermitWait> {
         lock(&self.wait).filter(|wait| wait.until > Instant::now())
     }
 
     /// The ledger's last answer, if it names a time after `deadline`.
-    fn wait_after(&self, deadline: Instant) -> Option<Wait> {
-        self.wait_now().filter(|wait| wait.until > deadline)
+    fn wait_after(&self, deadline: Instant) -> Option<PermitWait> {
+        self.current_wait().filter(|wait| wait.until > deadline)
     }
 }
 
@@ -392,13 +404,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn log_wait(class: PriorityClass, wait: Wait) {
+fn log_wait(class: PriorityClass, wait: PermitWait) {
     let wait_s = wait
         .until
         .saturating_duration_since(Instant::now())
         .as_secs_f64();
     let class = class.as_str();
-    if wait_s < LOGGED_WAIT.as_secs_f64() {
+    if wait_s < INFO_LOG_THRESHOLD.as_secs_f64() {
         tracing::debug!(wait_s, class, "waiting for a WHOOP quota permit");
     } else {
         tracing::info!(wait_s, class, "waiting for a WHOOP quota permit");
@@ -406,13 +418,13 @@ fn log_wait(class: PriorityClass, wait: Wait) {
 }
 
 /// A caller's place in the queue, until it is dropped.
-struct Place<'a> {
-    quota: &'a Arc<Quota>,
+struct QueuePlace<'a> {
+    quota: &'a Arc<PermitPool>,
     class: PriorityClass,
 }
 
-impl<'a> Place<'a> {
-    fn in_queue(quota: &'a Arc<Quota>, class: PriorityClass) -> Self {
+impl<'a> QueuePlace<'a> {
+    fn join(quota: &'a Arc<PermitPool>, class: PriorityClass) -> Self {
         quota.queues[class.index()]
             .waiting
             .fetch_add(1, Ordering::Relaxed);
@@ -420,52 +432,57 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
         self.quota.queues[self.class.index()]
             .waiting
             .fetch_sub(1, Ordering::Relaxed);
-        self.quota.give_back_unused(self.class);
+        self.quota.return_unused_permits(self.class);
     }
 }
 
 /// The quota as the calls of one member and one priority class use it.
 #[derive(Debug)]
 pub(crate) struct MemberQuota {
-    pub(crate) quota: Arc<Quota>,
+    pub(crate) quota: Arc<PermitPool>,
     pub(crate) class: PriorityClass,
     /// Hash of the member's id.
-    pub(crate) member: u64,
+    pub(crate) member_hash: u64,
     /// Cancelled when an interactive caller waits for the member.
-    pub(crate) yields: CancellationToken,
+    pub(crate) lease_wanted: CancellationToken,
     /// A failed call is no evidence of an outage.
     pub(crate) is_known_to_fail: bool,
 }
 
-impl Allowance for MemberQuota {
-    fn take<'a>(&'a self, patience: &'a mut Duration) -> BoxFuture<'a, Result<(), WhoopError>> {
+impl QuotaGate for MemberQuota {
+    fn take_permit<'a>(
+        &'a self,
+        patience: &'a mut Duration,
+    ) -> BoxFuture<'a, Result<(), WhoopError>> {
         async {
             tokio::select! {
                 biased;
-                () = self.yields.cancelled() => Err(WhoopError::Yielded),
-                taken = self.quota.take(self.class, patience) => taken,
+                () = self.lease_wanted.cancelled() => Err(WhoopError::Yielded),
+                taken = self.quota.take_permit(self.class, patience) => taken,
             }
         }
         .boxed()
     }
 
-    fn said<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()> {
-        self.quota.correct(rate_limit).boxed()
+    fn on_response_headers<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()> {
+        self.quota.correct_count(rate_limit).boxed()
     }
 
-    fn refused(&self, wait: Duration, day: bool) -> BoxFuture<'_, ()> {
-        self.quota.close(wait, day).boxed()
+    fn on_rate_limited(&self, wait: Duration, day: bool) -> BoxFuture<'_, ()> {
+        self.quota.close_window(wait, day).boxed()
     }
 
-    fn outcome(&self, is_answered: bool) -> BoxFuture<'_, ()> {
+    fn on_call_outcome(&self, is_answered: bool) -> BoxFuture<'_, ()> {
         async move {
             if is_answered || !self.is_known_to_fail {
-                self.quota.outcome(self.member, is_answered).await;
+                self.quota
+                    .note_call_outcome(self.member_hash, is_answered)
+                    .await;
             }
         }
         .boxed()

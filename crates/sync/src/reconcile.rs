@@ -2,15 +2,15 @@
 //! this changes.
 
 use chrono::{DateTime, Utc};
-use whoop_core::{DataType, UserId, plan::Window};
+use whoop_core::{DataType, UserId, plan::ReadWindow};
 
 use crate::{
-    Engine, Findings, Job, MemberReport, Outcome, SyncError, TypeReport, comparison::Comparison,
-    window::Read,
+    Engine, MemberOutcome, MemberReport, ReconcileFindings, SyncContext, SyncError, TypeReport,
+    comparison::TypeComparison, window::ReadProgress,
 };
 
 /// Sleeps first: they decide the dates of cycles and recoveries.
-const ORDER: [DataType; 4] = [
+const DATA_TYPE_ORDER: [DataType; 4] = [
     DataType::Sleep,
     DataType::Cycle,
     DataType::Recovery,
@@ -19,7 +19,7 @@ const ORDER: [DataType; 4] = [
 
 /// The span to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reconcile {
+pub struct ReconcileRequest {
     pub from: DateTime<Utc>,
     /// Up to the present if not given.
     pub until: Option<DateTime<Utc>>,
@@ -36,26 +36,29 @@ impl Engine {
     pub async fn reconcile_member(
         &self,
         user_id: &UserId,
-        job: &Job,
-        reconcile: &Reconcile,
+        job: &SyncContext,
+        reconcile: &ReconcileRequest,
     ) -> Result<MemberReport, SyncError> {
-        let mut report = MemberReport::of(user_id, Vec::new());
+        let mut report = MemberReport::from_types(user_id, Vec::new());
         let mut job = job.clone();
-        let coverage = self.coverage(user_id).await?;
+        let coverage = self.load_coverage(user_id).await?;
         let is_granted = |one: &DataType| coverage.iter().any(|known| known.data_type == *one);
-        for data_type in ORDER.into_iter().filter(is_granted) {
+        for data_type in DATA_TYPE_ORDER.into_iter().filter(is_granted) {
             let compared = self.reconcile_type(user_id, &job, data_type, reconcile);
             match compared.await {
-                Ok(one) => report.and(MemberReport::of(user_id, vec![one])),
+                Ok(one) => report.merge(MemberReport::from_types(user_id, vec![one])),
                 Err(SyncError::Busy) if report.types.is_empty() => return Err(SyncError::Busy),
                 // What was compared before is told all the same.
                 Err(error) => {
-                    report.and(MemberReport::of_error(user_id, &error));
+                    report.merge(MemberReport::from_error(user_id, &error));
                     break;
                 }
             }
-            job = job.waiting_for_others();
-            if report.ends_the_run || report.reauth_required || report.outcome == Outcome::Stopped {
+            job = job.with_lease_wait();
+            if report.ends_the_run
+                || report.reauth_required
+                || report.outcome == MemberOutcome::Stopped
+            {
                 break;
             }
         }
@@ -63,50 +66,61 @@ impl Engine {
             .types
             .iter_mut()
             .filter_map(|one| one.comparison.take());
-        report.findings = Some(Findings::join(comparisons, reconcile.dry_run));
+        report.findings = Some(ReconcileFindings::merge(comparisons, reconcile.dry_run));
         Ok(report)
     }
 
     async fn reconcile_type(
         &self,
         user_id: &UserId,
-        job: &Job,
+        job: &SyncContext,
         data_type: DataType,
-        reconcile: &Reconcile,
+        reconcile: &ReconcileRequest,
     ) -> Result<TypeReport, SyncError> {
-        let mut read = Read {
-            comparison: Some(Comparison {
+        let mut read = ReadProgress {
+            comparison: Some(TypeComparison {
                 dry_run: reconcile.dry_run,
-                ..Comparison::default()
+                ..TypeComparison::default()
             }),
-            ..Read::default()
+            ..ReadProgress::default()
         };
         let now = self.clock.now();
         let end = reconcile.until.map_or(now, |until| until.min(now));
         // What is not kept is not brought back, and is no difference.
-        let from = self.not_before(user_id, Some(reconcile.from)).await?;
-        let window = Window {
+        let from = self
+            .limit_to_retention(user_id, Some(reconcile.from))
+            .await?;
+        let window = ReadWindow {
             must_reach: from.unwrap_or(reconcile.from),
             end,
         };
         let mut job = job.clone();
         loop {
-            let turn = self.take_turn(user_id, &job).await?;
+            let turn = self.lease_member(user_id, &job).await?;
             let ended = async {
                 if !reconcile.dry_run {
-                    read.signal_at = self.note_attempt(user_id, data_type).await?.signal_at;
+                    read.signal_at = self.begin_attempt(user_id, data_type).await?.signal_at;
                 }
-                self.read_type(user_id, &turn.job, data_type, window, end == now, &mut read)
-                    .await
+                self.read_data_type(
+                    user_id,
+                    &turn.context,
+                    data_type,
+                    window,
+                    end == now,
+                    &mut read,
+                )
+                .await
             };
             let ended = ended.await;
-            self.end_turn(turn).await?;
+            self.release_member(turn).await?;
             if matches!(ended, Err(SyncError::Yielded)) {
                 // The app request is answered first; then the window is read again.
-                job = job.waiting_for_others();
+                job = job.with_lease_wait();
                 continue;
             }
-            return Ok(self.report(user_id, data_type, read, ended).await);
+            return Ok(self
+                .build_type_report(user_id, data_type, read, ended)
+                .await);
         }
     }
 }

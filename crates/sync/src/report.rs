@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use whoop_core::{DataType, UserId};
-use whoop_storage::page::Stored;
+use whoop_storage::page::StoreCounts;
 
-use crate::{Findings, SyncError, comparison::Comparison};
+use crate::{ReconcileFindings, SyncError, comparison::TypeComparison};
 
 /// What became of a member's sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum MemberOutcome {
     Done,
     /// Somebody else's sync of the same member was waited for.
     Shared,
@@ -26,12 +26,12 @@ pub enum Outcome {
 pub struct TypeReport {
     pub data_type: DataType,
     #[serde(flatten)]
-    pub stored: Stored,
+    pub stored: StoreCounts,
     /// Why it failed, for the operator.
     pub error: Option<String>,
     /// The member's report joins them.
     #[serde(skip)]
-    pub(crate) comparison: Option<Comparison>,
+    pub(crate) comparison: Option<TypeComparison>,
     #[serde(skip)]
     pub cause: Option<SyncError>,
     /// WHOOP answered 404 in place of a list.
@@ -39,12 +39,12 @@ pub struct TypeReport {
     pub(crate) not_found: bool,
     /// The span of which every record is stored now, as far as WHOOP's pages prove it.
     #[serde(skip)]
-    pub(crate) proven: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    pub(crate) complete_span: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl TypeReport {
     /// Adds what came of more work on the same type.
-    pub(crate) fn and(&mut self, more: Self) {
+    pub(crate) fn merge(&mut self, more: Self) {
         self.stored += more.stored;
         if more.cause.is_some() {
             self.error = more.error;
@@ -57,16 +57,16 @@ impl TypeReport {
 #[derive(Debug, Serialize)]
 pub struct MemberReport {
     pub user_id: String,
-    pub outcome: Outcome,
+    pub outcome: MemberOutcome,
     pub types: Vec<TypeReport>,
     /// The differences from WHOOP, if the member was compared.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub findings: Option<Findings>,
+    pub findings: Option<ReconcileFindings>,
     /// For the operator.
     pub error: Option<String>,
     /// The same for the member; see [`SyncError::told`].
     #[serde(skip)]
-    pub told: Option<String>,
+    pub user_message: Option<String>,
     /// Seconds until the quota allows more, where it stood in the way.
     pub retry_after_seconds: Option<u64>,
     /// The connection is lost until the member connects again.
@@ -77,48 +77,48 @@ pub struct MemberReport {
 }
 
 impl MemberReport {
-    pub(crate) fn of(user_id: &UserId, types: Vec<TypeReport>) -> Self {
+    pub(crate) fn from_types(user_id: &UserId, types: Vec<TypeReport>) -> Self {
         let causes = || types.iter().filter_map(|one| one.cause.as_ref());
         let wait = causes().filter_map(SyncError::quota_wait).max();
         let outcome = if causes().next().is_none() {
-            Outcome::Done
+            MemberOutcome::Done
         } else if causes().any(|cause| matches!(cause, SyncError::Stopped)) {
-            Outcome::Stopped
+            MemberOutcome::Stopped
         } else if causes().all(|cause| cause.quota_wait().is_some()) {
-            Outcome::Deferred
+            MemberOutcome::Deferred
         } else {
-            Outcome::Failed
+            MemberOutcome::Failed
         };
         Self {
             user_id: user_id.to_string(),
             outcome,
-            error: causes().next().map(SyncError::in_full),
-            told: causes().next().map(SyncError::told),
+            error: causes().next().map(SyncError::error_chain),
+            user_message: causes().next().map(SyncError::user_message),
             retry_after_seconds: wait.map(|wait| wait.as_secs()),
             reauth_required: causes().any(|cause| matches!(cause, SyncError::ReauthRequired)),
-            ends_the_run: causes().any(SyncError::ends_the_run),
+            ends_the_run: causes().any(SyncError::ends_run),
             types,
             findings: None,
         }
     }
 
     /// Adds what came of more work on the same member.
-    pub(crate) fn and(&mut self, more: Self) {
+    pub(crate) fn merge(&mut self, more: Self) {
         for one in more.types {
             match self
                 .types
                 .iter_mut()
                 .find(|known| known.data_type == one.data_type)
             {
-                Some(known) => known.and(one),
+                Some(known) => known.merge(one),
                 None => self.types.push(one),
             }
         }
         // Why something failed is worth more than why the rest was left.
-        if matches!(self.outcome, Outcome::Done | Outcome::Shared) {
+        if matches!(self.outcome, MemberOutcome::Done | MemberOutcome::Shared) {
             self.outcome = more.outcome;
             self.error = more.error;
-            self.told = more.told;
+            self.user_message = more.user_message;
             self.retry_after_seconds = more.retry_after_seconds;
         }
         self.reauth_required |= more.reauth_required;
@@ -127,18 +127,18 @@ impl MemberReport {
 
     /// What is told of a member with whom something went wrong that concerns no
     /// single type.
-    pub(crate) fn of_error(user_id: &UserId, error: &SyncError) -> Self {
+    pub(crate) fn from_error(user_id: &UserId, error: &SyncError) -> Self {
         let outcome = match error {
-            SyncError::Stopped => Outcome::Stopped,
-            error if error.quota_wait().is_some() => Outcome::Deferred,
-            _ => Outcome::Failed,
+            SyncError::Stopped => MemberOutcome::Stopped,
+            error if error.quota_wait().is_some() => MemberOutcome::Deferred,
+            _ => MemberOutcome::Failed,
         };
         Self::without_types(user_id, outcome, Some(error))
     }
 
     pub(crate) fn without_types(
         user_id: &UserId,
-        outcome: Outcome,
+        outcome: MemberOutcome,
         error: Option<&SyncError>,
     ) -> Self {
         Self {
@@ -146,19 +146,19 @@ impl MemberReport {
             outcome,
             types: Vec::new(),
             findings: None,
-            error: error.map(SyncError::in_full),
-            told: error.map(SyncError::told),
+            error: error.map(SyncError::error_chain),
+            user_message: error.map(SyncError::user_message),
             retry_after_seconds: error
                 .and_then(SyncError::quota_wait)
                 .map(|wait| wait.as_secs()),
             reauth_required: matches!(error, Some(SyncError::ReauthRequired)),
-            ends_the_run: error.is_some_and(SyncError::ends_the_run),
+            ends_the_run: error.is_some_and(SyncError::ends_run),
         }
     }
 
     /// Whether nothing speaks against more work on the member.
-    pub(crate) fn goes_on(&self) -> bool {
-        matches!(self.outcome, Outcome::Done | Outcome::Shared)
+    pub(crate) fn can_continue(&self) -> bool {
+        matches!(self.outcome, MemberOutcome::Done | MemberOutcome::Shared)
             && !self.types.iter().any(|one| one.not_found)
     }
 
@@ -175,10 +175,12 @@ impl MemberReport {
     }
 
     /// What was stored of all types together.
-    pub fn stored(&self) -> Stored {
-        self.types.iter().fold(Stored::default(), |mut sum, one| {
-            sum += one.stored;
-            sum
-        })
+    pub fn stored(&self) -> StoreCounts {
+        self.types
+            .iter()
+            .fold(StoreCounts::default(), |mut sum, one| {
+                sum += one.stored;
+                sum
+            })
     }
 }

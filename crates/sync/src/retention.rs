@@ -3,42 +3,42 @@
 //! completed.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_core::{UserId, plan::roster::FORTNIGHT, retention::KeptFrom};
+use whoop_core::{UserId, plan::selection::FORTNIGHT, retention::RetentionStart};
 use whoop_storage::{
-    PgConnection, StorageError, retention, settle_again,
+    PgConnection, StorageError, reassign_local_dates, retention,
     table::{audit, change, oauth_states, record_denial, sync_log, users, webhook_event},
 };
 
 use crate::{Engine, SyncError};
 
 /// How long the list of runs goes back.
-const RUNS_KEPT: TimeDelta = TimeDelta::days(90);
+const RUN_RETENTION: TimeDelta = TimeDelta::days(90);
 
 /// How long an app may be offline and still catch up.
-const CHANGES_KEPT: TimeDelta = TimeDelta::days(30);
+const CHANGE_RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// How long WHOOP's events can be looked at.
-const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
+const EVENT_RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// How long an event stays pending. A member who does not come is read within this time.
-const PENDING_KEPT: TimeDelta = FORTNIGHT;
+const PENDING_EVENT_RETENTION: TimeDelta = FORTNIGHT;
 
 /// The same of events that concern nobody who is a member, or not any more.
-const STRANGERS_KEPT: TimeDelta = TimeDelta::days(1);
+const UNKNOWN_ACCOUNT_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// Time after which the id of nobody who is stored becomes a pseudonym in the audit trail. A connect
 /// may be under way until then.
-const UNKNOWN_IDS_KEPT: TimeDelta = TimeDelta::days(1);
+const UNKNOWN_ID_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// Ids that become pseudonyms between two looks.
-const IDS_AT_ONCE: i64 = 500;
+const IDS_PER_QUERY: i64 = 500;
 
 impl Engine {
     /// The first date of a member of which records are kept; `None` if all are.
     pub(crate) async fn member_kept_from(
         &self,
         user_id: &UserId,
-    ) -> Result<Option<KeptFrom>, SyncError> {
+    ) -> Result<Option<RetentionStart>, SyncError> {
         let Some(retention) = self.settings.retention else {
             return Ok(None);
         };
@@ -65,29 +65,29 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn tidy(&self) -> Result<u64, SyncError> {
+    pub async fn purge_expired(&self) -> Result<u64, SyncError> {
         let now = self.clock.now();
         let members = {
             let mut conn = self.database.get().await?;
             // With a clock that is ahead, more would be deleted than is too old.
             sync_log::check_clock(&conn, now).await?;
-            retention::trim_runs(&mut conn, now - RUNS_KEPT).await?;
-            change::trim(&mut conn, now - CHANGES_KEPT).await?;
-            oauth_states::purge(&mut conn, now - oauth_states::REMEMBERED).await?;
-            webhook_event::trim(
+            retention::purge_runs(&mut conn, now - RUN_RETENTION).await?;
+            change::purge(&mut conn, now - CHANGE_RETENTION).await?;
+            oauth_states::purge(&mut conn, now - oauth_states::ENDED_RETENTION).await?;
+            webhook_event::purge(
                 &mut conn,
-                now - EVENTS_KEPT,
-                now - PENDING_KEPT,
-                now - STRANGERS_KEPT,
+                now - EVENT_RETENTION,
+                now - PENDING_EVENT_RETENTION,
+                now - UNKNOWN_ACCOUNT_RETENTION,
             )
             .await?;
             record_denial::purge(&mut conn, now).await?;
             audit::purge(&mut conn, now - self.settings.audit_retention).await?;
-            self.pseudonymise_unknown_ids(&mut conn, now - UNKNOWN_IDS_KEPT)
+            self.pseudonymise_unknown_ids(&mut conn, now - UNKNOWN_ID_RETENTION)
                 .await?;
             users::list_offsets(&mut conn).await?
         };
-        settle_again::settle_again(&self.database).await?;
+        reassign_local_dates::reassign_local_dates(&self.database).await?;
         self.retry_set_aside().await?;
         let Some(days) = self.settings.retention else {
             return Ok(0);
@@ -99,7 +99,7 @@ impl Engine {
             };
             let kept = days.kept_from(now, timezone_offset.as_deref());
             let mut transaction = self.database.begin().await?;
-            match retention::trim(&mut transaction, &user_id, kept, now).await {
+            match retention::purge_records(&mut transaction, &user_id, kept, now).await {
                 Ok(rows) => {
                     transaction.commit().await?;
                     removed += rows;
@@ -118,12 +118,12 @@ impl Engine {
         before: DateTime<Utc>,
     ) -> Result<(), StorageError> {
         loop {
-            let ids = audit::ids_of_nobody(conn, before, IDS_AT_ONCE).await?;
+            let ids = audit::list_unknown_member_ids(conn, before, IDS_PER_QUERY).await?;
             for id in &ids {
                 let pseudonym = self.keys.audit_pseudonym(id);
                 audit::pseudonymise(conn, id, &pseudonym).await?;
             }
-            if (ids.len() as i64) < IDS_AT_ONCE {
+            if (ids.len() as i64) < IDS_PER_QUERY {
                 return Ok(());
             }
         }

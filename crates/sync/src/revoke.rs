@@ -5,36 +5,38 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use whoop_client::{Profile, Whoop, WhoopError};
+use whoop_client::{MemberProfile, WhoopClient, WhoopError};
 use whoop_storage::{
     StorageError,
     table::{
-        revocation::{self, Claimed},
+        revocation::{self, ClaimedRevocation},
         unconfirmed_connect, users,
     },
 };
 
-use crate::{Engine, Job, SyncError, disconnect::Revocation, tokens::renewed};
+use crate::{
+    Engine, SyncContext, SyncError, disconnect::RevocationOutcome, tokens::renewed_tokens,
+};
 
 /// After so long a refresh token is worth nothing any more.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(30);
 
 /// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Time that an app takes to confirm a connect.
-const CONNECT_TAKES: TimeDelta = TimeDelta::minutes(1);
+const CONFIRM_WINDOW: TimeDelta = TimeDelta::minutes(1);
 
 /// Maximum time that a revocation waits for connects under way.
-const WAITS_FOR_CONNECTS: TimeDelta = TimeDelta::hours(1);
+const MAX_WAIT_FOR_CONNECTS: TimeDelta = TimeDelta::hours(1);
 
 /// How many pauses make an hour.
-const ATTEMPTS_WITHIN_AN_HOUR: i32 = 6;
+const ATTEMPTS_PER_HOUR: i32 = 6;
 
 /// How long to wait after so many attempts: a minute, and twice as long each time.
 fn pause_after(attempts: i32) -> Duration {
     let doublings = attempts.clamp(1, 16) - 1;
-    (Duration::from_secs(60) * (1 << doublings)).min(LONGEST_PAUSE)
+    (Duration::from_secs(60) * (1 << doublings)).min(MAX_PAUSE)
 }
 
 impl Engine {
@@ -44,8 +46,8 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn revoke_due(&self, job: &Job) -> Result<usize, SyncError> {
-        self.revoke_unconfirmed().await?;
+    pub async fn revoke_due(&self, job: &SyncContext) -> Result<usize, SyncError> {
+        self.revoke_expired_unconfirmed().await?;
         let due = {
             let now = self.clock.now();
             let mut conn = self.database.get().await?;
@@ -53,17 +55,17 @@ impl Engine {
             // that a connect is about to store would die with it.
             let is_connecting = revocation::is_any_held(&mut conn, now).await?
                 || users::is_any_unidentified(&mut conn).await?
-                || unconfirmed_connect::is_any_since(&mut conn, now - CONNECT_TAKES).await?;
+                || unconfirmed_connect::is_any_since(&mut conn, now - CONFIRM_WINDOW).await?;
             let created_before = if is_connecting {
-                now - WAITS_FOR_CONNECTS
+                now - MAX_WAIT_FOR_CONNECTS
             } else {
                 now
             };
-            revocation::due(&mut conn, now, created_before).await?
+            revocation::list_due(&mut conn, now, created_before).await?
         };
         let mut settled = 0;
         for id in due {
-            if job.stop.is_cancelled() || self.revoke(id, job).await == Revocation::Pending {
+            if job.stop.is_cancelled() || self.revoke(id, job).await == RevocationOutcome::Pending {
                 break;
             }
             settled += 1;
@@ -73,13 +75,13 @@ impl Engine {
 
     /// Goes on trying for an hour, for a process that stays; what is left then
     /// is for the next scheduled run.
-    pub async fn go_on_revoking(&self, stop: CancellationToken) {
-        for attempts in 1..=ATTEMPTS_WITHIN_AN_HOUR {
+    pub async fn retry_revocations(&self, stop: CancellationToken) {
+        for attempts in 1..=ATTEMPTS_PER_HOUR {
             tokio::select! {
                 () = tokio::time::sleep(pause_after(attempts)) => {}
                 () = stop.cancelled() => return,
             }
-            let job = Job::scheduled(None, stop.clone());
+            let job = SyncContext::scheduled(None, stop.clone());
             if let Err(error) = self.revoke_due(&job).await {
                 tracing::warn!(%error, "permissions of members who left could not be looked up");
             }
@@ -87,18 +89,22 @@ impl Engine {
     }
 
     /// One attempt at one permission.
-    pub(crate) async fn revoke(&self, id: Uuid, job: &Job) -> Revocation {
-        match self.try_to_revoke(id, job).await {
+    pub(crate) async fn revoke(&self, id: Uuid, job: &SyncContext) -> RevocationOutcome {
+        match self.attempt_revocation(id, job).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 // The claim runs out by itself, and then it is tried again.
                 tracing::error!(revocation = %id, %error, "a permission could not be ended now");
-                Revocation::Pending
+                RevocationOutcome::Pending
             }
         }
     }
 
-    async fn try_to_revoke(&self, id: Uuid, job: &Job) -> Result<Revocation, SyncError> {
+    async fn attempt_revocation(
+        &self,
+        id: Uuid,
+        job: &SyncContext,
+    ) -> Result<RevocationOutcome, SyncError> {
         let now = self.clock.now();
         let claimed = {
             let mut conn = self.database.get().await?;
@@ -106,10 +112,10 @@ impl Engine {
         };
         let mut claimed = match claimed {
             Ok(Some(claimed)) => claimed,
-            Ok(None) => return Ok(Revocation::Pending),
+            Ok(None) => return Ok(RevocationOutcome::Pending),
             Err(StorageError::Seal(error)) => {
                 tracing::error!(revocation = %id, %error, "a permission cannot be ended");
-                return Ok(Revocation::NotPossible);
+                return Ok(RevocationOutcome::NotPossible);
             }
             Err(other) => return Err(other.into()),
         };
@@ -117,15 +123,15 @@ impl Engine {
             Ok(outcome) => outcome,
             // Dead: the member ended it in WHOOP's app, or it ran out.
             Err(SyncError::Whoop(WhoopError::InvalidGrant | WhoopError::Unauthorized)) => {
-                Revocation::NotNeeded
+                RevocationOutcome::NotNeeded
             }
             Err(SyncError::Whoop(error)) if now - claimed.created_at < GIVE_UP_AFTER => {
-                self.put_off(&claimed, &error).await?;
-                return Ok(Revocation::Pending);
+                self.defer_revocation(&claimed, &error).await?;
+                return Ok(RevocationOutcome::Pending);
             }
             Err(SyncError::Whoop(error)) => {
                 tracing::error!(revocation = %id, %error, "given up; the member can still end it in WHOOP's app");
-                Revocation::NotPossible
+                RevocationOutcome::NotPossible
             }
             Err(other) => return Err(other),
         };
@@ -136,17 +142,17 @@ impl Engine {
 
     async fn end_permission(
         &self,
-        claimed: &mut Claimed,
-        job: &Job,
-    ) -> Result<Revocation, SyncError> {
+        claimed: &mut ClaimedRevocation,
+        job: &SyncContext,
+    ) -> Result<RevocationOutcome, SyncError> {
         if !self.is_usable(&claimed.tokens, None) {
-            self.renew_claimed(claimed, job).await?;
+            self.refresh_claimed(claimed, job).await?;
         }
         // It also tells whose the permission is, which is not kept here.
-        let mut profile = self.profile_of(claimed, job).await?;
+        let mut profile = self.fetch_profile(claimed, job).await?;
         if matches!(profile, Err(WhoopError::Unauthorized)) {
-            self.renew_claimed(claimed, job).await?;
-            profile = self.profile_of(claimed, job).await?;
+            self.refresh_claimed(claimed, job).await?;
+            profile = self.fetch_profile(claimed, job).await?;
         }
         let whoop_user_id = profile?.user_id;
         let in_use = {
@@ -154,26 +160,30 @@ impl Engine {
             users::is_connected_account(&mut conn, whoop_user_id).await?
         };
         if in_use {
-            return Ok(Revocation::InUse);
+            return Ok(RevocationOutcome::InUse);
         }
         let token = claimed.tokens.access_token.clone();
-        let revoke = |whoop: Whoop, token| async move { whoop.revoke(&token).await };
+        let revoke = |whoop: WhoopClient, token| async move { whoop.revoke_access(&token).await };
         self.attempt(job, token, &revoke).await??;
-        Ok(Revocation::Done)
+        Ok(RevocationOutcome::Done)
     }
 
-    async fn profile_of(
+    async fn fetch_profile(
         &self,
-        claimed: &Claimed,
-        job: &Job,
-    ) -> Result<Result<Profile, WhoopError>, SyncError> {
+        claimed: &ClaimedRevocation,
+        job: &SyncContext,
+    ) -> Result<Result<MemberProfile, WhoopError>, SyncError> {
         let token = claimed.tokens.access_token.clone();
-        let profile = |whoop: Whoop, token| async move { whoop.profile(&token).await };
+        let profile = |whoop: WhoopClient, token| async move { whoop.fetch_profile(&token).await };
         self.attempt(job, token, &profile).await
     }
 
     /// The claim stands for the lock: nobody else holds this pair.
-    async fn renew_claimed(&self, claimed: &mut Claimed, job: &Job) -> Result<(), SyncError> {
+    async fn refresh_claimed(
+        &self,
+        claimed: &mut ClaimedRevocation,
+        job: &SyncContext,
+    ) -> Result<(), SyncError> {
         let before = claimed.tokens.clone();
         let refresh_token = before
             .refresh_token
@@ -181,16 +191,20 @@ impl Engine {
             .ok_or(WhoopError::InvalidGrant)?;
         let pair = self
             .whoop
-            .with_pace(job.pace)
-            .refresh(refresh_token, &before.scope)
+            .with_retry_policy(job.retry_policy)
+            .refresh_tokens(refresh_token, &before.scope)
             .await?;
-        claimed.tokens = renewed(before, pair, self.clock.now());
+        claimed.tokens = renewed_tokens(before, pair, self.clock.now());
         let mut conn = self.database.get().await?;
-        revocation::put(&mut conn, &self.keys, claimed.id, &claimed.tokens).await?;
+        revocation::replace_tokens(&mut conn, &self.keys, claimed.id, &claimed.tokens).await?;
         Ok(())
     }
 
-    async fn put_off(&self, claimed: &Claimed, error: &WhoopError) -> Result<(), SyncError> {
+    async fn defer_revocation(
+        &self,
+        claimed: &ClaimedRevocation,
+        error: &WhoopError,
+    ) -> Result<(), SyncError> {
         let until = self.clock.now() + pause_after(claimed.attempts);
         tracing::warn!(
             revocation = %claimed.id, attempts = claimed.attempts, %error,
@@ -198,7 +212,7 @@ impl Engine {
         );
         let mut conn = self.database.get().await?;
         let text = error.to_string();
-        revocation::put_off(&mut conn, claimed.id, until, &text).await?;
+        revocation::postpone(&mut conn, claimed.id, until, &text).await?;
         Ok(())
     }
 }
@@ -216,7 +230,7 @@ mod tests {
             assert!(minutes(far) <= 360, "{far}");
         }
         assert_eq!(minutes(i32::MAX), 360);
-        let all: u64 = (1..=ATTEMPTS_WITHIN_AN_HOUR).map(minutes).sum();
+        let all: u64 = (1..=ATTEMPTS_PER_HOUR).map(minutes).sum();
         assert!((60..70).contains(&all), "{all} minutes");
     }
 }

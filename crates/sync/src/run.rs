@@ -16,18 +16,18 @@ use uuid::Uuid;
 use whoop_core::{UserId, plan::Slot, quota::PriorityClass};
 use whoop_storage::table::{sync_log, sync_run};
 
-pub use crate::run_report::{Compared, RunReport};
+pub use crate::run_report::{ComparisonSummary, RunReport};
 use crate::{
-    Engine, Job, MemberReport, Outcome, SyncError, member::Errand, reconcile::Reconcile,
-    visits::Visit,
+    Engine, MemberOutcome, MemberReport, SyncContext, SyncError, member_sync::SyncRequest,
+    reconcile::ReconcileRequest, run_selection::SelectedMember,
 };
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct RunRequest {
     /// `scheduled` or `manual`.
     pub trigger: &'static str,
-    pub task: Task,
+    pub task: RunTask,
     /// Only these; everybody who is connected if empty.
     pub users: Vec<UserId>,
     /// Members at the same time.
@@ -36,74 +36,77 @@ pub struct Plan {
 
 /// What is done for each member.
 #[derive(Debug, Clone)]
-pub enum Task {
+pub enum RunTask {
     /// Reads what is due; the night goes on with histories.
-    Sync(Errand),
+    Sync(SyncRequest),
     /// Goes on with history, and reads nothing else.
-    BackFill {
+    Backfill {
         /// Back to here; to each member's first record if not given.
         from: Option<DateTime<Utc>>,
     },
     /// Compares what is stored with what WHOOP has.
-    Reconcile(Reconcile),
+    Reconcile(ReconcileRequest),
 }
 
-impl Task {
+impl RunTask {
     fn slot(&self) -> Option<Slot> {
         match self {
             Self::Sync(errand) => errand.slot,
-            Self::BackFill { .. } | Self::Reconcile(_) => None,
+            Self::Backfill { .. } | Self::Reconcile(_) => None,
         }
     }
 
     /// Whether it leaves everything as it is.
-    const fn is_dry(&self) -> bool {
-        matches!(self, Self::Reconcile(Reconcile { dry_run: true, .. }))
+    const fn is_dry_run(&self) -> bool {
+        matches!(
+            self,
+            Self::Reconcile(ReconcileRequest { dry_run: true, .. })
+        )
     }
 }
 
 /// The first refusal of each priority class, which ends that class in this run.
 #[derive(Debug, Default)]
-struct Refusals([OnceLock<Refusal>; PriorityClass::ALL.len()]);
+struct ClassRefusals([OnceLock<QuotaRefusal>; PriorityClass::ALL.len()]);
 
 #[derive(Debug)]
-struct Refusal {
+struct QuotaRefusal {
     error: Option<String>,
     retry_after_seconds: Option<u64>,
 }
 
-impl Refusals {
+impl ClassRefusals {
     fn note(&self, class: PriorityClass, report: &MemberReport) {
         if report.ends_the_run
             && let Some(refusal) = self.0.get(class.index())
         {
-            refusal.get_or_init(|| Refusal {
+            refusal.get_or_init(|| QuotaRefusal {
                 error: report.error.clone(),
                 retry_after_seconds: report.retry_after_seconds,
             });
         }
     }
 
-    fn of(&self, class: PriorityClass) -> Option<&Refusal> {
+    fn get(&self, class: PriorityClass) -> Option<&QuotaRefusal> {
         self.0.get(class.index())?.get()
     }
 }
 
 /// A run that did not extend its time for this long was killed.
-const ALIVE_FOR: Duration = Duration::from_secs(120);
+const RUN_ALIVE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Extends the run's time in the database until dropped.
-struct KeepAlive(JoinHandle<()>);
+struct RunKeepAlive(JoinHandle<()>);
 
-impl KeepAlive {
-    fn of(engine: &Engine, id: Uuid) -> Self {
+impl RunKeepAlive {
+    fn spawn(engine: &Engine, id: Uuid) -> Self {
         let engine = engine.clone();
         Self(tokio::spawn(async move {
             loop {
-                tokio::time::sleep(ALIVE_FOR / 4).await;
+                tokio::time::sleep(RUN_ALIVE_TIMEOUT / 4).await;
                 let extended = async {
                     let mut conn = engine.database.get().await?;
-                    sync_run::alive(&mut conn, id, ALIVE_FOR).await
+                    sync_run::alive(&mut conn, id, RUN_ALIVE_TIMEOUT).await
                 };
                 if let Err(error) = extended.await {
                     tracing::warn!(%error, "the run's sign of life could not be stored");
@@ -113,7 +116,7 @@ impl KeepAlive {
     }
 }
 
-impl Drop for KeepAlive {
+impl Drop for RunKeepAlive {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -127,47 +130,47 @@ impl Engine {
     /// PostgreSQL is away. What goes wrong with a member is in the report.
     pub async fn run(
         &self,
-        plan: &Plan,
-        job: &Job,
-        watch: &(dyn Watch + Sync),
+        plan: &RunRequest,
+        job: &SyncContext,
+        watch: &(dyn RunObserver + Sync),
     ) -> Result<RunReport, SyncError> {
-        let visits = self.visits(plan).await?;
-        if let Some(day) = visits.day {
-            self.quota.expect(day).await?;
+        let visits = self.select_members(plan).await?;
+        if let Some(day) = visits.expected_calls {
+            self.quota.store_expected_calls(day).await?;
         }
         let slot = plan.task.slot().map(Slot::as_str);
-        let id = if plan.task.is_dry() {
+        let id = if plan.task.is_dry_run() {
             None
         } else {
             let mut conn = self.database.get().await?;
-            sync_log::end_killed(&mut conn).await?;
+            sync_log::reset_interrupted(&mut conn).await?;
             let now = self.clock.now();
-            let id = sync_run::begin(&mut conn, slot, plan.trigger, now, ALIVE_FOR).await?;
-            Some((id, KeepAlive::of(self, id)))
+            let id = sync_run::begin(&mut conn, slot, plan.trigger, now, RUN_ALIVE_TIMEOUT).await?;
+            Some((id, RunKeepAlive::spawn(self, id)))
         };
         match plan.task {
-            Task::BackFill { .. } => watch.begins(visits.histories.len(), 0),
-            Task::Sync(_) | Task::Reconcile(_) => {
-                watch.begins(visits.turns.len(), visits.histories.len());
+            RunTask::Backfill { .. } => watch.on_start(visits.backfills.len(), 0),
+            RunTask::Sync(_) | RunTask::Reconcile(_) => {
+                watch.on_start(visits.members.len(), visits.backfills.len());
             }
         }
-        if plan.users.is_empty() && !plan.task.is_dry() {
+        if plan.users.is_empty() && !plan.task.is_dry_run() {
             self.revoke_due(job).await?;
         }
 
-        let mut reports = Vec::with_capacity(visits.turns.len());
-        let refusals = Refusals::default();
-        let mut turns: Vec<&Visit> = visits.turns.iter().collect();
+        let mut reports = Vec::with_capacity(visits.members.len());
+        let refusals = ClassRefusals::default();
+        let mut turns: Vec<&SelectedMember> = visits.members.iter().collect();
         // Members whom another process syncs, who are waiting in the app, or whose tokens WHOOP did not
         // refresh come last.
-        let mut attempt = job.not_waiting_for_others();
+        let mut attempt = job.without_lease_wait();
         while !turns.is_empty() {
             turns = self
                 .run_members(plan, turns, &attempt, &refusals, watch, &mut reports)
                 .await;
             attempt = job.clone();
         }
-        self.run_histories(plan, &visits.histories, job, &refusals, watch, &mut reports)
+        self.run_backfills(plan, &visits.backfills, job, &refusals, watch, &mut reports)
             .await;
 
         let is_whole_night = plan.users.is_empty() && plan.task.slot() == Some(Slot::Night);
@@ -176,31 +179,33 @@ impl Engine {
         }
         // The members were read: an error of the clean-up must not lose the run's report.
         let tidied = if is_whole_night && !job.stop.is_cancelled() {
-            self.tidy().await
+            self.purge_expired().await
         } else {
             Ok(0)
         };
         let clean_up_error = tidied.as_ref().err().map(|error| {
             tracing::error!(%error, "the clean-up of the night failed; the next night repeats it");
-            error.told()
+            error.user_message()
         });
         let report = RunReport {
             slot,
-            fresh: visits.fresh,
-            left: visits.left,
+            fresh: visits.up_to_date,
+            left: visits.skipped_for_quota,
             stopped: job.stop.is_cancelled(),
             calls: job.calls(),
             removed_by_retention: tidied.unwrap_or(0),
             clean_up_error,
             comparison: match &plan.task {
-                Task::Reconcile(reconcile) => Some(Compared::of(reconcile, &reports)),
-                Task::Sync(_) | Task::BackFill { .. } => None,
+                RunTask::Reconcile(reconcile) => {
+                    Some(ComparisonSummary::from_reports(reconcile, &reports))
+                }
+                RunTask::Sync(_) | RunTask::Backfill { .. } => None,
             },
-            ..RunReport::of(reports, self.clock.now())
+            ..RunReport::from_reports(reports, self.clock.now())
         };
         if let Some((id, keep_alive)) = id {
             drop(keep_alive);
-            let finished = report.finished(self.clock.now());
+            let finished = report.finished_row(self.clock.now());
             let noted = async {
                 let mut conn = self.database.get().await?;
                 sync_run::finish(&mut conn, id, &finished).await
@@ -216,24 +221,24 @@ impl Engine {
     /// or they are waiting in the app.
     async fn run_members<'v>(
         &self,
-        plan: &Plan,
-        turns: Vec<&'v Visit>,
-        job: &Job,
-        refusals: &Refusals,
-        watch: &(dyn Watch + Sync),
+        plan: &RunRequest,
+        turns: Vec<&'v SelectedMember>,
+        job: &SyncContext,
+        refusals: &ClassRefusals,
+        watch: &(dyn RunObserver + Sync),
         reports: &mut Vec<MemberReport>,
-    ) -> Vec<&'v Visit> {
+    ) -> Vec<&'v SelectedMember> {
         let mut busy = Vec::new();
         let mut under_way = stream::iter(turns)
             .map(|visit| async move { (visit, self.run_member(plan, visit, job, refusals).await) })
             .buffer_unordered(plan.parallel.max(1));
         while let Some((visit, synced)) = under_way.next().await {
             let comes_last = match &synced {
-                Ok(report) => report.lacks_token() && job.lease_patience.is_zero(),
+                Ok(report) => report.lacks_token() && job.lease_timeout.is_zero(),
                 Err(SyncError::Yielded) => true,
                 Err(error) => {
                     (matches!(error, SyncError::Busy) || error.is_refresh_failure())
-                        && job.lease_patience.is_zero()
+                        && job.lease_timeout.is_zero()
                 }
             };
             if comes_last && !job.stop.is_cancelled() {
@@ -241,8 +246,8 @@ impl Engine {
                 continue;
             }
             let report =
-                synced.unwrap_or_else(|error| MemberReport::of_error(&visit.user_id, &error));
-            watch.member(&report);
+                synced.unwrap_or_else(|error| MemberReport::from_error(&visit.user_id, &error));
+            watch.on_member_done(&report);
             refusals.note(visit.class, &report);
             reports.push(report);
         }
@@ -250,18 +255,18 @@ impl Engine {
     }
 
     /// Goes on with histories, with what everybody's turn has left of the day.
-    async fn run_histories(
+    async fn run_backfills(
         &self,
-        plan: &Plan,
+        plan: &RunRequest,
         members: &[UserId],
-        job: &Job,
-        refusals: &Refusals,
-        watch: &(dyn Watch + Sync),
+        job: &SyncContext,
+        refusals: &ClassRefusals,
+        watch: &(dyn RunObserver + Sync),
         reports: &mut Vec<MemberReport>,
     ) {
         // Nothing of them could be read; as many attempts more would not help.
         let is_out_of_order = |one: &MemberReport| {
-            one.outcome == Outcome::Failed && one.types.iter().all(|one| one.error.is_some())
+            one.outcome == MemberOutcome::Failed && one.types.iter().all(|one| one.error.is_some())
         };
         let out_of_order: HashSet<String> = reports
             .iter()
@@ -277,87 +282,93 @@ impl Engine {
             .iter()
             .filter(|user_id| !out_of_order.contains(user_id.as_str()));
         let mut under_way = stream::iter(members)
-            .map(|user_id| self.run_history(plan, user_id, job, refusals))
+            .map(|user_id| self.run_backfill(plan, user_id, job, refusals))
             .buffer_unordered(plan.parallel.max(1));
         while let Some(more) = under_way.next().await {
-            if matches!(plan.task, Task::BackFill { .. }) {
-                watch.member(&more);
+            if matches!(plan.task, RunTask::Backfill { .. }) {
+                watch.on_member_done(&more);
             }
             refusals.note(PriorityClass::Backfill, &more);
             let place = places.get(&more.user_id);
             let known = place.and_then(|place| reports.get_mut(*place));
             match known {
-                Some(report) => report.and(more),
+                Some(report) => report.merge(more),
                 None => reports.push(more),
             }
         }
     }
 
-    async fn run_history(
+    async fn run_backfill(
         &self,
-        plan: &Plan,
+        plan: &RunRequest,
         user_id: &UserId,
-        job: &Job,
-        refusals: &Refusals,
+        job: &SyncContext,
+        refusals: &ClassRefusals,
     ) -> MemberReport {
         let from = match plan.task {
-            Task::BackFill { from } => from,
-            Task::Sync(_) | Task::Reconcile(_) => None,
+            RunTask::Backfill { from } => from,
+            RunTask::Sync(_) | RunTask::Reconcile(_) => None,
         };
-        match not_begun(user_id, job, PriorityClass::Backfill, refusals) {
+        match skipped_report(user_id, job, PriorityClass::Backfill, refusals) {
             Some(report) => report,
             None => {
-                let read = self.back_fill(user_id, job, from).await;
-                read.unwrap_or_else(|error| MemberReport::of_error(user_id, &error))
+                let read = self.backfill_member(user_id, job, from).await;
+                read.unwrap_or_else(|error| MemberReport::from_error(user_id, &error))
             }
         }
     }
 
     async fn run_member(
         &self,
-        plan: &Plan,
-        visit: &Visit,
-        job: &Job,
-        refusals: &Refusals,
+        plan: &RunRequest,
+        visit: &SelectedMember,
+        job: &SyncContext,
+        refusals: &ClassRefusals,
     ) -> Result<MemberReport, SyncError> {
-        let Visit {
-            user_id, errand, ..
+        let SelectedMember {
+            user_id,
+            request: errand,
+            ..
         } = visit;
-        if let Some(report) = not_begun(user_id, job, visit.class, refusals) {
+        if let Some(report) = skipped_report(user_id, job, visit.class, refusals) {
             return Ok(report);
         }
-        let job = job.of(visit.class);
-        if let Task::Reconcile(reconcile) = &plan.task {
+        let job = job.with_class(visit.class);
+        if let RunTask::Reconcile(reconcile) = &plan.task {
             return self.reconcile_member(user_id, &job, reconcile).await;
         }
         match &visit.decided_on {
-            Some(reads) => self.sync_as_decided(user_id, &job, errand, reads).await,
+            Some(reads) => self.sync_unless_read(user_id, &job, errand, reads).await,
             None => self.sync_member(user_id, &job, errand).await,
         }
     }
 }
 
 /// The report of a member who is not synced in this run; `None` if nothing speaks against it.
-fn not_begun(
+fn skipped_report(
     user_id: &UserId,
-    job: &Job,
+    job: &SyncContext,
     class: PriorityClass,
-    refusals: &Refusals,
+    refusals: &ClassRefusals,
 ) -> Option<MemberReport> {
     if job.stop.is_cancelled() {
-        return Some(MemberReport::without_types(user_id, Outcome::Stopped, None));
+        return Some(MemberReport::without_types(
+            user_id,
+            MemberOutcome::Stopped,
+            None,
+        ));
     }
-    let refusal = refusals.of(class)?;
+    let refusal = refusals.get(class)?;
     Some(MemberReport {
         error: refusal.error.clone(),
         retry_after_seconds: refusal.retry_after_seconds,
-        ..MemberReport::without_types(user_id, Outcome::Deferred, None)
+        ..MemberReport::without_types(user_id, MemberOutcome::Deferred, None)
     })
 }
 
 /// Somebody who looks on: a progress bar, or the log.
-pub trait Watch {
+pub trait RunObserver {
     /// So many members have a turn; the histories of so many are gone on with after it.
-    fn begins(&self, members: usize, histories: usize);
-    fn member(&self, report: &MemberReport);
+    fn on_start(&self, members: usize, histories: usize);
+    fn on_member_done(&self, report: &MemberReport);
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use whoop_core::difference::Difference;
-use whoop_storage::{page::Stored, table::sync_run::Finished};
+use whoop_core::difference::RecordDifference;
+use whoop_storage::{page::StoreCounts, table::sync_run::FinishedRunColumns};
 
-use crate::{MemberReport, Outcome, reconcile::Reconcile};
+use crate::{MemberOutcome, MemberReport, reconcile::ReconcileRequest};
 
 /// What a run came to.
 ///
@@ -37,16 +37,16 @@ pub struct RunReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clean_up_error: Option<String>,
     #[serde(flatten)]
-    pub stored: Stored,
+    pub stored: StoreCounts,
     /// If the run compared what is stored with WHOOP.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub comparison: Option<Compared>,
+    pub comparison: Option<ComparisonSummary>,
     pub reports: Vec<MemberReport>,
 }
 
 /// The comparison of all members with WHOOP, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Compared {
+pub struct ComparisonSummary {
     pub dry_run: bool,
     pub from: DateTime<Utc>,
     /// `None` for the present.
@@ -58,8 +58,8 @@ pub struct Compared {
     pub healed: u64,
 }
 
-impl Compared {
-    pub(crate) fn of(reconcile: &Reconcile, reports: &[MemberReport]) -> Self {
+impl ComparisonSummary {
+    pub(crate) fn from_reports(reconcile: &ReconcileRequest, reports: &[MemberReport]) -> Self {
         let findings = || reports.iter().filter_map(|one| one.findings.as_ref());
         let differences = || findings().flat_map(|one| &one.differences);
         Self {
@@ -75,7 +75,7 @@ impl Compared {
 
 impl RunReport {
     /// What the members' reports come to; the rest is the run's own.
-    pub(crate) fn of(reports: Vec<MemberReport>, now: DateTime<Utc>) -> Self {
+    pub(crate) fn from_reports(reports: Vec<MemberReport>, now: DateTime<Utc>) -> Self {
         let count = |outcome| reports.iter().filter(|one| one.outcome == outcome).count();
         let waits = reports.iter().filter_map(|one| one.retry_after_seconds);
         Self {
@@ -83,9 +83,9 @@ impl RunReport {
             members: reports.len(),
             fresh: 0,
             left: 0,
-            synced: count(Outcome::Done) + count(Outcome::Shared),
-            failed: count(Outcome::Failed),
-            deferred: count(Outcome::Deferred),
+            synced: count(MemberOutcome::Done) + count(MemberOutcome::Shared),
+            failed: count(MemberOutcome::Failed),
+            deferred: count(MemberOutcome::Deferred),
             goes_on_at: waits
                 .max()
                 .filter(|seconds| *seconds > 0)
@@ -94,7 +94,7 @@ impl RunReport {
             calls: 0,
             removed_by_retention: 0,
             clean_up_error: None,
-            stored: reports.iter().fold(Stored::default(), |mut sum, one| {
+            stored: reports.iter().fold(StoreCounts::default(), |mut sum, one| {
                 sum += one.stored();
                 sum
             }),
@@ -109,7 +109,7 @@ impl RunReport {
     }
 
     /// All differences, each with the id of its member.
-    pub fn differences(&self) -> impl Iterator<Item = (&str, &Difference)> {
+    pub fn differences(&self) -> impl Iterator<Item = (&str, &RecordDifference)> {
         self.reports.iter().flat_map(|member| {
             let differences = member.findings.iter().flat_map(|one| &one.differences);
             differences.map(|one| (member.user_id.as_str(), one))
@@ -117,8 +117,8 @@ impl RunReport {
     }
 
     /// The row of `whoop_sync_run`.
-    pub(crate) fn finished(&self, now: DateTime<Utc>) -> Finished {
-        Finished {
+    pub(crate) fn finished_row(&self, now: DateTime<Utc>) -> FinishedRunColumns {
+        FinishedRunColumns {
             status: if self.failed > 0 || self.clean_up_error.is_some() {
                 "failed"
             } else if self.unfinished() > 0 {

@@ -3,20 +3,20 @@
 use serde_json::value::RawValue;
 use whoop_core::{
     DataType, UserId,
-    record::{Cycle, Recovery, Sleep, Workout, read},
+    record::{Cycle, Recovery, Sleep, Workout, parse_record},
 };
 use whoop_storage::{
     StorageError, page,
     table::{
         RecordTable,
-        rejected_record::{self, SetAside},
+        rejected_record::{self, RejectedRow},
     },
 };
 
-use crate::{Engine, SyncError, window::is_kept};
+use crate::{Engine, SyncError, window::is_within_retention};
 
 /// Records that are tried in one night.
-const AT_ONCE: i64 = 1_000;
+const RECORDS_PER_NIGHT: i64 = 1_000;
 
 impl Engine {
     /// Stores the records among those set aside that can be read now. Costs no call.
@@ -27,15 +27,15 @@ impl Engine {
     pub(crate) async fn retry_set_aside(&self) -> Result<u64, SyncError> {
         let set_aside = {
             let mut conn = self.database.get().await?;
-            rejected_record::some(&mut conn, AT_ONCE).await?
+            rejected_record::sample(&mut conn, RECORDS_PER_NIGHT).await?
         };
         let mut stored = 0;
         for one in set_aside {
             let retried = match one.data_type.parse() {
-                Ok(DataType::Recovery) => self.retry::<Recovery>(&one).await,
-                Ok(DataType::Sleep) => self.retry::<Sleep>(&one).await,
-                Ok(DataType::Workout) => self.retry::<Workout>(&one).await,
-                Ok(DataType::Cycle) => self.retry::<Cycle>(&one).await,
+                Ok(DataType::Recovery) => self.retry_record::<Recovery>(&one).await,
+                Ok(DataType::Sleep) => self.retry_record::<Sleep>(&one).await,
+                Ok(DataType::Workout) => self.retry_record::<Workout>(&one).await,
+                Ok(DataType::Cycle) => self.retry_record::<Cycle>(&one).await,
                 Err(_) => Ok(0),
             };
             match retried {
@@ -57,17 +57,20 @@ impl Engine {
         Ok(stored)
     }
 
-    async fn retry<R: RecordTable>(&self, set_aside: &SetAside) -> Result<u64, SyncError> {
+    async fn retry_record<R: RecordTable>(
+        &self,
+        set_aside: &RejectedRow,
+    ) -> Result<u64, SyncError> {
         let (Ok(user_id), Ok(raw)) = (
             set_aside.user_id.parse::<UserId>(),
             serde_json::from_str::<&RawValue>(&set_aside.raw),
         ) else {
             return Ok(0);
         };
-        let Ok(record) = read::<R>(raw) else {
+        let Ok(record) = parse_record::<R>(raw) else {
             return Ok(0);
         };
-        if !is_kept(&record, self.member_kept_from(&user_id).await?) {
+        if !is_within_retention(&record, self.member_kept_from(&user_id).await?) {
             return Ok(0);
         }
         let mut transaction = self.database.begin().await?;

@@ -1,11 +1,11 @@
 //! How a member stands: the connection, and what has been read of each type.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_core::{DataType, UserId, day::Connection};
+use whoop_core::{DataType, UserId, day::ConnectionStatus};
 use whoop_storage::{
     StorageError,
     table::{
-        change::{self, Delays},
+        change::{self, DelayPercentiles},
         rejected_record,
         sync_log::{self, SyncLogRow},
         users::{self, UserRow},
@@ -15,12 +15,12 @@ use whoop_storage::{
 use crate::{Engine, SyncError};
 
 /// Since when delays are looked at.
-const DELAYS_OF: TimeDelta = TimeDelta::days(7);
+const DELAY_WINDOW: TimeDelta = TimeDelta::days(7);
 
 /// A member's connection and logs.
 #[derive(Debug, Clone)]
 pub struct MemberStatus {
-    pub connection: Connection,
+    pub connection: ConnectionStatus,
     /// `None` for a member who never connected.
     pub member: Option<UserRow>,
     /// One entry a type, those never read included.
@@ -32,7 +32,7 @@ pub struct MemberStatus {
     /// Since when records are kept; `None` for ever.
     pub kept_from: Option<DateTime<Utc>>,
     /// How long changes of the last week took from WHOOP until they could be read.
-    pub delays: Delays,
+    pub delays: DelayPercentiles,
 }
 
 fn is_granted((_, log): &&(DataType, Option<SyncLogRow>)) -> bool {
@@ -79,9 +79,12 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn unknown(&self, user_ids: &[UserId]) -> Result<Vec<UserId>, StorageError> {
+    pub async fn find_unknown_members(
+        &self,
+        user_ids: &[UserId],
+    ) -> Result<Vec<UserId>, StorageError> {
         let mut conn = self.database.get().await?;
-        users::unknown(&mut conn, user_ids).await
+        users::list_unknown(&mut conn, user_ids).await
     }
 
     /// How a member stands.
@@ -89,17 +92,17 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is away.
-    pub async fn status(&self, user_id: &UserId) -> Result<MemberStatus, SyncError> {
+    pub async fn member_status(&self, user_id: &UserId) -> Result<MemberStatus, SyncError> {
         let mut conn = self.database.get().await?;
         let member = users::find(&mut conn, user_id).await?;
         let log = sync_log::list(&mut conn, user_id).await?;
         let rejected_records = rejected_record::count(&mut conn, user_id).await?;
         let is_first = member
             .as_ref()
-            .is_some_and(|member| is_first_sync(member, self.clock.now()));
-        let syncing = is_first || whoop_storage::lease::is_held(&mut conn, user_id).await?;
-        let since = self.clock.now() - DELAYS_OF;
-        let delays = change::delays(&mut conn, Some(user_id), since).await?;
+            .is_some_and(|member| is_first_sync_running(member, self.clock.now()));
+        let syncing = is_first || whoop_storage::member_lease::is_held(&mut conn, user_id).await?;
+        let since = self.clock.now() - DELAY_WINDOW;
+        let delays = change::delay_percentiles(&mut conn, Some(user_id), since).await?;
         let types = DataType::ALL
             .into_iter()
             .map(|data_type| {
@@ -110,7 +113,7 @@ impl Engine {
         Ok(MemberStatus {
             connection: member
                 .as_ref()
-                .map_or(Connection::NeverConnected, UserRow::connection),
+                .map_or(ConnectionStatus::NeverConnected, UserRow::connection),
             kept_from: self.kept_from(
                 member
                     .as_ref()
@@ -126,10 +129,10 @@ impl Engine {
 }
 
 /// Time after a connect in which a first sync that has not ended counts as under way.
-const FIRST_SYNC_TAKES: TimeDelta = TimeDelta::hours(2);
+const FIRST_SYNC_WINDOW: TimeDelta = TimeDelta::hours(2);
 
-fn is_first_sync(member: &UserRow, now: DateTime<Utc>) -> bool {
+fn is_first_sync_running(member: &UserRow, now: DateTime<Utc>) -> bool {
     member.first_sync_pending
-        && member.connection() == Connection::Connected
-        && now - member.connected_at < FIRST_SYNC_TAKES
+        && member.connection() == ConnectionStatus::Connected
+        && now - member.connected_at < FIRST_SYNC_WINDOW
 }

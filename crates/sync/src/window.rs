@@ -1,42 +1,44 @@
 //! Reads one window of one data type: pages in, rows out, then the sync log.
 
 use chrono::{DateTime, Utc};
-use whoop_client::{Listed, Page, PageWalker};
+use whoop_client::{ListPage, ListedRecord, PageWalker};
 use whoop_core::{
     UserId,
     coverage::WindowRead,
-    plan::{Window, webhook_signals::ANNOUNCED_WITHIN},
+    plan::{ReadWindow, webhook_signals::MAX_WEBHOOK_DELAY},
     record::Record,
-    retention::KeptFrom,
+    retention::RetentionStart,
 };
 use whoop_storage::{
-    page::Stored,
+    page::StoreCounts,
     table::{RecordTable, sync_log},
 };
 
-use crate::{Engine, Job, SyncError, comparison::Comparison, deletions::Unlisted};
+use crate::{
+    Engine, SyncContext, SyncError, comparison::TypeComparison, deletions::UnlistedRecords,
+};
 
 /// The result of reading so far; it counts also if reading ends in an error, because each page is
 /// stored as it comes.
 #[derive(Debug, Default)]
-pub(crate) struct Read {
-    pub(crate) stored: Stored,
+pub(crate) struct ReadProgress {
+    pub(crate) stored: StoreCounts,
     pub(crate) pages: u64,
     /// WHOOP answered 404 in place of a list.
     pub(crate) not_found: bool,
     /// If the records are read to compare them with the stored ones.
-    pub(crate) comparison: Option<Comparison>,
+    pub(crate) comparison: Option<TypeComparison>,
     /// Time of the latest webhook about the data type when the read began.
     pub(crate) signal_at: Option<DateTime<Utc>>,
     /// The span of the last window that was read to its end.
-    pub(crate) proven: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    pub(crate) complete_span: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// WHOOP's list ended in the last window.
     pub(crate) list_ended: bool,
 }
 
-impl Read {
+impl ReadProgress {
     /// Whether nothing of it is kept.
-    pub(crate) fn is_dry(&self) -> bool {
+    pub(crate) fn is_dry_run(&self) -> bool {
         self.comparison.as_ref().is_some_and(|one| one.dry_run)
     }
 }
@@ -44,41 +46,42 @@ impl Read {
 impl Engine {
     /// Reads a window page by page; each page is one transaction, and the sync log moves in that
     /// of the last, unless the list ended before records that are stored.
-    pub(crate) async fn read_window<R: RecordTable + Listed>(
+    pub(crate) async fn read_window<R: RecordTable + ListedRecord>(
         &self,
         user_id: &UserId,
-        job: &Job,
-        window: Window,
+        job: &SyncContext,
+        window: ReadWindow,
         up_to_now: bool,
-        read: &mut Read,
+        read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
         let kept_from = self.member_kept_from(user_id).await?;
         let mut walker = PageWalker::new(window);
         let began_at = self.clock.now();
-        let mut unlisted = Unlisted::default();
+        let mut unlisted = UnlistedRecords::default();
         let mut latest_change = None;
         let mut before = None;
         while let Some(query) = walker.query().cloned() {
             let mut page = self
-                .call(user_id, job, R::SCOPE, |whoop, token| {
+                .call_whoop(user_id, job, R::SCOPE, |whoop, token| {
                     let query = query.clone();
-                    async move { whoop.page::<R>(&token, &query).await }
+                    async move { whoop.fetch_page::<R>(&token, &query).await }
                 })
                 .await?;
             read.pages += 1;
             read.not_found |= page.not_found;
             let accepted = walker.accept(&page);
-            warn_of_rejected(user_id, &page);
+            warn_about_rejected(user_id, &page);
             // Records that are not kept are not brought back.
-            page.records.retain(|record| is_kept(record, kept_from));
+            page.records
+                .retain(|record| is_within_retention(record, kept_from));
             let changes = page.records.iter().map(Record::updated_at);
-            let announced = changes.filter(|at| *at < began_at - ANNOUNCED_WITHIN);
+            let announced = changes.filter(|at| *at < began_at - MAX_WEBHOOK_DELAY);
             latest_change = latest_change.max(announced.max());
 
             let mut transaction = self.database.begin().await?;
             let now = self.clock.now();
             let stored = read
-                .keep(
+                .store_records(
                     &mut transaction,
                     user_id,
                     &page.records,
@@ -89,15 +92,20 @@ impl Engine {
             let written = stored.written();
             let is_last = accepted.is_ok() && walker.query().is_none();
             if is_last {
-                unlisted =
-                    Unlisted::find::<R>(&mut transaction, user_id, window, &walker, began_at)
-                        .await?;
+                unlisted = UnlistedRecords::find::<R>(
+                    &mut transaction,
+                    user_id,
+                    window,
+                    &walker,
+                    began_at,
+                )
+                .await?;
             }
-            if read.is_dry() {
+            if read.is_dry_run() {
                 transaction.rollback().await?;
             } else {
                 if is_last && !unlisted.ended_early {
-                    let completed = sync_log::Completed {
+                    let completed = sync_log::CompletedWindow {
                         read: WindowRead {
                             until: window.end,
                             // What is not kept is not covered.
@@ -116,10 +124,10 @@ impl Engine {
                     before = sync_log::complete(&mut transaction, user_id, R::DATA_TYPE, completed)
                         .await?;
                 } else {
-                    sync_log::count(&mut transaction, user_id, R::DATA_TYPE, written).await?;
+                    sync_log::add_written(&mut transaction, user_id, R::DATA_TYPE, written).await?;
                 }
                 transaction.commit().await?;
-                self.record_tally.note(R::DATA_TYPE, &stored);
+                self.record_counters.add(R::DATA_TYPE, &stored);
             }
             accepted.map_err(|cause| SyncError::BrokenList {
                 data_type: R::DATA_TYPE,
@@ -128,14 +136,14 @@ impl Engine {
         }
         if let Some(before) = before.filter(|_| up_to_now)
             && let Err(error) = self
-                .check_announced(R::DATA_TYPE, latest_change, &before)
+                .detect_missed_webhooks(R::DATA_TYPE, latest_change, &before)
                 .await
         {
             // The read is stored, and the next change that was not announced is noticed as well.
             tracing::warn!(member = %user_id, %error, "could not check for missed webhooks");
         }
         let ended_early = unlisted.ended_early;
-        self.ask_for_unlisted::<R>(user_id, job, unlisted, read)
+        self.fetch_unlisted::<R>(user_id, job, unlisted, read)
             .await?;
         if ended_early {
             return Err(SyncError::ListEndedEarly {
@@ -147,7 +155,7 @@ impl Engine {
             });
         }
         read.list_ended = walker.list_ended();
-        read.proven = Some((
+        read.complete_span = Some((
             walker.oldest().unwrap_or(window.end).min(window.end),
             window.end,
         ));
@@ -155,11 +163,14 @@ impl Engine {
     }
 }
 
-pub(crate) fn is_kept<R: RecordTable>(record: &R, kept_from: Option<KeptFrom>) -> bool {
+pub(crate) fn is_within_retention<R: RecordTable>(
+    record: &R,
+    kept_from: Option<RetentionStart>,
+) -> bool {
     kept_from.is_none_or(|kept| record.own_date() >= kept.date)
 }
 
-fn warn_of_rejected<R>(user_id: &UserId, page: &Page<R>) {
+fn warn_about_rejected<R>(user_id: &UserId, page: &ListPage<R>) {
     for rejected in &page.rejected {
         tracing::warn!(
             member = %user_id,

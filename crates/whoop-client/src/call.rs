@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, Span, debug, debug_span, field};
 use url::Url;
 
-use crate::{Whoop, WhoopError, made::outcome_of};
+use crate::{WhoopClient, WhoopError, request_count::outcome_label};
 
 /// A page of 25 nights is some 30 KB; nothing WHOOP sends comes near this.
-const LARGEST_BODY: usize = 8 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
 /// A call to the API, ready to be sent as often as it takes.
-pub(crate) struct Call<'a> {
+pub(crate) struct ApiCall<'a> {
     method: Method,
     /// For logs and errors: the URL itself may hold a page token.
     endpoint: &'static str,
@@ -24,7 +24,7 @@ pub(crate) struct Call<'a> {
     access_token: &'a SecretString,
 }
 
-impl<'a> Call<'a> {
+impl<'a> ApiCall<'a> {
     pub(crate) fn get(endpoint: &'static str, url: Url, access_token: &'a SecretString) -> Self {
         Self {
             method: Method::GET,
@@ -42,45 +42,45 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Whoop {
+impl WhoopClient {
     /// Sends a call whose answer is JSON; `None` is a 404.
-    pub(crate) async fn json<T: DeserializeOwned>(
+    pub(crate) async fn fetch_json<T: DeserializeOwned>(
         &self,
-        call: &Call<'_>,
+        call: &ApiCall<'_>,
     ) -> Result<Option<T>, WhoopError> {
         let what = call.endpoint;
-        self.send(call, |body| {
+        self.send_with_retries(call, |body| {
             serde_json::from_slice(body).map_err(|source| WhoopError::Decode { what, source })
         })
         .await
     }
 
     /// Sends a call until it is answered or the pace's patience is used up.
-    pub(crate) async fn send<T>(
+    pub(crate) async fn send_with_retries<T>(
         &self,
-        call: &Call<'_>,
+        call: &ApiCall<'_>,
         read: impl Fn(&[u8]) -> Result<T, WhoopError>,
     ) -> Result<Option<T>, WhoopError> {
-        let mut patience = self.pace().longest_wait;
-        let mut time_left = self.pace().call_timeout;
-        let mut pauses = self.pace().pauses();
+        let mut patience = self.retry_policy().max_wait;
+        let mut time_left = self.retry_policy().call_timeout;
+        let mut pauses = self.retry_policy().backoff();
         loop {
-            self.gate().pass(&mut patience).await?;
-            if let Some(allowance) = self.allowance() {
-                allowance.take(&mut patience).await?;
+            self.api_gate().wait_until_open(&mut patience).await?;
+            if let Some(allowance) = self.quota_gate() {
+                allowance.take_permit(&mut patience).await?;
             }
 
             let started = Instant::now();
-            let answer = timeout(time_left, self.attempt(call, &read)).await;
+            let answer = timeout(time_left, self.send_once(call, &read)).await;
             let answer = answer.unwrap_or(Err(WhoopError::TimedOut));
             let outcome = match &answer {
                 Ok(None) => "not_found",
-                other => outcome_of(other),
+                other => outcome_label(other),
             };
-            self.tally().note(call.endpoint, outcome);
-            if let Some(allowance) = self.allowance() {
+            self.request_counters().count(call.endpoint, outcome);
+            if let Some(allowance) = self.quota_gate() {
                 let failed = answer.as_ref().is_err_and(WhoopError::is_upstream_failure);
-                allowance.outcome(!failed).await;
+                allowance.on_call_outcome(!failed).await;
             }
             let error = match answer {
                 Ok(answer) => return Ok(answer),
@@ -93,7 +93,7 @@ impl Whoop {
             if matches!(error, WhoopError::RateLimited { .. }) {
                 continue;
             }
-            if !error.is_hiccup() {
+            if !error.is_retryable() {
                 return Err(error);
             }
             match pauses.next().filter(|pause| *pause < time_left) {
@@ -107,47 +107,50 @@ impl Whoop {
         }
     }
 
-    async fn attempt<T>(
+    async fn send_once<T>(
         &self,
-        call: &Call<'_>,
+        call: &ApiCall<'_>,
         read: &impl Fn(&[u8]) -> Result<T, WhoopError>,
     ) -> Result<Option<T>, WhoopError> {
         let request = self
             .http()
             .request(call.method.clone(), call.url.clone())
             .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, bearer(call.access_token)?);
+            .header(AUTHORIZATION, bearer_header(call.access_token)?);
         let exchange = async {
             self.count_request();
-            let response = self.exchange(request).await?;
-            let quota = self.note_quota(response.headers()).await;
-            if let Some(wait) = quota.used_up() {
-                self.gate().close(wait, quota.is_the_days(wait));
+            let response = self.send_traced(request).await?;
+            let quota = self.store_rate_limit(response.headers()).await;
+            if let Some(wait) = quota.exhausted_for() {
+                self.api_gate().close(wait, quota.is_day_limit(wait));
             }
             match response.status() {
                 StatusCode::UNAUTHORIZED => Err(WhoopError::Unauthorized),
                 StatusCode::FORBIDDEN => Err(WhoopError::Forbidden),
                 StatusCode::NOT_FOUND => Ok(None),
                 StatusCode::TOO_MANY_REQUESTS => {
-                    let retry_after = quota.after_refusal();
-                    let day = quota.is_the_days(retry_after);
-                    self.gate().close(retry_after, day);
-                    if let Some(allowance) = self.allowance() {
-                        allowance.refused(retry_after, day).await;
+                    let retry_after = quota.retry_delay();
+                    let day = quota.is_day_limit(retry_after);
+                    self.api_gate().close(retry_after, day);
+                    if let Some(allowance) = self.quota_gate() {
+                        allowance.on_rate_limited(retry_after, day).await;
                     }
                     Err(WhoopError::RateLimited { retry_after, day })
                 }
-                status if status.is_success() => read(&body(response).await?).map(Some),
-                status => Err(failure(status)),
+                status if status.is_success() => read(&read_body(response).await?).map(Some),
+                status => Err(status_error(status)),
             }
         };
-        exchange.instrument(span(call.endpoint)).await
+        exchange.instrument(call_span(call.endpoint)).await
     }
 
     /// Sends a request once and notes how that went in the current span.
-    pub(crate) async fn exchange(&self, request: RequestBuilder) -> Result<Response, WhoopError> {
+    pub(crate) async fn send_traced(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Response, WhoopError> {
         let started = Instant::now();
-        let answer = request.send().await.map_err(WhoopError::transport);
+        let answer = request.send().await.map_err(WhoopError::from_reqwest);
         let span = Span::current();
         span.record("millis", started.elapsed().as_millis());
         match &answer {
@@ -165,7 +168,7 @@ impl Whoop {
 }
 
 /// Endpoint, status and time; never the URL, whose query may hold a token.
-pub(crate) fn span(endpoint: &'static str) -> Span {
+pub(crate) fn call_span(endpoint: &'static str) -> Span {
     debug_span!(
         "whoop",
         endpoint,
@@ -175,7 +178,7 @@ pub(crate) fn span(endpoint: &'static str) -> Span {
 }
 
 /// What a status means that no caller has a meaning of its own for.
-pub(crate) fn failure(status: StatusCode) -> WhoopError {
+pub(crate) fn status_error(status: StatusCode) -> WhoopError {
     let status = status.as_u16();
     if status >= 500 {
         WhoopError::Server { status }
@@ -185,12 +188,12 @@ pub(crate) fn failure(status: StatusCode) -> WhoopError {
 }
 
 /// The whole body, decompressed, or an error once it is too large.
-pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, WhoopError> {
+pub(crate) async fn read_body(mut response: Response) -> Result<Vec<u8>, WhoopError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(WhoopError::transport)? {
-        if body.len() + chunk.len() > LARGEST_BODY {
+    while let Some(chunk) = response.chunk().await.map_err(WhoopError::from_reqwest)? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
             return Err(WhoopError::TooLarge {
-                limit: LARGEST_BODY,
+                limit: MAX_BODY_BYTES,
             });
         }
         body.extend_from_slice(&chunk);
@@ -198,7 +201,7 @@ pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, WhoopError> 
     Ok(body)
 }
 
-fn bearer(token: &SecretString) -> Result<HeaderValue, WhoopError> {
+fn bearer_header(token: &SecretString) -> Result<HeaderValue, WhoopError> {
     // What cannot be written into a header was never a token of WHOOP's.
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
         .map_err(|_| WhoopError::Unauthorized)?;

@@ -5,7 +5,7 @@ use crate::WhoopError;
 
 /// WHOOP's client secrets have 64 characters. A short one is a mistake, and the webhooks
 /// that it signs could be forged.
-const SHORTEST_SECRET: usize = 16;
+const MIN_SECRET_BYTES: usize = 16;
 
 /// Checks the length of a client secret.
 ///
@@ -14,7 +14,7 @@ const SHORTEST_SECRET: usize = 16;
 /// The reason, without a part of the secret.
 pub fn check_client_secret(secret: &SecretString) -> Result<(), String> {
     let bytes = secret.expose_secret().len();
-    if bytes < SHORTEST_SECRET {
+    if bytes < MIN_SECRET_BYTES {
         return Err(format!(
             "the client secret has {bytes} bytes, and anyone could guess it and forge webhooks; \
              WHOOP's have 64 characters"
@@ -37,7 +37,7 @@ pub struct WhoopConfig {
 }
 
 impl WhoopConfig {
-    pub(crate) fn check(&self) -> Result<(), WhoopError> {
+    pub(crate) fn validate(&self) -> Result<(), WhoopError> {
         for (name, url) in [("API", &self.api_url), ("OAuth", &self.oauth_url)] {
             if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
                 return Err(WhoopError::Config(format!(
@@ -52,12 +52,12 @@ impl WhoopConfig {
     }
 
     /// Whether nothing here speaks TLS, as with a simulator next door.
-    pub(crate) fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain_http(&self) -> bool {
         self.api_url.scheme() == "http" && self.oauth_url.scheme() == "http"
     }
 
     /// Whether both bases are on this machine, where no proxy has a say.
-    pub(crate) fn is_local(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         [&self.api_url, &self.oauth_url]
             .into_iter()
             .all(|url| match url.host() {
@@ -70,7 +70,7 @@ impl WhoopConfig {
 }
 
 /// `base` with more segments; each is escaped, so an id cannot leave its place.
-pub(crate) fn below<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+pub(crate) fn append_segments<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
@@ -88,7 +88,7 @@ mod tests {
             "https://whoop.test/developer",
             "https://whoop.test/developer/",
         ] {
-            let url = below(&base.parse().unwrap(), ["v2", "cycle", "7"]);
+            let url = append_segments(&base.parse().unwrap(), ["v2", "cycle", "7"]);
             assert_eq!(url.as_str(), "https://whoop.test/developer/v2/cycle/7");
         }
     }
@@ -97,7 +97,7 @@ mod tests {
     fn an_id_with_a_slash_or_a_question_mark_stays_one_segment() {
         let base = "https://whoop.test".parse().unwrap();
 
-        let url = below(&base, ["v2", "a/../b?c#d"]);
+        let url = append_segments(&base, ["v2", "a/../b?c#d"]);
 
         assert_eq!(url.as_str(), "https://whoop.test/v2/a%2F..%2Fb%3Fc%23d");
     }
@@ -112,9 +112,9 @@ mod tests {
             redirect_url: "https://app.test/cb".parse().unwrap(),
         };
 
-        assert!(config("https://whoop.test/developer").check().is_ok());
-        assert!(config("mailto:whoop").check().is_err());
-        assert!(config("unix:/run/whoop").check().is_err());
+        assert!(config("https://whoop.test/developer").validate().is_ok());
+        assert!(config("mailto:whoop").validate().is_err());
+        assert!(config("unix:/run/whoop").validate().is_err());
     }
 
     #[test]

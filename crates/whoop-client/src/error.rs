@@ -31,7 +31,7 @@ pub enum WhoopError {
     /// The refresh token or code was used, revoked, or never existed.
     #[error("WHOOP does not accept this refresh token or code any more")]
     InvalidGrant,
-    #[error("{}", refusal(error, *transient))]
+    #[error("{}", token_refusal_message(error, *transient))]
     TokenRefused {
         /// OAuth's word for it, such as `invalid_client`.
         error: String,
@@ -44,7 +44,7 @@ pub enum WhoopError {
     Unexpected { status: u16 },
     /// Whoever counts the calls of all processes cannot be asked.
     #[error("WHOOP was not asked, because the calls that were made cannot be counted")]
-    NoLeave(#[source] Box<dyn std::error::Error + Send + Sync>),
+    QuotaUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the connection to WHOOP failed")]
     Transport(#[source] reqwest::Error),
     #[error("WHOOP did not answer in time")]
@@ -63,7 +63,7 @@ pub enum WhoopError {
 
 /// What to do about a [`WhoopError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Advice {
+pub enum ErrorAction {
     /// It may pass by itself.
     Retry,
     /// Nothing will be answered before then.
@@ -75,28 +75,28 @@ pub enum Advice {
 }
 
 impl WhoopError {
-    pub fn advice(&self) -> Advice {
+    pub fn recommended_action(&self) -> ErrorAction {
         match self {
             Self::RateLimited { retry_after, .. } | Self::Outage { retry_after, .. } => {
-                Advice::WaitFor(*retry_after)
+                ErrorAction::WaitFor(*retry_after)
             }
             // For `Unauthorized`: once a fresh token is refused as well.
-            Self::Unauthorized | Self::InvalidGrant => Advice::Reconnect,
+            Self::Unauthorized | Self::InvalidGrant => ErrorAction::Reconnect,
             Self::TokenRefused {
                 transient: true, ..
             }
             | Self::Server { .. }
             | Self::Transport(_)
             | Self::TimedOut
-            | Self::NoLeave(_)
+            | Self::QuotaUnavailable(_)
             | Self::Yielded
             // A gateway's page of HTML is no reason to bother a member.
-            | Self::Decode { .. } => Advice::Retry,
+            | Self::Decode { .. } => ErrorAction::Retry,
             Self::TokenRefused { .. }
             | Self::Forbidden
             | Self::Unexpected { .. }
             | Self::TooLarge { .. }
-            | Self::Config(_) => Advice::GiveUp,
+            | Self::Config(_) => ErrorAction::GiveUp,
         }
     }
 
@@ -115,7 +115,7 @@ impl WhoopError {
     ///
     /// Otherwise the answer was lost, or is a gateway's: what was asked for may
     /// have been done all the same.
-    pub const fn is_an_answer(&self) -> bool {
+    pub const fn is_definite_refusal(&self) -> bool {
         matches!(
             self,
             Self::InvalidGrant
@@ -127,7 +127,7 @@ impl WhoopError {
     }
 
     /// Whether the same call is worth sending again at once.
-    pub(crate) fn is_hiccup(&self) -> bool {
+    pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Server { .. } | Self::Transport(_) => true,
             // The body ended in the middle: cut off on its way.
@@ -138,16 +138,16 @@ impl WhoopError {
 
     /// Whether WHOOP itself did not do its part, as in an outage.
     pub(crate) fn is_upstream_failure(&self) -> bool {
-        self.is_hiccup() || matches!(self, Self::TimedOut | Self::Decode { .. })
+        self.is_retryable() || matches!(self, Self::TimedOut | Self::Decode { .. })
     }
 
     /// The only way from reqwest's error to ours: it carries the whole URL.
-    pub(crate) fn transport(error: reqwest::Error) -> Self {
+    pub(crate) fn from_reqwest(error: reqwest::Error) -> Self {
         Self::Transport(error.without_url())
     }
 }
 
-fn refusal(error: &str, transient: bool) -> String {
+fn token_refusal_message(error: &str, transient: bool) -> String {
     match (error, transient) {
         ("invalid_client" | "unauthorized_client", _) => {
             format!(
@@ -170,7 +170,7 @@ mod tests {
             transient: false,
         };
 
-        assert_eq!(error.advice(), Advice::GiveUp);
+        assert_eq!(error.recommended_action(), ErrorAction::GiveUp);
         assert!(error.to_string().contains("client secret is wrong"));
     }
 
@@ -181,10 +181,19 @@ mod tests {
             transient: true,
         };
 
-        assert_eq!(WhoopError::InvalidGrant.advice(), Advice::Reconnect);
-        assert_eq!(passing.advice(), Advice::Retry);
-        assert_eq!(WhoopError::Server { status: 502 }.advice(), Advice::Retry);
-        assert_eq!(WhoopError::TimedOut.advice(), Advice::Retry);
+        assert_eq!(
+            WhoopError::InvalidGrant.recommended_action(),
+            ErrorAction::Reconnect
+        );
+        assert_eq!(passing.recommended_action(), ErrorAction::Retry);
+        assert_eq!(
+            WhoopError::Server { status: 502 }.recommended_action(),
+            ErrorAction::Retry
+        );
+        assert_eq!(
+            WhoopError::TimedOut.recommended_action(),
+            ErrorAction::Retry
+        );
     }
 
     #[test]
@@ -198,6 +207,9 @@ mod tests {
             error.to_string(),
             "WHOOP's minute limit is used up for another 37 s"
         );
-        assert_eq!(error.advice(), Advice::WaitFor(Duration::from_secs(37)));
+        assert_eq!(
+            error.recommended_action(),
+            ErrorAction::WaitFor(Duration::from_secs(37))
+        );
     }
 }

@@ -18,36 +18,37 @@
 //! What it leaves to the caller: the budget shared between processes, which it
 //! asks before every request ([`Allowance`]), and the row lock around a refresh. A 401 is reported, not repaired.
 
-mod allowance;
-mod by_id;
 mod call;
+mod client;
 mod config;
 mod error;
-mod gate;
-mod made;
 mod member;
 mod oauth;
-mod pace;
 mod page;
+mod page_walker;
+mod ping;
+mod quota_gate;
 mod rate_limit;
-mod reach;
-mod walk;
+mod rate_limit_gate;
+mod record_lookup;
+mod request_count;
+mod retry_policy;
 mod webhook;
-mod whoop;
 
-pub use allowance::Allowance;
-pub use by_id::Found;
+pub use client::WhoopClient;
 pub use config::{WhoopConfig, check_client_secret};
-pub use error::{Advice, WhoopError};
-pub use made::Made;
-pub use member::{BodyMeasurement, Profile};
+pub use error::{ErrorAction, WhoopError};
+pub use member::{BodyMeasurement, MemberProfile};
 pub use oauth::{SCOPES, TokenPair};
-pub use pace::Pace;
-pub use page::{Listed, Page, PageQuery};
+pub use page::{ListPage, ListedRecord, PageQuery};
+pub use page_walker::{BrokenList, PageWalker};
+pub use ping::PingResult;
+pub use quota_gate::QuotaGate;
 pub use rate_limit::RateLimit;
-pub use reach::Reached;
-pub use walk::{BrokenList, PageWalker};
+pub use record_lookup::RecordLookup;
+pub use request_count::RequestCount;
+pub use retry_policy::RetryPolicy;
 pub use webhook::{
-    Envelope, SIGNATURE_HEADER, SignedWithin, TIMESTAMP_HEADER, WebhookEvent, WebhookRefused,
+    SIGNATURE_HEADER, TIMESTAMP_HEADER, TimestampTolerance, WebhookEnvelope, WebhookError,
+    WebhookEvent,
 };
-pub use whoop::Whoop;

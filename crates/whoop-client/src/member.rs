@@ -3,11 +3,11 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Whoop, WhoopError, call::Call};
+use crate::{WhoopClient, WhoopError, call::ApiCall};
 
 /// Whose access token it is; a token reply does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Profile {
+pub struct MemberProfile {
     pub user_id: i64,
     pub email: Option<String>,
     pub first_name: Option<String>,
@@ -22,23 +22,27 @@ pub struct BodyMeasurement {
     pub max_heart_rate: Option<f64>,
 }
 
-impl Whoop {
-    pub async fn profile(&self, access_token: &SecretString) -> Result<Profile, WhoopError> {
+impl WhoopClient {
+    pub async fn fetch_profile(
+        &self,
+        access_token: &SecretString,
+    ) -> Result<MemberProfile, WhoopError> {
         let endpoint = "v2/user/profile/basic";
-        let url = self.api(endpoint.split('/'));
-        self.json(&Call::get(endpoint, url, access_token))
+        let url = self.api_url(endpoint.split('/'));
+        self.fetch_json(&ApiCall::get(endpoint, url, access_token))
             .await?
             .ok_or(WhoopError::Unexpected { status: 404 })
     }
 
     /// `None` where the member never entered any.
-    pub async fn body_measurement(
+    pub async fn fetch_body_measurement(
         &self,
         access_token: &SecretString,
     ) -> Result<Option<BodyMeasurement>, WhoopError> {
         let endpoint = "v2/user/measurement/body";
-        let url = self.api(endpoint.split('/'));
-        self.json(&Call::get(endpoint, url, access_token)).await
+        let url = self.api_url(endpoint.split('/'));
+        self.fetch_json(&ApiCall::get(endpoint, url, access_token))
+            .await
     }
 
     /// Ends the member's permission, and the webhooks with it.
@@ -46,10 +50,10 @@ impl Whoop {
     /// # Errors
     ///
     /// [`WhoopError::Unauthorized`] also where it was ended before.
-    pub async fn revoke(&self, access_token: &SecretString) -> Result<(), WhoopError> {
+    pub async fn revoke_access(&self, access_token: &SecretString) -> Result<(), WhoopError> {
         let endpoint = "v2/user/access";
-        let url = self.api(endpoint.split('/'));
-        self.send(&Call::delete(endpoint, url, access_token), |_| Ok(()))
+        let url = self.api_url(endpoint.split('/'));
+        self.send_with_retries(&ApiCall::delete(endpoint, url, access_token), |_| Ok(()))
             .await?
             .ok_or(WhoopError::Unexpected { status: 404 })
     }

@@ -12,11 +12,11 @@ use tracing::Instrument;
 use url::Url;
 
 use crate::{
-    Whoop, WhoopError,
-    call::{body, failure, span},
-    config::below,
-    made::outcome_of,
-    rate_limit::Quota,
+    WhoopClient, WhoopError,
+    call::{call_span, read_body, status_error},
+    config::append_segments,
+    rate_limit::QuotaHeaders,
+    request_count::outcome_label,
 };
 
 /// Everything this service reads; without `offline` there is no refresh token.
@@ -24,7 +24,7 @@ pub const SCOPES: &str =
     "offline read:profile read:body_measurement read:cycles read:recovery read:sleep read:workout";
 
 /// What WHOOP gives where it says nothing.
-const AN_HOUR: TimeDelta = TimeDelta::hours(1);
+const DEFAULT_TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 /// An access token and the means to get the next one.
 #[derive(Debug, Clone)]
@@ -45,17 +45,17 @@ struct TokenReply {
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct TokenErrorReply {
     error: String,
 }
 
-impl Whoop {
+impl WhoopClient {
     /// Where to send a member who wants to connect.
     ///
     /// WHOOP wants at least eight characters of `state`.
     pub fn authorization_url(&self, state: &str) -> Url {
         let config = self.config();
-        let mut url = below(&config.oauth_url, ["auth"]);
+        let mut url = append_segments(&config.oauth_url, ["auth"]);
         url.query_pairs_mut()
             .append_pair("response_type", "code")
             .append_pair("client_id", &config.client_id)
@@ -73,7 +73,7 @@ impl Whoop {
     /// [`WhoopError::InvalidGrant`] for a code that was used or is too old.
     pub async fn exchange_code(&self, code: &str) -> Result<TokenPair, WhoopError> {
         let redirect_url = self.config().redirect_url.as_str();
-        self.token(
+        self.request_tokens(
             "oauth/token (code)",
             &[
                 ("grant_type", "authorization_code"),
@@ -93,13 +93,13 @@ impl Whoop {
     /// # Errors
     ///
     /// [`WhoopError::InvalidGrant`] once the token was used or revoked.
-    pub async fn refresh(
+    pub async fn refresh_tokens(
         &self,
         refresh_token: &SecretString,
         scope: &str,
     ) -> Result<TokenPair, WhoopError> {
         let mut pair = self
-            .token(
+            .request_tokens(
                 "oauth/token (refresh)",
                 &[
                     ("grant_type", "refresh_token"),
@@ -119,10 +119,10 @@ impl Whoop {
     /// # Errors
     ///
     /// [`WhoopError::TokenRefused`] where the id or the secret is wrong.
-    pub async fn knows_app(&self) -> Result<(), WhoopError> {
+    pub async fn check_app_credentials(&self) -> Result<(), WhoopError> {
         let redirect_url = self.config().redirect_url.as_str();
         let asked = self
-            .token(
+            .request_tokens(
                 "oauth/token (check)",
                 &[
                     ("grant_type", "authorization_code"),
@@ -143,18 +143,18 @@ impl Whoop {
     ///
     /// [`WhoopError::RateLimited`] at once if the wait is longer.
     pub async fn wait_for_token_endpoint(&self, patience: &mut Duration) -> Result<(), WhoopError> {
-        self.token_gate().pass(patience).await
+        self.token_gate().wait_until_open(patience).await
     }
 
     /// Sends one token request. It counts for no quota, and passes a gate of its own: it is not
     /// known whether the token endpoint shares the limits of the API. A 429 closes the API's gate
     /// as well only if its `X-RateLimit` headers say that the app's quota is used up.
-    async fn token(
+    async fn request_tokens(
         &self,
         endpoint: &'static str,
         grant: &[(&str, &str)],
     ) -> Result<TokenPair, WhoopError> {
-        let mut patience = self.pace().longest_wait;
+        let mut patience = self.retry_policy().max_wait;
         self.wait_for_token_endpoint(&mut patience).await?;
         let config = self.config();
         let mut form = grant.to_vec();
@@ -162,37 +162,38 @@ impl Whoop {
         form.push(("client_secret", config.client_secret.expose_secret()));
         let request = self
             .http()
-            .post(below(&config.oauth_url, ["token"]))
+            .post(append_segments(&config.oauth_url, ["token"]))
             .form(&form);
         let exchange = async {
-            let response = self.exchange(request).await?;
+            let response = self.send_traced(request).await?;
             let status = response.status();
-            let quota = Quota::read(response.headers(), self.now());
-            let body = body(response).await?;
+            let quota = QuotaHeaders::from_headers(response.headers(), self.now());
+            let body = read_body(response).await?;
             if status.is_success() {
-                return read_pair(&body);
+                return parse_token_pair(&body);
             }
-            if let Some(wait) = quota.used_up() {
-                self.gate().close(wait, quota.is_the_days(wait));
+            if let Some(wait) = quota.exhausted_for() {
+                self.api_gate().close(wait, quota.is_day_limit(wait));
             }
-            let error = refused(status, &quota, &body);
+            let error = token_error(status, &quota, &body);
             if let WhoopError::RateLimited { retry_after, day } = error {
                 self.token_gate().close(retry_after, day);
             }
             Err(error)
         };
         let answer = timeout(
-            self.pace().call_timeout,
-            exchange.instrument(span(endpoint)),
+            self.retry_policy().call_timeout,
+            exchange.instrument(call_span(endpoint)),
         )
         .await
         .unwrap_or(Err(WhoopError::TimedOut));
-        self.tally().note(endpoint, outcome_of(&answer));
+        self.request_counters()
+            .count(endpoint, outcome_label(&answer));
         answer
     }
 }
 
-fn read_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {
+fn parse_token_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {
     let unreadable = || WhoopError::Decode {
         what: "a token reply",
         // Not serde's own message: it quotes what it found, perhaps a token.
@@ -207,13 +208,16 @@ fn read_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {
         refresh_token: reply
             .refresh_token
             .filter(|token| !token.expose_secret().is_empty()),
-        expires_in: reply.expires_in.as_ref().map_or(AN_HOUR, lifetime),
+        expires_in: reply
+            .expires_in
+            .as_ref()
+            .map_or(DEFAULT_TOKEN_LIFETIME, parse_lifetime),
         scope: reply.scope,
     })
 }
 
 /// Seconds, as a number or as text; an hour where it is neither.
-fn lifetime(value: &Value) -> TimeDelta {
+fn parse_lifetime(value: &Value) -> TimeDelta {
     let seconds = match value {
         Value::String(text) => text.trim().parse().ok(),
         #[expect(
@@ -227,22 +231,22 @@ fn lifetime(value: &Value) -> TimeDelta {
     seconds
         .and_then(TimeDelta::try_seconds)
         .filter(|lifetime| (TimeDelta::zero()..TimeDelta::days(366)).contains(lifetime))
-        .unwrap_or(AN_HOUR)
+        .unwrap_or(DEFAULT_TOKEN_LIFETIME)
 }
 
-fn refused(status: StatusCode, quota: &Quota, body: &[u8]) -> WhoopError {
+fn token_error(status: StatusCode, quota: &QuotaHeaders, body: &[u8]) -> WhoopError {
     if status == StatusCode::TOO_MANY_REQUESTS {
-        let retry_after = quota.after_refusal();
+        let retry_after = quota.retry_delay();
         return WhoopError::RateLimited {
             retry_after,
-            day: quota.is_the_days(retry_after),
+            day: quota.is_day_limit(retry_after),
         };
     }
     if status.is_server_error() {
-        return failure(status);
+        return status_error(status);
     }
-    let Ok(Refusal { error }) = serde_json::from_slice(body) else {
-        return failure(status);
+    let Ok(TokenErrorReply { error }) = serde_json::from_slice(body) else {
+        return status_error(status);
     };
     match error.as_str() {
         "invalid_grant" => WhoopError::InvalidGrant,
@@ -254,14 +258,14 @@ fn refused(status: StatusCode, quota: &Quota, body: &[u8]) -> WhoopError {
             }
         }
         _ => WhoopError::TokenRefused {
-            error: word(error),
+            error: sanitize_error_code(error),
             transient: false,
         },
     }
 }
 
 /// OAuth's error words are lower case; anything else might echo a secret.
-fn word(error: String) -> String {
+fn sanitize_error_code(error: String) -> String {
     let is_word = error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     if is_word {
         error
@@ -273,19 +277,19 @@ fn word(error: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Advice;
+    use crate::ErrorAction;
 
     fn refusal(status: u16, body: &str) -> WhoopError {
-        refused(
+        token_error(
             StatusCode::from_u16(status).unwrap(),
-            &Quota::default(),
+            &QuotaHeaders::default(),
             body.as_bytes(),
         )
     }
 
     #[test]
     fn a_pair_is_read_with_and_without_what_is_optional() {
-        let whole = read_pair(
+        let whole = parse_token_pair(
             br#"{"access_token":"a1","refresh_token":"r1","expires_in":1800,"scope":"offline read:sleep","token_type":"bearer"}"#,
         )
         .unwrap();
@@ -294,9 +298,9 @@ mod tests {
         assert_eq!(whole.expires_in, TimeDelta::minutes(30));
         assert_eq!(whole.scope.as_deref(), Some("offline read:sleep"));
 
-        let bare = read_pair(br#"{"access_token":"a1","refresh_token":null}"#).unwrap();
+        let bare = parse_token_pair(br#"{"access_token":"a1","refresh_token":null}"#).unwrap();
         assert!(bare.refresh_token.is_none());
-        assert_eq!(bare.expires_in, AN_HOUR);
+        assert_eq!(bare.expires_in, DEFAULT_TOKEN_LIFETIME);
     }
 
     #[test]
@@ -304,13 +308,16 @@ mod tests {
         for (odd, expected) in [
             ("\"600\"", TimeDelta::minutes(10)),
             ("600.0", TimeDelta::minutes(10)),
-            ("-5", AN_HOUR),
-            ("1e300", AN_HOUR),
-            ("\"soon\"", AN_HOUR),
-            ("null", AN_HOUR),
+            ("-5", DEFAULT_TOKEN_LIFETIME),
+            ("1e300", DEFAULT_TOKEN_LIFETIME),
+            ("\"soon\"", DEFAULT_TOKEN_LIFETIME),
+            ("null", DEFAULT_TOKEN_LIFETIME),
         ] {
             let body = format!(r#"{{"access_token":"a1","expires_in":{odd}}}"#);
-            assert_eq!(read_pair(body.as_bytes()).unwrap().expires_in, expected);
+            assert_eq!(
+                parse_token_pair(body.as_bytes()).unwrap().expires_in,
+                expected
+            );
         }
     }
 
@@ -323,12 +330,12 @@ mod tests {
             r#"{"access_token":"","refresh_token":"tok-hidden"}"#,
             "<html>tok-hidden",
         ] {
-            let error = read_pair(body.as_bytes()).unwrap_err();
+            let error = parse_token_pair(body.as_bytes()).unwrap_err();
             assert!(
                 !format!("{error:?} {error}").contains("tok-hidden"),
                 "{body}"
             );
-            assert_eq!(error.advice(), Advice::Retry);
+            assert_eq!(error.recommended_action(), ErrorAction::Retry);
         }
     }
 
@@ -337,18 +344,21 @@ mod tests {
         let word = |word: &str| format!(r#"{{"error":"{word}","error_description":"…"}}"#);
 
         assert_eq!(
-            refusal(400, &word("invalid_grant")).advice(),
-            Advice::Reconnect
+            refusal(400, &word("invalid_grant")).recommended_action(),
+            ErrorAction::Reconnect
         );
         assert_eq!(
-            refusal(400, &word("invalid_request")).advice(),
-            Advice::Retry
+            refusal(400, &word("invalid_request")).recommended_action(),
+            ErrorAction::Retry
         );
         assert_eq!(
-            refusal(401, &word("invalid_client")).advice(),
-            Advice::GiveUp
+            refusal(401, &word("invalid_client")).recommended_action(),
+            ErrorAction::GiveUp
         );
-        assert_eq!(refusal(502, "<html>").advice(), Advice::Retry);
+        assert_eq!(
+            refusal(502, "<html>").recommended_action(),
+            ErrorAction::Retry
+        );
         assert!(matches!(
             refusal(403, "<html>"),
             WhoopError::Unexpected { status: 403 }

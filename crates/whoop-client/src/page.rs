@@ -6,13 +6,13 @@ use url::Url;
 use whoop_core::{
     DataType,
     plan::PAGE_SIZE,
-    record::{Cycle, Record, Recovery, Rejected, Sleep, Workout, read},
+    record::{Cycle, Record, Recovery, RejectedRecord, Sleep, Workout, parse_record},
 };
 
-use crate::{Whoop, WhoopError, call::Call};
+use crate::{WhoopClient, WhoopError, call::ApiCall};
 
 /// A record that WHOOP lists page by page, newest first.
-pub trait Listed: Record {
+pub trait ListedRecord: Record {
     /// Below the API's base, without a slash in front.
     const PATH: &'static str;
 
@@ -27,10 +27,10 @@ pub trait Listed: Record {
 
     /// An instant at or after this record's place in the list: whatever lies
     /// after it was listed before it.
-    fn lies_before(&self) -> DateTime<Utc>;
+    fn max_sort_key(&self) -> DateTime<Utc>;
 }
 
-impl Listed for Cycle {
+impl ListedRecord for Cycle {
     const PATH: &'static str = "v2/cycle";
     const SCOPE: &'static str = DataType::Cycle.scope();
 
@@ -38,12 +38,12 @@ impl Listed for Cycle {
         Some(self.start)
     }
 
-    fn lies_before(&self) -> DateTime<Utc> {
+    fn max_sort_key(&self) -> DateTime<Utc> {
         self.start
     }
 }
 
-impl Listed for Recovery {
+impl ListedRecord for Recovery {
     const PATH: &'static str = "v2/recovery";
     const SCOPE: &'static str = DataType::Recovery.scope();
 
@@ -52,12 +52,12 @@ impl Listed for Recovery {
     }
 
     /// A recovery is made after its sleep began.
-    fn lies_before(&self) -> DateTime<Utc> {
+    fn max_sort_key(&self) -> DateTime<Utc> {
         self.created_at
     }
 }
 
-impl Listed for Sleep {
+impl ListedRecord for Sleep {
     const PATH: &'static str = "v2/activity/sleep";
     const SCOPE: &'static str = DataType::Sleep.scope();
 
@@ -65,12 +65,12 @@ impl Listed for Sleep {
         Some(self.start)
     }
 
-    fn lies_before(&self) -> DateTime<Utc> {
+    fn max_sort_key(&self) -> DateTime<Utc> {
         self.start
     }
 }
 
-impl Listed for Workout {
+impl ListedRecord for Workout {
     const PATH: &'static str = "v2/activity/workout";
     const SCOPE: &'static str = DataType::Workout.scope();
 
@@ -78,7 +78,7 @@ impl Listed for Workout {
         Some(self.start)
     }
 
-    fn lies_before(&self) -> DateTime<Utc> {
+    fn max_sort_key(&self) -> DateTime<Utc> {
         self.start
     }
 }
@@ -94,10 +94,10 @@ pub struct PageQuery {
 
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page<R> {
+pub struct ListPage<R> {
     pub records: Vec<R>,
     /// What could not be read, with its raw text.
-    pub rejected: Vec<Rejected>,
+    pub rejected: Vec<RejectedRecord>,
     /// `None` on the last page.
     pub next_token: Option<String>,
     /// WHOOP said 404 where an empty list belongs.
@@ -120,26 +120,26 @@ fn null_is_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Box<RawValue>
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-impl Whoop {
+impl WhoopClient {
     /// Reads one page. Records that cannot be read are set aside in it.
     ///
     /// # Errors
     ///
     /// Any [`WhoopError`]; a 404 is one unless the member's profile answers.
-    pub async fn page<R: Listed>(
+    pub async fn fetch_page<R: ListedRecord>(
         &self,
         access_token: &SecretString,
         query: &PageQuery,
-    ) -> Result<Page<R>, WhoopError> {
-        let url = query.write_to(self.api(R::PATH.split('/')));
-        let call = Call::get(R::PATH, url, access_token);
-        match self.json::<RawPage>(&call).await? {
-            Some(raw) => Ok(raw.read()),
+    ) -> Result<ListPage<R>, WhoopError> {
+        let url = query.append_to(self.api_url(R::PATH.split('/')));
+        let call = ApiCall::get(R::PATH, url, access_token);
+        match self.fetch_json::<RawPage>(&call).await? {
+            Some(raw) => Ok(raw.parse_records()),
             // WHOOP has no such page: its token came from WHOOP itself.
             None if query.next_token.is_some() => Err(WhoopError::Unexpected { status: 404 }),
             None => {
-                self.profile(access_token).await?;
-                Ok(Page {
+                self.fetch_profile(access_token).await?;
+                Ok(ListPage {
                     records: Vec::new(),
                     rejected: Vec::new(),
                     next_token: None,
@@ -151,15 +151,15 @@ impl Whoop {
 }
 
 impl RawPage {
-    fn read<R: Record>(self) -> Page<R> {
-        let mut page = Page {
+    fn parse_records<R: Record>(self) -> ListPage<R> {
+        let mut page = ListPage {
             records: Vec::with_capacity(self.records.len()),
             rejected: Vec::new(),
             next_token: self.next_token.filter(|token| !token.is_empty()),
             not_found: false,
         };
         for raw in &self.records {
-            match read(raw) {
+            match parse_record(raw) {
                 Ok(record) => page.records.push(record),
                 Err(rejected) => page.rejected.push(rejected),
             }
@@ -170,11 +170,11 @@ impl RawPage {
 
 impl PageQuery {
     /// The request says `nextToken`, the reply `next_token`.
-    fn write_to(&self, mut url: Url) -> Url {
+    fn append_to(&self, mut url: Url) -> Url {
         {
             let mut query = url.query_pairs_mut();
             query.append_pair("limit", &PAGE_SIZE.to_string());
-            query.append_pair("end", &millis(round_up(self.end)));
+            query.append_pair("end", &format_millis(round_up_to_millis(self.end)));
             if let Some(token) = &self.next_token {
                 query.append_pair("nextToken", token);
             }
@@ -183,12 +183,12 @@ impl PageQuery {
     }
 }
 
-fn millis(instant: DateTime<Utc>) -> String {
+fn format_millis(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// `end` is exclusive: cut off, it would leave out the last millisecond.
-fn round_up(instant: DateTime<Utc>) -> DateTime<Utc> {
+fn round_up_to_millis(instant: DateTime<Utc>) -> DateTime<Utc> {
     let millisecond = TimeDelta::milliseconds(1);
     match instant.duration_trunc(millisecond) {
         Ok(floor) if floor < instant => floor + millisecond,
@@ -200,12 +200,12 @@ fn round_up(instant: DateTime<Utc>) -> DateTime<Utc> {
 mod tests {
     use super::*;
 
-    fn page(body: &str) -> Result<Page<Recovery>, serde_json::Error> {
-        serde_json::from_str::<RawPage>(body).map(RawPage::read)
+    fn page(body: &str) -> Result<ListPage<Recovery>, serde_json::Error> {
+        serde_json::from_str::<RawPage>(body).map(RawPage::parse_records)
     }
 
     fn written(query: &PageQuery) -> String {
-        let url = query.write_to("https://whoop.test/v2/cycle".parse().unwrap());
+        let url = query.append_to("https://whoop.test/v2/cycle".parse().unwrap());
         url.query().unwrap_or_default().to_owned()
     }
 

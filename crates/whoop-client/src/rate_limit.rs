@@ -19,24 +19,24 @@ pub struct RateLimit {
     pub reset: Duration,
     /// Every limit and the length of its window.
     pub windows: Vec<(u64, Duration)>,
-    pub said_at: DateTime<Utc>,
+    pub reported_at: DateTime<Utc>,
 }
 
 impl RateLimit {
     /// Whether the limit that is nearest is the day's.
-    pub fn is_the_days(&self) -> bool {
-        is_the_days(&self.windows, Some(self.limit))
+    pub fn is_day_limit(&self) -> bool {
+        is_day_window(&self.windows, Some(self.limit))
     }
 }
 
-fn is_the_days(windows: &[(u64, Duration)], limit: Option<u64>) -> bool {
+fn is_day_window(windows: &[(u64, Duration)], limit: Option<u64>) -> bool {
     let window = windows.iter().find(|(known, _)| Some(*known) == limit);
     window.is_some_and(|(_, length)| *length > MINUTE)
 }
 
 /// The same headers as they came: each may be absent or unreadable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Quota {
+pub(crate) struct QuotaHeaders {
     limit: Option<u64>,
     windows: Vec<(u64, Duration)>,
     remaining: Option<u64>,
@@ -44,18 +44,18 @@ pub(crate) struct Quota {
     retry_after: Option<Duration>,
 }
 
-impl Quota {
-    pub(crate) fn read(headers: &HeaderMap, now: DateTime<Utc>) -> Self {
-        let (limit, windows) = text(headers, "x-ratelimit-limit")
-            .map(limits)
+impl QuotaHeaders {
+    pub(crate) fn from_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Self {
+        let (limit, windows) = header_text(headers, "x-ratelimit-limit")
+            .map(parse_limits)
             .unwrap_or_default();
         Self {
             limit,
             windows,
-            remaining: text(headers, "x-ratelimit-remaining").and_then(number),
-            reset: text(headers, "x-ratelimit-reset").and_then(seconds),
-            retry_after: text(headers, RETRY_AFTER.as_str())
-                .and_then(|text| seconds(text).or_else(|| until(text, now))),
+            remaining: header_text(headers, "x-ratelimit-remaining").and_then(parse_number),
+            reset: header_text(headers, "x-ratelimit-reset").and_then(parse_seconds),
+            retry_after: header_text(headers, RETRY_AFTER.as_str())
+                .and_then(|text| parse_seconds(text).or_else(|| parse_retry_date(text, now))),
         }
     }
 
@@ -65,66 +65,66 @@ impl Quota {
             remaining: self.remaining?,
             reset: self.reset?,
             windows: self.windows.clone(),
-            said_at,
+            reported_at: said_at,
         })
     }
 
     /// How long no call will be answered, where this reply says so.
-    pub(crate) fn used_up(&self) -> Option<Duration> {
+    pub(crate) fn exhausted_for(&self) -> Option<Duration> {
         let reset = self.reset.filter(|_| self.remaining == Some(0))?;
-        Some(at_least_a_second(reset))
+        Some(at_least_one_second(reset))
     }
 
     /// How long to stay away after a 429.
-    pub(crate) fn after_refusal(&self) -> Duration {
-        at_least_a_second(self.retry_after.or(self.reset).unwrap_or(MINUTE))
+    pub(crate) fn retry_delay(&self) -> Duration {
+        at_least_one_second(self.retry_after.or(self.reset).unwrap_or(MINUTE))
     }
 
     /// Whether it is the day's limit that is used up.
-    pub(crate) fn is_the_days(&self, wait: Duration) -> bool {
-        wait > MINUTE || is_the_days(&self.windows, self.limit)
+    pub(crate) fn is_day_limit(&self, wait: Duration) -> bool {
+        wait > MINUTE || is_day_window(&self.windows, self.limit)
     }
 }
 
 /// A reset of 0 s means "within this second".
-fn at_least_a_second(wait: Duration) -> Duration {
+fn at_least_one_second(wait: Duration) -> Duration {
     wait.max(Duration::from_secs(1))
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn number(text: &str) -> Option<u64> {
+fn parse_number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
 /// Seconds left; not an instant, which would be a far larger number.
-fn seconds(text: &str) -> Option<Duration> {
-    number(text)
+fn parse_seconds(text: &str) -> Option<Duration> {
+    parse_number(text)
         .map(Duration::from_secs)
         .filter(|wait| *wait <= DAY)
 }
 
 /// The other form that HTTP allows for `Retry-After`: a date.
-fn until(text: impl AsRef<str> + Display, now: DateTime<Utc>) -> Option<Duration> {
+fn parse_retry_date(text: impl AsRef<str> + Display, now: DateTime<Utc>) -> Option<Duration> {
     let then = DateTime::parse_from_rfc2822(text.as_ref()).ok()?.to_utc();
     let wait = (then - now).to_std().ok()?;
     Some(wait).filter(|wait| *wait <= DAY)
 }
 
 /// `100, 100;window=60, 10000;window=86400`
-fn limits(text: &str) -> (Option<u64>, Vec<(u64, Duration)>) {
+fn parse_limits(text: &str) -> (Option<u64>, Vec<(u64, Duration)>) {
     let mut nearest = None;
     let mut windows = Vec::new();
     for part in text.split(',') {
         let mut pieces = part.split(';');
-        let Some(limit) = pieces.next().and_then(number) else {
+        let Some(limit) = pieces.next().and_then(parse_number) else {
             continue;
         };
         let window = pieces
             .find_map(|piece| piece.trim().strip_prefix("window="))
-            .and_then(number);
+            .and_then(parse_number);
         match window {
             Some(length) => windows.push((limit, Duration::from_secs(length))),
             None => nearest = nearest.or(Some(limit)),
@@ -147,7 +147,7 @@ mod tests {
         "2026-03-20T12:00:00Z".parse().unwrap()
     }
 
-    fn quota(headers: &[(&'static str, &str)]) -> Quota {
+    fn quota(headers: &[(&'static str, &str)]) -> QuotaHeaders {
         let headers = headers
             .iter()
             .map(|(name, value)| {
@@ -157,10 +157,10 @@ mod tests {
                 )
             })
             .collect();
-        Quota::read(&headers, now())
+        QuotaHeaders::from_headers(&headers, now())
     }
 
-    fn all_three(limit: &str, remaining: &str, reset: &str) -> Quota {
+    fn all_three(limit: &str, remaining: &str, reset: &str) -> QuotaHeaders {
         quota(&[
             ("x-ratelimit-limit", limit),
             ("x-ratelimit-remaining", remaining),
@@ -179,21 +179,21 @@ mod tests {
                 remaining: 99,
                 reset: MINUTE,
                 windows: vec![(100, MINUTE), (10_000, DAY)],
-                said_at: now(),
+                reported_at: now(),
             })
         );
-        assert_eq!(quota.used_up(), None);
+        assert_eq!(quota.exhausted_for(), None);
     }
 
     #[test]
     fn nothing_left_means_wait_until_the_reset() {
         let quota = all_three(MINUTES, "0", "37");
-        let wait = quota.used_up().unwrap();
+        let wait = quota.exhausted_for().unwrap();
 
         assert_eq!(wait, Duration::from_secs(37));
-        assert!(!quota.is_the_days(wait));
+        assert!(!quota.is_day_limit(wait));
         assert_eq!(
-            all_three(MINUTES, "0", "0").used_up(),
+            all_three(MINUTES, "0", "0").exhausted_for(),
             Some(Duration::from_secs(1))
         );
     }
@@ -201,12 +201,12 @@ mod tests {
     #[test]
     fn the_days_limit_is_known_by_the_first_number_or_by_a_long_wait() {
         let by_number = all_three(DAYS, "0", "41230");
-        assert!(by_number.is_the_days(Duration::from_secs(41_230)));
-        assert!(by_number.is_the_days(Duration::from_secs(5)));
+        assert!(by_number.is_day_limit(Duration::from_secs(41_230)));
+        assert!(by_number.is_day_limit(Duration::from_secs(5)));
 
         let by_wait = quota(&[]);
-        assert!(by_wait.is_the_days(Duration::from_secs(61)));
-        assert!(!by_wait.is_the_days(MINUTE));
+        assert!(by_wait.is_day_limit(Duration::from_secs(61)));
+        assert!(!by_wait.is_day_limit(MINUTE));
     }
 
     #[test]
@@ -214,26 +214,26 @@ mod tests {
         let at = "Fri, 20 Mar 2026 12:00:09 GMT";
 
         assert_eq!(
-            quota(&[("retry-after", "7"), ("x-ratelimit-reset", "30")]).after_refusal(),
+            quota(&[("retry-after", "7"), ("x-ratelimit-reset", "30")]).retry_delay(),
             Duration::from_secs(7)
         );
         assert_eq!(
-            quota(&[("retry-after", at)]).after_refusal(),
+            quota(&[("retry-after", at)]).retry_delay(),
             Duration::from_secs(9)
         );
         assert_eq!(
-            quota(&[("x-ratelimit-reset", "30")]).after_refusal(),
+            quota(&[("x-ratelimit-reset", "30")]).retry_delay(),
             Duration::from_secs(30)
         );
-        assert_eq!(quota(&[]).after_refusal(), MINUTE);
+        assert_eq!(quota(&[]).retry_delay(), MINUTE);
     }
 
     #[test]
     fn an_instant_where_seconds_belong_is_ignored() {
         let quota = all_three(MINUTES, "0", "1774008000");
 
-        assert_eq!(quota.used_up(), None);
-        assert_eq!(quota.after_refusal(), MINUTE);
+        assert_eq!(quota.exhausted_for(), None);
+        assert_eq!(quota.retry_delay(), MINUTE);
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
         let quota = all_three("lots", "0", "12");
 
         assert_eq!(quota.rate_limit(now()), None);
-        assert_eq!(quota.used_up(), Some(Duration::from_secs(12)));
+        assert_eq!(quota.exhausted_for(), Some(Duration::from_secs(12)));
     }
 
     proptest! {
@@ -255,8 +255,8 @@ mod tests {
                 ("x-ratelimit-reset", &reset),
                 ("retry-after", &after),
             ]);
-            prop_assert!(quota.after_refusal() <= DAY);
-            prop_assert!(quota.used_up().unwrap_or_default() <= DAY);
+            prop_assert!(quota.retry_delay() <= DAY);
+            prop_assert!(quota.exhausted_for().unwrap_or_default() <= DAY);
         }
     }
 }

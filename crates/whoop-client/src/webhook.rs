@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::Whoop;
+use crate::WhoopClient;
 
 /// Standard base64 of an HMAC-SHA256.
 pub const SIGNATURE_HEADER: &str = "X-WHOOP-Signature";
@@ -18,11 +18,11 @@ pub const SIGNATURE_HEADER: &str = "X-WHOOP-Signature";
 pub const TIMESTAMP_HEADER: &str = "X-WHOOP-Signature-Timestamp";
 
 /// The longest word of WHOOP's that is taken; ids and types are far shorter.
-const LONGEST_WORD: usize = 200;
+const MAX_FIELD_CHARS: usize = 200;
 
 /// A webhook as it came in.
 #[derive(Clone, Copy)]
-pub struct Envelope<'a> {
+pub struct WebhookEnvelope<'a> {
     /// The text of [`SIGNATURE_HEADER`].
     pub signature: Option<&'a str>,
     /// The text of [`TIMESTAMP_HEADER`], which is signed as it stands.
@@ -33,12 +33,12 @@ pub struct Envelope<'a> {
 
 /// How far from the present a signed timestamp may be.
 #[derive(Debug, Clone, Copy)]
-pub struct SignedWithin {
+pub struct TimestampTolerance {
     pub past: TimeDelta,
     pub future: TimeDelta,
 }
 
-impl Default for SignedWithin {
+impl Default for TimestampTolerance {
     /// WHOOP tries for about an hour, and it is not known whether a retry keeps the
     /// first timestamp.
     fn default() -> Self {
@@ -65,9 +65,9 @@ pub struct WebhookEvent {
 /// Why a webhook is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum WebhookRefused {
+pub enum WebhookError {
     #[error("the header {0} is missing")]
-    Unsigned(&'static str),
+    MissingHeader(&'static str),
     #[error("the signature is not WHOOP's for this body and this app's client secret")]
     BadSignature,
     #[error("{TIMESTAMP_HEADER} is not a number of milliseconds")]
@@ -80,79 +80,79 @@ pub enum WebhookRefused {
     Malformed(&'static str),
 }
 
-impl WebhookRefused {
+impl WebhookError {
     /// Whether it is the proof that is not good, rather than what was proven.
-    pub const fn is_about_the_signature(&self) -> bool {
+    pub const fn is_signature_error(&self) -> bool {
         !matches!(self, Self::Malformed(_))
     }
 }
 
-impl Whoop {
+impl WhoopClient {
     /// Opens a webhook: checks that WHOOP signed these bytes, and lately.
     ///
     /// # Errors
     ///
     /// Why it must not be taken.
-    pub fn open_webhook(
+    pub fn verify_webhook(
         &self,
-        envelope: Envelope<'_>,
-        within: SignedWithin,
+        envelope: WebhookEnvelope<'_>,
+        within: TimestampTolerance,
         now: DateTime<Utc>,
-    ) -> Result<WebhookEvent, WebhookRefused> {
-        open(&self.config().client_secret, envelope, within, now)
+    ) -> Result<WebhookEvent, WebhookError> {
+        verify_and_parse(&self.config().client_secret, envelope, within, now)
     }
 }
 
-fn open(
+fn verify_and_parse(
     client_secret: &SecretString,
-    envelope: Envelope<'_>,
-    within: SignedWithin,
+    envelope: WebhookEnvelope<'_>,
+    within: TimestampTolerance,
     now: DateTime<Utc>,
-) -> Result<WebhookEvent, WebhookRefused> {
+) -> Result<WebhookEvent, WebhookError> {
     let signature = envelope
         .signature
-        .ok_or(WebhookRefused::Unsigned(SIGNATURE_HEADER))?;
+        .ok_or(WebhookError::MissingHeader(SIGNATURE_HEADER))?;
     let timestamp = envelope
         .timestamp
-        .ok_or(WebhookRefused::Unsigned(TIMESTAMP_HEADER))?;
+        .ok_or(WebhookError::MissingHeader(TIMESTAMP_HEADER))?;
     let signature = BASE64_STANDARD
         .decode(signature)
-        .map_err(|_| WebhookRefused::BadSignature)?;
+        .map_err(|_| WebhookError::BadSignature)?;
     // An HMAC takes a key of any length; the comparison takes the same time whatever
     // is wrong.
     let mut mac = Hmac::<Sha256>::new_from_slice(client_secret.expose_secret().as_bytes())
-        .map_err(|_| WebhookRefused::BadSignature)?;
+        .map_err(|_| WebhookError::BadSignature)?;
     mac.update(timestamp.as_bytes());
     mac.update(envelope.body);
     mac.verify_slice(&signature)
-        .map_err(|_| WebhookRefused::BadSignature)?;
+        .map_err(|_| WebhookError::BadSignature)?;
 
     let signed_at = timestamp
         .parse()
         .ok()
         .and_then(DateTime::from_timestamp_millis)
-        .ok_or(WebhookRefused::BadTimestamp)?;
+        .ok_or(WebhookError::BadTimestamp)?;
     let age = now - signed_at;
     if age > within.past {
-        return Err(WebhookRefused::TooOld {
+        return Err(WebhookError::TooOld {
             seconds: age.num_seconds(),
             limit: within.past.num_seconds(),
         });
     }
     if -age > within.future {
-        return Err(WebhookRefused::TooNew {
+        return Err(WebhookError::TooNew {
             seconds: -age.num_seconds(),
             limit: within.future.num_seconds(),
         });
     }
-    read(envelope.body, signed_at)
+    parse_event(envelope.body, signed_at)
 }
 
-fn read(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, WebhookRefused> {
+fn parse_event(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, WebhookError> {
     let Ok(Value::Object(event)) = serde_json::from_slice(body) else {
-        return Err(WebhookRefused::Malformed("it is not a JSON object"));
+        return Err(WebhookError::Malformed("it is not a JSON object"));
     };
-    let word = |name| event.get(name).and_then(word_of);
+    let word = |name| event.get(name).and_then(short_text);
     let whoop_user_id = match event.get("user_id") {
         Some(Value::Number(number)) => number.as_i64(),
         Some(Value::String(text)) => text.parse().ok(),
@@ -164,35 +164,35 @@ fn read(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, WebhookRe
             let signed = Sha256::new()
                 .chain_update(signed_at.timestamp_millis().to_string())
                 .chain_update(body);
-            hex(&signed.finalize())
+            to_hex(&signed.finalize())
         }),
-        event_type: word("type").ok_or(WebhookRefused::Malformed("`type` is missing"))?,
-        record_id: word("id").ok_or(WebhookRefused::Malformed("`id` is missing"))?,
-        whoop_user_id: whoop_user_id.ok_or(WebhookRefused::Malformed("`user_id` is no number"))?,
+        event_type: word("type").ok_or(WebhookError::Malformed("`type` is missing"))?,
+        record_id: word("id").ok_or(WebhookError::Malformed("`id` is missing"))?,
+        whoop_user_id: whoop_user_id.ok_or(WebhookError::Malformed("`user_id` is no number"))?,
         signed_at,
     })
 }
 
 /// A word that can be stored and shown in one line.
-fn word_of(value: &Value) -> Option<String> {
+fn short_text(value: &Value) -> Option<String> {
     let word = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
     let fits = !word.is_empty()
-        && word.chars().count() <= LONGEST_WORD
+        && word.chars().count() <= MAX_FIELD_CHARS
         && !word.chars().any(char::is_control);
     fits.then_some(word)
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn to_hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-impl fmt::Debug for Envelope<'_> {
+impl fmt::Debug for WebhookEnvelope<'_> {
     /// Without the signature, which opens the door until it is too old.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Envelope")
@@ -224,25 +224,28 @@ mod tests {
         DateTime::from_timestamp_millis(1_790_745_888_120).unwrap()
     }
 
-    fn genuine() -> Envelope<'static> {
-        Envelope {
+    fn genuine() -> WebhookEnvelope<'static> {
+        WebhookEnvelope {
             signature: Some(SIGNATURE),
             timestamp: Some(TIMESTAMP),
             body: BODY.as_bytes(),
         }
     }
 
-    fn opened(envelope: Envelope<'_>, now: DateTime<Utc>) -> Result<WebhookEvent, WebhookRefused> {
-        open(&secret(), envelope, SignedWithin::default(), now)
+    fn opened(
+        envelope: WebhookEnvelope<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<WebhookEvent, WebhookError> {
+        verify_and_parse(&secret(), envelope, TimestampTolerance::default(), now)
     }
 
     /// Signed as WHOOP would, whatever it is.
-    fn signed(body: &[u8]) -> Result<WebhookEvent, WebhookRefused> {
+    fn signed(body: &[u8]) -> Result<WebhookEvent, WebhookError> {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret().expose_secret().as_bytes()).unwrap();
         mac.update(TIMESTAMP.as_bytes());
         mac.update(body);
         let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
-        let envelope = Envelope {
+        let envelope = WebhookEnvelope {
             signature: Some(&signature),
             body,
             ..genuine()
@@ -266,30 +269,30 @@ mod tests {
         let after = |minutes| opened(genuine(), signed_at() + TimeDelta::minutes(minutes));
 
         assert!(after(75).is_ok());
-        assert!(matches!(after(76), Err(WebhookRefused::TooOld { .. })));
+        assert!(matches!(after(76), Err(WebhookError::TooOld { .. })));
         assert!(after(-5).is_ok());
-        assert!(matches!(after(-6), Err(WebhookRefused::TooNew { .. })));
+        assert!(matches!(after(-6), Err(WebhookError::TooNew { .. })));
     }
 
     #[test]
     fn a_timestamp_that_was_not_signed_does_not_make_an_old_webhook_new() {
         let now = signed_at() + TimeDelta::days(1);
         let now_text = now.timestamp_millis().to_string();
-        let moved = Envelope {
+        let moved = WebhookEnvelope {
             timestamp: Some(&now_text),
             ..genuine()
         };
 
-        assert_eq!(opened(moved, now), Err(WebhookRefused::BadSignature));
+        assert_eq!(opened(moved, now), Err(WebhookError::BadSignature));
     }
 
     #[test]
     fn headers_that_are_missing_or_written_otherwise_are_refused() {
-        let without_signature = Envelope {
+        let without_signature = WebhookEnvelope {
             signature: None,
             ..genuine()
         };
-        let without_timestamp = Envelope {
+        let without_timestamp = WebhookEnvelope {
             timestamp: None,
             ..genuine()
         };
@@ -303,20 +306,20 @@ mod tests {
 
         assert!(matches!(
             opened(without_signature, signed_at()),
-            Err(WebhookRefused::Unsigned(SIGNATURE_HEADER))
+            Err(WebhookError::MissingHeader(SIGNATURE_HEADER))
         ));
         assert!(matches!(
             opened(without_timestamp, signed_at()),
-            Err(WebhookRefused::Unsigned(TIMESTAMP_HEADER))
+            Err(WebhookError::MissingHeader(TIMESTAMP_HEADER))
         ));
         for signature in other {
-            let envelope = Envelope {
+            let envelope = WebhookEnvelope {
                 signature: Some(signature),
                 ..genuine()
             };
             assert_eq!(
                 opened(envelope, signed_at()),
-                Err(WebhookRefused::BadSignature)
+                Err(WebhookError::BadSignature)
             );
         }
     }
@@ -343,7 +346,7 @@ mod tests {
             "{\"user_id\":1,\"id\":\"a\\u0000\",\"type\":\"b\"}",
         ] {
             let refused = signed(body.as_bytes()).unwrap_err();
-            assert!(!refused.is_about_the_signature(), "{body}: {refused}");
+            assert!(!refused.is_signature_error(), "{body}: {refused}");
         }
     }
 
@@ -356,9 +359,9 @@ mod tests {
             let mut body = BODY.as_bytes().to_vec();
             prop_assume!(body[place] != byte);
             body[place] = byte;
-            let forged = Envelope { body: &body, ..genuine() };
+            let forged = WebhookEnvelope { body: &body, ..genuine() };
 
-            prop_assert_eq!(opened(forged, signed_at()), Err(WebhookRefused::BadSignature));
+            prop_assert_eq!(opened(forged, signed_at()), Err(WebhookError::BadSignature));
         }
 
         #[test]

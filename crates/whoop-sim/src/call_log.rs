@@ -6,12 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 /// More than a day's quota many times over; the totals go on counting.
-const KEPT: usize = 200_000;
+const MAX_LOGGED_CALLS: usize = 200_000;
 
 /// One call to the API or to the OAuth server, as it was answered.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Call {
+pub struct LoggedCall {
     /// Counts from 1 and never starts again: `GET /_sim/calls?since=N`.
     pub seq: u64,
     pub side: CallSide,
@@ -37,12 +37,12 @@ pub enum CallSide {
 
 #[derive(Debug, Default)]
 pub(crate) struct CallLog {
-    calls: VecDeque<Call>,
+    calls: VecDeque<LoggedCall>,
     last_seq: u64,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Totals {
+pub(crate) struct CallTotals {
     pub(crate) all: usize,
     pub(crate) api: usize,
     pub(crate) oauth: usize,
@@ -52,10 +52,10 @@ pub(crate) struct Totals {
 }
 
 impl CallLog {
-    pub(crate) fn push(&mut self, mut call: Call) {
+    pub(crate) fn push(&mut self, mut call: LoggedCall) {
         self.last_seq += 1;
         call.seq = self.last_seq;
-        if self.calls.len() == KEPT {
+        if self.calls.len() == MAX_LOGGED_CALLS {
             self.calls.pop_front();
         }
         self.calls.push_back(call);
@@ -65,11 +65,11 @@ impl CallLog {
         self.calls.clear();
     }
 
-    pub(crate) fn since(&self, seq: u64) -> impl Iterator<Item = &Call> {
+    pub(crate) fn since(&self, seq: u64) -> impl Iterator<Item = &LoggedCall> {
         self.calls.iter().filter(move |call| call.seq > seq)
     }
 
-    pub(crate) fn totals(&self, since: u64) -> Totals {
+    pub(crate) fn totals(&self, since: u64) -> CallTotals {
         let (mut all, mut api, mut most) = (0, 0, 0);
         let mut minute: VecDeque<DateTime<Utc>> = VecDeque::new();
         for call in self.since(since) {
@@ -87,7 +87,7 @@ impl CallLog {
             }
             most = most.max(minute.len());
         }
-        Totals {
+        CallTotals {
             all,
             api,
             oauth: all - api,
@@ -101,8 +101,8 @@ impl CallLog {
 mod tests {
     use super::*;
 
-    fn call(second: i64, side: CallSide) -> Call {
-        Call {
+    fn call(second: i64, side: CallSide) -> LoggedCall {
+        LoggedCall {
             seq: 0,
             side,
             at: DateTime::from_timestamp(second, 0).unwrap(),

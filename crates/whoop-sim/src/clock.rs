@@ -23,7 +23,7 @@ impl SimClock {
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
         let real = self.set_at.elapsed().as_secs_f64() * self.speed * 1_000.0;
-        let passed = TimeDelta::milliseconds(crate::number::whole(real));
+        let passed = TimeDelta::milliseconds(crate::number::round_to_int(real));
         self.sim_at
             .checked_add_signed(passed)
             .unwrap_or(self.sim_at)
@@ -45,7 +45,7 @@ pub(crate) fn system_now() -> DateTime<Utc> {
 }
 
 /// An instant as WHOOP prints it: UTC, `Z`, always three decimals.
-pub(crate) fn print(instant: DateTime<Utc>) -> String {
+pub(crate) fn format_instant(instant: DateTime<Utc>) -> String {
     // By hand: reading a format string anew for each of a million instants is
     // most of what a simulator's start would take.
     let (date, time) = (instant.date_naive(), instant.time());
@@ -86,6 +86,6 @@ mod tests {
     #[test]
     fn whole_seconds_still_print_three_decimals() {
         let noon = parse("2026-10-01T14:00:00+02:00").unwrap();
-        assert_eq!(print(noon), "2026-10-01T12:00:00.000Z");
+        assert_eq!(format_instant(noon), "2026-10-01T12:00:00.000Z");
     }
 }

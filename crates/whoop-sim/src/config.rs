@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    protocol::Protocol,
-    webhook::{WebhookMischief, check_url},
+    protocol::ProtocolOptions,
+    webhook::{WebhookFaults, check_webhook_url},
 };
 
 /// Cycle ids of more people would no longer be unique.
@@ -31,7 +31,7 @@ pub struct SimConfig {
     pub speed: f64,
     /// Records stay as they are at the start while the clock moves; only edits
     /// change them. For tests of everything but time.
-    pub still: bool,
+    pub freeze_records: bool,
     pub calls_per_minute: u32,
     pub calls_per_day: u32,
     pub client_id: String,
@@ -43,10 +43,10 @@ pub struct SimConfig {
     /// How long an access token lives, by the simulator's clock.
     pub token_ttl_seconds: u32,
     /// How to answer where WHOOP's own answer is not known for sure.
-    pub protocol: Protocol,
+    pub protocol: ProtocolOptions,
     /// Where changes are announced; `None` announces nothing.
     pub webhook_url: Option<String>,
-    pub webhook_mischief: WebhookMischief,
+    pub webhook_faults: WebhookFaults,
 }
 
 impl Default for SimConfig {
@@ -58,7 +58,7 @@ impl Default for SimConfig {
             days: 400,
             now: None,
             speed: 1.0,
-            still: false,
+            freeze_records: false,
             calls_per_minute: 100,
             calls_per_day: 10_000,
             client_id: "whoop-sim-client".to_owned(),
@@ -66,9 +66,9 @@ impl Default for SimConfig {
             redirect_urls: Vec::new(),
             auto_consent: false,
             token_ttl_seconds: 3_600,
-            protocol: Protocol::default(),
+            protocol: ProtocolOptions::default(),
             webhook_url: None,
-            webhook_mischief: WebhookMischief::default(),
+            webhook_faults: WebhookFaults::default(),
         }
     }
 }
@@ -99,11 +99,11 @@ pub enum SimError {
     #[error("the server's thread did not start")]
     Thread(#[source] std::io::Error),
     #[error("the server's thread ended before it was listening")]
-    Died,
+    ServerEnded,
 }
 
 impl SimConfig {
-    pub(crate) fn check(&self) -> Result<(), SimError> {
+    pub(crate) fn validate(&self) -> Result<(), SimError> {
         let wrong = |what: &str| Err(SimError::Config(what.to_owned()));
         if !(self.speed.is_finite() && self.speed >= 0.0) {
             return wrong("speed must be 0 or a positive number");
@@ -127,13 +127,13 @@ impl SimConfig {
         if self.client_id.is_empty() || self.client_secret.is_empty() {
             return wrong("client id and client secret must not be empty");
         }
-        if let Err(reason) = self.protocol.check() {
+        if let Err(reason) = self.protocol.validate() {
             return wrong(reason);
         }
         if let Some(url) = &self.webhook_url {
-            check_url(url).map_err(SimError::Config)?;
+            check_webhook_url(url).map_err(SimError::Config)?;
         }
-        self.webhook_mischief.check().map_err(SimError::Config)?;
+        self.webhook_faults.validate().map_err(SimError::Config)?;
         if let Some(bad) = self
             .redirect_urls
             .iter()

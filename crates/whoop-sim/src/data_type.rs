@@ -4,18 +4,18 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DataType {
+pub enum SimDataType {
     Cycle,
     Recovery,
     Sleep,
     Workout,
 }
 
-impl DataType {
+impl SimDataType {
     pub const ALL: [Self; 4] = [Self::Cycle, Self::Recovery, Self::Sleep, Self::Workout];
 
     /// The key of this type's list in `GET /_sim/truth`.
-    pub(crate) fn plural(self) -> &'static str {
+    pub(crate) fn list_key(self) -> &'static str {
         match self {
             Self::Cycle => "cycles",
             Self::Recovery => "recoveries",

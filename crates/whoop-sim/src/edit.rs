@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     clock,
-    data_type::DataType,
-    life::{Chance, Person},
-    merge_patch::merge,
-    record::Record,
-    webhook::WebhookEvent,
+    data_type::SimDataType,
+    life::{Person, SeededRng},
+    merge_patch::apply_merge_patch,
+    record::SimRecord,
+    webhook::SimWebhookEvent,
 };
 
 /// Why an edit was not made.
@@ -21,13 +21,17 @@ pub enum EditError {
     #[error("this person has no such record")]
     NoSuchRecord,
     #[error("a record with this id is there already")]
-    Taken,
+    IdTaken,
     #[error("{0}")]
     Invalid(&'static str),
 }
 
 /// The record with this id; a recovery is found by its cycle's or its sleep's.
-pub(crate) fn find<'a>(person: &'a Person, data_type: DataType, id: &str) -> Option<&'a Record> {
+pub(crate) fn find_record<'a>(
+    person: &'a Person,
+    data_type: SimDataType,
+    id: &str,
+) -> Option<&'a SimRecord> {
     person
         .records
         .newest_first(data_type)
@@ -36,33 +40,33 @@ pub(crate) fn find<'a>(person: &'a Person, data_type: DataType, id: &str) -> Opt
 
 /// What WHOOP announces when this record changes: a sleep's recovery changes
 /// and goes with it, and a recovery goes by its sleep's id.
-pub(crate) fn events(
+pub(crate) fn webhook_events(
     person: &Person,
-    data_type: DataType,
+    data_type: SimDataType,
     id: &str,
     deleted: bool,
-) -> Vec<WebhookEvent> {
-    let event = |data_type, id: &str| WebhookEvent {
+) -> Vec<SimWebhookEvent> {
+    let event = |data_type, id: &str| SimWebhookEvent {
         data_type,
         deleted,
         id: id.to_owned(),
     };
-    let recovery = find(person, DataType::Recovery, id)
+    let recovery = find_record(person, SimDataType::Recovery, id)
         .and_then(|recovery| recovery.sleep_id.as_deref())
-        .map(|sleep_id| event(DataType::Recovery, sleep_id));
+        .map(|sleep_id| event(SimDataType::Recovery, sleep_id));
     match data_type {
-        DataType::Cycle => Vec::new(),
-        DataType::Workout => vec![event(data_type, id)],
-        DataType::Sleep => std::iter::once(event(data_type, id))
+        SimDataType::Cycle => Vec::new(),
+        SimDataType::Workout => vec![event(data_type, id)],
+        SimDataType::Sleep => std::iter::once(event(data_type, id))
             .chain(recovery)
             .collect(),
-        DataType::Recovery => recovery.into_iter().collect(),
+        SimDataType::Recovery => recovery.into_iter().collect(),
     }
 }
 
-pub(crate) fn patch(
+pub(crate) fn patch_record(
     person: &mut Person,
-    data_type: DataType,
+    data_type: SimDataType,
     id: &str,
     change: &Value,
     now: DateTime<Utc>,
@@ -70,53 +74,57 @@ pub(crate) fn patch(
     if !change.is_object() {
         return Err(EditError::Invalid("merge must be a JSON object"));
     }
-    let old = find(person, data_type, id).ok_or(EditError::NoSuchRecord)?;
-    let mut value = old.value();
-    merge(&mut value, change);
+    let old = find_record(person, data_type, id).ok_or(EditError::NoSuchRecord)?;
+    let mut value = old.to_value();
+    apply_merge_patch(&mut value, change);
     if change.get("updated_at").is_none() {
-        value["updated_at"] = json!(clock::print(now));
+        value["updated_at"] = json!(clock::format_instant(now));
     }
-    let mut new = Record::from_value(data_type, &value, (old.start, old.end))
+    let mut new = SimRecord::from_value(data_type, &value, (old.start, old.end))
         .ok_or(EditError::Invalid("the record must keep its id"))?;
     new.grown_at = old.grown_at;
     let old_id = old.id.clone();
     let place = (new.start, new.end);
     if new.id != old_id {
         person.records.remove(data_type, &old_id);
-        person.ledger.deleted(data_type, &old_id);
+        person.edits.mark_deleted(data_type, &old_id);
     }
-    person.ledger.patched(data_type, &old_id, change);
+    person.edits.add_patch(data_type, &old_id, change);
     person.records.put(data_type, new);
-    if data_type == DataType::Sleep
-        && let Some(recovery) = find(person, DataType::Recovery, id)
+    if data_type == SimDataType::Sleep
+        && let Some(recovery) = find_record(person, SimDataType::Recovery, id)
     {
         // A recovery is listed by the times of its sleep.
         let mut moved = recovery.clone();
         (moved.start, moved.end) = place;
-        person.records.put(DataType::Recovery, moved);
+        person.records.put(SimDataType::Recovery, moved);
     }
     Ok(())
 }
 
 /// Deleting a sleep deletes its recovery, as WHOOP does.
-pub(crate) fn delete(person: &mut Person, data_type: DataType, id: &str) -> Result<(), EditError> {
-    let id = find(person, data_type, id)
+pub(crate) fn delete_record(
+    person: &mut Person,
+    data_type: SimDataType,
+    id: &str,
+) -> Result<(), EditError> {
+    let id = find_record(person, data_type, id)
         .ok_or(EditError::NoSuchRecord)?
         .id
         .clone();
-    if data_type == DataType::Sleep
-        && let Some(recovery) = find(person, DataType::Recovery, &id)
+    if data_type == SimDataType::Sleep
+        && let Some(recovery) = find_record(person, SimDataType::Recovery, &id)
     {
         let recovery = recovery.id.clone();
-        remove(person, DataType::Recovery, &recovery);
+        remove_record(person, SimDataType::Recovery, &recovery);
     }
-    remove(person, data_type, &id);
+    remove_record(person, data_type, &id);
     Ok(())
 }
 
-pub(crate) fn remove(person: &mut Person, data_type: DataType, id: &str) {
+pub(crate) fn remove_record(person: &mut Person, data_type: SimDataType, id: &str) {
     person.records.remove(data_type, id);
-    person.ledger.deleted(data_type, id);
+    person.edits.mark_deleted(data_type, id);
 }
 
 /// Adds a record and returns its id.
@@ -127,31 +135,31 @@ pub(crate) fn remove(person: &mut Person, data_type: DataType, id: &str) {
 /// What the record leaves out of id, `user_id`, `created_at`, `updated_at`,
 /// `start`, `timezone_offset` and `score_state` is filled in; anything else is
 /// taken as it is, wrong types too.
-pub(crate) fn insert(
+pub(crate) fn insert_record(
     person: &mut Person,
-    data_type: DataType,
+    data_type: SimDataType,
     record: &Value,
     now: DateTime<Utc>,
-    mut chance: Chance,
+    mut chance: SeededRng,
 ) -> Result<String, EditError> {
     let Value::Object(given) = record else {
         return Err(EditError::Invalid("record must be a JSON object"));
     };
-    let mut value = Value::Object(defaults(person, data_type, now, &mut chance));
+    let mut value = Value::Object(default_fields(person, data_type, now, &mut chance));
     for (key, member) in given {
         value[key] = member.clone();
     }
     let mut place = (now, None);
-    if data_type == DataType::Recovery {
+    if data_type == SimDataType::Recovery {
         let sleep = value["sleep_id"]
             .as_str()
-            .and_then(|id| find(person, DataType::Sleep, id));
+            .and_then(|id| find_record(person, SimDataType::Sleep, id));
         if given.get("cycle_id").is_none() {
             value["cycle_id"] = json!(sleep.and_then(|sleep| sleep.cycle_id));
         }
         // Neither the sleep nor the cycle needs to be there.
         let cycle = value["cycle_id"].as_i64().map(|id| id.to_string());
-        let cycle = cycle.and_then(|id| find(person, DataType::Cycle, &id));
+        let cycle = cycle.and_then(|id| find_record(person, SimDataType::Cycle, &id));
         let created = value["created_at"].as_str().and_then(clock::parse);
         place = match sleep.or(cycle) {
             Some(record) => (record.start, record.end),
@@ -159,26 +167,26 @@ pub(crate) fn insert(
         };
     }
     let reason = match data_type {
-        DataType::Recovery => "a recovery needs a cycle_id, or the sleep_id of a sleep",
+        SimDataType::Recovery => "a recovery needs a cycle_id, or the sleep_id of a sleep",
         _ => "the id must be a number or a text",
     };
-    let new = Record::from_value(data_type, &value, place).ok_or(EditError::Invalid(reason))?;
+    let new = SimRecord::from_value(data_type, &value, place).ok_or(EditError::Invalid(reason))?;
     if person.records.find(data_type, &new.id).is_some() {
-        return Err(EditError::Taken);
+        return Err(EditError::IdTaken);
     }
     let id = new.id.clone();
-    person.ledger.restored(data_type, &id);
+    person.edits.unmark_deleted(data_type, &id);
     person.records.put(data_type, new);
     Ok(id)
 }
 
-fn defaults(
+fn default_fields(
     person: &Person,
-    data_type: DataType,
+    data_type: SimDataType,
     now: DateTime<Utc>,
-    chance: &mut Chance,
+    chance: &mut SeededRng,
 ) -> Map<String, Value> {
-    let now = json!(clock::print(now));
+    let now = json!(clock::format_instant(now));
     let mut value = Map::new();
     let mut set = |key: &str, member: Value| value.insert(key.to_owned(), member);
     set("user_id", json!(person.whoop_user_id));
@@ -186,12 +194,15 @@ fn defaults(
     set("updated_at", now.clone());
     set("score_state", json!("PENDING_SCORE"));
     match data_type {
-        DataType::Recovery => {
+        SimDataType::Recovery => {
             set("sleep_id", json!(chance.uuid().to_string()));
             return value;
         }
-        DataType::Cycle => set("id", json!(chance.int(5_000_000_000, 9_000_000_000))),
-        DataType::Sleep | DataType::Workout => set("id", json!(chance.uuid().to_string())),
+        SimDataType::Cycle => set(
+            "id",
+            json!(chance.int_between(5_000_000_000, 9_000_000_000)),
+        ),
+        SimDataType::Sleep | SimDataType::Workout => set("id", json!(chance.uuid().to_string())),
     };
     set("start", now);
     set("timezone_offset", json!("Z"));

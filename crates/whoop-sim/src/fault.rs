@@ -53,7 +53,7 @@ pub struct Fault {
 }
 
 /// A year of milliseconds; beyond it nobody's clock is wrong by accident.
-const MAX_SKEW: u64 = 31_622_400_000;
+const MAX_SKEW_MILLIS: u64 = 31_622_400_000;
 
 fn always() -> f64 {
     1.0
@@ -133,7 +133,7 @@ impl Fault {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(crate) fn validate(&self) -> Result<(), String> {
         const ROUTES: [&str; 11] = [
             "cycle", "recovery", "sleep", "workout", "profile", "body", "access", "token", "auth",
             "api", "*",
@@ -148,7 +148,7 @@ impl Fault {
             (FaultKind::Status, Some(200..=599), _) => Ok(()),
             (FaultKind::Status, ..) => Err("status must be from 200 to 599".to_owned()),
             (FaultKind::ClockSkew, ..) => match self.skew_millis {
-                Some(skew) if skew.unsigned_abs() <= MAX_SKEW => Ok(()),
+                Some(skew) if skew.unsigned_abs() <= MAX_SKEW_MILLIS => Ok(()),
                 _ => Err("clock_skew needs skew_millis, a year at most".to_owned()),
             },
             (FaultKind::Latency | FaultKind::LateAnswer, _, None) => {
@@ -161,9 +161,9 @@ impl Fault {
 
 /// The faults that are switched on, in the order they were given.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Fault>);
+pub(crate) struct ActiveFaults(Vec<Fault>);
 
-impl Faults {
+impl ActiveFaults {
     pub(crate) fn list(&self) -> &[Fault] {
         &self.0
     }
@@ -178,13 +178,13 @@ impl Faults {
 
     /// The fault that strikes this request, if any: the first that fits and is
     /// lucky. Its count goes down.
-    pub(crate) fn strike(
+    pub(crate) fn trigger(
         &mut self,
         request: &FaultTarget<'_>,
         mut dice: impl FnMut() -> f64,
     ) -> Option<Fault> {
         let at = self.0.iter().position(|fault| {
-            request.fits(fault) && fault.times != Some(0) && dice() < fault.probability
+            request.matches(fault) && fault.times != Some(0) && dice() < fault.probability
         })?;
         let fault = self.0.get_mut(at)?;
         if let Some(times) = &mut fault.times {
@@ -205,7 +205,7 @@ pub(crate) struct FaultTarget<'a> {
 }
 
 impl FaultTarget<'_> {
-    fn fits(&self, fault: &Fault) -> bool {
+    fn matches(&self, fault: &Fault) -> bool {
         let is_route = match fault.route.as_str() {
             "*" => true,
             "api" => !matches!(self.route, "token" | "auth" | ""),
@@ -235,7 +235,7 @@ pub(crate) fn shorten_page(kind: FaultKind, body: &str) -> String {
     } else {
         page.remove("next_token");
     }
-    crate::key_order::print(&value)
+    crate::key_order::to_ordered_json(&value)
 }
 
 /// Breaks a record of a page, or the one object of another reply.
@@ -261,12 +261,12 @@ pub(crate) fn break_record(fault: &Fault, body: &str) -> String {
         }
         None => spoil(&mut value),
     }
-    crate::key_order::print(&value)
+    crate::key_order::to_ordered_json(&value)
 }
 
 /// Moves what WHOOP wrote down by its own clock; when something was measured
 /// stays, as the strap has a clock of its own.
-pub(crate) fn skew(body: &str, by: TimeDelta) -> String {
+pub(crate) fn skew_timestamps(body: &str, by: TimeDelta) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(body) else {
         return body.to_owned();
     };
@@ -277,7 +277,7 @@ pub(crate) fn skew(body: &str, by: TimeDelta) -> String {
                 .and_then(clock::parse)
                 .and_then(|at| at.checked_add_signed(by));
             if let Some(moved) = moved {
-                record[key] = json!(clock::print(moved));
+                record[key] = json!(clock::format_instant(moved));
             }
         }
     };
@@ -285,7 +285,7 @@ pub(crate) fn skew(body: &str, by: TimeDelta) -> String {
         Some(records) => records.iter_mut().for_each(shift),
         None => shift(&mut value),
     }
-    crate::key_order::print(&value)
+    crate::key_order::to_ordered_json(&value)
 }
 
 #[cfg(test)]
@@ -299,22 +299,22 @@ mod tests {
             whoop_user_id: None,
             path: "",
         };
-        let mut faults = Faults::default();
+        let mut faults = ActiveFaults::default();
         faults.add(Fault {
             times: Some(2),
             ..Fault::status("sleep", 500)
         });
 
-        assert!(faults.strike(&target("cycle"), || 0.0).is_none());
-        assert!(faults.strike(&target("sleep"), || 0.0).is_some());
-        assert!(faults.strike(&target("sleep"), || 0.0).is_some());
-        assert!(faults.strike(&target("sleep"), || 0.0).is_none());
+        assert!(faults.trigger(&target("cycle"), || 0.0).is_none());
+        assert!(faults.trigger(&target("sleep"), || 0.0).is_some());
+        assert!(faults.trigger(&target("sleep"), || 0.0).is_some());
+        assert!(faults.trigger(&target("sleep"), || 0.0).is_none());
         assert!(faults.list().is_empty());
     }
 
     #[test]
     fn dice_decide_when_a_fault_is_only_likely() {
-        let mut faults = Faults::default();
+        let mut faults = ActiveFaults::default();
         faults.add(Fault {
             probability: 0.3,
             ..Fault::status("*", 502)
@@ -324,13 +324,13 @@ mod tests {
             whoop_user_id: None,
             path: "",
         };
-        assert!(faults.strike(&token, || 0.29).is_some());
-        assert!(faults.strike(&token, || 0.3).is_none());
+        assert!(faults.trigger(&token, || 0.29).is_some());
+        assert!(faults.trigger(&token, || 0.3).is_none());
     }
 
     #[test]
     fn a_fault_strikes_only_the_member_and_the_record_that_it_names() {
-        let mut faults = Faults::default();
+        let mut faults = ActiveFaults::default();
         faults.add(Fault {
             whoop_user_id: Some(7),
             record_id: Some("93".to_owned()),
@@ -342,7 +342,7 @@ mod tests {
                 whoop_user_id: Some(whoop_user_id),
                 path,
             };
-            faults.strike(&target, || 0.0).is_some()
+            faults.trigger(&target, || 0.0).is_some()
         };
 
         assert!(strikes("cycle", 7, "v2/cycle/93"));

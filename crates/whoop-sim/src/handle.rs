@@ -10,17 +10,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::{
-    call_log::Call,
+    call_log::LoggedCall,
     config::{MAX_DAYS, ReuseMode},
-    data_type::DataType,
+    data_type::SimDataType,
     edit::{self, EditError},
     fault::Fault,
-    life::{Life, Role},
+    life::{LifePattern, PersonSpec},
     nap,
     oauth::Grant,
-    protocol::Protocol,
-    rate_limit::Limiter,
-    webhook::{Delivery, Shipment, check_url},
+    protocol::ProtocolOptions,
+    rate_limit::RollingRateLimiter,
+    webhook::{OutgoingWebhook, WebhookDelivery, check_webhook_url},
     world::World,
 };
 
@@ -71,7 +71,7 @@ impl WorldHandle {
     }
 
     /// Every call to the API and to the OAuth server, oldest first.
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<LoggedCall> {
         self.lock().calls.since(0).cloned().collect()
     }
 
@@ -88,7 +88,7 @@ impl WorldHandle {
     pub fn patch(
         &self,
         whoop_user_id: i64,
-        data_type: DataType,
+        data_type: SimDataType,
         id: impl Display,
         merge: Value,
     ) -> Result<(), EditError> {
@@ -96,8 +96,8 @@ impl WorldHandle {
         let now = world.now();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
         let id = id.to_string();
-        let events = edit::events(person, data_type, &id, false);
-        edit::patch(person, data_type, &id, &merge, now)?;
+        let events = edit::webhook_events(person, data_type, &id, false);
+        edit::patch_record(person, data_type, &id, &merge, now)?;
         world.announce_all(whoop_user_id, events);
         Ok(())
     }
@@ -106,16 +106,16 @@ impl WorldHandle {
     pub fn insert(
         &self,
         whoop_user_id: i64,
-        data_type: DataType,
+        data_type: SimDataType,
         record: Value,
     ) -> Result<String, EditError> {
         let mut world = self.lock();
         let now = world.now();
-        let fresh = world.chance.fork();
+        let fresh = world.rng.fork();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        let id = edit::insert(person, data_type, &record, now, fresh)?;
+        let id = edit::insert_record(person, data_type, &record, now, fresh)?;
         // A sleep that is new has no recovery yet.
-        let events = edit::events(person, data_type, &id, false);
+        let events = edit::webhook_events(person, data_type, &id, false);
         world.announce_all(whoop_user_id, events);
         Ok(id)
     }
@@ -124,14 +124,14 @@ impl WorldHandle {
     pub fn delete(
         &self,
         whoop_user_id: i64,
-        data_type: DataType,
+        data_type: SimDataType,
         id: impl Display,
     ) -> Result<(), EditError> {
         let mut world = self.lock();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
         let id = id.to_string();
-        let events = edit::events(person, data_type, &id, true);
-        edit::delete(person, data_type, &id)?;
+        let events = edit::webhook_events(person, data_type, &id, true);
+        edit::delete_record(person, data_type, &id)?;
         world.announce_all(whoop_user_id, events);
         Ok(())
     }
@@ -142,43 +142,43 @@ impl WorldHandle {
     ///
     /// When it is no web address: the test is wrong.
     pub fn send_webhooks_to(&self, url: &str) {
-        if let Err(reason) = check_url(url) {
+        if let Err(reason) = check_webhook_url(url) {
             panic!("not an address: {reason}");
         }
         let mut world = self.lock();
         world.outbox.url = Some(url.to_owned());
-        world.kick.notify_one();
+        world.delivery_wakeup.notify_one();
     }
 
     /// Every webhook that is kept, in the order of publishing.
-    pub fn webhooks(&self) -> Vec<Delivery> {
+    pub fn webhooks(&self) -> Vec<WebhookDelivery> {
         self.lock().outbox.list().into_iter().cloned().collect()
     }
 
     /// The receiver, the secret to sign with, and what is due; `None` without a
     /// receiver.
-    pub(crate) fn due_webhooks(&self) -> Option<(String, String, Vec<Shipment>)> {
+    pub(crate) fn take_due_webhooks(&self) -> Option<(String, String, Vec<OutgoingWebhook>)> {
         let mut world = self.lock();
-        world.catch_up();
+        world.advance_connected_people();
         let now = world.now();
         let World {
             outbox,
-            webhook_chance,
+            webhook_rng: webhook_chance,
             config,
             ..
         } = &mut *world;
         let url = outbox.url.clone()?;
-        let due = outbox.due(now, webhook_chance);
+        let due = outbox.take_due(now, webhook_chance);
         Some((url, config.client_secret.clone(), due))
     }
 
     /// A nap was the main sleep: it begins a cycle and gets a recovery.
     pub fn nap_to_sleep(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
         let mut world = self.lock();
-        let (now, chance) = (world.now(), world.chance.fork());
+        let (now, chance) = (world.now(), world.rng.fork());
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
         nap::to_sleep(person, id, now, chance)?;
-        let events = edit::events(person, DataType::Sleep, id, false);
+        let events = edit::webhook_events(person, SimDataType::Sleep, id, false);
         world.announce_all(whoop_user_id, events);
         Ok(())
     }
@@ -188,21 +188,26 @@ impl WorldHandle {
         let mut world = self.lock();
         let now = world.now();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        let recovery = edit::events(person, DataType::Recovery, id, true);
+        let recovery = edit::webhook_events(person, SimDataType::Recovery, id, true);
         nap::to_nap(person, id, now)?;
-        let mut events = edit::events(person, DataType::Sleep, id, false);
+        let mut events = edit::webhook_events(person, SimDataType::Sleep, id, false);
         events.extend(recovery);
         world.announce_all(whoop_user_id, events);
         Ok(())
     }
 
     /// Adds people and returns their WHOOP user ids.
-    pub fn add_people(&self, life: Life, count: usize, days: u32) -> Result<Vec<i64>, EditError> {
+    pub fn add_people(
+        &self,
+        life: LifePattern,
+        count: usize,
+        days: u32,
+    ) -> Result<Vec<i64>, EditError> {
         let room = EditError::Invalid("there is no room for so many people, or for so many days");
         if days > MAX_DAYS {
             return Err(room);
         }
-        let role = Role { life, days };
+        let role = PersonSpec { life, days };
         self.lock().people.add(role, count).ok_or(room)
     }
 
@@ -211,8 +216,8 @@ impl WorldHandle {
     /// # Panics
     ///
     /// When the fault makes no sense, such as an unknown route: the test is wrong.
-    pub fn fault(&self, fault: Fault) {
-        if let Err(reason) = fault.check() {
+    pub fn add_fault(&self, fault: Fault) {
+        if let Err(reason) = fault.validate() {
             panic!("not a fault: {reason}");
         }
         self.lock().faults.add(fault);
@@ -223,7 +228,7 @@ impl WorldHandle {
     }
 
     /// Ends a member's grants as if they had done it in WHOOP's app.
-    pub fn revoke(&self, whoop_user_id: i64) -> bool {
+    pub fn revoke_grants(&self, whoop_user_id: i64) -> bool {
         self.lock().grants.revoke(whoop_user_id)
     }
 
@@ -253,12 +258,12 @@ impl WorldHandle {
         let mut world = self.lock();
         world.config.calls_per_minute = calls_per_minute;
         world.config.calls_per_day = calls_per_day;
-        world.limiter = Limiter::new(calls_per_minute, calls_per_day);
+        world.limiter = RollingRateLimiter::new(calls_per_minute, calls_per_day);
     }
 
     pub fn set_reuse_mode(&self, mode: ReuseMode) {
         let mut world = self.lock();
-        let protocol = Protocol {
+        let protocol = ProtocolOptions {
             reuse_mode: mode,
             ..world.config.protocol
         };

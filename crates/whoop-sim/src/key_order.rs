@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
 /// Every key WHOOP is known to send, in an order that fits all record types.
-const ORDER: &[&str] = &[
+const KEY_ORDER: &[&str] = &[
     "records",
     "next_token",
     "id",
@@ -72,36 +72,36 @@ const ORDER: &[&str] = &[
     "weight_kilogram",
 ];
 
-pub(crate) fn print(value: &Value) -> String {
-    serde_json::to_string(&Ordered(value)).expect("a JSON value has string keys only")
+pub(crate) fn to_ordered_json(value: &Value) -> String {
+    serde_json::to_string(&OrderedJson(value)).expect("a JSON value has string keys only")
 }
 
-struct Ordered<'a>(&'a Value);
+struct OrderedJson<'a>(&'a Value);
 
-impl Serialize for Ordered<'_> {
+impl Serialize for OrderedJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Value::Object(members) => {
                 let mut sorted: Vec<_> = members.iter().collect();
                 // Stable: keys that are not known stay in order, at the end.
-                sorted.sort_by_key(|(key, _)| rank(key));
+                sorted.sort_by_key(|(key, _)| key_rank(key));
                 let mut map = serializer.serialize_map(Some(sorted.len()))?;
                 for (key, member) in sorted {
-                    map.serialize_entry(key, &Ordered(member))?;
+                    map.serialize_entry(key, &OrderedJson(member))?;
                 }
                 map.end()
             }
-            Value::Array(items) => serializer.collect_seq(items.iter().map(Ordered)),
+            Value::Array(items) => serializer.collect_seq(items.iter().map(OrderedJson)),
             plain => plain.serialize(serializer),
         }
     }
 }
 
-fn rank(key: &str) -> usize {
-    ORDER
+fn key_rank(key: &str) -> usize {
+    KEY_ORDER
         .iter()
         .position(|known| *known == key)
-        .unwrap_or(ORDER.len())
+        .unwrap_or(KEY_ORDER.len())
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
             "zebra": 1, "sport_id": 0, "end": null, "id": "a", "alpha": [{"start": 2, "id": 1}]
         });
         assert_eq!(
-            print(&value),
+            to_ordered_json(&value),
             r#"{"id":"a","end":null,"sport_id":0,"alpha":[{"id":1,"start":2}],"zebra":1}"#
         );
     }

@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use whoop_sim::{
-    EmptyCollection, LastPage, LimitOverMax, Protocol, ReuseMode, Sim, SimConfig, WebhookMischief,
+    EmptyCollection, LastPage, LimitOverMax, ProtocolOptions, ReuseMode, SimConfig, SimServer,
+    WebhookFaults,
 };
 
 /// A simulator of the WHOOP developer API v2
 #[derive(Debug, Parser)]
 #[command(name = "whoop-sim", version)]
-struct Cli {
+struct SimCli {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
@@ -81,7 +82,7 @@ struct Cli {
     clamp_limit: bool,
     /// How the last page says that it is the last
     #[arg(long, value_enum, default_value = "null")]
-    last_page: Last,
+    last_page: LastPageArg,
     /// A collection without a record answers 404 instead of an empty page
     #[arg(long)]
     empty_is_not_found: bool,
@@ -95,14 +96,14 @@ struct Cli {
 
 /// `next_token` on a last page.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Last {
+enum LastPageArg {
     Absent,
     Null,
     Empty,
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = SimCli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
@@ -117,7 +118,7 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: SimCli) -> anyhow::Result<()> {
     let config = SimConfig {
         listen: cli.listen,
         seed: cli.seed,
@@ -125,7 +126,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         days: cli.days,
         now: cli.now,
         speed: cli.speed,
-        still: cli.still,
+        freeze_records: cli.still,
         calls_per_minute: cli.calls_per_minute,
         calls_per_day: cli.calls_per_day,
         client_id: cli.client_id,
@@ -133,16 +134,16 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         redirect_urls: cli.redirect_urls,
         auto_consent: cli.auto_consent,
         token_ttl_seconds: cli.token_ttl_seconds,
-        protocol: Protocol {
+        protocol: ProtocolOptions {
             limit_over_max: if cli.clamp_limit {
                 LimitOverMax::Clamp
             } else {
                 LimitOverMax::Reject
             },
             last_page: match cli.last_page {
-                Last::Absent => LastPage::Absent,
-                Last::Null => LastPage::Null,
-                Last::Empty => LastPage::Empty,
+                LastPageArg::Absent => LastPage::Absent,
+                LastPageArg::Null => LastPage::Null,
+                LastPageArg::Empty => LastPage::Empty,
             },
             empty_collection: if cli.empty_is_not_found {
                 EmptyCollection::NotFound
@@ -157,7 +158,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             },
         },
         webhook_url: cli.webhook_url,
-        webhook_mischief: WebhookMischief {
+        webhook_faults: WebhookFaults {
             lose: cli.webhook_lose,
             duplicate: cli.webhook_duplicate,
             delay_seconds: cli.webhook_delay_seconds,
@@ -166,7 +167,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         },
     };
     let (client_id, client_secret) = (config.client_id.clone(), config.client_secret.clone());
-    let sim = Sim::start(config).await.context("cannot start")?;
+    let sim = SimServer::start(config).await.context("cannot start")?;
     let greeting = format!(
         "whoop-sim is at {}\n\
          WHOOP_API_URL={}\nWHOOP_OAUTH_URL={}\n\
@@ -179,13 +180,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     // A reader that went away is no reason to stop.
     let _ = std::io::stdout().write_all(greeting.as_bytes());
 
-    until_told_to_stop().await?;
+    wait_for_shutdown().await?;
     sim.stop();
     Ok(())
 }
 
 #[cfg(unix)]
-async fn until_told_to_stop() -> anyhow::Result<()> {
+async fn wait_for_shutdown() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -210,6 +211,6 @@ mod tests {
 
     #[test]
     fn verify_cli() {
-        Cli::command().debug_assert();
+        SimCli::command().debug_assert();
     }
 }

@@ -3,198 +3,206 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    data_type::DataType,
+    data_type::SimDataType,
     key_order,
-    life::{Life, Person},
-    oauth::Access,
-    page::{PageQuery, write_token},
-    protocol::{EmptyCollection, LastPage, Protocol},
-    record::Record,
-    reply::Reply,
+    life::{LifePattern, Person},
+    oauth::BearerAccess,
+    page::{CollectionQuery, encode_page_token},
+    protocol::{EmptyCollection, LastPage, ProtocolOptions},
+    record::SimRecord,
+    reply::HttpReply,
     world::World,
 };
 
 /// One request, without the parts that HTTP needs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Request<'a> {
+pub(crate) struct MemberApiRequest<'a> {
     pub(crate) method: &'a str,
     /// What follows `/developer/`.
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
-    pub(crate) access: Option<&'a Access>,
+    pub(crate) access: Option<&'a BearerAccess>,
 }
 
 /// Where a request leads, found before anything is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route<'a> {
+enum MemberApiRoute<'a> {
     Profile,
-    Body,
-    Access,
-    Collection(DataType),
-    ById(DataType, &'a str),
+    BodyMeasurement,
+    RevokeAccess,
+    Collection(SimDataType),
+    ById(SimDataType, &'a str),
     CycleSleep(&'a str),
     CycleRecovery(&'a str),
     /// Not generally available; it tells of a membership that has lapsed.
-    Stream,
+    SleepStream,
     /// v1 and its activity mapping are among these.
-    Nowhere,
+    Unknown,
 }
 
-impl<'a> Route<'a> {
-    fn find(method: &str, path: &'a str) -> Self {
+impl<'a> MemberApiRoute<'a> {
+    fn resolve(method: &str, path: &'a str) -> Self {
         let parts: Vec<&str> = path.split('/').collect();
         // The server leaves the body of an answer to HEAD out.
         let method = if method == "HEAD" { "GET" } else { method };
         match (method, parts.as_slice()) {
-            ("DELETE", ["v2", "user", "access"]) => Self::Access,
+            ("DELETE", ["v2", "user", "access"]) => Self::RevokeAccess,
             ("GET", ["v2", "user", "profile", "basic"]) => Self::Profile,
-            ("GET", ["v2", "user", "measurement", "body"]) => Self::Body,
-            ("GET", ["v2", "cycle"]) => Self::Collection(DataType::Cycle),
-            ("GET", ["v2", "recovery"]) => Self::Collection(DataType::Recovery),
-            ("GET", ["v2", "activity", "sleep"]) => Self::Collection(DataType::Sleep),
-            ("GET", ["v2", "activity", "workout"]) => Self::Collection(DataType::Workout),
-            ("GET", ["v2", "cycle", id]) => Self::ById(DataType::Cycle, id),
-            ("GET", ["v2", "activity", "sleep", id]) => Self::ById(DataType::Sleep, id),
-            ("GET", ["v2", "activity", "workout", id]) => Self::ById(DataType::Workout, id),
-            ("GET", ["v2", "activity", "sleep", _, "stream"]) => Self::Stream,
+            ("GET", ["v2", "user", "measurement", "body"]) => Self::BodyMeasurement,
+            ("GET", ["v2", "cycle"]) => Self::Collection(SimDataType::Cycle),
+            ("GET", ["v2", "recovery"]) => Self::Collection(SimDataType::Recovery),
+            ("GET", ["v2", "activity", "sleep"]) => Self::Collection(SimDataType::Sleep),
+            ("GET", ["v2", "activity", "workout"]) => Self::Collection(SimDataType::Workout),
+            ("GET", ["v2", "cycle", id]) => Self::ById(SimDataType::Cycle, id),
+            ("GET", ["v2", "activity", "sleep", id]) => Self::ById(SimDataType::Sleep, id),
+            ("GET", ["v2", "activity", "workout", id]) => Self::ById(SimDataType::Workout, id),
+            ("GET", ["v2", "activity", "sleep", _, "stream"]) => Self::SleepStream,
             ("GET", ["v2", "cycle", id, "sleep"]) => Self::CycleSleep(id),
             ("GET", ["v2", "cycle", id, "recovery"]) => Self::CycleRecovery(id),
-            _ => Self::Nowhere,
+            _ => Self::Unknown,
         }
     }
 
     fn scope(self) -> Option<&'static str> {
         match self {
             Self::Profile => Some("read:profile"),
-            Self::Body => Some("read:body_measurement"),
-            Self::Collection(DataType::Cycle) | Self::ById(DataType::Cycle, _) => {
+            Self::BodyMeasurement => Some("read:body_measurement"),
+            Self::Collection(SimDataType::Cycle) | Self::ById(SimDataType::Cycle, _) => {
                 Some("read:cycles")
             }
-            Self::Collection(DataType::Recovery)
-            | Self::ById(DataType::Recovery, _)
+            Self::Collection(SimDataType::Recovery)
+            | Self::ById(SimDataType::Recovery, _)
             | Self::CycleRecovery(_) => Some("read:recovery"),
-            Self::Collection(DataType::Sleep)
-            | Self::ById(DataType::Sleep, _)
+            Self::Collection(SimDataType::Sleep)
+            | Self::ById(SimDataType::Sleep, _)
             | Self::CycleSleep(_) => Some("read:sleep"),
-            Self::Collection(DataType::Workout) | Self::ById(DataType::Workout, _) => {
+            Self::Collection(SimDataType::Workout) | Self::ById(SimDataType::Workout, _) => {
                 Some("read:workout")
             }
-            Self::Access | Self::Stream | Self::Nowhere => None,
+            Self::RevokeAccess | Self::SleepStream | Self::Unknown => None,
         }
     }
 }
 
 /// The name by which faults know a request; empty for what leads nowhere.
 pub(crate) fn fault_route(method: &str, path: &str) -> &'static str {
-    match Route::find(method, path) {
-        Route::Profile => "profile",
-        Route::Body => "body",
-        Route::Access => "access",
-        Route::Collection(DataType::Cycle) | Route::ById(DataType::Cycle, _) => "cycle",
-        Route::Collection(DataType::Sleep)
-        | Route::ById(DataType::Sleep, _)
-        | Route::CycleSleep(_)
-        | Route::Stream => "sleep",
-        Route::Collection(DataType::Recovery)
-        | Route::ById(DataType::Recovery, _)
-        | Route::CycleRecovery(_) => "recovery",
-        Route::Collection(DataType::Workout) | Route::ById(DataType::Workout, _) => "workout",
-        Route::Nowhere => "",
+    match MemberApiRoute::resolve(method, path) {
+        MemberApiRoute::Profile => "profile",
+        MemberApiRoute::BodyMeasurement => "body",
+        MemberApiRoute::RevokeAccess => "access",
+        MemberApiRoute::Collection(SimDataType::Cycle)
+        | MemberApiRoute::ById(SimDataType::Cycle, _) => "cycle",
+        MemberApiRoute::Collection(SimDataType::Sleep)
+        | MemberApiRoute::ById(SimDataType::Sleep, _)
+        | MemberApiRoute::CycleSleep(_)
+        | MemberApiRoute::SleepStream => "sleep",
+        MemberApiRoute::Collection(SimDataType::Recovery)
+        | MemberApiRoute::ById(SimDataType::Recovery, _)
+        | MemberApiRoute::CycleRecovery(_) => "recovery",
+        MemberApiRoute::Collection(SimDataType::Workout)
+        | MemberApiRoute::ById(SimDataType::Workout, _) => "workout",
+        MemberApiRoute::Unknown => "",
     }
 }
 
-pub(crate) fn answer(world: &mut World, request: Request<'_>) -> Reply {
-    let route = Route::find(request.method, request.path);
-    if route == Route::Nowhere {
-        return Reply::empty(404);
+pub(crate) fn answer_request(world: &mut World, request: MemberApiRequest<'_>) -> HttpReply {
+    let route = MemberApiRoute::resolve(request.method, request.path);
+    if route == MemberApiRoute::Unknown {
+        return HttpReply::empty(404);
     }
     let Some(access) = request.access else {
-        return Reply::unauthorized(401);
+        return HttpReply::unauthorized(401);
     };
     let lacks = |scope: &str| !access.scopes.iter().any(|it| it == scope);
     if route.scope().is_some_and(lacks) {
-        return Reply::unauthorized(world.config.protocol.missing_scope_status);
+        return HttpReply::unauthorized(world.config.protocol.missing_scope_status);
     }
-    if route == Route::Access {
+    if route == MemberApiRoute::RevokeAccess {
         world.grants.revoke(access.whoop_user_id);
-        return Reply::empty(204);
+        return HttpReply::empty(204);
     }
     let (now, protocol) = (world.now(), world.config.protocol);
     match world.person(access.whoop_user_id) {
-        Some(person) => read(person, route, request.query, now, protocol),
-        None => Reply::empty(404),
+        Some(person) => answer_read(person, route, request.query, now, protocol),
+        None => HttpReply::empty(404),
     }
 }
 
-fn read(
+fn answer_read(
     person: &Person,
-    route: Route<'_>,
+    route: MemberApiRoute<'_>,
     query: &str,
     now: DateTime<Utc>,
-    protocol: Protocol,
-) -> Reply {
+    protocol: ProtocolOptions,
+) -> HttpReply {
     match route {
-        Route::Profile => Reply::json(key_order::print(&person.profile)),
-        Route::Body => match &person.body_measurement {
-            Some(body) => Reply::json(key_order::print(body)),
-            None => Reply::empty(404),
+        MemberApiRoute::Profile => HttpReply::json(key_order::to_ordered_json(&person.profile)),
+        MemberApiRoute::BodyMeasurement => match &person.body_measurement {
+            Some(body) => HttpReply::json(key_order::to_ordered_json(body)),
+            None => HttpReply::empty(404),
         },
-        Route::Collection(data_type) => match PageQuery::parse(query, protocol.limit_over_max) {
-            Some(page) => collection(person.records.newest_first(data_type), &page, now, protocol),
-            None => Reply::empty(400),
-        },
-        Route::ById(data_type, id) => {
-            if !is_id(data_type, id) {
-                return Reply::empty(400);
+        MemberApiRoute::Collection(data_type) => {
+            match CollectionQuery::parse(query, protocol.limit_over_max) {
+                Some(page) => {
+                    collection_reply(person.records.newest_first(data_type), &page, now, protocol)
+                }
+                None => HttpReply::empty(400),
             }
-            one(person.records.newest_first(data_type), |record| {
+        }
+        MemberApiRoute::ById(data_type, id) => {
+            if !is_valid_id(data_type, id) {
+                return HttpReply::empty(400);
+            }
+            single_record_reply(person.records.newest_first(data_type), |record| {
                 record.id.eq_ignore_ascii_case(id)
             })
         }
-        Route::CycleSleep(id) => of_cycle(person, DataType::Sleep, id),
-        Route::CycleRecovery(id) => of_cycle(person, DataType::Recovery, id),
-        Route::Stream if person.life == Life::MembershipLapsed => Reply {
+        MemberApiRoute::CycleSleep(id) => cycle_record_reply(person, SimDataType::Sleep, id),
+        MemberApiRoute::CycleRecovery(id) => cycle_record_reply(person, SimDataType::Recovery, id),
+        MemberApiRoute::SleepStream if person.life == LifePattern::MembershipLapsed => HttpReply {
             status: 403,
-            ..Reply::json(r#"{"error":"deactivated_user"}"#.to_owned())
+            ..HttpReply::json(r#"{"error":"deactivated_user"}"#.to_owned())
         },
-        Route::Stream | Route::Access | Route::Nowhere => Reply::empty(404),
+        MemberApiRoute::SleepStream | MemberApiRoute::RevokeAccess | MemberApiRoute::Unknown => {
+            HttpReply::empty(404)
+        }
     }
 }
 
-fn is_id(data_type: DataType, id: &str) -> bool {
+fn is_valid_id(data_type: SimDataType, id: &str) -> bool {
     match data_type {
-        DataType::Cycle | DataType::Recovery => id.parse::<i64>().is_ok(),
-        DataType::Sleep | DataType::Workout => uuid::Uuid::try_parse(id).is_ok(),
+        SimDataType::Cycle | SimDataType::Recovery => id.parse::<i64>().is_ok(),
+        SimDataType::Sleep | SimDataType::Workout => uuid::Uuid::try_parse(id).is_ok(),
     }
 }
 
-fn of_cycle(person: &Person, data_type: DataType, id: &str) -> Reply {
+fn cycle_record_reply(person: &Person, data_type: SimDataType, id: &str) -> HttpReply {
     match id.parse::<i64>() {
-        Ok(id) => one(person.records.newest_first(data_type), |record| {
+        Ok(id) => single_record_reply(person.records.newest_first(data_type), |record| {
             record.cycle_id == Some(id) && !record.nap
         }),
-        Err(_) => Reply::empty(400),
+        Err(_) => HttpReply::empty(400),
     }
 }
 
-fn one<'a>(
-    mut records: impl Iterator<Item = &'a Record>,
-    is_it: impl Fn(&Record) -> bool,
-) -> Reply {
+fn single_record_reply<'a>(
+    mut records: impl Iterator<Item = &'a SimRecord>,
+    is_it: impl Fn(&SimRecord) -> bool,
+) -> HttpReply {
     match records.find(|record| is_it(record)) {
-        Some(record) => Reply::json(record.body.clone()),
-        None => Reply::empty(404),
+        Some(record) => HttpReply::json(record.body.clone()),
+        None => HttpReply::empty(404),
     }
 }
 
 /// The offset counts from the newest record of the moment: what is inserted
 /// between two pages shifts the second, as it does at WHOOP.
-fn collection<'a>(
-    records: impl Iterator<Item = &'a Record>,
-    page: &PageQuery,
+fn collection_reply<'a>(
+    records: impl Iterator<Item = &'a SimRecord>,
+    page: &CollectionQuery,
     now: DateTime<Utc>,
-    protocol: Protocol,
-) -> Reply {
+    protocol: ProtocolOptions,
+) -> HttpReply {
     let mut found = records
         .filter(|record| page.covers(record.start, record.end, now))
         .skip(page.offset);
@@ -204,17 +212,17 @@ fn collection<'a>(
         .map(|record| record.body.as_str())
         .collect();
     if bodies.is_empty() && protocol.empty_collection == EmptyCollection::NotFound {
-        return Reply::empty(404);
+        return HttpReply::empty(404);
     }
     let next_token = match (found.next(), protocol.last_page) {
         (Some(_), _) => format!(
             r#","next_token":"{}""#,
-            write_token(page.offset + page.limit)
+            encode_page_token(page.offset + page.limit)
         ),
         (None, LastPage::Null) => r#","next_token":null"#.to_owned(),
         (None, LastPage::Empty) => r#","next_token":"""#.to_owned(),
         (None, LastPage::Absent) => String::new(),
     };
     let records = bodies.join(",");
-    Reply::json(format!(r#"{{"records":[{records}]{next_token}}}"#))
+    HttpReply::json(format!(r#"{{"records":[{records}]{next_token}}}"#))
 }

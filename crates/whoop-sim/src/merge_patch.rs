@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// `null` removes a member, as the RFC has it. To make a member null, give
 /// `{"$null": true}`: WHOOP sends nulls, so tests need to write them.
-pub(crate) fn merge(target: &mut Value, patch: &Value) {
+pub(crate) fn apply_merge_patch(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();
         return;
@@ -23,7 +23,7 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
         if change.is_null() {
             members.remove(key);
         } else {
-            merge(members.entry(key.clone()).or_insert(Value::Null), change);
+            apply_merge_patch(members.entry(key.clone()).or_insert(Value::Null), change);
         }
     }
 }
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn members_are_merged_replaced_removed_and_nulled() {
         let mut record = json!({"score": {"strain": 1, "kilojoule": 2}, "end": "x", "id": 1});
-        merge(
+        apply_merge_patch(
             &mut record,
             &json!({"score": {"strain": 9}, "end": {"$null": true}, "id": null, "new": [1]}),
         );

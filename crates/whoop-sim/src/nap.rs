@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::{
     clock,
-    data_type::DataType,
-    edit::{EditError, find, patch, remove},
-    life::{Chance, Person},
-    record::Record,
+    data_type::SimDataType,
+    edit::{EditError, find_record, patch_record, remove_record},
+    life::{Person, SeededRng},
+    record::SimRecord,
 };
 
 /// How long the new night waits for its recovery's score.
@@ -21,119 +21,126 @@ pub(crate) fn to_sleep(
     person: &mut Person,
     id: &str,
     now: DateTime<Utc>,
-    mut chance: Chance,
+    mut chance: SeededRng,
 ) -> Result<(), EditError> {
-    let nap = find(person, DataType::Sleep, id).ok_or(EditError::NoSuchRecord)?;
+    let nap = find_record(person, SimDataType::Sleep, id).ok_or(EditError::NoSuchRecord)?;
     if !nap.nap {
         return Err(EditError::Invalid("this sleep is no nap"));
     }
     let (start, end) = (nap.start, nap.end);
     let (old_id, old) = cycle_of(person, nap)?;
     let new_id = person.cycle_id(start).to_string();
-    if find(person, DataType::Cycle, &new_id).is_some() {
-        return Err(EditError::Taken);
+    if find_record(person, SimDataType::Cycle, &new_id).is_some() {
+        return Err(EditError::IdTaken);
     }
 
-    let mut cycle = old.value();
+    let mut cycle = old.to_value();
     let was_open = cycle["end"].is_null();
     cycle["id"] = json!(person.cycle_id(start));
-    cycle["start"] = json!(clock::print(start));
-    cycle["created_at"] = json!(clock::print(now));
-    cycle["updated_at"] = json!(clock::print(now));
-    let cycle = Record::from_value(DataType::Cycle, &cycle, (start, old.end))
+    cycle["start"] = json!(clock::format_instant(start));
+    cycle["created_at"] = json!(clock::format_instant(now));
+    cycle["updated_at"] = json!(clock::format_instant(now));
+    let cycle = SimRecord::from_value(SimDataType::Cycle, &cycle, (start, old.end))
         .ok_or(EditError::Invalid("the cycle has no id any more"))?;
 
     let change = json!({"nap": false, "cycle_id": person.cycle_id(start)});
-    patch(person, DataType::Sleep, id, &change, now)?;
-    let change = json!({"end": clock::print(start)});
-    patch(person, DataType::Cycle, &old_id, &change, now)?;
+    patch_record(person, SimDataType::Sleep, id, &change, now)?;
+    let change = json!({"end": clock::format_instant(start)});
+    patch_record(person, SimDataType::Cycle, &old_id, &change, now)?;
     // It may be the cycle that an earlier change to a nap took away.
-    person.ledger.restored(DataType::Cycle, &new_id);
-    person.records.put(DataType::Cycle, cycle);
+    person.edits.unmark_deleted(SimDataType::Cycle, &new_id);
+    person.records.put(SimDataType::Cycle, cycle);
     if was_open {
-        person.ledger.inherits(&new_id, &old_id);
+        person.edits.set_replacement(&new_id, &old_id);
     }
 
     let mut recovery = json!({
         "cycle_id": person.cycle_id(start), "sleep_id": id, "user_id": person.whoop_user_id,
-        "created_at": clock::print(now), "updated_at": clock::print(now),
+        "created_at": clock::format_instant(now), "updated_at": clock::format_instant(now),
         "score_state": "PENDING_SCORE", "score": null,
     });
-    let record =
-        |value: &serde_json::Value| Record::from_value(DataType::Recovery, value, (start, end));
+    let record = |value: &serde_json::Value| {
+        SimRecord::from_value(SimDataType::Recovery, value, (start, end))
+    };
     let pending = record(&recovery).ok_or(EditError::Invalid("the recovery has no id"))?;
-    person.ledger.restored(DataType::Recovery, &new_id);
-    person.records.put(DataType::Recovery, pending);
+    person.edits.unmark_deleted(SimDataType::Recovery, &new_id);
+    person.records.put(SimDataType::Recovery, pending);
     recovery["score_state"] = json!("SCORED");
-    recovery["score"] = person.score_a_recovery(&mut chance);
-    recovery["updated_at"] = json!(clock::print(now + SCORED_AFTER));
+    recovery["score"] = person.draw_recovery_score(&mut chance);
+    recovery["updated_at"] = json!(clock::format_instant(now + SCORED_AFTER));
     if let Some(scored) = record(&recovery) {
-        person.expect(now + SCORED_AFTER, DataType::Recovery, scored);
+        person.schedule_record(now + SCORED_AFTER, SimDataType::Recovery, scored);
     }
     Ok(())
 }
 
 pub(crate) fn to_nap(person: &mut Person, id: &str, now: DateTime<Utc>) -> Result<(), EditError> {
-    let sleep = find(person, DataType::Sleep, id).ok_or(EditError::NoSuchRecord)?;
+    let sleep = find_record(person, SimDataType::Sleep, id).ok_or(EditError::NoSuchRecord)?;
     if sleep.nap {
         return Err(EditError::Invalid("this sleep is a nap already"));
     }
     let (gone_id, gone) = cycle_of(person, sleep)?;
-    let of_cycle = |it: &&Record| {
+    let of_cycle = |it: &&SimRecord| {
         it.cycle_id
             .is_some_and(|cycle| cycle.to_string() == gone_id)
     };
     let other_night = person
         .records
-        .newest_first(DataType::Sleep)
+        .newest_first(SimDataType::Sleep)
         .filter(of_cycle)
         .find(|it| it.id != id && !it.nap)
         .map(|it| it.id.clone());
     if let Some(other_night) = other_night {
         // The cycle keeps its other main sleep, to which the recovery belongs from now on.
-        patch(person, DataType::Sleep, id, &json!({"nap": true}), now)?;
-        if find(person, DataType::Recovery, id).is_some() {
+        patch_record(person, SimDataType::Sleep, id, &json!({"nap": true}), now)?;
+        if find_record(person, SimDataType::Recovery, id).is_some() {
             let change = json!({"sleep_id": other_night});
-            patch(person, DataType::Recovery, &gone_id, &change, now)?;
+            patch_record(person, SimDataType::Recovery, &gone_id, &change, now)?;
         }
         return Ok(());
     }
     let heir = person
         .records
-        .newest_first(DataType::Cycle)
+        .newest_first(SimDataType::Cycle)
         .find(|cycle| cycle.start < gone.start)
         .ok_or(EditError::Invalid(
             "there is no cycle before it that could take it in",
         ))?;
     let heir_id = heir.id.clone();
-    let heir_number = heir.value()["id"].clone();
+    let heir_number = heir.to_value()["id"].clone();
     let orphans: Vec<String> = person
         .records
-        .newest_first(DataType::Sleep)
+        .newest_first(SimDataType::Sleep)
         .filter(of_cycle)
         .map(|it| it.id.clone())
         .collect();
     for orphan in orphans {
         let change = json!({"cycle_id": heir_number});
-        patch(person, DataType::Sleep, &orphan, &change, now)?;
+        patch_record(person, SimDataType::Sleep, &orphan, &change, now)?;
     }
-    patch(person, DataType::Sleep, id, &json!({"nap": true}), now)?;
-    remove(person, DataType::Recovery, &gone_id);
-    remove(person, DataType::Cycle, &gone_id);
+    patch_record(person, SimDataType::Sleep, id, &json!({"nap": true}), now)?;
+    remove_record(person, SimDataType::Recovery, &gone_id);
+    remove_record(person, SimDataType::Cycle, &gone_id);
     let end = match gone.end {
-        Some(end) => json!(clock::print(end)),
+        Some(end) => json!(clock::format_instant(end)),
         None => {
-            person.ledger.inherits(&heir_id, &gone_id);
+            person.edits.set_replacement(&heir_id, &gone_id);
             json!({"$null": true})
         }
     };
-    patch(person, DataType::Cycle, &heir_id, &json!({"end": end}), now)
+    patch_record(
+        person,
+        SimDataType::Cycle,
+        &heir_id,
+        &json!({"end": end}),
+        now,
+    )
 }
 
-fn cycle_of(person: &Person, sleep: &Record) -> Result<(String, Record), EditError> {
+fn cycle_of(person: &Person, sleep: &SimRecord) -> Result<(String, SimRecord), EditError> {
     let cycle = sleep
         .cycle_id
-        .and_then(|cycle| find(person, DataType::Cycle, &cycle.to_string()))
+        .and_then(|cycle| find_record(person, SimDataType::Cycle, &cycle.to_string()))
         .ok_or(EditError::Invalid("this sleep lies in no cycle"))?;
     Ok((cycle.id.clone(), cycle.clone()))
 }
@@ -143,25 +150,25 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::life::{Life, Role};
+    use crate::life::{LifePattern, PersonSpec};
 
     fn now() -> DateTime<Utc> {
         clock::parse("2026-11-20T18:00:00Z").unwrap()
     }
 
     fn napper() -> Person {
-        let (life, days) = (Life::Napper, 30);
-        Person::new(2, 4, Role { life, days }, now(), now())
+        let (life, days) = (LifePattern::Napper, 30);
+        Person::new(2, 4, PersonSpec { life, days }, now(), now())
     }
 
     fn newest(person: &Person, nap: bool) -> String {
-        let mut sleeps = person.records.newest_first(DataType::Sleep);
+        let mut sleeps = person.records.newest_first(SimDataType::Sleep);
         sleeps.find(|it| it.nap == nap).unwrap().id.clone()
     }
 
     fn cycles(person: &Person) -> Vec<Value> {
-        let cycles = person.records.newest_first(DataType::Cycle);
-        cycles.map(Record::value).collect()
+        let cycles = person.records.newest_first(SimDataType::Cycle);
+        cycles.map(SimRecord::to_value).collect()
     }
 
     fn follow_each_other(person: &Person) {
@@ -178,20 +185,26 @@ mod tests {
         let id = newest(&person, true);
         let before = cycles(&person).len();
 
-        to_sleep(&mut person, &id, now(), Chance::new(1, 1)).unwrap();
+        to_sleep(&mut person, &id, now(), SeededRng::new(1, 1)).unwrap();
 
-        let sleep = find(&person, DataType::Sleep, &id).unwrap().value();
-        let recovery = find(&person, DataType::Recovery, &id).unwrap().value();
+        let sleep = find_record(&person, SimDataType::Sleep, &id)
+            .unwrap()
+            .to_value();
+        let recovery = find_record(&person, SimDataType::Recovery, &id)
+            .unwrap()
+            .to_value();
         assert_eq!(sleep["nap"], false);
         assert_eq!(sleep["cycle_id"], recovery["cycle_id"]);
         assert_eq!(recovery["score_state"], "PENDING_SCORE");
         assert_eq!(cycles(&person).len(), before + 1);
         follow_each_other(&person);
 
-        person.catch_up(now() + SCORED_AFTER);
-        let recovery = find(&person, DataType::Recovery, &id).unwrap().value();
+        person.advance_to(now() + SCORED_AFTER);
+        let recovery = find_record(&person, SimDataType::Recovery, &id)
+            .unwrap()
+            .to_value();
         assert_eq!(recovery["score_state"], "SCORED");
-        person.catch_up(now() + TimeDelta::days(3));
+        person.advance_to(now() + TimeDelta::days(3));
         follow_each_other(&person);
     }
 
@@ -204,23 +217,25 @@ mod tests {
         to_nap(&mut person, &id, now()).unwrap();
 
         assert_eq!(
-            find(&person, DataType::Sleep, &id).unwrap().value()["nap"],
+            find_record(&person, SimDataType::Sleep, &id)
+                .unwrap()
+                .to_value()["nap"],
             true
         );
-        assert!(find(&person, DataType::Recovery, &id).is_none());
+        assert!(find_record(&person, SimDataType::Recovery, &id).is_none());
         assert_eq!(cycles(&person).len(), before - 1);
         follow_each_other(&person);
-        person.catch_up(now() + TimeDelta::days(3));
+        person.advance_to(now() + TimeDelta::days(3));
         follow_each_other(&person);
     }
 
     #[test]
     fn a_part_of_a_night_that_becomes_a_nap_leaves_the_cycle_to_the_other_part() {
-        let (life, days) = (Life::BrokenSleeper, 30);
-        let mut person = Person::new(2, 15, Role { life, days }, now(), now());
+        let (life, days) = (LifePattern::BrokenSleeper, 30);
+        let mut person = Person::new(2, 15, PersonSpec { life, days }, now(), now());
         let nights = |person: &Person, cycle: &Value| -> Vec<Value> {
-            let sleeps = person.records.newest_first(DataType::Sleep);
-            let main = sleeps.filter(|it| !it.nap).map(Record::value);
+            let sleeps = person.records.newest_first(SimDataType::Sleep);
+            let main = sleeps.filter(|it| !it.nap).map(SimRecord::to_value);
             main.filter(|it| it["cycle_id"] == cycle["id"]).collect()
         };
         let before = cycles(&person);
@@ -228,14 +243,16 @@ mod tests {
         let split = split.unwrap().clone();
         let [later, first] = nights(&person, &split).try_into().unwrap();
         let id = first["id"].as_str().unwrap();
-        assert!(find(&person, DataType::Recovery, id).is_some());
+        assert!(find_record(&person, SimDataType::Recovery, id).is_some());
 
         to_nap(&mut person, id, now()).unwrap();
 
         assert_eq!(nights(&person, &split).len(), 1);
         assert_eq!(cycles(&person).len(), before.len());
         let id = later["id"].as_str().unwrap();
-        let recovery = find(&person, DataType::Recovery, id).unwrap().value();
+        let recovery = find_record(&person, SimDataType::Recovery, id)
+            .unwrap()
+            .to_value();
         assert_eq!(recovery["cycle_id"], split["id"]);
     }
 
@@ -245,13 +262,13 @@ mod tests {
         let id = newest(&person, false);
 
         to_nap(&mut person, &id, now()).unwrap();
-        to_sleep(&mut person, &id, now(), Chance::new(1, 1)).unwrap();
+        to_sleep(&mut person, &id, now(), SeededRng::new(1, 1)).unwrap();
 
-        assert!(find(&person, DataType::Recovery, &id).is_some());
+        assert!(find_record(&person, SimDataType::Recovery, &id).is_some());
         follow_each_other(&person);
-        person.catch_up(now() + TimeDelta::days(3));
+        person.advance_to(now() + TimeDelta::days(3));
         follow_each_other(&person);
-        let again = to_sleep(&mut person, &id, now(), Chance::new(1, 1));
+        let again = to_sleep(&mut person, &id, now(), SeededRng::new(1, 1));
         assert!(matches!(again, Err(EditError::Invalid(_))));
     }
 }

@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 /// Live replies carry `33.841667`, never `33.84166666666667`, and whole values
 /// without a fraction: `1`, `88`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Float(f32);
+pub(crate) struct SinglePrecision(f32);
 
-impl Float {
+impl SinglePrecision {
     pub(crate) const ZERO: Self = Self(0.0);
 
     #[expect(
@@ -27,10 +27,10 @@ impl Float {
     }
 }
 
-impl Serialize for Float {
+impl Serialize for SinglePrecision {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.fract() == 0.0 {
-            return serializer.serialize_i64(whole(f64::from(self.0)));
+            return serializer.serialize_i64(round_to_int(f64::from(self.0)));
         }
         // The shortest decimal that is this f32, then the f64 that prints so.
         let shortest = self.0.to_string().parse::<f64>();
@@ -43,7 +43,7 @@ impl Serialize for Float {
     clippy::cast_possible_truncation,
     reason = "rounded first, and `as` saturates"
 )]
-pub(crate) fn whole(value: f64) -> i64 {
+pub(crate) fn round_to_int(value: f64) -> i64 {
     value.round() as i64
 }
 
@@ -53,12 +53,15 @@ mod tests {
 
     #[test]
     fn a_float_has_the_digits_of_single_precision() {
-        let printed = serde_json::to_string(&Float::new(33.841_666_666_666_67)).unwrap();
+        let printed = serde_json::to_string(&SinglePrecision::new(33.841_666_666_666_67)).unwrap();
         assert_eq!(printed, "33.841667");
     }
 
     #[test]
     fn a_whole_float_prints_as_an_integer() {
-        assert_eq!(serde_json::to_string(&Float::new(88.0)).unwrap(), "88");
+        assert_eq!(
+            serde_json::to_string(&SinglePrecision::new(88.0)).unwrap(),
+            "88"
+        );
     }
 }

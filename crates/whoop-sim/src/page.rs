@@ -11,7 +11,7 @@ const MAX_LIMIT: usize = 25;
 
 /// What a member of the API may ask of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PageQuery {
+pub(crate) struct CollectionQuery {
     pub(crate) limit: usize,
     pub(crate) offset: usize,
     pub(crate) start: Option<DateTime<Utc>>,
@@ -20,13 +20,13 @@ pub(crate) struct PageQuery {
 
 /// The content of a token: `{"$":"o@1","o":5}`.
 #[derive(Serialize, Deserialize)]
-struct Token {
+struct PageToken {
     #[serde(rename = "$")]
     kind: String,
     o: usize,
 }
 
-impl PageQuery {
+impl CollectionQuery {
     /// `None` is a 400. Unknown parameters are ignored.
     pub(crate) fn parse(query: &str, over_max: LimitOverMax) -> Option<Self> {
         let mut page = Self {
@@ -44,7 +44,7 @@ impl PageQuery {
                     }
                     page.limit = limit.min(MAX_LIMIT);
                 }
-                "nextToken" => page.offset = read_token(&value)?,
+                "nextToken" => page.offset = decode_page_token(&value)?,
                 "start" => page.start = Some(clock::parse(&value)?),
                 "end" => page.end = Some(clock::parse(&value)?),
                 _ => {}
@@ -68,14 +68,14 @@ impl PageQuery {
     }
 }
 
-pub(crate) fn write_token(offset: usize) -> String {
+pub(crate) fn encode_page_token(offset: usize) -> String {
     // By hand: the order of the two keys is part of what clients have seen.
     STANDARD.encode(format!(r#"{{"$":"o@1","o":{offset}}}"#))
 }
 
-fn read_token(token: &str) -> Option<usize> {
+fn decode_page_token(token: &str) -> Option<usize> {
     let bytes = STANDARD.decode(token).ok()?;
-    let token: Token = serde_json::from_slice(&bytes).ok()?;
+    let token: PageToken = serde_json::from_slice(&bytes).ok()?;
     (token.kind == "o@1").then_some(token.o)
 }
 
@@ -83,20 +83,20 @@ fn read_token(token: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn parse(query: &str) -> Option<PageQuery> {
-        PageQuery::parse(query, LimitOverMax::Reject)
+    fn parse(query: &str) -> Option<CollectionQuery> {
+        CollectionQuery::parse(query, LimitOverMax::Reject)
     }
 
     #[test]
     fn a_token_is_the_padded_base64_of_an_offset() {
-        assert_eq!(write_token(5), "eyIkIjoib0AxIiwibyI6NX0=");
-        assert_eq!(read_token("eyIkIjoib0AxIiwibyI6NX0="), Some(5));
+        assert_eq!(encode_page_token(5), "eyIkIjoib0AxIiwibyI6NX0=");
+        assert_eq!(decode_page_token("eyIkIjoib0AxIiwibyI6NX0="), Some(5));
     }
 
     #[test]
     fn what_is_no_token_is_refused() {
         for token in ["", "5", "eyIkIjoib0AxIiwibyI6NX0", "eyJvIjo1fQ==", "%%%"] {
-            assert_eq!(read_token(token), None, "{token}");
+            assert_eq!(decode_page_token(token), None, "{token}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::config::ReuseMode;
 /// How the simulator answers where the documents are silent or contradict what
 /// was seen. The defaults are what most clients report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Protocol {
+pub struct ProtocolOptions {
     pub limit_over_max: LimitOverMax,
     pub last_page: LastPage,
     pub empty_collection: EmptyCollection,
@@ -16,7 +16,7 @@ pub struct Protocol {
     pub reuse_mode: ReuseMode,
 }
 
-impl Default for Protocol {
+impl Default for ProtocolOptions {
     fn default() -> Self {
         Self {
             limit_over_max: LimitOverMax::default(),
@@ -73,8 +73,8 @@ pub(crate) struct ProtocolChange {
     reuse_mode: Option<ReuseMode>,
 }
 
-impl Protocol {
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+impl ProtocolOptions {
+    pub(crate) fn validate(&self) -> Result<(), &'static str> {
         if (400..=499).contains(&self.missing_scope_status) {
             Ok(())
         } else {
@@ -82,7 +82,7 @@ impl Protocol {
         }
     }
 
-    pub(crate) fn with(self, change: &ProtocolChange) -> Self {
+    pub(crate) fn with_change(self, change: &ProtocolChange) -> Self {
         Self {
             limit_over_max: change.limit_over_max.unwrap_or(self.limit_over_max),
             last_page: change.last_page.unwrap_or(self.last_page),

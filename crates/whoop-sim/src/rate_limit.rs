@@ -6,14 +6,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Both windows roll, the strictest reading of what WHOOP documents.
 #[derive(Debug)]
-pub(crate) struct Limiter {
-    minute: Window,
-    day: Window,
+pub(crate) struct RollingRateLimiter {
+    minute: RollingWindow,
+    day: RollingWindow,
 }
 
 /// What the three `X-RateLimit-*` headers say about one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Quota {
+pub(crate) struct RateLimitDecision {
     pub(crate) allowed: bool,
     pub(crate) limit: String,
     pub(crate) remaining: u32,
@@ -22,31 +22,31 @@ pub(crate) struct Quota {
 
 /// How much of one window is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub(crate) struct WindowUsage {
     pub(crate) limit: u32,
     pub(crate) used: usize,
 }
 
 #[derive(Debug)]
-struct Window {
+struct RollingWindow {
     limit: u32,
     length: TimeDelta,
     calls: VecDeque<DateTime<Utc>>,
 }
 
-impl Limiter {
+impl RollingRateLimiter {
     pub(crate) fn new(calls_per_minute: u32, calls_per_day: u32) -> Self {
         Self {
-            minute: Window::new(calls_per_minute, TimeDelta::minutes(1)),
-            day: Window::new(calls_per_day, TimeDelta::days(1)),
+            minute: RollingWindow::new(calls_per_minute, TimeDelta::minutes(1)),
+            day: RollingWindow::new(calls_per_day, TimeDelta::days(1)),
         }
     }
 
     /// Counts a call. A refused one is not counted, or a client that keeps
     /// knocking would never be let in again.
-    pub(crate) fn take(&mut self, now: DateTime<Utc>) -> Quota {
-        self.minute.forget_old(now);
-        self.day.forget_old(now);
+    pub(crate) fn take(&mut self, now: DateTime<Utc>) -> RateLimitDecision {
+        self.minute.drop_expired(now);
+        self.day.drop_expired(now);
         let allowed = self.minute.remaining() > 0 && self.day.remaining() > 0;
         if allowed {
             self.minute.calls.push_back(now);
@@ -61,7 +61,7 @@ impl Limiter {
         } else {
             &self.minute
         };
-        Quota {
+        RateLimitDecision {
             allowed,
             limit: format!(
                 "{}, {};window=60, {};window=86400",
@@ -73,18 +73,18 @@ impl Limiter {
     }
 
     /// The minute and the day, without counting a call.
-    pub(crate) fn usage(&self, now: DateTime<Utc>) -> (Usage, Usage) {
+    pub(crate) fn usage(&self, now: DateTime<Utc>) -> (WindowUsage, WindowUsage) {
         (self.minute.usage(now), self.day.usage(now))
     }
 
     /// For a clock that was turned back: calls of the future are no calls yet.
-    pub(crate) fn forget_after(&mut self, now: DateTime<Utc>) {
+    pub(crate) fn drop_after(&mut self, now: DateTime<Utc>) {
         self.minute.calls.retain(|at| *at <= now);
         self.day.calls.retain(|at| *at <= now);
     }
 }
 
-impl Window {
+impl RollingWindow {
     fn new(limit: u32, length: TimeDelta) -> Self {
         Self {
             limit,
@@ -93,7 +93,7 @@ impl Window {
         }
     }
 
-    fn forget_old(&mut self, now: DateTime<Utc>) {
+    fn drop_expired(&mut self, now: DateTime<Utc>) {
         while self
             .calls
             .front()
@@ -103,9 +103,9 @@ impl Window {
         }
     }
 
-    fn usage(&self, now: DateTime<Utc>) -> Usage {
+    fn usage(&self, now: DateTime<Utc>) -> WindowUsage {
         let is_counted = |at: &&DateTime<Utc>| now - **at < self.length;
-        Usage {
+        WindowUsage {
             limit: self.limit,
             used: self.calls.iter().filter(is_counted).count(),
         }
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_first_call_reads_as_documented() {
-        let quota = Limiter::new(100, 10_000).take(at(0));
+        let quota = RollingRateLimiter::new(100, 10_000).take(at(0));
 
         assert!(quota.allowed);
         assert_eq!(quota.limit, "100, 100;window=60, 10000;window=86400");
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_call_after_the_last_is_refused_until_the_first_is_a_minute_old() {
-        let mut limiter = Limiter::new(3, 100);
+        let mut limiter = RollingRateLimiter::new(3, 100);
         for second in 0..3 {
             assert!(limiter.take(at(second)).allowed);
         }
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_day_is_named_first_once_it_is_nearer() {
-        let mut limiter = Limiter::new(3, 4);
+        let mut limiter = RollingRateLimiter::new(3, 4);
         for minute in 0..4 {
             assert!(limiter.take(at(minute * 60)).allowed);
         }
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn refused_calls_do_not_prolong_the_wait() {
-        let mut limiter = Limiter::new(1, 100);
+        let mut limiter = RollingRateLimiter::new(1, 100);
         limiter.take(at(0));
         for second in 1..60 {
             assert!(!limiter.take(at(second)).allowed);

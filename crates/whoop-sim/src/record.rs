@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{clock, data_type::DataType, key_order};
+use crate::{clock, data_type::SimDataType, key_order};
 
 /// The body is kept as text. It is what a reply carries to the letter, and a
 /// thousand people with years of nights stay small.
 #[derive(Debug, Clone)]
-pub(crate) struct Record {
+pub(crate) struct SimRecord {
     /// A recovery has no id of its own; here it is its cycle's.
     pub(crate) id: String,
     pub(crate) cycle_id: Option<i64>,
@@ -23,7 +23,7 @@ pub(crate) struct Record {
     pub(crate) body: String,
 }
 
-impl Record {
+impl SimRecord {
     pub(crate) fn new(
         id: impl ToString,
         start: DateTime<Utc>,
@@ -47,12 +47,12 @@ impl Record {
     /// The object may be as broken as a test wants it; only what it is found by
     /// is read from it, and the place in time falls back on `place`.
     pub(crate) fn from_value(
-        data_type: DataType,
+        data_type: SimDataType,
         value: &Value,
         place: (DateTime<Utc>, Option<DateTime<Utc>>),
     ) -> Option<Self> {
         let own_id = match data_type {
-            DataType::Recovery => &value["cycle_id"],
+            SimDataType::Recovery => &value["cycle_id"],
             _ => &value["id"],
         };
         let id = match own_id {
@@ -61,7 +61,7 @@ impl Record {
             _ => return None,
         };
         let (mut start, mut end) = place;
-        if data_type != DataType::Recovery {
+        if data_type != SimDataType::Recovery {
             let instant = |key: &str| value[key].as_str().and_then(clock::parse);
             start = instant("start").unwrap_or(start);
             end = match value.get("end") {
@@ -77,11 +77,11 @@ impl Record {
             start,
             end,
             grown_at: None,
-            body: key_order::print(value),
+            body: key_order::to_ordered_json(value),
         })
     }
 
-    pub(crate) fn value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         serde_json::from_str(&self.body).expect("the body was printed by serde_json")
     }
 }

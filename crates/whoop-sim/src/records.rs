@@ -2,50 +2,50 @@
 
 use serde_json::json;
 
-use crate::{clock, data_type::DataType, record::Record};
+use crate::{clock, data_type::SimDataType, record::SimRecord};
 
 /// Kept oldest first, so that what happens next goes to the end.
 #[derive(Debug, Default)]
-pub(crate) struct Records {
-    cycles: Vec<Record>,
-    recoveries: Vec<Record>,
-    sleeps: Vec<Record>,
-    workouts: Vec<Record>,
+pub(crate) struct RecordStore {
+    cycles: Vec<SimRecord>,
+    recoveries: Vec<SimRecord>,
+    sleeps: Vec<SimRecord>,
+    workouts: Vec<SimRecord>,
 }
 
-impl Records {
-    fn of(&self, data_type: DataType) -> &Vec<Record> {
+impl RecordStore {
+    fn records_of(&self, data_type: SimDataType) -> &Vec<SimRecord> {
         match data_type {
-            DataType::Cycle => &self.cycles,
-            DataType::Recovery => &self.recoveries,
-            DataType::Sleep => &self.sleeps,
-            DataType::Workout => &self.workouts,
+            SimDataType::Cycle => &self.cycles,
+            SimDataType::Recovery => &self.recoveries,
+            SimDataType::Sleep => &self.sleeps,
+            SimDataType::Workout => &self.workouts,
         }
     }
 
-    fn of_mut(&mut self, data_type: DataType) -> &mut Vec<Record> {
+    fn records_of_mut(&mut self, data_type: SimDataType) -> &mut Vec<SimRecord> {
         match data_type {
-            DataType::Cycle => &mut self.cycles,
-            DataType::Recovery => &mut self.recoveries,
-            DataType::Sleep => &mut self.sleeps,
-            DataType::Workout => &mut self.workouts,
+            SimDataType::Cycle => &mut self.cycles,
+            SimDataType::Recovery => &mut self.recoveries,
+            SimDataType::Sleep => &mut self.sleeps,
+            SimDataType::Workout => &mut self.workouts,
         }
     }
 
     /// As the collections are listed.
-    pub(crate) fn newest_first(&self, data_type: DataType) -> impl Iterator<Item = &Record> {
-        self.of(data_type).iter().rev()
+    pub(crate) fn newest_first(&self, data_type: SimDataType) -> impl Iterator<Item = &SimRecord> {
+        self.records_of(data_type).iter().rev()
     }
 
-    pub(crate) fn find(&self, data_type: DataType, id: &str) -> Option<&Record> {
+    pub(crate) fn find(&self, data_type: SimDataType, id: &str) -> Option<&SimRecord> {
         self.newest_first(data_type).find(|record| record.id == id)
     }
 
     /// Adds a record, or replaces the one with its id.
-    pub(crate) fn put(&mut self, data_type: DataType, record: Record) {
-        let records = self.of_mut(data_type);
+    pub(crate) fn put(&mut self, data_type: SimDataType, record: SimRecord) {
+        let records = self.records_of_mut(data_type);
         // The id decides ties, so that pages never depend on chance.
-        let place = |records: &[Record], new: &Record| {
+        let place = |records: &[SimRecord], new: &SimRecord| {
             records.binary_search_by(|it| (it.start, &it.id).cmp(&(new.start, &new.id)))
         };
         match place(records, &record) {
@@ -61,23 +61,23 @@ impl Records {
         }
     }
 
-    pub(crate) fn remove(&mut self, data_type: DataType, id: &str) -> Option<Record> {
-        let records = self.of_mut(data_type);
+    pub(crate) fn remove(&mut self, data_type: SimDataType, id: &str) -> Option<SimRecord> {
+        let records = self.records_of_mut(data_type);
         let at = records.iter().rposition(|record| record.id == id)?;
         Some(records.remove(at))
     }
 
     /// A cycle that took over from another ends where that one would have.
-    pub(crate) fn end_cycle(&mut self, id: &str, ended: &Record) {
-        let Some(cycle) = self.find(DataType::Cycle, id) else {
+    pub(crate) fn end_cycle(&mut self, id: &str, ended: &SimRecord) {
+        let Some(cycle) = self.find(SimDataType::Cycle, id) else {
             return;
         };
-        let mut value = cycle.value();
-        value["end"] = json!(ended.end.map(clock::print));
-        value["updated_at"] = ended.value()["updated_at"].clone();
+        let mut value = cycle.to_value();
+        value["end"] = json!(ended.end.map(clock::format_instant));
+        value["updated_at"] = ended.to_value()["updated_at"].clone();
         let place = (cycle.start, cycle.end);
-        if let Some(record) = Record::from_value(DataType::Cycle, &value, place) {
-            self.put(DataType::Cycle, record);
+        if let Some(record) = SimRecord::from_value(SimDataType::Cycle, &value, place) {
+            self.put(SimDataType::Cycle, record);
         }
     }
 }

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reply {
+pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) location: Option<String>,
     pub(crate) body: String,
 }
 
-impl Reply {
+impl HttpReply {
     pub(crate) fn json(body: String) -> Self {
         Self {
             status: 200,
@@ -20,7 +20,7 @@ impl Reply {
         }
     }
 
-    pub(crate) fn page(status: u16, body: String) -> Self {
+    pub(crate) fn html(status: u16, body: String) -> Self {
         Self {
             status,
             content_type: Some("text/html; charset=utf-8"),
@@ -65,14 +65,14 @@ impl Reply {
     }
 
     /// The simulator's own refusals, which say what was wrong.
-    pub(crate) fn refused(status: u16, reason: &str) -> Self {
+    pub(crate) fn sim_error(status: u16, reason: &str) -> Self {
         Self {
             status,
-            ..Self::value(&json!({"error": reason}))
+            ..Self::json_value(&json!({"error": reason}))
         }
     }
 
-    pub(crate) fn value(value: &Value) -> Self {
+    pub(crate) fn json_value(value: &Value) -> Self {
         Self::json(value.to_string())
     }
 }

@@ -9,27 +9,27 @@ use crate::{
     config::{SimConfig, SimError},
     handle::WorldHandle,
     http,
-    webhook::{self, Gate},
+    webhook::{self, DeliveryLock},
     world::World,
 };
 
 /// A simulator that runs until it is stopped or dropped.
 #[derive(Debug)]
-pub struct Sim {
+pub struct SimServer {
     world: WorldHandle,
-    gate: Gate,
+    delivery_lock: DeliveryLock,
     address: SocketAddr,
     server: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Sim {
+impl SimServer {
     /// Starts a simulator; it listens when this returns.
     ///
     /// The server has its own thread and its own runtime. Callers may be on any
     /// runtime, block it, or pause its clock, and are still answered.
     pub async fn start(config: SimConfig) -> Result<Self, SimError> {
-        config.check()?;
+        config.validate()?;
         let listen = config.listen;
         let failed = |source| SimError::Listen {
             address: listen,
@@ -40,22 +40,22 @@ impl Sim {
 
         let world = WorldHandle::new(World::new(config));
         let (started, starts) = oneshot::channel();
-        let gate = Gate::default();
-        let (served, served_gate) = (world.clone(), Gate::clone(&gate));
+        let gate = DeliveryLock::default();
+        let (served, served_gate) = (world.clone(), DeliveryLock::clone(&gate));
         let thread = std::thread::Builder::new()
             .name("whoop-sim".to_owned())
-            .spawn(move || serve(listener, served, served_gate, started))
+            .spawn(move || run_server(listener, served, served_gate, started))
             .map_err(SimError::Thread)?;
         match starts.await {
             Ok(Ok(server)) => Ok(Self {
                 world,
-                gate,
+                delivery_lock: gate,
                 address,
                 server,
                 thread: Some(thread),
             }),
             Ok(Err(source)) => Err(failed(source)),
-            Err(_) => Err(SimError::Died),
+            Err(_) => Err(SimError::ServerEnded),
         }
     }
 
@@ -89,8 +89,8 @@ impl Sim {
     pub async fn deliver_webhooks(&self) -> usize {
         // A client of its own: the connections of the other one belong to the
         // server's runtime.
-        match webhook::client() {
-            Ok(http) => webhook::deliver(&self.world, &http, &self.gate).await,
+        match webhook::http_client() {
+            Ok(http) => webhook::deliver_due(&self.world, &http, &self.delivery_lock).await,
             Err(error) => {
                 tracing::error!(%error, "webhooks cannot be sent");
                 0
@@ -100,10 +100,10 @@ impl Sim {
 
     /// Stops the server and waits for its thread to end. Open calls are cut off.
     pub fn stop(mut self) {
-        self.end();
+        self.shut_down();
     }
 
-    fn end(&mut self) {
+    fn shut_down(&mut self) {
         if let Some(thread) = self.thread.take() {
             // The command is sent by the call itself; what it returns only waits.
             drop(self.server.stop(false));
@@ -113,21 +113,21 @@ impl Sim {
     }
 }
 
-impl Drop for Sim {
+impl Drop for SimServer {
     fn drop(&mut self) {
-        self.end();
+        self.shut_down();
     }
 }
 
-fn serve(
+fn run_server(
     listener: std::net::TcpListener,
     world: WorldHandle,
-    gate: Gate,
+    gate: DeliveryLock,
     started: oneshot::Sender<Result<ServerHandle, std::io::Error>>,
 ) {
     actix_web::rt::System::new().block_on(async move {
         // It ends with this runtime.
-        actix_web::rt::spawn(webhook::keep_delivering(world.clone(), gate));
+        actix_web::rt::spawn(webhook::run_delivery(world.clone(), gate));
         let data = web::Data::new(world);
         let server =
             HttpServer::new(move || App::new().app_data(data.clone()).configure(http::configure))

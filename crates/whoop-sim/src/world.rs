@@ -10,58 +10,58 @@ use crate::{
     call_log::CallLog,
     clock::SimClock,
     config::SimConfig,
-    data_type::DataType,
-    fault::{Fault, FaultTarget, Faults},
-    life::{Chance, Happening, Person},
-    oauth::Grants,
-    people::People,
-    protocol::Protocol,
-    rate_limit::Limiter,
-    webhook::{Outbox, WebhookEvent},
+    data_type::SimDataType,
+    fault::{ActiveFaults, Fault, FaultTarget},
+    life::{Person, RecordUpdate, SeededRng},
+    oauth::GrantStore,
+    people::PersonRegistry,
+    protocol::ProtocolOptions,
+    rate_limit::RollingRateLimiter,
+    webhook::{SimWebhookEvent, WebhookOutbox},
 };
 
 /// A clock set to the year 9000 must not make anybody live until then: nobody
 /// lives on for longer than twenty years after the simulator's start.
-const LIFE: TimeDelta = TimeDelta::days(20 * 365);
+const MAX_LIFETIME: TimeDelta = TimeDelta::days(20 * 365);
 
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) config: SimConfig,
     pub(crate) clock: SimClock,
-    pub(crate) people: People,
+    pub(crate) people: PersonRegistry,
     /// Where the clock began.
-    born: DateTime<Utc>,
-    pub(crate) grants: Grants,
-    pub(crate) limiter: Limiter,
-    pub(crate) faults: Faults,
+    started_at: DateTime<Utc>,
+    pub(crate) grants: GrantStore,
+    pub(crate) limiter: RollingRateLimiter,
+    pub(crate) faults: ActiveFaults,
     pub(crate) calls: CallLog,
-    pub(crate) outbox: Outbox,
+    pub(crate) outbox: WebhookOutbox,
     /// Its own dice: webhooks change nothing else in the world.
-    pub(crate) webhook_chance: Chance,
+    pub(crate) webhook_rng: SeededRng,
     /// Wakes the sender of webhooks.
-    pub(crate) kick: Arc<Notify>,
+    pub(crate) delivery_wakeup: Arc<Notify>,
     /// For ids of inserted records and for faults that are only likely.
-    pub(crate) chance: Chance,
+    pub(crate) rng: SeededRng,
 }
 
 impl World {
     pub(crate) fn new(config: SimConfig) -> Self {
         let clock = SimClock::new(config.now, config.speed);
         let born = clock.now();
-        let people = People::new(&config, born);
+        let people = PersonRegistry::new(&config, born);
         Self {
             clock,
             people,
-            born,
-            grants: Grants::new(config.protocol.reuse_mode, config.token_ttl_seconds),
-            limiter: Limiter::new(config.calls_per_minute, config.calls_per_day),
-            faults: Faults::default(),
+            started_at: born,
+            grants: GrantStore::new(config.protocol.reuse_mode, config.token_ttl_seconds),
+            limiter: RollingRateLimiter::new(config.calls_per_minute, config.calls_per_day),
+            faults: ActiveFaults::default(),
             calls: CallLog::default(),
-            outbox: Outbox::new(config.webhook_url.clone(), config.webhook_mischief.clone()),
-            webhook_chance: Chance::new(config.seed, u64::MAX - 1),
-            kick: Arc::default(),
+            outbox: WebhookOutbox::new(config.webhook_url.clone(), config.webhook_faults.clone()),
+            webhook_rng: SeededRng::new(config.seed, u64::MAX - 1),
+            delivery_wakeup: Arc::default(),
             // People use the streams from 0 up.
-            chance: Chance::new(config.seed, u64::MAX),
+            rng: SeededRng::new(config.seed, u64::MAX),
             config,
         }
     }
@@ -72,21 +72,21 @@ impl World {
 
     pub(crate) fn set_now(&mut self, now: DateTime<Utc>) {
         self.clock.set(now);
-        self.limiter.forget_after(now);
-        self.kick.notify_one();
+        self.limiter.drop_after(now);
+        self.delivery_wakeup.notify_one();
     }
 
-    pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
+    pub(crate) fn set_protocol(&mut self, protocol: ProtocolOptions) {
         self.config.protocol = protocol;
         self.grants.reuse_mode = protocol.reuse_mode;
     }
 
     /// Tells the app's webhook about a change that was made just now.
-    pub(crate) fn announce(&mut self, whoop_user_id: i64, event: WebhookEvent) {
+    pub(crate) fn announce(&mut self, whoop_user_id: i64, event: SimWebhookEvent) {
         self.announce_at(whoop_user_id, event, self.now());
     }
 
-    pub(crate) fn announce_all(&mut self, whoop_user_id: i64, events: Vec<WebhookEvent>) {
+    pub(crate) fn announce_all(&mut self, whoop_user_id: i64, events: Vec<SimWebhookEvent>) {
         for event in events {
             self.announce(whoop_user_id, event);
         }
@@ -97,27 +97,27 @@ impl World {
     pub(crate) fn announce_at(
         &mut self,
         whoop_user_id: i64,
-        event: WebhookEvent,
+        event: SimWebhookEvent,
         at: DateTime<Utc>,
     ) {
-        if self.grants.is_bound(whoop_user_id) {
+        if self.grants.is_connected(whoop_user_id) {
             self.outbox
-                .publish(&event, whoop_user_id, at, &mut self.webhook_chance);
-            self.kick.notify_one();
+                .publish(&event, whoop_user_id, at, &mut self.webhook_rng);
+            self.delivery_wakeup.notify_one();
         }
     }
 
     /// Somebody as they are now; the app's webhook hears what happened since the
     /// last look.
     pub(crate) fn person(&mut self, whoop_user_id: i64) -> Option<&mut Person> {
-        let until = if self.config.still {
-            self.born
+        let until = if self.config.freeze_records {
+            self.started_at
         } else {
-            self.now().min(self.born + LIFE)
+            self.now().min(self.started_at + MAX_LIFETIME)
         };
-        let (_, happened) = self.people.at(whoop_user_id, until)?;
-        for Happening { at, data_type, id } in happened {
-            let event = WebhookEvent {
+        let (_, happened) = self.people.person_at(whoop_user_id, until)?;
+        for RecordUpdate { at, data_type, id } in happened {
+            let event = SimWebhookEvent {
                 data_type,
                 deleted: false,
                 id,
@@ -125,12 +125,12 @@ impl World {
             self.announce_at(whoop_user_id, event, at);
         }
         self.people
-            .at(whoop_user_id, until)
+            .person_at(whoop_user_id, until)
             .map(|(person, _)| person)
     }
 
     /// Lets happen what happens to everybody whom the app may hear of.
-    pub(crate) fn catch_up(&mut self) {
+    pub(crate) fn advance_connected_people(&mut self) {
         let live = self.grants.list().iter().filter(|it| !it.is_revoked);
         let connected: BTreeSet<i64> = live.map(|it| it.whoop_user_id).collect();
         for whoop_user_id in connected {
@@ -139,14 +139,15 @@ impl World {
     }
 
     /// Whom the consent page proposes: the first who has not connected yet.
-    pub(crate) fn next_unbound(&self) -> Option<i64> {
-        let unbound = self.people.ids().find(|id| !self.grants.is_bound(*id));
+    pub(crate) fn next_unconnected(&self) -> Option<i64> {
+        let unbound = self.people.ids().find(|id| !self.grants.is_connected(*id));
         unbound.or_else(|| self.people.ids().next())
     }
 
-    pub(crate) fn strike(&mut self, request: &FaultTarget<'_>) -> Option<Fault> {
-        let chance = &mut self.chance;
-        self.faults.strike(request, || chance.real(0.0, 1.0))
+    pub(crate) fn trigger_fault(&mut self, request: &FaultTarget<'_>) -> Option<Fault> {
+        let chance = &mut self.rng;
+        self.faults
+            .trigger(request, || chance.float_between(0.0, 1.0))
     }
 
     /// A person's complete history, each record as the API sends it.
@@ -157,9 +158,9 @@ impl World {
             "profile": person.profile,
             "body_measurement": person.body_measurement,
         });
-        for data_type in DataType::ALL {
+        for data_type in SimDataType::ALL {
             let records = person.records.newest_first(data_type);
-            truth[data_type.plural()] = records.map(|record| record.value()).collect();
+            truth[data_type.list_key()] = records.map(|record| record.to_value()).collect();
         }
         truth
     }

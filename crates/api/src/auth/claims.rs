@@ -4,22 +4,22 @@ use jsonwebtoken::{Validation, get_current_timestamp};
 use serde_json::{Map, Value};
 use whoop_sync::config::SettingFault;
 
-use super::list::Setting;
-use crate::{config::AuthArgs, problem::Problem, start_error::StartError};
+use super::list_setting::ListSetting;
+use crate::{config::AuthArgs, problem::Problem, start_error::ApiStartError};
 
-const AUDIENCE: Setting = Setting {
+const AUDIENCE: ListSetting = ListSetting {
     name: "AUTH_JWT_AUDIENCE",
     example: "authenticated,mobile-app (or * for any)",
 };
-const ISSUER: Setting = Setting {
+const ISSUER: ListSetting = ListSetting {
     name: "AUTH_JWT_ISSUER",
     example: "https://PROJECT.supabase.co/auth/v1",
 };
-const CLIENT_IDS: Setting = Setting {
+const CLIENT_IDS: ListSetting = ListSetting {
     name: "AUTH_JWT_CLIENT_IDS",
     example: "9a8b7c6d-1234-4321-8888-0123456789ab,partner",
 };
-const REQUIRE: Setting = Setting {
+const REQUIRE: ListSetting = ListSetting {
     name: "AUTH_JWT_REQUIRE",
     example: "role=authenticated,aal=aal2",
 };
@@ -28,7 +28,7 @@ const REQUIRE: Setting = Setting {
 const DEFAULT_AUDIENCE: &str = "authenticated";
 
 /// Roles of Supabase's own keys. A token with one of them belongs to no member.
-const ROLES_OF_NO_MEMBER: [&str; 2] = ["anon", "service_role"];
+const NON_MEMBER_ROLES: [&str; 2] = ["anon", "service_role"];
 
 /// Demands on the claims of a member's JWT.
 #[derive(Debug)]
@@ -50,22 +50,22 @@ fn text(setting: Option<&String>) -> &str {
 
 /// Settings for claims that cannot be used.
 pub(crate) fn faults(args: &AuthArgs) -> Vec<SettingFault> {
-    let required = required(text(args.auth_jwt_require.as_ref()));
+    let required = parse_required_claims(text(args.auth_jwt_require.as_ref()));
     [
         (
             AUDIENCE,
-            AUDIENCE.elements_or_any(&args.auth_jwt_audience).err(),
+            AUDIENCE.parse_list_or_any(&args.auth_jwt_audience).err(),
         ),
         (
             ISSUER,
             ISSUER
-                .elements_or_any(text(args.auth_jwt_issuer.as_ref()))
+                .parse_list_or_any(text(args.auth_jwt_issuer.as_ref()))
                 .err(),
         ),
         (
             CLIENT_IDS,
             CLIENT_IDS
-                .elements(text(args.auth_jwt_client_ids.as_ref()))
+                .parse_list(text(args.auth_jwt_client_ids.as_ref()))
                 .err(),
         ),
         (REQUIRE, required.err()),
@@ -76,15 +76,15 @@ pub(crate) fn faults(args: &AuthArgs) -> Vec<SettingFault> {
 }
 
 impl ClaimRules {
-    pub(super) fn new(args: &AuthArgs) -> Result<Self, StartError> {
+    pub(super) fn new(args: &AuthArgs) -> Result<Self, ApiStartError> {
         let audience = Some(args.auth_jwt_audience.as_str())
             .filter(|text| !text.is_empty())
             .unwrap_or(DEFAULT_AUDIENCE);
         Ok(Self {
-            audiences: AUDIENCE.elements_or_any(audience)?,
-            issuers: ISSUER.elements_or_any(text(args.auth_jwt_issuer.as_ref()))?,
-            client_ids: CLIENT_IDS.elements(text(args.auth_jwt_client_ids.as_ref()))?,
-            required: required(text(args.auth_jwt_require.as_ref()))?,
+            audiences: AUDIENCE.parse_list_or_any(audience)?,
+            issuers: ISSUER.parse_list_or_any(text(args.auth_jwt_issuer.as_ref()))?,
+            client_ids: CLIENT_IDS.parse_list(text(args.auth_jwt_client_ids.as_ref()))?,
+            required: parse_required_claims(text(args.auth_jwt_require.as_ref()))?,
             max_lifetime_seconds: args.auth_jwt_max_lifetime_seconds,
         })
     }
@@ -122,7 +122,7 @@ impl ClaimRules {
         self.check_lifetime(exp, claims.get("iat"), leeway_seconds)?;
         self.check_client(claims.get("client_id"))?;
         if let Some(Value::String(role)) = claims.get("role")
-            && ROLES_OF_NO_MEMBER.contains(&role.as_str())
+            && NON_MEMBER_ROLES.contains(&role.as_str())
         {
             return Err(Problem::unauthorized(
                 "role-not-accepted",
@@ -154,7 +154,7 @@ impl ClaimRules {
     ) -> Result<(), Problem> {
         let issued_at = match iat {
             None | Some(Value::Null) => None,
-            Some(iat) => Some(iat.as_f64().ok_or_else(super::jwt::refused)?),
+            Some(iat) => Some(iat.as_f64().ok_or_else(super::jwt::invalid_token)?),
         };
         #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^52")]
         let (now, leeway) = (get_current_timestamp() as f64, leeway_seconds as f64);
@@ -193,9 +193,9 @@ impl ClaimRules {
     }
 }
 
-fn required(text: &str) -> Result<Vec<(String, String)>, StartError> {
+fn parse_required_claims(text: &str) -> Result<Vec<(String, String)>, ApiStartError> {
     REQUIRE
-        .elements(text)?
+        .parse_list(text)?
         .into_iter()
         .map(|element| match element.split_once('=') {
             Some((claim, value)) if !claim.is_empty() && !value.is_empty() => {
@@ -248,14 +248,14 @@ mod tests {
     #[test]
     fn a_requirement_that_is_not_claim_and_value_is_refused() {
         assert_eq!(
-            required("role=authenticated,scope=a=b").unwrap(),
+            parse_required_claims("role=authenticated,scope=a=b").unwrap(),
             [
                 ("role".to_owned(), "authenticated".to_owned()),
                 ("scope".to_owned(), "a=b".to_owned())
             ]
         );
         for bad in ["role", "=x", "role=", "role=a,", "role = a", "=", ","] {
-            let error = required(bad).unwrap_err().to_string();
+            let error = parse_required_claims(bad).unwrap_err().to_string();
             assert!(error.contains("AUTH_JWT_REQUIRE"), "{error}");
             assert!(error.contains("role=authenticated,aal=aal2"), "{error}");
         }

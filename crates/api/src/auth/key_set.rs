@@ -10,16 +10,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// More than any issuer has at a time.
-const MOST_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 
 /// One key, and what it may be used for. The key decides, never a token.
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     id: Option<String>,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) decoding: DecodingKey,
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for VerificationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")
             .field("id", &self.id)
@@ -30,21 +30,21 @@ impl fmt::Debug for Key {
 
 /// Those keys of a set that can check a signature.
 #[derive(Debug, Default)]
-pub(super) struct KeySet(Vec<Key>);
+pub(super) struct KeySet(Vec<VerificationKey>);
 
 /// What a set says to a token's header.
 #[derive(Debug)]
-pub(super) enum Found<'a> {
-    Key(&'a Key),
+pub(super) enum KeyMatch<'a> {
+    Key(&'a VerificationKey),
     /// No key of this name; a newer set may have one.
-    Unknown,
+    UnknownId,
     /// There is such a key, and it does not sign this way. Or the token names
     /// none, and none or several would do.
-    Unfit,
+    NotUsable,
 }
 
 #[derive(Deserialize)]
-struct Reply {
+struct KeySetDocument {
     keys: Vec<Value>,
 }
 
@@ -52,13 +52,13 @@ impl KeySet {
     /// Reads a reply. Keys that are for something else, or of a kind that is
     /// not known, are left out and cost the others nothing.
     pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
-        let reply: Reply = serde_json::from_slice(body)?;
+        let reply: KeySetDocument = serde_json::from_slice(body)?;
         let keys = reply
             .keys
             .into_iter()
             .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
             .filter_map(|key| usable(&key))
-            .take(MOST_KEYS)
+            .take(MAX_KEYS)
             .collect();
         Ok(Self(keys))
     }
@@ -67,8 +67,8 @@ impl KeySet {
         self.0.len()
     }
 
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Found<'_> {
-        let fits = |key: &&Key| key.algorithms.contains(&algorithm);
+    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyMatch<'_> {
+        let fits = |key: &&VerificationKey| key.algorithms.contains(&algorithm);
         if let Some(id) = id {
             let mut named = self
                 .0
@@ -76,19 +76,19 @@ impl KeySet {
                 .filter(|key| key.id.as_deref() == Some(id))
                 .peekable();
             if named.peek().is_none() {
-                return Found::Unknown;
+                return KeyMatch::UnknownId;
             }
-            return named.find(fits).map_or(Found::Unfit, Found::Key);
+            return named.find(fits).map_or(KeyMatch::NotUsable, KeyMatch::Key);
         }
         let mut fitting = self.0.iter().filter(fits);
         match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Found::Key(key),
-            _ => Found::Unfit,
+            (Some(key), None) => KeyMatch::Key(key),
+            _ => KeyMatch::NotUsable,
         }
     }
 }
 
-fn usable(key: &Jwk) -> Option<Key> {
+fn usable(key: &Jwk) -> Option<VerificationKey> {
     let common = &key.common;
     let signs = common
         .public_key_use
@@ -125,7 +125,7 @@ fn usable(key: &Jwk) -> Option<Key> {
     if algorithms.is_empty() {
         return None;
     }
-    Some(Key {
+    Some(VerificationKey {
         id: common.key_id.clone(),
         algorithms,
         decoding: DecodingKey::from_jwk(key).ok()?,
@@ -173,11 +173,11 @@ mod tests {
 
         assert!(matches!(
             keys.find(Some("one"), Algorithm::RS256),
-            Found::Key(_)
+            KeyMatch::Key(_)
         ));
         assert!(matches!(
             keys.find(Some("two"), Algorithm::ES256),
-            Found::Key(_)
+            KeyMatch::Key(_)
         ));
         for (id, algorithm) in [
             ("one", Algorithm::RS512),
@@ -187,13 +187,13 @@ mod tests {
             ("two", Algorithm::ES384),
         ] {
             assert!(
-                matches!(keys.find(Some(id), algorithm), Found::Unfit),
+                matches!(keys.find(Some(id), algorithm), KeyMatch::NotUsable),
                 "{id}"
             );
         }
         assert!(matches!(
             keys.find(Some("three"), Algorithm::RS256),
-            Found::Unknown
+            KeyMatch::UnknownId
         ));
     }
 
@@ -202,9 +202,15 @@ mod tests {
         let one = set(json!([rsa("one", json!({}))]));
         let two = set(json!([rsa("one", json!({})), rsa("two", json!({}))]));
 
-        assert!(matches!(one.find(None, Algorithm::RS256), Found::Key(_)));
-        assert!(matches!(two.find(None, Algorithm::RS256), Found::Unfit));
-        assert!(matches!(one.find(None, Algorithm::ES256), Found::Unfit));
+        assert!(matches!(one.find(None, Algorithm::RS256), KeyMatch::Key(_)));
+        assert!(matches!(
+            two.find(None, Algorithm::RS256),
+            KeyMatch::NotUsable
+        ));
+        assert!(matches!(
+            one.find(None, Algorithm::ES256),
+            KeyMatch::NotUsable
+        ));
     }
 
     #[test]
@@ -222,7 +228,7 @@ mod tests {
         assert_eq!(keys.len(), 1);
         assert!(matches!(
             keys.find(Some("good"), Algorithm::RS256),
-            Found::Key(_)
+            KeyMatch::Key(_)
         ));
     }
 
@@ -232,6 +238,6 @@ mod tests {
             .map(|nth| rsa(&nth.to_string(), json!({})))
             .collect();
 
-        assert_eq!(set(json!(many)).len(), MOST_KEYS);
+        assert_eq!(set(json!(many)).len(), MAX_KEYS);
     }
 }

@@ -2,10 +2,10 @@
 
 pub(crate) mod claims;
 mod doctor;
-mod issuer;
+mod issuer_keys;
 mod jwt;
 mod key_set;
-mod list;
+mod list_setting;
 mod loopback;
 mod settings_keys;
 
@@ -16,21 +16,23 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use whoop_core::{Clock, UserId};
-use whoop_storage::service_key::{self, KeyDigest, Scopes};
+use whoop_storage::service_key::{self, KeyDigest, ScopeSet};
 
 use self::{
     claims::ClaimRules,
-    issuer::{Issuer, NoKey},
+    issuer_keys::{IssuerKeys, KeyLookupError},
     settings_keys::ServiceKeys,
 };
-use crate::{background::Background, config::AuthArgs, problem::Problem, start_error::StartError};
+use crate::{
+    background::BackgroundTasks, config::AuthArgs, problem::Problem, start_error::ApiStartError,
+};
 
 /// What HS256 needs, by RFC 7518: as many bytes as its hash has.
-const SHORTEST_SECRET: usize = 32;
+const MIN_SECRET_BYTES: usize = 32;
 
 /// Somebody who proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Caller {
+pub(crate) enum VerifiedCaller {
     /// May act for themselves, for as long as the token is good.
     Member(UserId, Duration),
     /// May act for any member, as far as its scopes go.
@@ -42,20 +44,20 @@ pub(crate) enum Caller {
 pub(crate) struct KeyHolder {
     /// Name in the log, in metrics and in the audit trail.
     pub(crate) name: String,
-    pub(crate) scopes: Scopes,
+    pub(crate) scopes: ScopeSet,
     /// Remaining lifetime of the key; unlimited if `None`.
-    pub(crate) good_for: Option<Duration>,
+    pub(crate) remaining_lifetime: Option<Duration>,
     /// Digest of a key of the database, which may be revoked at any moment.
     pub(crate) digest: Option<KeyDigest>,
 }
 
 impl KeyHolder {
     /// Holder of a key that the settings name, or of none on loopback.
-    fn of_settings(name: String) -> Arc<Self> {
+    fn with_all_scopes(name: String) -> Arc<Self> {
         Arc::new(Self {
             name,
-            scopes: Scopes::all(),
-            good_for: None,
+            scopes: ScopeSet::all(),
+            remaining_lifetime: None,
             digest: None,
         })
     }
@@ -63,13 +65,13 @@ impl KeyHolder {
 
 /// Caller by the headers of a request, before any database query.
 #[derive(Debug)]
-pub(crate) enum Claim {
-    Known(Caller),
+pub(crate) enum ClaimedCaller {
+    Verified(VerifiedCaller),
     /// A well-formed service key; the database knows whether it is good.
-    Key(KeyDigest),
+    UnverifiedKey(KeyDigest),
 }
 
-impl Caller {
+impl VerifiedCaller {
     pub(crate) fn may_act_for(&self, user_id: &UserId) -> bool {
         match self {
             Self::Member(own, _) => own == user_id,
@@ -78,10 +80,10 @@ impl Caller {
     }
 
     /// How long what was proven holds; for ever if `None`.
-    pub(crate) fn good_for(&self) -> Option<Duration> {
+    pub(crate) fn remaining_lifetime(&self) -> Option<Duration> {
         match self {
             Self::Member(_, left) => Some(*left),
-            Self::Service(holder) => holder.good_for,
+            Self::Service(holder) => holder.remaining_lifetime,
         }
     }
 }
@@ -90,19 +92,19 @@ impl Caller {
 pub(crate) struct Authenticator {
     rules: ClaimRules,
     secret: Option<DecodingKey>,
-    issuer: Option<Issuer>,
+    issuer_keys: Option<IssuerKeys>,
     service_keys: ServiceKeys,
     /// Holder used for every caller without credentials; only on loopback.
-    anybody: Option<Arc<KeyHolder>>,
+    anonymous_holder: Option<Arc<KeyHolder>>,
 }
 
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator")
             .field("secret", &self.secret.is_some())
-            .field("issuer", &self.issuer)
+            .field("issuer", &self.issuer_keys)
             .field("service_keys", &self.service_keys.len())
-            .field("trusts_everybody", &self.anybody.is_some())
+            .field("trusts_everybody", &self.anonymous_holder.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -112,10 +114,10 @@ impl Authenticator {
         args: &AuthArgs,
         listens_on_loopback: bool,
         clock: &Arc<dyn Clock>,
-        background: &Background,
-    ) -> Result<Self, StartError> {
+        background: &BackgroundTasks,
+    ) -> Result<Self, ApiStartError> {
         if args.insecure_no_auth && !listens_on_loopback {
-            return Err(StartError::InsecureOutside);
+            return Err(ApiStartError::NoAuthOutsideLoopback);
         }
         let secret = args
             .auth_jwt_secret
@@ -126,63 +128,71 @@ impl Authenticator {
         let issuer = args
             .auth_jwks_url
             .as_ref()
-            .map(|url| Issuer::new(url, Arc::clone(clock), background))
+            .map(|url| IssuerKeys::new(url, Arc::clone(clock), background))
             .transpose()?;
         let has_a_way = secret.is_some() || issuer.is_some() || !service_keys.is_empty();
         if !has_a_way && !args.insecure_no_auth {
-            return Err(StartError::NoAuthentication);
+            return Err(ApiStartError::NoAuthentication);
         }
         Ok(Self {
             rules: ClaimRules::new(args)?,
             secret: secret.map(DecodingKey::from_secret),
-            issuer,
+            issuer_keys: issuer,
             service_keys,
-            anybody: args
+            anonymous_holder: args
                 .insecure_no_auth
-                .then(|| KeyHolder::of_settings("insecure-no-auth".to_owned())),
+                .then(|| KeyHolder::with_all_scopes("insecure-no-auth".to_owned())),
         })
     }
 
     /// Identifies the caller by the headers, without a database query.
-    pub(crate) async fn claim(&self, headers: &HeaderMap) -> Result<Claim, Problem> {
-        if let Some(anybody) = &self.anybody
+    pub(crate) async fn identify_by_headers(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<ClaimedCaller, Problem> {
+        if let Some(anybody) = &self.anonymous_holder
             && !headers.contains_key(header::AUTHORIZATION)
         {
             // A web page that rebinds its own name to this machine sends that name.
             loopback::check_host(headers)?;
-            return Ok(Claim::Known(Caller::Service(Arc::clone(anybody))));
+            return Ok(ClaimedCaller::Verified(VerifiedCaller::Service(
+                Arc::clone(anybody),
+            )));
         }
-        let credentials = credentials(headers)?;
+        let credentials = bearer_credentials(headers)?;
         if let Some(holder) = self.service_keys.holder(credentials) {
-            return Ok(Claim::Known(Caller::Service(holder)));
+            return Ok(ClaimedCaller::Verified(VerifiedCaller::Service(holder)));
         }
         if credentials.starts_with(service_key::PREFIX) {
             // A mistyped or made-up key costs no query.
             return service_key::digest_of(credentials)
-                .map(Claim::Key)
-                .ok_or_else(jwt::refused);
+                .map(ClaimedCaller::UnverifiedKey)
+                .ok_or_else(jwt::invalid_token);
         }
-        let (user_id, left) = self.member(credentials).await?;
-        Ok(Claim::Known(Caller::Member(user_id, left)))
+        let (user_id, left) = self.authenticate_member(credentials).await?;
+        Ok(ClaimedCaller::Verified(VerifiedCaller::Member(
+            user_id, left,
+        )))
     }
 
-    async fn member(&self, token: &str) -> Result<(UserId, Duration), Problem> {
+    async fn authenticate_member(&self, token: &str) -> Result<(UserId, Duration), Problem> {
         let header = jwt::header_of(token)?;
         // The secret has its one algorithm, and public keys have none of its kind.
         if header.alg == Algorithm::HS256 {
-            let secret = self.secret.as_ref().ok_or_else(jwt::refused)?;
-            return self.rules.member(token, secret, &[Algorithm::HS256]);
+            let secret = self.secret.as_ref().ok_or_else(jwt::invalid_token)?;
+            return self.rules.verify_token(token, secret, &[Algorithm::HS256]);
         }
-        let issuer = self.issuer.as_ref().ok_or_else(jwt::refused)?;
+        let issuer = self.issuer_keys.as_ref().ok_or_else(jwt::invalid_token)?;
         issuer
             .with_key(&header, |key| {
-                self.rules.member(token, &key.decoding, &key.algorithms)
+                self.rules
+                    .verify_token(token, &key.decoding, &key.algorithms)
             })
             .await
             .unwrap_or_else(|no_key| {
                 Err(match no_key {
-                    NoKey::Unfit => jwt::refused(),
-                    NoKey::Away => Problem::unavailable(
+                    KeyLookupError::NoMatchingKey => jwt::invalid_token(),
+                    KeyLookupError::IssuerUnavailable => Problem::unavailable(
                         "keys-unavailable",
                         "the keys that tokens are checked with cannot be reached",
                     ),
@@ -192,33 +202,33 @@ impl Authenticator {
 }
 
 /// Reads `AUTH_JWT_SECRET`.
-pub(crate) fn jwt_secret(text: &str) -> Result<SecretString, StartError> {
+pub(crate) fn parse_jwt_secret(text: &str) -> Result<SecretString, ApiStartError> {
     check_secret(text.as_bytes())?;
     Ok(text.into())
 }
 
-fn check_secret(secret: &[u8]) -> Result<(), StartError> {
+fn check_secret(secret: &[u8]) -> Result<(), ApiStartError> {
     let bytes = secret.len();
-    if bytes < SHORTEST_SECRET {
-        return Err(StartError::ShortSecret { bytes });
+    if bytes < MIN_SECRET_BYTES {
+        return Err(ApiStartError::ShortSecret { bytes });
     }
     Ok(())
 }
 
 /// Reads `AUTH_JWKS_URL`.
-pub(crate) fn key_set_address(text: &str) -> Result<Url, StartError> {
-    let url = Url::parse(text).map_err(|_error| StartError::KeySetUrl("it is no address"))?;
-    issuer::check(&url)?;
+pub(crate) fn parse_key_set_url(text: &str) -> Result<Url, ApiStartError> {
+    let url = Url::parse(text).map_err(|_error| ApiStartError::KeySetUrl("it is no address"))?;
+    issuer_keys::check_key_set_url(&url)?;
     Ok(url)
 }
 
 /// Reads one of `AUTH_SERVICE_KEYS`.
-pub(crate) fn service_key(digest: &str) -> Result<String, StartError> {
+pub(crate) fn parse_service_key(digest: &str) -> Result<String, ApiStartError> {
     ServiceKeys::parse(&[digest.to_owned()])?;
     Ok(digest.to_owned())
 }
 
-fn credentials(headers: &HeaderMap) -> Result<&str, Problem> {
+fn bearer_credentials(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut sent = headers.get_all(header::AUTHORIZATION);
     let (Some(value), None) = (sent.next(), sent.next()) else {
         return Err(Problem::unauthorized(

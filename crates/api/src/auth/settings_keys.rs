@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::KeyHolder;
-use crate::start_error::StartError;
+use crate::start_error::ApiStartError;
 
 /// Digests of the keys with their holders, named `settings-1`, `settings-2` and so on in the order
 /// of the setting. Several, so that one can be changed without a gap.
@@ -21,7 +21,7 @@ pub(super) struct ServiceKeys {
 const DATABASE: &str = "database";
 
 impl ServiceKeys {
-    pub(super) fn parse(digests: &[String]) -> Result<Self, StartError> {
+    pub(super) fn parse(digests: &[String]) -> Result<Self, ApiStartError> {
         let mut words: Vec<&str> = digests
             .iter()
             .map(|word| word.trim())
@@ -30,12 +30,12 @@ impl ServiceKeys {
         let are_in_database = words.contains(&DATABASE);
         words.retain(|word| *word != DATABASE);
         let keys = words.into_iter().enumerate().map(|(position, digest)| {
-            let digest = parse_digest(digest).ok_or(StartError::ServiceKey)?;
+            let digest = parse_digest(digest).ok_or(ApiStartError::ServiceKey)?;
             if digest == <[u8; 32]>::from(Sha256::digest("")) {
-                return Err(StartError::EmptyServiceKey);
+                return Err(ApiStartError::EmptyServiceKey);
             }
             let name = format!("settings-{}", position + 1);
-            Ok((digest, KeyHolder::of_settings(name)))
+            Ok((digest, KeyHolder::with_all_scopes(name)))
         });
         Ok(Self {
             keys: keys.collect::<Result<_, _>>()?,

@@ -5,29 +5,29 @@ use std::{
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use whoop_core::{UserId, day::Connection};
-use whoop_storage::table::change::{Pulse, signal_of};
+use whoop_core::{UserId, day::ConnectionStatus};
+use whoop_storage::table::change::{MemberFeedState, notify_payload};
 
 /// Open streams of one member: a few devices, each with a tab too many. One more
 /// ends the oldest, which most likely lost its reader without a word.
-const MOST_PER_MEMBER: usize = 8;
+const MAX_STREAMS_PER_MEMBER: usize = 8;
 
 /// How a member stands, as far as a follower has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct State {
+pub(crate) struct FollowedState {
     /// The number of the latest change.
     pub(crate) latest: i64,
-    pub(crate) connection: Connection,
+    pub(crate) connection: ConnectionStatus,
 }
 
-impl State {
+impl FollowedState {
     /// Of a member who is not there.
-    const NOBODY: Self = Self {
+    const UNKNOWN_MEMBER: Self = Self {
         latest: 0,
-        connection: Connection::NeverConnected,
+        connection: ConnectionStatus::NeverConnected,
     };
 
-    fn of(pulse: &Pulse) -> Self {
+    fn of(pulse: &MemberFeedState) -> Self {
         Self {
             latest: pulse.latest,
             connection: pulse.connection(),
@@ -37,104 +37,107 @@ impl State {
 
 /// Nobody more may follow through this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) struct TooManyStreams;
 
 /// All who follow somebody through this process.
 #[derive(Debug)]
-pub(crate) struct Hub {
-    followed: Mutex<Followed>,
+pub(crate) struct EventHub {
+    open_streams: Mutex<OpenStreams>,
     /// Maximum number of open streams.
     max_streams: usize,
     /// Somebody follows who did not before.
-    pub(crate) came: Notify,
+    pub(crate) member_added: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Followed {
-    members: HashMap<String, Member>,
+struct OpenStreams {
+    members: HashMap<String, FollowedMember>,
     /// Members by what stands for them in PostgreSQL's notifications.
     by_signal: HashMap<String, String>,
-    streams: usize,
-    seats_given: u64,
+    count: usize,
+    last_number: u64,
 }
 
 #[derive(Debug)]
-struct Member {
+struct FollowedMember {
     /// The oldest first, each with what ends it.
-    seats: VecDeque<(u64, CancellationToken)>,
-    state: watch::Sender<Option<State>>,
+    subscriptions: VecDeque<(u64, CancellationToken)>,
+    state: watch::Sender<Option<FollowedState>>,
 }
 
 /// One stream; as long as it lives, the member is watched.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    hub: Arc<Hub>,
+pub(crate) struct Subscription {
+    hub: Arc<EventHub>,
     user_id: UserId,
     number: u64,
     /// Somebody newer needs the seat.
-    pub(crate) taken_away: CancellationToken,
+    pub(crate) replaced: CancellationToken,
     /// `None` until the member was first looked at.
-    pub(crate) state: watch::Receiver<Option<State>>,
+    pub(crate) state: watch::Receiver<Option<FollowedState>>,
 }
 
-impl Hub {
+impl EventHub {
     /// Returns a hub that carries at most `max_streams` streams.
     pub(crate) fn new(max_streams: usize) -> Self {
         Self {
-            followed: Mutex::default(),
+            open_streams: Mutex::default(),
             max_streams,
-            came: Notify::new(),
+            member_added: Notify::new(),
         }
     }
 
-    pub(crate) fn take_seat(self: &Arc<Self>, user_id: &UserId) -> Result<Seat, Full> {
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        user_id: &UserId,
+    ) -> Result<Subscription, TooManyStreams> {
         let mut followed = self.lock();
-        if followed.streams >= self.max_streams {
-            return Err(Full);
+        if followed.count >= self.max_streams {
+            return Err(TooManyStreams);
         }
-        followed.streams += 1;
-        followed.seats_given += 1;
-        let number = followed.seats_given;
+        followed.count += 1;
+        followed.last_number += 1;
+        let number = followed.last_number;
         let name = user_id.as_str().to_owned();
         let member = followed
             .members
             .entry(name.clone())
-            .or_insert_with(|| Member {
-                seats: VecDeque::new(),
+            .or_insert_with(|| FollowedMember {
+                subscriptions: VecDeque::new(),
                 state: watch::Sender::new(None),
             });
-        if member.seats.len() >= MOST_PER_MEMBER
-            && let Some((_, oldest)) = member.seats.pop_front()
+        if member.subscriptions.len() >= MAX_STREAMS_PER_MEMBER
+            && let Some((_, oldest)) = member.subscriptions.pop_front()
         {
             oldest.cancel();
         }
         let taken_away = CancellationToken::new();
-        member.seats.push_back((number, taken_away.clone()));
+        member.subscriptions.push_back((number, taken_away.clone()));
         let state = member.state.subscribe();
-        followed.by_signal.insert(signal_of(&name), name);
+        followed.by_signal.insert(notify_payload(&name), name);
         drop(followed);
-        self.came.notify_one();
-        Ok(Seat {
+        self.member_added.notify_one();
+        Ok(Subscription {
             hub: Arc::clone(self),
             user_id: user_id.clone(),
             number,
-            taken_away,
+            replaced: taken_away,
             state,
         })
     }
 
     /// Open streams.
-    pub(crate) fn streams(&self) -> usize {
-        self.lock().streams
+    pub(crate) fn stream_count(&self) -> usize {
+        self.lock().count
     }
 
     /// Everybody who is followed.
-    pub(super) fn everybody(&self) -> Vec<String> {
+    pub(super) fn followed_members(&self) -> Vec<String> {
         self.lock().members.keys().cloned().collect()
     }
 
     /// Whether somebody is followed who was not looked at yet.
-    pub(super) fn newcomers(&self) -> Vec<String> {
+    pub(super) fn members_without_state(&self) -> Vec<String> {
         let followed = self.lock();
         let unseen = followed
             .members
@@ -144,20 +147,20 @@ impl Hub {
     }
 
     /// The member that a notification stands for, if somebody follows them.
-    pub(super) fn behind(&self, signal: &str) -> Option<String> {
+    pub(super) fn member_of_signal(&self, signal: &str) -> Option<String> {
         self.lock().by_signal.get(signal).cloned()
     }
 
     /// Tells followers of these members how they stand; whoever has no pulse is not
     /// there.
-    pub(super) fn tell(&self, asked: &[String], pulses: &[Pulse]) {
+    pub(super) fn publish_states(&self, asked: &[String], pulses: &[MemberFeedState]) {
         let followed = self.lock();
         for name in asked {
             let Some(member) = followed.members.get(name) else {
                 continue;
             };
             let pulse = pulses.iter().find(|pulse| pulse.user_id == *name);
-            let state = pulse.map_or(State::NOBODY, State::of);
+            let state = pulse.map_or(FollowedState::UNKNOWN_MEMBER, FollowedState::of);
             member.state.send_if_modified(|known| {
                 let is_new = *known != Some(state);
                 *known = Some(state);
@@ -166,28 +169,32 @@ impl Hub {
         }
     }
 
-    fn leave(&self, seat: &Seat) {
+    fn unsubscribe(&self, seat: &Subscription) {
         let mut followed = self.lock();
-        followed.streams = followed.streams.saturating_sub(1);
+        followed.count = followed.count.saturating_sub(1);
         let name = seat.user_id.as_str();
         if let Some(member) = followed.members.get_mut(name) {
-            member.seats.retain(|(number, _)| *number != seat.number);
-            if member.seats.is_empty() {
+            member
+                .subscriptions
+                .retain(|(number, _)| *number != seat.number);
+            if member.subscriptions.is_empty() {
                 followed.members.remove(name);
-                followed.by_signal.remove(&signal_of(name));
+                followed.by_signal.remove(&notify_payload(name));
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Followed> {
+    fn lock(&self) -> MutexGuard<'_, OpenStreams> {
         // Nothing is left half-done under it.
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open_streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Seat {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.leave(self);
+        self.hub.unsubscribe(self);
     }
 }
 
@@ -201,37 +208,37 @@ mod tests {
 
     #[test]
     fn a_full_hub_takes_another_stream_once_one_has_ended() {
-        let hub = Arc::new(Hub::new(2));
-        let first = hub.take_seat(&user("alice")).unwrap();
-        let _second = hub.take_seat(&user("bob")).unwrap();
-        assert_eq!(hub.take_seat(&user("carol")).err(), Some(Full));
+        let hub = Arc::new(EventHub::new(2));
+        let first = hub.subscribe(&user("alice")).unwrap();
+        let _second = hub.subscribe(&user("bob")).unwrap();
+        assert_eq!(hub.subscribe(&user("carol")).err(), Some(TooManyStreams));
 
         drop(first);
 
-        assert!(hub.take_seat(&user("carol")).is_ok());
+        assert!(hub.subscribe(&user("carol")).is_ok());
     }
 
     #[test]
     fn one_seat_too_many_ends_the_oldest_and_those_who_left_are_forgotten() {
-        let hub = Arc::new(Hub::new(100));
-        let mut seats: Vec<Seat> = (0..MOST_PER_MEMBER)
-            .map(|_| hub.take_seat(&user("alice")).unwrap())
+        let hub = Arc::new(EventHub::new(100));
+        let mut seats: Vec<Subscription> = (0..MAX_STREAMS_PER_MEMBER)
+            .map(|_| hub.subscribe(&user("alice")).unwrap())
             .collect();
-        seats.push(hub.take_seat(&user("bob")).unwrap());
-        assert!(seats.iter().all(|seat| !seat.taken_away.is_cancelled()));
+        seats.push(hub.subscribe(&user("bob")).unwrap());
+        assert!(seats.iter().all(|seat| !seat.replaced.is_cancelled()));
 
-        seats.push(hub.take_seat(&user("alice")).unwrap());
+        seats.push(hub.subscribe(&user("alice")).unwrap());
 
         let ended: Vec<bool> = seats
             .iter()
-            .map(|seat| seat.taken_away.is_cancelled())
+            .map(|seat| seat.replaced.is_cancelled())
             .collect();
         assert_eq!(ended.iter().position(|ended| *ended), Some(0));
         assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
-        assert_eq!(hub.streams(), seats.len());
+        assert_eq!(hub.stream_count(), seats.len());
         drop(seats);
-        assert_eq!(hub.streams(), 0);
-        assert_eq!(hub.everybody(), Vec::<String>::new());
-        assert_eq!(hub.behind(&signal_of("alice")), None);
+        assert_eq!(hub.stream_count(), 0);
+        assert_eq!(hub.followed_members(), Vec::<String>::new());
+        assert_eq!(hub.member_of_signal(&notify_payload("alice")), None);
     }
 }

@@ -7,6 +7,6 @@ mod hub;
 mod stream;
 mod watcher;
 
-pub(crate) use hub::{Full, Hub};
-pub(crate) use stream::{Opening, open};
-pub(crate) use watcher::watch;
+pub(crate) use hub::{EventHub, TooManyStreams};
+pub(crate) use stream::{EventStreamRequest, open_stream};
+pub(crate) use watcher::watch_members;

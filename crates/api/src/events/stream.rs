@@ -7,86 +7,86 @@ use chrono::NaiveDate;
 use futures::{Stream, stream};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
-use whoop_core::{UserId, day::Connection};
+use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::{
-    follow::{self, Numbered},
+    change_feed::{self, FeedRows},
     service_key::KeyDigest,
     table::change::ChangeRow,
 };
 
-use super::hub::{Seat, State};
+use super::hub::{FollowedState, Subscription};
 use crate::{caller, problem::Problem, state::AppState};
 
 /// Shorter than what proxies take for silence.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// After a break a browser comes back so soon.
-const COME_BACK: &str = "retry: 2000\n\n";
+const RETRY_FIELD: &str = "retry: 2000\n\n";
 
 /// Changes that are read at once.
-const AT_ONCE: i64 = 1000;
+const MAX_CHANGES_PER_READ: i64 = 1000;
 
 /// Whoever follows is looking, which is noted so often.
-const NOTE_EVERY: Duration = Duration::from_secs(5 * 60);
+const APP_OPEN_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// A stream that begins.
-pub(crate) struct Opening {
+pub(crate) struct EventStreamRequest {
     pub(crate) user_id: UserId,
-    pub(crate) seat: Seat,
+    pub(crate) subscription: Subscription,
     /// The number of the last event that the follower has.
     pub(crate) last_event_id: Option<i64>,
     /// For how long the token is good that it was opened with.
-    pub(crate) good_for: Option<Duration>,
+    pub(crate) remaining_lifetime: Option<Duration>,
     /// The service key of the database that it was opened with.
     pub(crate) key: Option<KeyDigest>,
 }
 
-struct Follower {
+struct EventStream {
     state: web::Data<AppState>,
     user_id: UserId,
-    seat: Seat,
+    subscription: Subscription,
     /// What was told so far; `None` before the first look.
-    sent: Option<i64>,
-    connection: Option<Connection>,
+    last_sent: Option<i64>,
+    connection: Option<ConnectionStatus>,
     key: Option<KeyDigest>,
     key_seen_at: Instant,
     ends_at: Option<Instant>,
-    noted_at: Option<Instant>,
+    app_open_recorded_at: Option<Instant>,
 }
 
 /// The text of the events, as they come.
-pub(crate) fn open(
+pub(crate) fn open_stream(
     state: web::Data<AppState>,
-    opening: Opening,
+    opening: EventStreamRequest,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let ends_at = opening
-        .good_for
+        .remaining_lifetime
         // A token for ever ends with the process.
         .and_then(|left| Instant::now().checked_add(left));
-    let follower = Follower {
+    let follower = EventStream {
         state,
         user_id: opening.user_id,
-        seat: opening.seat,
-        sent: opening.last_event_id,
+        subscription: opening.subscription,
+        last_sent: opening.last_event_id,
         connection: None,
         key: opening.key,
         key_seen_at: Instant::now(),
         ends_at,
-        noted_at: None,
+        app_open_recorded_at: None,
     };
-    let beginning = stream::iter([Ok(Bytes::from_static(COME_BACK.as_bytes()))]);
+    let beginning = stream::iter([Ok(Bytes::from_static(RETRY_FIELD.as_bytes()))]);
     let events = stream::unfold(follower, |mut follower| async move {
-        let text = follower.next().await?;
+        let text = follower.next_events().await?;
         Some((Ok(Bytes::from(text)), follower))
     });
     futures::StreamExt::chain(beginning, events)
 }
 
-impl Follower {
+impl EventStream {
     /// The next events, or a sign of life. `None` at the end.
-    async fn next(&mut self) -> Option<String> {
-        let stopping = self.state.background.stopping();
-        let taken_away = self.seat.taken_away.clone();
+    async fn next_events(&mut self) -> Option<String> {
+        let stopping = self.state.background.stop_token();
+        let taken_away = self.subscription.replaced.clone();
         let ends_at = self.ends_at;
         let over = async {
             match ends_at {
@@ -98,7 +98,7 @@ impl Follower {
             () = stopping.cancelled() => None,
             () = taken_away.cancelled() => None,
             () = over => None,
-            text = self.more() => {
+            text = self.wait_for_events() => {
                 if self.key_has_ended().await { None } else { Some(text) }
             }
         }
@@ -109,21 +109,21 @@ impl Follower {
         let Some(digest) = self.key else {
             return false;
         };
-        if self.key_seen_at.elapsed() < HEARTBEAT {
+        if self.key_seen_at.elapsed() < HEARTBEAT_INTERVAL {
             return false;
         }
         self.key_seen_at = Instant::now();
-        !caller::is_still_good(&self.state, digest).await
+        !caller::is_key_active(&self.state, digest).await
     }
 
-    async fn more(&mut self) -> String {
-        self.note_presence();
-        let silence = sleep_until(Instant::now() + HEARTBEAT);
+    async fn wait_for_events(&mut self) -> String {
+        self.record_app_open();
+        let silence = sleep_until(Instant::now() + HEARTBEAT_INTERVAL);
         tokio::pin!(silence);
         loop {
-            let known = *self.seat.state.borrow_and_update();
+            let known = *self.subscription.state.borrow_and_update();
             if let Some(state) = known {
-                match self.news(state).await {
+                match self.read_events(state).await {
                     Ok(text) if !text.is_empty() => return text,
                     Ok(_) => {}
                     Err(problem) => {
@@ -134,68 +134,75 @@ impl Follower {
             tokio::select! {
                 () = &mut silence => return ": still here\n\n".to_owned(),
                 // The hub outlives the streams.
-                _ = self.seat.state.changed() => {}
+                _ = self.subscription.state.changed() => {}
             }
         }
     }
 
-    async fn news(&mut self, state: State) -> Result<String, Problem> {
+    async fn read_events(&mut self, state: FollowedState) -> Result<String, Problem> {
         let mut text = String::new();
-        let sent = *self.sent.get_or_insert(state.latest);
+        let sent = *self.last_sent.get_or_insert(state.latest);
         if sent != state.latest {
-            text += &self.days_after(sent, state.latest).await?;
+            text += &self.read_day_events(sent, state.latest).await?;
         }
         if self.connection != Some(state.connection) {
             self.connection = Some(state.connection);
             let data = json!({ "connection": state.connection.as_str() });
-            text += &event("connection", self.sent, &data);
+            text += &format_event("connection", self.last_sent, &data);
         }
         Ok(text)
     }
 
     /// An event for each day that changed since.
-    async fn days_after(&mut self, sent: i64, latest: i64) -> Result<String, Problem> {
+    async fn read_day_events(&mut self, sent: i64, latest: i64) -> Result<String, Problem> {
         let user_id = self.user_id.clone();
         let found = self
             .state
-            .run(|engine| async move {
+            .run_on_engine(|engine| async move {
                 let mut conn = engine.database.get().await?;
-                follow::numbered(&mut conn, &user_id, sent, AT_ONCE).await
+                change_feed::rows_after(&mut conn, &user_id, sent, MAX_CHANGES_PER_READ).await
             })
             .await??;
         let latest_gone = match found {
-            Numbered::Rows { rows, .. } => return Ok(self.tell(&rows, latest)),
-            Numbered::Nobody => 0,
-            Numbered::Gone { latest } => latest,
+            FeedRows::Rows { rows, .. } => return Ok(self.format_day_events(&rows, latest)),
+            FeedRows::UnknownMember => 0,
+            FeedRows::Gone { latest } => latest,
         };
         // Too long ago, or of another life of the member.
-        self.sent = Some(latest_gone);
-        Ok(event("reset", self.sent, &json!({ "latest": latest_gone })))
+        self.last_sent = Some(latest_gone);
+        Ok(format_event(
+            "reset",
+            self.last_sent,
+            &json!({ "latest": latest_gone }),
+        ))
     }
 
-    fn tell(&mut self, rows: &[ChangeRow], latest: i64) -> String {
+    fn format_day_events(&mut self, rows: &[ChangeRow], latest: i64) -> String {
         let Some(last) = rows.last() else {
             return String::new();
         };
-        self.sent = Some(last.seq);
+        self.last_sent = Some(last.seq);
         if last.seq < latest {
             // The rest with the next look, which is at once.
-            self.seat.state.mark_changed();
+            self.subscription.state.mark_changed();
         }
-        days_of(rows)
+        latest_change_by_date(rows)
             .into_iter()
-            .map(|(date, seq)| event("day", Some(seq), &json!({ "date": date, "seq": seq })))
+            .map(|(date, seq)| format_event("day", Some(seq), &json!({ "date": date, "seq": seq })))
             .collect()
     }
 
-    fn note_presence(&mut self) {
-        if self.noted_at.is_some_and(|at| at.elapsed() < NOTE_EVERY) {
+    fn record_app_open(&mut self) {
+        if self
+            .app_open_recorded_at
+            .is_some_and(|at| at.elapsed() < APP_OPEN_INTERVAL)
+        {
             return;
         }
-        self.noted_at = Some(Instant::now());
+        self.app_open_recorded_at = Some(Instant::now());
         let (engine, user_id) = (self.state.engine.clone(), self.user_id.clone());
         self.state.background.spawn(async move {
-            if let Err(error) = engine.note_seen(&user_id).await {
+            if let Err(error) = engine.note_app_open(&user_id).await {
                 tracing::debug!(%error, "a follower's visit could not be noted");
             }
         });
@@ -204,7 +211,7 @@ impl Follower {
 
 /// The days that changed, each with the number of its last change, in the order of
 /// those numbers: whoever has one has heard of every day before it.
-fn days_of(rows: &[ChangeRow]) -> Vec<(NaiveDate, i64)> {
+fn latest_change_by_date(rows: &[ChangeRow]) -> Vec<(NaiveDate, i64)> {
     let mut last: HashMap<NaiveDate, i64> = HashMap::new();
     for row in rows {
         last.insert(row.local_date, row.seq);
@@ -217,7 +224,7 @@ fn days_of(rows: &[ChangeRow]) -> Vec<(NaiveDate, i64)> {
     days
 }
 
-fn event(name: &str, id: Option<i64>, data: &serde_json::Value) -> String {
+fn format_event(name: &str, id: Option<i64>, data: &serde_json::Value) -> String {
     let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
     format!("{id}event: {name}\ndata: {data}\n\n")
 }
@@ -241,7 +248,7 @@ mod tests {
 
     #[test]
     fn each_day_is_told_once_with_its_last_number_and_so_is_one_that_was_left() {
-        let days = days_of(&[
+        let days = latest_change_by_date(&[
             row(1, 5, None),
             row(2, 6, None),
             row(3, 5, Some(4)),
@@ -263,7 +270,7 @@ mod tests {
 
     #[test]
     fn an_event_is_written_as_browsers_read_it() {
-        let text = event("day", Some(7), &json!({"date": "2026-03-05"}));
+        let text = format_event("day", Some(7), &json!({"date": "2026-03-05"}));
 
         assert_eq!(
             text,

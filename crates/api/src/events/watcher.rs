@@ -2,41 +2,41 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use whoop_storage::{StorageError, follow::Listener, table::change};
+use whoop_storage::{StorageError, change_feed::ChangeListener, table::change};
 use whoop_sync::Engine;
 
-use super::Hub;
+use super::EventHub;
 
 /// How often everybody is looked at where nothing can be heard.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The same where it can: for what is lost all the same.
-const LOOK_ANYWAY: Duration = Duration::from_secs(15);
+const POLL_INTERVAL_LISTENING: Duration = Duration::from_secs(15);
 
 /// Before another try to listen, or to look.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Keeps the hub up to date, as long as somebody follows somebody. `may_listen` is
 /// false behind a pooler in transaction mode.
-pub(crate) async fn watch(
+pub(crate) async fn watch_members(
     engine: Engine,
-    hub: Arc<Hub>,
+    hub: Arc<EventHub>,
     may_listen: bool,
     stop: CancellationToken,
 ) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = keep_watching(&engine, &hub, may_listen) => {}
+        () = run_watcher(&engine, &hub, may_listen) => {}
     }
 }
 
-async fn keep_watching(engine: &Engine, hub: &Hub, may_listen: bool) {
-    let mut listener: Option<Listener> = None;
+async fn run_watcher(engine: &Engine, hub: &EventHub, may_listen: bool) {
+    let mut listener: Option<ChangeListener> = None;
     loop {
-        if hub.streams() == 0 {
+        if hub.stream_count() == 0 {
             // A connection of its own is not worth keeping for nobody.
             listener = None;
-            hub.came.notified().await;
+            hub.member_added.notified().await;
         }
         if may_listen && listener.is_none() {
             match engine.database.listen().await {
@@ -44,17 +44,19 @@ async fn keep_watching(engine: &Engine, hub: &Hub, may_listen: bool) {
                 Err(error) => tracing::warn!(%error, "cannot listen for changes; looking instead"),
             }
         }
-        if let Err(error) = look_at(engine, hub, hub.everybody()).await {
+        if let Err(error) = refresh_states(engine, hub, hub.followed_members()).await {
             tracing::warn!(%error, "followers wait for the database");
             listener = None;
-            sleep(TRY_AGAIN).await;
+            sleep(RETRY_PAUSE).await;
             continue;
         }
         let look_again = match listener {
-            Some(_) => LOOK_ANYWAY,
-            None => LOOK_EVERY,
+            Some(_) => POLL_INTERVAL_LISTENING,
+            None => POLL_INTERVAL,
         };
-        if let Err(error) = hear(engine, hub, &mut listener, Instant::now() + look_again).await {
+        if let Err(error) =
+            handle_signals(engine, hub, &mut listener, Instant::now() + look_again).await
+        {
             tracing::warn!(%error, "the connection that listens for changes is lost");
             listener = None;
         }
@@ -62,10 +64,10 @@ async fn keep_watching(engine: &Engine, hub: &Hub, may_listen: bool) {
 }
 
 /// Passes on what is heard, until it is time to look at everybody.
-async fn hear(
+async fn handle_signals(
     engine: &Engine,
-    hub: &Hub,
-    listener: &mut Option<Listener>,
+    hub: &EventHub,
+    listener: &mut Option<ChangeListener>,
     until: Instant,
 ) -> Result<(), StorageError> {
     loop {
@@ -77,23 +79,27 @@ async fn hear(
         };
         tokio::select! {
             () = sleep_until(until) => return Ok(()),
-            () = hub.came.notified() => look_at(engine, hub, hub.newcomers()).await?,
+            () = hub.member_added.notified() => refresh_states(engine, hub, hub.members_without_state()).await?,
             signal = heard => {
-                let names = hub.behind(&signal?).into_iter().collect();
-                look_at(engine, hub, names).await?;
+                let names = hub.member_of_signal(&signal?).into_iter().collect();
+                refresh_states(engine, hub, names).await?;
             }
         }
     }
 }
 
-async fn look_at(engine: &Engine, hub: &Hub, names: Vec<String>) -> Result<(), StorageError> {
+async fn refresh_states(
+    engine: &Engine,
+    hub: &EventHub,
+    names: Vec<String>,
+) -> Result<(), StorageError> {
     if names.is_empty() {
         return Ok(());
     }
     let pulses = {
         let mut conn = engine.database.get().await?;
-        change::pulses(&mut conn, &names).await?
+        change::list_feed_states(&mut conn, &names).await?
     };
-    hub.tell(&names, &pulses);
+    hub.publish_states(&names, &pulses);
     Ok(())
 }

@@ -20,11 +20,11 @@ use crate::scope;
 const PRINTABLE: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
 
 /// Operations whose body may be left out.
-const BODY_OPTIONAL: [&str; 2] = ["beginConnect", "syncNow"];
+const OPTIONAL_BODY_OPERATIONS: [&str; 2] = ["beginConnect", "syncNow"];
 
-pub(super) struct Finish;
+pub(super) struct DocumentFinisher;
 
-impl Modify for Finish {
+impl Modify for DocumentFinisher {
     fn modify(&self, document: &mut Document) {
         let mut scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         scheme.description =
@@ -50,9 +50,9 @@ impl Modify for Finish {
                 let Some(operation) = operation else {
                     continue;
                 };
-                finish(operation);
-                if let Some(scope) = scope::of_route(&method, pattern) {
-                    secure(operation, scope);
+                finish_operation(operation);
+                if let Some(scope) = scope::scope_of_route(&method, pattern) {
+                    add_scope(operation, scope);
                 }
             }
         }
@@ -60,7 +60,7 @@ impl Modify for Finish {
 }
 
 /// Names the scope that a service key needs, of an operation that asks who calls.
-fn secure(operation: &mut Operation, scope: Scope) {
+fn add_scope(operation: &mut Operation, scope: Scope) {
     let security = operation.security.get_or_insert_default();
     if security.is_empty() {
         return;
@@ -76,30 +76,31 @@ fn secure(operation: &mut Operation, scope: Scope) {
     }
 }
 
-fn finish(operation: &mut Operation) {
+fn finish_operation(operation: &mut Operation) {
     // Open to everybody, which an absent list leaves unsaid.
     let is_guarded = !operation.security.get_or_insert_default().is_empty();
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
-            narrow(parameter);
+            narrow_parameter(parameter);
         }
     }
     let is_optional = operation
         .operation_id
         .as_deref()
-        .is_some_and(|id| BODY_OPTIONAL.contains(&id));
+        .is_some_and(|id| OPTIONAL_BODY_OPERATIONS.contains(&id));
     if let (true, Some(RefOr::T(body))) = (is_optional, &mut operation.request_body) {
         body.required = Some(Required::False);
     }
     if operation.request_body.is_some() {
         let responses = &mut operation.responses.responses;
-        let encoded = || problem("The body is encoded; send it without Content-Encoding");
+        let encoded = || problem_response("The body is encoded; send it without Content-Encoding");
         responses.entry("415".to_owned()).or_insert_with(encoded);
     }
     if is_guarded {
         // Of all routes of members together.
         let responses = &mut operation.responses.responses;
-        let asked_too_often = || problem("Too many requests of this member; see Retry-After");
+        let asked_too_often =
+            || problem_response("Too many requests of this member; see Retry-After");
         responses
             .entry("429".to_owned())
             .or_insert_with(asked_too_often);
@@ -111,18 +112,21 @@ fn finish(operation: &mut Operation) {
         let mut add = |name: &str, header: Header| {
             response.headers.insert(name.to_owned(), header.into());
         };
-        add("X-Request-Id", text("The request's id, as the log has it"));
+        add(
+            "X-Request-Id",
+            text_header("The request's id, as the log has it"),
+        );
         match status.as_str() {
-            "429" | "503" => add("Retry-After", seconds()),
-            "401" if is_guarded => add("WWW-Authenticate", text("`Bearer`")),
-            "202" | "303" => add("Location", text("Where to go on")),
+            "429" | "503" => add("Retry-After", seconds_header()),
+            "401" if is_guarded => add("WWW-Authenticate", text_header("`Bearer`")),
+            "202" | "303" => add("Location", text_header("Where to go on")),
             _ => (),
         }
     }
 }
 
 /// A response with a problem in its body.
-fn problem(description: &str) -> RefOr<Response> {
+fn problem_response(description: &str) -> RefOr<Response> {
     let mut response = Response::new(description);
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
     let content_type = "application/problem+json".to_owned();
@@ -131,7 +135,7 @@ fn problem(description: &str) -> RefOr<Response> {
 }
 
 /// A parameter is there or it is not: it has no `null`.
-fn narrow(parameter: &mut Parameter) {
+fn narrow_parameter(parameter: &mut Parameter) {
     let Some(RefOr::T(schema)) = &mut parameter.schema else {
         return;
     };
@@ -169,13 +173,13 @@ fn is_null(schema: &RefOr<Schema>) -> bool {
     )
 }
 
-fn text(description: &str) -> Header {
+fn text_header(description: &str) -> Header {
     let mut header = Header::new(Schema::Object(Object::with_type(Type::String)));
     header.description = Some(description.to_owned());
     header
 }
 
-fn seconds() -> Header {
+fn seconds_header() -> Header {
     let mut object = Object::with_type(Type::Integer);
     object.format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
     let mut header = Header::new(Schema::Object(object));

@@ -1,14 +1,14 @@
 mod finish;
 
 use utoipa::{OpenApi, openapi::OpenApi as Document};
-use whoop_core::day::{Connection, Day, Missing};
+use whoop_core::day::{ConnectionStatus, Day, MissingReason};
 
-use self::finish::Finish;
+use self::finish::DocumentFinisher;
 use crate::{problem::Problem, routes};
 
 /// The API as OpenAPI 3.1, made from the handlers themselves.
-pub fn document() -> Document {
-    Api::openapi()
+pub fn openapi_document() -> Document {
+    ApiDescription::openapi()
 }
 
 #[derive(OpenApi)]
@@ -46,12 +46,12 @@ pub fn document() -> Document {
     components(schemas(
         Day,
         Problem,
-        Missing,
-        Connection,
-        routes::daily_data::Refresh,
-        routes::export::ExportFormat,
+        MissingReason,
+        ConnectionStatus,
+        routes::daily_data::RefreshSchema,
+        routes::export::ExportFormatSchema,
     )),
     servers((url = "/", description = "This server")),
-    modifiers(&Finish),
+    modifiers(&DocumentFinisher),
 )]
-struct Api;
+struct ApiDescription;

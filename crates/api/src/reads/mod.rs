@@ -10,48 +10,48 @@ mod replica;
 use std::{future::Future, sync::Arc};
 
 use whoop_core::UserId;
-use whoop_storage::{Connection, Database, StorageError};
+use whoop_storage::{Database, PooledConnection, StorageError};
 
 use crate::{problem::Problem, state::AppState};
 
-pub(crate) use self::replica::{Replica, watch};
+pub(crate) use self::replica::{ReadReplica, watch_replica};
 
 /// Where one worker reads.
 #[derive(Debug)]
-pub(crate) struct Reads {
+pub(crate) struct ReadPool {
     /// `None` where there are too few connections for one each.
     database: Option<Database>,
     /// `None` where the primary is read.
-    replica: Option<Arc<Replica>>,
+    replica: Option<Arc<ReadReplica>>,
 }
 
-impl Reads {
-    pub(crate) const fn new(database: Option<Database>, replica: Option<Arc<Replica>>) -> Self {
+impl ReadPool {
+    pub(crate) const fn new(database: Option<Database>, replica: Option<Arc<ReadReplica>>) -> Self {
         Self { database, replica }
     }
 
     /// A connection that sees everything this member may have seen before. `None`
     /// where only the primary does, or nothing else can be reached.
-    pub(crate) async fn connection(&self, user_id: &UserId) -> Option<Connection> {
+    pub(crate) async fn member_connection(&self, user_id: &UserId) -> Option<PooledConnection> {
         let database = self.database.as_ref()?;
         if self
             .replica
             .as_ref()
-            .is_some_and(|replica| !replica.has_all_of(user_id))
+            .is_some_and(|replica| !replica.is_current_for(user_id))
         {
             return None;
         }
         match database.get().await {
             Ok(conn) => Some(conn),
             Err(error) => {
-                Self::tell(&error);
+                Self::log_fallback(&error);
                 None
             }
         }
     }
 
     /// This worker's own connection to the primary; `None` if it has none, or none that works.
-    pub(crate) async fn primary(&self) -> Option<Connection> {
+    pub(crate) async fn primary_connection(&self) -> Option<PooledConnection> {
         let database = self.database.as_ref()?;
         if self.replica.is_some() {
             return None;
@@ -59,7 +59,7 @@ impl Reads {
         database
             .get()
             .await
-            .inspect_err(|error| Self::tell(error))
+            .inspect_err(|error| Self::log_fallback(error))
             .ok()
     }
 
@@ -68,26 +68,26 @@ impl Reads {
         &self,
         state: &AppState,
         user_id: &UserId,
-        work: impl Fn(Connection) -> F + Send + Sync + 'static,
+        work: impl Fn(PooledConnection) -> F + Send + Sync + 'static,
     ) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StorageError>> + Send + 'static,
     {
-        if let Some(conn) = self.connection(user_id).await {
+        if let Some(conn) = self.member_connection(user_id).await {
             match work(conn).await {
                 Ok(found) => return Ok(found),
-                Err(error) => Self::tell(&error),
+                Err(error) => Self::log_fallback(&error),
             }
         }
         let found = state
-            .run(|engine| async move { work(engine.database.get().await?).await })
+            .run_on_engine(|engine| async move { work(engine.database.get().await?).await })
             .await??;
         Ok(found)
     }
 
     /// What went wrong here is tried again through the engine, which says what it is.
-    pub(crate) fn tell(error: &(dyn std::error::Error + 'static)) {
+    pub(crate) fn log_fallback(error: &(dyn std::error::Error + 'static)) {
         tracing::debug!(error, "a read goes another way");
     }
 
@@ -101,20 +101,20 @@ impl Reads {
 
 /// How many connections each worker and the engine get of those a process may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shares {
+pub(crate) struct PoolSizes {
     pub(crate) worker: usize,
     pub(crate) engine: usize,
 }
 
-impl Shares {
+impl PoolSizes {
     /// A refresh of tokens takes two.
-    const ENGINE_NEEDS: usize = 2;
+    const MIN_ENGINE_CONNECTIONS: usize = 2;
 
     /// Half for the workers, if that is one for each.
     pub(crate) fn of(connections: usize, workers: usize) -> Self {
         let worker = (connections / 2) / workers.max(1);
         let engine = connections - worker * workers;
-        if worker == 0 || engine < Self::ENGINE_NEEDS {
+        if worker == 0 || engine < Self::MIN_ENGINE_CONNECTIONS {
             return Self {
                 worker: 0,
                 engine: connections,
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn workers_get_half_of_the_connections_if_that_is_one_each() {
         let shares = |connections, workers| {
-            let Shares { worker, engine } = Shares::of(connections, workers);
+            let PoolSizes { worker, engine } = PoolSizes::of(connections, workers);
             (worker, engine)
         };
         assert_eq!(shares(8, 2), (2, 4));

@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use whoop_storage::table::webhook_event::{self, EventRow, Filter, State};
+use whoop_storage::table::webhook_event::{
+    self, WebhookEventFilter, WebhookEventRow, WebhookEventState,
+};
 use whoop_sync::{
-    doctor::Check,
+    doctor::DoctorCheck,
     overview::{self, Overview},
 };
 
 use crate::{
-    body::JsonBody, json, member::Operator, parameters, problem::Problem, self_checks::self_checks,
-    state::AppState,
+    body::JsonBody, json, member::OperatorAccess, parameters, problem::Problem,
+    self_checks::self_checks, state::AppState,
 };
 
 /// Events of one answer where no number is named, and at the most.
-const USUAL_LIMIT: i64 = 50;
-const LARGEST_LIMIT: i64 = 500;
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 500;
 
 /// How the service stands: members, quota, runs, webhooks, freshness.
 ///
@@ -33,21 +35,21 @@ const LARGEST_LIMIT: i64 = 500;
     security(("bearer" = [])),
 )]
 pub(crate) async fn status(
-    _: Operator,
+    _: OperatorAccess,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let overview = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let now = engine.clock().now();
-            overview::read(&engine.database, engine.settings.limits, now).await
+            overview::read_overview(&engine.database, engine.settings.limits, now).await
         })
         .await??;
     Ok(json::respond(HttpResponse::Ok(), &overview))
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Diagnosis {
-    checks: Vec<Check>,
+pub(crate) struct DoctorResponse {
+    checks: Vec<DoctorCheck>,
 }
 
 /// What is wrong with the service, and what to do about it.
@@ -58,7 +60,7 @@ pub(crate) struct Diagnosis {
 #[utoipa::path(
     post, operation_id = "examine", path = "/api/v1/whoop/admin/doctor", tag = "Operations",
     responses(
-        (status = 200, description = "What was found", body = Diagnosis),
+        (status = 200, description = "What was found", body = DoctorResponse),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
@@ -66,22 +68,25 @@ pub(crate) struct Diagnosis {
     security(("bearer" = [])),
 )]
 pub(crate) async fn doctor(
-    _: Operator,
+    _: OperatorAccess,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = self_checks(&state);
     let found = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let mut checks = Vec::new();
-            engine.examine(&mut checks).await.map(|()| checks)
+            engine.run_checks(&mut checks).await.map(|()| checks)
         })
         .await??;
     checks.extend(found);
-    Ok(json::respond(HttpResponse::Ok(), &Diagnosis { checks }))
+    Ok(json::respond(
+        HttpResponse::Ok(),
+        &DoctorResponse { checks },
+    ))
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct WebhooksQuery {
     state: Option<String>,
     limit: Option<String>,
 }
@@ -90,7 +95,7 @@ pub(crate) struct Query {
 #[derive(utoipa::ToSchema)]
 #[schema(as = WebhookState, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
-pub(crate) enum StateWord {
+pub(crate) enum WebhookStateSchema {
     /// To be worked off.
     Pending,
     Done,
@@ -103,11 +108,11 @@ pub(crate) enum StateWord {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Webhooks {
+pub(crate) struct WebhooksResponse {
     /// Of all events, by their state.
     counts: BTreeMap<String, i64>,
     /// The latest first.
-    events: Vec<EventRow>,
+    events: Vec<WebhookEventRow>,
 }
 
 /// WHOOP's webhooks: what came in, what waits, what was given up.
@@ -116,11 +121,11 @@ pub(crate) struct Webhooks {
 #[utoipa::path(
     get, operation_id = "getWebhooks", path = "/api/v1/whoop/admin/webhooks", tag = "Operations",
     params(
-        ("state" = Option<StateWord>, Query, description = "Only those that stand so"),
+        ("state" = Option<WebhookStateSchema>, Query, description = "Only those that stand so"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 500, description = "1 to 500; 50 if not given"),
     ),
     responses(
-        (status = 200, description = "The latest first", body = Webhooks),
+        (status = 200, description = "The latest first", body = WebhooksResponse),
         (status = 400, description = "A parameter is wrong; `field` names it", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
@@ -129,21 +134,24 @@ pub(crate) struct Webhooks {
     security(("bearer" = [])),
 )]
 pub(crate) async fn webhooks(
-    _: Operator,
-    query: web::Query<Query>,
+    _: OperatorAccess,
+    query: web::Query<WebhooksQuery>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let states = query.state.as_deref().map(|word| state_of("state", word));
-    let filter = Filter {
+    let states = query
+        .state
+        .as_deref()
+        .map(|word| parse_state("state", word));
+    let filter = WebhookEventFilter {
         states: states.transpose()?.into_iter().collect(),
-        ..Filter::default()
+        ..WebhookEventFilter::default()
     };
     let limit = query.limit.as_deref();
-    let limit = parameters::number("limit", limit, USUAL_LIMIT, 1..=LARGEST_LIMIT)?;
+    let limit = parameters::parse_number("limit", limit, DEFAULT_LIMIT, 1..=MAX_LIMIT)?;
     let (counts, events) = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let mut conn = engine.database.get().await?;
-            let counts = webhook_event::count(&mut conn).await?;
+            let counts = webhook_event::count_by_state(&mut conn).await?;
             let events = webhook_event::list(&mut conn, &filter, limit).await?;
             Ok::<_, whoop_storage::StorageError>((counts, events))
         })
@@ -151,7 +159,7 @@ pub(crate) async fn webhooks(
     let counts = counts.into_iter().map(|one| (one.state, one.events));
     Ok(json::respond(
         HttpResponse::Ok(),
-        &Webhooks {
+        &WebhooksResponse {
             counts: counts.collect(),
             events,
         },
@@ -164,12 +172,12 @@ pub(crate) async fn webhooks(
 pub(crate) struct ReplayRequest {
     #[schema(min_items = 1)]
     ids: Option<Vec<i64>>,
-    #[schema(value_type = Option<Vec<StateWord>>, min_items = 1)]
+    #[schema(value_type = Option<Vec<WebhookStateSchema>>, min_items = 1)]
     states: Option<Vec<String>>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Replayed {
+pub(crate) struct ReplayResponse {
     /// Events that wait to be worked off again.
     replayed: u64,
 }
@@ -181,7 +189,7 @@ pub(crate) struct Replayed {
     post, operation_id = "replayWebhooks", path = "/api/v1/whoop/admin/webhooks/replay", tag = "Operations",
     request_body(content = ReplayRequest, description = "Which of them"),
     responses(
-        (status = 200, description = "How many", body = Replayed),
+        (status = 200, description = "How many", body = ReplayResponse),
         (status = 400, description = "The body is wrong, or names nothing", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
@@ -191,7 +199,7 @@ pub(crate) struct Replayed {
     security(("bearer" = [])),
 )]
 pub(crate) async fn replay(
-    _: Operator,
+    _: OperatorAccess,
     body: JsonBody<ReplayRequest>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
@@ -206,13 +214,13 @@ pub(crate) async fn replay(
         }
     }
     let states = request.states.unwrap_or_default();
-    let filter = Filter {
+    let filter = WebhookEventFilter {
         ids: request.ids.unwrap_or_default(),
         states: states
             .iter()
-            .map(|word| state_of("states", word))
+            .map(|word| parse_state("states", word))
             .collect::<Result<_, _>>()?,
-        ..Filter::default()
+        ..WebhookEventFilter::default()
     };
     if filter.ids.is_empty() && filter.states.is_empty() {
         return Err(Problem::invalid(
@@ -222,22 +230,27 @@ pub(crate) async fn replay(
         ));
     }
     let replayed = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let mut conn = engine.database.get().await?;
             let now = engine.clock().now();
             webhook_event::replay(&mut conn, &filter, now).await
         })
         .await??;
-    state.inbox.notify_one();
-    Ok(json::respond(HttpResponse::Ok(), &Replayed { replayed }))
+    state.webhook_arrived.notify_one();
+    Ok(json::respond(
+        HttpResponse::Ok(),
+        &ReplayResponse { replayed },
+    ))
 }
 
-fn state_of(field: &'static str, word: &str) -> Result<State, Problem> {
-    State::ALL
+fn parse_state(field: &'static str, word: &str) -> Result<WebhookEventState, Problem> {
+    WebhookEventState::ALL
         .into_iter()
         .find(|state| state.as_str() == word)
         .ok_or_else(|| {
-            let words = State::ALL.map(State::as_str).join(", ");
+            let words = WebhookEventState::ALL
+                .map(WebhookEventState::as_str)
+                .join(", ");
             Problem::invalid("invalid-state", field, format!("one of {words}"))
         })
 }

@@ -1,13 +1,14 @@
 use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
-use whoop_sync::{SyncError, confirm::ToConfirm, connect::ConnectError};
+use whoop_sync::{SyncError, confirm::PendingConfirmation, connect::ConnectError};
 
 use crate::{
-    cause::Cause, json, problem::Problem, reads::Reads, return_to::with_parameter, state::AppState,
+    cause::ResponseCause, json, problem::Problem, reads::ReadPool, return_to::with_parameter,
+    state::AppState,
 };
 
 #[derive(Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct CallbackQuery {
     state: Option<String>,
     code: Option<String>,
     error: Option<String>,
@@ -15,7 +16,7 @@ pub(crate) struct Query {
 
 /// Outcome of a connect without a `return_to`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Connected {
+pub(crate) struct CallbackResponse {
     #[schema(value_type = ConnectStatus)]
     status: ConnectStatus,
     /// The member, once connected.
@@ -52,7 +53,7 @@ pub(crate) enum ConnectStatus {
         ("error" = Option<String>, Query, description = "WHOOP's word for a refusal"),
     ),
     responses(
-        (status = 200, description = "Connected or to be confirmed, and no `return_to` was given", body = Connected),
+        (status = 200, description = "Connected or to be confirmed, and no `return_to` was given", body = CallbackResponse),
         (status = 303, description = "On to `return_to`"),
         (status = 400, description = "The state or the code is not good", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "WHOOP's quota is spent; see Retry-After", body = Problem, content_type = "application/problem+json"),
@@ -61,9 +62,9 @@ pub(crate) enum ConnectStatus {
     ),
 )]
 pub(crate) async fn receive(
-    query: web::Query<Query>,
+    query: web::Query<CallbackQuery>,
     app: web::Data<AppState>,
-    reads: web::Data<Reads>,
+    reads: web::Data<ReadPool>,
 ) -> Result<HttpResponse, Problem> {
     let state = query
         .state
@@ -79,11 +80,11 @@ pub(crate) async fn receive(
     if let Some(error) = &query.error {
         let state = state.to_owned();
         let return_to = app
-            .run(|engine| async move { engine.refuse_connect(&state).await })
+            .run_on_engine(|engine| async move { engine.cancel_connect(&state).await })
             .await?;
         return match return_to {
-            Ok(return_to) => send_back(return_to.as_deref(), word_of(error)),
-            Err(error) => refused(error),
+            Ok(return_to) => redirect_with_error(return_to.as_deref(), error_word(error)),
+            Err(error) => refused_connect_response(error),
         };
     }
     let code = query
@@ -100,30 +101,30 @@ pub(crate) async fn receive(
     let (state, code) = (state.to_owned(), code.to_owned());
     if app.confirms_connects {
         let held = app
-            .run(|engine| async move { engine.hold_connect(&state, &code).await })
+            .run_on_engine(|engine| async move { engine.prepare_confirmation(&state, &code).await })
             .await?;
         return match held {
-            Ok(ToConfirm {
+            Ok(PendingConfirmation {
                 word,
                 return_to: Some(return_to),
-            }) => Ok(see_other(
+            }) => Ok(redirect_response(
                 &return_to,
                 &[("status", "confirm"), ("confirm", &word)],
             )),
-            Ok(ToConfirm { word, .. }) => Ok(json::respond(
+            Ok(PendingConfirmation { word, .. }) => Ok(json::respond(
                 HttpResponse::Ok(),
-                &Connected {
+                &CallbackResponse {
                     status: ConnectStatus::Confirm,
                     user_id: None,
                     confirm: Some(word),
                 },
             )),
-            Err(error) => failed(error),
+            Err(error) => failed_connect_response(error),
         };
     }
     let background = app.background.clone();
     let connected = app
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let welcome = engine.complete_connect(&state, &code).await?;
             background.spawn(welcome.first_sync);
             Ok((welcome.user_id, welcome.return_to))
@@ -133,10 +134,10 @@ pub(crate) async fn receive(
         Ok((user_id, return_to)) => {
             reads.note_write(&user_id);
             match return_to {
-                Some(return_to) => Ok(see_other(&return_to, &[("status", "connected")])),
+                Some(return_to) => Ok(redirect_response(&return_to, &[("status", "connected")])),
                 None => Ok(json::respond(
                     HttpResponse::Ok(),
-                    &Connected {
+                    &CallbackResponse {
                         status: ConnectStatus::Connected,
                         user_id: Some(user_id.into()),
                         confirm: None,
@@ -144,20 +145,20 @@ pub(crate) async fn receive(
                 )),
             }
         }
-        Err(error) => failed(error),
+        Err(error) => failed_connect_response(error),
     }
 }
 
 /// A callback with a good state that led to no connection, or one with a bad state.
-fn failed(error: ConnectError) -> Result<HttpResponse, Problem> {
+fn failed_connect_response(error: ConnectError) -> Result<HttpResponse, Problem> {
     let ConnectError::Failed { return_to, source } = error else {
-        return refused(error);
+        return refused_connect_response(error);
     };
-    let cause = Cause::warning("the connect failed", &source);
+    let cause = ResponseCause::warning("the connect failed", &source);
     let word = match &source {
         error if error.quota_wait().is_some() => "quota_spent",
         SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",
-        error if error.is_refusal_of_service() => "service_refused",
+        error if error.is_app_rejected() => "service_refused",
         error if error.is_profile_refused() => "access_denied",
         SyncError::Whoop(_) => "whoop_unavailable",
         SyncError::OtherAccount => "other_whoop_account",
@@ -173,7 +174,7 @@ fn failed(error: ConnectError) -> Result<HttpResponse, Problem> {
         }
         (None, source) => Err(source.into()),
         _ => {
-            let mut response = send_back(return_to.as_deref(), word)?;
+            let mut response = redirect_with_error(return_to.as_deref(), word)?;
             response.extensions_mut().insert(cause);
             Ok(response)
         }
@@ -181,7 +182,7 @@ fn failed(error: ConnectError) -> Result<HttpResponse, Problem> {
 }
 
 /// WHOOP's word, if it is one an app can act on.
-fn word_of(error: &str) -> &str {
+fn error_word(error: &str) -> &str {
     let is_word = error.len() <= 40
         && error
             .bytes()
@@ -193,9 +194,9 @@ fn word_of(error: &str) -> &str {
     }
 }
 
-fn send_back(return_to: Option<&str>, word: &str) -> Result<HttpResponse, Problem> {
+fn redirect_with_error(return_to: Option<&str>, word: &str) -> Result<HttpResponse, Problem> {
     match return_to {
-        Some(return_to) => Ok(see_other(return_to, &[("error", word)])),
+        Some(return_to) => Ok(redirect_response(return_to, &[("error", word)])),
         None => Err(Problem::invalid(
             "connect-refused",
             "error",
@@ -204,7 +205,7 @@ fn send_back(return_to: Option<&str>, word: &str) -> Result<HttpResponse, Proble
     }
 }
 
-fn see_other(return_to: &str, parameters: &[(&str, &str)]) -> HttpResponse {
+fn redirect_response(return_to: &str, parameters: &[(&str, &str)]) -> HttpResponse {
     let mut location = return_to.to_owned();
     for (name, value) in parameters {
         location = with_parameter(&location, name, value).unwrap_or(location);
@@ -219,7 +220,7 @@ fn see_other(return_to: &str, parameters: &[(&str, &str)]) -> HttpResponse {
 
 /// A connect that is over goes back to the app that began it, too: the browser
 /// may have been reloaded, or left open over lunch.
-fn refused(error: ConnectError) -> Result<HttpResponse, Problem> {
+fn refused_connect_response(error: ConnectError) -> Result<HttpResponse, Problem> {
     let (word, name, return_to) = match &error {
         ConnectError::StateUsed { return_to } => ("used_state", "used-state", return_to),
         ConnectError::StateExpired { return_to } => ("expired_state", "expired-state", return_to),
@@ -227,7 +228,7 @@ fn refused(error: ConnectError) -> Result<HttpResponse, Problem> {
         _ => ("internal", "connect-refused", &None),
     };
     if return_to.is_some() {
-        return send_back(return_to.as_deref(), word);
+        return redirect_with_error(return_to.as_deref(), word);
     }
     match error {
         ConnectError::Storage(error) => Err(error.into()),

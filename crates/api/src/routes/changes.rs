@@ -3,28 +3,28 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use whoop_core::DataType;
 use whoop_storage::{
-    follow::{self, Followed},
-    records::Present,
+    change_feed::{self, FeedResult},
+    records::DatedRecord,
 };
 
-use crate::{json, member::Member, parameters, problem::Problem, state::AppState};
+use crate::{json, member::PathMember, parameters, problem::Problem, state::AppState};
 
 /// Changes of one answer where no number is named, and at the most.
-const USUAL_LIMIT: i64 = 200;
-const LARGEST_LIMIT: i64 = 1000;
+const DEFAULT_LIMIT: i64 = 200;
+const MAX_LIMIT: i64 = 1000;
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct ChangesQuery {
     since: Option<String>,
     limit: Option<String>,
     counted_since: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Changes {
+pub(crate) struct ChangesResponse {
     user_id: String,
     /// In their order; the numbers have no gap.
-    changes: Vec<Change>,
+    changes: Vec<ChangeItem>,
     /// What to ask for changes since the next time.
     next_since: i64,
     /// Whether there are more of them already.
@@ -47,7 +47,7 @@ enum ChangeOp {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Change {
+struct ChangeItem {
     seq: i64,
     #[schema(value_type = DataType)]
     data_type: String,
@@ -63,7 +63,7 @@ struct Change {
     /// The record as it is now, in WHOOP's own shape, with its `local_date`. Null
     /// for one that left, and where a later change of the same record carries it.
     #[schema(value_type = Option<Object>)]
-    record: Option<Present>,
+    record: Option<DatedRecord>,
 }
 
 /// What changed of a member's records, for an app that was offline.
@@ -81,7 +81,7 @@ struct Change {
         ("counted_since" = Option<DateTime<Utc>>, Query, description = "That of the answer before, if the app wants to be told that the numbers began anew"),
     ),
     responses(
-        (status = 200, description = "The next changes", body = Changes),
+        (status = 200, description = "The next changes", body = ChangesResponse),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
@@ -91,35 +91,35 @@ struct Change {
     security(("bearer" = [])),
 )]
 pub(crate) async fn read(
-    member: Member,
-    query: web::Query<Query>,
+    member: PathMember,
+    query: web::Query<ChangesQuery>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let Member(user_id) = member;
-    let since = parameters::number("since", query.since.as_deref(), 0, 0..=i64::MAX)?;
+    let PathMember(user_id) = member;
+    let since = parameters::parse_number("since", query.since.as_deref(), 0, 0..=i64::MAX)?;
     let limit = query.limit.as_deref();
-    let limit = parameters::number("limit", limit, USUAL_LIMIT, 1..=LARGEST_LIMIT)?;
+    let limit = parameters::parse_number("limit", limit, DEFAULT_LIMIT, 1..=MAX_LIMIT)?;
     let counted_since = query
         .counted_since
         .as_deref()
-        .map(|text| parameters::instant("counted_since", text))
+        .map(|text| parameters::parse_instant("counted_since", text))
         .transpose()?;
     let of = user_id.clone();
     let followed = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let mut conn = engine.database.get().await?;
-            follow::after(&mut conn, &of, since, limit).await
+            change_feed::after(&mut conn, &of, since, limit).await
         })
         .await??;
     let found = match followed {
-        Followed::Gone { latest } => return Err(Problem::changes_gone(latest)),
-        Followed::Changes(found) => found,
+        FeedResult::Gone { latest } => return Err(Problem::changes_gone(latest)),
+        FeedResult::Page(found) => found,
     };
     if counted_since.is_some_and(|known| found.counted_since != Some(known)) {
         return Err(Problem::changes_gone(found.latest));
     }
-    let next_since = found.changes.last().map_or(since, |last| last.row.seq);
-    let changes = found.changes.into_iter().map(|one| Change {
+    let next_since = found.entries.last().map_or(since, |last| last.row.seq);
+    let changes = found.entries.into_iter().map(|one| ChangeItem {
         seq: one.row.seq,
         data_type: one.row.data_type,
         id: one.row.record_id,
@@ -131,7 +131,7 @@ pub(crate) async fn read(
     });
     Ok(json::respond(
         HttpResponse::Ok(),
-        &Changes {
+        &ChangesResponse {
             user_id: user_id.into(),
             changes: changes.collect(),
             next_since,

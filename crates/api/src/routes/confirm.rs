@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 use whoop_sync::confirm::ConfirmError;
 
 use crate::{
-    body::JsonBody, json, member::MemberBeforeLast, problem::Problem, reads::Reads, state::AppState,
+    body::JsonBody, json, member::PathMemberBeforeLast, problem::Problem, reads::ReadPool,
+    state::AppState,
 };
 
 /// Longest word that is accepted, in bytes.
@@ -18,7 +19,7 @@ pub(crate) struct ConfirmRequest {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Confirmed {
+pub(crate) struct ConfirmResponse {
     /// Always `connected`.
     status: &'static str,
     user_id: String,
@@ -34,7 +35,7 @@ pub(crate) struct Confirmed {
     params(("user_id" = String, Path, description = "The app's id of the member")),
     request_body(content = ConfirmRequest, description = "The word"),
     responses(
-        (status = 200, description = "Connected; the first sync has begun", body = Confirmed),
+        (status = 200, description = "Connected; the first sync has begun", body = ConfirmResponse),
         (status = 400, description = "The body is wrong (`invalid-confirm`), or the word was never given out or was used (`unknown-confirm`)", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
@@ -47,12 +48,12 @@ pub(crate) struct Confirmed {
     security(("bearer" = [])),
 )]
 pub(crate) async fn confirm(
-    member: MemberBeforeLast,
+    member: PathMemberBeforeLast,
     body: JsonBody<ConfirmRequest>,
     state: web::Data<AppState>,
-    reads: web::Data<Reads>,
+    reads: web::Data<ReadPool>,
 ) -> Result<HttpResponse, Problem> {
-    let (MemberBeforeLast(user_id), JsonBody(request)) = (member, body);
+    let (PathMemberBeforeLast(user_id), JsonBody(request)) = (member, body);
     let word = request
         .confirm
         .filter(|word| !word.is_empty() && word.len() <= MAX_WORD_BYTES)
@@ -66,22 +67,22 @@ pub(crate) async fn confirm(
     let confirming = user_id.clone();
     let background = state.background.clone();
     let confirmed = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let first_sync = engine.confirm_connect(&confirming, &word).await?;
             background.spawn(first_sync);
             Ok(())
         })
         .await?;
-    confirmed.map_err(refused)?;
+    confirmed.map_err(confirm_problem)?;
     reads.note_write(&user_id);
-    let body = Confirmed {
+    let body = ConfirmResponse {
         status: "connected",
         user_id: user_id.into(),
     };
     Ok(json::respond(HttpResponse::Ok(), &body))
 }
 
-fn refused(error: ConfirmError) -> Problem {
+fn confirm_problem(error: ConfirmError) -> Problem {
     let detail = error.to_string();
     match error {
         ConfirmError::Unknown => Problem::invalid("unknown-confirm", "confirm", detail),

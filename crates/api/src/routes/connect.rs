@@ -1,10 +1,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use crate::{body::JsonBody, caller, json, member::Member, problem::Problem, state::AppState};
+use crate::{body::JsonBody, caller, json, member::PathMember, problem::Problem, state::AppState};
 
 /// The longest consent text that is kept, in characters.
-const LONGEST_CONSENT: usize = 2000;
+const MAX_CONSENT_CHARS: usize = 2000;
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -19,7 +19,7 @@ pub(crate) struct ConnectRequest {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Begun {
+pub(crate) struct ConnectResponse {
     /// WHOOP's consent page; open it in the member's browser within ten minutes.
     authorization_url: String,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Begun {
     params(("user_id" = String, Path, description = "The app's id of the member")),
     request_body(content = ConnectRequest, description = "May be left out"),
     responses(
-        (status = 200, description = "Where to send the member", body = Begun),
+        (status = 200, description = "Where to send the member", body = ConnectResponse),
         (status = 400, description = "The body is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
@@ -41,30 +41,30 @@ pub(crate) struct Begun {
 )]
 pub(crate) async fn begin(
     http_request: HttpRequest,
-    member: Member,
+    member: PathMember,
     body: JsonBody<ConnectRequest>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let (Member(user_id), JsonBody(request)) = (member, body);
+    let (PathMember(user_id), JsonBody(request)) = (member, body);
     let return_to = request
         .return_to
         .map(|text| state.return_urls.check(&text))
         .transpose()?;
     if let Some(consent) = &request.consent
-        && (consent.chars().count() > LONGEST_CONSENT || consent.contains('\0'))
+        && (consent.chars().count() > MAX_CONSENT_CHARS || consent.contains('\0'))
     {
         return Err(Problem::invalid(
             "invalid-consent",
             "consent",
-            format!("at most {LONGEST_CONSENT} characters, without NUL"),
+            format!("at most {MAX_CONSENT_CHARS} characters, without NUL"),
         ));
     }
-    let entry = caller::actor(&http_request)
+    let entry = caller::audit_actor(&http_request)
         .entry("connect", state.engine.clock().now())
         .about(user_id.as_str())
         .with_detail("begun");
     let url = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             engine.write_audit(&[entry]).await?;
             engine
                 .begin_connect(&user_id, return_to, request.consent)
@@ -74,7 +74,7 @@ pub(crate) async fn begin(
     caller::note_audited(&http_request);
     Ok(json::respond(
         HttpResponse::Ok(),
-        &Begun {
+        &ConnectResponse {
             authorization_url: url.into(),
         },
     ))

@@ -2,17 +2,18 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use whoop_core::day::Connection;
-use whoop_sync::{Revocation, SyncError};
+use whoop_core::day::ConnectionStatus;
+use whoop_sync::{RevocationOutcome, SyncError};
 
 use crate::{
-    caller, json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState,
+    caller, json, member::PathMember, parameters, problem::Problem, reads::ReadPool,
+    state::AppState,
 };
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct MemberConnection {
     user_id: String,
-    connection: Connection,
+    connection: ConnectionStatus,
     /// Why the connection is not as it should be, for people.
     detail: Option<String>,
     connected_at: Option<DateTime<Utc>>,
@@ -23,35 +24,35 @@ pub(crate) struct MemberConnection {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct DisconnectQuery {
     erase: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Left {
+pub(crate) struct DisconnectResponse {
     user_id: String,
     /// `disconnected`, or `never_connected` where nothing is left.
-    connection: Connection,
+    connection: ConnectionStatus,
     /// Whether WHOOP confirmed that the permission is gone.
     revoked: bool,
     /// What became of the permission: `done`; `pending` where WHOOP did not
     /// answer and is asked again; `not_needed`; `in_use` where the same WHOOP
     /// account serves another member; `not_possible` where only the member can
     /// end it, in WHOOP's app.
-    #[schema(value_type = RevocationWord, example = "done")]
-    revocation: Revocation,
+    #[schema(value_type = RevocationSchema, example = "done")]
+    revocation: RevocationOutcome,
     /// Whether everything stored of the member was deleted.
     erased: bool,
     /// That it was deleted, for whoever must be able to show it. It is kept
     /// without a word about whose data it was.
-    receipt: Option<Receipt>,
+    receipt: Option<ReceiptResponse>,
 }
 
 /// [`Revocation`] as it is described.
 #[derive(utoipa::ToSchema)]
 #[schema(as = Revocation, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
-enum RevocationWord {
+enum RevocationSchema {
     Done,
     Pending,
     NotNeeded,
@@ -60,7 +61,7 @@ enum RevocationWord {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Receipt {
+pub(crate) struct ReceiptResponse {
     id: Uuid,
     erased_at: DateTime<Utc>,
     /// Rows that were deleted, in all tables together.
@@ -81,13 +82,13 @@ pub(crate) struct Receipt {
     security(("bearer" = [])),
 )]
 pub(crate) async fn read(
-    member: Member,
+    member: PathMember,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let Member(user_id) = member;
+    let PathMember(user_id) = member;
     let member = user_id.clone();
     let status = state
-        .run(|engine| async move { engine.status(&member).await })
+        .run_on_engine(|engine| async move { engine.member_status(&member).await })
         .await??;
     let row = status.member.as_ref();
     let body = MemberConnection {
@@ -117,7 +118,7 @@ pub(crate) async fn read(
         ("erase" = Option<bool>, Query, description = "Delete all that is stored of the member"),
     ),
     responses(
-        (status = 200, description = "Disconnected", body = Left),
+        (status = 200, description = "Disconnected", body = DisconnectResponse),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
@@ -128,17 +129,17 @@ pub(crate) async fn read(
 )]
 pub(crate) async fn end(
     request: HttpRequest,
-    member: Member,
-    query: web::Query<Query>,
+    member: PathMember,
+    query: web::Query<DisconnectQuery>,
     state: web::Data<AppState>,
-    reads: web::Data<Reads>,
+    reads: web::Data<ReadPool>,
 ) -> Result<HttpResponse, Problem> {
-    let Member(user_id) = member;
-    let erase = parameters::flag("erase", query.erase.as_deref())?;
+    let PathMember(user_id) = member;
+    let erase = parameters::parse_flag("erase", query.erase.as_deref())?;
     let leaving = user_id.clone();
-    let by = caller::actor(&request);
+    let by = caller::audit_actor(&request);
     let left = state
-        .run(|engine| async move { engine.disconnect(&leaving, erase, &by).await })
+        .run_on_engine(|engine| async move { engine.disconnect(&leaving, erase, &by).await })
         .await?
         .map_err(|error| match error {
             SyncError::NotConnected => Problem::new(
@@ -151,20 +152,20 @@ pub(crate) async fn end(
         })?;
     caller::note_audited(&request);
     reads.note_write(&user_id);
-    if left.revocation == Revocation::Pending {
-        let stop = state.background.stopping();
+    if left.revocation == RevocationOutcome::Pending {
+        let stop = state.background.stop_token();
         let engine = state.engine.clone();
         state
             .background
-            .spawn(async move { engine.go_on_revoking(stop).await });
+            .spawn(async move { engine.retry_revocations(stop).await });
     }
-    let body = Left {
+    let body = DisconnectResponse {
         user_id: user_id.into(),
         connection: left.connection,
-        revoked: left.revoked(),
+        revoked: left.is_revoked(),
         revocation: left.revocation,
-        erased: left.erased(),
-        receipt: left.receipt.map(|receipt| Receipt {
+        erased: left.is_erased(),
+        receipt: left.receipt.map(|receipt| ReceiptResponse {
             id: receipt.id,
             erased_at: receipt.erased_at,
             deleted_rows: receipt.deleted_rows,

@@ -6,10 +6,10 @@ use whoop_storage::service_key::Scope;
 
 use crate::{
     json,
-    member::{self, Member},
+    member::{self, PathMember},
     parameters,
     problem::Problem,
-    reads::Reads,
+    reads::ReadPool,
     state::AppState,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
-pub(crate) enum Refresh {
+pub(crate) enum RefreshSchema {
     /// Where the day is live or was never read, and what is stored is out of date.
     Auto,
     /// What is stored is answered.
@@ -28,7 +28,7 @@ pub(crate) enum Refresh {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct DailyDataQuery {
     date: Option<String>,
     refresh: Option<String>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Query {
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
         ("date" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "YYYY-MM-DD; the member's today if left out", example = "2025-01-20"),
-        ("refresh" = Option<Refresh>, Query, description = "`auto` if not given"),
+        ("refresh" = Option<RefreshSchema>, Query, description = "`auto` if not given"),
     ),
     responses(
         (status = 200, description = "The day, with a reason for all that is absent", body = Day),
@@ -56,28 +56,28 @@ pub(crate) struct Query {
 )]
 pub(crate) async fn read(
     request: HttpRequest,
-    member: Member,
-    query: web::Query<Query>,
+    member: PathMember,
+    query: web::Query<DailyDataQuery>,
     state: web::Data<AppState>,
-    reads: web::Data<Reads>,
+    reads: web::Data<ReadPool>,
 ) -> Result<HttpResponse, Problem> {
-    let Member(user_id) = member;
-    let refresh = parameters::refresh(query.refresh.as_deref())?;
-    if refresh == plan::Refresh::Force {
-        member::demand(&request, Scope::Sync)?;
+    let PathMember(user_id) = member;
+    let refresh = parameters::parse_refresh(query.refresh.as_deref())?;
+    if refresh == plan::RefreshMode::Force {
+        member::require_scope(&request, Scope::Sync)?;
     }
     let now = state.engine.clock().now();
     let date = query
         .date
         .as_deref()
-        .map(|text| parameters::past_date("date", text, now))
+        .map(|text| parameters::parse_past_date("date", text, now))
         .transpose()?;
-    if let Some(day) = at_hand(&state, &reads, &user_id, date, refresh).await {
-        return Ok(json::unless_known(&request, &day));
+    if let Some(day) = read_stored_day(&state, &reads, &user_id, date, refresh).await {
+        return Ok(json::respond_unless_cached(&request, &day));
     }
     let of = user_id.clone();
     let day = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let date = match date {
                 Some(date) => date,
                 None => engine.today(&of).await?,
@@ -86,26 +86,30 @@ pub(crate) async fn read(
         })
         .await??;
     reads.note_write(&user_id);
-    Ok(json::unless_known(&request, &day))
+    Ok(json::respond_unless_cached(&request, &day))
 }
 
 /// The day, if it can be read here and needs no call to WHOOP.
-async fn at_hand(
+async fn read_stored_day(
     state: &AppState,
-    reads: &Reads,
+    reads: &ReadPool,
     user_id: &UserId,
     date: Option<NaiveDate>,
-    refresh: plan::Refresh,
+    refresh: plan::RefreshMode,
 ) -> Option<Day> {
-    let conn = reads.connection(user_id).await?;
+    let conn = reads.member_connection(user_id).await?;
     let engine = &state.engine;
-    let found = engine.day_at_hand(&conn, user_id, date, refresh).await;
-    let found = found.inspect_err(|error| Reads::tell(error)).ok()?;
+    let found = engine
+        .day_from_database(&conn, user_id, date, refresh)
+        .await;
+    let found = found
+        .inspect_err(|error| ReadPool::log_fallback(error))
+        .ok()?;
     let day = found.day?;
-    if found.is_new_visit {
+    if found.is_new_app_open {
         let (engine, user_id) = (engine.clone(), user_id.clone());
         state.background.spawn(async move {
-            if let Err(error) = engine.note_seen(&user_id).await {
+            if let Err(error) = engine.note_app_open(&user_id).await {
                 tracing::warn!(%error, "a visit could not be noted");
             }
         });

@@ -49,24 +49,24 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
         .service(
             web::resource("/docs")
-                .route(get_or_head().to(to_the_page))
+                .route(get_or_head().to(redirect_to_index))
                 .default_service(web::to(|| wrong_method("GET, HEAD"))),
         )
         .service(
             web::resource("/docs/{file:.*}")
-                .route(get_or_head().to(file))
+                .route(get_or_head().to(serve_file))
                 .default_service(web::to(|| wrong_method("GET, HEAD"))),
         );
 }
 
 /// Its files are named relative to it.
-async fn to_the_page() -> HttpResponse {
+async fn redirect_to_index() -> HttpResponse {
     HttpResponse::PermanentRedirect()
         .insert_header((header::LOCATION, "/docs/"))
         .finish()
 }
 
-async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
+async fn serve_file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
     let name = match name.as_str() {
         "" => "index.html",
         name => name,

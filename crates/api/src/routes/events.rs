@@ -5,15 +5,15 @@ use serde::Deserialize;
 use whoop_storage::table::change;
 
 use crate::{
-    events::{Full, Opening, open},
-    member::MemberFor,
+    events::{EventStreamRequest, TooManyStreams, open_stream},
+    member::PathMemberWithExpiry,
     parameters,
     problem::Problem,
     state::AppState,
 };
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct EventsQuery {
     since: Option<String>,
 }
 
@@ -57,25 +57,25 @@ pub(crate) struct ServerSentEvent {
 )]
 pub(crate) async fn read(
     request: HttpRequest,
-    member: MemberFor,
-    query: web::Query<Query>,
+    member: PathMemberWithExpiry,
+    query: web::Query<EventsQuery>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let MemberFor {
+    let PathMemberWithExpiry {
         user_id,
-        good_for,
-        key,
+        remaining_lifetime,
+        key_holder,
     } = member;
     let sent = request.headers().get("Last-Event-ID");
     let sent = sent.map(|value| value.to_str().unwrap_or("?").to_owned());
     let number = |field, text: Option<&str>| {
-        text.map(|text| parameters::number(field, Some(text), 0, 0..=i64::MAX))
+        text.map(|text| parameters::parse_number(field, Some(text), 0, 0..=i64::MAX))
             .transpose()
     };
     let since = number("since", query.since.as_deref())?;
     let last_event_id = number("Last-Event-ID", sent.as_deref())?.or(since);
-    let hub = Arc::clone(&state.hub);
-    let seat = hub.take_seat(&user_id).map_err(|Full| {
+    let hub = Arc::clone(&state.event_hub);
+    let subscription = hub.subscribe(&user_id).map_err(|TooManyStreams| {
         Problem::unavailable(
             "busy",
             "this server has as many event streams open as it carries",
@@ -84,22 +84,22 @@ pub(crate) async fn read(
     // What is wrong is told as such, before a stream begins that says nothing.
     let name = user_id.to_string();
     state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let mut conn = engine.database.get().await?;
-            change::pulses(&mut conn, &[name]).await
+            change::list_feed_states(&mut conn, &[name]).await
         })
         .await??;
-    let opening = Opening {
+    let opening = EventStreamRequest {
         user_id,
-        seat,
+        subscription,
         last_event_id,
-        good_for,
-        key: key.and_then(|holder| holder.digest),
+        remaining_lifetime,
+        key: key_holder.and_then(|holder| holder.digest),
     };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         // nginx would hold the events back to send them together.
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(open(state.clone(), opening)))
+        .streaming(open_stream(state.clone(), opening)))
 }

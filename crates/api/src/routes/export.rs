@@ -14,21 +14,21 @@ use tokio::{
 use whoop_core::UserId;
 use whoop_storage::{
     StorageError,
-    export::{self, Cursor},
+    export::{self, ExportCursor},
 };
 use whoop_sync::Engine;
 
 use crate::{
     caller,
-    export::{Format, Writer},
-    export_permits::{ExportPermit, NoPermit},
-    member::Member,
+    export::{ExportFileFormat, ExportWriter},
+    export_permits::{ExportPermit, ExportPermitRefusal},
+    member::PathMember,
     problem::Problem,
     state::AppState,
 };
 
 /// Batches that may wait for a caller who reads slowly.
-const AHEAD: usize = 2;
+const MAX_QUEUED_CHUNKS: usize = 2;
 
 /// Maximum time that a caller may take to read one batch.
 const MAX_BATCH_TIME: Duration = Duration::from_secs(60);
@@ -42,13 +42,13 @@ const RETRY_SECONDS: u64 = 10;
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
-pub(crate) enum ExportFormat {
+pub(crate) enum ExportFormatSchema {
     Ndjson,
     Csv,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct ExportQuery {
     format: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Query {
     get, operation_id = "exportAll", path = "/api/v1/whoop/export/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("format" = Option<ExportFormat>, Query, description = "`ndjson` (if not given) or `csv`"),
+        ("format" = Option<ExportFormatSchema>, Query, description = "`ndjson` (if not given) or `csv`"),
     ),
     responses(
         (status = 200, description = "All of it", content(
@@ -84,15 +84,15 @@ pub(crate) struct Query {
 )]
 pub(crate) async fn read(
     request: HttpRequest,
-    member: Member,
-    query: web::Query<Query>,
+    member: PathMember,
+    query: web::Query<ExportQuery>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let Member(user_id) = member;
+    let PathMember(user_id) = member;
     let (format, content_type, extension) = match query.format.as_deref() {
-        None | Some("ndjson") => (Format::Ndjson, "application/x-ndjson", "ndjson"),
+        None | Some("ndjson") => (ExportFileFormat::Ndjson, "application/x-ndjson", "ndjson"),
         Some("csv") => (
-            Format::Csv,
+            ExportFileFormat::Csv,
             "text/csv; charset=utf-8; header=present",
             "csv",
         ),
@@ -105,19 +105,21 @@ pub(crate) async fn read(
         }
     };
     let permit = state
-        .exports
+        .export_permits
         .take(&user_id)
         .map_err(|refused| match refused {
-            NoPermit::MemberExports => Problem::export_running(RETRY_SECONDS),
-            NoPermit::AllInUse => {
+            ExportPermitRefusal::MemberHasExport => Problem::export_running(RETRY_SECONDS),
+            ExportPermitRefusal::AllInUse => {
                 Problem::unavailable("busy", "others are exporting now; try again in a moment")
             }
         })?;
     // The first batch before the first header: what is wrong is told as such.
-    let mut writer = Writer::new(format);
+    let mut writer = ExportWriter::new(format);
     let of = user_id.clone();
     let first = state
-        .run(|engine| async move { batch(&engine, &of, Cursor::default()).await })
+        .run_on_engine(
+            |engine| async move { read_batch(&engine, &of, ExportCursor::default()).await },
+        )
         .await??;
     let Some((items, cursor)) = first.filter(|(items, _)| !items.is_empty()) else {
         return Err(Problem::new(
@@ -128,25 +130,25 @@ pub(crate) async fn read(
         ));
     };
     // Before the first byte: what is read without a trace was not audited.
-    let entry = caller::actor(&request)
+    let entry = caller::audit_actor(&request)
         .entry("export", state.engine.clock().now())
         .about(user_id.as_str())
         .with_detail(extension);
     state
-        .run(|engine| async move { engine.write_audit(&[entry]).await })
+        .run_on_engine(|engine| async move { engine.write_audit(&[entry]).await })
         .await??;
     caller::note_audited(&request);
     let text = writer.write(items)?;
     let date = state.engine.clock().now().date_naive();
-    let (to, from) = mpsc::channel(AHEAD);
-    let export = Export {
+    let (to, from) = mpsc::channel(MAX_QUEUED_CHUNKS);
+    let export = RunningExport {
         engine: state.engine.clone(),
         user_id,
         writer,
-        delivery: Delivery::new(to),
+        chunks: ChunkSender::new(to),
         permit,
     };
-    state.background.spawn(export.go_on(text, cursor));
+    state.background.spawn(export.send_all(text, cursor));
     Ok(HttpResponse::Ok()
         .content_type(content_type)
         .insert_header((header::CACHE_CONTROL, "private, no-store"))
@@ -154,42 +156,42 @@ pub(crate) async fn read(
             header::CONTENT_DISPOSITION,
             format!("attachment; filename=\"whoop-{date}.{extension}\""),
         ))
-        .streaming(body(from)))
+        .streaming(response_body(from)))
 }
 
-async fn batch(
+async fn read_batch(
     engine: &Engine,
     user_id: &UserId,
-    cursor: Cursor,
-) -> Result<Option<(Vec<export::Item>, Cursor)>, StorageError> {
+    cursor: ExportCursor,
+) -> Result<Option<(Vec<export::ExportItem>, ExportCursor)>, StorageError> {
     let mut conn = engine.database.get().await?;
     export::next(&mut conn, user_id, cursor).await
 }
 
 /// A part of the text, or its end. A stream that ends without that was cut off.
-enum Part {
+enum ExportChunk {
     Text(web::Bytes),
     End,
 }
 
 /// Writes on while the caller reads.
-struct Export {
+struct RunningExport {
     engine: Engine,
     user_id: UserId,
-    writer: Writer,
-    delivery: Delivery,
+    writer: ExportWriter,
+    chunks: ChunkSender,
     permit: ExportPermit,
 }
 
-impl Export {
-    async fn go_on(mut self, first: Vec<u8>, mut cursor: Cursor) {
+impl RunningExport {
+    async fn send_all(mut self, first: Vec<u8>, mut cursor: ExportCursor) {
         let mut text = first;
         loop {
-            if let Err(undelivered) = self.delivery.send(Part::Text(text.into())).await {
+            if let Err(undelivered) = self.chunks.send(ExportChunk::Text(text.into())).await {
                 tracing::info!(member = %self.user_id, reason = %undelivered, "export ended early");
                 return;
             }
-            let next = batch(&self.engine, &self.user_id, cursor).await;
+            let next = read_batch(&self.engine, &self.user_id, cursor).await;
             let written = next.and_then(|next| match next {
                 Some((items, cursor)) => Ok(Some((self.writer.write(items)?, cursor))),
                 None => Ok(None),
@@ -211,29 +213,33 @@ impl Export {
         }
         let Self {
             writer,
-            delivery,
+            chunks: delivery,
             permit,
             ..
         } = self;
-        if delivery.send(Part::Text(writer.end().into())).await.is_ok() {
+        if delivery
+            .send(ExportChunk::Text(writer.end_line().into()))
+            .await
+            .is_ok()
+        {
             // Before the caller sees the end, who may ask for the next export at once.
             drop(permit);
             // Nobody is left to hear it if this fails.
-            let _ = delivery.send(Part::End).await;
+            let _ = delivery.send(ExportChunk::End).await;
         }
     }
 }
 
 /// Way of the parts to the caller, within [`MAX_BATCH_TIME`] each and [`MAX_EXPORT_TIME`]
 /// together.
-struct Delivery {
-    to: mpsc::Sender<Part>,
+struct ChunkSender {
+    sender: mpsc::Sender<ExportChunk>,
     ends_at: Instant,
 }
 
 /// Reason that a part did not reach the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Undelivered {
+enum ChunkSendError {
     #[error("the caller closed the connection")]
     Closed,
     #[error("the caller did not read a batch within {} s", MAX_BATCH_TIME.as_secs())]
@@ -242,35 +248,38 @@ enum Undelivered {
     SlowExport,
 }
 
-impl Delivery {
-    fn new(to: mpsc::Sender<Part>) -> Self {
+impl ChunkSender {
+    fn new(to: mpsc::Sender<ExportChunk>) -> Self {
         let ends_at = Instant::now() + MAX_EXPORT_TIME;
-        Self { to, ends_at }
+        Self {
+            sender: to,
+            ends_at,
+        }
     }
 
-    async fn send(&self, part: Part) -> Result<(), Undelivered> {
+    async fn send(&self, part: ExportChunk) -> Result<(), ChunkSendError> {
         let now = Instant::now();
         if now >= self.ends_at {
-            return Err(Undelivered::SlowExport);
+            return Err(ChunkSendError::SlowExport);
         }
         let until = self.ends_at.min(now + MAX_BATCH_TIME);
-        match timeout_at(until, self.to.send(part)).await {
+        match timeout_at(until, self.sender.send(part)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Undelivered::Closed),
-            Err(_) if until == self.ends_at => Err(Undelivered::SlowExport),
-            Err(_) => Err(Undelivered::SlowBatch),
+            Ok(Err(_)) => Err(ChunkSendError::Closed),
+            Err(_) if until == self.ends_at => Err(ChunkSendError::SlowExport),
+            Err(_) => Err(ChunkSendError::SlowBatch),
         }
     }
 }
 
-fn body(
-    from: mpsc::Receiver<Part>,
+fn response_body(
+    from: mpsc::Receiver<ExportChunk>,
 ) -> impl Stream<Item = Result<web::Bytes, std::io::Error>> + 'static {
     stream::unfold(Some(from), |from| async {
         let mut from = from?;
         match from.recv().await {
-            Some(Part::Text(text)) => Some((Ok(text), Some(from))),
-            Some(Part::End) => None,
+            Some(ExportChunk::Text(text)) => Some((Ok(text), Some(from))),
+            Some(ExportChunk::End) => None,
             None => {
                 let error = std::io::Error::other("the export broke off");
                 Some((Err(error), None))
@@ -292,23 +301,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_who_reads_nothing_is_given_up_after_a_minute() {
-        let (to, _unread) = mpsc::channel(AHEAD);
-        let delivery = Delivery::new(to);
+        let (to, _unread) = mpsc::channel(MAX_QUEUED_CHUNKS);
+        let delivery = ChunkSender::new(to);
         let began = Instant::now();
 
-        for _ in 0..AHEAD {
-            assert_eq!(delivery.send(Part::Text(TEXT)).await, Ok(()));
+        for _ in 0..MAX_QUEUED_CHUNKS {
+            assert_eq!(delivery.send(ExportChunk::Text(TEXT)).await, Ok(()));
         }
-        let refused = delivery.send(Part::Text(TEXT)).await;
+        let refused = delivery.send(ExportChunk::Text(TEXT)).await;
 
-        assert_eq!(refused, Err(Undelivered::SlowBatch));
+        assert_eq!(refused, Err(ChunkSendError::SlowBatch));
         assert_eq!(began.elapsed(), MAX_BATCH_TIME);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_export_that_is_read_slowly_ends_after_ten_minutes() {
-        let (to, mut from) = mpsc::channel(AHEAD);
-        let delivery = Delivery::new(to);
+        let (to, mut from) = mpsc::channel(MAX_QUEUED_CHUNKS);
+        let delivery = ChunkSender::new(to);
         let began = Instant::now();
         let reads = tokio::spawn(async move {
             while from.recv().await.is_some() {
@@ -317,12 +326,12 @@ mod tests {
         });
 
         let ended = loop {
-            if let Err(ended) = delivery.send(Part::Text(TEXT)).await {
+            if let Err(ended) = delivery.send(ExportChunk::Text(TEXT)).await {
                 break ended;
             }
         };
 
-        assert_eq!(ended, Undelivered::SlowExport);
+        assert_eq!(ended, ChunkSendError::SlowExport);
         assert_eq!(began.elapsed(), MAX_EXPORT_TIME);
         drop(delivery);
         reads.await.unwrap();
@@ -330,12 +339,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_who_closes_the_connection_ends_the_export_at_once() {
-        let (to, from) = mpsc::channel(AHEAD);
-        let delivery = Delivery::new(to);
+        let (to, from) = mpsc::channel(MAX_QUEUED_CHUNKS);
+        let delivery = ChunkSender::new(to);
         drop(from);
 
-        let refused = delivery.send(Part::Text(TEXT)).await;
+        let refused = delivery.send(ExportChunk::Text(TEXT)).await;
 
-        assert_eq!(refused, Err(Undelivered::Closed));
+        assert_eq!(refused, Err(ChunkSendError::Closed));
     }
 }

@@ -8,7 +8,7 @@ use whoop_sync::SyncError;
 use crate::{json, openapi, problem::Problem, state::AppState, static_file::StaticFile};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Health {
+pub(crate) struct HealthResponse {
     /// Always `ok`.
     status: &'static str,
 }
@@ -16,30 +16,33 @@ pub(crate) struct Health {
 /// Whether this process is alive.
 #[utoipa::path(
     get, operation_id = "getHealth", path = "/healthz", tag = "Operations",
-    responses((status = 200, description = "It is", body = Health)),
+    responses((status = 200, description = "It is", body = HealthResponse)),
 )]
 pub(crate) async fn alive() -> HttpResponse {
-    json::respond(HttpResponse::Ok(), &Health { status: "ok" })
+    json::respond(HttpResponse::Ok(), &HealthResponse { status: "ok" })
 }
 
 /// Whether this process can serve: the database answers and is migrated.
 #[utoipa::path(
     get, operation_id = "getReadiness", path = "/readyz", tag = "Operations",
     responses(
-        (status = 200, description = "It can", body = Health),
+        (status = 200, description = "It can", body = HealthResponse),
         (status = 503, description = "It cannot now; the detail says why", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     state
-        .run(|engine| async move { engine.database.check().await })
+        .run_on_engine(|engine| async move { engine.database.check().await })
         .await?
         .map_err(|error| match error {
             // Asked by whoever runs this, who has to know.
             StorageError::NotMigrated(_) => Problem::unavailable("not-migrated", error.to_string()),
             error => error.into(),
         })?;
-    Ok(json::respond(HttpResponse::Ok(), &Health { status: "ok" }))
+    Ok(json::respond(
+        HttpResponse::Ok(),
+        &HealthResponse { status: "ok" },
+    ))
 }
 
 /// This API, described.
@@ -48,12 +51,12 @@ pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Pr
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
 )]
 pub(crate) async fn openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let file = DESCRIPTION.as_ref().ok_or(SyncError::Aborted)?;
+    let file = OPENAPI_FILE.as_ref().ok_or(SyncError::Aborted)?;
     Ok(file.answer(&request))
 }
 
 /// Written and compressed once: it needs no credential. `None` if it cannot be written.
-static DESCRIPTION: LazyLock<Option<StaticFile>> = LazyLock::new(|| {
-    let text = json::to_vec(&openapi::document()).ok()?;
+static OPENAPI_FILE: LazyLock<Option<StaticFile>> = LazyLock::new(|| {
+    let text = json::to_vec(&openapi::openapi_document()).ok()?;
     Some(StaticFile::new("openapi.json", text))
 });

@@ -7,17 +7,17 @@ use whoop_storage::{
     StorageError,
     table::{change, sync_log, users, webhook_event},
 };
-use whoop_sync::{SyncError, overview::ACTIVE_FOR};
+use whoop_sync::{SyncError, overview::ACTIVE_WINDOW};
 
 use crate::{
-    cause::Cause,
-    metrics::{Counts, LongCounts},
+    cause::ResponseCause,
+    metrics::{CachedCounts, DatabaseCounts},
     problem::Problem,
     state::AppState,
 };
 
 /// Of how long the changes are whose delay is told.
-const DELAYS_OF: TimeDelta = TimeDelta::hours(1);
+const DELAY_WINDOW: TimeDelta = TimeDelta::hours(1);
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -32,16 +32,16 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
     ),
 )]
 pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let counted = count(&state).await?;
+    let counted = read_counts(&state).await?;
     let failed = counted
         .as_ref()
         .err()
-        .map(|error| Cause::warning("the members could not be counted", error));
+        .map(|error| ResponseCause::warning("the members could not be counted", error));
     state.metrics.note_counts(counted.ok().as_ref());
-    let (requests, records) = (state.engine.requests_made(), state.engine.became());
+    let (requests, records) = (state.engine.request_counts(), state.engine.record_counts());
     state.metrics.note_work(&requests, &records);
     state.metrics.note_audit_dropped(state.audit.dropped());
-    state.metrics.note_streams(state.hub.streams());
+    state.metrics.note_streams(state.event_hub.stream_count());
     state.metrics.note_pool(state.engine.database.pool_status());
     let text = state.metrics.text().map_err(|_| SyncError::Aborted)?;
     let mut response = HttpResponse::Ok().content_type(CONTENT_TYPE).body(text);
@@ -51,35 +51,44 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
     Ok(response)
 }
 
-async fn count(state: &web::Data<AppState>) -> Result<Result<Counts, StorageError>, Problem> {
+async fn read_counts(
+    state: &web::Data<AppState>,
+) -> Result<Result<DatabaseCounts, StorageError>, Problem> {
     // One counts, the others wait for it.
-    let mut known = state.metrics.long.lock().await;
+    let mut known = state.metrics.cached_counts.lock().await;
     let recent = known.take().filter(|long| long.is_recent());
     let counted = state
-        .run(|engine| async move {
+        .run_on_engine(|engine| async move {
             let mut conn = engine.database.get().await?;
-            let users = users::count(&mut conn).await?;
+            let users = users::count_by_status(&mut conn).await?;
             let long = match recent {
                 Some(long) => long,
-                None => Arc::new(LongCounts {
-                    events: webhook_event::count(&mut conn).await?,
-                    delays: change::delays(&mut conn, None, engine.clock().now() - DELAYS_OF)
-                        .await?,
+                None => Arc::new(CachedCounts {
+                    events: webhook_event::count_by_state(&mut conn).await?,
+                    delays: change::delay_percentiles(
+                        &mut conn,
+                        None,
+                        engine.clock().now() - DELAY_WINDOW,
+                    )
+                    .await?,
                     oldest: {
                         let now = engine.clock().now();
-                        sync_log::oldest(&mut conn, now - ACTIVE_FOR, now).await?
+                        sync_log::oldest(&mut conn, now - ACTIVE_WINDOW, now).await?
                     },
                     counted_at: Instant::now(),
                 }),
             };
             drop(conn);
-            Ok(Counts {
+            Ok(DatabaseCounts {
                 users,
-                long,
-                quota: engine.quota().await?,
+                cached: long,
+                quota: engine.remaining_quota().await?,
             })
         })
         .await?;
-    *known = counted.as_ref().ok().map(|counts| Arc::clone(&counts.long));
+    *known = counted
+        .as_ref()
+        .ok()
+        .map(|counts| Arc::clone(&counts.cached));
     Ok(counted)
 }

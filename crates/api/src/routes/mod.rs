@@ -27,7 +27,7 @@ use crate::problem::Problem;
 
 /// The routes that an address serves. Health checks are on every address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Surface {
+pub(crate) struct ServedRoutes {
     /// Members' routes, the Health page, the callback and webhooks.
     pub(crate) members: bool,
     /// Metrics, the operator's page and its routes.
@@ -36,19 +36,19 @@ pub(crate) struct Surface {
     pub(crate) docs: bool,
 }
 
-const WHOOP: &str = "/api/v1/whoop";
+const API_PREFIX: &str = "/api/v1/whoop";
 
-fn path(tail: &str) -> String {
-    format!("{WHOOP}/{tail}")
+fn api_path(tail: &str) -> String {
+    format!("{API_PREFIX}/{tail}")
 }
 
 /// The routes of an address, with a clear answer to a wrong method.
-pub(crate) fn configure(config: &mut web::ServiceConfig, surface: Surface) {
+pub(crate) fn configure(config: &mut web::ServiceConfig, surface: ServedRoutes) {
     if surface.members {
-        config.configure(members);
+        config.configure(configure_members);
     }
     if surface.operations {
-        config.configure(operations);
+        config.configure(configure_operations);
     }
     if surface.docs {
         config.configure(docs::configure).service(
@@ -58,33 +58,36 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, surface: Surface) {
         );
     }
     config
-        .service(get("/healthz", get_or_head().to(health::alive)))
-        .service(get("/readyz", get_or_head().to(health::ready)))
+        .service(read_resource("/healthz", get_or_head().to(health::alive)))
+        .service(read_resource("/readyz", get_or_head().to(health::ready)))
         .configure(|config| pages::configure(config, surface))
         .default_service(web::to(no_such_route));
 }
 
-fn members(config: &mut web::ServiceConfig) {
+fn configure_members(config: &mut web::ServiceConfig) {
     config
-        .service(get(
-            &path("daily-data/{user_id}"),
+        .service(read_resource(
+            &api_path("daily-data/{user_id}"),
             get_or_head().to(daily_data::read),
         ))
-        .service(get(&path("range/{user_id}"), get_or_head().to(range::read)))
-        .service(get(
-            &path("records/{data_type}/{user_id}"),
+        .service(read_resource(
+            &api_path("range/{user_id}"),
+            get_or_head().to(range::read),
+        ))
+        .service(read_resource(
+            &api_path("records/{data_type}/{user_id}"),
             get_or_head().to(records::read),
         ))
-        .service(get(
-            &path("sync-status/{user_id}"),
+        .service(read_resource(
+            &api_path("sync-status/{user_id}"),
             get_or_head().to(sync_status::read),
         ))
-        .service(get(
-            &path("changes/{user_id}"),
+        .service(read_resource(
+            &api_path("changes/{user_id}"),
             get_or_head().to(changes::read),
         ))
         .service(
-            web::resource(path("events/{user_id}"))
+            web::resource(api_path("events/{user_id}"))
                 // No HEAD: a stream without its body is nothing.
                 .route(web::get().to(events::read))
                 .default_service(web::to(|| wrong_method("GET"))),
@@ -95,63 +98,66 @@ fn members(config: &mut web::ServiceConfig) {
                 .default_service(web::to(|| wrong_method("POST"))),
         )
         .service(
-            web::resource(path("export/{user_id}"))
+            web::resource(api_path("export/{user_id}"))
                 .wrap(Compress::default())
                 // No HEAD: it would read everything to say nothing.
                 .route(web::get().to(export::read))
                 .default_service(web::to(|| wrong_method("GET"))),
         )
         .service(
-            web::resource(path("callback"))
+            web::resource(api_path("callback"))
                 // No HEAD: a preview of the link would spend the state in it.
                 .route(web::get().to(callback::receive))
                 .default_service(web::to(|| wrong_method("GET"))),
         )
         .service(
-            web::resource(path("sync/{user_id}"))
+            web::resource(api_path("sync/{user_id}"))
                 .route(web::post().to(sync::start))
                 .default_service(web::to(|| wrong_method("POST"))),
         )
         .service(
-            web::resource(path("connect/{user_id}"))
+            web::resource(api_path("connect/{user_id}"))
                 .route(web::post().to(connect::begin))
                 .default_service(web::to(|| wrong_method("POST"))),
         )
         .service(
-            web::resource(path("connect/{user_id}/confirm"))
+            web::resource(api_path("connect/{user_id}/confirm"))
                 .route(web::post().to(confirm::confirm))
                 .default_service(web::to(|| wrong_method("POST"))),
         )
         .service(
-            web::resource(path("connection/{user_id}"))
+            web::resource(api_path("connection/{user_id}"))
                 .route(get_or_head().to(connection::read))
                 .route(web::delete().to(connection::end))
                 .default_service(web::to(|| wrong_method("GET, HEAD, DELETE"))),
         );
 }
 
-fn operations(config: &mut web::ServiceConfig) {
+fn configure_operations(config: &mut web::ServiceConfig) {
     config
-        .service(get(&path("admin/status"), get_or_head().to(admin::status)))
+        .service(read_resource(
+            &api_path("admin/status"),
+            get_or_head().to(admin::status),
+        ))
         .service(
-            web::resource(path("admin/doctor"))
+            web::resource(api_path("admin/doctor"))
                 .route(web::post().to(admin::doctor))
                 .default_service(web::to(|| wrong_method("POST"))),
         )
-        .service(get(
-            &path("admin/webhooks"),
+        .service(read_resource(
+            &api_path("admin/webhooks"),
             get_or_head().to(admin::webhooks),
         ))
         .service(
-            web::resource(path("admin/webhooks/replay"))
+            web::resource(api_path("admin/webhooks/replay"))
                 .route(web::post().to(admin::replay))
                 .default_service(web::to(|| wrong_method("POST"))),
         )
-        .service(get("/metrics", get_or_head().to(metrics::read)));
+        .service(read_resource("/metrics", get_or_head().to(metrics::read)));
 }
 
 /// A route that only reads.
-fn get(path: &str, route: Route) -> impl HttpServiceFactory + 'static {
+fn read_resource(path: &str, route: Route) -> impl HttpServiceFactory + 'static {
     web::resource(path.to_owned())
         .wrap(Compress::default())
         .route(route)

@@ -6,10 +6,10 @@ use actix_web::{
     web,
 };
 
-use super::{Surface, get_or_head, wrong_method};
-use crate::{pages::Pages, problem::Problem, state::AppState};
+use super::{ServedRoutes, get_or_head, wrong_method};
+use crate::{pages::WebPages, problem::Problem, state::AppState};
 
-pub(crate) fn configure(config: &mut web::ServiceConfig, surface: Surface) {
+pub(crate) fn configure(config: &mut web::ServiceConfig, surface: ServedRoutes) {
     let members = [
         ("/", "index.html"),
         // Here, as a worker has to lie at the root of what it opens.
@@ -21,44 +21,45 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, surface: Surface) {
     for (path, file) in members.chain(operations) {
         config.service(
             web::resource(path)
-                .route(get_or_head().to(move |request, state| send(request, state, file)))
+                .route(get_or_head().to(move |request, state| serve_fixed(request, state, file)))
                 .default_service(web::to(|| wrong_method("GET, HEAD"))),
         );
     }
     config.service(
         web::resource("/page/{file:.*}")
             .route(
-                get_or_head().to(move |request, state, file| named(request, state, file, surface)),
+                get_or_head()
+                    .to(move |request, state, file| serve_named(request, state, file, surface)),
             )
             .default_service(web::to(|| wrong_method("GET, HEAD"))),
     );
 }
 
-async fn named(
+async fn serve_named(
     request: HttpRequest,
     state: web::Data<AppState>,
     file: web::Path<String>,
-    surface: Surface,
+    surface: ServedRoutes,
 ) -> HttpResponse {
-    if Pages::is_operators(&file) && !surface.operations {
+    if WebPages::is_operator_file(&file) && !surface.operations {
         return Problem::not_found().error_response();
     }
-    answer(&request, &state, &file)
+    page_response(&request, &state, &file)
 }
 
-async fn send(
+async fn serve_fixed(
     request: HttpRequest,
     state: web::Data<AppState>,
     file: &'static str,
 ) -> HttpResponse {
-    answer(&request, &state, file)
+    page_response(&request, &state, file)
 }
 
-fn answer(request: &HttpRequest, state: &AppState, name: &str) -> HttpResponse {
-    let Some(file) = Pages::file(name) else {
+fn page_response(request: &HttpRequest, state: &AppState, name: &str) -> HttpResponse {
+    let Some(file) = WebPages::file(name) else {
         return Problem::not_found().error_response();
     };
-    let rules = state.pages.rules(name);
+    let rules = state.pages.headers_for(name);
     let mut response = file.answer(request);
     let headers = response.headers_mut();
     let mut add = |name: HeaderName, value: &'static str| {
@@ -69,7 +70,7 @@ fn answer(request: &HttpRequest, state: &AppState, name: &str) -> HttpResponse {
         header::PERMISSIONS_POLICY,
         "camera=(), geolocation=(), microphone=()",
     );
-    if !rules.is_framed {
+    if !rules.may_be_framed {
         // For browsers that do not know `frame-ancestors`.
         add(header::X_FRAME_OPTIONS, "DENY");
     }

@@ -2,21 +2,23 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use whoop_core::{UserId, day::BriefDay};
-use whoop_storage::range;
+use whoop_storage::day_range;
 
-use crate::{json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState};
+use crate::{
+    json, member::PathMember, parameters, problem::Problem, reads::ReadPool, state::AppState,
+};
 
 /// The longest span, in days: a year and a month.
-const LONGEST: i64 = 400;
+const MAX_RANGE_DAYS: i64 = 400;
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct RangeQuery {
     from: Option<String>,
     to: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Range {
+pub(crate) struct RangeResponse {
     #[schema(value_type = String)]
     user_id: UserId,
     from: NaiveDate,
@@ -37,7 +39,7 @@ pub(crate) struct Range {
         ("to" = String, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "The last date; at most 399 days later", example = "2025-01-31"),
     ),
     responses(
-        (status = 200, description = "A row for every date", body = Range),
+        (status = 200, description = "A row for every date", body = RangeResponse),
         (status = 304, description = "As `If-None-Match` says"),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
@@ -48,12 +50,12 @@ pub(crate) struct Range {
 )]
 pub(crate) async fn read(
     request: HttpRequest,
-    member: Member,
-    query: web::Query<Query>,
+    member: PathMember,
+    query: web::Query<RangeQuery>,
     state: web::Data<AppState>,
-    reads: web::Data<Reads>,
+    reads: web::Data<ReadPool>,
 ) -> Result<HttpResponse, Problem> {
-    let Member(user_id) = member;
+    let PathMember(user_id) = member;
     let date = |field, text: &Option<String>| {
         let text = text.as_deref().ok_or_else(|| {
             Problem::invalid(
@@ -62,29 +64,29 @@ pub(crate) async fn read(
                 "a span has two ends: name `from` and `to`, like 2025-01-20",
             )
         })?;
-        parameters::date(field, text)
+        parameters::parse_date(field, text)
     };
     let (from, to) = (date("from", &query.from)?, date("to", &query.to)?);
-    parameters::in_order(from, to)?;
-    if (to - from).num_days() >= LONGEST {
+    parameters::check_date_order(from, to)?;
+    if (to - from).num_days() >= MAX_RANGE_DAYS {
         return Err(Problem::invalid(
             "span-too-long",
             "to",
-            format!("a span has at most {LONGEST} days"),
+            format!("a span has at most {MAX_RANGE_DAYS} days"),
         ));
     }
     let of = user_id.clone();
     let days = reads
         .read(&state, &user_id, move |conn| {
             let of = of.clone();
-            async move { range::read(&conn, &of, from, to).await }
+            async move { day_range::read(&conn, &of, from, to).await }
         })
         .await?;
-    let range = Range {
+    let range = RangeResponse {
         user_id,
         from,
         to,
         days,
     };
-    Ok(json::unless_known(&request, &range))
+    Ok(json::respond_unless_cached(&request, &range))
 }

@@ -2,20 +2,21 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use whoop_core::DataType;
 use whoop_storage::{
-    records::{self, Place, Present, Span},
+    records::{self, DateRange, DatedRecord, PageCursor},
     table::users,
 };
 
 use crate::{
-    cursor, json, member::Member, parameters, problem::Problem, reads::Reads, state::AppState,
+    cursor, json, member::PathMember, parameters, problem::Problem, reads::ReadPool,
+    state::AppState,
 };
 
 /// Records of one answer where no number is named, and at the most.
-const USUAL_LIMIT: i64 = 50;
-const LARGEST_LIMIT: i64 = 200;
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct RecordsQuery {
     from: Option<String>,
     to: Option<String>,
     limit: Option<String>,
@@ -26,7 +27,7 @@ pub(crate) struct Query {
 pub(crate) struct RecordPage {
     /// As WHOOP sent them, with the member's day in `local_date`.
     #[schema(value_type = Vec<Object>)]
-    records: Vec<Present>,
+    records: Vec<DatedRecord>,
     /// Where the next page begins; null at the end.
     next_cursor: Option<String>,
 }
@@ -58,12 +59,12 @@ pub(crate) struct RecordPage {
 )]
 pub(crate) async fn read(
     request: HttpRequest,
-    member: Member,
-    query: web::Query<Query>,
+    member: PathMember,
+    query: web::Query<RecordsQuery>,
     state: web::Data<AppState>,
-    reads: web::Data<Reads>,
+    reads: web::Data<ReadPool>,
 ) -> Result<HttpResponse, Problem> {
-    let Member(user_id) = member;
+    let PathMember(user_id) = member;
     let word = request.match_info().query("data_type");
     let data_type: DataType = word.parse().map_err(|_| {
         Problem::invalid(
@@ -72,18 +73,20 @@ pub(crate) async fn read(
             "the types are recovery, sleep, workout and cycle",
         )
     })?;
-    let date =
-        |field, text: Option<&str>| text.map(|text| parameters::date(field, text)).transpose();
-    let span = Span {
+    let date = |field, text: Option<&str>| {
+        text.map(|text| parameters::parse_date(field, text))
+            .transpose()
+    };
+    let span = DateRange {
         from: date("from", query.from.as_deref())?,
         to: date("to", query.to.as_deref())?,
     };
     if let (Some(from), Some(to)) = (span.from, span.to) {
-        parameters::in_order(from, to)?;
+        parameters::check_date_order(from, to)?;
     }
     let limit = query.limit.as_deref();
-    let limit = parameters::number("limit", limit, USUAL_LIMIT, 1..=LARGEST_LIMIT)?;
-    let below = query.cursor.as_deref().map(cursor::read).transpose()?;
+    let limit = parameters::parse_number("limit", limit, DEFAULT_LIMIT, 1..=MAX_LIMIT)?;
+    let below = query.cursor.as_deref().map(cursor::decode).transpose()?;
     let of = user_id.clone();
     let (mut rows, whoop_user_id) = reads
         .read(&state, &user_id, move |mut conn| {
@@ -101,14 +104,17 @@ pub(crate) async fn read(
     let shown = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = rows.len() > shown;
     rows.truncate(shown);
-    let last: Option<Place> = rows.last().filter(|_| has_more).map(records::Row::place);
+    let last: Option<PageCursor> = rows
+        .last()
+        .filter(|_| has_more)
+        .map(records::RecordRow::page_cursor);
     let records = rows
         .into_iter()
-        .map(|row| row.present(whoop_user_id))
+        .map(|row| row.into_dated_record(whoop_user_id))
         .collect::<Result<_, _>>()?;
     let page = RecordPage {
         records,
-        next_cursor: last.as_ref().map(cursor::write),
+        next_cursor: last.as_ref().map(cursor::encode),
     };
-    Ok(json::unless_known(&request, &page))
+    Ok(json::respond_unless_cached(&request, &page))
 }

@@ -1,16 +1,18 @@
 use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
-use whoop_core::{DataType, day::Connection, plan::Reason};
-use whoop_sync::{Job, MemberReport, Outcome, SyncError, TypeReport, member::Errand};
+use whoop_core::{DataType, day::ConnectionStatus, plan::ReadReason};
+use whoop_sync::{
+    MemberOutcome, MemberReport, SyncContext, SyncError, TypeReport, member_sync::SyncRequest,
+};
 
 use crate::{
-    body::JsonBody, json, member::Member, parameters, problem::Problem, reads::Reads,
+    body::JsonBody, json, member::PathMember, parameters, problem::Problem, reads::ReadPool,
     state::AppState,
 };
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SyncRequest {
+pub(crate) struct SyncNowRequest {
     /// Which types to read; all four if left out.
     #[schema(value_type = Option<Vec<DataType>>, min_items = 1)]
     data_types: Option<Vec<String>>,
@@ -25,7 +27,7 @@ pub(crate) struct SyncRequest {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Started {
+pub(crate) struct SyncStartedResponse {
     user_id: String,
     /// Always `running`.
     status: &'static str,
@@ -37,8 +39,8 @@ pub(crate) struct Started {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncReport {
     user_id: String,
-    #[schema(value_type = SyncOutcomeWord)]
-    outcome: Outcome,
+    #[schema(value_type = SyncOutcomeSchema)]
+    outcome: MemberOutcome,
     types: Vec<SyncedType>,
     /// Why not everything was read, for people.
     error: Option<String>,
@@ -67,7 +69,7 @@ pub(crate) struct SyncedType {
 #[derive(utoipa::ToSchema)]
 #[schema(as = SyncReportOutcome, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
-enum SyncOutcomeWord {
+enum SyncOutcomeSchema {
     Done,
     /// Another sync of the same member was waited for, or ended less than a minute ago.
     Shared,
@@ -83,7 +85,7 @@ impl From<MemberReport> for SyncReport {
             user_id: report.user_id,
             outcome: report.outcome,
             types: report.types.into_iter().map(SyncedType::from).collect(),
-            error: report.told,
+            error: report.user_message,
             retry_after_seconds: report.retry_after_seconds,
             reauth_required: report.reauth_required,
         }
@@ -99,7 +101,7 @@ impl From<TypeReport> for SyncedType {
             unchanged: report.stored.unchanged,
             deleted: report.stored.deleted,
             rejected: report.stored.rejected,
-            error: report.cause.as_ref().map(SyncError::told),
+            error: report.cause.as_ref().map(SyncError::user_message),
         }
     }
 }
@@ -115,10 +117,10 @@ impl From<TypeReport> for SyncedType {
 #[utoipa::path(
     post, operation_id = "syncNow", path = "/api/v1/whoop/sync/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),
-    request_body(content = SyncRequest, description = "May be left out"),
+    request_body(content = SyncNowRequest, description = "May be left out"),
     responses(
         (status = 200, description = "What was read, type by type", body = SyncReport),
-        (status = 202, description = "Begun, or one was running already; look at `status_url`", body = Started),
+        (status = 202, description = "Begun, or one was running already; look at `status_url`", body = SyncStartedResponse),
         (status = 400, description = "The body is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
@@ -130,46 +132,49 @@ impl From<TypeReport> for SyncedType {
     security(("bearer" = [])),
 )]
 pub(crate) async fn start(
-    member: Member,
-    body: JsonBody<SyncRequest>,
+    member: PathMember,
+    body: JsonBody<SyncNowRequest>,
     state: web::Data<AppState>,
-    reads: web::Data<Reads>,
+    reads: web::Data<ReadPool>,
 ) -> Result<HttpResponse, Problem> {
-    let (Member(user_id), JsonBody(request)) = (member, body);
-    let data_types = parameters::data_types(request.data_types)?;
+    let (PathMember(user_id), JsonBody(request)) = (member, body);
+    let data_types = parameters::parse_data_types(request.data_types)?;
     let now = state.engine.clock().now();
     let since = request
         .from
-        .map(|text| parameters::since("from", &text, now))
+        .map(|text| parameters::parse_since("from", &text, now))
         .transpose()?;
-    let errand = Errand {
-        reason: Reason::Asked,
+    let errand = SyncRequest {
+        reason: ReadReason::Asked,
         slot: None,
         data_types,
         since,
-        history: false,
+        backfill: false,
     };
     let member = user_id.clone();
     let status = state
-        .run(|engine| async move { engine.status(&member).await })
+        .run_on_engine(|engine| async move { engine.member_status(&member).await })
         .await??;
     match status.connection {
-        Connection::Connected => {}
-        Connection::ReauthRequired => return Err(SyncError::ReauthRequired.into()),
-        Connection::Disconnected | Connection::NeverConnected => {
+        ConnectionStatus::Connected => {}
+        ConnectionStatus::ReauthRequired => return Err(SyncError::ReauthRequired.into()),
+        ConnectionStatus::Disconnected | ConnectionStatus::NeverConnected => {
             return Err(SyncError::NotConnected.into());
         }
     }
 
-    if request.wait == Some(false) || errand.reads_history(now) {
-        let status_url = format!("/api/v1/whoop/sync-status/{}", encoded(user_id.as_str()));
-        let started = Started {
+    if request.wait == Some(false) || errand.exceeds_look_back(now) {
+        let status_url = format!(
+            "/api/v1/whoop/sync-status/{}",
+            encode_path_segment(user_id.as_str())
+        );
+        let started = SyncStartedResponse {
             user_id: user_id.to_string(),
             status: "running",
             status_url,
         };
         if let Some(claim) = state.background_syncs.claim(&user_id) {
-            let job = Job::scheduled(None, state.background.stopping());
+            let job = SyncContext::scheduled(None, state.background.stop_token());
             let engine = state.engine.clone();
             state.background.spawn(async move {
                 let _claim = claim;
@@ -183,16 +188,18 @@ pub(crate) async fn start(
         return Ok(json::respond(response, &started));
     }
     let of = user_id.clone();
-    let job = Job::interactive();
+    let job = SyncContext::interactive();
     let report = state
-        .run(|engine| async move { engine.sync_on_request(&user_id, &job, &errand).await })
+        .run_on_engine(
+            |engine| async move { engine.sync_on_request(&user_id, &job, &errand).await },
+        )
         .await??;
     reads.note_write(&of);
-    answer(report)
+    sync_response(report)
 }
 
-fn answer(report: MemberReport) -> Result<HttpResponse, Problem> {
-    if report.outcome == Outcome::Deferred {
+fn sync_response(report: MemberReport) -> Result<HttpResponse, Problem> {
+    if report.outcome == MemberOutcome::Deferred {
         return Err(Problem::quota(
             report.retry_after_seconds.unwrap_or(60).max(1),
         ));
@@ -204,13 +211,13 @@ fn answer(report: MemberReport) -> Result<HttpResponse, Problem> {
 }
 
 /// A member's id as one segment of a path.
-fn encoded(user_id: &str) -> String {
-    let mut url = PLACEHOLDER.clone();
+fn encode_path_segment(user_id: &str) -> String {
+    let mut url = PLACEHOLDER_URL.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.push(user_id);
     }
     url.path().trim_start_matches('/').to_owned()
 }
 
-static PLACEHOLDER: std::sync::LazyLock<url::Url> =
+static PLACEHOLDER_URL: std::sync::LazyLock<url::Url> =
     std::sync::LazyLock::new(|| url::Url::parse("http://localhost").expect("a literal URL parses"));

@@ -3,30 +3,30 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use whoop_core::day::Connection;
+use whoop_core::day::ConnectionStatus;
 use whoop_storage::table::sync_log::SyncLogRow;
 use whoop_sync::status::MemberStatus;
 
-use crate::{json, member::Member, problem::Problem, state::AppState};
+use crate::{json, member::PathMember, problem::Problem, state::AppState};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncStatus {
     user_id: String,
-    connection: Connection,
+    connection: ConnectionStatus,
     /// Whether a sync of this member is under way now. One that was begun with `POST sync` and the first sync
     /// after a connect count until their end, also between two pages.
     syncing: bool,
     /// By type: `recovery`, `sleep`, `workout`, `cycle`.
     data_types: BTreeMap<&'static str, TypeStatus>,
-    backfill: Backfill,
+    backfill: BackfillSummary,
     /// Records of WHOOP that could not be read and are set aside.
     rejected_records: i64,
-    freshness: Freshness,
+    freshness: FreshnessSummary,
 }
 
 /// How long changes took from WHOOP until they could be read here.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Freshness {
+struct FreshnessSummary {
     /// Changes of the last seven days, without what is older than the connection.
     changes: i64,
     /// In seconds; null without a change.
@@ -41,7 +41,7 @@ struct Freshness {
 #[derive(utoipa::ToSchema)]
 #[schema(as = TypeSyncStatus, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
-enum SyncStatusWord {
+enum TypeSyncStatusSchema {
     Never,
     Running,
     Success,
@@ -52,7 +52,7 @@ enum SyncStatusWord {
 
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 struct TypeStatus {
-    #[schema(value_type = SyncStatusWord)]
+    #[schema(value_type = TypeSyncStatusSchema)]
     sync_status: String,
     last_sync_at: Option<DateTime<Utc>>,
     last_attempt_at: Option<DateTime<Utc>>,
@@ -67,7 +67,7 @@ struct TypeStatus {
 
 /// How far back everything is stored.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Backfill {
+struct BackfillSummary {
     /// Whether WHOOP has nothing older left.
     complete: bool,
     stored_from: Option<DateTime<Utc>>,
@@ -109,12 +109,12 @@ impl SyncStatus {
                     )
                 })
                 .collect(),
-            backfill: Backfill {
+            backfill: BackfillSummary {
                 complete: status.history_complete(),
                 stored_from: status.history_from(),
             },
             rejected_records: status.rejected_records,
-            freshness: Freshness {
+            freshness: FreshnessSummary {
                 changes: status.delays.changes,
                 median_seconds: status.delays.median,
                 p95_seconds: status.delays.p95,
@@ -138,13 +138,13 @@ impl SyncStatus {
     security(("bearer" = [])),
 )]
 pub(crate) async fn read(
-    member: Member,
+    member: PathMember,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let Member(user_id) = member;
+    let PathMember(user_id) = member;
     let member = user_id.clone();
     let status = state
-        .run(|engine| async move { engine.status(&member).await })
+        .run_on_engine(|engine| async move { engine.member_status(&member).await })
         .await??;
     let is_running = state.background_syncs.is_running(&user_id);
     let mut shown = SyncStatus::of(user_id.into(), &status);

@@ -6,9 +6,11 @@ use actix_web::{
     },
     web,
 };
-use whoop_sync::{Envelope, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookRefused, inbox::NotTaken};
+use whoop_sync::{
+    SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookEnvelope, WebhookError, inbox::WebhookReceiveError,
+};
 
-use crate::{body, cause::Cause, problem::Problem, state::AppState};
+use crate::{body, cause::ResponseCause, problem::Problem, state::AppState};
 
 /// What WHOOP sends. More members are taken, and not looked at.
 #[derive(utoipa::ToSchema)]
@@ -58,9 +60,9 @@ pub(crate) async fn take(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    is_json(request.headers())?;
+    require_json(request.headers())?;
     let mut payload = payload.into_inner();
-    let body = body::whole(&mut payload).await?;
+    let body = body::read_body(&mut payload).await?;
     let header = |name| {
         let mut values = request.headers().get_all(name);
         // Two of a kind: which of them was checked would be a guess.
@@ -71,29 +73,29 @@ pub(crate) async fn take(
     };
     let (signature, timestamp) = (header(SIGNATURE_HEADER), header(TIMESTAMP_HEADER));
     let taken = state
-        .run(|engine| async move {
-            let envelope = Envelope {
+        .run_on_engine(|engine| async move {
+            let envelope = WebhookEnvelope {
                 signature: signature.as_deref(),
                 timestamp: timestamp.as_deref(),
                 body: &body,
             };
-            engine.take_webhook(envelope).await
+            engine.receive_webhook(envelope).await
         })
         .await?;
     match taken {
         Ok(is_new) => {
             if is_new {
-                state.inbox.notify_one();
+                state.webhook_arrived.notify_one();
             }
             Ok(HttpResponse::NoContent().finish())
         }
-        Err(NotTaken::Storage(error)) => Err(error.into()),
-        Err(NotTaken::Refused(refused)) => Err(refusal(&refused)),
+        Err(WebhookReceiveError::Storage(error)) => Err(error.into()),
+        Err(WebhookReceiveError::Refused(refused)) => Err(refusal_problem(&refused)),
     }
 }
 
-fn refusal(refused: &WebhookRefused) -> Problem {
-    let problem = if refused.is_about_the_signature() {
+fn refusal_problem(refused: &WebhookError) -> Problem {
+    let problem = if refused.is_signature_error() {
         Problem::new(
             StatusCode::UNAUTHORIZED,
             "bad-signature",
@@ -103,11 +105,11 @@ fn refusal(refused: &WebhookRefused) -> Problem {
     } else {
         Problem::invalid("invalid-event", "body", refused.to_string())
     };
-    problem.with_cause(Cause::warning("a webhook was refused", refused))
+    problem.with_cause(ResponseCause::warning("a webhook was refused", refused))
 }
 
 /// One that names no type is taken for what it says it is.
-fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
     };

@@ -40,7 +40,7 @@ async fn the_numbers_are_those_of_the_database() {
     let (stage, alice) = Stage::with_member().await;
     alice.day("").await;
     stage.connect_person("bob", 1).await;
-    stage.world().revoke(stage.world().people()[1]);
+    stage.world().revoke_grants(stage.world().people()[1]);
     stage.member("bob").day("?refresh=force").await;
 
     let status = operator(&stage, "status").await;

@@ -254,7 +254,7 @@ async fn only_a_word_of_whoops_goes_on_to_the_app() {
 #[tokio::test]
 async fn a_whoop_that_is_out_of_order_is_told_apart_from_a_no() {
     let stage = Stage::new().await;
-    stage.world().fault(Fault::status("token", 502));
+    stage.world().add_fault(Fault::status("token", 502));
 
     let (state, code) = state_and_code(&stage, None).await;
     let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
@@ -273,7 +273,7 @@ async fn a_whoop_that_is_out_of_order_is_told_apart_from_a_no() {
 #[tokio::test]
 async fn a_connect_that_the_operator_has_to_mend_does_not_ask_to_try_later() {
     let stage = Stage::new().await;
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         body: Some(r#"{"error":"invalid_client"}"#.to_owned()),
         ..Fault::status("token", 401)
     });
@@ -298,7 +298,7 @@ async fn a_connect_succeeds_while_the_quota_is_used_up_or_the_profile_cannot_be_
     let stage = Stage::new().await;
     for status in [429, 502] {
         stage.world().clear_faults();
-        stage.world().fault(Fault::status("profile", status));
+        stage.world().add_fault(Fault::status("profile", status));
 
         let (state, code) = state_and_code(&stage, None).await;
         let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;
@@ -311,7 +311,7 @@ async fn a_connect_succeeds_while_the_quota_is_used_up_or_the_profile_cannot_be_
 #[tokio::test]
 async fn a_consent_without_the_profile_is_told_as_a_denial() {
     let stage = Stage::new().await;
-    stage.world().fault(Fault::status("profile", 403));
+    stage.world().add_fault(Fault::status("profile", 403));
 
     let (state, code) = state_and_code(&stage, Some("hos://whoop")).await;
     let answer = call_back(&stage, &[("state", &state), ("code", &code)]).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use whoop_sim::DataType;
+use whoop_sim::SimDataType;
 
 use crate::harness::{Member, Stage};
 
@@ -86,7 +86,10 @@ async fn what_left_is_told_with_the_day_it_left() {
     let sleeps = truth["sleeps"].as_array().unwrap();
     let night = sleeps.iter().find(|one| one["nap"] == false).unwrap();
     let id = night["id"].as_str().unwrap();
-    stage.world().delete(person, DataType::Sleep, id).unwrap();
+    stage
+        .world()
+        .delete(person, SimDataType::Sleep, id)
+        .unwrap();
     // No list shows a newer night, so one 404 proves nothing.
     for minutes in [1, 60] {
         stage.advance(TimeDelta::minutes(minutes));
@@ -115,7 +118,9 @@ async fn of_several_changes_of_a_record_the_last_carries_it() {
         let change = json!({"score": {"recovery_score": score}});
         let id = &recovery["cycle_id"];
         let world = stage.world();
-        world.patch(person, DataType::Recovery, id, change).unwrap();
+        world
+            .patch(person, SimDataType::Recovery, id, change)
+            .unwrap();
         alice.day("?refresh=force").await;
     }
 

@@ -175,7 +175,7 @@ async fn a_confirmed_connect_succeeds_while_the_profile_cannot_be_read() {
     let alice = stage.member("alice");
     let word = json!({"confirm": word_of(&stage, &alice, 0).await});
 
-    stage.world().fault(Fault::status("profile", 502));
+    stage.world().add_fault(Fault::status("profile", 502));
     confirm(&alice, &word).await.expect(200);
     stage.world().clear_faults();
 

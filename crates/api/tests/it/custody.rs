@@ -6,13 +6,13 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use whoop_devkit::TestDb;
-use whoop_sim::{Fault, FaultKind, ReuseMode, Sim};
-use whoop_sync_worker::{Cli, Console, run_until};
+use whoop_sim::{Fault, FaultKind, ReuseMode, SimServer};
+use whoop_sync_worker::{Console, WorkerCli, run_until_stopped};
 
 use crate::harness::{Member, RunningApi, Stage, flags, simulator};
 
 /// The worker's own command line, over the same database and the same WHOOP.
-async fn night_run(database_url: &str, sim: &Sim, api: &RunningApi) -> u8 {
+async fn night_run(database_url: &str, sim: &SimServer, api: &RunningApi) -> u8 {
     let shared = flags(api.client.address, database_url, sim);
     let known = ["--database-", "--whoop-", "--token-keys"];
     let shared = shared
@@ -26,9 +26,9 @@ async fn night_run(database_url: &str, sim: &Sim, api: &RunningApi) -> u8 {
         "--json",
     ]
     .map(str::to_owned);
-    let cli = Cli::try_parse_from(own.into_iter().chain(shared)).unwrap();
-    let (console, _results) = Console::kept();
-    run_until(cli, &console, CancellationToken::new()).await
+    let cli = WorkerCli::try_parse_from(own.into_iter().chain(shared)).unwrap();
+    let (console, _results) = Console::capturing();
+    run_until_stopped(cli, &console, CancellationToken::new()).await
 }
 
 async fn one_refresh_for_all(mode: ReuseMode) {
@@ -52,7 +52,7 @@ async fn one_refresh_for_all(mode: ReuseMode) {
         sim.world().expire_access_tokens();
         Stage::two_minutes_pass_since_reads(&db).await;
         // Long enough for everybody to come before WHOOP answers the first.
-        sim.world().fault(Fault {
+        sim.world().add_fault(Fault {
             millis: Some(200),
             ..Fault::new("token", FaultKind::Latency)
         });

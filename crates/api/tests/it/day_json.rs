@@ -1,7 +1,7 @@
 //! The day as it goes over the wire, to the letter.
 
 use serde_json::{Value, json};
-use whoop_sim::{DataType, SimConfig};
+use whoop_sim::{SimConfig, SimDataType};
 
 use crate::harness::{Stage, two_months};
 
@@ -284,15 +284,17 @@ async fn each_absent_part_has_its_own_reason() {
             .patch(whoop_user_id, data_type, id, patch.clone())
             .unwrap();
     };
-    patch(DataType::Recovery, &cycle, &pending);
+    patch(SimDataType::Recovery, &cycle, &pending);
     patch(
-        DataType::Sleep,
+        SimDataType::Sleep,
         &newest["sleep_id"],
         &json!({"score_state": "UNSCORABLE", "score": null}),
     );
     for workout in world.truth(whoop_user_id)["workouts"].as_array().unwrap() {
         let id = workout["id"].as_str().unwrap();
-        world.delete(whoop_user_id, DataType::Workout, id).unwrap();
+        world
+            .delete(whoop_user_id, SimDataType::Workout, id)
+            .unwrap();
     }
     let alice = stage.connect("alice").await;
 

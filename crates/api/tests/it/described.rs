@@ -69,13 +69,13 @@ async fn it_is_openapi_3_1_and_served_as_it_was_made() {
     assert!(version.starts_with("3.1"), "{version}");
     assert_eq!(
         document,
-        serde_json::to_value(whoop_api::document()).unwrap()
+        serde_json::to_value(whoop_api::openapi_document()).unwrap()
     );
 }
 
 #[tokio::test]
 async fn every_reference_leads_somewhere() {
-    let document = serde_json::to_value(whoop_api::document()).unwrap();
+    let document = serde_json::to_value(whoop_api::openapi_document()).unwrap();
     let mut references = Vec::new();
     collect(&document, &mut references);
 
@@ -101,7 +101,7 @@ fn collect(value: &Value, references: &mut Vec<String>) {
 
 #[test]
 fn every_operation_of_a_member_or_an_operator_asks_for_a_token_and_names_its_refusals() {
-    let document = serde_json::to_value(whoop_api::document()).unwrap();
+    let document = serde_json::to_value(whoop_api::openapi_document()).unwrap();
 
     for one in documented() {
         let method = one.method.as_str().to_lowercase();
@@ -126,7 +126,7 @@ fn every_operation_of_a_member_or_an_operator_asks_for_a_token_and_names_its_ref
 
 #[test]
 fn every_operation_that_asks_who_calls_names_the_scope_of_a_service_key() {
-    let document = serde_json::to_value(whoop_api::document()).unwrap();
+    let document = serde_json::to_value(whoop_api::openapi_document()).unwrap();
     let mut scopes = BTreeSet::new();
 
     for one in documented() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::json;
 use tokio::time::Instant;
-use whoop_sim::DataType;
+use whoop_sim::SimDataType;
 
 use crate::harness::{Member, Stage, Token, events::Events, until};
 
@@ -18,7 +18,7 @@ async fn rescore(stage: &Stage, member: &Member, score: i32) {
     stage.advance(TimeDelta::minutes(1));
     stage
         .world()
-        .patch(person, DataType::Recovery, &recovery["cycle_id"], change)
+        .patch(person, SimDataType::Recovery, &recovery["cycle_id"], change)
         .unwrap();
     member.day("?refresh=force").await;
 }
@@ -79,7 +79,7 @@ async fn a_stream_outlives_the_connections_to_the_database() {
     stage.advance(TimeDelta::minutes(1));
     let world = stage.world();
     world
-        .patch(person, DataType::Recovery, cycle, change)
+        .patch(person, SimDataType::Recovery, cycle, change)
         .unwrap();
     until("the day is read", || async {
         let day = alice.get("daily-data", "?refresh=force").await;
@@ -129,7 +129,7 @@ async fn a_connection_that_is_lost_or_ended_is_told() {
     let (stage, alice) = Stage::with_member().await;
     let mut events = begun(&alice).await;
 
-    stage.world().revoke(stage.world().people()[0]);
+    stage.world().revoke_grants(stage.world().people()[0]);
     alice.day("?refresh=force").await;
     let lost = events.next_of("connection").await;
     assert_eq!(lost.data, json!({"connection": "reauth_required"}));
@@ -153,7 +153,7 @@ async fn nobody_hears_of_another_member() {
     stage.advance(TimeDelta::minutes(1));
     stage
         .world()
-        .delete(person, DataType::Sleep, sleep)
+        .delete(person, SimDataType::Sleep, sleep)
         .unwrap();
     bob.day("?refresh=force").await;
     let event = events.next_of("day").await;

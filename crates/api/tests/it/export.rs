@@ -83,7 +83,7 @@ async fn with_everything() -> (Stage, Member) {
         every_record: false,
         ..Fault::every_record("workout", "start", broken)
     };
-    stage.world().fault(fault);
+    stage.world().add_fault(fault);
     alice
         .post("sync", &json!({"data_types": ["workout"]}))
         .await

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use whoop_core::{Clock, SystemClock};
 use whoop_devkit::TestDb;
-use whoop_sim::DataType;
+use whoop_sim::SimDataType;
 
 use crate::harness::{
     Member, RunningApi, simulator, until,
@@ -38,7 +38,7 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
             sim.world()
                 .patch(
                     person,
-                    DataType::Recovery,
+                    SimDataType::Recovery,
                     &recovery["cycle_id"],
                     json!({"score": {"recovery_score": score}}),
                 )

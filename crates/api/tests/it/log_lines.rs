@@ -78,7 +78,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     assert!(metrics.text.contains("whoop_users"), "{}", metrics.text);
     // A refusal that WHOOP words itself, and a permission that cannot be ended.
     world.expire_access_tokens();
-    world.fault(Fault::status("token", 503));
+    world.add_fault(Fault::status("token", 503));
     Stage::two_minutes_pass_since_reads(&db).await;
     alice.day("?refresh=force").await;
     let kept = Rows::of(&db).await.text();

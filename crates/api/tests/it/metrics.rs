@@ -31,7 +31,7 @@ async fn a_member_who_has_to_connect_again_is_counted_as_such() {
     let gone = r#"whoop_users{status="reauth_required"}"#;
     assert_eq!(value_of(&before, gone), Some(0.0));
 
-    stage.world().revoke(stage.world().people()[0]);
+    stage.world().revoke_grants(stage.world().people()[0]);
     let day = alice.day("?refresh=force").await;
 
     assert_eq!(day["meta"]["connection"], "reauth_required");

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use whoop_api::StartError;
+use whoop_api::ApiStartError;
 
 use crate::harness::{Binary, Client, Member, SERVICE_KEY, Stage, refused_start};
 
@@ -97,7 +97,7 @@ async fn an_operations_address_that_is_the_public_one_is_refused() {
             format!("--api-ops-listen={operations}"),
         ];
         let error = refused_start(&flags).await;
-        assert!(matches!(error, StartError::Settings(_)), "{error}");
+        assert!(matches!(error, ApiStartError::Settings(_)), "{error}");
         let text = error.to_string();
         assert!(text.contains("API_OPS_LISTEN"), "{text}");
         assert!(text.contains("127.0.0.1:8081"), "no example in {text}");
@@ -124,7 +124,7 @@ async fn without_authentication_both_addresses_are_on_loopback() {
     ])
     .await;
 
-    assert!(matches!(error, StartError::Settings(_)), "{error}");
+    assert!(matches!(error, ApiStartError::Settings(_)), "{error}");
     assert!(error.to_string().contains("API_OPS_LISTEN"), "{error}");
 }
 

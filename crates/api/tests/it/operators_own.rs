@@ -40,7 +40,7 @@ async fn a_member_whose_tokens_do_not_open_hears_of_no_key() {
 async fn a_member_hears_nothing_of_a_wrong_client_secret() {
     let (stage, alice) = Stage::with_member().await;
     stage.world().expire_access_tokens();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         body: Some(r#"{"error":"invalid_client"}"#.to_owned()),
         ..Fault::status("token", 401)
     });

@@ -87,7 +87,7 @@ async fn a_day_that_was_never_read_names_the_quota_as_its_reason() {
 async fn a_failure_of_whoop_is_no_failure_of_the_day() {
     let (stage, alice) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
-    stage.world().fault(whoop_sim::Fault::status("*", 500));
+    stage.world().add_fault(whoop_sim::Fault::status("*", 500));
 
     let day = alice.day("").await;
 
@@ -107,7 +107,9 @@ async fn a_failure_of_whoop_is_no_failure_of_the_day() {
 #[tokio::test]
 async fn a_sync_that_failed_says_for_each_type_why() {
     let (stage, alice) = Stage::with_member().await;
-    stage.world().fault(whoop_sim::Fault::status("sleep", 500));
+    stage
+        .world()
+        .add_fault(whoop_sim::Fault::status("sleep", 500));
 
     let synced = alice.post("sync", &json!({})).await.expect(200);
 
@@ -125,7 +127,7 @@ async fn a_burst_of_background_syncs_is_one_sync() {
     alice.post("sync", &json!({})).await.expect(200);
     let calls_of_one = stage.world().call_count() - before;
     // The first is under way until all have asked.
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(3_000),
         ..Fault::new("*", FaultKind::Latency)
     });
@@ -198,7 +200,7 @@ async fn a_background_sync_that_waits_for_the_quota_makes_no_other_request_busy(
 #[tokio::test]
 async fn a_sync_from_long_ago_is_background_work_and_app_requests_come_before_it() {
     let (stage, alice) = Stage::with_member().await;
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(500),
         ..Fault::new("*", FaultKind::Latency)
     });

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use whoop_devkit::TestDb;
-use whoop_storage::{Database, DatabaseConfig, Pooler, migrate, serving_role};
+use whoop_storage::{Database, DatabaseConfig, PoolerMode, migrate, serving_role};
 
 use crate::harness::{SERVICE_KEY, Stage, two_months, until};
 
@@ -25,10 +25,10 @@ async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
         // Migrations are applied without a pooler.
         url: db.direct_url().into(),
         pool_size: 2,
-        pooler: Pooler::Session,
+        pooler: PoolerMode::Session,
     })
     .unwrap();
-    serving_role::let_serve(&as_owner, Some(&role))
+    serving_role::grant_serving(&as_owner, Some(&role))
         .await
         .unwrap();
     let mut url: url::Url = db.url().parse().unwrap();
@@ -63,7 +63,7 @@ async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
     for _ in 0..ROLLOUTS {
         let before = answered.load(Ordering::Relaxed);
         migrate::apply(&as_owner).await.unwrap();
-        serving_role::let_serve(&as_owner, Some(&role))
+        serving_role::grant_serving(&as_owner, Some(&role))
             .await
             .unwrap();
         until("callers are answered between two rollouts", || async {

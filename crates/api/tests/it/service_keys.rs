@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use whoop_devkit::TestDb;
 use whoop_storage::{
-    Database, DatabaseConfig, Pooler,
+    Database, DatabaseConfig, PoolerMode,
     service_key::{self, Scope},
     table::service_key::{self as keys, NewKey},
 };
@@ -17,7 +17,7 @@ async fn database(stage: &Stage) -> Database {
     Database::new(&DatabaseConfig {
         url: SecretString::from(stage.db.url()),
         pool_size: 2,
-        pooler: Pooler::Transaction,
+        pooler: PoolerMode::Transaction,
     })
     .unwrap()
 }
@@ -91,7 +91,7 @@ async fn a_key_is_refused_from_the_moment_it_expires() {
 #[tokio::test]
 async fn a_key_goes_as_far_as_its_scope_and_says_which_one_is_missing() {
     let (stage, alice) = Stage::with_member().await;
-    let document = serde_json::to_value(whoop_api::document()).unwrap();
+    let document = serde_json::to_value(whoop_api::openapi_document()).unwrap();
 
     for scope in Scope::ALL {
         let key = create(&stage, scope.as_str(), &[scope], None).await;
@@ -409,7 +409,7 @@ async fn a_stored_day_costs_a_service_key_one_statement_more_than_a_member() {
     let database = Database::new(&DatabaseConfig {
         url: SecretString::from(db.url()),
         pool_size: 1,
-        pooler: Pooler::Transaction,
+        pooler: PoolerMode::Transaction,
     })
     .unwrap();
     let (key, digest) = service_key::generate().unwrap();

@@ -33,7 +33,7 @@ async fn a_role_that_only_serves_is_enough_for_every_route() {
     let person = stage.world().people()[0];
     stage
         .world()
-        .fault(Fault::every_record("sleep", "timezone_offset", broken));
+        .add_fault(Fault::every_record("sleep", "timezone_offset", broken));
     alice
         .post("sync", &json!({"data_types": ["sleep"]}))
         .await
@@ -49,7 +49,7 @@ async fn a_role_that_only_serves_is_enough_for_every_route() {
     );
 
     // Left while WHOOP is out of order, and ended there later.
-    stage.world().fault(Fault::status("*", 503));
+    stage.world().add_fault(Fault::status("*", 503));
     let left = alice.delete("").await.expect(200);
     assert_eq!(left["revocation"], "pending");
     stage.world().clear_faults();

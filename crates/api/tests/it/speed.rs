@@ -12,7 +12,7 @@ const LATENCY: Duration = Duration::from_millis(300);
 fn slow_down(stage: &Stage) {
     let millis = LATENCY.as_millis().try_into().ok();
     stage.world().clear_faults();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis,
         ..Fault::new("*", FaultKind::Latency)
     });

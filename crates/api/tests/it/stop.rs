@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use whoop_devkit::TestDb;
-use whoop_sim::{Fault, FaultKind, Sim};
+use whoop_sim::{Fault, FaultKind, SimServer};
 
 use crate::harness::{Member, RunningApi, Stage, simulator, until};
 
@@ -12,7 +12,7 @@ use crate::harness::{Member, RunningApi, Stage, simulator, until};
 /// the next request must not use them up.
 const QUICKLY: Duration = Duration::from_secs(3);
 
-async fn running(log_filter: &str) -> (TestDb, Sim, RunningApi) {
+async fn running(log_filter: &str) -> (TestDb, SimServer, RunningApi) {
     let db = TestDb::new().await;
     let sim = simulator().await;
     let api = RunningApi::start(db.url(), &sim, log_filter).await;
@@ -39,7 +39,7 @@ async fn an_idle_program_ends_at_once_and_well() {
 async fn what_is_in_flight_is_answered_first() {
     let (db, sim, api) = running("info").await;
     let alice = connected(&db, &api, &sim).await;
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         millis: Some(700),
         ..Fault::new("*", FaultKind::Latency)
     });
@@ -73,7 +73,7 @@ async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
     let (db, sim, api) = running("info").await;
     let alice = connected(&db, &api, &sim).await;
     sim.world().expire_access_tokens();
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         millis: Some(500),
         ..Fault::new("token", FaultKind::Latency)
     });
@@ -98,7 +98,7 @@ async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
     assert_eq!(sim.world().grants()[0].reuses, 0, "an old pair was used");
 }
 
-async fn connected(db: &TestDb, api: &RunningApi, sim: &Sim) -> Member {
+async fn connected(db: &TestDb, api: &RunningApi, sim: &SimServer) -> Member {
     let alice = Member::new(&api.client, "alice");
     let consent = alice.begin(&serde_json::json!({})).await;
     let callback = consent.given_by(&api.client, sim.world().people()[0]).await;

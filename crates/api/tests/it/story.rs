@@ -155,7 +155,9 @@ async fn a_member_may_leave_and_erase_in_one_go() {
 #[tokio::test]
 async fn a_member_may_leave_although_whoop_is_out_of_order() {
     let (stage, member) = Stage::with_member().await;
-    stage.world().fault(whoop_sim::Fault::status("access", 500));
+    stage
+        .world()
+        .add_fault(whoop_sim::Fault::status("access", 500));
 
     let left = member.delete("").await.expect(200);
 
@@ -245,7 +247,7 @@ async fn only_the_types_that_are_named_are_read() {
 async fn a_connection_that_whoop_ended_asks_for_the_member() {
     let (stage, member) = Stage::with_member().await;
     let whoop_user_id = stage.world().people()[0];
-    assert!(stage.world().revoke(whoop_user_id));
+    assert!(stage.world().revoke_grants(whoop_user_id));
 
     let day = member.day("?refresh=force").await;
 

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use whoop_sim::DataType;
+use whoop_sim::SimDataType;
 
 use crate::harness::{
     Stage,
@@ -45,7 +45,7 @@ async fn a_night_that_is_rescored_is_shown_at_once() {
     world
         .patch(
             person,
-            DataType::Recovery,
+            SimDataType::Recovery,
             &recovery["cycle_id"],
             json!({"score": {"recovery_score": 7}}),
         )
@@ -53,7 +53,7 @@ async fn a_night_that_is_rescored_is_shown_at_once() {
     world
         .patch(
             person,
-            DataType::Sleep,
+            SimDataType::Sleep,
             id,
             json!({"score": {"sleep_performance_percentage": 11}}),
         )
@@ -84,7 +84,7 @@ async fn what_a_member_deletes_is_gone_at_once() {
     let (person, sleep, _) = last_night(&stage);
     stage
         .world()
-        .delete(person, DataType::Sleep, sleep["id"].as_str().unwrap())
+        .delete(person, SimDataType::Sleep, sleep["id"].as_str().unwrap())
         .unwrap();
 
     stage.hear().await;
@@ -129,7 +129,7 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_request() {
     let pending = json!({"score_state": "PENDING_SCORE", "score": null});
     stage
         .world()
-        .patch(person, DataType::Sleep, id, pending)
+        .patch(person, SimDataType::Sleep, id, pending)
         .unwrap();
     stage.hear().await;
     // An edited sleep comes with an event for its recovery.
@@ -144,7 +144,7 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_request() {
     let scored = json!({"score_state": "SCORED", "score": sleep["score"]});
     stage
         .world()
-        .patch(person, DataType::Sleep, id, scored)
+        .patch(person, SimDataType::Sleep, id, scored)
         .unwrap();
     stage.advance(TimeDelta::minutes(31));
 
@@ -374,7 +374,9 @@ async fn what_fails_is_tried_again_and_given_up_in_the_end_and_can_be_replayed()
     let (stage, _alice) = Stage::with_member().await;
     let (person, sleep, _) = last_night(&stage);
     let id = sleep["id"].as_str().unwrap();
-    stage.world().fault(whoop_sim::Fault::status("sleep", 500));
+    stage
+        .world()
+        .add_fault(whoop_sim::Fault::status("sleep", 500));
     Webhook::of(&event(person, "sleep.updated", id, "t"), stage.clock_now())
         .send(&stage.client)
         .await
@@ -408,7 +410,7 @@ async fn of_a_member_who_has_to_reconnect_events_wait_for_that() {
     let (stage, alice) = Stage::with_member().await;
     let (person, sleep, _) = last_night(&stage);
     let id = sleep["id"].as_str().unwrap();
-    stage.world().revoke(person);
+    stage.world().revoke_grants(person);
     alice.day("?refresh=force").await;
     // Sent before WHOOP knew.
     let late = Webhook::of(&event(person, "sleep.updated", id, "t"), stage.clock_now());

@@ -3,14 +3,14 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use super::Goal;
-use crate::{Setting, tally::Tally};
+use super::GoalResult;
+use crate::{SimulationParameters, counters::SimulationCounters};
 
 /// Time from the beginning of a launch until all new members have their last two days.
-const LAST_FIRST_SYNC_AFTER: TimeDelta = TimeDelta::minutes(90);
+const MAX_FIRST_SYNC_TIME: TimeDelta = TimeDelta::minutes(90);
 
 /// Longest wait of another member's app request during a launch.
-const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(1);
+const MAX_APP_REQUEST_WAIT: TimeDelta = TimeDelta::minutes(1);
 
 /// First syncs of new members, and app requests of others meanwhile.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -35,9 +35,9 @@ pub struct LaunchReport {
 }
 
 impl LaunchReport {
-    pub(super) fn of(setting: &Setting, tally: &Tally) -> Option<Self> {
+    pub(super) fn of(setting: &SimulationParameters, tally: &SimulationCounters) -> Option<Self> {
         let launch = setting.launch?;
-        let begins = setting.begins + launch.begins;
+        let begins = setting.begins + launch.begins_after;
         let ends = setting.begins + TimeDelta::days(setting.days.into());
         let counted = &tally.launch;
         // Members who were not read in the simulated days were read at their end at the earliest.
@@ -52,28 +52,28 @@ impl LaunchReport {
             members_read: counted.first_syncs,
             last_member_read_after_seconds: (last_read - begins).num_seconds(),
             visits_that_shared_the_first_sync: counted.shared_first_sync,
-            visits_of_others: counted.visits,
-            visits_of_others_put_off: counted.visits_put_off,
+            visits_of_others: counted.app_requests,
+            visits_of_others_put_off: counted.deferred_app_requests,
             longest_wait_of_others_seconds: longest_wait.num_seconds(),
-            visits_afterwards: counted.visits_afterwards,
-            visits_afterwards_put_off: counted.visits_afterwards_put_off,
+            visits_afterwards: counted.app_requests_afterwards,
+            visits_afterwards_put_off: counted.deferred_app_requests_afterwards,
         })
     }
 
-    pub(super) fn goals(&self) -> [Goal; 3] {
+    pub(super) fn goal_results(&self) -> [GoalResult; 3] {
         let put_off = i64::try_from(self.visits_of_others_put_off).unwrap_or(i64::MAX);
         [
-            Goal::new(
+            GoalResult::new(
                 "launch: last member read after (seconds)",
-                LAST_FIRST_SYNC_AFTER.num_seconds(),
+                MAX_FIRST_SYNC_TIME.num_seconds(),
                 self.last_member_read_after_seconds,
             ),
-            Goal::new(
+            GoalResult::new(
                 "launch: longest wait of another member's app request (seconds)",
-                LONGEST_WAIT.num_seconds(),
+                MAX_APP_REQUEST_WAIT.num_seconds(),
                 self.longest_wait_of_others_seconds,
             ),
-            Goal::new(
+            GoalResult::new(
                 "launch: app requests of other members that were deferred",
                 0,
                 put_off,

@@ -3,11 +3,11 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use super::Goal;
-use crate::{Setting, tally::Tally};
+use super::GoalResult;
+use crate::{SimulationParameters, counters::SimulationCounters};
 
 /// Maximum number of calls in an hour in which WHOOP does not answer.
-const MOST_CALLS_PER_HOUR: i64 = 99;
+const MAX_CALLS_PER_HOUR: i64 = 99;
 
 /// Calls and visits while WHOOP did not answer.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -21,23 +21,23 @@ pub struct OutageReport {
 }
 
 impl OutageReport {
-    pub(super) fn of(setting: &Setting, tally: &Tally) -> Option<Self> {
-        let outages = &setting.hazards.outages;
-        let seconds: i64 = outages.iter().map(|one| one.lasts.num_seconds()).sum();
+    pub(super) fn of(setting: &SimulationParameters, tally: &SimulationCounters) -> Option<Self> {
+        let outages = &setting.call_conditions.outages;
+        let seconds: i64 = outages.iter().map(|one| one.duration.num_seconds()).sum();
         let calls = i64::try_from(tally.calls_during_outages).unwrap_or(i64::MAX);
         let hour = TimeDelta::hours(1).num_seconds();
         (seconds > 0).then(|| Self {
             seconds,
             calls: tally.calls_during_outages,
             calls_per_hour: calls.saturating_mul(hour) / seconds.max(hour),
-            visits: tally.visits_during_outages,
+            visits: tally.app_requests_during_outages,
         })
     }
 
-    pub(super) fn goal(&self) -> Goal {
-        Goal::new(
+    pub(super) fn goal_result(&self) -> GoalResult {
+        GoalResult::new(
             "calls in an hour of an outage",
-            MOST_CALLS_PER_HOUR,
+            MAX_CALLS_PER_HOUR,
             self.calls_per_hour,
         )
     }

@@ -1,13 +1,13 @@
 //! Calls to WHOOP: permits from the ledger, answers, failures and retries.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_core::quota::{Decision, PriorityClass, WaitReason, is_known_to_fail};
+use whoop_core::quota::{PermitDecision, PriorityClass, WaitReason, is_known_to_fail};
 
 use super::{
     Simulation,
-    agenda::Due,
-    queue::{Caller, LARGEST_REQUEST},
-    task::{Refusal, Request, TaskId, What, patience},
+    call_queue::{MAX_PERMITS_PER_REQUEST, QueuedCall},
+    event_queue::SimulationEvent,
+    task::{QueueRefusal, RequestTarget, TaskId, WhoopRequest, longest_wait},
 };
 
 /// Time that WHOOP takes to answer a call.
@@ -20,44 +20,50 @@ impl Simulation<'_> {
             return;
         };
         let (class, requests) = (task.class, std::mem::take(&mut task.requests));
-        task.open = requests.len();
+        task.open_requests = requests.len();
         if requests.is_empty() {
-            return self.end(now, id);
+            return self.end_task(now, id);
         }
         for request in requests {
-            self.join(now, class, id, request);
+            self.enqueue(now, class, id, request);
         }
-        self.ask(now, class);
+        self.request_permits(now, class);
     }
 
     /// Sends a failed call again.
-    pub(super) fn repeat(&mut self, now: DateTime<Utc>, id: TaskId, request: Request) {
+    pub(super) fn repeat_request(&mut self, now: DateTime<Utc>, id: TaskId, request: WhoopRequest) {
         let Some(class) = self.tasks.get_mut(id).map(|task| task.class) else {
             return;
         };
-        self.join(now, class, id, request);
-        self.ask(now, class);
+        self.enqueue(now, class, id, request);
+        self.request_permits(now, class);
     }
 
-    fn join(&mut self, now: DateTime<Utc>, class: PriorityClass, task: TaskId, request: Request) {
+    fn enqueue(
+        &mut self,
+        now: DateTime<Utc>,
+        class: PriorityClass,
+        task: TaskId,
+        request: WhoopRequest,
+    ) {
         if let Some(queue) = self.queues.get_mut(class.index()) {
-            queue.join(Caller {
+            queue.push(QueuedCall {
                 task,
                 request,
-                joined_at: now,
+                queued_at: now,
             });
         }
     }
 
-    pub(super) fn ask_again(&mut self, now: DateTime<Utc>, class: PriorityClass) {
+    pub(super) fn retry_queue(&mut self, now: DateTime<Utc>, class: PriorityClass) {
         if let Some(queue) = self.queues.get_mut(class.index()) {
-            queue.asks_at = queue.asks_at.filter(|at| *at > now);
+            queue.retry_at = queue.retry_at.filter(|at| *at > now);
         }
-        self.ask(now, class);
+        self.request_permits(now, class);
     }
 
     /// Asks the ledger for a permit for each caller of a class.
-    fn ask(&mut self, now: DateTime<Utc>, class: PriorityClass) {
+    fn request_permits(&mut self, now: DateTime<Utc>, class: PriorityClass) {
         let limits = self.setting.limits;
         let mut granted = Vec::new();
         let mut impatient = Vec::new();
@@ -68,128 +74,139 @@ impl Simulation<'_> {
                 refusal.until > now && matches!(refusal.reason, WaitReason::Quota(_))
             });
             while !queue.is_empty() && queue.refusal.is_none() {
-                let want = queue.len().min(LARGEST_REQUEST);
+                let want = queue.len().min(MAX_PERMITS_PER_REQUEST);
                 let want = u32::try_from(want).unwrap_or(1);
                 match self.ledger.take(now, limits, class, want) {
-                    Decision::Granted(permits) => {
+                    PermitDecision::Granted(permits) => {
                         let permits = usize::try_from(permits).unwrap_or(0);
                         granted.extend(queue.take_first(permits));
                     }
-                    Decision::Wait { until, reason } => {
-                        queue.refusal = Some(Refusal { until, reason });
+                    PermitDecision::Wait { until, reason } => {
+                        queue.refusal = Some(QueueRefusal { until, reason });
                     }
                 }
             }
             refusal = queue.refusal;
-            if let Some(Refusal { until, .. }) = refusal {
-                impatient = queue.take_impatient(until);
-                let is_earlier = queue.asks_at.is_none_or(|at| at <= now || until < at);
+            if let Some(QueueRefusal { until, .. }) = refusal {
+                impatient = queue.take_timed_out(until);
+                let is_earlier = queue.retry_at.is_none_or(|at| at <= now || until < at);
                 if !queue.is_empty() && is_earlier {
-                    queue.asks_at = Some(until);
-                    self.agenda.add(until, Due::QueueAsks(class));
+                    queue.retry_at = Some(until);
+                    self.events.add(until, SimulationEvent::QueueRetries(class));
                 }
             }
         }
         for caller in granted {
-            self.send(now, class, caller);
+            self.send_call(now, class, caller);
         }
         for caller in impatient {
             self.end_request(now, caller.task, |task| task.refusal = refusal);
         }
     }
 
-    fn send(&mut self, now: DateTime<Utc>, class: PriorityClass, caller: Caller) {
-        let Caller {
+    fn send_call(&mut self, now: DateTime<Utc>, class: PriorityClass, caller: QueuedCall) {
+        let QueuedCall {
             task,
             mut request,
-            joined_at,
+            queued_at: joined_at,
         } = caller;
-        request.patience -= now - joined_at;
+        request.remaining_wait -= now - joined_at;
         let is_outage = self.outage_at(now).is_some();
         let member = self.tasks.get_mut(task).map(|task| task.member);
         let member = member.and_then(|member| self.members.get(member));
         let always_fails = member.is_some_and(|member| member.always_fails);
-        self.tally.call(now, class, 1);
-        self.tally.calls_during_outages += u64::from(is_outage);
-        self.tally.calls_of_failing_members += u64::from(always_fails);
-        self.tally.calls_by_id += u64::from(matches!(request.what, What::ById));
-        let answers = Due::Answers {
+        self.counters.add_calls(now, class, 1);
+        self.counters.calls_during_outages += u64::from(is_outage);
+        self.counters.calls_of_failing_members += u64::from(always_fails);
+        self.counters.calls_by_id += u64::from(matches!(request.target, RequestTarget::ById));
+        let answers = SimulationEvent::CallAnswered {
             task,
             request,
             is_failure: is_outage || always_fails,
         };
-        self.agenda.add(now + LATENCY, answers);
+        self.events.add(now + LATENCY, answers);
     }
 
-    pub(super) fn answer(
+    pub(super) fn handle_answer(
         &mut self,
         now: DateTime<Utc>,
         id: TaskId,
-        request: Request,
+        request: WhoopRequest,
         is_failure: bool,
     ) {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
-        let (place, pace) = (task.member, task.pace());
+        let (place, pace) = (task.member, task.retry_policy());
         let Some(member) = self.members.get_mut(place) else {
             return;
         };
         if is_failure {
-            let failing_since = match request.what {
-                What::List { call, .. } | What::History(call) => {
+            let failing_since = match request.target {
+                RequestTarget::List { read: call, .. } | RequestTarget::Backfill(call) => {
                     member.failing_since(call.data_type)
                 }
-                What::ById | What::Profile | What::BodyMeasurement => None,
+                RequestTarget::ById | RequestTarget::Profile | RequestTarget::BodyMeasurement => {
+                    None
+                }
             };
             let is_known_to_fail = is_known_to_fail(failing_since, now);
             if !is_known_to_fail {
                 self.has_failures = true;
-                self.ledger.call_failed(now, place as u64);
+                self.ledger.record_call_failure(now, place as u64);
             }
             let pause = request.retry_pause(&pace);
             if let Some(pause) = pause.filter(|_| !is_known_to_fail) {
                 let failures = request.failures + 1;
-                let request = Request {
+                let request = WhoopRequest {
                     failures,
                     ..request
                 };
-                return self.agenda.add(now + pause, Due::Repeats(id, request));
+                return self
+                    .events
+                    .add(now + pause, SimulationEvent::CallRepeated(id, request));
             }
-            if let What::List { call, .. } = request.what {
+            if let RequestTarget::List { read: call, .. } = request.target {
                 member.read_failed(call.data_type, now);
             }
             return self.end_request(now, id, |task| task.has_failed = true);
         }
         if self.has_failures {
             self.has_failures = false;
-            self.ledger.call_succeeded();
+            self.ledger.record_call_success();
         }
-        match request.what {
-            What::List { call, more: 0 } => {
+        match request.target {
+            RequestTarget::List {
+                read: call,
+                pages_left: 0,
+            } => {
                 let unannounced = member.unannounced_change(call.data_type, now);
-                let unlisted = member.read(&call, now);
+                let unlisted = member.store_window(&call, now);
                 self.latest_read = now;
                 for _ in 0..unlisted {
-                    let by_id = Request::new(What::ById, patience(pace));
-                    task.open += 1;
-                    self.agenda.add(now, Due::Repeats(id, by_id));
+                    let by_id = WhoopRequest::new(RequestTarget::ById, longest_wait(pace));
+                    task.open_requests += 1;
+                    self.events
+                        .add(now, SimulationEvent::CallRepeated(id, by_id));
                 }
                 if let Some(change) = unannounced {
-                    self.check_announced(now, change);
+                    self.reopen_doubted_signals(now, change);
                 }
             }
-            What::List { call, more } => {
-                self.tally.second_pages += 1;
-                let what = What::List {
-                    call,
-                    more: more - 1,
+            RequestTarget::List {
+                read: call,
+                pages_left: more,
+            } => {
+                self.counters.second_pages += 1;
+                let what = RequestTarget::List {
+                    read: call,
+                    pages_left: more - 1,
                 };
-                let next = Request::new(what, patience(pace));
-                return self.repeat(now, id, next);
+                let next = WhoopRequest::new(what, longest_wait(pace));
+                return self.repeat_request(now, id, next);
             }
-            What::History(call) => member.cover(&call, now),
-            What::ById | What::Profile | What::BodyMeasurement => {}
+            RequestTarget::Backfill(call) => member.extend_coverage(&call, now),
+            RequestTarget::ById | RequestTarget::Profile | RequestTarget::BodyMeasurement => {}
         }
         self.end_request(now, id, |_| {});
     }
@@ -199,15 +216,15 @@ impl Simulation<'_> {
         &mut self,
         now: DateTime<Utc>,
         id: TaskId,
-        note: impl FnOnce(&mut super::task::Task),
+        note: impl FnOnce(&mut super::task::SyncTask),
     ) {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
         note(task);
-        task.open = task.open.saturating_sub(1);
-        if task.open == 0 {
-            self.end(now, id);
+        task.open_requests = task.open_requests.saturating_sub(1);
+        if task.open_requests == 0 {
+            self.end_task(now, id);
         }
     }
 }

@@ -3,45 +3,47 @@
 use std::collections::VecDeque;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_client::Pace;
+use whoop_client::RetryPolicy;
 use whoop_core::{
     coverage::Coverage,
     plan::{
-        self, Call, PAGE_SIZE, Reason, Slot,
-        roster::Turn,
-        run::{self, Occasion, Purse},
+        self, PAGE_SIZE, ReadReason, ReadRequest, Slot,
+        run::{self, QuotaSnapshot, RunParameters},
+        selection::SelectionEntry,
     },
     quota::PriorityClass,
 };
 
 use super::{
     Simulation,
-    task::{Purpose, Request, Task, What, patience},
+    task::{RequestTarget, SyncTask, TaskPurpose, WhoopRequest, longest_wait},
 };
 
 /// Members that a run syncs at the same time.
-const SIDE_BY_SIDE: usize = 4;
+const PARALLEL_MEMBERS: usize = 4;
 
-pub(super) struct Run {
+pub(super) struct ActiveRun {
     slot: Slot,
     planned_at: DateTime<Utc>,
-    turns: VecDeque<Turn>,
+    entries: VecDeque<SelectionEntry>,
     /// Members whose history is read after the selected members were synced.
-    histories: VecDeque<usize>,
+    backfills: VecDeque<usize>,
     /// Members that are being synced.
     running: usize,
     /// Classes that the quota refused: they end in this run.
-    is_refused: [bool; PriorityClass::ALL.len()],
+    refused_classes: [bool; PriorityClass::ALL.len()],
 }
 
-impl Run {
-    fn refuses(&self, class: PriorityClass) -> bool {
-        self.is_refused.get(class.index()).is_some_and(|one| *one)
+impl ActiveRun {
+    fn has_refused(&self, class: PriorityClass) -> bool {
+        self.refused_classes
+            .get(class.index())
+            .is_some_and(|one| *one)
     }
 
-    fn note_end(&mut self, task: &Task) {
+    fn record_task_end(&mut self, task: &SyncTask) {
         self.running = self.running.saturating_sub(1);
-        if let Some(is_refused) = self.is_refused.get_mut(task.class.index()) {
+        if let Some(is_refused) = self.refused_classes.get_mut(task.class.index()) {
             *is_refused |= task.refusal.is_some();
         }
     }
@@ -53,101 +55,116 @@ impl Simulation<'_> {
         let standings: Vec<_> = self
             .members
             .iter()
-            .map(|one| one.standing(now, latest_read))
+            .map(|one| one.sync_state(now, latest_read))
             .collect();
-        let purse = Purse {
+        let purse = QuotaSnapshot {
             ledger: &self.ledger,
             now,
             limits: self.setting.limits,
         };
-        let occasion = Occasion {
+        let occasion = RunParameters {
             slot: Some(slot),
             data_types: slot.data_types(),
             now,
             freshness: self.setting.freshness,
         };
-        let planned = run::plan(&standings, purse, &occasion);
-        planned.day.tell(&mut self.ledger);
-        let roster = planned.roster;
-        self.tally.turns += roster.turns.len() as u64;
-        self.tally.left += roster.left as u64;
+        let planned = run::plan_run(&standings, purse, &occasion);
+        planned.expected_calls.set_needs(&mut self.ledger);
+        let roster = planned.selection;
+        self.counters.selected_members += roster.entries.len() as u64;
+        self.counters.skipped_for_quota += roster.skipped_for_quota as u64;
         let histories = match slot {
             Slot::Night => (0..self.members.len())
                 .filter(|member| {
                     let standing = standings.get(*member);
                     standing.is_some_and(|one| one.backing_off.is_empty())
-                        && !self.history_calls(now, *member).is_empty()
+                        && !self.backfill_reads(now, *member).is_empty()
                 })
                 .collect(),
             _ => VecDeque::new(),
         };
-        self.runs.push(Run {
+        self.runs.push(ActiveRun {
             slot,
             planned_at: now,
-            turns: roster.turns.into(),
-            histories,
+            entries: roster.entries.into(),
+            backfills: histories,
             running: 0,
-            is_refused: Default::default(),
+            refused_classes: Default::default(),
         });
-        self.go_on(now, self.runs.len() - 1);
+        self.begin_next_members(now, self.runs.len() - 1);
         self.release_held_webhooks(now);
     }
 
     /// Begins with the next members of a run.
-    fn go_on(&mut self, now: DateTime<Utc>, number: usize) {
+    fn begin_next_members(&mut self, now: DateTime<Utc>, number: usize) {
         while let Some(run) = self.runs.get_mut(number)
-            && run.running < SIDE_BY_SIDE
+            && run.running < PARALLEL_MEMBERS
         {
             let (slot, planned_at) = (run.slot, run.planned_at);
-            if let Some(turn) = run.turns.pop_front() {
-                if run.refuses(turn.class()) {
-                    self.tally.turns_put_off += 1;
+            if let Some(turn) = run.entries.pop_front() {
+                if run.has_refused(turn.class()) {
+                    self.counters.deferred_members += 1;
                     continue;
                 }
-                let calls = self.calls_of_turn(slot, planned_at, &turn, now);
+                let calls = self.reads_of_entry(slot, planned_at, &turn, now);
                 if calls.is_empty() {
                     continue;
                 }
                 self.begin_selected(now, number, &turn, calls);
             } else if run.running == 0
-                && let Some(member) = run.histories.pop_front()
+                && let Some(member) = run.backfills.pop_front()
             {
-                self.begin_history(now, number, member);
+                self.begin_backfill(now, number, member);
             } else {
                 return;
             }
         }
     }
 
-    fn begin_selected(&mut self, now: DateTime<Utc>, number: usize, turn: &Turn, calls: Vec<Call>) {
+    fn begin_selected(
+        &mut self,
+        now: DateTime<Utc>,
+        number: usize,
+        turn: &SelectionEntry,
+        calls: Vec<ReadRequest>,
+    ) {
         let class = turn.class();
         if let Some(run) = self.runs.get_mut(number) {
             run.running += 1;
         }
         if class == PriorityClass::Inactive
-            && let Some(member) = self.members.get(turn.member)
+            && let Some(member) = self.members.get(turn.member_index)
             && !member.always_fails
         {
-            self.tally.away(member.age(now));
+            self.counters.add_inactive_age(member.oldest_read_age(now));
         }
-        let requests = self.lists(turn.member, calls, patience(Pace::scheduled()));
-        let task = Task::new(turn.member, class, Purpose::Selected(number), now);
-        self.begin(now, task.with(requests));
+        let requests = self.list_requests(
+            turn.member_index,
+            calls,
+            longest_wait(RetryPolicy::scheduled()),
+        );
+        let task = SyncTask::new(
+            turn.member_index,
+            class,
+            TaskPurpose::SelectedMember(number),
+            now,
+        );
+        self.begin_task(now, task.with(requests));
     }
 
     /// The reads of a selected member, without those that another task has made since the run was
     /// planned.
-    fn calls_of_turn(
+    fn reads_of_entry(
         &self,
         slot: Slot,
         planned_at: DateTime<Utc>,
-        turn: &Turn,
+        turn: &SelectionEntry,
         now: DateTime<Utc>,
-    ) -> Vec<Call> {
-        let Some(member) = self.members.get(turn.member) else {
+    ) -> Vec<ReadRequest> {
+        let Some(member) = self.members.get(turn.member_index) else {
             return Vec::new();
         };
-        if !member.was_ever_read() && member.history_from.is_some() {
+        if !member.was_ever_read() && member.backfill_from.is_some() {
             // The member's first sync is under way.
             return Vec::new();
         }
@@ -156,61 +173,61 @@ impl Simulation<'_> {
                 && one.last_sync_at.is_none_or(|at| at <= planned_at)
         });
         wanted
-            .map(|one| Call {
+            .map(|one| ReadRequest {
                 data_type: one.data_type,
-                window: plan::window(Some(slot), one, None, now),
+                window: plan::sync_window(Some(slot), one, None, now),
                 reason: turn.reason,
             })
             .collect()
     }
 
-    pub(super) fn end_selected(&mut self, now: DateTime<Utc>, task: &Task, number: usize) {
-        self.tally.turns_put_off += u64::from(task.refusal.is_some());
+    pub(super) fn end_selected(&mut self, now: DateTime<Utc>, task: &SyncTask, number: usize) {
+        self.counters.deferred_members += u64::from(task.refusal.is_some());
         if let Some(run) = self.runs.get_mut(number) {
-            run.note_end(task);
+            run.record_task_end(task);
         }
-        self.go_on(now, number);
+        self.begin_next_members(now, number);
     }
 
-    fn begin_history(&mut self, now: DateTime<Utc>, number: usize, member: usize) {
-        let calls = self.history_calls(now, member);
+    fn begin_backfill(&mut self, now: DateTime<Utc>, number: usize, member: usize) {
+        let calls = self.backfill_reads(now, member);
         let run = self.runs.get_mut(number);
-        let Some(run) = run.filter(|run| !run.refuses(PriorityClass::Backfill)) else {
+        let Some(run) = run.filter(|run| !run.has_refused(PriorityClass::Backfill)) else {
             return;
         };
         if calls.is_empty() {
             return;
         }
         run.running += 1;
-        let purpose = Purpose::History(number);
-        let task = Task::new(member, PriorityClass::Backfill, purpose, now);
-        self.begin(now, task.with(history_requests(calls)));
+        let purpose = TaskPurpose::Backfill(number);
+        let task = SyncTask::new(member, PriorityClass::Backfill, purpose, now);
+        self.begin_task(now, task.with(backfill_requests(calls)));
     }
 
-    pub(super) fn end_history(&mut self, now: DateTime<Utc>, task: &Task, number: usize) {
+    pub(super) fn end_backfill(&mut self, now: DateTime<Utc>, task: &SyncTask, number: usize) {
         let is_done = task.refusal.is_none() && !task.has_failed;
         if let Some(run) = self.runs.get_mut(number) {
-            run.note_end(task);
+            run.record_task_end(task);
         }
         if is_done {
-            self.begin_history(now, number, task.member);
+            self.begin_backfill(now, number, task.member);
         }
-        self.go_on(now, number);
+        self.begin_next_members(now, number);
     }
 
     /// The next page of history of each data type.
-    pub(super) fn history_calls(&self, now: DateTime<Utc>, member: usize) -> Vec<Call> {
+    pub(super) fn backfill_reads(&self, now: DateTime<Utc>, member: usize) -> Vec<ReadRequest> {
         let Some(member) = self.members.get(member) else {
             return Vec::new();
         };
-        let Some(from) = member.history_from else {
+        let Some(from) = member.backfill_from else {
             return Vec::new();
         };
         let call = |one: &Coverage| {
-            Some(Call {
+            Some(ReadRequest {
                 data_type: one.data_type,
-                window: plan::history(one, Some(from), now)?,
-                reason: Reason::NeverRead,
+                window: plan::backfill_window(one, Some(from), now)?,
+                reason: ReadReason::NeverRead,
             })
         };
         member.coverage.iter().filter_map(call).collect()
@@ -218,27 +235,36 @@ impl Simulation<'_> {
 
     /// The requests for windows up to the present. The number of pages follows from the days of
     /// the window and the member's records a day.
-    pub(super) fn lists(
+    pub(super) fn list_requests(
         &self,
         member: usize,
-        calls: Vec<Call>,
+        calls: Vec<ReadRequest>,
         patience: TimeDelta,
-    ) -> Vec<Request> {
-        let list = |call: Call| {
+    ) -> Vec<WhoopRequest> {
+        let list = |call: ReadRequest| {
             let days = as_days(call.window.end - call.window.must_reach);
-            let records = days * self.crowd.records_a_day(member, call.data_type);
+            let records = days
+                * self
+                    .member_generator
+                    .records_per_day(member, call.data_type);
             let more = full_pages(records);
-            Request::new(What::List { call, more }, patience)
+            WhoopRequest::new(
+                RequestTarget::List {
+                    read: call,
+                    pages_left: more,
+                },
+                patience,
+            )
         };
         calls.into_iter().map(list).collect()
     }
 }
 
-pub(super) fn history_requests(calls: Vec<Call>) -> impl Iterator<Item = Request> {
-    let patience = patience(Pace::scheduled());
+pub(super) fn backfill_requests(calls: Vec<ReadRequest>) -> impl Iterator<Item = WhoopRequest> {
+    let patience = longest_wait(RetryPolicy::scheduled());
     calls
         .into_iter()
-        .map(move |call| Request::new(What::History(call), patience))
+        .map(move |call| WhoopRequest::new(RequestTarget::Backfill(call), patience))
 }
 
 #[expect(

@@ -1,14 +1,14 @@
 //! Syncs of single members: their calls, and the result so far.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_client::Pace;
+use whoop_client::RetryPolicy;
 use whoop_core::{
     DataType,
-    plan::Call,
+    plan::ReadRequest,
     quota::{PriorityClass, WaitReason},
 };
 
-use super::webhook::Announcement;
+use super::webhook::SimulatedWebhook;
 
 /// First pause before a failed call is sent again; each further pause is twice as long.
 const FIRST_PAUSE: TimeDelta = TimeDelta::milliseconds(200);
@@ -20,13 +20,13 @@ pub(super) type TaskId = usize;
 
 /// The reason for a task, which decides what follows its calls.
 #[derive(Debug, Clone)]
-pub(super) enum Purpose {
+pub(super) enum TaskPurpose {
     AppRequest(AppRequest),
     /// A selected member of a run, by the run's number.
-    Selected(usize),
+    SelectedMember(usize),
     /// History, for a member of a run.
-    History(usize),
-    Webhook(Announcement),
+    Backfill(usize),
+    Webhook(SimulatedWebhook),
     Connect(ConnectStage),
 }
 
@@ -35,7 +35,7 @@ pub(super) enum Purpose {
 pub(super) struct AppRequest {
     /// Data types that would be read if calls were plentiful.
     pub(super) due: Vec<DataType>,
-    pub(super) asked: Vec<DataType>,
+    pub(super) requested: Vec<DataType>,
     pub(super) conserves_quota: bool,
     /// Whether the calls that follow from the first ones were made.
     pub(super) is_second_round: bool,
@@ -47,76 +47,76 @@ pub(super) enum ConnectStage {
     Profile,
     Lists,
     BodyMeasurement,
-    History,
+    Backfill,
 }
 
 /// Calls for one member that are made side by side.
 #[derive(Debug, Clone)]
-pub(super) struct Task {
+pub(super) struct SyncTask {
     pub(super) member: usize,
     pub(super) class: PriorityClass,
-    pub(super) purpose: Purpose,
+    pub(super) purpose: TaskPurpose,
     /// Time at which the task was begun, before its token was refreshed.
     pub(super) began_at: DateTime<Utc>,
-    pub(super) requests: Vec<Request>,
+    pub(super) requests: Vec<WhoopRequest>,
     /// Requests that are neither answered nor refused.
-    pub(super) open: usize,
-    pub(super) refusal: Option<Refusal>,
+    pub(super) open_requests: usize,
+    pub(super) refusal: Option<QueueRefusal>,
     pub(super) has_failed: bool,
 }
 
 /// The quota or the circuit breaker refused a call.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refusal {
+pub(super) struct QueueRefusal {
     pub(super) until: DateTime<Utc>,
     pub(super) reason: WaitReason,
 }
 
 /// A call, with the calls that follow from it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Request {
-    pub(super) what: What,
+pub(super) struct WhoopRequest {
+    pub(super) target: RequestTarget,
     /// Time that the call may still wait for permits.
-    pub(super) patience: TimeDelta,
+    pub(super) remaining_wait: TimeDelta,
     /// Number of its failures.
     pub(super) failures: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum What {
+pub(super) enum RequestTarget {
     /// A page of a list up to the present, and the number of pages after it.
     List {
-        call: Call,
-        more: u32,
+        read: ReadRequest,
+        pages_left: u32,
     },
     /// A page of a list that is older than the coverage.
-    History(Call),
+    Backfill(ReadRequest),
     ById,
     Profile,
     BodyMeasurement,
 }
 
-impl Request {
-    pub(super) fn new(what: What, patience: TimeDelta) -> Self {
+impl WhoopRequest {
+    pub(super) fn new(what: RequestTarget, patience: TimeDelta) -> Self {
         Self {
-            what,
-            patience,
+            target: what,
+            remaining_wait: patience,
             failures: 0,
         }
     }
 
     /// The pause before the call is sent again, or `None` if it is not.
-    pub(super) fn retry_pause(&self, pace: &Pace) -> Option<TimeDelta> {
+    pub(super) fn retry_pause(&self, pace: &RetryPolicy) -> Option<TimeDelta> {
         let doubled = FIRST_PAUSE * (1 << self.failures.min(8));
         (self.failures < pace.retries).then_some(doubled.min(LONGEST_PAUSE))
     }
 }
 
-impl Task {
+impl SyncTask {
     pub(super) fn new(
         member: usize,
         class: PriorityClass,
-        purpose: Purpose,
+        purpose: TaskPurpose,
         now: DateTime<Utc>,
     ) -> Self {
         Self {
@@ -125,41 +125,41 @@ impl Task {
             purpose,
             began_at: now,
             requests: Vec::new(),
-            open: 0,
+            open_requests: 0,
             refusal: None,
             has_failed: false,
         }
     }
 
-    pub(super) fn with(mut self, requests: impl IntoIterator<Item = Request>) -> Self {
+    pub(super) fn with(mut self, requests: impl IntoIterator<Item = WhoopRequest>) -> Self {
         self.requests.extend(requests);
         self
     }
 
-    pub(super) fn pace(&self) -> Pace {
+    pub(super) fn retry_policy(&self) -> RetryPolicy {
         match self.class {
-            PriorityClass::Interactive | PriorityClass::Webhook => Pace::interactive(),
+            PriorityClass::Interactive | PriorityClass::Webhook => RetryPolicy::interactive(),
             PriorityClass::Scheduled | PriorityClass::Inactive | PriorityClass::Backfill => {
-                Pace::scheduled()
+                RetryPolicy::scheduled()
             }
         }
     }
 }
 
 /// The longest wait of a call for permits.
-pub(super) fn patience(pace: Pace) -> TimeDelta {
-    TimeDelta::from_std(pace.longest_wait).unwrap_or(TimeDelta::MAX)
+pub(super) fn longest_wait(pace: RetryPolicy) -> TimeDelta {
+    TimeDelta::from_std(pace.max_wait).unwrap_or(TimeDelta::MAX)
 }
 
 /// The tasks that are under way.
 #[derive(Debug, Default)]
-pub(super) struct Tasks {
-    tasks: Vec<Option<Task>>,
+pub(super) struct ActiveTasks {
+    tasks: Vec<Option<SyncTask>>,
     free: Vec<TaskId>,
 }
 
-impl Tasks {
-    pub(super) fn add(&mut self, task: Task) -> TaskId {
+impl ActiveTasks {
+    pub(super) fn add(&mut self, task: SyncTask) -> TaskId {
         match self.free.pop() {
             Some(id) => {
                 if let Some(place) = self.tasks.get_mut(id) {
@@ -174,11 +174,11 @@ impl Tasks {
         }
     }
 
-    pub(super) fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
+    pub(super) fn get_mut(&mut self, id: TaskId) -> Option<&mut SyncTask> {
         self.tasks.get_mut(id)?.as_mut()
     }
 
-    pub(super) fn remove(&mut self, id: TaskId) -> Option<Task> {
+    pub(super) fn remove(&mut self, id: TaskId) -> Option<SyncTask> {
         let task = self.tasks.get_mut(id)?.take();
         self.free.extend(task.is_some().then_some(id));
         task

@@ -3,24 +3,24 @@
 use std::collections::VecDeque;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_client::Pace;
+use whoop_client::RetryPolicy;
 use whoop_core::{
     DataType,
     plan::{
-        self, Call, Reason,
-        webhook_signals::{CLOCKS_DIFFER, doubted_before, waits_for_a_visit},
+        self, ReadReason, ReadRequest,
+        webhook_signals::{WHOOP_CLOCK_SKEW, doubted_before, waits_for_app_request},
     },
     quota::PriorityClass,
 };
 
 use super::{
     Simulation,
-    agenda::Due,
-    task::{Purpose, Task, patience},
+    event_queue::SimulationEvent,
+    task::{SyncTask, TaskPurpose, longest_wait},
 };
 
 /// Members that are read at the same time.
-const SIDE_BY_SIDE: usize = 4;
+const PARALLEL_MEMBERS: usize = 4;
 
 /// Longest pause after the quota refused a call.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
@@ -35,13 +35,13 @@ const LAST_RETRY_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// A webhook event: a data type of a member changed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Announcement {
+pub(super) struct SimulatedWebhook {
     member: usize,
     data_type: DataType,
     failures: u32,
 }
 
-impl Announcement {
+impl SimulatedWebhook {
     pub(super) fn new(member: usize, data_type: DataType) -> Self {
         Self {
             member,
@@ -53,10 +53,10 @@ impl Announcement {
 
 /// Events that were not answered by a read yet.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
-    waiting: VecDeque<Announcement>,
+pub(super) struct SimulatedInbox {
+    waiting: VecDeque<SimulatedWebhook>,
     /// Events of members whose signals wait for an app request, because calls are scarce.
-    held: Vec<Announcement>,
+    held: Vec<SimulatedWebhook>,
     running: usize,
     /// Arrival times of webhooks of any member, in ascending order.
     arrivals: Vec<DateTime<Utc>>,
@@ -64,26 +64,26 @@ pub(super) struct Inbox {
 }
 
 impl Simulation<'_> {
-    pub(super) fn hear(&mut self, now: DateTime<Utc>, announcement: Announcement) {
+    pub(super) fn receive_webhook(&mut self, now: DateTime<Utc>, announcement: SimulatedWebhook) {
         self.inbox.arrivals.push(now);
         if let Some(member) = self.members.get_mut(announcement.member) {
-            member.hear(announcement.data_type, now);
+            member.receive_webhook(announcement.data_type, now);
         }
-        self.enter_inbox(now, announcement);
+        self.queue_webhook(now, announcement);
     }
 
     /// Doubts the silence of webhooks after a read that showed an unannounced change.
-    pub(super) fn check_announced(&mut self, now: DateTime<Utc>, change: DateTime<Utc>) {
+    pub(super) fn reopen_doubted_signals(&mut self, now: DateTime<Utc>, change: DateTime<Utc>) {
         let arrivals = &self.inbox.arrivals;
-        let next = arrivals.partition_point(|at| *at < change - CLOCKS_DIFFER);
+        let next = arrivals.partition_point(|at| *at < change - WHOOP_CLOCK_SKEW);
         if let Some(read_before) = doubted_before(change, arrivals.get(next).copied(), now) {
             for member in &mut self.members {
-                member.doubt(read_before, now);
+                member.reopen_signals(read_before, now);
             }
         }
     }
 
-    pub(super) fn enter_inbox(&mut self, now: DateTime<Utc>, announcement: Announcement) {
+    pub(super) fn queue_webhook(&mut self, now: DateTime<Utc>, announcement: SimulatedWebhook) {
         self.inbox.waiting.push_back(announcement);
         self.drain_inbox(now);
     }
@@ -100,11 +100,11 @@ impl Simulation<'_> {
             return;
         }
         let is_scarce = self.ledger.is_scarce(now, self.setting.limits);
-        while self.inbox.running < SIDE_BY_SIDE
+        while self.inbox.running < PARALLEL_MEMBERS
             && self.inbox.paused_until.is_none_or(|until| until <= now)
             && let Some(announcement) = self.inbox.waiting.pop_front()
         {
-            let Announcement {
+            let SimulatedWebhook {
                 member: place,
                 data_type,
                 ..
@@ -115,7 +115,7 @@ impl Simulation<'_> {
             if !member.has_signal(data_type, now) {
                 continue;
             }
-            let waits = waits_for_a_visit(is_scarce, member.visits.last, now);
+            let waits = waits_for_app_request(is_scarce, member.app_opens.last, now);
             let Some(coverage) = member.coverage_of(data_type) else {
                 continue;
             };
@@ -123,40 +123,41 @@ impl Simulation<'_> {
                 self.inbox.held.push(announcement);
                 continue;
             }
-            let call = Call {
+            let call = ReadRequest {
                 data_type,
-                window: plan::window(None, coverage, None, now),
-                reason: Reason::Webhook,
+                window: plan::sync_window(None, coverage, None, now),
+                reason: ReadReason::Webhook,
             };
-            let requests = self.lists(place, vec![call], patience(Pace::interactive()));
-            let purpose = Purpose::Webhook(announcement);
-            let task = Task::new(place, PriorityClass::Webhook, purpose, now);
+            let requests =
+                self.list_requests(place, vec![call], longest_wait(RetryPolicy::interactive()));
+            let purpose = TaskPurpose::Webhook(announcement);
+            let task = SyncTask::new(place, PriorityClass::Webhook, purpose, now);
             self.inbox.running += 1;
-            self.begin(now, task.with(requests));
+            self.begin_task(now, task.with(requests));
         }
     }
 
     pub(super) fn end_webhook(
         &mut self,
         now: DateTime<Utc>,
-        task: &Task,
-        announcement: Announcement,
+        task: &SyncTask,
+        announcement: SimulatedWebhook,
     ) {
         self.inbox.running = self.inbox.running.saturating_sub(1);
         if let Some(refusal) = task.refusal {
             let until = refusal.until.min(now + LONGEST_PAUSE);
             self.inbox.waiting.push_front(announcement);
             self.inbox.paused_until = Some(until);
-            self.agenda.add(until, Due::InboxGoesOn);
+            self.events.add(until, SimulationEvent::InboxResumes);
         } else if task.has_failed && announcement.failures + 1 < MAX_ATTEMPTS {
             let pause = FIRST_RETRY_AFTER * (1 << announcement.failures);
             let failures = announcement.failures + 1;
-            let again = Announcement {
+            let again = SimulatedWebhook {
                 failures,
                 ..announcement
             };
-            let retries = Due::Retries(again);
-            self.agenda.add(now + pause.min(LAST_RETRY_AFTER), retries);
+            let retries = SimulationEvent::WebhookRetried(again);
+            self.events.add(now + pause.min(LAST_RETRY_AFTER), retries);
         }
         self.drain_inbox(now);
     }

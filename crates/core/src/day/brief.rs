@@ -1,7 +1,7 @@
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::parts::kcal;
+use super::parts::whole_kcal;
 
 /// A day in a few numbers, for charts. Absent is null, never zero.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -28,6 +28,6 @@ pub struct BriefDay {
 impl BriefDay {
     /// Whole kilocalories, as a whole day shows them.
     pub fn calories_of(kilojoule: Option<f64>) -> Option<i64> {
-        kcal(kilojoule)
+        whole_kcal(kilojoule)
     }
 }

@@ -1,43 +1,48 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Connection, CyclePart, Day, DayRecords, Meta, Missing, Others, RecoveryPart, SleepPart,
-    WorkoutPart,
+    ConnectionStatus, CyclePart, Day, DayMeta, DayRecords, MissingReason, OtherRecords,
+    RecoveryPart, SleepPart, WorkoutPart,
 };
 use crate::{DataType, UserId, coverage::Coverage, plan::DayQuery, record::ScoreState};
 
 /// What decides the reason for an absent part.
 #[derive(Debug, Clone, Copy)]
-pub struct Knowledge<'a> {
+pub struct DayContext<'a> {
     pub query: &'a DayQuery,
     /// One entry a type; a type without one was not granted.
     pub coverage: &'a [Coverage],
-    pub connection: Connection,
+    pub connection: ConnectionStatus,
     /// Whether this request was turned away by WHOOP's quota.
-    pub quota_spent: bool,
+    pub quota_exhausted: bool,
 }
 
-impl Knowledge<'_> {
+impl DayContext<'_> {
     fn coverage(&self, data_type: DataType) -> Option<&Coverage> {
         self.coverage.iter().find(|one| one.data_type == data_type)
     }
 
-    fn why_absent(&self, data_type: DataType) -> Missing {
+    fn missing_reason(&self, data_type: DataType) -> MissingReason {
         match self.coverage(data_type) {
-            None => return Missing::NotGranted,
-            Some(one) if self.query.is_known(one) => return Missing::NotRecorded,
+            None => return MissingReason::NotGranted,
+            Some(one) if self.query.is_covered(one) => return MissingReason::NotRecorded,
             Some(_) => {}
         }
         match self.connection {
-            Connection::ReauthRequired => Missing::ReauthRequired,
-            _ if self.quota_spent => Missing::Quota,
-            _ => Missing::NotSynced,
+            ConnectionStatus::ReauthRequired => MissingReason::ReauthRequired,
+            _ if self.quota_exhausted => MissingReason::Quota,
+            _ => MissingReason::NotSynced,
         }
     }
 }
 
 /// Puts a day together. The order in which records are given does not matter.
-pub fn compose(user_id: UserId, records: &DayRecords, known: Knowledge<'_>, meta: Meta) -> Day {
+pub fn assemble_day(
+    user_id: UserId,
+    records: &DayRecords,
+    known: DayContext<'_>,
+    meta: DayMeta,
+) -> Day {
     let mut recoveries: Vec<_> = records.recoveries.iter().collect();
     recoveries.sort_by_key(|recovery| (!recovery.in_others, recovery.cycle_id));
     let recovery = recoveries.pop_if(|recovery| !recovery.in_others);
@@ -51,7 +56,7 @@ pub fn compose(user_id: UserId, records: &DayRecords, known: Knowledge<'_>, meta
     };
     let mut night: Vec<_> = records.main_sleeps().collect();
     in_order(&mut night);
-    let sleep = SleepPart::of_night(&night, recovery.map(|recovery| &recovery.sleep_id));
+    let sleep = SleepPart::from_main_sleeps(&night, recovery.map(|recovery| &recovery.sleep_id));
     let (mut naps, mut nights): (Vec<_>, Vec<_>) = records
         .sleeps
         .iter()
@@ -62,21 +67,21 @@ pub fn compose(user_id: UserId, records: &DayRecords, known: Knowledge<'_>, meta
     let mut workouts: Vec<_> = records.workouts.iter().collect();
     workouts.sort_by_key(|workout| (workout.start, workout.id.0.as_str()));
 
-    let others = Others {
+    let others = OtherRecords {
         sleeps: nights.into_iter().map(SleepPart::from).collect(),
         recoveries: recoveries.into_iter().map(RecoveryPart::from).collect(),
         cycles: cycles.into_iter().map(CyclePart::from).collect(),
     };
     let mut missing = BTreeMap::new();
-    let mut explain = |part, reason: Option<Missing>| {
+    let mut explain = |part, reason: Option<MissingReason>| {
         if let Some(reason) = reason {
             missing.insert(part, reason);
         }
     };
     let why = |state: Option<&ScoreState>, data_type| match state {
-        None => Some(known.why_absent(data_type)),
-        Some(ScoreState::Unscorable) => Some(Missing::Unscorable),
-        Some(state) => state.may_change().then_some(Missing::PendingScore),
+        None => Some(known.missing_reason(data_type)),
+        Some(ScoreState::Unscorable) => Some(MissingReason::Unscorable),
+        Some(state) => state.is_pending().then_some(MissingReason::PendingScore),
     };
     let sleep_state = sleep
         .as_ref()
@@ -94,7 +99,7 @@ pub fn compose(user_id: UserId, records: &DayRecords, known: Knowledge<'_>, meta
         why(cycle.map(|cycle| &cycle.score_state), DataType::Cycle),
     );
     if workouts.is_empty() {
-        explain("workouts", Some(known.why_absent(DataType::Workout)));
+        explain("workouts", Some(known.missing_reason(DataType::Workout)));
     }
     Day {
         user_id,

@@ -2,7 +2,7 @@
 //!
 //! Nothing is rounded but kilocalories. A record that is not scored shows no figures, whatever it
 //! carries. A date shows one cycle with its recovery and all its main sleeps together; which one,
-//! [`crate::days`] decides when records are stored. The rest of the date is in `others`: nothing
+//! [`crate::date_assignment`] decides when records are stored. The rest of the date is in `others`: nothing
 //! of a day is hidden.
 
 mod brief;
@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use brief::BriefDay;
-pub use compose::{Knowledge, compose};
-pub use parts::{CyclePart, RecoveryPart, SleepPart, Stages, WorkoutPart};
-pub use stored::{DayCycle, DayRecords, DayRecovery, DaySleep, DayWorkout, Named};
+pub use compose::{DayContext, assemble_day};
+pub use parts::{CyclePart, RecoveryPart, SleepPart, SleepStages, WorkoutPart};
+pub use stored::{DanglingReferences, DayCycle, DayRecords, DayRecovery, DaySleep, DayWorkout};
 
 use crate::{UserId, instant};
 
@@ -34,22 +34,22 @@ pub struct Day {
     pub workouts: Vec<WorkoutPart>,
     /// Records of other cycles of the same date.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub others: Option<Others>,
+    pub others: Option<OtherRecords>,
     /// Why a part is absent or has no score yet, by the part's name.
     #[schema(value_type = MissingParts)]
-    pub missing: BTreeMap<&'static str, Missing>,
-    pub meta: Meta,
+    pub missing: BTreeMap<&'static str, MissingReason>,
+    pub meta: DayMeta,
 }
 
 /// Main sleeps, recoveries and cycles of the date beside the shown ones.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, utoipa::ToSchema)]
-pub struct Others {
+pub struct OtherRecords {
     pub sleeps: Vec<SleepPart>,
     pub recoveries: Vec<RecoveryPart>,
     pub cycles: Vec<CyclePart>,
 }
 
-impl Others {
+impl OtherRecords {
     const fn is_empty(&self) -> bool {
         self.sleeps.is_empty() && self.recoveries.is_empty() && self.cycles.is_empty()
     }
@@ -60,19 +60,19 @@ impl Others {
 #[expect(dead_code, reason = "only its description is used")]
 pub struct MissingParts {
     #[schema(nullable = false)]
-    recovery: Option<Missing>,
+    recovery: Option<MissingReason>,
     #[schema(nullable = false)]
-    sleep: Option<Missing>,
+    sleep: Option<MissingReason>,
     #[schema(nullable = false)]
-    cycle: Option<Missing>,
+    cycle: Option<MissingReason>,
     #[schema(nullable = false)]
-    workouts: Option<Missing>,
+    workouts: Option<MissingReason>,
 }
 
 /// Why a part of a day is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Missing {
+pub enum MissingReason {
     /// WHOOP has the record and is still scoring it.
     PendingScore,
     /// WHOOP has the record and will never score it.
@@ -91,9 +91,9 @@ pub enum Missing {
 
 /// Where an answer comes from and how far it can be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Meta {
-    pub source: Source,
-    pub connection: Connection,
+pub struct DayMeta {
+    pub source: AnswerSource,
+    pub connection: ConnectionStatus,
     /// The oldest of the granted types' last complete reads.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
@@ -109,7 +109,7 @@ pub struct Meta {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = AnswerSource)]
-pub enum Source {
+pub enum AnswerSource {
     Database,
     /// This request read from WHOOP.
     Whoop,
@@ -119,14 +119,14 @@ pub enum Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ConnectionStatus)]
-pub enum Connection {
+pub enum ConnectionStatus {
     Connected,
     ReauthRequired,
     Disconnected,
     NeverConnected,
 }
 
-impl Connection {
+impl ConnectionStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connected => "connected",

@@ -12,7 +12,7 @@ const KILOJOULE_PER_KCAL: f64 = 4.184;
     clippy::cast_possible_truncation,
     reason = "a float beyond i64 saturates, as it should"
 )]
-pub(super) fn kcal(kilojoule: Option<f64>) -> Option<i64> {
+pub(super) fn whole_kcal(kilojoule: Option<f64>) -> Option<i64> {
     kilojoule.map(|kilojoule| (kilojoule / KILOJOULE_PER_KCAL).round() as i64)
 }
 
@@ -80,20 +80,20 @@ pub struct SleepPart {
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub end: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
-    pub stages: Option<Stages>,
+    pub stages: Option<SleepStages>,
     pub need_milli: Option<i64>,
     pub state: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Stages {
+pub struct SleepStages {
     pub light_milli: Option<i64>,
     pub slow_wave_milli: Option<i64>,
     pub rem_milli: Option<i64>,
     pub awake_milli: Option<i64>,
 }
 
-impl Stages {
+impl SleepStages {
     /// `None` where WHOOP sent no stages, or they do not count.
     fn of(sleep: &DaySleep) -> Option<Self> {
         let stages = Self {
@@ -112,18 +112,18 @@ impl Stages {
         (sleep.score_state.is_scored() && !is_empty).then_some(stages)
     }
 
-    fn and(self, other: Self) -> Self {
+    fn plus(self, other: Self) -> Self {
         Self {
-            light_milli: sum(self.light_milli, other.light_milli),
-            slow_wave_milli: sum(self.slow_wave_milli, other.slow_wave_milli),
-            rem_milli: sum(self.rem_milli, other.rem_milli),
-            awake_milli: sum(self.awake_milli, other.awake_milli),
+            light_milli: sum_present(self.light_milli, other.light_milli),
+            slow_wave_milli: sum_present(self.slow_wave_milli, other.slow_wave_milli),
+            rem_milli: sum_present(self.rem_milli, other.rem_milli),
+            awake_milli: sum_present(self.awake_milli, other.awake_milli),
         }
     }
 }
 
 /// The sum of what is there.
-fn sum(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+fn sum_present(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.saturating_add(other)),
         (one, other) => one.or(other),
@@ -147,7 +147,7 @@ impl From<&DaySleep> for SleepPart {
             start: sleep.start,
             end: sleep.end,
             timezone_offset: sleep.timezone_offset.clone(),
-            stages: Stages::of(sleep),
+            stages: SleepStages::of(sleep),
             need_milli: sleep.need_milli().filter(|_| is_scored),
             state: sleep.score_state.to_string(),
         }
@@ -157,17 +157,17 @@ impl From<&DaySleep> for SleepPart {
 impl SleepPart {
     /// All main sleeps of one cycle as WHOOP's app shows them: as one night. `named` is the one
     /// that the recovery was scored from.
-    pub(super) fn of_night(sleeps: &[&DaySleep], named: Option<&SleepId>) -> Option<Self> {
+    pub(super) fn from_main_sleeps(sleeps: &[&DaySleep], named: Option<&SleepId>) -> Option<Self> {
         let is_named = |sleep: &&&DaySleep| Some(&sleep.id) == named;
-        let longest = || sleeps.iter().max_by_key(|sleep| sleep.order());
+        let longest = || sleeps.iter().max_by_key(|sleep| sleep.sort_key());
         let main = sleeps.iter().find(is_named).or_else(longest)?;
         let part = Self::from(*main);
         if sleeps.len() == 1 {
             return Some(part);
         }
         let asleep = sleeps.iter().map(|sleep| sleep.asleep_milli());
-        let asleep = asleep.reduce(sum).flatten();
-        let mut pending = sleeps.iter().filter(|sleep| sleep.score_state.may_change());
+        let asleep = asleep.reduce(sum_present).flatten();
+        let mut pending = sleeps.iter().filter(|sleep| sleep.score_state.is_pending());
         Some(Self {
             parts: sleeps.iter().map(|sleep| sleep.id.clone()).collect(),
             duration: asleep.map(hours_and_minutes),
@@ -176,8 +176,8 @@ impl SleepPart {
             end: sleeps.iter().filter_map(|sleep| sleep.end).max(),
             stages: sleeps
                 .iter()
-                .filter_map(|sleep| Stages::of(sleep))
-                .reduce(Stages::and),
+                .filter_map(|sleep| SleepStages::of(sleep))
+                .reduce(SleepStages::plus),
             // As long as one of them waits for its score, so does the night.
             state: pending
                 .next()
@@ -210,12 +210,12 @@ pub struct CyclePart {
 
 impl From<&DayCycle> for CyclePart {
     fn from(cycle: &DayCycle) -> Self {
-        let is_shown = cycle.is_shown();
+        let is_shown = cycle.shows_figures();
         let shown = |figure: Option<f64>| figure.filter(|_| is_shown);
         Self {
             id: cycle.id,
             strain: shown(cycle.strain),
-            calories: kcal(shown(cycle.kilojoule)),
+            calories: whole_kcal(shown(cycle.kilojoule)),
             kilojoule: shown(cycle.kilojoule),
             average_heart_rate: shown(cycle.average_heart_rate),
             max_heart_rate: shown(cycle.max_heart_rate),
@@ -259,7 +259,7 @@ impl From<&DayWorkout> for WorkoutPart {
             id: workout.id.clone(),
             sport: workout.sport_name.clone(),
             strain: shown(workout.strain),
-            calories: kcal(shown(workout.kilojoule)),
+            calories: whole_kcal(shown(workout.kilojoule)),
             start: workout.start,
             end: workout.end,
             timezone_offset: workout.timezone_offset.clone(),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{CycleId, DataType, SleepId, WorkoutId, plan::Night, record::ScoreState};
+use crate::{CycleId, DataType, SleepId, WorkoutId, plan::NightState, record::ScoreState};
 
 /// All records of one member that belong to one date.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,7 +19,7 @@ pub struct DayRecovery {
     pub cycle_id: CycleId,
     pub sleep_id: SleepId,
     pub score_state: ScoreState,
-    /// Whether the date shows another cycle; see [`crate::days`].
+    /// Whether the date shows another cycle; see [`crate::date_assignment`].
     pub in_others: bool,
     /// The time at which this version was stored.
     pub stored_at: DateTime<Utc>,
@@ -41,7 +41,7 @@ pub struct DaySleep {
     pub timezone_offset: Option<String>,
     pub nap: bool,
     pub score_state: ScoreState,
-    /// Whether the date shows another cycle; see [`crate::days`].
+    /// Whether the date shows another cycle; see [`crate::date_assignment`].
     pub in_others: bool,
     /// The time at which this version was stored.
     pub stored_at: DateTime<Utc>,
@@ -65,7 +65,7 @@ pub struct DayCycle {
     /// `None` while it is running.
     pub end: Option<DateTime<Utc>>,
     pub score_state: ScoreState,
-    /// Whether the date shows another cycle; see [`crate::days`].
+    /// Whether the date shows another cycle; see [`crate::date_assignment`].
     pub in_others: bool,
     /// 0 to 21, not linear.
     pub strain: Option<f64>,
@@ -109,7 +109,7 @@ impl DaySleep {
     }
 
     /// Orders main sleeps by the time asleep; one without a score by its time from start to end.
-    pub(super) fn order(&self) -> (TimeDelta, DateTime<Utc>, &str) {
+    pub(super) fn sort_key(&self) -> (TimeDelta, DateTime<Utc>, &str) {
         let asleep = self.asleep_milli().and_then(TimeDelta::try_milliseconds);
         let lasted = || self.end.map(|end| end - self.start);
         let weight = asleep.or_else(lasted).unwrap_or_default();
@@ -121,7 +121,7 @@ impl DayCycle {
     /// Whether its figures are shown: those of a scored cycle, and the running strain of an open
     /// one. A running score without any energy is no measurement, because a living member spends
     /// some in every minute.
-    pub(super) fn is_shown(&self) -> bool {
+    pub(super) fn shows_figures(&self) -> bool {
         let runs = self.end.is_none() && self.score_state == ScoreState::PendingScore;
         self.score_state.is_scored() || (runs && self.kilojoule.is_some_and(|spent| spent > 0.0))
     }
@@ -130,14 +130,14 @@ impl DayCycle {
 /// Records that are not stored although another record of the date names them: for each data
 /// type the time at which the record that names them was stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Named {
+pub struct DanglingReferences {
     pub cycle: Option<DateTime<Utc>>,
     pub sleep: Option<DateTime<Utc>>,
 }
 
-impl Named {
+impl DanglingReferences {
     /// The time for one data type. `None` if no absent record of it is named.
-    pub const fn since(&self, data_type: DataType) -> Option<DateTime<Utc>> {
+    pub const fn referenced_at(&self, data_type: DataType) -> Option<DateTime<Utc>> {
         match data_type {
             DataType::Cycle => self.cycle,
             DataType::Sleep => self.sleep,
@@ -155,7 +155,7 @@ impl DayRecords {
     }
 
     /// The state of the date's night; with several, of all of them.
-    pub fn night(&self) -> Night {
+    pub fn night_state(&self) -> NightState {
         let mut nights = self.sleeps.iter().filter(|sleep| !sleep.nap).peekable();
         let has_scored_sleep =
             nights.peek().is_some() && nights.all(|sleep| sleep.score_state.is_scored());
@@ -165,14 +165,14 @@ impl DayRecords {
                 .iter()
                 .all(|recovery| recovery.score_state.is_scored());
         match (has_scored_sleep, has_recovery) {
-            (false, _) => Night::Unscored,
-            (true, false) => Night::SleepScored,
-            (true, true) => Night::Scored,
+            (false, _) => NightState::Unscored,
+            (true, false) => NightState::SleepScored,
+            (true, true) => NightState::Scored,
         }
     }
 
     /// Records that are not stored, and that the shown night or recovery names.
-    pub fn named(&self) -> Named {
+    pub fn dangling_references(&self) -> DanglingReferences {
         let recovery = self.recoveries.iter().find(|recovery| !recovery.in_others);
         let has_cycle = self.cycles.iter().any(|cycle| !cycle.in_others);
         let by_sleep = self.main_sleeps().filter(|sleep| sleep.cycle_id.is_some());
@@ -182,7 +182,7 @@ impl DayRecords {
         let has_sleep = |id: &SleepId| {
             self.main_sleeps().next().is_some() || self.sleeps.iter().any(|one| one.id == *id)
         };
-        Named {
+        DanglingReferences {
             cycle: naming_cycle.max().filter(|_| !has_cycle),
             sleep: recovery
                 .filter(|recovery| !has_sleep(&recovery.sleep_id))

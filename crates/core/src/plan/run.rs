@@ -4,19 +4,22 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Slot,
-    roster::{FORTNIGHT, NOT_BEFORE, Order, Roster, Standing, roster},
+    selection::{
+        FORTNIGHT, INACTIVE_MIN_AGE, MemberSelection, MemberSyncState, SelectionParameters,
+        select_members,
+    },
 };
 use crate::{
     DataType,
-    quota::{Limits, PriorityClass, QuotaLedger},
+    quota::{PriorityClass, QuotaLedger, QuotaLimits},
 };
 
 /// What a member takes on a day on which they come.
-const CALLS_OF_A_VISITOR: u64 = 6;
+const CALLS_PER_APP_DAY: u64 = 6;
 
 /// What kind of run it is.
 #[derive(Debug, Clone)]
-pub struct Occasion<'a> {
+pub struct RunParameters<'a> {
     pub slot: Option<Slot>,
     /// The slot's types, or those that were asked for.
     pub data_types: &'a [DataType],
@@ -27,80 +30,84 @@ pub struct Occasion<'a> {
 
 /// The budget as it stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Purse<'a> {
+pub struct QuotaSnapshot<'a> {
     pub ledger: &'a QuotaLedger,
     /// By the clock that the ledger goes by.
     pub now: DateTime<Utc>,
-    pub limits: Limits,
+    pub limits: QuotaLimits,
 }
 
 /// What a run does, and what it shows of the day.
 #[derive(Debug, Clone)]
-pub struct Run {
-    pub roster: Roster,
-    pub day: ExpectedDay,
+pub struct RunPlan {
+    pub selection: MemberSelection,
+    pub expected_calls: ExpectedCalls,
 }
 
 /// Calls that a day will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExpectedDay {
+pub struct ExpectedCalls {
     /// Members who stay away cannot do without.
-    pub dormant: u32,
+    pub inactive: u32,
     /// Members who come will probably want.
-    pub visitors: u32,
+    pub interactive: u32,
 }
 
-impl ExpectedDay {
+impl ExpectedCalls {
     /// Lets the budget know.
-    pub fn tell(self, ledger: &mut QuotaLedger) {
-        ledger.set_need(PriorityClass::Inactive, self.dormant);
-        ledger.set_need(PriorityClass::Interactive, self.visitors);
+    pub fn set_needs(self, ledger: &mut QuotaLedger) {
+        ledger.set_need(PriorityClass::Inactive, self.inactive);
+        ledger.set_need(PriorityClass::Interactive, self.interactive);
     }
 }
 
 /// Decides whom a run reads, within what the budget leaves it.
-pub fn plan(members: &[Standing], purse: Purse<'_>, occasion: &Occasion<'_>) -> Run {
-    let visitors = calls_for_visitors(members, occasion.now);
+pub fn plan_run(
+    members: &[MemberSyncState],
+    purse: QuotaSnapshot<'_>,
+    occasion: &RunParameters<'_>,
+) -> RunPlan {
+    let visitors = interactive_calls_per_day(members, occasion.now);
     let mut ledger = purse.ledger.clone();
     ledger.set_need(PriorityClass::Interactive, visitors);
-    let room = |class| ledger.day_room(purse.now, purse.limits, class);
-    let order = Order {
+    let room = |class| ledger.available_in_day(purse.now, purse.limits, class);
+    let order = SelectionParameters {
         data_types: occasion.data_types,
         now: occasion.now,
-        looks_at_everything: occasion.slot == Some(Slot::Night),
+        rechecks_unchanged: occasion.slot == Some(Slot::Night),
         freshness: occasion.freshness,
-        calls: room(PriorityClass::Scheduled),
-        calls_for_inactive: room(PriorityClass::Inactive),
+        call_limit: room(PriorityClass::Scheduled),
+        inactive_call_limit: room(PriorityClass::Inactive),
     };
-    let roster = roster(members, &order);
+    let selection = select_members(members, &order);
     let away = members
         .iter()
-        .filter(|one| one.visits.is_away(occasion.now))
+        .filter(|one| one.app_opens.is_inactive(occasion.now))
         .count();
-    Run {
-        roster,
-        day: ExpectedDay {
-            dormant: calls_for_inactive(away),
-            visitors,
+    RunPlan {
+        selection: selection,
+        expected_calls: ExpectedCalls {
+            inactive: inactive_calls_per_day(away),
+            interactive: visitors,
         },
     }
 }
 
 /// Calls a day that members who come will probably want, from the days on which
 /// they came lately: two visits each, the second without the night.
-pub fn calls_for_visitors(members: &[Standing], now: DateTime<Utc>) -> u32 {
+pub fn interactive_calls_per_day(members: &[MemberSyncState], now: DateTime<Utc>) -> u32 {
     let visits: u64 = members
         .iter()
-        .map(|one| u64::from(one.visits.days_of_fortnight(now)))
+        .map(|one| u64::from(one.app_opens.count_days_in_fortnight(now)))
         .sum();
-    let calls = visits.saturating_mul(CALLS_OF_A_VISITOR) / FORTNIGHT.num_days().unsigned_abs();
+    let calls = visits.saturating_mul(CALLS_PER_APP_DAY) / FORTNIGHT.num_days().unsigned_abs();
     u32::try_from(calls).unwrap_or(u32::MAX)
 }
 
 /// Calls a day for this number of members who do not use the app. They are read again from nine days on, so
 /// that all of them are within 14 days although runs begin at fixed hours.
-pub fn calls_for_inactive(members: usize) -> u32 {
-    let days = usize::try_from(NOT_BEFORE.num_days()).unwrap_or(1);
+pub fn inactive_calls_per_day(members: usize) -> u32 {
+    let days = usize::try_from(INACTIVE_MIN_AGE.num_days()).unwrap_or(1);
     let calls = members.saturating_mul(DataType::ALL.len()).div_ceil(days);
     u32::try_from(calls).unwrap_or(u32::MAX)
 }
@@ -108,55 +115,59 @@ pub fn calls_for_inactive(members: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{tests::noon, visits::Visits};
+    use crate::plan::{app_opens::AppOpenHistory, tests::noon};
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: QuotaLimits = QuotaLimits {
         per_minute: 100,
         per_day: 1_000,
     };
 
     /// So many who come every day.
-    fn regulars(count: usize) -> Vec<Standing> {
+    fn regulars(count: usize) -> Vec<MemberSyncState> {
         let visits = (0..20)
             .rev()
             .map(|days| noon() - TimeDelta::days(days))
-            .fold(Visits::default(), Visits::with);
-        let one = Standing {
+            .fold(AppOpenHistory::default(), AppOpenHistory::with_open);
+        let one = MemberSyncState {
             not_granted: Vec::new(),
             is_failing: false,
             backing_off: Vec::new(),
             last_sync_at: [Some(noon() - TimeDelta::hours(9)); 4],
-            visits,
+            app_opens: visits,
             signals: None,
-            open_beyond: [0; 4],
+            old_pending_counts: [0; 4],
         };
         vec![one; count]
     }
 
-    fn run(members: &[Standing], ledger: &QuotaLedger) -> Run {
-        let purse = Purse {
+    fn run(members: &[MemberSyncState], ledger: &QuotaLedger) -> RunPlan {
+        let purse = QuotaSnapshot {
             ledger,
             now: noon(),
             limits: LIMITS,
         };
-        let occasion = Occasion {
+        let occasion = RunParameters {
             slot: Some(Slot::Morning),
             data_types: Slot::Morning.data_types(),
             now: noon(),
             freshness: TimeDelta::minutes(15),
         };
-        plan(members, purse, &occasion)
+        plan_run(members, purse, &occasion)
     }
 
     #[test]
     fn a_run_leaves_what_the_days_visitors_will_want_before_any_of_them_came() {
         let few = run(&regulars(50), &QuotaLedger::default());
-        assert_eq!(few.roster.turns.len(), 50);
-        assert_eq!(few.day.visitors, 300);
+        assert_eq!(few.selection.entries.len(), 50);
+        assert_eq!(few.expected_calls.interactive, 300);
 
         let many = run(&regulars(150), &QuotaLedger::default());
-        assert_eq!(many.day.visitors, 900);
-        assert!(many.roster.turns.len() <= 30, "{}", many.roster.turns.len());
-        assert!(many.roster.left >= 120);
+        assert_eq!(many.expected_calls.interactive, 900);
+        assert!(
+            many.selection.entries.len() <= 30,
+            "{}",
+            many.selection.entries.len()
+        );
+        assert!(many.selection.skipped_for_quota >= 120);
     }
 }

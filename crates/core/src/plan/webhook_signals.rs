@@ -6,25 +6,25 @@ use crate::DataType;
 
 /// Time for which the silence of webhooks is believed: of a member, after the latest webhook; of
 /// a data type, after its last read. A webhook may be lost.
-pub const TRUSTED_FOR: TimeDelta = TimeDelta::hours(48);
+pub const SILENCE_TRUSTED_FOR: TimeDelta = TimeDelta::hours(48);
 
 /// A member whose app asked for data within this time is looking at the data.
-pub const IS_LOOKING: TimeDelta = TimeDelta::minutes(15);
+pub const APP_IN_USE_WITHIN: TimeDelta = TimeDelta::minutes(15);
 
 /// Maximum delay between a change at WHOOP and its webhook while webhooks arrive.
-pub const ANNOUNCED_WITHIN: TimeDelta = TimeDelta::minutes(15);
+pub const MAX_WEBHOOK_DELAY: TimeDelta = TimeDelta::minutes(15);
 
 /// Difference between WHOOP's clock and ours that is tolerated.
-pub const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
+pub const WHOOP_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
 /// Whether the signals of a member wait for the next app request. If calls are scarce, they do,
 /// unless the member is looking at the data: an app request reads what was announced.
-pub fn waits_for_a_visit(
+pub fn waits_for_app_request(
     is_scarce: bool,
     last_seen_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> bool {
-    is_scarce && last_seen_at.is_none_or(|at| now - at >= IS_LOOKING)
+    is_scarce && last_seen_at.is_none_or(|at| now - at >= APP_IN_USE_WITHIN)
 }
 
 /// The open signals of a member whose webhooks arrive: the data types that WHOOP announced since
@@ -52,7 +52,7 @@ impl WebhookSignals {
         now: DateTime<Utc>,
     ) -> Option<Self> {
         latest
-            .is_some_and(|at| now - at < TRUSTED_FOR)
+            .is_some_and(|at| now - at < SILENCE_TRUSTED_FOR)
             .then(|| open.into_iter().collect())
     }
 
@@ -80,7 +80,7 @@ impl WebhookSignals {
             return Signal::Changed;
         }
         // WHOOP has no webhook for cycles, and the running cycle changes all the time.
-        if data_type == DataType::Cycle || now - read >= TRUSTED_FOR {
+        if data_type == DataType::Cycle || now - read >= SILENCE_TRUSTED_FOR {
             return Signal::Unknown;
         }
         Signal::Unchanged
@@ -108,8 +108,8 @@ pub fn is_unannounced(
     now: DateTime<Utc>,
 ) -> bool {
     last_read.is_some_and(|read| change > read)
-        && now - change > ANNOUNCED_WITHIN
-        && signal_at.is_some_and(|at| at < change - CLOCKS_DIFFER)
+        && now - change > MAX_WEBHOOK_DELAY
+        && signal_at.is_some_and(|at| at < change - WHOOP_CLOCK_SKEW)
 }
 
 /// The instant before which reads are in doubt, because no webhook of any member arrived after an
@@ -126,7 +126,7 @@ pub fn doubted_before(
     next_webhook: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
-    let doubted = next_webhook.unwrap_or(now) - ANNOUNCED_WITHIN;
+    let doubted = next_webhook.unwrap_or(now) - MAX_WEBHOOK_DELAY;
     (doubted > change).then_some(doubted)
 }
 

@@ -4,10 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Failures in a row after which calls pause.
-const OPENS_AFTER: u32 = 5;
+const OPENS_AFTER_FAILURES: u32 = 5;
 
 /// Members who must be affected: the failures of one alone are not an outage.
-const MEMBERS: usize = 2;
+const MIN_MEMBERS: usize = 2;
 
 /// A data type of a member that has been failing for this long fails for a reason of its own.
 const KNOWN_TO_FAIL_AFTER: TimeDelta = TimeDelta::hours(1);
@@ -30,23 +30,23 @@ pub fn is_known_to_fail(failing_since: Option<DateTime<Utc>>, now: DateTime<Utc>
 /// State of the circuit breaker, shared by all processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Breaker {
+pub(super) struct CircuitBreaker {
     /// Failures since the last success.
     failures: u32,
     /// Hashes of the members whose calls failed, at most [`MEMBERS`].
     members: Vec<u64>,
-    open: Option<Open>,
+    open: Option<OpenBreaker>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Open {
+struct OpenBreaker {
     since: DateTime<Utc>,
     /// The next call may be made then.
     probe_at: DateTime<Utc>,
     pause_seconds: i64,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// Whether calls have failed since the last success.
     pub(super) fn has_failures(&self) -> bool {
         self.failures > 0
@@ -65,7 +65,7 @@ impl Breaker {
     }
 
     /// Limits permits to one probe during an outage, and schedules the next probe.
-    pub(super) fn probe(&mut self, now: DateTime<Utc>, want: u32) -> u32 {
+    pub(super) fn limit_to_probe(&mut self, now: DateTime<Utc>, want: u32) -> u32 {
         let Some(open) = &mut self.open else {
             return want;
         };
@@ -75,15 +75,16 @@ impl Breaker {
     }
 
     /// Notes a call that WHOOP did not answer properly. Returns whether calls pause from now on.
-    pub(super) fn failed(&mut self, now: DateTime<Utc>, member: u64) -> bool {
+    pub(super) fn record_failure(&mut self, now: DateTime<Utc>, member: u64) -> bool {
         self.failures = self.failures.saturating_add(1);
-        if self.members.len() < MEMBERS && !self.members.contains(&member) {
+        if self.members.len() < MIN_MEMBERS && !self.members.contains(&member) {
             self.members.push(member);
         }
-        let opens =
-            self.open.is_none() && self.failures >= OPENS_AFTER && self.members.len() >= MEMBERS;
+        let opens = self.open.is_none()
+            && self.failures >= OPENS_AFTER_FAILURES
+            && self.members.len() >= MIN_MEMBERS;
         if opens {
-            self.open = Some(Open {
+            self.open = Some(OpenBreaker {
                 since: now,
                 probe_at: now + FIRST_PAUSE,
                 pause_seconds: FIRST_PAUSE.num_seconds() * 2,
@@ -93,14 +94,14 @@ impl Breaker {
     }
 
     /// Notes an answer. Returns the start of the outage that it ends.
-    pub(super) fn succeeded(&mut self) -> Option<DateTime<Utc>> {
+    pub(super) fn record_success(&mut self) -> Option<DateTime<Utc>> {
         let since = self.open_since();
         *self = Self::default();
         since
     }
 
     /// Moves times in the future to `now`: the database's clock was ahead when they were written.
-    pub(super) fn bound(&mut self, now: DateTime<Utc>) {
+    pub(super) fn clamp_future_times(&mut self, now: DateTime<Utc>) {
         if let Some(open) = &mut self.open {
             open.since = open.since.min(now);
             open.probe_at = open.probe_at.min(now + LONGEST_PAUSE);

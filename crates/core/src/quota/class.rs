@@ -24,9 +24,9 @@ pub(super) type ByClass<T> = [T; PriorityClass::ALL.len()];
 /// A class below its share is not delayed by classes of lower priority, nor by the surplus of
 /// higher ones. What a class does not use, the next one gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shares(ByClass<u32>);
+pub(super) struct ClassShares(ByClass<u32>);
 
-impl Shares {
+impl ClassShares {
     /// Shares of the minute window.
     pub(super) const MINUTE: Self = Self([7_000, 1_200, 1_200, 500, 100]);
     /// Shares of the day window. Members who are active every day need nearly the whole day.

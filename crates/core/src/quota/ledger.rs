@@ -2,10 +2,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DAY, LimitWindow, Limits, PriorityClass,
-    breaker::Breaker,
-    day::Day,
-    minute::{MINUTE, Minute},
+    DAY_LENGTH, LimitWindow, PriorityClass, QuotaLimits,
+    breaker::CircuitBreaker,
+    day_window::DayWindow,
+    minute_window::{MINUTE_LENGTH, MinuteWindow},
 };
 
 /// Maximum delay between the time named by [`Decision::Wait`] and the next request of the class.
@@ -15,33 +15,33 @@ const ASKS_AGAIN_WITHIN: TimeDelta = TimeDelta::seconds(2);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QuotaLedger {
-    minute_window: Minute,
-    day: Day,
+    minute_window: MinuteWindow,
+    day: DayWindow,
     /// Calls of another program that uses the same WHOOP app.
-    foreign_minute: Option<Foreign>,
-    foreign_day: Option<Foreign>,
+    foreign_minute: Option<ForeignCalls>,
+    foreign_day: Option<ForeignCalls>,
     /// WHOOP refused a call: none is sent before then.
-    closed: Option<Closed>,
-    breaker: Breaker,
+    closed: Option<RateLimitBlock>,
+    breaker: CircuitBreaker,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Foreign {
+struct ForeignCalls {
     calls: u32,
     until: DateTime<Utc>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Closed {
+struct RateLimitBlock {
     until: DateTime<Utc>,
     #[serde(alias = "period")]
     window: LimitWindow,
 }
 
-const fn length(window: LimitWindow) -> TimeDelta {
+const fn window_length(window: LimitWindow) -> TimeDelta {
     match window {
-        LimitWindow::Minute => MINUTE,
-        LimitWindow::Day => DAY,
+        LimitWindow::Minute => MINUTE_LENGTH,
+        LimitWindow::Day => DAY_LENGTH,
     }
 }
 
@@ -56,7 +56,7 @@ pub enum WaitReason {
 
 /// Answer to a request for permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub enum PermitDecision {
     /// Number of calls that can be sent now.
     Granted(u32),
     /// None now; the next request makes sense at `until`.
@@ -68,7 +68,7 @@ pub enum Decision {
 
 /// Use of the quota, for metrics and `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
+pub struct QuotaUsage {
     pub minute: u32,
     pub day: u32,
     /// WHOOP refused a call: none is sent before then.
@@ -83,20 +83,20 @@ impl QuotaLedger {
     /// Bounds every time by the present. Times in the future were written while the database's
     /// clock was ahead; a limit never lasts longer than its window.
     #[must_use]
-    pub fn bounded_by(mut self, now: DateTime<Utc>) -> Self {
-        self.minute_window.bound(now);
-        self.day.bound(now);
-        self.breaker.bound(now);
-        let bound = |foreign: Option<Foreign>, longest| {
-            foreign.map(|foreign| Foreign {
+    pub fn with_clamped_times(mut self, now: DateTime<Utc>) -> Self {
+        self.minute_window.clamp_future_times(now);
+        self.day.clamp_future_times(now);
+        self.breaker.clamp_future_times(now);
+        let bound = |foreign: Option<ForeignCalls>, longest| {
+            foreign.map(|foreign| ForeignCalls {
                 until: foreign.until.min(now + longest),
                 ..foreign
             })
         };
-        self.foreign_minute = bound(self.foreign_minute, MINUTE);
-        self.foreign_day = bound(self.foreign_day, DAY);
-        self.closed = self.closed.map(|closed| Closed {
-            until: closed.until.min(now + length(closed.window)),
+        self.foreign_minute = bound(self.foreign_minute, MINUTE_LENGTH);
+        self.foreign_day = bound(self.foreign_day, DAY_LENGTH);
+        self.closed = self.closed.map(|closed| RateLimitBlock {
+            until: closed.until.min(now + window_length(closed.window)),
             ..closed
         });
         self
@@ -106,107 +106,118 @@ impl QuotaLedger {
     pub fn take(
         &mut self,
         now: DateTime<Utc>,
-        limits: Limits,
+        limits: QuotaLimits,
         class: PriorityClass,
         want: u32,
-    ) -> Decision {
-        self.minute_window.forget_old(now);
-        self.day.forget_old(now);
+    ) -> PermitDecision {
+        self.minute_window.remove_expired(now);
+        self.day.remove_expired(now);
         if let (Some(until), Some(since)) =
             (self.breaker.paused_until(now), self.breaker.open_since())
         {
             let reason = WaitReason::UpstreamOutage { since };
-            return Decision::Wait { until, reason };
+            return PermitDecision::Wait { until, reason };
         }
-        let room = self.room(now, limits, class).min(want);
+        let room = self.available(now, limits, class).min(want);
         let granted = if room > 0 {
-            self.breaker.probe(now, room)
+            self.breaker.limit_to_probe(now, room)
         } else {
             0
         };
         if granted > 0 {
             self.minute_window
-                .spend(now, limits.per_minute, class, granted);
-            self.day.spend(now, class, granted);
+                .add_permits(now, limits.per_minute, class, granted);
+            self.day.add_permits(now, class, granted);
         }
-        if granted < want && self.day_room(now, limits, class) > 0 {
-            let until = self.wait(now, limits, class).0.max(now) + ASKS_AGAIN_WITHIN;
-            self.minute_window.demand(now, class, want - granted, until);
+        if granted < want && self.available_in_day(now, limits, class) > 0 {
+            let until = self.next_availability(now, limits, class).0.max(now) + ASKS_AGAIN_WITHIN;
+            self.minute_window
+                .record_demand(now, class, want - granted, until);
         }
         if granted > 0 {
-            return Decision::Granted(granted);
+            return PermitDecision::Granted(granted);
         }
-        let (until, window) = self.wait(now, limits, class);
+        let (until, window) = self.next_availability(now, limits, class);
         let reason = WaitReason::Quota(window);
-        Decision::Wait { until, reason }
+        PermitDecision::Wait { until, reason }
     }
 
     /// Takes back permits that were taken at `taken_at` and whose calls were not sent.
-    pub fn give_back(
+    pub fn return_unused(
         &mut self,
         taken_at: DateTime<Utc>,
-        limits: Limits,
+        limits: QuotaLimits,
         class: PriorityClass,
         calls: u32,
     ) {
         self.minute_window
-            .give_back(taken_at, limits.per_minute, class, calls);
-        self.day.give_back(taken_at, class, calls);
+            .return_unused(taken_at, limits.per_minute, class, calls);
+        self.day.return_unused(taken_at, class, calls);
     }
 
     /// Permits that a class can have now.
-    pub fn room(&self, now: DateTime<Utc>, limits: Limits, class: PriorityClass) -> u32 {
-        if self.closed_at(now).is_some() {
+    pub fn available(&self, now: DateTime<Utc>, limits: QuotaLimits, class: PriorityClass) -> u32 {
+        if self.active_block(now).is_some() {
             return 0;
         }
-        self.minute_room(now, limits, class)
-            .min(self.day_room(now, limits, class))
+        self.available_in_minute(now, limits, class)
+            .min(self.available_in_day(now, limits, class))
     }
 
     /// Calls that a class can still make in this day, in however many minutes.
-    pub fn day_room(&self, now: DateTime<Utc>, limits: Limits, class: PriorityClass) -> u32 {
-        let foreign = calls_of(self.foreign_day, now);
-        self.day.room(now, limits, class, foreign)
+    pub fn available_in_day(
+        &self,
+        now: DateTime<Utc>,
+        limits: QuotaLimits,
+        class: PriorityClass,
+    ) -> u32 {
+        let foreign = active_foreign_calls(self.foreign_day, now);
+        self.day.available(now, limits, class, foreign)
     }
 
-    fn minute_room(&self, now: DateTime<Utc>, limits: Limits, class: PriorityClass) -> u32 {
-        let foreign = calls_of(self.foreign_minute, now);
+    fn available_in_minute(
+        &self,
+        now: DateTime<Utc>,
+        limits: QuotaLimits,
+        class: PriorityClass,
+    ) -> u32 {
+        let foreign = active_foreign_calls(self.foreign_minute, now);
         self.minute_window
-            .room(now, limits.per_minute, class, foreign)
+            .available(now, limits.per_minute, class, foreign)
     }
 
-    fn closed_at(&self, now: DateTime<Utc>) -> Option<Closed> {
+    fn active_block(&self, now: DateTime<Utc>) -> Option<RateLimitBlock> {
         self.closed.filter(|closed| closed.until > now)
     }
 
     /// The first moment at which the class can have a permit, and the window that delays it.
-    fn wait(
+    fn next_availability(
         &self,
         now: DateTime<Utc>,
-        limits: Limits,
+        limits: QuotaLimits,
         class: PriorityClass,
     ) -> (DateTime<Utc>, LimitWindow) {
-        if let Some(closed) = self.closed_at(now) {
+        if let Some(closed) = self.active_block(now) {
             return (closed.until, closed.window);
         }
-        let window = if self.day_room(now, limits, class) == 0 {
+        let window = if self.available_in_day(now, limits, class) == 0 {
             LimitWindow::Day
         } else {
             LimitWindow::Minute
         };
         let (mut turns, foreign): (Vec<_>, _) = match window {
             LimitWindow::Minute => (
-                self.minute_window.turns(limits.per_minute),
+                self.minute_window.release_times(limits.per_minute),
                 self.foreign_minute,
             ),
-            LimitWindow::Day => (self.day.turns().collect(), self.foreign_day),
+            LimitWindow::Day => (self.day.release_times().collect(), self.foreign_day),
         };
         turns.extend(foreign.map(|other| other.until));
         turns.retain(|turn| *turn > now);
         turns.sort_unstable();
         let has_room = |at: &DateTime<Utc>| match window {
-            LimitWindow::Minute => self.minute_room(*at, limits, class) > 0,
-            LimitWindow::Day => self.day_room(*at, limits, class) > 0,
+            LimitWindow::Minute => self.available_in_minute(*at, limits, class) > 0,
+            LimitWindow::Day => self.available_in_day(*at, limits, class) > 0,
         };
         let at = match window {
             LimitWindow::Minute => turns.into_iter().find(has_room),
@@ -217,7 +228,7 @@ impl QuotaLedger {
             }
         };
         // Without such a moment, as with a limit of 0, after a whole window.
-        (at.unwrap_or(now + length(window)), window)
+        (at.unwrap_or(now + window_length(window)), window)
     }
 
     /// Sets how many calls a day a class needs, as the planner of scheduled runs computes it.
@@ -227,22 +238,22 @@ impl QuotaLedger {
 
     /// Whether the day may not suffice for all members who open the app, so that reads which can
     /// be spared are to be spared.
-    pub fn is_scarce(&self, now: DateTime<Utc>, limits: Limits) -> bool {
-        let foreign = calls_of(self.foreign_day, now);
+    pub fn is_scarce(&self, now: DateTime<Utc>, limits: QuotaLimits) -> bool {
+        let foreign = active_foreign_calls(self.foreign_day, now);
         self.day.is_scarce(now, limits, foreign)
     }
 
     /// Corrects the ledger by WHOOP's own count of a window: another program made the calls that WHOOP has counted and the
     /// ledger has not. Returns whether there were any.
-    pub fn whoop_counted(
+    pub fn record_whoop_count(
         &mut self,
         now: DateTime<Utc>,
         window: LimitWindow,
         counted: u32,
         reset: TimeDelta,
     ) -> bool {
-        self.minute_window.forget_old(now);
-        self.day.forget_old(now);
+        self.minute_window.remove_expired(now);
+        self.day.remove_expired(now);
         let ours = match window {
             LimitWindow::Minute => self.minute_window.used(now),
             LimitWindow::Day => self.day.used(now),
@@ -252,10 +263,10 @@ impl QuotaLedger {
             LimitWindow::Day => &mut self.foreign_day,
         };
         let calls = counted.saturating_sub(ours);
-        if calls <= calls_of(*known, now) {
+        if calls <= active_foreign_calls(*known, now) {
             return false;
         }
-        *known = Some(Foreign {
+        *known = Some(ForeignCalls {
             calls,
             until: now + reset,
         });
@@ -263,28 +274,28 @@ impl QuotaLedger {
     }
 
     /// Notes that WHOOP refused a call with 429: none is sent before `until`.
-    pub fn close(&mut self, until: DateTime<Utc>, window: LimitWindow) {
+    pub fn record_rate_limit(&mut self, until: DateTime<Utc>, window: LimitWindow) {
         if self.closed.is_none_or(|known| known.until < until) {
-            self.closed = Some(Closed { until, window });
+            self.closed = Some(RateLimitBlock { until, window });
         }
     }
 
     /// Notes a call that WHOOP did not answer, or with a 5xx. `member` is a hash of the member's id. Returns
     /// whether an outage begins: from now on one call at a time is sent as a probe.
-    pub fn call_failed(&mut self, now: DateTime<Utc>, member: u64) -> bool {
-        self.breaker.failed(now, member)
+    pub fn record_call_failure(&mut self, now: DateTime<Utc>, member: u64) -> bool {
+        self.breaker.record_failure(now, member)
     }
 
     /// Notes that WHOOP answered. Returns the start of the outage that ends with it.
-    pub fn call_succeeded(&mut self) -> Option<DateTime<Utc>> {
-        self.breaker.succeeded()
+    pub fn record_call_success(&mut self) -> Option<DateTime<Utc>> {
+        self.breaker.record_success()
     }
 
-    pub fn usage(&self, now: DateTime<Utc>) -> Usage {
-        Usage {
-            minute: self.minute_window.used(now) + calls_of(self.foreign_minute, now),
-            day: self.day.used(now) + calls_of(self.foreign_day, now),
-            closed_until: self.closed_at(now).map(|closed| closed.until),
+    pub fn usage(&self, now: DateTime<Utc>) -> QuotaUsage {
+        QuotaUsage {
+            minute: self.minute_window.used(now) + active_foreign_calls(self.foreign_minute, now),
+            day: self.day.used(now) + active_foreign_calls(self.foreign_day, now),
+            closed_until: self.active_block(now).map(|closed| closed.until),
             outage_since: self.breaker.open_since(),
             has_failures: self.breaker.has_failures(),
         }
@@ -296,7 +307,7 @@ impl QuotaLedger {
     }
 }
 
-fn calls_of(foreign: Option<Foreign>, now: DateTime<Utc>) -> u32 {
+fn active_foreign_calls(foreign: Option<ForeignCalls>, now: DateTime<Utc>) -> u32 {
     foreign
         .filter(|foreign| foreign.until > now)
         .map_or(0, |foreign| foreign.calls)

@@ -9,27 +9,27 @@
 
 mod breaker;
 mod class;
-mod day;
+mod day_window;
 mod ledger;
-mod minute;
+mod minute_window;
 
 pub use breaker::is_known_to_fail;
 pub use class::PriorityClass;
-pub use day::DAY;
-pub use ledger::{Decision, QuotaLedger, Usage, WaitReason};
+pub use day_window::DAY_LENGTH;
+pub use ledger::{PermitDecision, QuotaLedger, QuotaUsage, WaitReason};
 
 use serde::{Deserialize, Serialize};
 
 /// WHOOP's limits for the WHOOP app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct QuotaLimits {
     /// Maximum number of calls in any 60 seconds.
     pub per_minute: u32,
     /// Maximum number of calls in any 24 hours.
     pub per_day: u32,
 }
 
-impl Default for Limits {
+impl Default for QuotaLimits {
     /// The limits that WHOOP gives every new app.
     fn default() -> Self {
         Self {

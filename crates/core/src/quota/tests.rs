@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits {
+const LIMITS: QuotaLimits = QuotaLimits {
     per_minute: 100,
     per_day: 10_000,
 };
@@ -27,8 +27,8 @@ fn takes_all(
     let (mut now, mut made) = (from, Vec::new());
     while now < until {
         match ledger.take(now, LIMITS, class, 4) {
-            Decision::Granted(calls) => made.extend((0..calls).map(|_| now)),
-            Decision::Wait { until, .. } => now = until,
+            PermitDecision::Granted(calls) => made.extend((0..calls).map(|_| now)),
+            PermitDecision::Wait { until, .. } => now = until,
         }
     }
     made
@@ -40,8 +40,8 @@ fn app_request(ledger: &mut QuotaLedger, opened: DateTime<Utc>) -> TimeDelta {
     let (mut now, mut wanted) = (opened, 4);
     while wanted > 0 {
         match ledger.take(now, LIMITS, PriorityClass::Interactive, wanted) {
-            Decision::Granted(calls) => wanted -= calls,
-            Decision::Wait { until, .. } => {
+            PermitDecision::Granted(calls) => wanted -= calls,
+            PermitDecision::Wait { until, .. } => {
                 // The run waits for the same moment and may be faster.
                 now = until;
                 ledger.take(now, LIMITS, PriorityClass::Scheduled, 4);
@@ -92,17 +92,17 @@ fn three_app_requests_a_minute_beside_a_run_wait_four_seconds_at_most_and_95_of_
         }
         if wanted > 0 {
             match ledger.take(now, LIMITS, PriorityClass::Interactive, wanted) {
-                Decision::Granted(calls) => {
+                PermitDecision::Granted(calls) => {
                     wanted -= calls;
                     made.extend((0..calls).map(|_| now));
                     longest = longest.max(now - asked);
                 }
-                Decision::Wait { until, .. } => turn = turn.min(until),
+                PermitDecision::Wait { until, .. } => turn = turn.min(until),
             }
         }
         match ledger.take(now, LIMITS, PriorityClass::Scheduled, 4) {
-            Decision::Granted(calls) => made.extend((0..calls).map(|_| now)),
-            Decision::Wait { until, .. } => turn = turn.min(until),
+            PermitDecision::Granted(calls) => made.extend((0..calls).map(|_| now)),
+            PermitDecision::Wait { until, .. } => turn = turn.min(until),
         }
         now = turn;
     }
@@ -133,13 +133,15 @@ fn eight_app_requests_a_minute_beside_a_run_wait_four_seconds_at_most() {
             (wanted, asked) = (wanted + 4, now);
         }
         if wanted > 0
-            && let Decision::Granted(calls) =
+            && let PermitDecision::Granted(calls) =
                 ledger.take(now, LIMITS, PriorityClass::Interactive, wanted)
         {
             wanted -= calls;
             longest = longest.max(now - asked);
         }
-        if let Decision::Granted(calls) = ledger.take(now, LIMITS, PriorityClass::Scheduled, 16) {
+        if let PermitDecision::Granted(calls) =
+            ledger.take(now, LIMITS, PriorityClass::Scheduled, 16)
+        {
             run += calls;
         }
     }
@@ -166,7 +168,7 @@ fn background_work_leaves_a_rest_of_the_day_to_members() {
     }
     let tomorrow = noon() + TimeDelta::days(1);
 
-    let room = ledger.day_room(tomorrow, LIMITS, PriorityClass::Scheduled);
+    let room = ledger.available_in_day(tomorrow, LIMITS, PriorityClass::Scheduled);
 
     assert!((2_250..=2_300).contains(&room), "{room}");
 }
@@ -178,9 +180,9 @@ fn a_class_gets_its_guaranteed_share_behind_a_greedy_one() {
     let evening = noon() + TimeDelta::hours(20);
     takes_all(&mut ledger, PriorityClass::Scheduled, noon(), evening);
 
-    assert!(ledger.day_room(evening, LIMITS, PriorityClass::Inactive) >= 850);
-    assert!(ledger.day_room(evening, LIMITS, PriorityClass::Backfill) >= 25);
-    assert!(ledger.day_room(evening, LIMITS, PriorityClass::Webhook) >= 50);
+    assert!(ledger.available_in_day(evening, LIMITS, PriorityClass::Inactive) >= 850);
+    assert!(ledger.available_in_day(evening, LIMITS, PriorityClass::Backfill) >= 25);
+    assert!(ledger.available_in_day(evening, LIMITS, PriorityClass::Webhook) >= 50);
 }
 
 #[test]
@@ -190,7 +192,7 @@ fn a_class_of_low_priority_gets_its_share_of_a_busy_minute() {
     for half_seconds in 0..1_200 {
         let now = noon() + TimeDelta::milliseconds(500 * half_seconds);
         for class in PriorityClass::ALL {
-            if let Decision::Granted(calls) = ledger.take(now, LIMITS, class, 8) {
+            if let PermitDecision::Granted(calls) = ledger.take(now, LIMITS, class, 8) {
                 made[class.index()] += calls;
             }
         }
@@ -208,15 +210,19 @@ fn a_class_of_low_priority_gets_its_share_of_a_busy_minute() {
 fn a_class_that_waits_gets_the_next_permit_before_one_of_lower_priority() {
     let mut ledger = QuotaLedger::default();
     takes_all(&mut ledger, PriorityClass::Backfill, noon(), after(200.0));
-    let Decision::Wait { until, .. } = ledger.take(after(200.0), LIMITS, PriorityClass::Webhook, 1)
+    let PermitDecision::Wait { until, .. } =
+        ledger.take(after(200.0), LIMITS, PriorityClass::Webhook, 1)
     else {
         panic!("there are permits left");
     };
 
     let backfill = ledger.take(until, LIMITS, PriorityClass::Backfill, 1);
-    assert!(matches!(backfill, Decision::Wait { .. }), "{backfill:?}");
+    assert!(
+        matches!(backfill, PermitDecision::Wait { .. }),
+        "{backfill:?}"
+    );
     let webhook = ledger.take(until, LIMITS, PriorityClass::Webhook, 1);
-    assert_eq!(webhook, Decision::Granted(1));
+    assert_eq!(webhook, PermitDecision::Granted(1));
 }
 
 #[test]
@@ -225,12 +231,13 @@ fn permits_that_are_given_back_can_be_taken_again() {
     takes_all(&mut ledger, PriorityClass::Scheduled, noon(), after(90.0));
     let now = after(90.700_123_4);
     let before = ledger.usage(now);
-    let Decision::Granted(calls) = ledger.take(now, LIMITS, PriorityClass::Interactive, 2) else {
+    let PermitDecision::Granted(calls) = ledger.take(now, LIMITS, PriorityClass::Interactive, 2)
+    else {
         panic!("no permit left");
     };
     let row = serde_json::to_string(&ledger).unwrap();
     let mut ledger: QuotaLedger = serde_json::from_str(&row).unwrap();
-    ledger.give_back(now, LIMITS, PriorityClass::Interactive, calls);
+    ledger.return_unused(now, LIMITS, PriorityClass::Interactive, calls);
 
     assert_eq!(ledger.usage(now), before);
 }
@@ -241,13 +248,14 @@ fn a_day_that_is_used_up_says_when_it_goes_on() {
     let night = noon() + TimeDelta::hours(12);
     takes_all(&mut ledger, PriorityClass::Backfill, noon(), night);
 
-    let Decision::Wait { until, reason } = ledger.take(night, LIMITS, PriorityClass::Backfill, 1)
+    let PermitDecision::Wait { until, reason } =
+        ledger.take(night, LIMITS, PriorityClass::Backfill, 1)
     else {
         panic!("there is room");
     };
 
     assert_eq!(reason, WaitReason::Quota(LimitWindow::Day));
-    let first = noon() + DAY;
+    let first = noon() + DAY_LENGTH;
     assert!(
         until >= first && until <= first + TimeDelta::minutes(10),
         "{until}"
@@ -259,18 +267,18 @@ fn calls_of_another_program_are_left_to_it() {
     let mut ledger = QuotaLedger::default();
     ledger.take(noon(), LIMITS, PriorityClass::Scheduled, 10);
     let counted = |ledger: &mut QuotaLedger, at, calls| {
-        ledger.whoop_counted(at, LimitWindow::Minute, calls, TimeDelta::seconds(30))
+        ledger.record_whoop_count(at, LimitWindow::Minute, calls, TimeDelta::seconds(30))
     };
 
     assert!(counted(&mut ledger, after(1.0), 70));
     assert_eq!(
-        ledger.room(after(2.0), LIMITS, PriorityClass::Interactive),
+        ledger.available(after(2.0), LIMITS, PriorityClass::Interactive),
         30
     );
     // The same reply, seen by another process.
     assert!(!counted(&mut ledger, after(2.0), 70));
     assert_eq!(
-        ledger.room(after(31.0), LIMITS, PriorityClass::Interactive),
+        ledger.available(after(31.0), LIMITS, PriorityClass::Interactive),
         90
     );
 }
@@ -281,9 +289,9 @@ fn a_count_that_is_all_ours_corrects_nothing() {
     ledger.take(noon(), LIMITS, PriorityClass::Scheduled, 10);
 
     let reset = TimeDelta::seconds(30);
-    assert!(!ledger.whoop_counted(after(1.0), LimitWindow::Minute, 7, reset));
+    assert!(!ledger.record_whoop_count(after(1.0), LimitWindow::Minute, 7, reset));
     assert_eq!(
-        ledger.room(after(2.0), LIMITS, PriorityClass::Interactive),
+        ledger.available(after(2.0), LIMITS, PriorityClass::Interactive),
         90
     );
 }
@@ -291,10 +299,10 @@ fn a_count_that_is_all_ours_corrects_nothing() {
 #[test]
 fn after_a_refusal_no_class_gets_a_permit_before_the_limit_resets() {
     let mut ledger = QuotaLedger::default();
-    ledger.close(after(37.0), LimitWindow::Minute);
-    ledger.close(after(12.0), LimitWindow::Minute);
+    ledger.record_rate_limit(after(37.0), LimitWindow::Minute);
+    ledger.record_rate_limit(after(12.0), LimitWindow::Minute);
 
-    let refused = Decision::Wait {
+    let refused = PermitDecision::Wait {
         until: after(37.0),
         reason: WaitReason::Quota(LimitWindow::Minute),
     };
@@ -302,7 +310,7 @@ fn after_a_refusal_no_class_gets_a_permit_before_the_limit_resets() {
         assert_eq!(ledger.take(after(36.0), LIMITS, class, 1), refused);
     }
     let first = ledger.take(after(37.0), LIMITS, PriorityClass::Interactive, 1);
-    assert_eq!(first, Decision::Granted(1));
+    assert_eq!(first, PermitDecision::Granted(1));
 }
 
 #[test]
@@ -312,15 +320,18 @@ fn permits_that_a_clock_dated_to_the_future_delay_nothing_longer_than_their_limi
     let ahead = noon() + TimeDelta::days(1);
     let end = ahead + TimeDelta::minutes(1);
     takes_all(&mut ledger, PriorityClass::Scheduled, ahead, end);
-    ledger.close(ahead + TimeDelta::seconds(60), LimitWindow::Minute);
+    ledger.record_rate_limit(ahead + TimeDelta::seconds(60), LimitWindow::Minute);
 
-    let mut bounded = ledger.clone().bounded_by(noon());
+    let mut bounded = ledger.clone().with_clamped_times(noon());
 
-    assert_eq!(bounded.room(noon(), LIMITS, PriorityClass::Interactive), 0);
+    assert_eq!(
+        bounded.available(noon(), LIMITS, PriorityClass::Interactive),
+        0
+    );
     let soon = after(130.0);
     let granted = bounded.take(soon, LIMITS, PriorityClass::Interactive, 4);
-    assert_eq!(granted, Decision::Granted(4));
-    let unbounded = ledger.room(soon, LIMITS, PriorityClass::Interactive);
+    assert_eq!(granted, PermitDecision::Granted(4));
+    let unbounded = ledger.available(soon, LIMITS, PriorityClass::Interactive);
     assert_eq!(unbounded, 0, "without the bound");
 }
 
@@ -328,10 +339,10 @@ fn permits_that_a_clock_dated_to_the_future_delay_nothing_longer_than_their_limi
 fn a_ledger_survives_its_row() {
     let mut ledger = QuotaLedger::default();
     takes_all(&mut ledger, PriorityClass::Scheduled, noon(), after(300.0));
-    ledger.close(after(400.0), LimitWindow::Day);
-    ledger.whoop_counted(after(301.0), LimitWindow::Day, 5_000, TimeDelta::hours(3));
+    ledger.record_rate_limit(after(400.0), LimitWindow::Day);
+    ledger.record_whoop_count(after(301.0), LimitWindow::Day, 5_000, TimeDelta::hours(3));
     for member in [1, 2, 1, 2, 1] {
-        ledger.call_failed(after(302.0), member);
+        ledger.record_call_failure(after(302.0), member);
     }
 
     let text = serde_json::to_string(&ledger).unwrap();
@@ -361,13 +372,13 @@ fn a_row_of_the_former_version_keeps_the_calls_of_the_day() {
     let almost_out = noon() + TimeDelta::hours(24) + TimeDelta::minutes(9);
     assert_eq!(ledger.usage(almost_out).day, 97);
     assert_eq!(ledger.usage(almost_out + TimeDelta::minutes(1)).day, 0);
-    let day = Limits {
+    let day = QuotaLimits {
         per_minute: 100,
         per_day: 97,
     };
     let refused = ledger.take(after(60.0), day, PriorityClass::Interactive, 1);
     let reason = WaitReason::Quota(LimitWindow::Day);
-    assert!(matches!(refused, Decision::Wait { reason: is, .. } if is == reason));
+    assert!(matches!(refused, PermitDecision::Wait { reason: is, .. } if is == reason));
 }
 
 #[test]
@@ -405,17 +416,17 @@ fn an_outage_of_an_hour_costs_less_than_100_calls() {
     let (mut now, mut calls, mut begins) = (noon(), 0, 0);
     while now < after(3_600.0) {
         match ledger.take(now, LIMITS, PriorityClass::Scheduled, 4) {
-            Decision::Granted(granted) => {
+            PermitDecision::Granted(granted) => {
                 for call in 0..granted {
                     calls += 1;
-                    begins += u32::from(ledger.call_failed(now, u64::from(call % 3)));
+                    begins += u32::from(ledger.record_call_failure(now, u64::from(call % 3)));
                 }
             }
-            Decision::Wait { until, .. } => now = until,
+            PermitDecision::Wait { until, .. } => now = until,
         }
         // A member opens the app in every second minute.
         if now.timestamp() % 120 == 0
-            && let Decision::Granted(granted) =
+            && let PermitDecision::Granted(granted) =
                 ledger.take(now, LIMITS, PriorityClass::Interactive, 4)
         {
             calls += granted;
@@ -425,19 +436,19 @@ fn an_outage_of_an_hour_costs_less_than_100_calls() {
     assert_eq!(begins, 1);
 
     assert_eq!(ledger.usage(now).outage_since, Some(noon()));
-    assert_eq!(ledger.call_succeeded(), Some(noon()));
+    assert_eq!(ledger.record_call_success(), Some(noon()));
     let granted = ledger.take(now, LIMITS, PriorityClass::Scheduled, 2);
-    assert_eq!(granted, Decision::Granted(2));
+    assert_eq!(granted, PermitDecision::Granted(2));
 }
 
 #[test]
 fn failures_of_one_member_are_no_outage() {
     let mut ledger = QuotaLedger::default();
     for _ in 0..50 {
-        assert!(!ledger.call_failed(noon(), 1));
+        assert!(!ledger.record_call_failure(noon(), 1));
     }
     let granted = ledger.take(noon(), LIMITS, PriorityClass::Scheduled, 4);
-    assert_eq!(granted, Decision::Granted(4));
+    assert_eq!(granted, PermitDecision::Granted(4));
 }
 
 #[test]
@@ -462,16 +473,16 @@ proptest! {
     /// Law 7, in any order of requests.
     #[test]
     fn no_minute_and_no_day_contains_more_calls_than_whoop_allows(requests in requests()) {
-        let limits = Limits { per_minute: 30, per_day: 200 };
+        let limits = QuotaLimits { per_minute: 30, per_day: 200 };
         let mut ledger = QuotaLedger::default();
         let mut now = noon();
         let mut made: Vec<(DateTime<Utc>, u32)> = Vec::new();
         for (pause, class, want, unused) in requests {
             now += TimeDelta::milliseconds(pause);
-            if let Decision::Granted(calls) = ledger.take(now, limits, class, want) {
+            if let PermitDecision::Granted(calls) = ledger.take(now, limits, class, want) {
                 prop_assert!(calls <= want && calls > 0);
                 let unused = unused.min(calls);
-                ledger.give_back(now, limits, class, unused);
+                ledger.return_unused(now, limits, class, unused);
                 made.push((now, calls - unused));
             }
             let within = |length| made.iter().filter(|(at, _)| now - *at < length).map(|(_, calls)| calls).sum::<u32>();
@@ -492,8 +503,8 @@ proptest! {
         let begins = now;
         let granted = (0..600).any(|_| {
             match ledger.take(now, LIMITS, class, 1) {
-                Decision::Granted(_) => true,
-                Decision::Wait { until, .. } => {
+                PermitDecision::Granted(_) => true,
+                PermitDecision::Wait { until, .. } => {
                     assert!(until > now);
                     now = until;
                     false

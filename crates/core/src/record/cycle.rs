@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Record, ScoreState, ValidationError, lenient, validate};
+use super::{ExtraFields, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{CycleId, DataType, instant};
 
 /// One physiological day: from falling asleep to falling asleep again.
@@ -28,7 +28,7 @@ pub struct Cycle {
     #[serde(default, deserialize_with = "lenient::whole")]
     pub step_count: Option<i64>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct CycleScore {
     pub average_heart_rate: Option<f64>,
     pub max_heart_rate: Option<f64>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 impl Record for Cycle {
@@ -66,7 +66,7 @@ impl Record for Cycle {
         &self.score_state
     }
 
-    fn check(&self) -> Result<(), ValidationError> {
+    fn validate(&self) -> Result<(), ValidationError> {
         validate::instant("created_at", Some(self.created_at))?;
         validate::instant("updated_at", Some(self.updated_at))?;
         validate::instant("start", Some(self.start))?;

@@ -1,13 +1,13 @@
 use serde_json::{Map, Value};
 
 /// Fields that WHOOP sent and this version does not know, by name.
-pub type Extra = Map<String, Value>;
+pub type ExtraFields = Map<String, Value>;
 
 /// Gathers the unknown fields of nested objects into one map for one column.
 ///
 /// `[("score.stage_summary", …)]` lands under `{"score": {"stage_summary": …}}`,
 /// where a reader of the column expects it. Empty maps leave no trace.
-pub fn fold(top: &Extra, nested: &[(&[&str], &Extra)]) -> Extra {
+pub fn fold_extra_fields(top: &ExtraFields, nested: &[(&[&str], &ExtraFields)]) -> ExtraFields {
     let mut folded = top.clone();
     for (path, extra) in nested {
         if extra.is_empty() {
@@ -35,14 +35,14 @@ pub fn fold(top: &Extra, nested: &[(&[&str], &Extra)]) -> Extra {
 ///
 /// Ask for the deepest paths first: what is left under a path after its
 /// children were taken is its own.
-pub fn unfold(folded: &mut Extra, path: &[&str]) -> Extra {
+pub fn unfold_extra_fields(folded: &mut ExtraFields, path: &[&str]) -> ExtraFields {
     let Some((first, rest)) = path.split_first() else {
         return std::mem::take(folded);
     };
     let Some(Value::Object(inner)) = folded.get_mut(*first) else {
-        return Extra::new();
+        return ExtraFields::new();
     };
-    let taken = unfold(inner, rest);
+    let taken = unfold_extra_fields(inner, rest);
     if inner.is_empty() {
         folded.remove(*first);
     }
@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    fn map(value: Value) -> Extra {
+    fn map(value: Value) -> ExtraFields {
         value.as_object().cloned().unwrap_or_default()
     }
 
@@ -65,7 +65,7 @@ mod tests {
         let score = map(json!({"new": 1.25}));
         let stages = map(json!({"deep": {"a": [1, 2]}}));
 
-        let mut folded = fold(
+        let mut folded = fold_extra_fields(
             &top,
             &[(&["score"], &score), (&["score", "stage_summary"], &stages)],
         );
@@ -74,13 +74,18 @@ mod tests {
             Value::Object(folded.clone()),
             json!({"mood": "calm", "score": {"new": 1.25, "stage_summary": {"deep": {"a": [1, 2]}}}})
         );
-        assert_eq!(unfold(&mut folded, &["score", "stage_summary"]), stages);
-        assert_eq!(unfold(&mut folded, &["score"]), score);
+        assert_eq!(
+            unfold_extra_fields(&mut folded, &["score", "stage_summary"]),
+            stages
+        );
+        assert_eq!(unfold_extra_fields(&mut folded, &["score"]), score);
         assert_eq!(folded, top);
     }
 
     #[test]
     fn nothing_unknown_leaves_an_empty_column() {
-        assert!(fold(&Extra::new(), &[(&["score"], &Extra::new())]).is_empty());
+        assert!(
+            fold_extra_fields(&ExtraFields::new(), &[(&["score"], &ExtraFields::new())]).is_empty()
+        );
     }
 }

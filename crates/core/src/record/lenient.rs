@@ -6,24 +6,24 @@ use serde::{Deserialize, Deserializer, de::Error};
 pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Number {
+    enum LenientNumber {
         Whole(i64),
         Float(f64),
     }
-    match Option::<Number>::deserialize(from)
+    match Option::<LenientNumber>::deserialize(from)
         .map_err(|_| D::Error::custom("expected a whole number"))?
     {
         None => Ok(None),
-        Some(Number::Whole(number)) => Ok(Some(number)),
+        Some(LenientNumber::Whole(number)) => Ok(Some(number)),
         // Below 2^53 every whole float is exactly one integer.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "checked to be whole and below 2^53"
         )]
-        Some(Number::Float(float)) if float.fract() == 0.0 && float.abs() < 9.0e15 => {
+        Some(LenientNumber::Float(float)) if float.fract() == 0.0 && float.abs() < 9.0e15 => {
             Ok(Some(float as i64))
         }
-        Some(Number::Float(float)) => Err(D::Error::custom(format!(
+        Some(LenientNumber::Float(float)) => Err(D::Error::custom(format!(
             "expected a whole number, found {float}"
         ))),
     }

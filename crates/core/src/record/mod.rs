@@ -22,7 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
 pub use cycle::{Cycle, CycleScore};
-pub use extra::{Extra, fold, unfold};
+pub use extra::{ExtraFields, fold_extra_fields, unfold_extra_fields};
 pub use recovery::{Recovery, RecoveryScore};
 pub use score_state::ScoreState;
 pub use sleep::{Sleep, SleepNeeded, SleepScore, StageSummary};
@@ -57,12 +57,12 @@ pub trait Record:
     /// # Errors
     ///
     /// The first field that breaks a rule, and the rule.
-    fn check(&self) -> Result<(), ValidationError>;
+    fn validate(&self) -> Result<(), ValidationError>;
 }
 
 /// A record that was not stored, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
+pub struct RejectedRecord {
     pub data_type: DataType,
     /// WHOOP's id, where even that could be read.
     pub record_id: Option<String>,
@@ -76,10 +76,10 @@ pub struct Rejected {
 /// # Errors
 ///
 /// The record with its raw text and the field that could not be read.
-pub fn read<R: Record>(raw: &RawValue) -> Result<R, Rejected> {
-    let rejected = |reason: String| Rejected {
+pub fn parse_record<R: Record>(raw: &RawValue) -> Result<R, RejectedRecord> {
+    let rejected = |reason: String| RejectedRecord {
         data_type: R::DATA_TYPE,
-        record_id: id_of(R::DATA_TYPE, raw),
+        record_id: record_id_of(R::DATA_TYPE, raw),
         raw: raw.get().to_owned(),
         reason,
     };
@@ -92,12 +92,12 @@ pub fn read<R: Record>(raw: &RawValue) -> Result<R, Rejected> {
         }
     })?;
     record
-        .check()
+        .validate()
         .map_err(|invalid| rejected(invalid.to_string()))?;
     Ok(record)
 }
 
-fn id_of(data_type: DataType, raw: &RawValue) -> Option<String> {
+fn record_id_of(data_type: DataType, raw: &RawValue) -> Option<String> {
     let value: Value = serde_json::from_str(raw.get()).ok()?;
     let field = match data_type {
         DataType::Recovery => "cycle_id",

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Record, ScoreState, ValidationError, validate};
+use super::{ExtraFields, Record, ScoreState, ValidationError, validate};
 use crate::{CycleId, DataType, SleepId, instant};
 
 /// How ready the body is, judged once a cycle from the night's main sleep.
@@ -20,7 +20,7 @@ pub struct Recovery {
     pub score_state: ScoreState,
     pub score: Option<RecoveryScore>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct RecoveryScore {
     /// Straps of the fourth generation and later.
     pub skin_temp_celsius: Option<f64>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 impl Record for Recovery {
@@ -63,7 +63,7 @@ impl Record for Recovery {
         &self.score_state
     }
 
-    fn check(&self) -> Result<(), ValidationError> {
+    fn validate(&self) -> Result<(), ValidationError> {
         validate::instant("created_at", Some(self.created_at))?;
         validate::instant("updated_at", Some(self.updated_at))?;
         validate::id("sleep_id", &self.sleep_id.0)?;

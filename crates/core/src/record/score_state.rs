@@ -32,7 +32,7 @@ impl ScoreState {
     /// Whether it is worth asking WHOOP about this record again.
     ///
     /// An unknown word counts: it may well be a new name for "not yet".
-    pub const fn may_change(&self) -> bool {
+    pub const fn is_pending(&self) -> bool {
         matches!(self, Self::PendingScore | Self::Other(_))
     }
 }

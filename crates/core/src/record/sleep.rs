@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Record, ScoreState, ValidationError, lenient, validate};
+use super::{ExtraFields, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{CycleId, DataType, SleepId, instant};
 
 /// A night, or a nap; WHOOP may turn one into the other within days.
@@ -25,7 +25,7 @@ pub struct Sleep {
     pub score_state: ScoreState,
     pub score: Option<SleepScore>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct SleepScore {
     pub sleep_consistency_percentage: Option<f64>,
     pub sleep_efficiency_percentage: Option<f64>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 /// Time in each stage, in milliseconds; together they are the time in bed.
@@ -62,7 +62,7 @@ pub struct StageSummary {
     #[serde(deserialize_with = "lenient::whole")]
     pub disturbance_count: Option<i64>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 /// What made up the night's need, in milliseconds; the sum is the need.
@@ -79,7 +79,7 @@ pub struct SleepNeeded {
     #[serde(deserialize_with = "lenient::whole")]
     pub need_from_recent_nap_milli: Option<i64>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 impl StageSummary {
@@ -104,7 +104,7 @@ impl Sleep {
     /// Time asleep; if it is not scored, the time from start to end.
     ///
     /// Only for choosing between sleeps, never for showing.
-    pub fn weight(&self) -> TimeDelta {
+    pub fn ranking_duration(&self) -> TimeDelta {
         let stages = self.stages().filter(|_| self.score_state.is_scored());
         stages
             .and_then(StageSummary::asleep_milli)
@@ -137,7 +137,7 @@ impl Record for Sleep {
         &self.score_state
     }
 
-    fn check(&self) -> Result<(), ValidationError> {
+    fn validate(&self) -> Result<(), ValidationError> {
         validate::id("id", &self.id.0)?;
         validate::instant("created_at", Some(self.created_at))?;
         validate::instant("updated_at", Some(self.updated_at))?;

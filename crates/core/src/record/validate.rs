@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Extra, ScoreState};
+use super::{ExtraFields, ScoreState};
 
 /// The reason why a record cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,9 +15,9 @@ pub struct ValidationError {
     pub rule: String,
 }
 
-pub(super) type Validity = Result<(), ValidationError>;
+pub(super) type ValidationResult = Result<(), ValidationError>;
 
-fn invalid(field: &'static str, rule: impl Into<String>) -> Validity {
+fn invalid(field: &'static str, rule: impl Into<String>) -> ValidationResult {
     Err(ValidationError {
         field,
         rule: rule.into(),
@@ -25,7 +25,7 @@ fn invalid(field: &'static str, rule: impl Into<String>) -> Validity {
 }
 
 /// Durations that can be added up without leaving 64 bits: a quarter of what they hold.
-pub(super) fn summable(field: &'static str, value: Option<i64>) -> Validity {
+pub(super) fn summable(field: &'static str, value: Option<i64>) -> ValidationResult {
     const MAX: i64 = i64::MAX / 4;
     match value {
         Some(value) if !(-MAX..=MAX).contains(&value) => {
@@ -36,7 +36,7 @@ pub(super) fn summable(field: &'static str, value: Option<i64>) -> Validity {
 }
 
 /// Instants that a timestamp column and a calendar can hold.
-pub(super) fn instant(field: &'static str, instant: Option<DateTime<Utc>>) -> Validity {
+pub(super) fn instant(field: &'static str, instant: Option<DateTime<Utc>>) -> ValidationResult {
     match instant {
         Some(instant) if !(0..=253_402_300_799).contains(&instant.timestamp()) => {
             invalid(field, format!("{instant} is not between 1970 and 9999"))
@@ -46,7 +46,7 @@ pub(super) fn instant(field: &'static str, instant: Option<DateTime<Utc>>) -> Va
 }
 
 /// An id: a key of its table, so bounded.
-pub(super) fn id(field: &'static str, text: &str) -> Validity {
+pub(super) fn id(field: &'static str, text: &str) -> ValidationResult {
     if text.is_empty() || text.chars().count() > 200 {
         return invalid(field, "expected 1 to 200 characters");
     }
@@ -54,19 +54,19 @@ pub(super) fn id(field: &'static str, text: &str) -> Validity {
 }
 
 /// PostgreSQL's text cannot hold NUL.
-pub(super) fn text(field: &'static str, text: Option<&str>) -> Validity {
+pub(super) fn text(field: &'static str, text: Option<&str>) -> ValidationResult {
     match text {
         Some(text) if text.contains('\0') => invalid(field, "it holds a NUL character"),
         _ => Ok(()),
     }
 }
 
-pub(super) fn state(state: &ScoreState) -> Validity {
+pub(super) fn state(state: &ScoreState) -> ValidationResult {
     text("score_state", Some(state.as_str()))
 }
 
 /// JSONB cannot hold NUL either, however deep it sits.
-pub(super) fn extra(extra: &Extra) -> Validity {
+pub(super) fn extra(extra: &ExtraFields) -> ValidationResult {
     fn has_nul(value: &serde_json::Value) -> bool {
         use serde_json::Value;
         match value {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Record, ScoreState, ValidationError, lenient, validate};
+use super::{ExtraFields, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{DataType, WorkoutId, instant};
 
 /// An activity; also sauna, ice bath and the like, which have little to score.
@@ -28,7 +28,7 @@ pub struct Workout {
     #[serde(default, deserialize_with = "lenient::whole")]
     pub sport_id: Option<i64>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub struct WorkoutScore {
     pub altitude_change_meter: Option<f64>,
     pub zone_durations: Option<ZoneDurations>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 /// Time in each heart rate zone, in milliseconds.
@@ -66,7 +66,7 @@ pub struct ZoneDurations {
     #[serde(deserialize_with = "lenient::whole")]
     pub zone_five_milli: Option<i64>,
     #[serde(flatten)]
-    pub extra: Extra,
+    pub extra: ExtraFields,
 }
 
 impl Record for Workout {
@@ -92,7 +92,7 @@ impl Record for Workout {
         &self.score_state
     }
 
-    fn check(&self) -> Result<(), ValidationError> {
+    fn validate(&self) -> Result<(), ValidationError> {
         validate::id("id", &self.id.0)?;
         validate::instant("created_at", Some(self.created_at))?;
         validate::instant("updated_at", Some(self.updated_at))?;

@@ -3,7 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{
     CycleId, SleepId,
-    days::{CycleTimes, Days, Facts, RecoveryTies, SleepTimes, days_of},
+    date_assignment::{
+        CycleTimes, DateAssignmentInput, DateAssignments, RecoveryLinks, SleepTimes, assign_dates,
+    },
 };
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -27,12 +29,12 @@ fn slept(id: &str, cycle: Option<i64>, from: &str, until: &str, offset: &str) ->
         end: Some(at(until)),
         timezone_offset: Some(offset.to_owned()),
         nap: false,
-        weight: at(until) - at(from),
+        ranking_duration: at(until) - at(from),
     }
 }
 
-fn recovery(cycle: i64, sleep: &str, is_scored: bool) -> RecoveryTies {
-    RecoveryTies {
+fn recovery(cycle: i64, sleep: &str, is_scored: bool) -> RecoveryLinks {
+    RecoveryLinks {
         cycle_id: CycleId(cycle),
         sleep_id: SleepId(sleep.to_owned()),
         created_at: at("2026-04-09T08:00:00Z"),
@@ -41,7 +43,7 @@ fn recovery(cycle: i64, sleep: &str, is_scored: bool) -> RecoveryTies {
 }
 
 /// The date of each cycle, `+` for those that are in `others`.
-fn cycles(days: &Days) -> Vec<String> {
+fn cycles(days: &DateAssignments) -> Vec<String> {
     let of = days.cycles.values();
     of.map(|place| {
         let mark = if place.in_others { "+" } else { "" };
@@ -50,16 +52,19 @@ fn cycles(days: &Days) -> Vec<String> {
     .collect()
 }
 
-fn sleep_of<'a>(days: &'a Days, id: &str) -> &'a whoop_core::days::Place {
+fn sleep_of<'a>(
+    days: &'a DateAssignments,
+    id: &str,
+) -> &'a whoop_core::date_assignment::DateAssignment {
     &days.sleeps[&SleepId(id.to_owned())]
 }
 
 /// `real-shapes/06`: a 31 minute evening sleep that WHOOP took for the next night.
-fn evening_sleep() -> Facts {
+fn evening_sleep() -> DateAssignmentInput {
     let offset = "-04:00";
     let first = ("2026-04-07T22:50:59Z", "2026-04-08T23:55:55Z");
     let second = ("2026-04-08T23:55:55Z", "2026-04-10T02:35:31Z");
-    Facts {
+    DateAssignmentInput {
         cycles: vec![
             cycle(61, first.0, Some(first.1), offset),
             cycle(62, second.0, Some(second.1), offset),
@@ -80,7 +85,7 @@ fn evening_sleep() -> Facts {
 
 #[test]
 fn the_later_of_two_cycles_on_one_date_belongs_to_the_next_where_most_of_it_lies_there() {
-    let days = days_of(&evening_sleep());
+    let days = assign_dates(&evening_sleep());
 
     assert_eq!(cycles(&days), ["2026-04-08", "2026-04-09"]);
     assert_eq!(
@@ -99,11 +104,14 @@ fn the_later_of_two_cycles_on_one_date_belongs_to_the_next_where_most_of_it_lies
 fn it_stays_while_it_is_running_and_where_the_next_date_is_taken_or_little_of_it_lies_there() {
     let mut running = evening_sleep();
     running.cycles[1].end = None;
-    assert_eq!(cycles(&days_of(&running)), ["2026-04-08", "2026-04-08+"]);
+    assert_eq!(
+        cycles(&assign_dates(&running)),
+        ["2026-04-08", "2026-04-08+"]
+    );
 
     let mut short = evening_sleep();
     short.cycles[1].end = Some(at("2026-04-09T08:00:00Z"));
-    assert_eq!(cycles(&days_of(&short)), ["2026-04-08", "2026-04-08+"]);
+    assert_eq!(cycles(&assign_dates(&short)), ["2026-04-08", "2026-04-08+"]);
 
     let mut taken = evening_sleep();
     let third = ("2026-04-10T02:35:31Z", "2026-04-10T03:30:00Z");
@@ -112,14 +120,17 @@ fn it_stays_while_it_is_running_and_where_the_next_date_is_taken_or_little_of_it
         .sleeps
         .push(slept("third", Some(63), third.0, third.1, "-04:00"));
     assert_eq!(
-        cycles(&days_of(&taken)),
+        cycles(&assign_dates(&taken)),
         ["2026-04-08", "2026-04-08+", "2026-04-09"]
     );
 
     // Without a main sleep it claims the date of its middle.
     let mut sleepless = evening_sleep();
     sleepless.sleeps.pop();
-    assert_eq!(cycles(&days_of(&sleepless)), ["2026-04-08", "2026-04-09"]);
+    assert_eq!(
+        cycles(&assign_dates(&sleepless)),
+        ["2026-04-08", "2026-04-09"]
+    );
 }
 
 #[test]
@@ -137,27 +148,27 @@ fn of_three_cycles_on_one_date_only_the_last_belongs_to_the_next() {
         "-04:00",
     ));
 
-    let days = days_of(&facts);
+    let days = assign_dates(&facts);
 
     assert_eq!(cycles(&days), ["2026-04-08+", "2026-04-08", "2026-04-09"]);
 }
 
 #[test]
 fn a_date_shows_the_cycle_with_a_scored_recovery_then_the_longest_sleep_then_the_later() {
-    let pair = |recoveries: Vec<RecoveryTies>, hours: [i64; 2]| {
+    let pair = |recoveries: Vec<RecoveryLinks>, hours: [i64; 2]| {
         let start = ["2026-04-08T00:00:00Z", "2026-04-08T12:00:00Z"];
         let sleeps = [0, 1].map(|n: usize| {
             let mut sleep = slept(["a", "b"][n], Some(n as i64 + 1), start[n], start[n], "Z");
             sleep.end = Some(at(start[n]) + TimeDelta::hours(hours[n]));
-            sleep.weight = TimeDelta::hours(hours[n]);
+            sleep.ranking_duration = TimeDelta::hours(hours[n]);
             sleep
         });
-        let facts = Facts {
+        let facts = DateAssignmentInput {
             cycles: vec![cycle(1, start[0], None, "Z"), cycle(2, start[1], None, "Z")],
             recoveries,
             sleeps: sleeps.to_vec(),
         };
-        days_of(&facts)
+        assign_dates(&facts)
             .cycles
             .values()
             .position(|place| !place.in_others)
@@ -178,7 +189,7 @@ fn a_date_shows_the_cycle_with_a_scored_recovery_then_the_longest_sleep_then_the
 
 #[test]
 fn a_main_sleep_without_a_cycle_id_stands_with_its_recovery_or_with_the_cycle_it_began_in() {
-    let facts = Facts {
+    let facts = DateAssignmentInput {
         cycles: vec![
             cycle(1, "2026-04-07T22:00:00Z", Some("2026-04-08T22:00:00Z"), "Z"),
             cycle(2, "2026-04-08T22:00:00Z", None, "Z"),
@@ -209,7 +220,7 @@ fn a_main_sleep_without_a_cycle_id_stands_with_its_recovery_or_with_the_cycle_it
         ],
     };
 
-    let days = days_of(&facts);
+    let days = assign_dates(&facts);
 
     assert_eq!(cycles(&days), ["2026-04-09", "2026-04-09+"]);
     assert!(!sleep_of(&days, "named").in_others);
@@ -223,7 +234,7 @@ fn a_main_sleep_without_a_cycle_id_stands_with_its_recovery_or_with_the_cycle_it
 
 #[test]
 fn a_second_main_sleep_stands_with_its_cycle_also_where_it_ends_on_another_date() {
-    let facts = Facts {
+    let facts = DateAssignmentInput {
         cycles: vec![cycle(7, "2026-04-08T18:00:00Z", None, "Z")],
         recoveries: vec![recovery(7, "first", true)],
         sleeps: vec![
@@ -244,7 +255,7 @@ fn a_second_main_sleep_stands_with_its_cycle_also_where_it_ends_on_another_date(
         ],
     };
 
-    let days = days_of(&facts);
+    let days = assign_dates(&facts);
 
     assert_eq!(cycles(&days), ["2026-04-08"]);
     assert_eq!(

@@ -13,7 +13,9 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use proptest::prelude::*;
 use whoop_core::{
     CycleId, SleepId,
-    days::{CycleTimes, Facts, Place, RecoveryTies, SleepTimes, days_of},
+    date_assignment::{
+        CycleTimes, DateAssignment, DateAssignmentInput, RecoveryLinks, SleepTimes, assign_dates,
+    },
     local_date::of_workout,
     record::Workout,
 };
@@ -58,7 +60,7 @@ fn sleep(name: &str, cycle: i64, from: i64, until: i64, offset: i64) -> SleepTim
         end: Some(instant(until)),
         timezone_offset: Some(offset_text(offset)),
         nap: false,
-        weight: TimeDelta::seconds(until - from),
+        ranking_duration: TimeDelta::seconds(until - from),
     }
 }
 
@@ -78,8 +80,8 @@ fn cycle(id: i64, from: i64, offset: i64) -> CycleTimes {
     }
 }
 
-fn recovery(cycle: i64, sleep: &str, created: i64) -> RecoveryTies {
-    RecoveryTies {
+fn recovery(cycle: i64, sleep: &str, created: i64) -> RecoveryLinks {
+    RecoveryLinks {
         cycle_id: CycleId(cycle),
         sleep_id: SleepId(sleep.to_owned()),
         created_at: instant(created),
@@ -94,15 +96,15 @@ fn of_sleep(sleep: &SleepTimes) -> NaiveDate {
 /// The place of one cycle. If there is none, that of its recovery.
 fn place_of(
     cycle: Option<&CycleTimes>,
-    recovery: Option<&RecoveryTies>,
+    recovery: Option<&RecoveryLinks>,
     sleeps: &[SleepTimes],
-) -> Place {
-    let facts = Facts {
+) -> DateAssignment {
+    let facts = DateAssignmentInput {
         cycles: cycle.cloned().into_iter().collect(),
         recoveries: recovery.cloned().into_iter().collect(),
         sleeps: sleeps.to_vec(),
     };
-    let mut days = days_of(&facts);
+    let mut days = assign_dates(&facts);
     let place = match (cycle, recovery) {
         (Some(cycle), _) => days.cycles.remove(&cycle.id),
         (None, Some(recovery)) => days.recoveries.remove(&recovery.cycle_id),
@@ -121,7 +123,7 @@ fn workout(from: i64, until: i64, offset: i64) -> Workout {
     .unwrap()
 }
 
-fn day_of(place: &Place) -> i64 {
+fn day_of(place: &DateAssignment) -> i64 {
     day_number(place.local_date)
 }
 
@@ -164,7 +166,7 @@ fn any_stretch() -> impl Strategy<Value = Stretch> {
 
 struct Life {
     cycles: Vec<CycleTimes>,
-    recoveries: Vec<RecoveryTies>,
+    recoveries: Vec<RecoveryLinks>,
     sleeps: Vec<SleepTimes>,
     /// Per cycle, the day that it must get.
     days: Vec<i64>,
@@ -209,7 +211,7 @@ fn live(stretches: &[Stretch], first_night: i64) -> Life {
     life
 }
 
-fn places(life: &Life) -> Vec<Place> {
+fn places(life: &Life) -> Vec<DateAssignment> {
     life.cycles
         .iter()
         .map(|cycle| {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{
     CycleId, SleepId,
-    days::{CycleTimes, Facts, RecoveryTies, SleepTimes, days_of},
+    date_assignment::{CycleTimes, DateAssignmentInput, RecoveryLinks, SleepTimes, assign_dates},
     local_date::of_sleep,
 };
 
@@ -19,7 +19,7 @@ fn slept(name: &str, cycle: i64, from: &str, until: &str, offset: &str) -> Sleep
         end: Some(at(until)),
         timezone_offset: Some(offset.to_owned()),
         nap: false,
-        weight: at(until) - at(from),
+        ranking_duration: at(until) - at(from),
     }
 }
 
@@ -32,8 +32,8 @@ fn cycle(id: i64, from: &str, offset: &str) -> CycleTimes {
     }
 }
 
-fn recovery(cycle: i64, sleep: &str, created: &str) -> RecoveryTies {
-    RecoveryTies {
+fn recovery(cycle: i64, sleep: &str, created: &str) -> RecoveryLinks {
+    RecoveryLinks {
         cycle_id: CycleId(cycle),
         sleep_id: SleepId(sleep.to_owned()),
         created_at: at(created),
@@ -47,15 +47,15 @@ fn date(sleep: &SleepTimes) -> String {
 
 fn date_of(
     cycle: Option<&CycleTimes>,
-    recovery: Option<&RecoveryTies>,
+    recovery: Option<&RecoveryLinks>,
     sleeps: &[SleepTimes],
 ) -> String {
-    let facts = Facts {
+    let facts = DateAssignmentInput {
         cycles: cycle.cloned().into_iter().collect(),
         recoveries: recovery.cloned().into_iter().collect(),
         sleeps: sleeps.to_vec(),
     };
-    let days = days_of(&facts);
+    let days = assign_dates(&facts);
     let of_cycle = cycle.map(|cycle| &days.cycles[&cycle.id]);
     let place = of_cycle.or(recovery.map(|recovery| &days.recoveries[&recovery.cycle_id]));
     place.unwrap().local_date.to_string()
@@ -291,7 +291,7 @@ fn a_long_nap_never_outweighs_the_night() {
     );
     let nap = SleepTimes {
         nap: true,
-        weight: TimeDelta::hours(9),
+        ranking_duration: TimeDelta::hours(9),
         ..slept(
             "nap",
             1,

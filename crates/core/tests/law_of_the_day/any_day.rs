@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use whoop_core::{
     SleepId,
-    day::{DayRecords, DaySleep, Missing},
+    day::{DayRecords, DaySleep, MissingReason},
 };
 
 use super::{cycle, day, recovery, sleep, workout};
@@ -158,7 +158,7 @@ proptest! {
         let shown = usize::from(day.recovery.is_some()) + others.recoveries.len();
         let waits = matches!(
             day.missing.get("recovery"),
-            Some(Missing::PendingScore | Missing::Unscorable)
+            Some(MissingReason::PendingScore | MissingReason::Unscorable)
         );
         prop_assert_eq!(shown + usize::from(waits), records.recoveries.len());
     }

@@ -13,10 +13,10 @@ use whoop_core::{
     CycleId, DataType, SleepId, UserId, WorkoutId,
     coverage::Coverage,
     day::{
-        Connection, Day, DayCycle, DayRecords, DayRecovery, DaySleep, DayWorkout, Knowledge, Meta,
-        Source, SyncOutcome, compose,
+        AnswerSource, ConnectionStatus, Day, DayContext, DayCycle, DayMeta, DayRecords,
+        DayRecovery, DaySleep, DayWorkout, SyncOutcome, assemble_day,
     },
-    plan::{DayQuery, Night, Refresh},
+    plan::{DayQuery, NightState, RefreshMode},
     record::ScoreState,
 };
 
@@ -128,7 +128,7 @@ fn workout(id: &str, from: i64) -> DayWorkout {
 #[derive(Clone)]
 struct Known {
     coverage: Vec<Coverage>,
-    connection: Connection,
+    connection: ConnectionStatus,
     quota_spent: bool,
 }
 
@@ -138,18 +138,18 @@ impl Known {
             last_sync_at: Some(now()),
             covered_from: Some(at(-24 * 30)),
             covered_until: Some(now()),
-            ..Coverage::none(data_type)
+            ..Coverage::empty(data_type)
         };
         Self {
             coverage: DataType::ALL.map(read).to_vec(),
-            connection: Connection::Connected,
+            connection: ConnectionStatus::Connected,
             quota_spent: false,
         }
     }
 
     fn nothing() -> Self {
         Self {
-            coverage: DataType::ALL.map(Coverage::none).to_vec(),
+            coverage: DataType::ALL.map(Coverage::empty).to_vec(),
             ..Self::everything()
         }
     }
@@ -158,32 +158,32 @@ impl Known {
 fn day_known(records: &DayRecords, known: &Known) -> Day {
     let query = DayQuery {
         date: date(),
-        named: records.named(),
+        dangling_references: records.dangling_references(),
         today: now().date_naive(),
         offset_seconds: 0,
         now: now(),
         freshness: TimeDelta::minutes(15),
-        refresh: Refresh::Auto,
-        forced_reads_every: TimeDelta::zero(),
-        night: Night::default(),
-        thrifty: false,
+        refresh: RefreshMode::Auto,
+        forced_read_interval: TimeDelta::zero(),
+        night_state: NightState::default(),
+        conserve_quota: false,
         signals: None,
     };
-    let meta = Meta {
-        source: Source::Database,
+    let meta = DayMeta {
+        source: AnswerSource::Database,
         connection: known.connection,
         last_synced_at: None,
         stale: false,
         sync: SyncOutcome::NotNeeded,
         detail: None,
     };
-    let knowledge = Knowledge {
+    let knowledge = DayContext {
         query: &query,
         coverage: &known.coverage,
         connection: known.connection,
-        quota_spent: known.quota_spent,
+        quota_exhausted: known.quota_spent,
     };
-    compose("mara".parse::<UserId>().unwrap(), records, knowledge, meta)
+    assemble_day("mara".parse::<UserId>().unwrap(), records, knowledge, meta)
 }
 
 fn day(records: &DayRecords) -> Day {

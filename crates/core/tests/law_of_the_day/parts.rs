@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use whoop_core::{
-    day::{DayRecords, DaySleep, Missing},
+    day::{DayRecords, DaySleep, MissingReason},
     record::ScoreState,
 };
 
@@ -82,7 +82,7 @@ fn the_main_sleeps_of_one_cycle_are_one_night() {
     // As long as one of them waits for its score, so does the night; its figures do not count.
     records.sleeps[0].score_state = ScoreState::PendingScore;
     let composed = day(&records);
-    assert_eq!(composed.missing["sleep"], Missing::PendingScore);
+    assert_eq!(composed.missing["sleep"], MissingReason::PendingScore);
     let shown = composed.sleep.unwrap();
     assert_eq!(shown.duration_milli, Some(7 * 3_600_000));
     assert_eq!(shown.end, Some(at(17)));
@@ -114,7 +114,7 @@ fn a_nap_is_never_the_night_and_naps_stand_in_the_order_of_the_day() {
     };
     let composed = day(&only_a_nap);
     assert_eq!(composed.sleep, None);
-    assert_eq!(composed.missing["sleep"], Missing::NotRecorded);
+    assert_eq!(composed.missing["sleep"], MissingReason::NotRecorded);
 }
 
 #[test]
@@ -131,5 +131,5 @@ fn a_cycle_without_a_night_still_shows_and_an_open_one_has_no_end() {
     assert_eq!((&shown["id"], &shown["end"]), (&json!(2), &Value::Null));
     assert_eq!(shown["start"], "2026-02-10T05:00:00.000Z");
     assert_eq!(day.others.unwrap().cycles[0].id.0, 1);
-    assert_eq!(day.missing["sleep"], Missing::NotRecorded);
+    assert_eq!(day.missing["sleep"], MissingReason::NotRecorded);
 }

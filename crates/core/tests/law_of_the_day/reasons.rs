@@ -2,7 +2,7 @@
 
 use whoop_core::{
     DataType,
-    day::{Connection, DayRecords, Missing},
+    day::{ConnectionStatus, DayRecords, MissingReason},
     record::ScoreState,
 };
 
@@ -11,9 +11,9 @@ use super::{Known, at, day, day_known, now, whole_night};
 #[test]
 fn a_score_that_is_not_there_is_explained_by_its_state() {
     for (word, reason) in [
-        ("PENDING_SCORE", Missing::PendingScore),
-        ("UNSCORABLE", Missing::Unscorable),
-        ("AWAITING_STARS", Missing::PendingScore),
+        ("PENDING_SCORE", MissingReason::PendingScore),
+        ("UNSCORABLE", MissingReason::Unscorable),
+        ("AWAITING_STARS", MissingReason::PendingScore),
     ] {
         let mut records = whole_night();
         let state = ScoreState::from(word.to_owned());
@@ -42,7 +42,7 @@ fn a_score_that_is_not_there_is_explained_by_its_state() {
 fn an_absent_part_has_the_reason_that_fits_what_is_known() {
     let every_part = |known: &Known| {
         let day = day_known(&DayRecords::default(), known);
-        let reasons: Vec<Missing> = ["recovery", "sleep", "cycle", "workouts"]
+        let reasons: Vec<MissingReason> = ["recovery", "sleep", "cycle", "workouts"]
             .map(|part| day.missing[part])
             .to_vec();
         assert!(
@@ -53,31 +53,34 @@ fn an_absent_part_has_the_reason_that_fits_what_is_known() {
     };
     let base = Known::nothing();
 
-    assert_eq!(every_part(&Known::everything()), Missing::NotRecorded);
-    assert_eq!(every_part(&base), Missing::NotSynced);
-    for connection in [Connection::Disconnected, Connection::NeverConnected] {
+    assert_eq!(every_part(&Known::everything()), MissingReason::NotRecorded);
+    assert_eq!(every_part(&base), MissingReason::NotSynced);
+    for connection in [
+        ConnectionStatus::Disconnected,
+        ConnectionStatus::NeverConnected,
+    ] {
         let known = Known {
             connection,
             ..base.clone()
         };
-        assert_eq!(every_part(&known), Missing::NotSynced);
+        assert_eq!(every_part(&known), MissingReason::NotSynced);
     }
     let quota = Known {
         quota_spent: true,
         ..base
     };
-    assert_eq!(every_part(&quota), Missing::Quota);
+    assert_eq!(every_part(&quota), MissingReason::Quota);
     let reauth = Known {
-        connection: Connection::ReauthRequired,
+        connection: ConnectionStatus::ReauthRequired,
         ..quota
     };
-    assert_eq!(every_part(&reauth), Missing::ReauthRequired);
+    assert_eq!(every_part(&reauth), MissingReason::ReauthRequired);
     // What was read to the end is known, however the member stands now.
     let known = Known {
         coverage: Known::everything().coverage,
         ..reauth
     };
-    assert_eq!(every_part(&known), Missing::NotRecorded);
+    assert_eq!(every_part(&known), MissingReason::NotRecorded);
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn each_part_is_explained_by_the_coverage_of_its_own_type() {
         let recorded: Vec<&str> = day
             .missing
             .iter()
-            .filter(|(_, reason)| **reason == Missing::NotRecorded)
+            .filter(|(_, reason)| **reason == MissingReason::NotRecorded)
             .map(|(part, _)| *part)
             .collect();
         let part = match read {
@@ -120,17 +123,17 @@ fn a_record_that_another_names_is_not_synced_until_its_type_is_read_again() {
     records.sleeps[0].stored_at = now() - chrono::TimeDelta::minutes(5);
     let missing =
         |records: &DayRecords, minutes, part| day_known(records, &read_at(minutes)).missing[part];
-    assert_eq!(missing(&records, 6, "cycle"), Missing::NotSynced);
-    assert_eq!(missing(&records, 4, "cycle"), Missing::NotRecorded);
+    assert_eq!(missing(&records, 6, "cycle"), MissingReason::NotSynced);
+    assert_eq!(missing(&records, 4, "cycle"), MissingReason::NotRecorded);
 
     // The same holds for a recovery without its night.
     let mut records = whole_night();
     records.sleeps.clear();
     records.recoveries[0].stored_at = now() - chrono::TimeDelta::minutes(5);
-    assert_eq!(missing(&records, 6, "sleep"), Missing::NotSynced);
-    assert_eq!(missing(&records, 4, "sleep"), Missing::NotRecorded);
+    assert_eq!(missing(&records, 6, "sleep"), MissingReason::NotSynced);
+    assert_eq!(missing(&records, 4, "sleep"), MissingReason::NotRecorded);
 
     // A time in the future proves nothing.
     records.recoveries[0].stored_at = now() + chrono::TimeDelta::minutes(5);
-    assert_eq!(missing(&records, 6, "sleep"), Missing::NotRecorded);
+    assert_eq!(missing(&records, 6, "sleep"), MissingReason::NotRecorded);
 }

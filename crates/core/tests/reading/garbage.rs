@@ -64,7 +64,7 @@ proptest! {
             let place = &places[place.index(places.len())];
             let sent = with(whole, place, garbage.clone());
             match read_json::<R>(&sent) {
-                Ok(record) => assert!(record.check().is_ok()),
+                Ok(record) => assert!(record.validate().is_ok()),
                 Err(rejected) => assert_eq!(rejected.raw, sent.to_string()),
             }
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json, value::RawValue};
 use whoop_core::{
     DataType,
-    record::{Cycle, Record, Recovery, Rejected, ScoreState, Sleep, Workout, read},
+    record::{Cycle, Record, Recovery, RejectedRecord, ScoreState, Sleep, Workout, parse_record},
 };
 
 use super::*;
@@ -133,9 +133,9 @@ fn an_unknown_state_is_kept_as_the_word_that_came() {
     let record = read_json::<Cycle>(&sent).unwrap();
 
     assert_eq!(record.score_state.as_str(), "AWAITING_STARS");
-    assert!(record.score_state.may_change());
+    assert!(record.score_state.is_pending());
     assert_eq!(written(&record), sent);
-    assert!(!ScoreState::Unscorable.may_change());
+    assert!(!ScoreState::Unscorable.is_pending());
     // Only the documented spelling is the documented state.
     assert_eq!(
         ScoreState::from("scored".to_owned()),
@@ -159,7 +159,7 @@ fn ids_keep_every_digit_and_every_letter() {
     let text = cycle()
         .to_string()
         .replace("2400000017", "9223372036854775808");
-    let rejected = read::<Cycle>(&RawValue::from_string(text).unwrap()).unwrap_err();
+    let rejected = parse_record::<Cycle>(&RawValue::from_string(text).unwrap()).unwrap_err();
     assert!(rejected.reason.starts_with("id: "), "{}", rejected.reason);
 }
 
@@ -180,7 +180,8 @@ fn a_rejected_record_is_kept_whole_and_its_neighbours_go_on() {
     let broken = with(&sleep(), "/score/respiratory_rate", json!("fifteen"));
     let page = [raw(&sleep()), raw(&broken), raw(&sleep())];
 
-    let outcome: Vec<Result<Sleep, Rejected>> = page.iter().map(|one| read(one)).collect();
+    let outcome: Vec<Result<Sleep, RejectedRecord>> =
+        page.iter().map(|one| parse_record(one)).collect();
 
     assert!(outcome[0].is_ok() && outcome[2].is_ok());
     let rejected = outcome[1].clone().unwrap_err();

@@ -8,14 +8,14 @@ mod lenient;
 mod validation;
 
 use serde_json::{Value, json, value::RawValue};
-use whoop_core::record::{Record, Rejected, read};
+use whoop_core::record::{Record, RejectedRecord, parse_record};
 
 fn raw(json: &Value) -> Box<RawValue> {
     serde_json::value::to_raw_value(json).unwrap()
 }
 
-fn read_json<R: Record>(json: &Value) -> Result<R, Rejected> {
-    read(&raw(json))
+fn read_json<R: Record>(json: &Value) -> Result<R, RejectedRecord> {
+    parse_record(&raw(json))
 }
 
 fn written<R: Record>(record: &R) -> Value {

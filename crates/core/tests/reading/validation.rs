@@ -2,7 +2,7 @@
 //! outside its usual range is kept.
 
 use serde_json::{Value, json};
-use whoop_core::record::{Cycle, Record, Recovery, Sleep, Workout, read};
+use whoop_core::record::{Cycle, Record, Recovery, Sleep, Workout, parse_record};
 
 fn common(start: &str) -> Value {
     json!({
@@ -39,7 +39,9 @@ fn record(data_type: &str, field: &str, value: Value) -> Value {
 fn rejection(data_type: &str, whole: &Value) -> Option<String> {
     fn of<R: Record>(whole: &Value) -> Option<String> {
         let raw = serde_json::value::to_raw_value(whole).unwrap();
-        read::<R>(&raw).err().map(|rejected| rejected.reason)
+        parse_record::<R>(&raw)
+            .err()
+            .map(|rejected| rejected.reason)
     }
     match data_type {
         "cycle" => of::<Cycle>(whole),

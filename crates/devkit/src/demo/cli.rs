@@ -3,7 +3,7 @@ use clap::Parser;
 /// The whole system on one machine: PostgreSQL, simulator, API, one member.
 #[derive(Debug, Parser)]
 #[command(name = "cargo demo", bin_name = "cargo demo", version)]
-pub(crate) struct Cli {
+pub(crate) struct DemoCli {
     /// Run the acceptance steps and leave; exit code 1 if one fails.
     #[arg(long)]
     pub(crate) check: bool,
@@ -39,7 +39,7 @@ pub(crate) struct Cli {
     pub(crate) rust_log: String,
 }
 
-impl Cli {
+impl DemoCli {
     pub(crate) fn days(&self) -> u32 {
         self.days.unwrap_or(if self.check { 100 } else { 400 })
     }

@@ -8,28 +8,28 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use whoop_sim::DataType;
+use whoop_sim::SimDataType;
 
 use super::{
-    http::Member,
-    stack::Stack,
-    story::{calls, truth, whoop_user_id},
+    environment::DemoEnv,
+    member::DemoMember,
+    steps::{api_call_count, simulator_records, whoop_user_id},
 };
 
 /// How long a webhook may take in a demo.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A night that got another score at WHOOP.
-pub(crate) struct Rescored {
+pub(crate) struct RescoredNight {
     pub(crate) cycle: String,
     pub(crate) was: f64,
     pub(crate) now: f64,
 }
 
-impl Rescored {
+impl RescoredNight {
     /// Gives a scored night that one of two scores which is farther from its own.
-    pub(crate) fn at_whoop(stack: &Stack, [low, high]: [f64; 2]) -> anyhow::Result<Self> {
-        let truth = truth(stack)?;
+    pub(crate) fn rescore(stack: &DemoEnv, [low, high]: [f64; 2]) -> anyhow::Result<Self> {
+        let truth = simulator_records(stack)?;
         let recovery = truth["recoveries"]
             .as_array()
             .into_iter()
@@ -45,14 +45,18 @@ impl Rescored {
         stack
             .sim
             .world()
-            .patch(whoop_user_id(stack)?, DataType::Recovery, &cycle, change)
+            .patch(whoop_user_id(stack)?, SimDataType::Recovery, &cycle, change)
             .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
         Ok(Self { cycle, was, now })
     }
 }
 
 /// The day must show this recovery, from the database.
-pub(crate) async fn assert_shown(member: &Member, date: &str, score: f64) -> anyhow::Result<()> {
+pub(crate) async fn assert_recovery_shown(
+    member: &DemoMember,
+    date: &str,
+    score: f64,
+) -> anyhow::Result<()> {
     let rest = format!("?date={date}&refresh=never");
     let day = member.get("daily-data", &rest).await?;
     ensure!(
@@ -65,26 +69,26 @@ pub(crate) async fn assert_shown(member: &Member, date: &str, score: f64) -> any
 }
 
 /// A night is rescored at WHOOP, and whoever follows the member is told.
-pub(crate) async fn webhook(stack: &Stack, member: &Member) -> anyhow::Result<String> {
-    let mut events = member.follow().await?;
-    let before = calls(stack);
+pub(crate) async fn webhook_event(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+    let mut events = member.open_event_stream().await?;
+    let before = api_call_count(stack);
     let begun = Instant::now();
-    let Rescored { was, now, .. } = Rescored::at_whoop(stack, [21.5, 88.5])?;
-    let told = timeout(PATIENCE, events.next_day())
+    let RescoredNight { was, now, .. } = RescoredNight::rescore(stack, [21.5, 88.5])?;
+    let told = timeout(WEBHOOK_TIMEOUT, events.next_day())
         .await
         .context("nobody was told")??;
     let took = begun.elapsed();
     let date = told["date"].as_str().context("the event has no date")?;
-    assert_shown(member, date, now).await?;
+    assert_recovery_shown(member, date, now).await?;
     Ok(format!(
         "{was} → {now} told after {:.2} s, {} calls",
         took.as_secs_f64(),
-        calls(stack) - before
+        api_call_count(stack) - before
     ))
 }
 
 /// An app that has nothing catches up by the changes alone, and has it all.
-pub(crate) async fn offline_app(stack: &Stack, member: &Member) -> anyhow::Result<String> {
+pub(crate) async fn offline_app(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
     let mut has: BTreeSet<(String, String)> = BTreeSet::new();
     let (mut since, mut asked) = (0, 0);
     loop {
@@ -109,7 +113,7 @@ pub(crate) async fn offline_app(stack: &Stack, member: &Member) -> anyhow::Resul
             break;
         }
     }
-    let truth = truth(stack)?;
+    let truth = simulator_records(stack)?;
     let there: usize = ["cycles", "recoveries", "sleeps", "workouts"]
         .iter()
         .filter_map(|list| truth[list].as_array().map(Vec::len))
@@ -125,12 +129,12 @@ pub(crate) async fn offline_app(stack: &Stack, member: &Member) -> anyhow::Resul
 }
 
 /// A stream of events.
-pub(crate) struct Events {
+pub(crate) struct MemberEventStream {
     pub(crate) response: reqwest::Response,
     pub(crate) text: String,
 }
 
-impl Events {
+impl MemberEventStream {
     /// The data of the next `day` event.
     async fn next_day(&mut self) -> anyhow::Result<Value> {
         loop {

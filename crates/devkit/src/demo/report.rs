@@ -6,14 +6,14 @@ use std::{
 use serde::Serialize;
 
 /// What the demo says: lines for a person, or one JSON object.
-pub(crate) struct Report {
+pub(crate) struct DemoReport {
     json: bool,
     started: Instant,
-    steps: Vec<Step>,
+    steps: Vec<DemoStep>,
 }
 
 #[derive(Serialize)]
-struct Step {
+struct DemoStep {
     name: &'static str,
     ok: bool,
     seconds: f64,
@@ -22,13 +22,13 @@ struct Step {
 }
 
 #[derive(Serialize)]
-struct Whole<'a> {
+struct DemoResult<'a> {
     ok: bool,
     seconds: f64,
-    steps: &'a [Step],
+    steps: &'a [DemoStep],
 }
 
-impl Report {
+impl DemoReport {
     pub(crate) fn new(json: bool) -> Self {
         Self {
             json,
@@ -37,13 +37,13 @@ impl Report {
         }
     }
 
-    pub(crate) fn headline(&self, text: &str) {
+    pub(crate) fn print_line(&self, text: &str) {
         if !self.json {
             println!("{text}");
         }
     }
 
-    pub(crate) fn fact(&self, name: &str, text: &str) {
+    pub(crate) fn print_fact(&self, name: &str, text: &str) {
         if !self.json {
             println!("  {name:<12} {text}");
         }
@@ -57,7 +57,7 @@ impl Report {
     ) {
         let ok = outcome.is_ok();
         let detail = outcome.unwrap_or_else(|error| format!("{error:#}"));
-        let step = Step {
+        let step = DemoStep {
             name,
             ok,
             seconds: took.as_secs_f64(),
@@ -77,7 +77,7 @@ impl Report {
         let ok = self.steps.iter().all(|step| step.ok);
         let seconds = self.started.elapsed().as_secs_f64();
         if self.json {
-            let whole = Whole {
+            let whole = DemoResult {
                 ok,
                 seconds,
                 steps: &self.steps,

@@ -2,16 +2,16 @@
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use whoop_sim::Life;
+use whoop_sim::LifePattern;
 
-use super::{http::Member, stack::Stack, story::all_stored};
+use super::{environment::DemoEnv, member::DemoMember, steps::assert_all_stored};
 
 /// Each life with the id of its member in the app.
-const LIVES: [(Life, &str); 4] = [
-    (Life::Weekdays, "demo-weekdays"),
-    (Life::EveningDozer, "demo-evening-dozer"),
-    (Life::BrokenSleeper, "demo-broken-sleeper"),
-    (Life::OddReadings, "demo-odd-readings"),
+const LIVES: [(LifePattern, &str); 4] = [
+    (LifePattern::Weekdays, "demo-weekdays"),
+    (LifePattern::EveningDozer, "demo-evening-dozer"),
+    (LifePattern::BrokenSleeper, "demo-broken-sleeper"),
+    (LifePattern::OddReadings, "demo-odd-readings"),
 ];
 
 /// One page of each data type holds these days: with the other steps, four members stay within
@@ -19,7 +19,7 @@ const LIVES: [(Life, &str); 4] = [
 const DAYS: u32 = 18;
 
 /// Connects one person of each life, and compares what is stored and shown with WHOOP.
-pub(crate) async fn check(stack: &Stack) -> anyhow::Result<String> {
+pub(crate) async fn check_unusual_lives(stack: &DemoEnv) -> anyhow::Result<String> {
     let (mut stored, mut shown) = (0, 0);
     for (life, user_id) in LIVES {
         let person = *stack
@@ -28,14 +28,14 @@ pub(crate) async fn check(stack: &Stack) -> anyhow::Result<String> {
             .add_people(life, 1, DAYS)?
             .first()
             .context("nobody was added")?;
-        let member = Member::new(stack, user_id)?;
+        let member = DemoMember::new(stack, user_id)?;
         member.connect_as(stack, person).await?;
-        member.first_sync_ends().await?;
+        member.wait_for_first_sync().await?;
         let read = json!({"wait": true});
         member.post("sync", read).await?;
         let truth = stack.sim.world().truth(person);
-        stored += all_stored(stack, user_id, &truth).await?;
-        shown += nights_shown(&member, &truth).await?;
+        stored += assert_all_stored(stack, user_id, &truth).await?;
+        shown += assert_sleeps_shown(&member, &truth).await?;
     }
     Ok(format!(
         "{} members with gaps, split nights and unscored days: {stored} records, {shown} nights",
@@ -44,7 +44,7 @@ pub(crate) async fn check(stack: &Stack) -> anyhow::Result<String> {
 }
 
 /// The number of WHOOP's main sleeps, each of which must be in the day of one date.
-async fn nights_shown(member: &Member, truth: &Value) -> anyhow::Result<usize> {
+async fn assert_sleeps_shown(member: &DemoMember, truth: &Value) -> anyhow::Result<usize> {
     let today = member.get("daily-data", "?refresh=never").await?;
     let today: chrono::NaiveDate = today["date"].as_str().unwrap_or_default().parse()?;
     let mut shown: Vec<String> = Vec::new();

@@ -19,18 +19,18 @@ use tokio::{
     time::{interval, timeout},
 };
 use whoop_core::{Clock, SystemClock};
-use whoop_sim::{DataType, SimConfig};
+use whoop_sim::{SimConfig, SimDataType};
 
-use crate::house::House;
+use crate::environment::SoakEnv;
 
 /// A change that is not told by then was lost.
-const LOST_AFTER: Duration = Duration::from_secs(20);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Streams that are opened at the same time.
-const AT_ONCE: usize = 16;
+const CONCURRENT_OPENS: usize = 16;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct LiveSoakArgs {
     /// Connected members.
     #[arg(long, default_value_t = 150, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     members: u16,
@@ -52,34 +52,34 @@ pub(crate) struct Args {
     changes: usize,
 }
 
-pub(crate) async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) async fn measure(args: &LiveSoakArgs) -> anyhow::Result<ExitCode> {
     ensure!(
         args.streams <= usize::from(args.members) * 8,
         "a member has 8 streams at the most; name more members"
     );
-    let house = House::build(args.members.into(), 20).await?;
+    let house = SoakEnv::build(args.members.into(), 20).await?;
     println!("{} members; whoop-sim stands in for WHOOP", args.members);
     house.world().send_webhooks_to(&house.webhook_url(0));
-    let mut followers = streams(&house, args.streams).await?;
-    let told = changes(&house, &mut followers, args.changes).await?;
-    let answered = webhooks(&house, args).await?;
+    let mut followers = open_streams(&house, args.streams).await?;
+    let told = time_changes(&house, &mut followers, args.changes).await?;
+    let answered = send_webhooks(&house, args).await?;
     drop(followers);
-    house.end().await;
+    house.stop().await;
     println!(
         "from a change at WHOOP to the event at the app: {}",
-        of(told)
+        latency_text(told)
     );
-    println!("a webhook's answer: {}", of(answered));
+    println!("a webhook's answer: {}", latency_text(answered));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Members' changes, as their followers hear of them.
-struct Followers {
-    heard: mpsc::UnboundedReceiver<(usize, Instant)>,
+struct EventReaders {
+    arrivals: mpsc::UnboundedReceiver<(usize, Instant)>,
     readers: Vec<tokio::task::JoinHandle<()>>,
 }
 
-impl Drop for Followers {
+impl Drop for EventReaders {
     fn drop(&mut self) {
         for reader in &self.readers {
             reader.abort();
@@ -88,8 +88,8 @@ impl Drop for Followers {
 }
 
 /// Opens streams at the second API, spread over the members.
-async fn streams(house: &House, count: usize) -> anyhow::Result<Followers> {
-    let before = house.memory_of_api(1)?;
+async fn open_streams(house: &SoakEnv, count: usize) -> anyhow::Result<EventReaders> {
+    let before = house.api_memory_kb(1)?;
     let (to, heard) = mpsc::unbounded_channel();
     let http = reqwest::Client::builder().no_proxy().build()?;
     let readers: Vec<tokio::task::JoinHandle<()>> = stream::iter(0..count)
@@ -97,8 +97,8 @@ async fn streams(house: &House, count: usize) -> anyhow::Result<Followers> {
             let (http, to) = (http.clone(), to.clone());
             async move {
                 let place = nth % house.members.len();
-                let url = house.url(1, "events", &house.members[place], "");
-                let request = http.get(url).bearer_auth(house.key());
+                let url = house.route_url(1, "events", &house.members[place], "");
+                let request = http.get(url).bearer_auth(house.service_key());
                 let mut response = request.send().await?.error_for_status()?;
                 let first = response.chunk().await?;
                 ensure!(first.is_some(), "a stream ended at once");
@@ -114,22 +114,25 @@ async fn streams(house: &House, count: usize) -> anyhow::Result<Followers> {
                 }))
             }
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENT_OPENS)
         .try_collect()
         .await?;
-    let after = house.memory_of_api(1)?;
+    let after = house.api_memory_kb(1)?;
     println!(
         "{count} open event streams: the API has {} MB resident, {} MB before",
         after / 1024,
         before / 1024
     );
-    Ok(Followers { heard, readers })
+    Ok(EventReaders {
+        arrivals: heard,
+        readers,
+    })
 }
 
 /// One change at WHOOP after another, each timed until the app hears of it.
-async fn changes(
-    house: &House,
-    followers: &mut Followers,
+async fn time_changes(
+    house: &SoakEnv,
+    followers: &mut EventReaders,
     count: usize,
 ) -> anyhow::Result<Vec<Duration>> {
     let mut random = StdRng::seed_from_u64(1);
@@ -147,34 +150,34 @@ async fn changes(
     for nth in 0..count {
         let (place, cycle_id) = &nights[random.random_range(0..nights.len())];
         let (place, person) = (*place, house.members[*place].whoop_user_id);
-        while followers.heard.try_recv().is_ok() {}
+        while followers.arrivals.try_recv().is_ok() {}
         let began = Instant::now();
         house
             .world()
             .patch(
                 person,
-                DataType::Recovery,
+                SimDataType::Recovery,
                 cycle_id,
                 json!({"score": {"recovery_score": 1 + nth % 99}}),
             )
             .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
         let heard = async {
-            while let Some((of, at)) = followers.heard.recv().await {
+            while let Some((of, at)) = followers.arrivals.recv().await {
                 if of == place {
                     return Some(at);
                 }
             }
             None
         };
-        let Ok(at) = timeout(LOST_AFTER, heard).await else {
+        let Ok(at) = timeout(EVENT_TIMEOUT, heard).await else {
             let events = format!(
                 "SELECT string_agg(concat_ws(' ', event_type, state, received_at, due_at, \
                      finished_at, attempts, looks, last_error), '; ') \
                  FROM whoop_webhook_event WHERE whoop_user_id = {person}"
             );
             bail!(
-                "change {nth}, of {person}, was not told within {LOST_AFTER:?}: {:?}",
-                house.text(&events).await?
+                "change {nth}, of {person}, was not told within {EVENT_TIMEOUT:?}: {:?}",
+                house.query_text(&events).await?
             );
         };
         let at = at.context("nobody follows")?;
@@ -185,7 +188,7 @@ async fn changes(
 
 /// So many webhooks a second, of members' real records and of strangers, whatever
 /// the ones before took.
-async fn webhooks(house: &House, args: &Args) -> anyhow::Result<Vec<Duration>> {
+async fn send_webhooks(house: &SoakEnv, args: &LiveSoakArgs) -> anyhow::Result<Vec<Duration>> {
     let events: Vec<(i64, String)> = house
         .members
         .iter()
@@ -213,7 +216,7 @@ async fn webhooks(house: &House, args: &Args) -> anyhow::Result<Vec<Duration>> {
             "user_id": whoop_user_id, "id": sleep, "type": "sleep.updated",
             "trace_id": format!("soak-{nth}"),
         });
-        let request = signed(&http, &url, &body)?;
+        let request = signed_request(&http, &url, &body)?;
         let (times, statuses) = (Arc::clone(&times), Arc::clone(&statuses));
         sent.push(tokio::spawn(async move {
             let began = Instant::now();
@@ -237,7 +240,7 @@ async fn webhooks(house: &House, args: &Args) -> anyhow::Result<Vec<Duration>> {
     Ok(times)
 }
 
-fn signed(
+fn signed_request(
     http: &reqwest::Client,
     url: &str,
     body: &Value,
@@ -257,7 +260,7 @@ fn signed(
         .body(body))
 }
 
-fn of(mut times: Vec<Duration>) -> String {
+fn latency_text(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let at = |percent: usize| {
         let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));

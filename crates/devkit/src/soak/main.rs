@@ -9,7 +9,7 @@
 //! - [`quota`]: everybody spends the same quota;
 //! - [`speed`]: how long the engine takes, with a WHOOP that answers at once.
 
-mod house;
+mod environment;
 mod live;
 mod quota;
 mod speed;
@@ -21,31 +21,31 @@ use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
 #[command(name = "soak", version)]
-struct Cli {
+struct SoakCli {
     #[command(subcommand)]
-    what: What,
+    command: SoakCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum SoakCommand {
     /// Members' connections under fire: refreshes, latency and kill -9.
-    Tokens(tokens::Args),
+    Tokens(tokens::TokenSoakArgs),
     /// Two workers and two APIs that share one quota, and members who open the app.
-    Quota(quota::Args),
+    Quota(quota::QuotaSoakArgs),
     /// Webhooks in, events out: how long each takes, and what open streams cost.
-    Live(live::Args),
+    Live(live::LiveSoakArgs),
     /// How long the engine takes for a member's year, and for a plan of thousands.
-    Speed(speed::Args),
+    Speed(speed::SpeedSoakArgs),
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let ended = match arguments.first().and_then(|name| name.to_str()) {
         Some("api") => {
-            whoop_api::serve(&whoop_api::Cli::parse_from(arguments)).map(|()| ExitCode::SUCCESS)
+            whoop_api::serve(&whoop_api::ApiCli::parse_from(arguments)).map(|()| ExitCode::SUCCESS)
         }
-        Some("sync-worker") => worker(arguments),
-        _ => soak(&Cli::parse()),
+        Some("sync-worker") => run_worker(arguments),
+        _ => run_soak(&SoakCli::parse()),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("soak: {error:#}");
@@ -54,8 +54,8 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn worker(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
-    let cli = whoop_sync_worker::Cli::try_parse_from(arguments)?;
+async fn run_worker(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    let cli = whoop_sync_worker::WorkerCli::try_parse_from(arguments)?;
     if let Some(common) = cli.common() {
         common.log.init()?;
     }
@@ -63,11 +63,11 @@ async fn worker(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
 }
 
 #[tokio::main]
-async fn soak(cli: &Cli) -> anyhow::Result<ExitCode> {
-    match &cli.what {
-        What::Tokens(args) => tokens::soak(args).await,
-        What::Quota(args) => quota::soak(args).await,
-        What::Live(args) => live::measure(args).await,
-        What::Speed(args) => speed::measure(args).await,
+async fn run_soak(cli: &SoakCli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        SoakCommand::Tokens(args) => tokens::soak(args).await,
+        SoakCommand::Quota(args) => quota::soak(args).await,
+        SoakCommand::Live(args) => live::measure(args).await,
+        SoakCommand::Speed(args) => speed::measure(args).await,
     }
 }

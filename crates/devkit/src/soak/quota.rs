@@ -19,15 +19,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 use tokio::process::Child;
-use whoop_sim::{Call, CallSide};
+use whoop_sim::{CallSide, LoggedCall};
 
-use crate::house::House;
+use crate::environment::SoakEnv;
 
 /// What is read within this is not read again.
-const FRESHNESS: TimeDelta = TimeDelta::minutes(15);
+const FRESHNESS_INTERVAL: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct QuotaSoakArgs {
     /// Goes on until so many calls were made.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     calls: usize,
@@ -63,29 +63,29 @@ pub(crate) struct Args {
 
 /// What members saw who opened the app.
 #[derive(Debug, Default)]
-struct Visits {
-    made: AtomicU64,
-    put_off: AtomicU64,
+struct AppRequestCounters {
+    sent: AtomicU64,
+    deferred: AtomicU64,
     /// Answers that are none: anything but 200.
-    bad: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// What the runs came to.
 #[derive(Debug, Default)]
-struct Tally {
+struct QuotaTally {
     waves: u32,
     /// How long workers were at it.
-    worked: Duration,
+    work_time: Duration,
     /// Calls in that time.
     calls: usize,
     /// Fewest calls in a full minute in which both workers had work.
-    fewest: Option<usize>,
+    min_calls_in_a_minute: Option<usize>,
     /// The most that a worker had resident, in kilobytes.
-    memory: u64,
+    max_memory_kb: u64,
     defects: Vec<String>,
 }
 
-pub(crate) async fn soak(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) async fn soak(args: &QuotaSoakArgs) -> anyhow::Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(|| rand::rng().random());
     println!(
         "{} calls at {} a minute and {} a day, {} members, {} worker(s), {} visits a minute, \
@@ -97,11 +97,11 @@ pub(crate) async fn soak(args: &Args) -> anyhow::Result<ExitCode> {
         args.workers,
         args.visits_per_minute
     );
-    let house = connected(args).await?;
+    let house = connected_env(args).await?;
     let house = Arc::new(house);
     let is_over = Arc::new(AtomicBool::new(false));
-    let visits = Arc::new(Visits::default());
-    let visitors = tokio::spawn(open_the_app(
+    let visits = Arc::new(AppRequestCounters::default());
+    let visitors = tokio::spawn(send_app_requests(
         Arc::clone(&house),
         Arc::clone(&visits),
         Arc::clone(&is_over),
@@ -109,11 +109,11 @@ pub(crate) async fn soak(args: &Args) -> anyhow::Result<ExitCode> {
         StdRng::seed_from_u64(seed),
     ));
 
-    let mut tally = Tally::default();
-    while made(&house).len() < args.calls {
-        let goes_on = wave(&house, args, &mut tally).await?;
+    let mut tally = QuotaTally::default();
+    while api_calls(&house).len() < args.calls {
+        let goes_on = run_wave(&house, args, &mut tally).await?;
         let [made, deferred] =
-            [&visits.made, &visits.put_off].map(|one| one.load(Ordering::Relaxed));
+            [&visits.sent, &visits.deferred].map(|one| one.load(Ordering::Relaxed));
         println!("{made} app requests until now, {deferred} deferred");
         if !goes_on {
             println!("the day's calls are spent");
@@ -123,9 +123,9 @@ pub(crate) async fn soak(args: &Args) -> anyhow::Result<ExitCode> {
     is_over.store(true, Ordering::Relaxed);
     visitors.await?;
 
-    judge(&house, args, &visits, &mut tally);
+    evaluate(&house, args, &visits, &mut tally);
     let house = Arc::into_inner(house).context("somebody still holds the house")?;
-    house.end().await;
+    house.stop().await;
     for defect in &tally.defects {
         println!("DEFECT  {defect}");
     }
@@ -138,19 +138,19 @@ pub(crate) async fn soak(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Everybody connected and read once, and due again.
-async fn connected(args: &Args) -> anyhow::Result<House> {
+async fn connected_env(args: &QuotaSoakArgs) -> anyhow::Result<SoakEnv> {
     let began = Instant::now();
-    let mut house = House::build(args.members.into(), 20).await?;
+    let mut house = SoakEnv::build(args.members.into(), 20).await?;
     let wanted = i64::from(args.members) * 4;
     let read = "SELECT count(*) FROM whoop_sync_log l JOIN whoop_users u USING (user_id) \
                 WHERE l.sync_status = 'success' AND NOT u.first_sync_pending";
     let deadline = Instant::now() + Duration::from_secs(600);
-    while house.count(read).await? < wanted {
+    while house.query_count(read).await? < wanted {
         ensure!(Instant::now() < deadline, "first syncs never ended");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     house
-        .limit_to(args.calls_per_minute, args.calls_per_day)
+        .set_quota(args.calls_per_minute, args.calls_per_day)
         .await?;
     println!(
         "{} members connected in {:.1} s",
@@ -162,26 +162,32 @@ async fn connected(args: &Args) -> anyhow::Result<House> {
 
 /// What was read is not fresh any more: a run has everybody to read. Returns
 /// whether there is more to spend.
-async fn wave(house: &House, args: &Args, tally: &mut Tally) -> anyhow::Result<bool> {
+async fn run_wave(
+    house: &SoakEnv,
+    args: &QuotaSoakArgs,
+    tally: &mut QuotaTally,
+) -> anyhow::Result<bool> {
     house
-        .sql("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 hour'")
+        .execute_sql("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 hour'")
         .await?;
     let began = Instant::now();
-    let began_at = now(house);
-    let before = made(house).len();
+    let began_at = sim_now(house);
+    let before = api_calls(house).len();
     let slot = format!("--slot={}", args.slot);
     let workers: Vec<Child> = (0..args.workers)
-        .map(|_| house.worker_that_reports(&[&slot, "--parallel=4"]))
+        .map(|_| house.spawn_reporting_worker(&[&slot, "--parallel=4"]))
         .collect::<anyhow::Result<_>>()?;
     let mut reports = Vec::new();
-    let memory = tokio::spawn(watch_memory(workers.iter().filter_map(Child::id).collect()));
+    let memory = tokio::spawn(peak_memory_kb(
+        workers.iter().filter_map(Child::id).collect(),
+    ));
     for worker in workers {
-        reports.push(report(worker).await?);
+        reports.push(worker_report(worker).await?);
     }
-    tally.memory = tally.memory.max(memory.await?);
+    tally.max_memory_kb = tally.max_memory_kb.max(memory.await?);
     tally.waves += 1;
-    tally.worked += began.elapsed();
-    let calls = made(house);
+    tally.work_time += began.elapsed();
+    let calls = api_calls(house);
     tally.calls += calls.len() - before;
     let sum = |name: &str| -> u64 { reports.iter().filter_map(|one| one[name].as_u64()).sum() };
     println!(
@@ -193,9 +199,9 @@ async fn wave(house: &House, args: &Args, tally: &mut Tally) -> anyhow::Result<b
         sum("failed"),
         sum("deferred"),
     );
-    let minutes = full_minutes(&calls, began_at, now(house));
+    let minutes = full_minutes(&calls, began_at, sim_now(house));
     println!("calls in each full minute: {minutes:?}");
-    tally.fewest = tally.fewest.into_iter().chain(minutes).min();
+    tally.min_calls_in_a_minute = tally.min_calls_in_a_minute.into_iter().chain(minutes).min();
     if sum("failed") > 0 {
         tally
             .defects
@@ -204,7 +210,7 @@ async fn wave(house: &House, args: &Args, tally: &mut Tally) -> anyhow::Result<b
     let is_spent = sum("deferred") > 0;
     let reads = reads_since(&calls, began_at);
     // Whoever opens the app reads other types as well.
-    for list in lists_of(&args.slot) {
+    for list in slot_lists(&args.slot) {
         let read = reads
             .keys()
             .filter(|(_, path)| path.ends_with(list))
@@ -216,7 +222,9 @@ async fn wave(house: &House, args: &Args, tally: &mut Tally) -> anyhow::Result<b
         }
     }
     for ((member, path), at) in reads {
-        let twice = at.windows(2).find(|two| two[1] - two[0] < FRESHNESS);
+        let twice = at
+            .windows(2)
+            .find(|two| two[1] - two[0] < FRESHNESS_INTERVAL);
         if let Some(two) = twice {
             let apart = (two[1] - two[0]).num_seconds();
             tally.defects.push(format!(
@@ -228,7 +236,7 @@ async fn wave(house: &House, args: &Args, tally: &mut Tally) -> anyhow::Result<b
 }
 
 /// The lists that a slot reads.
-fn lists_of(slot: &str) -> &'static [&'static str] {
+fn slot_lists(slot: &str) -> &'static [&'static str] {
     match slot {
         "morning" => &["/recovery", "/activity/sleep"],
         "afternoon" | "evening" => &["/activity/workout", "/cycle"],
@@ -243,13 +251,13 @@ fn lists_of(slot: &str) -> &'static [&'static str] {
 
 /// When each list of each member was read up to the present.
 fn reads_since(
-    calls: &[Call],
+    calls: &[LoggedCall],
     began_at: DateTime<Utc>,
 ) -> HashMap<(i64, String), Vec<DateTime<Utc>>> {
     let mut reads: HashMap<(i64, String), Vec<DateTime<Utc>>> = HashMap::new();
     for call in calls.iter().filter(|call| call.at >= began_at) {
         let is_first_page = !call.query.contains("nextToken");
-        let is_window = end_of(call).is_some_and(|end| call.at - end < FRESHNESS);
+        let is_window = window_end(call).is_some_and(|end| call.at - end < FRESHNESS_INTERVAL);
         if let (Some(member), true, true) = (call.whoop_user_id, is_first_page, is_window) {
             let list = (member, call.path.clone());
             reads.entry(list).or_default().push(call.at);
@@ -259,7 +267,7 @@ fn reads_since(
 }
 
 /// The end of the window that a call asks for.
-fn end_of(call: &Call) -> Option<DateTime<Utc>> {
+fn window_end(call: &LoggedCall) -> Option<DateTime<Utc>> {
     let mut parameters = call.query.split('&');
     let end = parameters.find_map(|one| one.strip_prefix("end="))?;
     end.replace("%3A", ":").parse().ok()
@@ -267,7 +275,7 @@ fn end_of(call: &Call) -> Option<DateTime<Utc>> {
 
 /// The most that any of these processes has had resident, in kilobytes; 0 where
 /// the system does not tell.
-async fn watch_memory(processes: Vec<u32>) -> u64 {
+async fn peak_memory_kb(processes: Vec<u32>) -> u64 {
     let mut most = 0;
     loop {
         let mut alive = 0;
@@ -287,7 +295,7 @@ async fn watch_memory(processes: Vec<u32>) -> u64 {
     }
 }
 
-async fn report(worker: Child) -> anyhow::Result<Value> {
+async fn worker_report(worker: Child) -> anyhow::Result<Value> {
     let output = worker.wait_with_output().await?;
     let code = output.status.code();
     ensure!(
@@ -297,9 +305,9 @@ async fn report(worker: Child) -> anyhow::Result<Value> {
     serde_json::from_slice(&output.stdout).context("a worker's report")
 }
 
-async fn open_the_app(
-    house: Arc<House>,
-    visits: Arc<Visits>,
+async fn send_app_requests(
+    house: Arc<SoakEnv>,
+    visits: Arc<AppRequestCounters>,
     is_over: Arc<AtomicBool>,
     a_minute: f64,
     mut random: StdRng,
@@ -319,16 +327,21 @@ async fn open_the_app(
         let api = random.random_range(0..2);
         let (house, visits) = (Arc::clone(&house), Arc::clone(&visits));
         under_way.spawn(async move {
-            visits.made.fetch_add(1, Ordering::Relaxed);
-            let url = house.url(api, "daily-data", &house.members[member], "");
-            let answer = house.http.get(url).bearer_auth(house.key()).send().await;
+            visits.sent.fetch_add(1, Ordering::Relaxed);
+            let url = house.route_url(api, "daily-data", &house.members[member], "");
+            let answer = house
+                .http
+                .get(url)
+                .bearer_auth(house.service_key())
+                .send()
+                .await;
             let day: Option<Value> = match answer {
                 Ok(answer) if answer.status().is_success() => answer.json().await.ok(),
                 _ => None,
             };
             match day.as_ref().and_then(|day| day["meta"]["sync"].as_str()) {
-                None | Some("failed") => visits.bad.fetch_add(1, Ordering::Relaxed),
-                Some("deferred") => visits.put_off.fetch_add(1, Ordering::Relaxed),
+                None | Some("failed") => visits.failed.fetch_add(1, Ordering::Relaxed),
+                Some("deferred") => visits.deferred.fetch_add(1, Ordering::Relaxed),
                 Some(_) => 0,
             };
         });
@@ -336,23 +349,28 @@ async fn open_the_app(
     while under_way.join_next().await.is_some() {}
 }
 
-fn judge(house: &House, args: &Args, visits: &Visits, tally: &mut Tally) {
-    let calls = made(house);
+fn evaluate(
+    house: &SoakEnv,
+    args: &QuotaSoakArgs,
+    visits: &AppRequestCounters,
+    tally: &mut QuotaTally,
+) {
+    let calls = api_calls(house);
     let refused = calls.iter().filter(|call| call.status == 429).count();
-    let most = most_in_a_minute(&calls);
-    let minutes = tally.worked.as_secs_f64() / 60.0;
+    let most = max_calls_in_a_minute(&calls);
+    let minutes = tally.work_time.as_secs_f64() / 60.0;
     #[expect(clippy::cast_precision_loss, reason = "some thousands of calls")]
     let used = tally.calls as f64 / minutes / f64::from(args.calls_per_minute) * 100.0;
     let [made, put_off, bad] =
-        [&visits.made, &visits.put_off, &visits.bad].map(|count| count.load(Ordering::Relaxed));
+        [&visits.sent, &visits.deferred, &visits.failed].map(|count| count.load(Ordering::Relaxed));
     println!(
         "{} calls; at most {most} in any 60 s of {} allowed; {refused} refused by WHOOP; \
          {used:.1} % of the allowance used while workers ran, {} calls in the full minute with the \
          fewest; workers had {} MB at most",
         calls.len(),
         args.calls_per_minute,
-        tally.fewest.unwrap_or_default(),
-        tally.memory / 1024
+        tally.min_calls_in_a_minute.unwrap_or_default(),
+        tally.max_memory_kb / 1024
     );
     println!("{made} visits, {put_off} put off because of the quota, {bad} without an answer");
     if most > args.calls_per_minute as usize {
@@ -374,28 +392,33 @@ fn judge(house: &House, args: &Args, visits: &Visits, tally: &mut Tally) {
 }
 
 /// Calls to the API since the quota counts.
-fn made(house: &House) -> Vec<Call> {
+fn api_calls(house: &SoakEnv) -> Vec<LoggedCall> {
     let mut calls = house.world().calls();
     calls.retain(|call| call.side == CallSide::Api);
     calls
 }
 
-fn now(house: &House) -> DateTime<Utc> {
+fn sim_now(house: &SoakEnv) -> DateTime<Utc> {
     house.world().now()
 }
 
 /// Calls in each full minute between two instants. The last one is left out: the work comes to its end.
-fn full_minutes(calls: &[Call], began_at: DateTime<Utc>, ended_at: DateTime<Utc>) -> Vec<usize> {
+fn full_minutes(
+    calls: &[LoggedCall],
+    began_at: DateTime<Utc>,
+    ended_at: DateTime<Utc>,
+) -> Vec<usize> {
     let minutes = (ended_at - began_at).num_minutes() - 1;
     let count = |minute| {
         let from = began_at + TimeDelta::minutes(minute);
-        let is_within = |call: &&Call| call.at >= from && call.at < from + TimeDelta::minutes(1);
+        let is_within =
+            |call: &&LoggedCall| call.at >= from && call.at < from + TimeDelta::minutes(1);
         calls.iter().filter(is_within).count()
     };
     (0..minutes).map(count).collect()
 }
 
-fn most_in_a_minute(calls: &[Call]) -> usize {
+fn max_calls_in_a_minute(calls: &[LoggedCall]) -> usize {
     let mut oldest = 0;
     let mut most = 0;
     for (place, call) in calls.iter().enumerate() {

@@ -9,15 +9,15 @@ use std::{
 use anyhow::ensure;
 use whoop_core::{DataType, plan::Slot};
 use whoop_sync::{
-    Job,
-    member::Errand,
-    run::{Plan, Task},
+    SyncContext,
+    member_sync::SyncRequest,
+    run::{RunRequest, RunTask},
 };
 
-use crate::house::House;
+use crate::environment::SoakEnv;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct SpeedSoakArgs {
     /// How often a member's year is read.
     #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -27,16 +27,16 @@ pub(crate) struct Args {
     members: u32,
 }
 
-pub(crate) async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
-    let house = House::build(1, 365).await?;
-    member_year(&house, args.rounds).await?;
-    planning(&house, args).await?;
-    house.end().await;
+pub(crate) async fn measure(args: &SpeedSoakArgs) -> anyhow::Result<ExitCode> {
+    let house = SoakEnv::build(1, 365).await?;
+    measure_member_year(&house, args.rounds).await?;
+    measure_planning(&house, args).await?;
+    house.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Everything of a member who was never read, a year back.
-async fn member_year(house: &House, rounds: u32) -> anyhow::Result<()> {
+async fn measure_member_year(house: &SoakEnv, rounds: u32) -> anyhow::Result<()> {
     let member = &house.members[0];
     let mut times = Vec::new();
     let (mut records, mut calls) = (0, 0);
@@ -45,18 +45,18 @@ async fn member_year(house: &House, rounds: u32) -> anyhow::Result<()> {
         for table in ["recovery", "sleep", "workout", "cycle", "sync_log"] {
             let user_id = &member.user_id;
             house
-                .sql(&format!(
+                .execute_sql(&format!(
                     "DELETE FROM whoop_{table} WHERE user_id = '{user_id}'"
                 ))
                 .await?;
         }
-        house.sql("VACUUM ANALYZE").await?;
-        let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
+        house.execute_sql("VACUUM ANALYZE").await?;
+        let job = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
         let before = house.world().call_count();
         let began = Instant::now();
         let report = house
             .engine()
-            .back_fill(&member.user_id, &job, None)
+            .backfill_member(&member.user_id, &job, None)
             .await?;
         let took = began.elapsed();
         ensure!(report.error.is_none(), "{report:?}");
@@ -65,21 +65,21 @@ async fn member_year(house: &House, rounds: u32) -> anyhow::Result<()> {
         if round > 0 {
             times.push(took);
         } else {
-            others(house).await?;
+            insert_other_members(house).await?;
         }
     }
     println!(
         "a member's year: {records} records, {calls} calls: {}",
-        spread(&mut times)
+        spread_text(&mut times)
     );
     Ok(())
 }
 
 /// Many others with as much data: one member alone is read by other plans of
 /// PostgreSQL's than those that a service has.
-async fn others(house: &House) -> anyhow::Result<()> {
+async fn insert_other_members(house: &SoakEnv) -> anyhow::Result<()> {
     house
-        .sql(
+        .execute_sql(
             "INSERT INTO whoop_users (user_id, whoop_user_id, status, connected_at, updated_at) \
              SELECT 'other-' || n, 6000000 + n, 'disconnected', now(), now() \
              FROM generate_series(1, 100) AS n; \
@@ -98,9 +98,9 @@ async fn others(house: &House) -> anyhow::Result<()> {
 }
 
 /// What a run over thousands would read.
-async fn planning(house: &House, args: &Args) -> anyhow::Result<()> {
+async fn measure_planning(house: &SoakEnv, args: &SpeedSoakArgs) -> anyhow::Result<()> {
     house
-        .sql(&format!(
+        .execute_sql(&format!(
             "INSERT INTO whoop_users (user_id, whoop_user_id, status, connected_at, updated_at) \
              SELECT 'planned-' || n, 5000000 + n, 'connected', now(), now() \
              FROM generate_series(1, {}) AS n; \
@@ -114,14 +114,14 @@ async fn planning(house: &House, args: &Args) -> anyhow::Result<()> {
             args.members
         ))
         .await?;
-    let errand = Errand {
+    let errand = SyncRequest {
         slot: Some(Slot::Night),
         data_types: DataType::ALL.to_vec(),
-        ..Errand::of_everything()
+        ..SyncRequest::of_all_types()
     };
-    let plan = Plan {
+    let plan = RunRequest {
         trigger: "manual",
-        task: Task::Sync(errand),
+        task: RunTask::Sync(errand),
         users: Vec::new(),
         parallel: 4,
     };
@@ -139,12 +139,12 @@ async fn planning(house: &House, args: &Args) -> anyhow::Result<()> {
     println!(
         "a plan of {} members, four types each: {}",
         args.members,
-        spread(&mut times)
+        spread_text(&mut times)
     );
     Ok(())
 }
 
-fn spread(times: &mut [Duration]) -> String {
+fn spread_text(times: &mut [Duration]) -> String {
     times.sort_unstable();
     let middle = times.get(times.len() / 2);
     match (times.first(), middle, times.last()) {

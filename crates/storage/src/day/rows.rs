@@ -2,23 +2,23 @@
 
 use whoop_core::{
     CycleId, DataType, SleepId, WorkoutId,
-    coverage::{Coverage, ListEnd, Span},
+    coverage::{Coverage, CoveredSpan, ListEnd},
     day::{DayCycle, DayRecords, DayRecovery, DaySleep, DayWorkout},
     record::{Cycle, Recovery, Sleep, Workout},
 };
 
 use super::{
     DayMember,
-    statement::{COVERAGE, CYCLE, MEMBER, RECOVERY, Row, SLEEP, WORKOUT},
+    statement::{COVERAGE, CYCLE, DayRow, MEMBER, RECOVERY, SLEEP, WORKOUT},
 };
 use crate::{
     StorageError,
     table::{
-        RecordTable, cycle::parse_id, record::corrupt, sync_log::NOT_GRANTED, users::connection_of,
+        RecordTable, cycle::parse_id, record::corrupt, sync_log::NOT_GRANTED, users::parse_status,
     },
 };
 
-pub(super) struct Gathered {
+pub(super) struct DayParts {
     pub(super) member: Option<DayMember>,
     pub(super) coverage: Vec<Coverage>,
     /// The data types with an open webhook signal.
@@ -26,10 +26,10 @@ pub(super) struct Gathered {
     pub(super) records: DayRecords,
 }
 
-pub(super) fn gather(rows: Vec<Row>) -> Result<Gathered, StorageError> {
-    let mut gathered = Gathered {
+pub(super) fn collect_rows(rows: Vec<DayRow>) -> Result<DayParts, StorageError> {
+    let mut gathered = DayParts {
         member: None,
-        coverage: DataType::ALL.into_iter().map(Coverage::none).collect(),
+        coverage: DataType::ALL.into_iter().map(Coverage::empty).collect(),
         signals: Vec::new(),
         records: DayRecords::default(),
     };
@@ -67,10 +67,10 @@ fn not_null<T>(value: Option<T>, table: &'static str, id: &str) -> Result<T, Sto
     value.ok_or_else(|| corrupt(table, id, "a column is null that never is"))
 }
 
-impl Row {
+impl DayRow {
     fn into_member(self) -> DayMember {
         DayMember {
-            connection: connection_of(&self.id),
+            connection: parse_status(&self.id),
             timezone_offset: self.timezone_offset,
             last_seen_at: self.start,
             signal_at: self.end,
@@ -89,10 +89,10 @@ impl Row {
                 oldest: None,
                 seen_at,
             }),
-            ..Coverage::none(self.id.parse().ok()?)
+            ..Coverage::empty(self.id.parse().ok()?)
         };
         let earlier = self.earlier_from.zip(self.earlier_until);
-        Some(known.with_earlier(earlier.map(|(from, until)| Span { from, until })))
+        Some(known.with_earlier(earlier.map(|(from, until)| CoveredSpan { from, until })))
     }
 
     fn into_recovery(self) -> Result<DayRecovery, StorageError> {

@@ -61,7 +61,7 @@ FROM whoop_workout WHERE user_id = $1 AND local_date = $2
 ";
 
 /// The columns, in the order of the fields of [`Row`].
-pub(super) type Columns = (
+pub(super) type DayColumns = (
     Integer,
     Text,
     Nullable<Text>,
@@ -90,12 +90,12 @@ pub(super) type Columns = (
     Nullable<BigInt>,
 );
 
-type Instant = Option<DateTime<Utc>>;
-type Float = Option<f64>;
-type Number = Option<i64>;
+type OptionalInstant = Option<DateTime<Utc>>;
+type OptionalFloat = Option<f64>;
+type OptionalInteger = Option<i64>;
 
 #[derive(Queryable)]
-pub(super) struct Row {
+pub(super) struct DayRow {
     pub(super) kind: i32,
     /// The id; of a member the status, of coverage its type.
     pub(super) id: String,
@@ -107,24 +107,24 @@ pub(super) struct Row {
     pub(super) flag: Option<bool>,
     /// Of coverage whether a webhook announced a change that was not read.
     pub(super) in_others: Option<bool>,
-    pub(super) start: Instant,
-    pub(super) end: Instant,
+    pub(super) start: OptionalInstant,
+    pub(super) end: OptionalInstant,
     /// The time at which a record was stored; the end of the span of a coverage.
-    pub(super) stored_at: Instant,
-    pub(super) list_end_seen_at: Instant,
-    pub(super) earlier_from: Instant,
-    pub(super) earlier_until: Instant,
-    pub(super) float_0: Float,
-    pub(super) float_1: Float,
-    pub(super) float_2: Float,
-    pub(super) float_3: Float,
-    pub(super) float_4: Float,
-    pub(super) number_0: Number,
-    pub(super) number_1: Number,
-    pub(super) number_2: Number,
-    pub(super) number_3: Number,
-    pub(super) number_4: Number,
-    pub(super) number_5: Number,
-    pub(super) number_6: Number,
-    pub(super) number_7: Number,
+    pub(super) stored_at: OptionalInstant,
+    pub(super) list_end_seen_at: OptionalInstant,
+    pub(super) earlier_from: OptionalInstant,
+    pub(super) earlier_until: OptionalInstant,
+    pub(super) float_0: OptionalFloat,
+    pub(super) float_1: OptionalFloat,
+    pub(super) float_2: OptionalFloat,
+    pub(super) float_3: OptionalFloat,
+    pub(super) float_4: OptionalFloat,
+    pub(super) number_0: OptionalInteger,
+    pub(super) number_1: OptionalInteger,
+    pub(super) number_2: OptionalInteger,
+    pub(super) number_3: OptionalInteger,
+    pub(super) number_4: OptionalInteger,
+    pub(super) number_5: OptionalInteger,
+    pub(super) number_6: OptionalInteger,
+    pub(super) number_7: OptionalInteger,
 }

@@ -20,7 +20,7 @@ fn digest(user_id: &UserId) -> String {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn is_there(conn: &mut PgConnection, user_id: &UserId) -> Result<bool, StorageError> {
+pub async fn is_adopted(conn: &mut PgConnection, user_id: &UserId) -> Result<bool, StorageError> {
     let query = whoop_adopted::table
         .find(digest(user_id))
         .select(whoop_adopted::member_digest);
@@ -48,7 +48,7 @@ pub async fn note_erased(conn: &mut PgConnection, user_id: &UserId) -> Result<()
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn note(
+pub async fn note_adopted(
     conn: &mut PgConnection,
     user_id: &UserId,
     records: i64,

@@ -38,12 +38,12 @@ impl Actor {
 
     /// A service key.
     pub fn key(name: &str) -> Self {
-        Self::of(format!("key:{}", plain(name)))
+        Self::of(format!("key:{}", sanitize_name(name)))
     }
 
     /// A user of the operating system who ran a command.
     pub fn cli(user: &str) -> Self {
-        Self::of(format!("cli:{}", plain(user)))
+        Self::of(format!("cli:{}", sanitize_name(user)))
     }
 
     fn of(caller: String) -> Self {
@@ -65,8 +65,8 @@ impl Actor {
     }
 
     /// An entry for something that this actor does.
-    pub fn entry(&self, action: &'static str, at: DateTime<Utc>) -> Entry {
-        Entry {
+    pub fn entry(&self, action: &'static str, at: DateTime<Utc>) -> AuditEntry {
+        AuditEntry {
             at,
             caller: self.caller.clone(),
             action,
@@ -78,7 +78,7 @@ impl Actor {
 }
 
 /// A name without control characters, and not too long.
-fn plain(name: &str) -> String {
+fn sanitize_name(name: &str) -> String {
     let name: String = name
         .chars()
         .filter(|letter| !letter.is_control())
@@ -93,7 +93,7 @@ fn plain(name: &str) -> String {
 
 /// One row to be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct AuditEntry {
     at: DateTime<Utc>,
     caller: String,
     action: &'static str,
@@ -102,7 +102,7 @@ pub struct Entry {
     detail: Option<String>,
 }
 
-impl Entry {
+impl AuditEntry {
     /// The entry, about this member or the member of this pseudonym.
     pub fn about(mut self, user_id: &str) -> Self {
         self.user_id = Some(user_id.to_owned());
@@ -134,8 +134,8 @@ pub struct AuditRow {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn insert(conn: &mut PgConnection, entries: &[Entry]) -> Result<(), StorageError> {
-    let of = |column: fn(&Entry) -> Option<&str>| -> Vec<Option<&str>> {
+pub async fn insert(conn: &mut PgConnection, entries: &[AuditEntry]) -> Result<(), StorageError> {
+    let of = |column: fn(&AuditEntry) -> Option<&str>| -> Vec<Option<&str>> {
         entries.iter().map(column).collect()
     };
     let at: Vec<DateTime<Utc>> = entries.iter().map(|one| one.at).collect();
@@ -156,7 +156,7 @@ pub async fn insert(conn: &mut PgConnection, entries: &[Entry]) -> Result<(), St
 
 /// Which rows to list; every condition that is given must hold.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub struct AuditFilter {
     /// Ids and pseudonyms of one member.
     pub user_ids: Vec<String>,
     pub since: Option<DateTime<Utc>>,
@@ -171,7 +171,7 @@ pub struct Filter {
 /// PostgreSQL refused or is gone.
 pub async fn list(
     conn: &mut PgConnection,
-    filter: &Filter,
+    filter: &AuditFilter,
     limit: i64,
 ) -> Result<Vec<AuditRow>, StorageError> {
     let mut query = whoop_audit::table
@@ -197,7 +197,7 @@ pub async fn list(
 }
 
 #[derive(QueryableByName)]
-struct Rows {
+struct AuditRowCount {
     #[diesel(sql_type = BigInt)]
     rows: i64,
 }
@@ -208,7 +208,7 @@ struct Rows {
 ///
 /// PostgreSQL refused or is gone.
 pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<i64, StorageError> {
-    let purged: Rows =
+    let purged: AuditRowCount =
         prepared("SELECT whoop_audit_purge(least($1, now() - interval '30 days')) AS rows")
             .bind::<Timestamptz, _>(before)
             .get_result(conn)
@@ -226,7 +226,7 @@ pub async fn pseudonymise(
     user_id: &str,
     pseudonym: &str,
 ) -> Result<i64, StorageError> {
-    let changed: Rows = prepared("SELECT whoop_audit_pseudonymise($1, $2) AS rows")
+    let changed: AuditRowCount = prepared("SELECT whoop_audit_pseudonymise($1, $2) AS rows")
         .bind::<Text, _>(user_id)
         .bind::<Text, _>(pseudonym)
         .get_result(conn)
@@ -235,7 +235,7 @@ pub async fn pseudonymise(
 }
 
 #[derive(QueryableByName)]
-struct Unknown {
+struct UserIdRow {
     #[diesel(sql_type = Text)]
     user_id: String,
 }
@@ -246,12 +246,12 @@ struct Unknown {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn ids_of_nobody(
+pub async fn list_unknown_member_ids(
     conn: &mut PgConnection,
     before: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<String>, StorageError> {
-    let found: Vec<Unknown> = prepared(
+    let found: Vec<UserIdRow> = prepared(
         "SELECT DISTINCT a.user_id FROM whoop_audit a \
          WHERE a.user_id IS NOT NULL AND a.user_id !~ '^erased:[0-9a-f]{32}' AND a.at < $1 \
            AND NOT EXISTS (SELECT 1 FROM whoop_users u WHERE u.user_id = a.user_id) LIMIT $2",
@@ -268,7 +268,7 @@ pub async fn ids_of_nobody(
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub(crate) async fn after(
+pub(crate) async fn list_after(
     conn: &mut PgConnection,
     user_id: &UserId,
     position: Option<(DateTime<Utc>, i64)>,

@@ -14,14 +14,14 @@ use crate::{PgConnection, StorageError, prepared::prepared};
 /// The ledger as it stood at a moment of the database's clock, by which all
 /// processes go.
 #[derive(Debug, Clone)]
-pub struct Current {
+pub struct LedgerSnapshot {
     pub ledger: QuotaLedger,
     pub now: DateTime<Utc>,
     version: i64,
 }
 
 #[derive(QueryableByName)]
-struct Row {
+struct LedgerRow {
     #[diesel(sql_type = Timestamptz)]
     now: DateTime<Utc>,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -36,15 +36,15 @@ struct Row {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn read(conn: &mut PgConnection) -> Result<Current, StorageError> {
-    let row: Row = prepared(
+pub async fn read(conn: &mut PgConnection) -> Result<LedgerSnapshot, StorageError> {
+    let row: LedgerRow = prepared(
         "SELECT clock_timestamp() AS now, version, ledger \
          FROM (SELECT) AS one LEFT JOIN whoop_call_budget ON id = 1",
     )
     .get_result(conn)
     .await?;
     let ledger: Result<Option<QuotaLedger>, _> = row.ledger.map(serde_json::from_value).transpose();
-    Ok(Current {
+    Ok(LedgerSnapshot {
         ledger: ledger
             .unwrap_or_else(|error| {
                 // WHOOP's own count corrects what is forgotten here.
@@ -52,7 +52,7 @@ pub async fn read(conn: &mut PgConnection) -> Result<Current, StorageError> {
                 None
             })
             .unwrap_or_default()
-            .bounded_by(row.now),
+            .with_clamped_times(row.now),
         now: row.now,
         version: row.version.unwrap_or(0),
     })
@@ -64,9 +64,12 @@ pub async fn read(conn: &mut PgConnection) -> Result<Current, StorageError> {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn replace(conn: &mut PgConnection, current: &Current) -> Result<bool, StorageError> {
+pub async fn replace(
+    conn: &mut PgConnection,
+    current: &LedgerSnapshot,
+) -> Result<bool, StorageError> {
     let ledger = serde_json::to_value(&current.ledger)
-        .map_err(|error| StorageError::Unwritable(error.into()))?;
+        .map_err(|error| StorageError::NotSerializable(error.into()))?;
     let written = prepared(
         "INSERT INTO whoop_call_budget AS known (id, version, ledger, updated_at) \
          VALUES (1, $1 + 1, $2, $3) \

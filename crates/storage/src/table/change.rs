@@ -8,19 +8,19 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use sha2::{Digest, Sha256};
-use whoop_core::{UserId, day::Connection};
+use whoop_core::{UserId, day::ConnectionStatus};
 
 use crate::{
     PgConnection, StorageError, prepared::prepared, schema::whoop_change,
-    table::users::connection_of,
+    table::users::parse_status,
 };
 
 /// Channel on which PostgreSQL announces that a member changed. The payload is [`signal_of`] the member.
-pub const CHANNEL: &str = "whoop_change";
+pub const NOTIFY_CHANNEL: &str = "whoop_change";
 
 /// Digest that stands for a member in PostgreSQL's notifications, which any role of the database
 /// may listen to. It keeps ids out of them, but can be computed from the list of ids.
-pub fn signal_of(user_id: &str) -> String {
+pub fn notify_payload(user_id: &str) -> String {
     let digest = Sha256::digest(user_id.as_bytes());
     digest
         .iter()
@@ -29,9 +29,12 @@ pub fn signal_of(user_id: &str) -> String {
 }
 
 /// Lets listeners look at a member again; when the caller's transaction commits.
-pub(crate) async fn signal(conn: &mut PgConnection, user_id: &str) -> Result<(), StorageError> {
+pub(crate) async fn notify_change(
+    conn: &mut PgConnection,
+    user_id: &str,
+) -> Result<(), StorageError> {
     prepared("SELECT pg_notify('whoop_change', $1)")
-        .bind::<Text, _>(signal_of(user_id))
+        .bind::<Text, _>(notify_payload(user_id))
         .execute(conn)
         .await?;
     Ok(())
@@ -55,7 +58,7 @@ pub struct ChangeRow {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn after(
+pub async fn list_after(
     conn: &mut PgConnection,
     user_id: &UserId,
     since: i64,
@@ -73,7 +76,7 @@ pub async fn after(
 
 /// Which of a member's numbers there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
-pub struct Numbers {
+pub struct SequenceNumbers {
     /// Of the latest change, kept or not.
     #[diesel(sql_type = BigInt)]
     pub latest: i64,
@@ -86,9 +89,9 @@ pub struct Numbers {
     pub counted_since: DateTime<Utc>,
 }
 
-impl Numbers {
+impl SequenceNumbers {
     /// Whether all that came after a number is still there to be told.
-    pub fn reach_back_to(&self, since: i64) -> bool {
+    pub fn retains_all_after(&self, since: i64) -> bool {
         let kept_from = self.oldest.unwrap_or(self.latest + 1);
         (kept_from - 1..=self.latest).contains(&since)
     }
@@ -99,10 +102,10 @@ impl Numbers {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn numbers(
+pub async fn sequence_numbers(
     conn: &mut PgConnection,
     user_id: &UserId,
-) -> Result<Option<Numbers>, StorageError> {
+) -> Result<Option<SequenceNumbers>, StorageError> {
     Ok(prepared(
         "SELECT u.change_seq AS latest, u.created_at AS counted_since, \
                 (SELECT min(c.seq) FROM whoop_change c WHERE c.user_id = $1) AS oldest \
@@ -115,7 +118,7 @@ pub async fn numbers(
 }
 
 /// Numbers far beyond those that an app can have been told.
-const NEVER_TOLD: i64 = 1_000_000;
+const RESTART_GAP: i64 = 1_000_000;
 
 /// Lets the changes of every member be counted anew, so that whoever has a copy is told to
 /// begin again. Returns how many members that are.
@@ -123,12 +126,12 @@ const NEVER_TOLD: i64 = 1_000_000;
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn restart(conn: &mut PgConnection) -> Result<u64, StorageError> {
+pub async fn restart_sequences(conn: &mut PgConnection) -> Result<u64, StorageError> {
     // The members first, as whoever writes a change does.
     let members = prepared(
         "UPDATE whoop_users SET change_seq = change_seq + $1, created_at = clock_timestamp()",
     )
-    .bind::<BigInt, _>(NEVER_TOLD)
+    .bind::<BigInt, _>(RESTART_GAP)
     .execute(conn)
     .await?;
     prepared("DELETE FROM whoop_change").execute(conn).await?;
@@ -137,7 +140,7 @@ pub async fn restart(conn: &mut PgConnection) -> Result<u64, StorageError> {
 
 /// How a member stands for whoever follows them.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct Pulse {
+pub struct MemberFeedState {
     #[diesel(sql_type = Text)]
     pub user_id: String,
     #[diesel(sql_type = BigInt)]
@@ -146,9 +149,9 @@ pub struct Pulse {
     status: String,
 }
 
-impl Pulse {
-    pub fn connection(&self) -> Connection {
-        connection_of(&self.status)
+impl MemberFeedState {
+    pub fn connection(&self) -> ConnectionStatus {
+        parse_status(&self.status)
     }
 }
 
@@ -157,10 +160,10 @@ impl Pulse {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn pulses(
+pub async fn list_feed_states(
     conn: &mut PgConnection,
     user_ids: &[String],
-) -> Result<Vec<Pulse>, StorageError> {
+) -> Result<Vec<MemberFeedState>, StorageError> {
     Ok(prepared(
         "SELECT user_id, change_seq AS latest, status FROM whoop_users WHERE user_id = ANY($1)",
     )
@@ -171,7 +174,7 @@ pub async fn pulses(
 
 /// How long changes took from WHOOP until they could be read here, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, QueryableByName)]
-pub struct Delays {
+pub struct DelayPercentiles {
     #[diesel(sql_type = BigInt)]
     pub changes: i64,
     #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
@@ -186,11 +189,11 @@ pub struct Delays {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn delays(
+pub async fn delay_percentiles(
     conn: &mut PgConnection,
     user_id: Option<&UserId>,
     since: DateTime<Utc>,
-) -> Result<Delays, StorageError> {
+) -> Result<DelayPercentiles, StorageError> {
     // Two statements: each has its own index.
     let whose = match user_id {
         Some(_) => "c.user_id = $1 AND c.changed_at >= $2",
@@ -219,7 +222,7 @@ pub async fn delays(
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn trim(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StorageError> {
+pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StorageError> {
     let trimmed = prepared(
         "DELETE FROM whoop_change c USING ( \
              SELECT user_id, max(seq) AS seq FROM whoop_change WHERE changed_at < $1 \
@@ -238,18 +241,18 @@ mod tests {
 
     #[test]
     fn numbers_reach_back_to_where_the_next_one_is_kept() {
-        let numbers = |oldest, latest| Numbers {
+        let numbers = |oldest, latest| SequenceNumbers {
             latest,
             oldest,
             counted_since: DateTime::UNIX_EPOCH,
         };
-        assert!(numbers(Some(1), 5).reach_back_to(0));
-        assert!(numbers(Some(4), 5).reach_back_to(3));
-        assert!(!numbers(Some(4), 5).reach_back_to(2));
-        assert!(numbers(None, 5).reach_back_to(5));
-        assert!(!numbers(None, 5).reach_back_to(4));
+        assert!(numbers(Some(1), 5).retains_all_after(0));
+        assert!(numbers(Some(4), 5).retains_all_after(3));
+        assert!(!numbers(Some(4), 5).retains_all_after(2));
+        assert!(numbers(None, 5).retains_all_after(5));
+        assert!(!numbers(None, 5).retains_all_after(4));
         // Of an earlier life of the member, or made up.
-        assert!(!numbers(Some(1), 5).reach_back_to(6));
-        assert!(numbers(None, 0).reach_back_to(0));
+        assert!(!numbers(Some(1), 5).retains_all_after(6));
+        assert!(numbers(None, 0).retains_all_after(0));
     }
 }

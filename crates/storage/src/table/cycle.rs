@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde_json::Value;
 use whoop_core::{
     CycleId, local_date,
-    record::{Cycle, CycleScore, fold, unfold},
+    record::{Cycle, CycleScore, fold_extra_fields, unfold_extra_fields},
 };
 
 use super::{
-    RecordTable, Ties,
-    record::{corrupt, extra_of, present},
+    RecordTable, RecordTies,
+    record::{corrupt, extra_of, non_default},
 };
 use crate::{StorageError, schema::whoop_cycle};
 
@@ -34,7 +34,7 @@ pub struct CycleRow {
 }
 
 impl RecordTable for Cycle {
-    type Row = CycleRow;
+    type TableRow = CycleRow;
 
     const TABLE: &'static str = "whoop_cycle";
     const COLUMNS: &'static [&'static str] = &[
@@ -56,7 +56,10 @@ impl RecordTable for Cycle {
             score_state: self.score_state.to_string(),
             created_at: self.created_at,
             updated_at: self.updated_at,
-            extra: Value::Object(fold(&self.extra, &[(&["score"], &score.extra)])),
+            extra: Value::Object(fold_extra_fields(
+                &self.extra,
+                &[(&["score"], &score.extra)],
+            )),
             synced_at,
             start_time: self.start,
             end_time: self.end,
@@ -80,8 +83,8 @@ impl RecordTable for Cycle {
         self.timezone_offset.as_deref()
     }
 
-    fn ties(&self) -> Ties<'_> {
-        Ties {
+    fn ties(&self) -> RecordTies<'_> {
+        RecordTies {
             cycle_id: Some(self.id),
             sleep_id: None,
         }
@@ -102,7 +105,7 @@ impl CycleRow {
             kilojoule: self.kilojoule,
             average_heart_rate: self.average_heart_rate,
             max_heart_rate: self.max_heart_rate,
-            extra: unfold(&mut extra, &["score"]),
+            extra: unfold_extra_fields(&mut extra, &["score"]),
         };
         Ok(Cycle {
             id,
@@ -113,7 +116,7 @@ impl CycleRow {
             end: self.end_time,
             timezone_offset: self.timezone_offset,
             score_state: self.score_state.into(),
-            score: present(score),
+            score: non_default(score),
             step_count: self.step_count,
             extra,
         })

@@ -8,14 +8,14 @@ use crate::{PgConnection, StorageError, schema::whoop_erasure};
 /// That somebody's data was deleted, and when; it does not say whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Insertable, Queryable, Selectable)]
 #[diesel(table_name = whoop_erasure, check_for_backend(diesel::pg::Pg))]
-pub struct Receipt {
+pub struct ErasureReceipt {
     pub id: Uuid,
     pub erased_at: DateTime<Utc>,
     /// In all tables together.
     pub deleted_rows: i64,
 }
 
-pub async fn insert(conn: &mut PgConnection, receipt: &Receipt) -> Result<(), StorageError> {
+pub async fn insert(conn: &mut PgConnection, receipt: &ErasureReceipt) -> Result<(), StorageError> {
     diesel::insert_into(whoop_erasure::table)
         .values(receipt)
         .execute(conn)

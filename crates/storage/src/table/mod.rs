@@ -24,4 +24,4 @@ pub mod webhook_event;
 pub mod webhook_signal;
 pub mod workout;
 
-pub use record::{RecordTable, Ties};
+pub use record::{RecordTable, RecordTies};

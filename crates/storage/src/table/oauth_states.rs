@@ -13,18 +13,18 @@ pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
 /// How long a used or expired state is remembered, so that a late callback is
 /// told which of the two it was.
-pub const REMEMBERED: TimeDelta = TimeDelta::days(1);
+pub const ENDED_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// Maximum number of open connects per member; a new one deletes the oldest.
 const MAX_OPEN: i32 = 5;
 
 /// Maximum number of remembered used or expired connects per member.
-const MAX_OVER: i32 = 15;
+const MAX_ENDED: i32 = 15;
 
 /// A connect under way.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = whoop_oauth_states, check_for_backend(diesel::pg::Pg))]
-pub struct Pending {
+pub struct PendingConnect {
     pub user_id: String,
     pub return_to: Option<String>,
     pub consent: Option<String>,
@@ -33,9 +33,9 @@ pub struct Pending {
 
 /// What a state that came back is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Consumed {
+pub enum ConsumeOutcome {
     /// Good, and spent by this call.
-    Valid(Pending),
+    Valid(PendingConnect),
     Unknown,
     /// The app that began it can still be told.
     Used {
@@ -68,7 +68,7 @@ pub async fn lock_member(conn: &mut PgConnection, user_id: &str) -> Result<(), S
 pub async fn insert(
     conn: &mut PgConnection,
     state: &str,
-    pending: &Pending,
+    pending: &PendingConnect,
 ) -> Result<(), StorageError> {
     let now = pending.created_at;
     diesel::sql_query(format!(
@@ -79,7 +79,7 @@ pub async fn insert(
                  FROM (SELECT state_hash, created_at, used_at IS NULL AND expires_at > $2 AS is_open \
                        FROM whoop_oauth_states WHERE user_id = $1) AS own \
              ) AS numbered \
-             WHERE nth >= CASE WHEN is_open THEN {MAX_OPEN} ELSE {MAX_OVER} END)"
+             WHERE nth >= CASE WHEN is_open THEN {MAX_OPEN} ELSE {MAX_ENDED} END)"
     ))
     .bind::<Text, _>(&pending.user_id)
     .bind::<Timestamptz, _>(now)
@@ -109,7 +109,7 @@ pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<(),
 
 /// Locks a spent state until the caller's transaction ends. Returns `false` if it was
 /// deleted since: the member was erased or disconnected.
-pub async fn lock_spent(conn: &mut PgConnection, state: &str) -> Result<bool, StorageError> {
+pub async fn lock_used(conn: &mut PgConnection, state: &str) -> Result<bool, StorageError> {
     let found = whoop_oauth_states::table
         .find(hash(state))
         .filter(whoop_oauth_states::used_at.is_not_null())
@@ -126,7 +126,7 @@ pub async fn consume(
     conn: &mut PgConnection,
     state: &str,
     now: DateTime<Utc>,
-) -> Result<Consumed, StorageError> {
+) -> Result<ConsumeOutcome, StorageError> {
     let hash = hash(state);
     let spent = diesel::update(
         whoop_oauth_states::table
@@ -135,12 +135,12 @@ pub async fn consume(
             .filter(whoop_oauth_states::expires_at.gt(now)),
     )
     .set(whoop_oauth_states::used_at.eq(now))
-    .returning(Pending::as_returning())
+    .returning(PendingConnect::as_returning())
     .get_result(conn)
     .await
     .optional()?;
     if let Some(pending) = spent {
-        return Ok(Consumed::Valid(pending));
+        return Ok(ConsumeOutcome::Valid(pending));
     }
     let over: Option<(Option<DateTime<Utc>>, Option<String>)> = whoop_oauth_states::table
         .find(&hash)
@@ -149,14 +149,17 @@ pub async fn consume(
         .await
         .optional()?;
     Ok(match over {
-        None => Consumed::Unknown,
-        Some((Some(_), return_to)) => Consumed::Used { return_to },
-        Some((None, return_to)) => Consumed::Expired { return_to },
+        None => ConsumeOutcome::Unknown,
+        Some((Some(_), return_to)) => ConsumeOutcome::Used { return_to },
+        Some((None, return_to)) => ConsumeOutcome::Expired { return_to },
     })
 }
 
 /// Deletes all connects of a member; returns how many there were.
-pub async fn delete_of(conn: &mut PgConnection, user_id: &str) -> Result<usize, StorageError> {
+pub async fn delete_for_member(
+    conn: &mut PgConnection,
+    user_id: &str,
+) -> Result<usize, StorageError> {
     Ok(
         diesel::delete(whoop_oauth_states::table.filter(whoop_oauth_states::user_id.eq(user_id)))
             .execute(conn)

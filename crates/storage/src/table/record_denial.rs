@@ -18,7 +18,7 @@ pub const INDEPENDENT_AFTER: TimeDelta = TimeDelta::hours(1);
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::days(30);
 
 #[derive(QueryableByName)]
-struct Denied {
+struct DenialRow {
     #[diesel(sql_type = Timestamptz)]
     denied_at: DateTime<Utc>,
 }
@@ -36,7 +36,7 @@ pub async fn note(
     now: DateTime<Utc>,
 ) -> Result<bool, StorageError> {
     // A time in the future is one of a wrong clock.
-    let first: Denied = prepared(
+    let first: DenialRow = prepared(
         "INSERT INTO whoop_record_denial AS known (user_id, data_type, record_id, denied_at) \
          VALUES ($1, $2, $3, $4) \
          ON CONFLICT (user_id, data_type, record_id) DO UPDATE \

@@ -5,12 +5,12 @@ use serde_json::Value;
 use whoop_core::{
     SleepId,
     offset::local_date,
-    record::{Recovery, RecoveryScore, fold, unfold},
+    record::{Recovery, RecoveryScore, fold_extra_fields, unfold_extra_fields},
 };
 
 use super::{
-    RecordTable, Ties, cycle,
-    record::{extra_of, present},
+    RecordTable, RecordTies, cycle,
+    record::{extra_of, non_default},
 };
 use crate::{StorageError, schema::whoop_recovery};
 
@@ -35,7 +35,7 @@ pub struct RecoveryRow {
 }
 
 impl RecordTable for Recovery {
-    type Row = RecoveryRow;
+    type TableRow = RecoveryRow;
 
     const TABLE: &'static str = "whoop_recovery";
     const COLUMNS: &'static [&'static str] = &[
@@ -57,7 +57,10 @@ impl RecordTable for Recovery {
             score_state: self.score_state.to_string(),
             created_at: self.created_at,
             updated_at: self.updated_at,
-            extra: Value::Object(fold(&self.extra, &[(&["score"], &score.extra)])),
+            extra: Value::Object(fold_extra_fields(
+                &self.extra,
+                &[(&["score"], &score.extra)],
+            )),
             synced_at,
             cycle_id: self.cycle_id.to_string(),
             sleep_id: self.sleep_id.0.clone(),
@@ -83,8 +86,8 @@ impl RecordTable for Recovery {
         None
     }
 
-    fn ties(&self) -> Ties<'_> {
-        Ties {
+    fn ties(&self) -> RecordTies<'_> {
+        RecordTies {
             cycle_id: Some(self.cycle_id),
             sleep_id: None,
         }
@@ -106,7 +109,7 @@ impl RecoveryRow {
             hrv_rmssd_milli: self.hrv_rmssd_milli,
             spo2_percentage: self.spo2_percentage,
             skin_temp_celsius: self.skin_temp_celsius,
-            extra: unfold(&mut extra, &["score"]),
+            extra: unfold_extra_fields(&mut extra, &["score"]),
         };
         Ok(Recovery {
             cycle_id: cycle::parse_id(Recovery::TABLE, &self.cycle_id)?,
@@ -115,7 +118,7 @@ impl RecoveryRow {
             created_at: self.created_at,
             updated_at: self.updated_at,
             score_state: self.score_state.into(),
-            score: present(score),
+            score: non_default(score),
             extra,
         })
     }

@@ -17,7 +17,7 @@ use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_refres
 
 /// Earlier refreshes of a member, as their claimant finds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
-pub struct Claimed {
+pub struct RefreshHistory {
     /// Start of a refresh whose result was never stored.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub cut_off_at: Option<DateTime<Utc>>,
@@ -32,7 +32,7 @@ pub async fn claim(
     user_id: &UserId,
     holder: &str,
     lasts: Duration,
-) -> Result<Option<Claimed>, StorageError> {
+) -> Result<Option<RefreshHistory>, StorageError> {
     // Two statements: Citus allows no `now()` in `ON CONFLICT DO UPDATE`.
     prepared(
         "INSERT INTO whoop_refresh (user_id) SELECT user_id FROM whoop_tokens WHERE user_id = $1 \
@@ -85,7 +85,7 @@ pub async fn is_claimed(conn: &mut PgConnection, user_id: &UserId) -> Result<boo
 
 /// Notes that WHOOP is about to be asked. If the process dies before it stores the answer, the
 /// next one knows why the stored pair is dead. The earliest such note stays.
-pub async fn begin(
+pub async fn note_started(
     conn: &mut PgConnection,
     user_id: &UserId,
     now: DateTime<Utc>,
@@ -99,7 +99,7 @@ pub async fn begin(
 }
 
 /// Forgets that a refresh began, because WHOOP refused it and the pair is as it was.
-pub async fn take_back(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
+pub async fn clear_started(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     diesel::update(whoop_refresh::table.find(user_id.as_str()))
         .set(whoop_refresh::begun_at.eq(None::<DateTime<Utc>>))
         .execute(conn)
@@ -153,7 +153,7 @@ pub async fn release(
 }
 
 /// Deletes the row: the member has another pair, or none.
-pub async fn end(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
+pub async fn delete(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     diesel::delete(whoop_refresh::table.find(user_id.as_str()))
         .execute(conn)
         .await?;

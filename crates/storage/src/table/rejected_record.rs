@@ -2,15 +2,15 @@ use chrono::{DateTime, Utc};
 use diesel::{dsl::sql, prelude::*, sql_types::Double};
 use diesel_async::RunQueryDsl;
 use sha2::{Digest, Sha256};
-use whoop_core::{DataType, UserId, record::Rejected};
+use whoop_core::{DataType, UserId, record::RejectedRecord};
 
 use crate::{PgConnection, StorageError, schema::whoop_rejected_record};
 
 /// Keeps records that could not be stored: one row for each, with the text it had last.
-pub async fn keep(
+pub async fn upsert(
     conn: &mut PgConnection,
     user_id: &UserId,
-    rejected: &[Rejected],
+    rejected: &[RejectedRecord],
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     for one in rejected {
@@ -76,7 +76,7 @@ pub async fn count(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, Sto
 
 /// A record that is set aside.
 #[derive(Debug, Clone, Queryable)]
-pub struct SetAside {
+pub struct RejectedRow {
     pub user_id: String,
     pub data_type: String,
     pub raw: String,
@@ -87,7 +87,7 @@ pub struct SetAside {
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn some(conn: &mut PgConnection, limit: i64) -> Result<Vec<SetAside>, StorageError> {
+pub async fn sample(conn: &mut PgConnection, limit: i64) -> Result<Vec<RejectedRow>, StorageError> {
     Ok(whoop_rejected_record::table
         .order(sql::<Double>("random()"))
         .limit(limit)

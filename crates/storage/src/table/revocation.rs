@@ -6,19 +6,19 @@ use uuid::Uuid;
 use crate::{
     PgConnection, StorageError,
     schema::whoop_revocation,
-    seal::{Sealed, TokenKeys},
-    tokens::Tokens,
+    seal::{SealedText, TokenKeys},
+    tokens::OAuthTokens,
 };
 
 /// How long an attempt keeps others from making one: longer than all of its
 /// calls together may take.
-const CLAIM: TimeDelta = TimeDelta::minutes(5);
+const CLAIM_DURATION: TimeDelta = TimeDelta::minutes(5);
 
 /// A permission that one caller has the right to end now.
 #[derive(Debug)]
-pub struct Claimed {
+pub struct ClaimedRevocation {
     pub id: Uuid,
-    pub tokens: Tokens,
+    pub tokens: OAuthTokens,
     /// This one included.
     pub attempts: i32,
     pub created_at: DateTime<Utc>,
@@ -26,7 +26,7 @@ pub struct Claimed {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = whoop_revocation, check_for_backend(diesel::pg::Pg))]
-struct Row {
+struct RevocationRow {
     sealed: Vec<u8>,
     key_id: String,
     scope: String,
@@ -40,7 +40,7 @@ pub async fn insert(
     conn: &mut PgConnection,
     keys: &TokenKeys,
     id: Uuid,
-    tokens: &Tokens,
+    tokens: &OAuthTokens,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     insert_row(conn, keys, id, tokens, now, now, None).await
@@ -51,7 +51,7 @@ pub async fn insert_for_later(
     conn: &mut PgConnection,
     keys: &TokenKeys,
     id: Uuid,
-    tokens: &Tokens,
+    tokens: &OAuthTokens,
     now: DateTime<Utc>,
     due_at: DateTime<Utc>,
 ) -> Result<(), StorageError> {
@@ -60,11 +60,11 @@ pub async fn insert_for_later(
 
 /// Keeps the pair of a connect under way, which is ended unless it is released before
 /// an instant.
-pub async fn hold(
+pub async fn insert_held(
     conn: &mut PgConnection,
     keys: &TokenKeys,
     id: Uuid,
-    tokens: &Tokens,
+    tokens: &OAuthTokens,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<(), StorageError> {
@@ -75,7 +75,7 @@ async fn insert_row(
     conn: &mut PgConnection,
     keys: &TokenKeys,
     id: Uuid,
-    tokens: &Tokens,
+    tokens: &OAuthTokens,
     now: DateTime<Utc>,
     due_at: DateTime<Utc>,
     held_until: Option<DateTime<Utc>>,
@@ -101,7 +101,7 @@ async fn insert_row(
 
 /// Takes a held pair out, to be stored for its member. Returns `false` if it is gone or
 /// an attempt to end the permission was made.
-pub async fn release(conn: &mut PgConnection, id: Uuid) -> Result<bool, StorageError> {
+pub async fn release_held(conn: &mut PgConnection, id: Uuid) -> Result<bool, StorageError> {
     let held = whoop_revocation::table
         .find(id)
         .filter(whoop_revocation::held_until.is_not_null())
@@ -110,7 +110,7 @@ pub async fn release(conn: &mut PgConnection, id: Uuid) -> Result<bool, StorageE
 }
 
 /// Has a held pair's permission ended from now on.
-pub async fn give_up_hold(
+pub async fn revoke_held(
     conn: &mut PgConnection,
     id: Uuid,
     now: DateTime<Utc>,
@@ -141,7 +141,7 @@ pub async fn is_any_held(
 
 /// Those created before an instant that may be tried now; those that failed before come
 /// last.
-pub async fn due(
+pub async fn list_due(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     created_before: DateTime<Utc>,
@@ -165,41 +165,41 @@ pub async fn claim(
     keys: &TokenKeys,
     id: Uuid,
     now: DateTime<Utc>,
-) -> Result<Option<Claimed>, StorageError> {
-    let row: Option<Row> = diesel::update(
+) -> Result<Option<ClaimedRevocation>, StorageError> {
+    let row: Option<RevocationRow> = diesel::update(
         whoop_revocation::table
             .find(id)
             .filter(whoop_revocation::next_attempt_at.le(now)),
     )
     .set((
-        whoop_revocation::next_attempt_at.eq(now + CLAIM),
+        whoop_revocation::next_attempt_at.eq(now + CLAIM_DURATION),
         whoop_revocation::attempts.eq(whoop_revocation::attempts + 1),
     ))
-    .returning(Row::as_returning())
+    .returning(RevocationRow::as_returning())
     .get_result(conn)
     .await
     .optional()?;
     let Some(row) = row else {
         return Ok(None);
     };
-    let sealed = Sealed {
+    let sealed = SealedText {
         key_id: row.key_id,
         bytes: row.sealed,
     };
-    Ok(Some(Claimed {
+    Ok(Some(ClaimedRevocation {
         id,
-        tokens: Tokens::open(keys, &id.to_string(), &sealed, row.scope, row.expires_at)?,
+        tokens: OAuthTokens::open(keys, &id.to_string(), &sealed, row.scope, row.expires_at)?,
         attempts: row.attempts,
         created_at: row.created_at,
     }))
 }
 
 /// Stores the pair that a refresh gave; the one before it is dead.
-pub async fn put(
+pub async fn replace_tokens(
     conn: &mut PgConnection,
     keys: &TokenKeys,
     id: Uuid,
-    tokens: &Tokens,
+    tokens: &OAuthTokens,
 ) -> Result<(), StorageError> {
     let sealed = tokens.seal(keys, &id.to_string())?;
     diesel::update(whoop_revocation::table.find(id))
@@ -214,7 +214,7 @@ pub async fn put(
 }
 
 /// Puts the next attempt off, with the reason for people.
-pub async fn put_off(
+pub async fn postpone(
     conn: &mut PgConnection,
     id: Uuid,
     until: DateTime<Utc>,

@@ -11,7 +11,7 @@ use crate::{
     PgConnection, StorageError,
     prepared::prepared,
     schema::whoop_service_key,
-    service_key::{KeyDigest, KeyName, Scopes},
+    service_key::{KeyDigest, KeyName, ScopeSet},
 };
 
 /// Least time between two recorded uses of a key.
@@ -22,7 +22,7 @@ pub const USE_RECORDED_EVERY: TimeDelta = TimeDelta::minutes(1);
 pub struct NewKey {
     pub name: KeyName,
     pub digest: KeyDigest,
-    pub scopes: Scopes,
+    pub scopes: ScopeSet,
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -58,8 +58,8 @@ impl KeyState {
 }
 
 impl KeyRow {
-    pub fn scopes(&self) -> Scopes {
-        Scopes::read(&self.scopes)
+    pub fn scopes(&self) -> ScopeSet {
+        ScopeSet::parse_column(&self.scopes)
     }
 
     pub fn state(&self, now: DateTime<Utc>) -> KeyState {

@@ -4,12 +4,14 @@ use serde::Serialize;
 use serde_json::Value;
 use whoop_core::{
     SleepId, local_date,
-    record::{Sleep, SleepNeeded, SleepScore, StageSummary, fold, unfold},
+    record::{
+        Sleep, SleepNeeded, SleepScore, StageSummary, fold_extra_fields, unfold_extra_fields,
+    },
 };
 
 use super::{
-    RecordTable, Ties, cycle,
-    record::{extra_of, present},
+    RecordTable, RecordTies, cycle,
+    record::{extra_of, non_default},
 };
 use crate::{StorageError, schema::whoop_sleep};
 
@@ -52,7 +54,7 @@ const STAGES: &[&str] = &["score", "stage_summary"];
 const NEED: &[&str] = &["score", "sleep_needed"];
 
 impl RecordTable for Sleep {
-    type Row = SleepRow;
+    type TableRow = SleepRow;
 
     const TABLE: &'static str = "whoop_sleep";
     const COLUMNS: &'static [&'static str] = &[
@@ -95,7 +97,7 @@ impl RecordTable for Sleep {
             score_state: self.score_state.to_string(),
             created_at: self.created_at,
             updated_at: self.updated_at,
-            extra: Value::Object(fold(&self.extra, &nested)),
+            extra: Value::Object(fold_extra_fields(&self.extra, &nested)),
             synced_at,
             cycle_id: self.cycle_id.map(|id| id.to_string()),
             v1_id: self.v1_id,
@@ -133,8 +135,8 @@ impl RecordTable for Sleep {
         self.timezone_offset.as_deref()
     }
 
-    fn ties(&self) -> Ties<'_> {
-        Ties {
+    fn ties(&self) -> RecordTies<'_> {
+        RecordTies {
             cycle_id: self.cycle_id,
             sleep_id: Some(&self.id),
         }
@@ -162,23 +164,23 @@ impl SleepRow {
             total_rem_sleep_time_milli: self.total_rem_sleep_time_milli,
             sleep_cycle_count: self.sleep_cycle_count,
             disturbance_count: self.disturbance_count,
-            extra: unfold(&mut extra, STAGES),
+            extra: unfold_extra_fields(&mut extra, STAGES),
         };
         let need = SleepNeeded {
             baseline_milli: self.baseline_milli,
             need_from_sleep_debt_milli: self.need_from_sleep_debt_milli,
             need_from_recent_strain_milli: self.need_from_recent_strain_milli,
             need_from_recent_nap_milli: self.need_from_recent_nap_milli,
-            extra: unfold(&mut extra, NEED),
+            extra: unfold_extra_fields(&mut extra, NEED),
         };
         let score = SleepScore {
-            stage_summary: present(stages),
-            sleep_needed: present(need),
+            stage_summary: non_default(stages),
+            sleep_needed: non_default(need),
             respiratory_rate: self.respiratory_rate,
             sleep_performance_percentage: self.sleep_performance_percentage,
             sleep_consistency_percentage: self.sleep_consistency_percentage,
             sleep_efficiency_percentage: self.sleep_efficiency_percentage,
-            extra: unfold(&mut extra, SCORE),
+            extra: unfold_extra_fields(&mut extra, SCORE),
         };
         Ok(Sleep {
             id: SleepId(self.id),
@@ -192,7 +194,7 @@ impl SleepRow {
             timezone_offset: self.timezone_offset,
             nap: self.nap,
             score_state: self.score_state.into(),
-            score: present(score),
+            score: non_default(score),
             extra,
         })
     }

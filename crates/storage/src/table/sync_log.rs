@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use futures::try_join;
 use whoop_core::{
     DataType, UserId,
-    coverage::{CLOCKS_MAY_DIFFER, Coverage, ListEnd, Span, WindowRead},
+    coverage::{CLOCK_SKEW_TOLERANCE, Coverage, CoveredSpan, ListEnd, WindowRead},
 };
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_log};
@@ -61,10 +61,10 @@ impl SyncLogRow {
                 oldest: self.list_end_oldest,
                 seen_at,
             }),
-            ..Coverage::none(self.data_type.parse().ok()?)
+            ..Coverage::empty(self.data_type.parse().ok()?)
         };
         let earlier = self.earlier_from.zip(self.earlier_until);
-        Some(known.with_earlier(earlier.map(|(from, until)| Span { from, until })))
+        Some(known.with_earlier(earlier.map(|(from, until)| CoveredSpan { from, until })))
     }
 }
 
@@ -85,7 +85,7 @@ pub fn coverage_of(rows: &[SyncLogRow]) -> Vec<Coverage> {
             rows.iter()
                 .filter_map(SyncLogRow::coverage)
                 .find(|coverage| coverage.data_type == data_type)
-                .unwrap_or(Coverage::none(data_type))
+                .unwrap_or(Coverage::empty(data_type))
         })
         .collect()
 }
@@ -103,14 +103,14 @@ pub async fn list(
 }
 
 #[derive(QueryableByName)]
-struct Clock {
+struct ClockRow {
     #[diesel(sql_type = Timestamptz)]
     now: DateTime<Utc>,
 }
 
 /// How old a type is of the member of whom it is oldest.
 #[derive(Debug, Clone, Queryable, QueryableByName)]
-pub struct Oldest {
+pub struct DataTypeAge {
     #[diesel(sql_type = Text)]
     pub data_type: String,
     #[diesel(sql_type = Double)]
@@ -127,7 +127,7 @@ pub async fn oldest(
     conn: &mut PgConnection,
     seen_since: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<Vec<Oldest>, StorageError> {
+) -> Result<Vec<DataTypeAge>, StorageError> {
     Ok(prepared(
         "SELECT l.data_type, \
                 max(extract(epoch FROM $2 - coalesce(l.last_sync_at, u.connected_at)))\
@@ -186,11 +186,11 @@ pub async fn note_not_granted(
 ///
 /// [`StorageError::ClockAhead`] if it is in the future there.
 pub async fn check_clock(conn: &PgConnection, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let clock: Clock = prepared("SELECT clock_timestamp() AS now")
+    let clock: ClockRow = prepared("SELECT clock_timestamp() AS now")
         .get_result(&mut &*conn)
         .await?;
     let ahead = now - clock.now;
-    if ahead > CLOCKS_MAY_DIFFER {
+    if ahead > CLOCK_SKEW_TOLERANCE {
         return Err(StorageError::ClockAhead(ahead.num_seconds()));
     }
     Ok(())
@@ -208,9 +208,9 @@ pub async fn begin(
     user_id: &UserId,
     data_type: DataType,
     now: DateTime<Utc>,
-) -> Result<Begun, StorageError> {
+) -> Result<SyncStart, StorageError> {
     check_clock(conn, now).await?;
-    let begun: Option<Begun> = prepared(
+    let begun: Option<SyncStart> = prepared(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status, last_attempt_at) \
          VALUES ($1, $2, 'running', $3) \
          ON CONFLICT (user_id, data_type) DO UPDATE \
@@ -238,7 +238,7 @@ pub async fn begin(
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(data_type.as_str())
-    .bind::<Double, _>(CLOCKS_MAY_DIFFER.as_seconds_f64())
+    .bind::<Double, _>(CLOCK_SKEW_TOLERANCE.as_seconds_f64())
     .execute(conn)
     .await?;
     Ok(begun.unwrap_or_default())
@@ -246,7 +246,7 @@ pub async fn begin(
 
 /// State of a data type when its sync begins.
 #[derive(Debug, Clone, Copy, Default, QueryableByName)]
-pub struct Begun {
+pub struct SyncStart {
     /// Time of the latest webhook about the data type, for [`Completed::signal_at`].
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub signal_at: Option<DateTime<Utc>>,
@@ -261,7 +261,7 @@ pub struct Begun {
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn end_killed(conn: &mut PgConnection) -> Result<(), StorageError> {
+pub async fn reset_interrupted(conn: &mut PgConnection) -> Result<(), StorageError> {
     prepared(
         "UPDATE whoop_sync_log \
          SET sync_status = CASE WHEN failing_since IS NOT NULL THEN 'failed' \
@@ -295,7 +295,7 @@ pub async fn failing_since(
 }
 
 /// Counts records that a page wrote, or one by its id; in that page's transaction.
-pub async fn count(
+pub async fn add_written(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
@@ -325,7 +325,7 @@ pub async fn complete(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
-    completed: Completed,
+    completed: CompletedWindow,
 ) -> Result<Option<SyncLogRow>, StorageError> {
     let query = whoop_sync_log::table
         .find((user_id.as_str(), data_type.as_str()))
@@ -340,8 +340,8 @@ pub async fn complete(
     let mut coverage = known
         .as_ref()
         .and_then(SyncLogRow::coverage)
-        .unwrap_or(Coverage::none(data_type))
-        .with(completed.read);
+        .unwrap_or(Coverage::empty(data_type))
+        .with_read(completed.read);
     let until = completed.read.until;
     let written = i64::try_from(completed.written).unwrap_or(i64::MAX);
     let set_aside = (completed.rejected > 0).then(|| {
@@ -388,7 +388,7 @@ pub async fn complete(
 
 /// A window that was read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Completed {
+pub struct CompletedWindow {
     pub read: WindowRead,
     /// The window ended at the present, which moves `last_sync_at` and closes the webhook signal.
     pub up_to_now: bool,
@@ -403,7 +403,7 @@ pub struct Completed {
 
 /// Notes that a sync was put off before its end. That is no failure, and ends none: a type
 /// that fails goes on to say so and why; of another the reason stands as its last error.
-pub async fn put_off(
+pub async fn note_deferred(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,

@@ -13,7 +13,7 @@ use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_r
 /// What a run came to.
 #[derive(Debug, Clone, AsChangeset)]
 #[diesel(table_name = whoop_sync_run, treat_none_as_null = true)]
-pub struct Finished {
+pub struct FinishedRunColumns {
     pub status: &'static str,
     pub finished_at: DateTime<Utc>,
     pub members: i64,
@@ -24,7 +24,7 @@ pub struct Finished {
 }
 
 /// A run of an older version that began longer ago and has not ended was killed.
-const TAKES_AT_MOST: TimeDelta = TimeDelta::hours(24);
+const MAX_RUN_DURATION: TimeDelta = TimeDelta::hours(24);
 
 /// Notes that a run begins, and marks those that were killed as failed.
 ///
@@ -43,7 +43,7 @@ pub async fn begin(
          WHERE status = 'running' \
            AND (alive_until < now() OR alive_until IS NULL AND started_at < $1)",
     )
-    .bind::<Timestamptz, _>(now - TAKES_AT_MOST)
+    .bind::<Timestamptz, _>(now - MAX_RUN_DURATION)
     .execute(conn)
     .await?;
     let id = diesel::insert_into(whoop_sync_run::table)
@@ -78,7 +78,7 @@ pub async fn alive(conn: &mut PgConnection, id: Uuid, lasts: Duration) -> Result
 pub async fn finish(
     conn: &mut PgConnection,
     id: Uuid,
-    finished: &Finished,
+    finished: &FinishedRunColumns,
 ) -> Result<(), StorageError> {
     diesel::update(whoop_sync_run::table.find(id))
         .set(finished)

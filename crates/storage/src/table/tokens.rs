@@ -3,11 +3,11 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use whoop_core::UserId;
 
-pub use crate::tokens::Tokens;
+pub use crate::tokens::OAuthTokens;
 use crate::{
     PgConnection, StorageError,
     schema::{whoop_tokens, whoop_users},
-    seal::{Sealed, TokenKeys},
+    seal::{SealedText, TokenKeys},
     table::users::UserRow,
 };
 
@@ -21,12 +21,12 @@ struct TokenRow {
 }
 
 impl TokenRow {
-    fn open(self, keys: &TokenKeys, user_id: &UserId) -> Result<Tokens, StorageError> {
-        let sealed = Sealed {
+    fn open(self, keys: &TokenKeys, user_id: &UserId) -> Result<OAuthTokens, StorageError> {
+        let sealed = SealedText {
             key_id: self.key_id,
             bytes: self.sealed,
         };
-        Tokens::open(keys, user_id.as_str(), &sealed, self.scope, self.expires_at)
+        OAuthTokens::open(keys, user_id.as_str(), &sealed, self.scope, self.expires_at)
     }
 }
 
@@ -34,7 +34,7 @@ pub async fn find(
     conn: &mut PgConnection,
     keys: &TokenKeys,
     user_id: &UserId,
-) -> Result<Option<Tokens>, StorageError> {
+) -> Result<Option<OAuthTokens>, StorageError> {
     let row = whoop_tokens::table
         .find(user_id.as_str())
         .select(TokenRow::as_select())
@@ -49,7 +49,7 @@ pub async fn find_with_member(
     conn: &PgConnection,
     keys: &TokenKeys,
     user_id: &UserId,
-) -> Result<(Option<UserRow>, Option<Tokens>), StorageError> {
+) -> Result<(Option<UserRow>, Option<OAuthTokens>), StorageError> {
     let (members, rows) = futures::try_join!(
         whoop_users::table
             .find(user_id.as_str())
@@ -68,11 +68,11 @@ pub async fn find_with_member(
 ///
 /// WHOOP kills the old pair when it gives a new one, so only the holder of
 /// this lock may ask for one.
-pub async fn lock(
+pub async fn find_for_update(
     conn: &mut PgConnection,
     keys: &TokenKeys,
     user_id: &UserId,
-) -> Result<Option<Tokens>, StorageError> {
+) -> Result<Option<OAuthTokens>, StorageError> {
     let row = whoop_tokens::table
         .find(user_id.as_str())
         .select(TokenRow::as_select())
@@ -89,7 +89,7 @@ pub async fn lock(
 /// First of all in a transaction that writes both the member and the tokens:
 /// a refresh locks the tokens before the member, and two that lock in opposite
 /// order stop each other.
-pub async fn hold(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
+pub async fn lock_row(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     whoop_tokens::table
         .find(user_id.as_str())
         .select(whoop_tokens::user_id)
@@ -101,11 +101,11 @@ pub async fn hold(conn: &mut PgConnection, user_id: &UserId) -> Result<(), Stora
 }
 
 /// Writes a member's tokens, sealed, over any that were there.
-pub async fn put(
+pub async fn upsert(
     conn: &mut PgConnection,
     keys: &TokenKeys,
     user_id: &UserId,
-    tokens: &Tokens,
+    tokens: &OAuthTokens,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     let sealed = tokens.seal(keys, user_id.as_str())?;

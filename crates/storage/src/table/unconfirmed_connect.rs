@@ -9,8 +9,8 @@ use whoop_core::UserId;
 use crate::{
     PgConnection, StorageError,
     schema::whoop_unconfirmed_connect,
-    seal::{Sealed, TokenKeys},
-    tokens::Tokens,
+    seal::{SealedText, TokenKeys},
+    tokens::OAuthTokens,
 };
 
 /// Time within which a connect has to be confirmed.
@@ -18,11 +18,11 @@ pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
 /// A connect to be kept until it is confirmed.
 #[derive(Debug)]
-pub struct Unconfirmed<'a> {
+pub struct NewUnconfirmedConnect<'a> {
     pub user_id: &'a UserId,
     /// The one-time word; only its hash is stored.
     pub word: &'a str,
-    pub tokens: &'a Tokens,
+    pub tokens: &'a OAuthTokens,
     pub consent: Option<&'a str>,
     pub created_at: DateTime<Utc>,
 }
@@ -30,7 +30,7 @@ pub struct Unconfirmed<'a> {
 /// A stored connect with sealed tokens.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = whoop_unconfirmed_connect, check_for_backend(diesel::pg::Pg))]
-pub struct UnconfirmedRow {
+pub struct UnconfirmedConnectRow {
     pub user_id: String,
     sealed: Vec<u8>,
     key_id: String,
@@ -40,18 +40,18 @@ pub struct UnconfirmedRow {
     pub confirm_until: DateTime<Utc>,
 }
 
-impl UnconfirmedRow {
+impl UnconfirmedConnectRow {
     /// Opens the pair.
     ///
     /// # Errors
     ///
     /// [`StorageError::Seal`] if none of the keys opens it.
-    pub fn open(self, keys: &TokenKeys) -> Result<Tokens, StorageError> {
-        let sealed = Sealed {
+    pub fn open(self, keys: &TokenKeys) -> Result<OAuthTokens, StorageError> {
+        let sealed = SealedText {
             key_id: self.key_id,
             bytes: self.sealed,
         };
-        Tokens::open(keys, &self.user_id, &sealed, self.scope, self.expires_at)
+        OAuthTokens::open(keys, &self.user_id, &sealed, self.scope, self.expires_at)
     }
 }
 
@@ -62,7 +62,7 @@ fn hash(word: &str) -> Vec<u8> {
 pub async fn insert(
     conn: &mut PgConnection,
     keys: &TokenKeys,
-    one: &Unconfirmed<'_>,
+    one: &NewUnconfirmedConnect<'_>,
 ) -> Result<(), StorageError> {
     let sealed = one.tokens.seal(keys, one.user_id.as_str())?;
     diesel::insert_into(whoop_unconfirmed_connect::table)
@@ -86,10 +86,10 @@ pub async fn insert(
 pub async fn find(
     conn: &mut PgConnection,
     word: &str,
-) -> Result<Option<UnconfirmedRow>, StorageError> {
+) -> Result<Option<UnconfirmedConnectRow>, StorageError> {
     Ok(whoop_unconfirmed_connect::table
         .filter(whoop_unconfirmed_connect::word_hash.eq(hash(word)))
-        .select(UnconfirmedRow::as_select())
+        .select(UnconfirmedConnectRow::as_select())
         .first(conn)
         .await
         .optional()?)
@@ -99,12 +99,12 @@ pub async fn find(
 pub async fn take(
     conn: &mut PgConnection,
     word: &str,
-) -> Result<Option<UnconfirmedRow>, StorageError> {
+) -> Result<Option<UnconfirmedConnectRow>, StorageError> {
     Ok(diesel::delete(
         whoop_unconfirmed_connect::table
             .filter(whoop_unconfirmed_connect::word_hash.eq(hash(word))),
     )
-    .returning(UnconfirmedRow::as_returning())
+    .returning(UnconfirmedConnectRow::as_returning())
     .get_result(conn)
     .await
     .optional()?)
@@ -114,10 +114,10 @@ pub async fn take(
 pub async fn take_of(
     conn: &mut PgConnection,
     user_id: &UserId,
-) -> Result<Option<UnconfirmedRow>, StorageError> {
+) -> Result<Option<UnconfirmedConnectRow>, StorageError> {
     Ok(
         diesel::delete(whoop_unconfirmed_connect::table.find(user_id.as_str()))
-            .returning(UnconfirmedRow::as_returning())
+            .returning(UnconfirmedConnectRow::as_returning())
             .get_result(conn)
             .await
             .optional()?,
@@ -128,11 +128,11 @@ pub async fn take_of(
 pub async fn take_expired(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-) -> Result<Vec<UnconfirmedRow>, StorageError> {
+) -> Result<Vec<UnconfirmedConnectRow>, StorageError> {
     Ok(diesel::delete(
         whoop_unconfirmed_connect::table.filter(whoop_unconfirmed_connect::confirm_until.le(now)),
     )
-    .returning(UnconfirmedRow::as_returning())
+    .returning(UnconfirmedConnectRow::as_returning())
     .get_results(conn)
     .await?)
 }

@@ -7,10 +7,11 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
-use whoop_core::{DataType, UserId, day::Connection};
+use whoop_core::{DataType, UserId, day::ConnectionStatus};
 
 use crate::{
-    PgConnection, StorageError, prepared::prepared, schema::whoop_users, table::change::signal,
+    PgConnection, StorageError, prepared::prepared, schema::whoop_users,
+    table::change::notify_change,
 };
 
 /// A member who connected WHOOP at least once.
@@ -35,17 +36,17 @@ pub struct UserRow {
 }
 
 impl UserRow {
-    pub fn connection(&self) -> Connection {
-        connection_of(&self.status)
+    pub fn connection(&self) -> ConnectionStatus {
+        parse_status(&self.status)
     }
 }
 
 /// What the column `status` says.
-pub(crate) fn connection_of(status: &str) -> Connection {
+pub(crate) fn parse_status(status: &str) -> ConnectionStatus {
     match status {
-        "connected" => Connection::Connected,
-        "reauth_required" => Connection::ReauthRequired,
-        _ => Connection::Disconnected,
+        "connected" => ConnectionStatus::Connected,
+        "reauth_required" => ConnectionStatus::ReauthRequired,
+        _ => ConnectionStatus::Disconnected,
     }
 }
 
@@ -77,7 +78,7 @@ pub async fn find(
 }
 
 /// Those of these members who never connected.
-pub async fn unknown(
+pub async fn list_unknown(
     conn: &mut PgConnection,
     user_ids: &[UserId],
 ) -> Result<Vec<UserId>, StorageError> {
@@ -119,14 +120,14 @@ pub async fn insert(conn: &mut PgConnection, member: &NewUser) -> Result<bool, S
         .execute(conn)
         .await?;
     if written > 0 {
-        signal(conn, &member.user_id).await?;
+        notify_change(conn, &member.user_id).await?;
     }
     Ok(written > 0)
 }
 
 /// A connection that is stored before WHOOP has confirmed its account.
 #[derive(Debug, Clone)]
-pub struct NewConnection<'a> {
+pub struct NewMemberConnection<'a> {
     /// Id of the token pair.
     pub pair: Uuid,
     /// The consent that the app recorded; `None` keeps an earlier one of a member who did not disconnect.
@@ -143,7 +144,7 @@ pub struct NewConnection<'a> {
 pub async fn connect(
     conn: &mut PgConnection,
     user_id: &UserId,
-    new: &NewConnection<'_>,
+    new: &NewMemberConnection<'_>,
 ) -> Result<(), StorageError> {
     prepared(
         "INSERT INTO whoop_users AS known (user_id, whoop_user_id, status, consent, consented_at, \
@@ -166,13 +167,13 @@ pub async fn connect(
     .bind::<diesel::sql_types::Uuid, _>(new.pair)
     .execute(conn)
     .await?;
-    signal(conn, user_id.as_str()).await
+    notify_change(conn, user_id.as_str()).await
 }
 
 /// The account that WHOOP's profile names.
 #[derive(Debug, Clone, AsChangeset)]
 #[diesel(table_name = whoop_users, treat_none_as_null = true)]
-pub struct Account {
+pub struct ProfileAccount {
     pub whoop_user_id: i64,
     pub email: Option<String>,
     pub first_name: Option<String>,
@@ -189,7 +190,7 @@ pub async fn identify(
     conn: &mut PgConnection,
     user_id: &UserId,
     pair: Uuid,
-    account: &Account,
+    account: &ProfileAccount,
     now: DateTime<Utc>,
 ) -> Result<bool, StorageError> {
     let member = whoop_users::table
@@ -264,7 +265,7 @@ pub async fn with_first_sync_pending(
 /// The member's body measurement, as WHOOP gives it.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = whoop_users, treat_none_as_null = true)]
-pub struct Body {
+pub struct BodyColumns {
     pub height_meter: Option<f64>,
     pub weight_kilogram: Option<f64>,
     pub max_heart_rate: Option<f64>,
@@ -278,7 +279,7 @@ pub struct Body {
 pub async fn end_first_sync(
     conn: &mut PgConnection,
     user_id: &UserId,
-    body: Option<&Body>,
+    body: Option<&BodyColumns>,
 ) -> Result<(), StorageError> {
     let member = whoop_users::table.find(user_id.as_str());
     let ended = whoop_users::first_sync_pending.eq(false);
@@ -296,11 +297,11 @@ pub async fn end_first_sync(
 pub async fn set_status(
     conn: &mut PgConnection,
     user_id: &UserId,
-    status: Connection,
+    status: ConnectionStatus,
     detail: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<bool, StorageError> {
-    let disconnected_at = (status == Connection::Disconnected).then_some(now);
+    let disconnected_at = (status == ConnectionStatus::Disconnected).then_some(now);
     let changed = diesel::update(
         whoop_users::table
             .find(user_id.as_str())
@@ -315,7 +316,7 @@ pub async fn set_status(
     .execute(conn)
     .await?;
     if changed > 0 {
-        signal(conn, user_id.as_str()).await?;
+        notify_change(conn, user_id.as_str()).await?;
     }
     Ok(changed > 0)
 }
@@ -326,7 +327,7 @@ pub async fn set_status(
 /// # Errors
 ///
 /// [`StorageError::MemberGone`] if the member was erased.
-pub async fn take_turn(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, StorageError> {
+pub async fn lock_member(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, StorageError> {
     whoop_users::table
         .find(user_id.as_str())
         .select(whoop_users::whoop_user_id)
@@ -340,7 +341,7 @@ pub async fn take_turn(conn: &mut PgConnection, user_id: &UserId) -> Result<i64,
 
 /// What whoever stores a page has to know of a member.
 #[derive(QueryableByName)]
-pub(crate) struct Turn {
+pub(crate) struct LockedMember {
     #[diesel(sql_type = BigInt)]
     pub(crate) whoop_user_id: i64,
     /// When the record happened whose offset the member has.
@@ -354,12 +355,12 @@ pub(crate) struct Turn {
 }
 
 /// As [`take_turn`], with what is asked of a member before a page is stored.
-pub(crate) async fn take_turn_for(
+pub(crate) async fn lock_member_for_page(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
-) -> Result<Turn, StorageError> {
-    let turn: Option<Turn> = prepared(
+) -> Result<LockedMember, StorageError> {
+    let turn: Option<LockedMember> = prepared(
         "SELECT whoop_user_id, timezone_offset_at, EXISTS ( \
              SELECT 1 FROM whoop_rejected_record r WHERE r.user_id = $1 AND r.data_type = $2 \
          ) AS has_rejected, EXISTS ( \
@@ -376,7 +377,7 @@ pub(crate) async fn take_turn_for(
 }
 
 /// Notes the offset of the member's latest record.
-pub(crate) async fn moved_to(
+pub(crate) async fn set_timezone_offset(
     conn: &mut PgConnection,
     user_id: &UserId,
     timezone_offset: Option<&str>,
@@ -399,7 +400,7 @@ pub(crate) async fn moved_to(
 }
 
 /// Notes that the app asked for this member; at most once in `every`.
-pub async fn seen(
+pub async fn mark_seen(
     conn: &mut PgConnection,
     user_id: &UserId,
     now: DateTime<Utc>,
@@ -454,13 +455,15 @@ pub async fn of_account(
 
 /// Members of one status.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
-pub struct Count {
+pub struct MemberStatusCount {
     pub status: String,
     pub members: i64,
 }
 
 /// How many members there are, by status.
-pub async fn count(conn: &mut PgConnection) -> Result<Vec<Count>, StorageError> {
+pub async fn count_by_status(
+    conn: &mut PgConnection,
+) -> Result<Vec<MemberStatusCount>, StorageError> {
     Ok(whoop_users::table
         .group_by(whoop_users::status)
         .select((whoop_users::status, diesel::dsl::count_star()))

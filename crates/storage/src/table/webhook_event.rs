@@ -13,7 +13,7 @@ use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_webhoo
 
 /// How an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
+pub enum WebhookEventState {
     /// The data type was not read since the event arrived.
     Pending,
     Done,
@@ -25,7 +25,7 @@ pub enum State {
     UnknownMember,
 }
 
-impl State {
+impl WebhookEventState {
     pub const ALL: [Self; 5] = [
         Self::Pending,
         Self::Done,
@@ -47,14 +47,14 @@ impl State {
 
 /// An event as WHOOP sent it.
 #[derive(Debug, Clone)]
-pub struct NewEvent<'a> {
+pub struct NewWebhookEvent<'a> {
     pub trace_id: &'a str,
     pub event_type: &'a str,
     pub record_id: &'a str,
     pub whoop_user_id: i64,
     pub signed_at: DateTime<Utc>,
     /// Pending, or unknown for good.
-    pub state: State,
+    pub state: WebhookEventState,
 }
 
 /// An event as it is stored.
@@ -63,7 +63,7 @@ pub struct NewEvent<'a> {
 )]
 #[diesel(table_name = whoop_webhook_event, check_for_backend(diesel::pg::Pg))]
 #[schema(as = WebhookEvent)]
-pub struct EventRow {
+pub struct WebhookEventRow {
     pub id: i64,
     pub trace_id: String,
     pub event_type: String,
@@ -79,7 +79,7 @@ pub struct EventRow {
     pub last_error: Option<String>,
 }
 
-impl EventRow {
+impl WebhookEventRow {
     /// The type of record it is about, where it is one that is known.
     pub fn data_type(&self) -> Option<DataType> {
         self.event_type.split('.').next()?.parse().ok()
@@ -92,7 +92,7 @@ impl EventRow {
 }
 
 #[derive(QueryableByName)]
-struct Inserted {
+struct InsertedEventRow {
     #[diesel(sql_type = Bool)]
     is_new: bool,
 }
@@ -104,11 +104,11 @@ struct Inserted {
 /// PostgreSQL refused or is gone; then it is not stored.
 pub async fn insert(
     conn: &mut PgConnection,
-    event: &NewEvent<'_>,
+    event: &NewWebhookEvent<'_>,
     now: DateTime<Utc>,
 ) -> Result<bool, StorageError> {
-    let finished_at = (event.state != State::Pending).then_some(now);
-    let inserted: Inserted = prepared(
+    let finished_at = (event.state != WebhookEventState::Pending).then_some(now);
+    let inserted: InsertedEventRow = prepared(
         "INSERT INTO whoop_webhook_event AS known \
              (trace_id, event_type, record_id, whoop_user_id, state, signed_at, received_at, \
               due_at, finished_at) \
@@ -131,7 +131,7 @@ pub async fn insert(
 }
 
 #[derive(QueryableByName)]
-struct Account {
+struct EventAccountRow {
     #[diesel(sql_type = BigInt)]
     whoop_user_id: i64,
 }
@@ -152,7 +152,7 @@ pub async fn due_accounts(
     except: &[i64],
     limit: i64,
 ) -> Result<Vec<i64>, StorageError> {
-    let rows: Vec<Account> = prepared(
+    let rows: Vec<EventAccountRow> = prepared(
         "SELECT e.whoop_user_id FROM whoop_webhook_event e \
          JOIN whoop_users u ON u.whoop_user_id = e.whoop_user_id AND u.status = 'connected' \
          LEFT JOIN whoop_sync_log l ON l.user_id = u.user_id \
@@ -178,17 +178,17 @@ pub async fn due_accounts(
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn due_of(
+pub async fn list_due(
     conn: &mut PgConnection,
     whoop_user_id: i64,
     now: DateTime<Utc>,
-) -> Result<Vec<EventRow>, StorageError> {
+) -> Result<Vec<WebhookEventRow>, StorageError> {
     Ok(whoop_webhook_event::table
         .filter(whoop_webhook_event::whoop_user_id.eq(whoop_user_id))
         .filter(whoop_webhook_event::state.eq("pending"))
         .filter(whoop_webhook_event::due_at.le(now))
         .order(whoop_webhook_event::id)
-        .select(EventRow::as_select())
+        .select(WebhookEventRow::as_select())
         .load(conn)
         .await?)
 }
@@ -199,8 +199,11 @@ pub async fn due_of(
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn end_unknown(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<u64, StorageError> {
-    let unknown: Vec<Id> = prepared(
+pub async fn finish_unknown(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+) -> Result<u64, StorageError> {
+    let unknown: Vec<EventIdRow> = prepared(
         "SELECT e.id FROM whoop_webhook_event e \
          LEFT JOIN whoop_users u ON u.whoop_user_id = e.whoop_user_id \
               AND u.status <> 'disconnected' \
@@ -211,7 +214,14 @@ pub async fn end_unknown(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<
     let ids: Vec<i64> = unknown.into_iter().map(|row| row.id).collect();
     if !ids.is_empty() {
         let note = "no member with this WHOOP account is connected";
-        finish(conn, &ids, State::UnknownMember, Some(note), now).await?;
+        finish(
+            conn,
+            &ids,
+            WebhookEventState::UnknownMember,
+            Some(note),
+            now,
+        )
+        .await?;
     }
     Ok(ids.len() as u64)
 }
@@ -222,7 +232,7 @@ pub async fn end_unknown(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn end_updates(
+pub async fn finish_updates(
     conn: &mut PgConnection,
     whoop_user_id: i64,
     now: DateTime<Utc>,
@@ -234,7 +244,7 @@ pub async fn end_updates(
             .filter(whoop_webhook_event::event_type.like("%.updated")),
     )
     .set((
-        whoop_webhook_event::state.eq(State::Done.as_str()),
+        whoop_webhook_event::state.eq(WebhookEventState::Done.as_str()),
         whoop_webhook_event::finished_at.eq(Some(now)),
     ))
     .execute(conn)
@@ -250,7 +260,7 @@ pub async fn end_updates(
 pub async fn finish(
     conn: &mut PgConnection,
     ids: &[i64],
-    state: State,
+    state: WebhookEventState,
     note: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
@@ -300,7 +310,7 @@ pub async fn retry(
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn pending(conn: &mut PgConnection) -> Result<u64, StorageError> {
+pub async fn count_pending(conn: &mut PgConnection) -> Result<u64, StorageError> {
     let events: i64 = whoop_webhook_event::table
         .filter(whoop_webhook_event::state.eq("pending"))
         .count()
@@ -327,9 +337,9 @@ pub async fn first_since(
 
 /// Which events are meant.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub struct WebhookEventFilter {
     pub ids: Vec<i64>,
-    pub states: Vec<State>,
+    pub states: Vec<WebhookEventState>,
     /// The app's id of the member.
     pub user_id: Option<UserId>,
     pub since: Option<DateTime<Utc>>,
@@ -337,14 +347,14 @@ pub struct Filter {
 }
 
 /// The condition of a [`Filter`], with its values as `$1` to `$5`.
-const MEANT: &str = "(cardinality($1) = 0 OR e.id = ANY($1)) \
+const FILTER_SQL: &str = "(cardinality($1) = 0 OR e.id = ANY($1)) \
      AND (cardinality($2) = 0 OR e.state = ANY($2)) \
      AND ($3 IS NULL OR e.whoop_user_id IN \
          (SELECT u.whoop_user_id FROM whoop_users u WHERE u.user_id = $3)) \
      AND ($4 IS NULL OR e.received_at >= $4) AND ($5 IS NULL OR e.received_at < $5)";
 
-impl Filter {
-    fn bound(&self, sql: String) -> crate::prepared::Prepared<'static> {
+impl WebhookEventFilter {
+    fn bound(&self, sql: String) -> crate::prepared::PreparedQuery<'static> {
         let states: Vec<&'static str> = self.states.iter().map(|state| state.as_str()).collect();
         prepared(sql)
             .bind::<Array<BigInt>, _>(self.ids.clone())
@@ -356,7 +366,7 @@ impl Filter {
 }
 
 #[derive(QueryableByName)]
-struct Id {
+struct EventIdRow {
     #[diesel(sql_type = BigInt)]
     id: i64,
 }
@@ -368,12 +378,13 @@ struct Id {
 /// PostgreSQL is away.
 pub async fn list(
     conn: &mut PgConnection,
-    filter: &Filter,
+    filter: &WebhookEventFilter,
     limit: i64,
-) -> Result<Vec<EventRow>, StorageError> {
-    let sql =
-        format!("SELECT e.id FROM whoop_webhook_event e WHERE {MEANT} ORDER BY e.id DESC LIMIT $6");
-    let ids: Vec<Id> = filter
+) -> Result<Vec<WebhookEventRow>, StorageError> {
+    let sql = format!(
+        "SELECT e.id FROM whoop_webhook_event e WHERE {FILTER_SQL} ORDER BY e.id DESC LIMIT $6"
+    );
+    let ids: Vec<EventIdRow> = filter
         .bound(sql)
         .bind::<BigInt, _>(limit)
         .load(conn)
@@ -382,7 +393,7 @@ pub async fn list(
     Ok(whoop_webhook_event::table
         .filter(whoop_webhook_event::id.eq_any(ids))
         .order(whoop_webhook_event::id.desc())
-        .select(EventRow::as_select())
+        .select(WebhookEventRow::as_select())
         .load(conn)
         .await?)
 }
@@ -395,13 +406,13 @@ pub async fn list(
 /// PostgreSQL is away.
 pub async fn replay(
     conn: &mut PgConnection,
-    filter: &Filter,
+    filter: &WebhookEventFilter,
     now: DateTime<Utc>,
 ) -> Result<u64, StorageError> {
     let sql = format!(
         "UPDATE whoop_webhook_event e SET state = 'pending', due_at = $6, attempts = 0, \
              finished_at = NULL, last_error = NULL \
-         WHERE {MEANT} AND e.state <> 'unknown_type'"
+         WHERE {FILTER_SQL} AND e.state <> 'unknown_type'"
     );
     let replayed = filter
         .bound(sql)
@@ -413,7 +424,7 @@ pub async fn replay(
 
 /// Events of one state.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct Count {
+pub struct EventStateCount {
     #[diesel(sql_type = Text)]
     pub state: String,
     #[diesel(sql_type = BigInt)]
@@ -425,7 +436,7 @@ pub struct Count {
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn count(conn: &mut PgConnection) -> Result<Vec<Count>, StorageError> {
+pub async fn count_by_state(conn: &mut PgConnection) -> Result<Vec<EventStateCount>, StorageError> {
     Ok(prepared(
         "SELECT state, count(*) AS events FROM whoop_webhook_event GROUP BY state ORDER BY state",
     )
@@ -442,7 +453,7 @@ pub async fn count(conn: &mut PgConnection) -> Result<Vec<Count>, StorageError> 
 /// # Errors
 ///
 /// PostgreSQL is away.
-pub async fn trim(
+pub async fn purge(
     conn: &mut PgConnection,
     before: DateTime<Utc>,
     pending_before: DateTime<Utc>,

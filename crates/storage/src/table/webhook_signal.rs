@@ -64,7 +64,7 @@ pub async fn open_missing(conn: &mut PgConnection, whoop_user_id: i64) -> Result
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn doubt(
+pub async fn open_read_before(
     conn: &mut PgConnection,
     read_before: DateTime<Utc>,
     webhooks_since: DateTime<Utc>,
@@ -88,7 +88,10 @@ pub async fn doubt(
 /// # Errors
 ///
 /// PostgreSQL refused or is gone.
-pub async fn drop_of(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
+pub async fn clear_for_member(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+) -> Result<(), StorageError> {
     prepared(
         "UPDATE whoop_sync_log SET signal_at = NULL, signal_read_at = NULL WHERE user_id = $1",
     )

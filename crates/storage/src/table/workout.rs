@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde_json::Value;
 use whoop_core::{
     WorkoutId, local_date,
-    record::{Workout, WorkoutScore, ZoneDurations, fold, unfold},
+    record::{Workout, WorkoutScore, ZoneDurations, fold_extra_fields, unfold_extra_fields},
 };
 
 use super::{
-    RecordTable, Ties,
-    record::{extra_of, present},
+    RecordTable, RecordTies,
+    record::{extra_of, non_default},
 };
 use crate::schema::whoop_workout;
 
@@ -49,7 +49,7 @@ const SCORE: &[&str] = &["score"];
 const ZONES: &[&str] = &["score", "zone_durations"];
 
 impl RecordTable for Workout {
-    type Row = WorkoutRow;
+    type TableRow = WorkoutRow;
 
     const TABLE: &'static str = "whoop_workout";
     const COLUMNS: &'static [&'static str] = &[
@@ -85,7 +85,7 @@ impl RecordTable for Workout {
             score_state: self.score_state.to_string(),
             created_at: self.created_at,
             updated_at: self.updated_at,
-            extra: Value::Object(fold(&self.extra, &nested)),
+            extra: Value::Object(fold_extra_fields(&self.extra, &nested)),
             synced_at,
             v1_id: self.v1_id,
             sport_id: self.sport_id,
@@ -121,8 +121,8 @@ impl RecordTable for Workout {
         self.timezone_offset.as_deref()
     }
 
-    fn ties(&self) -> Ties<'_> {
-        Ties::default()
+    fn ties(&self) -> RecordTies<'_> {
+        RecordTies::default()
     }
 }
 
@@ -137,7 +137,7 @@ impl WorkoutRow {
             zone_three_milli: self.zone_three_milli,
             zone_four_milli: self.zone_four_milli,
             zone_five_milli: self.zone_five_milli,
-            extra: unfold(&mut extra, ZONES),
+            extra: unfold_extra_fields(&mut extra, ZONES),
         };
         let score = WorkoutScore {
             strain: self.strain_score,
@@ -148,8 +148,8 @@ impl WorkoutRow {
             distance_meter: self.distance_meter,
             altitude_gain_meter: self.altitude_gain_meter,
             altitude_change_meter: self.altitude_change_meter,
-            zone_durations: present(zones),
-            extra: unfold(&mut extra, SCORE),
+            zone_durations: non_default(zones),
+            extra: unfold_extra_fields(&mut extra, SCORE),
         };
         Workout {
             id: WorkoutId(self.id),
@@ -162,7 +162,7 @@ impl WorkoutRow {
             timezone_offset: self.timezone_offset,
             sport_name: self.sport_name,
             score_state: self.score_state.into(),
-            score: present(score),
+            score: non_default(score),
             sport_id: self.sport_id,
             extra,
         }

@@ -4,7 +4,7 @@ use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 use crate::sqlstate;
 
 /// Translates an error of the connection, or of PostgreSQL, into Diesel's type.
-pub(super) fn told(error: tokio_postgres::Error) -> Error {
+pub(super) fn to_diesel_error(error: tokio_postgres::Error) -> Error {
     let Some(said) = error.as_db_error() else {
         return Error::DatabaseError(
             DatabaseErrorKind::UnableToSendCommand,
@@ -12,7 +12,7 @@ pub(super) fn told(error: tokio_postgres::Error) -> Error {
         );
     };
     let kind = kind_of(said.code());
-    let said = Said {
+    let said = PgErrorInformation {
         message: sqlstate::with_code(said.message(), said.code().code()),
         error: Box::new(said.clone()),
     };
@@ -36,12 +36,12 @@ fn kind_of(code: &SqlState) -> DatabaseErrorKind {
     }
 }
 
-struct Said {
+struct PgErrorInformation {
     message: String,
     error: Box<DbError>,
 }
 
-impl DatabaseErrorInformation for Said {
+impl DatabaseErrorInformation for PgErrorInformation {
     fn message(&self) -> &str {
         &self.message
     }

@@ -40,14 +40,14 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, RowStream, Statement};
 
 use self::{
-    error::told,
-    row::{PgRow, Rows},
-    statement::Whole,
+    error::to_diesel_error,
+    row::{PgRow, RowBuilder},
+    statement::BoundStatement,
 };
-use crate::{Pooler, connect::Address};
+use crate::{PoolerMode, connect::ServerAddress};
 
 /// A statement that takes longer is named in the log.
-const SLOW: Duration = Duration::from_millis(500);
+const SLOW_STATEMENT: Duration = Duration::from_millis(500);
 
 /// Of its text so many characters.
 const LONGEST_SHOWN: usize = 200;
@@ -56,19 +56,19 @@ const LONGEST_SHOWN: usize = 200;
 pub struct PgConnection {
     client: Client,
     /// What is prepared, by its text; `None` where nothing can be kept.
-    kept: Option<Mutex<HashMap<String, Statement>>>,
+    statement_cache: Option<Mutex<HashMap<String, Statement>>>,
     transactions: AnsiTransactionManager,
     notifications: mpsc::UnboundedReceiver<PgNotification>,
     /// Reads and writes the socket.
     driver: AbortHandle,
-    nobody: Nobody,
+    instrumentation: NoInstrumentation,
 }
 
 impl PgConnection {
-    pub(crate) async fn over<S, T>(
+    pub(crate) async fn from_client<S, T>(
         client: Client,
         connection: tokio_postgres::Connection<S, T>,
-        pooler: Pooler,
+        pooler: PoolerMode,
     ) -> ConnectionResult<Self>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -78,35 +78,35 @@ impl PgConnection {
         let driver = tokio::spawn(drive(connection, heard)).abort_handle();
         let conn = Self {
             client,
-            kept: keeping(pooler == Pooler::Session),
+            statement_cache: new_statement_cache(pooler == PoolerMode::Session),
             transactions: AnsiTransactionManager::default(),
             notifications,
             driver,
-            nobody: Nobody,
+            instrumentation: NoInstrumentation,
         };
         // Poolers know this setting and take it along from server to server.
         conn.client
             .batch_execute("SET TIME ZONE 'UTC'")
             .await
-            .map_err(|error| ConnectionError::CouldntSetupConfiguration(told(error)))?;
+            .map_err(|error| ConnectionError::CouldntSetupConfiguration(to_diesel_error(error)))?;
         Ok(conn)
     }
 
     /// The next notification; `None` once the connection is lost.
-    pub(crate) async fn notification(&mut self) -> Option<PgNotification> {
+    pub(crate) async fn next_notification(&mut self) -> Option<PgNotification> {
         self.notifications.recv().await
     }
 
-    async fn ask(&self, whole: Whole) -> QueryResult<RowStream> {
-        let Whole {
+    async fn run_statement(&self, whole: BoundStatement) -> QueryResult<RowStream> {
+        let BoundStatement {
             sql,
             types,
             values,
-            is_always_the_same,
+            is_cacheable: is_always_the_same,
         } = whole;
         tracing::trace!(statement = one_line(&sql), "asks");
         let began = Instant::now();
-        let rows = match &self.kept {
+        let rows = match &self.statement_cache {
             Some(kept) if is_always_the_same => {
                 let known = kept
                     .lock()
@@ -118,7 +118,7 @@ impl PgConnection {
                     Some(statement) => statement,
                     None => {
                         let new = self.client.prepare_typed(&sql, &types).await;
-                        let new = new.map_err(told)?;
+                        let new = new.map_err(to_diesel_error)?;
                         kept.lock()
                             .unwrap_or_else(PoisonError::into_inner)
                             .insert(sql.clone(), new.clone());
@@ -132,25 +132,31 @@ impl PgConnection {
                 self.client.query_typed_raw(&sql, values).await
             }
         };
-        tell_if_slow(&sql, began.elapsed());
-        rows.map_err(told)
+        log_if_slow(&sql, began.elapsed());
+        rows.map_err(to_diesel_error)
     }
 
-    fn rows_of(&self, whole: QueryResult<Whole>) -> BoxFuture<'_, QueryResult<Stream>> {
+    fn load_rows(
+        &self,
+        whole: QueryResult<BoundStatement>,
+    ) -> BoxFuture<'_, QueryResult<PgRowStream>> {
         async move {
-            let mut rows = Rows::default();
-            let answer = self.ask(whole?).await?;
+            let mut rows = RowBuilder::default();
+            let answer = self.run_statement(whole?).await?;
             Ok(answer
-                .map(move |row| row.map(|row| rows.row(row)).map_err(told))
+                .map(move |row| row.map(|row| rows.build(row)).map_err(to_diesel_error))
                 .boxed())
         }
         .boxed()
     }
 
-    fn count_of(&self, whole: QueryResult<Whole>) -> BoxFuture<'_, QueryResult<usize>> {
+    fn affected_rows(
+        &self,
+        whole: QueryResult<BoundStatement>,
+    ) -> BoxFuture<'_, QueryResult<usize>> {
         async move {
-            let mut answer = pin!(self.ask(whole?).await?);
-            while answer.try_next().await.map_err(told)?.is_some() {}
+            let mut answer = pin!(self.run_statement(whole?).await?);
+            while answer.try_next().await.map_err(to_diesel_error)?.is_some() {}
             let count = answer.rows_affected().unwrap_or_default();
             usize::try_from(count)
                 .map_err(|error| diesel::result::Error::DeserializationError(error.into()))
@@ -160,8 +166,8 @@ impl PgConnection {
 }
 
 /// Names a statement that kept somebody waiting; its values stay unnamed.
-fn tell_if_slow(sql: &str, took: Duration) {
-    if took < SLOW {
+fn log_if_slow(sql: &str, took: Duration) {
+    if took < SLOW_STATEMENT {
         return;
     }
     let statement: String = one_line(sql).chars().take(LONGEST_SHOWN).collect();
@@ -178,9 +184,9 @@ fn one_line(sql: &str) -> String {
     words.join(" ")
 }
 
-type Stream = BoxStream<'static, QueryResult<PgRow>>;
+type PgRowStream = BoxStream<'static, QueryResult<PgRow>>;
 
-fn keeping(keeps: bool) -> Option<Mutex<HashMap<String, Statement>>> {
+fn new_statement_cache(keeps: bool) -> Option<Mutex<HashMap<String, Statement>>> {
     keeps.then(Mutex::default)
 }
 
@@ -215,28 +221,34 @@ impl Drop for PgConnection {
 }
 
 /// Diesel reports each statement to somebody; here it is nobody.
-struct Nobody;
+struct NoInstrumentation;
 
-impl Instrumentation for Nobody {
+impl Instrumentation for NoInstrumentation {
     fn on_connection_event(&mut self, _: InstrumentationEvent<'_>) {}
 }
 
 impl SimpleAsyncConnection for PgConnection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        self.client.batch_execute(query).await.map_err(told)
+        self.client
+            .batch_execute(query)
+            .await
+            .map_err(to_diesel_error)
     }
 }
 
 impl SimpleAsyncConnection for &PgConnection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        self.client.batch_execute(query).await.map_err(told)
+        self.client
+            .batch_execute(query)
+            .await
+            .map_err(to_diesel_error)
     }
 }
 
 impl AsyncConnectionCore for PgConnection {
     type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
     type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Self::Stream<'conn, 'query>>>;
-    type Stream<'conn, 'query> = Stream;
+    type Stream<'conn, 'query> = PgRowStream;
     type Row<'conn, 'query> = PgRow;
     type Backend = Pg;
 
@@ -245,7 +257,7 @@ impl AsyncConnectionCore for PgConnection {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Pg> + QueryId + 'query,
     {
-        self.rows_of(Whole::of(&source.as_query()))
+        self.load_rows(BoundStatement::from_query(&source.as_query()))
     }
 
     fn execute_returning_count<'conn, 'query, T>(
@@ -255,7 +267,7 @@ impl AsyncConnectionCore for PgConnection {
     where
         T: QueryFragment<Pg> + QueryId + 'query,
     {
-        self.count_of(Whole::of(&source))
+        self.affected_rows(BoundStatement::from_query(&source))
     }
 }
 
@@ -263,7 +275,7 @@ impl AsyncConnectionCore for PgConnection {
 impl<'a> AsyncConnectionCore for &'a PgConnection {
     type ExecuteFuture<'conn, 'query> = BoxFuture<'a, QueryResult<usize>>;
     type LoadFuture<'conn, 'query> = BoxFuture<'a, QueryResult<Self::Stream<'conn, 'query>>>;
-    type Stream<'conn, 'query> = Stream;
+    type Stream<'conn, 'query> = PgRowStream;
     type Row<'conn, 'query> = PgRow;
     type Backend = Pg;
 
@@ -272,7 +284,7 @@ impl<'a> AsyncConnectionCore for &'a PgConnection {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Pg> + QueryId + 'query,
     {
-        self.rows_of(Whole::of(&source.as_query()))
+        self.load_rows(BoundStatement::from_query(&source.as_query()))
     }
 
     fn execute_returning_count<'conn, 'query, T>(
@@ -282,7 +294,7 @@ impl<'a> AsyncConnectionCore for &'a PgConnection {
     where
         T: QueryFragment<Pg> + QueryId + 'query,
     {
-        self.count_of(Whole::of(&source))
+        self.affected_rows(BoundStatement::from_query(&source))
     }
 }
 
@@ -290,7 +302,7 @@ impl AsyncConnection for PgConnection {
     type TransactionManager = AnsiTransactionManager;
 
     async fn establish(url: &str) -> ConnectionResult<Self> {
-        let address = Address::parse(url, Pooler::Session)
+        let address = ServerAddress::parse(url, PoolerMode::Session)
             .map_err(|error| ConnectionError::InvalidConnectionUrl(error.to_string()))?;
         address.establish().await
     }
@@ -300,13 +312,13 @@ impl AsyncConnection for PgConnection {
     }
 
     fn instrumentation(&mut self) -> &mut dyn Instrumentation {
-        &mut self.nobody
+        &mut self.instrumentation
     }
 
     fn set_instrumentation(&mut self, _: impl Instrumentation) {}
 
     fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
-        self.kept = keeping(!matches!(size, CacheSize::Disabled));
+        self.statement_cache = new_statement_cache(!matches!(size, CacheSize::Disabled));
     }
 }
 

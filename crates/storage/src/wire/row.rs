@@ -8,12 +8,12 @@ use tokio_postgres::types::{FromSql, Type};
 
 /// Makes rows of one answer, whose columns are the same in each.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(super) struct RowBuilder {
     types: Option<Arc<[NonZeroU32]>>,
 }
 
-impl Rows {
-    pub(super) fn row(&mut self, row: tokio_postgres::Row) -> PgRow {
+impl RowBuilder {
+    pub(super) fn build(&mut self, row: tokio_postgres::Row) -> PgRow {
         let types = self.types.get_or_insert_with(|| {
             let oids = row.columns().iter().map(|column| column.type_().oid());
             // PostgreSQL describes no column without a type.
@@ -85,15 +85,15 @@ impl<'a> Field<'a, Pg> for PgField<'a> {
     }
 
     fn value(&self) -> Option<PgValue<'_>> {
-        let Bytes(bytes) = self.row.row.get(self.index);
+        let RawBytes(bytes) = self.row.row.get(self.index);
         Some(PgValue::new(bytes?, self.row.types.get(self.index)?))
     }
 }
 
 /// A value as it came; what it means is Diesel's business.
-struct Bytes<'a>(Option<&'a [u8]>);
+struct RawBytes<'a>(Option<&'a [u8]>);
 
-impl<'a> FromSql<'a> for Bytes<'a> {
+impl<'a> FromSql<'a> for RawBytes<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
         Ok(Self(Some(raw)))
     }

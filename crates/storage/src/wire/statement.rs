@@ -8,20 +8,20 @@ use diesel::{
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type};
 
 /// A statement of Diesel's with its values, ready to be sent.
-pub(super) struct Whole {
+pub(super) struct BoundStatement {
     pub(super) sql: String,
     pub(super) types: Vec<Type>,
-    pub(super) values: Vec<Value>,
+    pub(super) values: Vec<BoundValue>,
     /// Whether the text is one of a few, so that it is worth keeping.
-    pub(super) is_always_the_same: bool,
+    pub(super) is_cacheable: bool,
 }
 
-impl Whole {
-    pub(super) fn of(query: &impl QueryFragment<Pg>) -> QueryResult<Self> {
+impl BoundStatement {
+    pub(super) fn from_query(query: &impl QueryFragment<Pg>) -> QueryResult<Self> {
         let mut text = PgQueryBuilder::default();
         query.to_sql(&mut text, &Pg)?;
         let mut bound = RawBytesBindCollector::<Pg>::new();
-        query.collect_binds(&mut bound, &mut BuiltIn, &Pg)?;
+        query.collect_binds(&mut bound, &mut BuiltInTypes, &Pg)?;
         Ok(Self {
             sql: text.finish(),
             types: bound
@@ -29,8 +29,8 @@ impl Whole {
                 .iter()
                 .map(type_of)
                 .collect::<Result<_, _>>()?,
-            values: bound.binds.into_iter().map(Value).collect(),
-            is_always_the_same: query.is_safe_to_cache_prepared(&Pg)?,
+            values: bound.binds.into_iter().map(BoundValue).collect(),
+            is_cacheable: query.is_safe_to_cache_prepared(&Pg)?,
         })
     }
 }
@@ -44,9 +44,9 @@ fn type_of(metadata: &PgTypeMetadata) -> QueryResult<Type> {
 }
 
 /// The schema has no type of its own, so there is none to be looked up.
-struct BuiltIn;
+struct BuiltInTypes;
 
-impl PgMetadataLookup for BuiltIn {
+impl PgMetadataLookup for BuiltInTypes {
     fn lookup_type(&mut self, _: &str, _: Option<&str>) -> PgTypeMetadata {
         // To PostgreSQL this is a value whose type it is to find out itself.
         PgTypeMetadata::new(0, 0)
@@ -55,10 +55,10 @@ impl PgMetadataLookup for BuiltIn {
 
 /// A value as Diesel wrote it, which is as PostgreSQL reads it.
 #[derive(Debug)]
-pub(super) struct Value(Option<Vec<u8>>);
+pub(super) struct BoundValue(Option<Vec<u8>>);
 
-impl ToSql for Value {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Refused> {
+impl ToSql for BoundValue {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, BoxedError> {
         Ok(match &self.0 {
             Some(bytes) => {
                 out.extend_from_slice(bytes);
@@ -72,9 +72,9 @@ impl ToSql for Value {
         true
     }
 
-    fn to_sql_checked(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Refused> {
+    fn to_sql_checked(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, BoxedError> {
         self.to_sql(of, out)
     }
 }
 
-type Refused = Box<dyn std::error::Error + Sync + Send>;
+type BoxedError = Box<dyn std::error::Error + Sync + Send>;

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use whoop_storage::{
     erase,
-    table::audit::{self, Actor, Filter},
+    table::audit::{self, Actor, AuditFilter},
 };
 
 use crate::stand::{Stand, connect, now};
@@ -101,9 +101,9 @@ async fn an_erased_member_has_a_pseudonym_there_and_a_stored_one_keeps_the_id() 
 
     let of = async |user_id: &str| {
         let mut conn = stand.connection().await;
-        let filter = Filter {
+        let filter = AuditFilter {
             user_ids: vec![user_id.to_owned()],
-            ..Filter::default()
+            ..AuditFilter::default()
         };
         audit::list(&mut conn, &filter, 10).await.unwrap()
     };
@@ -132,7 +132,9 @@ async fn an_id_that_belongs_to_nobody_is_found_once_it_is_old_enough() {
 
     let before = async |at| {
         let mut conn = stand.connection().await;
-        audit::ids_of_nobody(&mut conn, at, 10).await.unwrap()
+        audit::list_unknown_member_ids(&mut conn, at, 10)
+            .await
+            .unwrap()
     };
     assert!(before(now()).await.is_empty());
     assert_eq!(before(now() + TimeDelta::seconds(1)).await, ["nobody"]);
@@ -157,9 +159,9 @@ async fn rows_are_found_by_caller_kind_of_caller_and_time() {
 
     let callers = async |caller: &str| {
         let mut conn = stand.connection().await;
-        let filter = Filter {
+        let filter = AuditFilter {
             caller: Some(caller.to_owned()),
-            ..Filter::default()
+            ..AuditFilter::default()
         };
         let rows = audit::list(&mut conn, &filter, 10).await.unwrap();
         rows.into_iter().map(|row| row.caller).collect::<Vec<_>>()
@@ -169,9 +171,9 @@ async fn rows_are_found_by_caller_kind_of_caller_and_time() {
     assert_eq!(callers("cli").await, ["cli:root"]);
     assert_eq!(callers("member").await, ["member"]);
     assert!(callers("%").await.is_empty());
-    let late = Filter {
+    let late = AuditFilter {
         since: Some(now() + TimeDelta::minutes(3)),
-        ..Filter::default()
+        ..AuditFilter::default()
     };
     let rows = audit::list(&mut conn, &late, 10).await.unwrap();
     assert_eq!(rows.len(), 2);

@@ -4,8 +4,11 @@ use chrono::{NaiveDate, TimeDelta};
 use proptest::prelude::*;
 use serde_json::json;
 use whoop_core::{
-    day::{Connection, Day, Knowledge, Meta, Named, Source, SyncOutcome, compose},
-    plan::{DayQuery, Night, Refresh},
+    day::{
+        AnswerSource, ConnectionStatus, DanglingReferences, Day, DayContext, DayMeta, SyncOutcome,
+        assemble_day,
+    },
+    plan::{DayQuery, NightState, RefreshMode},
     record::{Cycle, Recovery, Sleep, Workout},
 };
 use whoop_storage::day;
@@ -102,28 +105,28 @@ async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
         offset_seconds: 0,
         now: now(),
         freshness: TimeDelta::minutes(15),
-        refresh: Refresh::Never,
-        forced_reads_every: TimeDelta::zero(),
-        night: Night::default(),
-        named: Named::default(),
-        thrifty: false,
+        refresh: RefreshMode::Never,
+        forced_read_interval: TimeDelta::zero(),
+        night_state: NightState::default(),
+        dangling_references: DanglingReferences::default(),
+        conserve_quota: false,
         signals: None,
     };
-    let meta = Meta {
-        source: Source::Database,
-        connection: Connection::Connected,
+    let meta = DayMeta {
+        source: AnswerSource::Database,
+        connection: ConnectionStatus::Connected,
         last_synced_at: None,
         stale: false,
         sync: SyncOutcome::Off,
         detail: None,
     };
-    let known = Knowledge {
+    let known = DayContext {
         query: &query,
         coverage: &[],
-        connection: Connection::Connected,
-        quota_spent: false,
+        connection: ConnectionStatus::Connected,
+        quota_exhausted: false,
     };
-    compose(member.clone(), &stored.records, known, meta)
+    assemble_day(member.clone(), &stored.records, known, meta)
 }
 
 /// The one row of the function, its eight values as floats.

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use serde_json::json;
 use whoop_core::{
     UserId,
-    days::{CycleTimes, Facts, Place, RecoveryTies, SleepTimes, days_of},
+    date_assignment::{
+        CycleTimes, DateAssignment, DateAssignmentInput, RecoveryLinks, SleepTimes, assign_dates,
+    },
     local_date::of_sleep,
     record::{Cycle, Record, Recovery, Sleep},
 };
@@ -72,16 +74,16 @@ fn expected(arrivals: &[Arrival]) -> Days {
         Arrival::Recovery(recovery) => Some(recovery),
         _ => None,
     }));
-    let facts = Facts {
+    let facts = DateAssignmentInput {
         cycles: cycles.iter().map(|one| CycleTimes::from(*one)).collect(),
         recoveries: recoveries
             .iter()
-            .map(|one| RecoveryTies::from(*one))
+            .map(|one| RecoveryLinks::from(*one))
             .collect(),
         sleeps: sleeps.iter().map(|one| SleepTimes::from(*one)).collect(),
     };
-    let settled = days_of(&facts);
-    let others = |place: &Place| if place.in_others { " others" } else { "" };
+    let settled = assign_dates(&facts);
+    let others = |place: &DateAssignment| if place.in_others { " others" } else { "" };
     let mut days = Days::new();
     for sleep in &facts.sleeps {
         let offset = sleep.timezone_offset.clone().unwrap_or_default();

@@ -12,7 +12,7 @@ fn config(stand: &Stand) -> DatabaseConfig {
     DatabaseConfig {
         url: SecretString::from(stand.db.direct_url()),
         pool_size: 1,
-        pooler: whoop_storage::Pooler::Session,
+        pooler: whoop_storage::PoolerMode::Session,
     }
 }
 
@@ -25,7 +25,7 @@ async fn sleep_in(database: &Database) -> Result<(), StorageError> {
 async fn a_statement_that_takes_too_long_is_ended_and_may_be_tried_again() {
     let stand = Stand::new().await;
     let limit = Some(Duration::from_millis(50));
-    let hurried = Database::limited(&config(&stand), limit).unwrap();
+    let hurried = Database::with_statement_timeout(&config(&stand), limit).unwrap();
     let patient = Database::new(&config(&stand)).unwrap();
 
     let error = sleep_in(&hurried).await.unwrap_err();

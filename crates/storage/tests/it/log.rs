@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use whoop_core::{
     DataType, UserId,
-    coverage::{Coverage, Span, WindowRead},
-    retention::KeptFrom,
+    coverage::{Coverage, CoveredSpan, WindowRead},
+    retention::RetentionStart,
 };
 use whoop_storage::{
-    Connection, StorageError, overview, retention, standing,
+    PooledConnection, StorageError, member_states, overview, retention,
     table::{
-        sync_log::{self, Completed, SyncLogRow},
+        sync_log::{self, CompletedWindow, SyncLogRow},
         sync_run, users, webhook_signal,
     },
 };
@@ -22,8 +22,8 @@ fn day(day: u32) -> DateTime<Utc> {
 }
 
 /// A window whose pages reached back to `from`.
-fn span(from: u32, until: u32) -> Completed {
-    Completed {
+fn span(from: u32, until: u32) -> CompletedWindow {
+    CompletedWindow {
         read: WindowRead {
             until: day(until),
             oldest: Some(day(from)),
@@ -37,13 +37,13 @@ fn span(from: u32, until: u32) -> Completed {
     }
 }
 
-async fn log_of(conn: &mut Connection, member: &UserId) -> SyncLogRow {
+async fn log_of(conn: &mut PooledConnection, member: &UserId) -> SyncLogRow {
     let mut rows = sync_log::list(conn, member).await.unwrap();
     assert_eq!(rows.len(), 1);
     rows.remove(0)
 }
 
-async fn complete(conn: &mut Connection, member: &UserId, span: Completed) {
+async fn complete(conn: &mut PooledConnection, member: &UserId, span: CompletedWindow) {
     sync_log::begin(conn, member, DataType::Sleep, now())
         .await
         .unwrap();
@@ -63,7 +63,7 @@ async fn a_window_that_is_rolled_back_was_never_read() {
     let outcome: Result<(), StorageError> = conn
         .transaction(async |conn| {
             sync_log::begin(conn, &member, DataType::Sleep, now()).await?;
-            sync_log::count(conn, &member, DataType::Sleep, 25).await?;
+            sync_log::add_written(conn, &member, DataType::Sleep, 25).await?;
             sync_log::complete(conn, &member, DataType::Sleep, span(1, 9)).await?;
             // The crash, as PostgreSQL sees it.
             diesel::sql_query("SELECT 1 / 0").execute(conn).await?;
@@ -81,7 +81,7 @@ async fn a_failure_is_told_and_what_was_known_stays_known() {
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
     complete(&mut conn, &member, span(1, 5)).await;
-    sync_log::count(&mut conn, &member, DataType::Sleep, 4)
+    sync_log::add_written(&mut conn, &member, DataType::Sleep, 4)
         .await
         .unwrap();
     let before = log_of(&mut conn, &member).await;
@@ -123,10 +123,10 @@ async fn what_is_put_off_is_no_failure_and_ends_none() {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
-    let put_off = async |conn: &mut Connection, on: u32| {
+    let put_off = async |conn: &mut PooledConnection, on: u32| {
         let (sleep, day) = (DataType::Sleep, day(on));
         sync_log::begin(conn, &member, sleep, day).await.unwrap();
-        sync_log::put_off(conn, &member, sleep, "the quota is spent", day)
+        sync_log::note_deferred(conn, &member, sleep, "the quota is spent", day)
             .await
             .unwrap();
         let row = log_of(conn, &member).await;
@@ -187,7 +187,7 @@ async fn what_failed_before_a_new_connection_is_not_told_of_it() {
     sync_log::begin(&mut conn, &member, sleep, day(5))
         .await
         .unwrap();
-    sync_log::put_off(&mut conn, &member, sleep, "the quota is spent", day(5))
+    sync_log::note_deferred(&mut conn, &member, sleep, "the quota is spent", day(5))
         .await
         .unwrap();
     assert_eq!(log_of(&mut conn, &member).await.sync_status, "success");
@@ -202,7 +202,7 @@ async fn a_window_with_records_set_aside_is_a_success_that_says_so() {
     complete(
         &mut conn,
         &member,
-        Completed {
+        CompletedWindow {
             rejected: 2,
             ..span(1, 5)
         },
@@ -230,11 +230,11 @@ async fn a_sync_that_only_began_has_read_nothing() {
         (log.last_sync_at, log.covered_from, log.covered_until),
         (None, None, None)
     );
-    assert_eq!(log.coverage(), Some(Coverage::none(DataType::Sleep)));
+    assert_eq!(log.coverage(), Some(Coverage::empty(DataType::Sleep)));
 }
 
 /// The span that the log ends with, after windows read one by one.
-async fn covered(windows: &[Completed]) -> (u32, u32, bool, u32) {
+async fn covered(windows: &[CompletedWindow]) -> (u32, u32, bool, u32) {
     use chrono::Datelike;
 
     let stand = Stand::new().await;
@@ -264,12 +264,12 @@ async fn a_hole_between_two_windows_is_never_covered() {
     assert_eq!(covered(&[span(3, 5), span(6, 8)]).await, (6, 8, false, 8));
 }
 
-fn earlier_of(log: &SyncLogRow) -> Option<Span> {
+fn earlier_of(log: &SyncLogRow) -> Option<CoveredSpan> {
     log.coverage().unwrap().earlier
 }
 
 /// The log of a member who was away between the 28th and the 30th, as far as the log can tell.
-async fn with_gap(conn: &mut Connection) -> UserId {
+async fn with_gap(conn: &mut PooledConnection) -> UserId {
     let member = connect(conn, "mara").await;
     complete(conn, &member, span(1, 28)).await;
     complete(conn, &member, span(30, 31)).await;
@@ -283,13 +283,13 @@ async fn a_gap_stays_in_the_log_until_the_windows_meet() {
     let member = with_gap(&mut conn).await;
 
     let log = log_of(&mut conn, &member).await;
-    let earlier = Span {
+    let earlier = CoveredSpan {
         from: day(1),
         until: day(7),
     };
     assert_eq!(earlier_of(&log), Some(earlier));
     assert_eq!(log.covered_from, Some(day(30)));
-    let whole = standing::list(&mut conn, day(31)).await.unwrap();
+    let whole = member_states::list(&mut conn, day(31)).await.unwrap();
     assert!(!whole[0].history_complete);
 
     complete(&mut conn, &member, span(8, 30)).await;
@@ -306,18 +306,18 @@ async fn retention_cuts_both_sides_of_a_gap() {
     let mut conn = stand.connection().await;
     let member = with_gap(&mut conn).await;
     for (kept, from, earlier) in [(3, 30, Some((3, 7))), (7, 30, None), (30, 30, None)] {
-        let kept = KeptFrom {
+        let kept = RetentionStart {
             date: day(kept).date_naive(),
             instant: day(kept),
         };
-        retention::trim(&mut conn, &member, kept, day(31))
+        retention::purge_records(&mut conn, &member, kept, day(31))
             .await
             .unwrap();
 
         let log = log_of(&mut conn, &member).await;
         assert_eq!(log.covered_from, Some(day(from)), "{kept:?}");
         assert_eq!(log.covered_until, Some(day(31)));
-        let span = |(from, until)| Span {
+        let span = |(from, until)| CoveredSpan {
             from: day(from),
             until: day(until),
         };
@@ -340,12 +340,12 @@ async fn records_beyond_every_window_that_wait_for_a_score_are_counted_for_the_p
                FROM generate_series(1, 50) AS day";
     Stand::execute(&stand, sql).await;
 
-    let members = standing::list(&mut conn, day(1)).await.unwrap();
+    let members = member_states::list(&mut conn, day(1)).await.unwrap();
 
     let open_of = |name: &str| {
         let mut members = members.iter();
         let member = members.find(|one| one.user_id == name).unwrap();
-        member.standing.open_beyond
+        member.sync_state.old_pending_counts
     };
     // Of the days 23, 25, … 49; the window reaches back over the others.
     assert_eq!(open_of("mara"), [0, 0, 0, 14]);
@@ -378,7 +378,7 @@ async fn a_coverage_that_a_former_version_moved_joins_the_older_span_or_drops_it
 
 #[tokio::test]
 async fn history_grows_backwards_and_leaves_the_last_sync_where_it_was() {
-    let history = |from, until, list_ended, read_at| Completed {
+    let history = |from, until, list_ended, read_at| CompletedWindow {
         read: WindowRead {
             list_ended,
             read_at: day(read_at),
@@ -432,7 +432,7 @@ async fn each_type_and_each_member_has_a_log_of_their_own() {
     // Those never read are told as such and not left out.
     assert_eq!(
         sync_log::coverage_of(&[]),
-        DataType::ALL.map(Coverage::none)
+        DataType::ALL.map(Coverage::empty)
     );
 }
 
@@ -442,7 +442,7 @@ async fn two_windows_that_end_at_the_same_time_both_count() {
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
     complete(&mut conn, &member, span(10, 15)).await;
-    let read = async |span: Completed| {
+    let read = async |span: CompletedWindow| {
         let mut conn = stand.connection().await;
         conn.transaction(async |conn| {
             sync_log::complete(conn, &member, DataType::Sleep, span).await
@@ -537,7 +537,7 @@ async fn a_process_that_was_killed_leaves_nothing_at_running() {
         )
         .await;
 
-    sync_log::end_killed(&mut conn).await.unwrap();
+    sync_log::reset_interrupted(&mut conn).await.unwrap();
 
     let words = "SELECT string_agg(user_id || ' ' || sync_status, ', ' ORDER BY user_id)
                  FROM whoop_sync_log WHERE data_type = 'sleep'";
@@ -609,7 +609,7 @@ async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behi
         .unwrap()
         .unwrap()
         .whoop_user_id;
-    let hears = async |conn: &mut Connection, at| {
+    let hears = async |conn: &mut PooledConnection, at| {
         webhook_signal::open(conn, account, DataType::Sleep, at)
             .await
             .unwrap();
@@ -620,7 +620,7 @@ async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behi
         .unwrap();
     hears(&mut conn, day(3)).await;
 
-    let completed = Completed {
+    let completed = CompletedWindow {
         signal_at: begun.signal_at,
         ..span(1, 5)
     };
@@ -632,7 +632,7 @@ async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behi
     let begun = sync_log::begin(&mut conn, &member, DataType::Sleep, day(6))
         .await
         .unwrap();
-    let history = Completed {
+    let history = CompletedWindow {
         signal_at: begun.signal_at,
         up_to_now: false,
         ..span(1, 1)
@@ -642,7 +642,7 @@ async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behi
         .unwrap();
     let is_open = log_of(&mut conn, &member).await.signal_open;
     assert!(is_open, "a page of history does not answer it");
-    let completed = Completed {
+    let completed = CompletedWindow {
         signal_at: begun.signal_at,
         ..span(1, 6)
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use whoop_storage::member_share::count_call;
+use whoop_storage::member_calls::count_call;
 
 use crate::stand::{Stand, connect};
 

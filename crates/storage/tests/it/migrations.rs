@@ -31,7 +31,7 @@ async fn down_leaves_nothing_of_ours_and_up_brings_the_same_again() {
 
     let first = migrate::apply(&stand.database).await.unwrap();
     assert_eq!(first.migrations, folders());
-    assert_eq!(first.set_aside, []);
+    assert_eq!(first.renamed_objects, []);
     let migrated = stand.catalogue().await;
     assert!(migrated.len() > 100, "the listing sees the tables");
 
@@ -74,7 +74,7 @@ async fn a_second_run_finds_nothing_to_do() {
 
     let again = migrate::apply(&stand.database).await.unwrap();
 
-    assert_eq!(again, migrate::Applied::default());
+    assert_eq!(again, migrate::MigrationReport::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use whoop_core::record::Cycle;
-use whoop_storage::page::Stored;
+use whoop_storage::page::StoreCounts;
 
 use crate::stand::{self, Stand, connect, for_any, now, store};
 
@@ -24,7 +24,7 @@ async fn stored_strain(stand: &Stand) -> Option<f64> {
     strain.map(|text| text.parse().unwrap())
 }
 
-const UNCHANGED: Stored = Stored {
+const UNCHANGED: StoreCounts = StoreCounts {
     deleted: 0,
     inserted: 0,
     updated: 0,

@@ -5,7 +5,7 @@ use whoop_core::{
     UserId,
     record::{Cycle, Recovery, Sleep, Workout},
 };
-use whoop_storage::{Connection, page::Stored};
+use whoop_storage::{PooledConnection, page::StoreCounts};
 
 use crate::stand::{self, Stand, connect, store};
 
@@ -16,12 +16,12 @@ fn nested(field: &str, value: Value) -> Value {
 }
 
 async fn stored(
-    conn: &mut Connection,
+    conn: &mut PooledConnection,
     member: &UserId,
     number: i64,
     (data_type, field): (&str, &str),
     value: Value,
-) -> Stored {
+) -> StoreCounts {
     let id = number.to_string();
     let fields = nested(field, value);
     match data_type {

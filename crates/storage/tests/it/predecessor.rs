@@ -133,7 +133,7 @@ async fn assert_moves_aside_and_back(shape: &str) {
         let renamed = format!("predecessor_{name}");
         assert_eq!(rows_after.get(&renamed), Some(content), "{name}");
         assert!(
-            applied.set_aside.contains(&(name.clone(), renamed)),
+            applied.renamed_objects.contains(&(name.clone(), renamed)),
             "{name} is not told"
         );
     }
@@ -141,7 +141,7 @@ async fn assert_moves_aside_and_back(shape: &str) {
         "get_daily_summary".to_owned(),
         "predecessor_get_daily_summary".to_owned(),
     );
-    assert!(applied.set_aside.contains(&told));
+    assert!(applied.renamed_objects.contains(&told));
 
     migrate::revert_all(&stand.database).await.unwrap();
 
@@ -168,7 +168,7 @@ async fn what_was_moved_aside_is_told_at_every_run_and_moved_once() {
     let second = migrate::apply(&stand.database).await.unwrap();
 
     assert_eq!(second.migrations, Vec::<String>::new());
-    assert_eq!(second.set_aside, first.set_aside);
+    assert_eq!(second.renamed_objects, first.renamed_objects);
     assert_eq!(stand.catalogue().await, catalogue);
 }
 

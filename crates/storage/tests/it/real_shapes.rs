@@ -5,10 +5,10 @@ use chrono::{NaiveDate, TimeDelta};
 use serde_json::{Value, json};
 use whoop_core::{
     UserId,
-    day::{Connection, Knowledge, Meta, Source, SyncOutcome, compose},
-    plan::{DayQuery, Night, Refresh},
+    day::{AnswerSource, ConnectionStatus, DayContext, DayMeta, SyncOutcome, assemble_day},
+    plan::{DayQuery, NightState, RefreshMode},
 };
-use whoop_storage::{day, range, remove, settle_again::settle_again};
+use whoop_storage::{day, day_range, reassign_local_dates::reassign_local_dates, remove};
 
 use crate::stand::{self, Stand, connect, now, store};
 
@@ -23,35 +23,35 @@ async fn day_of(stand: &Stand, member: &UserId, date: &str) -> Value {
         offset_seconds: 0,
         now: now(),
         freshness: TimeDelta::minutes(15),
-        refresh: Refresh::Never,
-        forced_reads_every: TimeDelta::zero(),
-        night: Night::default(),
-        named: stored.records.named(),
-        thrifty: false,
+        refresh: RefreshMode::Never,
+        forced_read_interval: TimeDelta::zero(),
+        night_state: NightState::default(),
+        dangling_references: stored.records.dangling_references(),
+        conserve_quota: false,
         signals: None,
     };
-    let meta = Meta {
-        source: Source::Database,
-        connection: Connection::Connected,
+    let meta = DayMeta {
+        source: AnswerSource::Database,
+        connection: ConnectionStatus::Connected,
         last_synced_at: None,
         stale: false,
         sync: SyncOutcome::Off,
         detail: None,
     };
-    let known = Knowledge {
+    let known = DayContext {
         query: &query,
         coverage: &stored.coverage,
-        connection: Connection::Connected,
-        quota_spent: false,
+        connection: ConnectionStatus::Connected,
+        quota_exhausted: false,
     };
-    serde_json::to_value(compose(member.clone(), &stored.records, known, meta)).unwrap()
+    serde_json::to_value(assemble_day(member.clone(), &stored.records, known, meta)).unwrap()
 }
 
 /// The dates of a span as charts show them: date, recovery, hours asleep, strain.
 async fn chart(stand: &Stand, member: &UserId, from: &str, to: &str) -> Vec<Value> {
     let conn = stand.connection().await;
     let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
-    let days = range::read(&conn, member, from, to).await.unwrap();
+    let days = day_range::read(&conn, member, from, to).await.unwrap();
     days.into_iter()
         .map(|day| {
             let minutes = day.sleep_duration_milli.map(|milli| milli / 60_000);
@@ -235,7 +235,7 @@ async fn an_evening_sleep_that_was_taken_for_the_night_is_the_night_of_the_next_
     // WHOOP deletes the first night, so that only one cycle claims the date.
     let mut conn = stand.connection().await;
     for (data_type, id) in [("sleep", "night"), ("cycle", "61")] {
-        remove::remove(&mut conn, &member, data_type.parse().unwrap(), id, now())
+        remove::remove_record(&mut conn, &member, data_type.parse().unwrap(), id, now())
             .await
             .unwrap();
     }
@@ -430,7 +430,7 @@ async fn days_that_an_older_version_settled_are_settled_again() {
     let seq = "SELECT max(seq)::text FROM whoop_change WHERE user_id = 'mara'";
     let before: i64 = stand.value(seq).await.unwrap().parse().unwrap();
 
-    let members_settled = settle_again(&stand.database).await.unwrap();
+    let members_settled = reassign_local_dates(&stand.database).await.unwrap();
 
     assert!(members_settled >= 1);
     assert_eq!(
@@ -446,14 +446,14 @@ async fn days_that_an_older_version_settled_are_settled_again() {
         stand.value(&moved).await.as_deref(),
         Some("cycle 62, recovery 62, sleep evening")
     );
-    assert_eq!(settle_again(&stand.database).await.unwrap(), 0);
+    assert_eq!(reassign_local_dates(&stand.database).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn what_an_older_version_changes_is_settled_again_and_what_this_one_changes_is_not() {
     let stand = Stand::new().await;
     let member = an_evening_sleep_taken_for_the_night(&stand).await;
-    assert_eq!(settle_again(&stand.database).await.unwrap(), 0);
+    assert_eq!(reassign_local_dates(&stand.database).await.unwrap(), 0);
 
     // It deletes the shown cycle of a date, and knows nothing of the other one.
     stand
@@ -467,12 +467,12 @@ async fn what_an_older_version_changes_is_settled_again_and_what_this_one_change
         Value::Null
     );
 
-    assert_eq!(settle_again(&stand.database).await.unwrap(), 1);
+    assert_eq!(reassign_local_dates(&stand.database).await.unwrap(), 1);
     assert_eq!(
         day_of(&stand, &member, "2026-04-09").await["cycle"]["id"],
         62
     );
-    assert_eq!(settle_again(&stand.database).await.unwrap(), 0);
+    assert_eq!(reassign_local_dates(&stand.database).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -483,7 +483,7 @@ async fn the_change_of_a_main_sleep_names_the_date_of_its_night() {
     assert_eq!(stand.value(last).await.as_deref(), Some("2026-04-09"));
 
     let mut conn = stand.connection().await;
-    remove::remove(
+    remove::remove_record(
         &mut conn,
         &member,
         "sleep".parse().unwrap(),

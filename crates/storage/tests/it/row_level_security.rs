@@ -7,7 +7,7 @@ use whoop_storage::{
     migrate,
     table::{
         oauth_states, sync_log, sync_run,
-        tokens::{self, Tokens},
+        tokens::{self, OAuthTokens},
     },
 };
 
@@ -63,16 +63,16 @@ async fn with_two_members(stand: &Stand) {
         sync_log::begin(&mut conn, &member, whoop_core::DataType::Sleep, now())
             .await
             .unwrap();
-        let pair = Tokens {
+        let pair = OAuthTokens {
             access_token: "a".into(),
             refresh_token: None,
             scope: String::new(),
             expires_at: now(),
         };
-        tokens::put(&mut conn, &keys, &member, &pair, now())
+        tokens::upsert(&mut conn, &keys, &member, &pair, now())
             .await
             .unwrap();
-        let pending = oauth_states::Pending {
+        let pending = oauth_states::PendingConnect {
             user_id: name.to_owned(),
             return_to: None,
             consent: None,

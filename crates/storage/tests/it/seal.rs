@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use whoop_storage::{
     StorageError,
     seal::{SealError, TokenKeys},
-    table::tokens::{self, Tokens},
+    table::tokens::{self, OAuthTokens},
 };
 
 use crate::stand::{Stand, at, connect, now};
@@ -20,8 +20,8 @@ fn first_key() -> TokenKeys {
     keys("one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")
 }
 
-fn pair() -> Tokens {
-    Tokens {
+fn pair() -> OAuthTokens {
+    OAuthTokens {
         access_token: SecretString::from(ACCESS),
         refresh_token: Some(SecretString::from(REFRESH)),
         scope: "offline read:sleep".to_owned(),
@@ -34,7 +34,7 @@ async fn a_dump_of_the_table_holds_no_token_in_any_writing() {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
-    tokens::put(&mut conn, &first_key(), &member, &pair(), now())
+    tokens::upsert(&mut conn, &first_key(), &member, &pair(), now())
         .await
         .unwrap();
 
@@ -64,7 +64,7 @@ async fn what_was_sealed_opens_again_and_a_refresh_replaces_it() {
         "two:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=,\
          one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
     );
-    tokens::put(&mut conn, &first_key(), &member, &pair(), now())
+    tokens::upsert(&mut conn, &first_key(), &member, &pair(), now())
         .await
         .unwrap();
 
@@ -79,12 +79,12 @@ async fn what_was_sealed_opens_again_and_a_refresh_replaces_it() {
         (pair().scope, pair().expires_at)
     );
 
-    let fresh = Tokens {
+    let fresh = OAuthTokens {
         access_token: SecretString::from("fresh"),
         refresh_token: None,
         ..pair()
     };
-    tokens::put(&mut conn, &both, &member, &fresh, now())
+    tokens::upsert(&mut conn, &both, &member, &fresh, now())
         .await
         .unwrap();
 
@@ -104,7 +104,7 @@ async fn sealed_tokens_moved_to_another_members_row_do_not_open() {
     let mut conn = stand.connection().await;
     let mara = connect(&mut conn, "mara").await;
     let noa = connect(&mut conn, "noa").await;
-    tokens::put(&mut conn, &first_key(), &mara, &pair(), now())
+    tokens::upsert(&mut conn, &first_key(), &mara, &pair(), now())
         .await
         .unwrap();
 
@@ -131,7 +131,7 @@ async fn the_same_tokens_never_look_the_same_twice() {
     let mut conn = stand.connection().await;
     for name in ["mara", "noa", "mara"] {
         let member = connect(&mut conn, name).await;
-        tokens::put(&mut conn, &first_key(), &member, &pair(), now())
+        tokens::upsert(&mut conn, &first_key(), &member, &pair(), now())
             .await
             .unwrap();
     }
@@ -147,7 +147,7 @@ async fn tokens_go_with_their_member_and_print_as_nothing() {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
-    tokens::put(&mut conn, &first_key(), &member, &pair(), now())
+    tokens::upsert(&mut conn, &first_key(), &member, &pair(), now())
         .await
         .unwrap();
     let printed = format!("{:?}", tokens::find(&mut conn, &first_key(), &member).await);

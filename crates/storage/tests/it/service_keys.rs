@@ -54,7 +54,7 @@ async fn a_key_is_good_until_the_moment_it_expires() {
         KeyState::Active
     );
     assert_eq!(row.state(end), KeyState::Expired);
-    assert!(row.scopes().contain(Scope::Read) && !row.scopes().contain(Scope::Sync));
+    assert!(row.scopes().contains(Scope::Read) && !row.scopes().contains(Scope::Sync));
 }
 
 #[tokio::test]

@@ -4,17 +4,17 @@ use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use serde_json::{Value, json, value::to_raw_value};
 use whoop_core::{
     DataType,
-    record::{Cycle, Record, Rejected, read},
+    record::{Cycle, Record, RejectedRecord, parse_record},
 };
 use whoop_storage::{StorageError, page, table::rejected_record};
 
 use crate::stand::{self, Stand, connect, now, store, store_with, user};
 
-fn rejected<R: Record>(sent: &Value) -> Rejected {
-    read::<R>(&to_raw_value(sent).unwrap()).unwrap_err()
+fn rejected<R: Record>(sent: &Value) -> RejectedRecord {
+    parse_record::<R>(&to_raw_value(sent).unwrap()).unwrap_err()
 }
 
-fn broken_cycle(strain: &str) -> Rejected {
+fn broken_cycle(strain: &str) -> RejectedRecord {
     let mut sent = serde_json::to_value(stand::cycle(5, json!({}))).unwrap();
     sent["score"] = json!({"strain": strain});
     rejected::<Cycle>(&sent)
@@ -121,7 +121,7 @@ async fn a_value_that_only_postgresql_refuses_sets_aside_that_record_alone() {
         stand::cycle(5, hardly_anything),
         stand::cycle(6, json!({})),
     ];
-    assert!(page.iter().all(|cycle| cycle.check().is_ok()));
+    assert!(page.iter().all(|cycle| cycle.validate().is_ok()));
 
     let stored = store(&mut conn, &member, &page).await;
 

@@ -13,9 +13,10 @@ use secrecy::SecretString;
 use serde_json::json;
 use whoop_core::UserId;
 use whoop_storage::{
-    Connection, Database, DatabaseConfig, Pooler, StorageError, day, lease, page, rotate,
+    Database, DatabaseConfig, PooledConnection, PoolerMode, StorageError, day, member_lease, page,
+    rotate,
     seal::TokenKeys,
-    table::tokens::{self, Tokens},
+    table::tokens::{self, OAuthTokens},
 };
 
 use crate::stand::{self, Stand, another_pool, connect, now, store, user};
@@ -26,7 +27,7 @@ struct Setting {
     value: String,
 }
 
-async fn setting(conn: &mut Connection, name: &str) -> String {
+async fn setting(conn: &mut PooledConnection, name: &str) -> String {
     let sql = format!("SELECT current_setting('{name}') AS value");
     let setting: Setting = diesel_async::RunQueryDsl::get_result(sql_query(sql), conn)
         .await
@@ -41,14 +42,14 @@ async fn works(database: Database, member: UserId, name: String) -> Result<(), S
         let mut conn = database.get().await?;
         let day = day::read(&conn, &member, date, now()).await?;
         assert_eq!(day.records.sleeps.len(), 1, "{name}");
-        lease::claim(&mut conn, &member, &name, true, Duration::from_secs(1)).await?;
+        member_lease::claim(&mut conn, &member, &name, true, Duration::from_secs(1)).await?;
         drop(conn);
         let mut transaction = database.begin().await?;
         let cycle = stand::cycle(5, json!({}));
         page::store(&mut transaction, &member, &[cycle], &[], now()).await?;
         transaction.commit().await?;
         let mut conn = database.get().await?;
-        lease::release(&mut conn, &member, &name).await?;
+        member_lease::release(&mut conn, &member, &name).await?;
     }
     Ok(())
 }
@@ -83,17 +84,17 @@ async fn a_setting_of_one_piece_of_work_is_not_the_next_ones() {
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let [before, after] = [format!("k1:{key}"), format!("k2:{key},k1:{key}")]
         .map(|keys| TokenKeys::parse(&SecretString::from(keys)).unwrap());
-    let pair = Tokens {
+    let pair = OAuthTokens {
         access_token: SecretString::from("access"),
         refresh_token: None,
         scope: "offline".to_owned(),
         expires_at: now(),
     };
-    tokens::put(&mut conn, &before, &member, &pair, now())
+    tokens::upsert(&mut conn, &before, &member, &pair, now())
         .await
         .unwrap();
     drop(conn);
-    let old = rotate::outdated(&stand.database, &after, None)
+    let old = rotate::list_outdated(&stand.database, &after, None)
         .await
         .unwrap();
 
@@ -102,7 +103,7 @@ async fn a_setting_of_one_piece_of_work_is_not_the_next_ones() {
         .await
         .unwrap();
 
-    assert!(matches!(done, rotate::Resealed::Done), "{done:?}");
+    assert!(matches!(done, rotate::ResealOutcome::Done), "{done:?}");
     let mut clients = Vec::new();
     for _ in 0..8 {
         clients.push(stand.connection().await);
@@ -139,7 +140,7 @@ async fn whichever_connection_answers_it_is_in_utc() {
 #[tokio::test]
 async fn a_pooler_that_nobody_told_about_is_named_with_what_to_do() {
     let stand = Stand::new().await;
-    if stand.db.pooler() == Pooler::Session {
+    if stand.db.pooler() == PoolerMode::Session {
         println!("skipped: no pooler stands in front, and it takes one to be wrong about it");
         return;
     }
@@ -147,19 +148,24 @@ async fn a_pooler_that_nobody_told_about_is_named_with_what_to_do() {
     let wrong = Database::new(&DatabaseConfig {
         url: SecretString::from(stand.db.url()),
         pool_size: 2,
-        pooler: Pooler::Session,
+        pooler: PoolerMode::Session,
     })
     .unwrap();
     assert!(wrong.shares_connections().await.unwrap());
     let mut conn = wrong.get().await.unwrap();
     // Prepared on one connection of PostgreSQL, which then is busy for somebody else.
-    let prepared = lease::is_held(&mut conn, &user("mara")).await;
+    let prepared = member_lease::is_held(&mut conn, &user("mara")).await;
     assert!(prepared.is_ok(), "{prepared:?}");
     let busy = stand.database.begin().await.unwrap();
 
-    let error = lease::is_held(&mut conn, &user("mara")).await.unwrap_err();
+    let error = member_lease::is_held(&mut conn, &user("mara"))
+        .await
+        .unwrap_err();
 
-    assert!(matches!(error, StorageError::Pooled(_)), "{error:?}");
+    assert!(
+        matches!(error, StorageError::TransactionPooler(_)),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("DATABASE_POOLER=transaction"));
     busy.rollback().await.unwrap();
 }
@@ -170,7 +176,7 @@ async fn connections_of_ones_own_are_known_as_such() {
     let direct = Database::new(&DatabaseConfig {
         url: SecretString::from(stand.db.direct_url()),
         pool_size: 2,
-        pooler: Pooler::Session,
+        pooler: PoolerMode::Session,
     })
     .unwrap();
 

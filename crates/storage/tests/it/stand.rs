@@ -12,12 +12,12 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use whoop_core::{
     UserId,
-    record::{Cycle, Recovery, Rejected, Sleep, Workout},
+    record::{Cycle, Recovery, RejectedRecord, Sleep, Workout},
 };
 use whoop_devkit::TestDb;
 use whoop_storage::{
-    Connection, Database, DatabaseConfig, StorageError,
-    page::{self, Stored},
+    Database, DatabaseConfig, PooledConnection, StorageError,
+    page::{self, StoreCounts},
     table::{RecordTable, users},
 };
 
@@ -77,7 +77,7 @@ impl Stand {
             .collect()
     }
 
-    pub(crate) async fn connection(&self) -> Connection {
+    pub(crate) async fn connection(&self) -> PooledConnection {
         self.database.get().await.unwrap()
     }
 
@@ -162,7 +162,7 @@ pub(crate) fn user(name: &str) -> UserId {
 }
 
 /// Connects a member whose WHOOP number is [`WHOOP_USER`].
-pub(crate) async fn connect(conn: &mut Connection, name: &str) -> UserId {
+pub(crate) async fn connect(conn: &mut PooledConnection, name: &str) -> UserId {
     let member = users::NewUser {
         user_id: name.to_owned(),
         whoop_user_id: WHOOP_USER,
@@ -179,19 +179,19 @@ pub(crate) async fn connect(conn: &mut Connection, name: &str) -> UserId {
 
 /// Stores a page as a sync does: in a transaction of its own.
 pub(crate) async fn store<R: RecordTable>(
-    conn: &mut Connection,
+    conn: &mut PooledConnection,
     member: &UserId,
     records: &[R],
-) -> Stored {
+) -> StoreCounts {
     store_with(conn, member, records, &[]).await
 }
 
 pub(crate) async fn store_with<R: RecordTable>(
-    conn: &mut Connection,
+    conn: &mut PooledConnection,
     member: &UserId,
     records: &[R],
-    rejected: &[Rejected],
-) -> Stored {
+    rejected: &[RejectedRecord],
+) -> StoreCounts {
     conn.transaction(async |conn| {
         let stored = page::store(conn, member, records, rejected, now()).await?;
         Ok::<_, StorageError>(stored)

@@ -55,21 +55,21 @@ fn let_serve(
     role: &str,
 ) -> JoinHandle<Result<Vec<serving_role::ServingRole>, StorageError>> {
     let (database, role) = (database.clone(), role.to_owned());
-    tokio::spawn(async move { serving_role::let_serve(&database, Some(&role)).await })
+    tokio::spawn(async move { serving_role::grant_serving(&database, Some(&role)).await })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollout_with_nothing_to_migrate_takes_no_lock() {
     let stand = Stand::new().await;
     let role = serving(&stand).await;
-    serving_role::let_serve(&stand.database, Some(&role))
+    serving_role::grant_serving(&stand.database, Some(&role))
         .await
         .unwrap();
     let backup = backup(&stand).await;
 
     let rollout = async {
         migrate::apply(&stand.database).await.unwrap();
-        serving_role::let_serve(&stand.database, None)
+        serving_role::grant_serving(&stand.database, None)
             .await
             .unwrap()
     };

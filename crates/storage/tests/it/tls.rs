@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 use whoop_devkit::PrivatePostgres;
-use whoop_storage::{Database, DatabaseConfig, Pooler};
+use whoop_storage::{Database, DatabaseConfig, PoolerMode};
 
 /// The only name in the server's certificate; 127.0.0.1 reaches it too, and is another.
 const NAME: &str = "localhost";
@@ -86,7 +86,7 @@ impl TlsServer {
         let config = DatabaseConfig {
             url: SecretString::from(self.url(host, parameters)),
             pool_size: 1,
-            pooler: Pooler::Session,
+            pooler: PoolerMode::Session,
         };
         let database = Database::new(&config).map_err(|error| error.to_string())?;
         match database.get().await {

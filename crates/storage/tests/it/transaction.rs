@@ -51,7 +51,7 @@ async fn a_dropped_transaction_is_undone_and_gives_the_members_turn_back() {
     diesel_async::SimpleAsyncConnection::batch_execute(&mut *conn, "SET lock_timeout = '5s'")
         .await
         .unwrap();
-    let turn = users::take_turn(&mut conn, &user("mara")).await;
+    let turn = users::lock_member(&mut conn, &user("mara")).await;
     assert!(turn.is_ok(), "{turn:?}");
     assert_eq!(cycles(&stand).await, "0");
 }

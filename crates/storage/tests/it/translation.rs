@@ -5,7 +5,7 @@ use whoop_core::{
     DataType, UserId,
     record::{Cycle, Recovery, Sleep, Workout},
 };
-use whoop_storage::records::{self, Span};
+use whoop_storage::records::{self, DateRange};
 
 use crate::{
     generate,
@@ -35,10 +35,10 @@ async fn through_the_tables(
         DataType::Sleep,
         DataType::Workout,
     ] {
-        let span = Span::default();
+        let span = DateRange::default();
         let rows = records::page(&mut conn, member, data_type, &span, None, 10).await;
         let whole = rows.unwrap().into_iter().map(|row| {
-            let whole = row.whole(WHOOP_USER).unwrap();
+            let whole = row.into_record(WHOOP_USER).unwrap();
             serde_json::to_value(whole).unwrap()
         });
         all.push(whole.collect());

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{option, prelude::*};
 use serde_json::{Map, Value};
-use whoop_core::record::{Extra, ScoreState};
+use whoop_core::record::{ExtraFields, ScoreState};
 
 /// 1970 to 2100, to the microsecond: PostgreSQL keeps no more.
 pub(crate) fn instant() -> impl Strategy<Value = DateTime<Utc>> {
@@ -80,7 +80,7 @@ fn unknown() -> BoxedStrategy<Value> {
 }
 
 /// Fields of tomorrow; none is one of today's.
-pub(crate) fn extra() -> BoxedStrategy<Extra> {
+pub(crate) fn extra() -> BoxedStrategy<ExtraFields> {
     prop_oneof![
         Just(Map::new()),
         prop::collection::btree_map(text().prop_map(|name| format!("x{name}")), unknown(), 1..3)

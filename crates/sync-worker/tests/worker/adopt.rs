@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use whoop_client::{Whoop, WhoopConfig};
+use whoop_client::{WhoopClient, WhoopConfig};
 use whoop_core::SystemClock;
 use whoop_devkit::TestDb;
-use whoop_sim::{Fault, FaultKind, ReuseMode, Sim, SimConfig};
+use whoop_sim::{Fault, FaultKind, ReuseMode, SimConfig, SimServer};
 
 use crate::house::{Ended, House, REDIRECT_URL, SCOPES, plenty};
 
@@ -70,7 +70,7 @@ struct Pair {
 async fn left_behind(shape: &str) -> House {
     let house = House {
         db: TestDb::empty().await,
-        sim: Sim::start(SimConfig {
+        sim: SimServer::start(SimConfig {
             people: 3,
             ..plenty()
         })
@@ -97,7 +97,7 @@ impl House {
             api_url: self.sim.api_url().parse().unwrap(),
             oauth_url: self.sim.oauth_url().parse().unwrap(),
         };
-        let whoop = Whoop::new(whoop, Arc::new(SystemClock)).unwrap();
+        let whoop = WhoopClient::new(whoop, Arc::new(SystemClock)).unwrap();
         let code = self.world().issue_code(whoop_user_id, &SCOPES);
         let pair = whoop.exchange_code(&code).await.unwrap();
         Pair {
@@ -255,7 +255,7 @@ async fn twice_changes_nothing_and_brings_nothing_back() {
         .to_owned();
     house
         .world()
-        .delete(person, whoop_sim::DataType::Workout, &workout)
+        .delete(person, whoop_sim::SimDataType::Workout, &workout)
         .unwrap();
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     let before = house.row_versions().await;
@@ -447,7 +447,7 @@ async fn a_whoop_that_is_away_puts_it_off_and_loses_no_token() {
     house.records_of(MARA, person, 10).await;
     house.migrated().await.expect_code(0);
     // The refresh works; what is asked with it does not.
-    house.world().fault(Fault::status("profile", 503));
+    house.world().add_fault(Fault::status("profile", 503));
     let put_off =
         tokio::time::timeout(Duration::from_secs(300), house.worker(&["adopt", "--json"]));
     let report = put_off.await.unwrap().expect_code(4).json();
@@ -485,7 +485,7 @@ async fn two_with_expired_tokens() -> (House, i64) {
 async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
     let (house, rows) = two_with_expired_tokens().await;
     house.world().set_reuse_mode(ReuseMode::FamilyRevoked);
-    house.world().fault(slow());
+    house.world().add_fault(slow());
 
     let (one, other) = tokio::join!(house.adopt(0), house.adopt(0));
 
@@ -517,7 +517,7 @@ async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
         ("SELECT count(*) FROM whoop_tokens", 2, NOA),
     ] {
         let (house, rows) = two_with_expired_tokens().await;
-        house.world().fault(slow());
+        house.world().add_fault(slow());
         let mut running = house.start(&["adopt", "--json"]);
         house.until_at_least(progress, wanted).await;
         running.kill().await.unwrap();
@@ -568,7 +568,7 @@ async fn nothing_is_read_of_somebody_before_whoop_says_who_they_are() {
     let pair = house.tokens(person).await;
     house.older_user(NOA, &pair).await;
     house.migrated().await.expect_code(0);
-    house.world().fault(Fault::status("profile", 503));
+    house.world().add_fault(Fault::status("profile", 503));
     let report = house.adopt(4).await;
     assert_eq!(of(&report, NOA)["outcome"], "put_off");
 
@@ -616,7 +616,7 @@ async fn somebody_who_was_erased_is_not_taken_over_afterwards() {
         .await;
     house.records_of(MARA, person, 10).await;
     house.migrated().await.expect_code(0);
-    house.world().fault(Fault::status("profile", 503));
+    house.world().add_fault(Fault::status("profile", 503));
     assert_eq!(of(&house.adopt(4).await, MARA)["outcome"], "put_off");
     house.world().clear_faults();
     house

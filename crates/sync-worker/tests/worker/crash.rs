@@ -9,7 +9,7 @@ async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     let bob = house.connect("bob", 1).await;
-    house.world().fault(Fault {
+    house.world().add_fault(Fault {
         millis: Some(30),
         ..Fault::new("*", FaultKind::Latency)
     });
@@ -49,14 +49,14 @@ async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
 
 #[tokio::test]
 async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_the_truth() {
-    if whoop_devkit::pooler_mode() == whoop_storage::Pooler::Transaction {
+    if whoop_devkit::pooler_mode() == whoop_storage::PoolerMode::Transaction {
         println!("skipped: a pooler keeps the connections that tell whether a worker is dead");
         return;
     }
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     let bob = house.connect("bob", 1).await;
-    house.world().fault(Fault {
+    house.world().add_fault(Fault {
         millis: Some(5),
         ..Fault::new("*", FaultKind::Latency)
     });

@@ -92,7 +92,7 @@ async fn a_missing_setting_is_1_and_named() {
 async fn a_database_without_the_tables_is_1_and_says_what_to_do() {
     let house = House {
         db: whoop_devkit::TestDb::empty().await,
-        sim: whoop_sim::Sim::start(plenty()).await.unwrap(),
+        sim: whoop_sim::SimServer::start(plenty()).await.unwrap(),
     };
 
     let ended = house.worker(&["run", "--slot", "night"]).await;
@@ -107,7 +107,7 @@ async fn a_member_who_revoked_is_3_and_the_other_is_synced() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     let bob = house.connect("bob", 1).await;
-    house.world().revoke(alice);
+    house.world().revoke_grants(alice);
 
     let ended = house.worker(&["run", "--slot", "night", "--json"]).await;
 
@@ -257,7 +257,7 @@ async fn a_failure_beside_put_off_work_is_3() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     house.connect("bob", 1).await;
-    house.world().revoke(alice);
+    house.world().revoke_grants(alice);
 
     let ended = house
         .worker(&[

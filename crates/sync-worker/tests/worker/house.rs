@@ -10,10 +10,10 @@ use tokio::{
 };
 use whoop_core::{SystemClock, UserId};
 use whoop_devkit::{TestDb, pooler_mode};
-use whoop_sim::{Sim, SimConfig, WorldHandle};
-use whoop_storage::Pooler;
+use whoop_sim::{SimConfig, SimServer, WorldHandle};
+use whoop_storage::PoolerMode;
 use whoop_sync::{
-    Engine, Settings,
+    Engine, EngineSettings,
     config::{DatabaseArgs, KeyArgs, WhoopArgs},
 };
 
@@ -36,7 +36,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct House {
     pub(crate) db: TestDb,
-    pub(crate) sim: Sim,
+    pub(crate) sim: SimServer,
 }
 
 /// A process that has ended.
@@ -53,7 +53,7 @@ pub(crate) fn plenty() -> SimConfig {
         people: 2,
         days: 90,
         speed: 0.0,
-        still: true,
+        freeze_records: true,
         calls_per_minute: 100_000,
         calls_per_day: 1_000_000,
         ..SimConfig::default()
@@ -64,7 +64,7 @@ impl House {
     pub(crate) async fn new(config: SimConfig) -> Self {
         Self {
             db: TestDb::new().await,
-            sim: Sim::start(config).await.unwrap(),
+            sim: SimServer::start(config).await.unwrap(),
         }
     }
 
@@ -207,7 +207,7 @@ impl House {
 fn engine(database: &DatabaseArgs, whoop: &WhoopArgs) -> Engine {
     let database = database.database().unwrap();
     whoop
-        .engine(database, Arc::new(SystemClock), Settings::default())
+        .engine(database, Arc::new(SystemClock), EngineSettings::default())
         .unwrap()
 }
 
@@ -223,8 +223,8 @@ pub(crate) fn bare_command(args: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    if pooler_mode() == Pooler::Transaction {
-        command.env("DATABASE_POOLER", Pooler::Transaction.name());
+    if pooler_mode() == PoolerMode::Transaction {
+        command.env("DATABASE_POOLER", PoolerMode::Transaction.name());
     }
     command
 }

@@ -90,7 +90,7 @@ async fn a_rotation_in_the_middle_of_refreshes_loses_no_pair() {
         house.connect(&format!("member-{person}"), person).await;
     }
     let both = format!("{NEW},{OLD}");
-    house.world().fault(Fault {
+    house.world().add_fault(Fault {
         millis: Some(150),
         ..Fault::new("token", FaultKind::Latency)
     });

@@ -44,7 +44,7 @@ async fn json_is_one_object_with_all_that_happened() {
 async fn a_record_that_cannot_be_read_is_set_aside_and_counted() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
-    house.world().fault(whoop_sim::Fault {
+    house.world().add_fault(whoop_sim::Fault {
         times: Some(1),
         ..whoop_sim::Fault::new("sleep", whoop_sim::FaultKind::BrokenRecord)
     });

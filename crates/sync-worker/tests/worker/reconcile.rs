@@ -63,7 +63,7 @@ async fn differences_are_told_as_json_and_as_a_table_and_are_healed() {
 async fn a_record_that_cannot_be_read_is_counted_and_does_not_fail_the_run() {
     let (house, _) = with_everything().await;
     for (flag, set_aside) in [("--dry-run", 0), ("--parallel=1", 1)] {
-        house.world().fault(Fault {
+        house.world().add_fault(Fault {
             times: Some(1),
             ..Fault::new("sleep", FaultKind::BrokenRecord)
         });

@@ -15,7 +15,7 @@ async fn slow_refreshes_of_many_members_starve_nobody_of_connections() {
     house.world().expire_access_tokens();
     house.connect("fresh", 4).await;
     // Longer than anybody waits for a connection of the pool.
-    house.world().fault(Fault {
+    house.world().add_fault(Fault {
         millis: Some(5_500),
         ..Fault::new("token", FaultKind::Latency)
     });
@@ -45,7 +45,7 @@ async fn two_connections_are_enough_to_refresh_many_members() {
         house.connect(&format!("expired-{person}"), person).await;
     }
     house.world().expire_access_tokens();
-    house.world().fault(Fault {
+    house.world().add_fault(Fault {
         millis: Some(100),
         ..Fault::new("token", FaultKind::Latency)
     });

@@ -46,7 +46,7 @@ async fn sigterm_ends_a_run_after_the_page_in_hand_and_the_next_run_completes_it
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     let bob = house.connect("bob", 1).await;
-    house.world().fault(slow(250));
+    house.world().add_fault(slow(250));
     let running = house.start(&["run", "--slot=night", "--parallel=1", "--json"]);
     house.until_at_least(CYCLES, 30).await;
 
@@ -88,7 +88,7 @@ async fn sigterm_ends_a_run_after_the_page_in_hand_and_the_next_run_completes_it
 async fn sigterm_while_whoop_is_silent_gives_the_leases_back_within_ten_seconds() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
-    house.world().fault(slow(120_000));
+    house.world().add_fault(slow(120_000));
     let running = house.start(&["run", "--slot=night"]);
     house
         .until_at_least(
@@ -114,7 +114,7 @@ async fn sigterm_while_whoop_is_silent_gives_the_leases_back_within_ten_seconds(
 async fn a_second_signal_ends_the_run_at_once() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
-    house.world().fault(slow(120_000));
+    house.world().add_fault(slow(120_000));
     let running = house.start(&["run", "--slot=night"]);
     house
         .until_at_least(

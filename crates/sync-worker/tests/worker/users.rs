@@ -146,7 +146,7 @@ async fn a_connect_that_was_never_completed_can_be_ended_and_erased() {
 async fn refused_members_are_tried_once_more_and_connected_if_whoop_renews_their_tokens() {
     let house = with_two().await;
     let noa = house.world().people()[1];
-    house.world().revoke(noa);
+    house.world().revoke_grants(noa);
     house
         .execute("UPDATE whoop_users SET status = 'reauth_required', status_detail = 'lost'")
         .await;
@@ -184,7 +184,9 @@ async fn a_member_whom_whoop_does_not_answer_about_stays_as_they_were() {
     house
         .execute("UPDATE whoop_users SET status = 'reauth_required' WHERE user_id = 'mara'")
         .await;
-    house.world().fault(whoop_sim::Fault::status("token", 503));
+    house
+        .world()
+        .add_fault(whoop_sim::Fault::status("token", 503));
 
     let retried = house.worker(&["users", "retry", "--json"]).await;
     let report = retried.expect_code(3).json();

@@ -1,7 +1,7 @@
 //! The inbox in an administrator's hands.
 
 use serde_json::{Value, json};
-use whoop_sim::{DataType, Fault};
+use whoop_sim::{Fault, SimDataType};
 
 use crate::house::{House, plenty};
 
@@ -14,7 +14,12 @@ async fn with_an_event() -> (House, Value) {
     let recovery = world.truth(person)["recoveries"][0].clone();
     let rescored = json!({"score": {"recovery_score": 5}});
     world
-        .patch(person, DataType::Recovery, &recovery["cycle_id"], rescored)
+        .patch(
+            person,
+            SimDataType::Recovery,
+            &recovery["cycle_id"],
+            rescored,
+        )
         .unwrap();
     house
         .receive(person, "recovery.updated", &recovery["sleep_id"])
@@ -74,7 +79,7 @@ async fn what_waits_is_listed_and_worked_off() {
 #[tokio::test]
 async fn a_dead_letter_says_why_and_can_be_replayed_by_id_by_member_and_by_time() {
     let (house, _) = with_an_event().await;
-    house.world().fault(Fault::status("recovery", 500));
+    house.world().add_fault(Fault::status("recovery", 500));
     house
         .execute("UPDATE whoop_webhook_event SET attempts = 15")
         .await;
@@ -112,7 +117,7 @@ async fn a_dead_letter_says_why_and_can_be_replayed_by_id_by_member_and_by_time(
 #[tokio::test]
 async fn a_whoop_that_is_out_of_order_puts_events_off_and_that_is_4() {
     let (house, _) = with_an_event().await;
-    house.world().fault(Fault::status("recovery", 500));
+    house.world().add_fault(Fault::status("recovery", 500));
 
     let drained = house.worker(&["webhooks", "drain", "--json"]).await;
 

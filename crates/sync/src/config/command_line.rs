@@ -41,31 +41,31 @@ pub struct CommandLine {
 /// # Errors
 ///
 /// Wrong usage, a request for help or for the version: [`clap::Error::exit`] prints it.
-pub fn read(command: Command) -> Result<CommandLine, ReadError> {
-    read_from(command, env::args_os(), &|name| env::var_os(name))
+pub fn read_command_line(command: Command) -> Result<CommandLine, CommandLineError> {
+    read_command_line_from(command, env::args_os(), &|name| env::var_os(name))
 }
 
 /// Reason for refusing the command line.
 #[derive(Debug)]
-pub enum ReadError {
+pub enum CommandLineError {
     /// Wrong usage, or help and version, which are no error to clap's `exit`.
     Usage(Box<Error>),
     /// A flag holds an unusable value of a setting.
     Settings(SettingFaults),
 }
 
-type Variables<'a> = &'a dyn Fn(&OsStr) -> Option<OsString>;
+type EnvLookup<'a> = &'a dyn Fn(&OsStr) -> Option<OsString>;
 
-fn read_from(
+fn read_command_line_from(
     command: Command,
     arguments: impl IntoIterator<Item = OsString>,
-    variables: Variables<'_>,
-) -> Result<CommandLine, ReadError> {
+    variables: EnvLookup<'_>,
+) -> Result<CommandLine, CommandLineError> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut faults = SettingFaults::default();
     let mut secrets = SecretFiles::default();
     let mut command = map_args(command, &mut |arg| {
-        from_environment(arg, variables, &mut secrets, &mut faults)
+        apply_environment(arg, variables, &mut secrets, &mut faults)
     });
     let mut wrong_flags: Vec<String> = Vec::new();
     let matches = loop {
@@ -74,21 +74,21 @@ fn read_from(
             Err(error) => error,
         };
         let Some(wrong) = wrong_setting(&command, &error) else {
-            return Err(ReadError::Usage(Box::new(error)));
+            return Err(CommandLineError::Usage(Box::new(error)));
         };
         // With its variable out of the way already, it is the flag that is wrong.
         let is_flag = !wrong.reads_environment;
         if is_flag {
             if wrong_flags.contains(&wrong.name) {
                 // Its value is not the reason, such as where there is none.
-                return Err(ReadError::Usage(Box::new(error)));
+                return Err(CommandLineError::Usage(Box::new(error)));
             }
             wrong_flags.push(wrong.name.clone());
         }
         faults.remove(&wrong.name);
         faults.add(SettingFault::unusable(&wrong.name, &wrong.reason));
         command = map_args(command, &mut |arg| {
-            if variable(&arg).as_deref() != Some(wrong.name.as_str()) {
+            if variable_name(&arg).as_deref() != Some(wrong.name.as_str()) {
                 arg
             } else if is_flag {
                 arg.value_parser(clap::value_parser!(OsString))
@@ -97,16 +97,16 @@ fn read_from(
             }
         });
     };
-    let (chosen, chosen_matches) = chosen(&command, &matches);
-    let names: Vec<String> = chosen.get_arguments().filter_map(variable).collect();
-    if let Some(flag) = empty_flag(chosen, chosen_matches) {
+    let (chosen, chosen_matches) = chosen_subcommand(&command, &matches);
+    let names: Vec<String> = chosen.get_arguments().filter_map(variable_name).collect();
+    if let Some(flag) = find_empty_flag(chosen, chosen_matches) {
         let message = format!("{flag} is empty; give it a value, or leave the flag out");
         let error = command.clone().error(ErrorKind::InvalidValue, message);
-        return Err(ReadError::Usage(Box::new(error)));
+        return Err(CommandLineError::Usage(Box::new(error)));
     }
     faults.retain_names(|name| names.iter().any(|own| own == name));
     if !wrong_flags.is_empty() {
-        return Err(ReadError::Settings(faults));
+        return Err(CommandLineError::Settings(faults));
     }
     Ok(CommandLine { matches, faults })
 }
@@ -120,7 +120,7 @@ fn map_args(command: Command, change: &mut dyn FnMut(Arg) -> Arg) -> Command {
 
 /// The name of an argument's variable. It is kept as the argument's last help text when the
 /// variable is not read, see [`without_environment`].
-fn variable(arg: &Arg) -> Option<String> {
+fn variable_name(arg: &Arg) -> Option<String> {
     if let Some(name) = arg.get_env() {
         return name.to_str().map(str::to_owned);
     }
@@ -129,7 +129,7 @@ fn variable(arg: &Arg) -> Option<String> {
     name.split_once('=').map(|(name, _)| name.to_owned())
 }
 
-fn with_help(arg: Arg, more: &str) -> Arg {
+fn append_help(arg: Arg, more: &str) -> Arg {
     let long = arg.get_long_help().map(|help| format!("{help} {more}"));
     let short = arg.get_help().map(ToString::to_string).unwrap_or_default();
     let arg = arg.help(format!("{short} {more}"));
@@ -141,9 +141,9 @@ fn with_help(arg: Arg, more: &str) -> Arg {
 
 /// The argument without its variable, which the help names all the same.
 fn without_environment(arg: Arg) -> Arg {
-    match variable(&arg) {
+    match variable_name(&arg) {
         Some(name) if arg.get_env().is_some() => {
-            with_help(arg.env(Resettable::Reset), &format!("[env: {name}=]"))
+            append_help(arg.env(Resettable::Reset), &format!("[env: {name}=]"))
         }
         _ => arg,
     }
@@ -154,20 +154,20 @@ fn without_environment(arg: Arg) -> Arg {
 #[derive(Default)]
 struct SecretFiles(BTreeMap<String, Option<String>>);
 
-fn from_environment(
+fn apply_environment(
     arg: Arg,
-    variables: Variables<'_>,
+    variables: EnvLookup<'_>,
     secrets: &mut SecretFiles,
     faults: &mut SettingFaults,
 ) -> Arg {
-    let Some(name) = variable(&arg) else {
+    let Some(name) = variable_name(&arg) else {
         return arg;
     };
     let raw = variables(OsStr::new(&name));
     let is_empty = raw.as_ref().is_some_and(|value| value.is_empty());
     let own = raw.filter(|value| !value.is_empty());
     let arg = if arg.is_hide_env_values_set() {
-        let arg = with_help(arg, &format!("[or the content of the file: {name}_FILE]"));
+        let arg = append_help(arg, &format!("[or the content of the file: {name}_FILE]"));
         let secret = secrets.0.entry(name.clone()).or_insert_with(|| {
             secret_from_file(&arg, &name, own.is_some(), variables).unwrap_or_else(|reason| {
                 faults.add(SettingFault::unusable(&name, &reason));
@@ -198,7 +198,7 @@ fn secret_from_file(
     arg: &Arg,
     name: &str,
     has_own: bool,
-    variables: Variables<'_>,
+    variables: EnvLookup<'_>,
 ) -> Result<Option<String>, String> {
     let file_variable = format!("{name}_FILE");
     let Some(path) = variables(OsStr::new(&file_variable)).filter(|path| !path.is_empty()) else {
@@ -209,7 +209,7 @@ fn secret_from_file(
             "{name} and {file_variable} are both set; keep one of the two"
         ));
     }
-    let secret = secret_file::read(Path::new(&path))
+    let secret = secret_file::read_secret(Path::new(&path))
         .map_err(|reason| format!("{file_variable} is not usable: {reason}"))?;
     // As a default it must be valid: of one that is not, clap panics in a debug build.
     let alone = Command::new("setting")
@@ -218,7 +218,7 @@ fn secret_from_file(
     let flag = format!("--{}={secret}", arg.get_long().unwrap_or_default());
     match alone.try_get_matches_from([flag]) {
         Ok(_) => Ok(Some(secret)),
-        Err(error) => Err(reason_of(&error)),
+        Err(error) => Err(rejection_reason(&error)),
     }
 }
 
@@ -246,23 +246,23 @@ fn wrong_setting(command: &Command, error: &Error) -> Option<WrongSetting> {
     let flag = shown.strip_prefix("--")?;
     let flag = flag.split([' ', '=', '[']).next();
     let arg = find_arg(command, &|arg| {
-        variable(arg).is_some() && arg.get_long() == flag
+        variable_name(arg).is_some() && arg.get_long() == flag
     })?;
-    let name = variable(arg)?;
+    let name = variable_name(arg)?;
     let example = arg
         .get_default_values()
         .first()
         .filter(|_| !arg.is_hide_default_value_set())
         .map(|value| format!("; example: {name}={}", value.to_string_lossy()));
     Some(WrongSetting {
-        reason: reason_of(error) + &example.unwrap_or_default(),
+        reason: rejection_reason(error) + &example.unwrap_or_default(),
         name,
         reads_environment: arg.get_env().is_some(),
     })
 }
 
 /// The reason why a value was refused, without the value.
-fn reason_of(error: &Error) -> String {
+fn rejection_reason(error: &Error) -> String {
     match (
         std::error::Error::source(error),
         error.get(ContextKind::ValidValue),
@@ -285,18 +285,21 @@ fn find_arg<'c>(command: &'c Command, is_wanted: &dyn Fn(&Arg) -> bool) -> Optio
 }
 
 /// The command that the matches chose, without the ones above it.
-fn chosen<'c, 'm>(command: &'c Command, matches: &'m ArgMatches) -> (&'c Command, &'m ArgMatches) {
+fn chosen_subcommand<'c, 'm>(
+    command: &'c Command,
+    matches: &'m ArgMatches,
+) -> (&'c Command, &'m ArgMatches) {
     let below = matches
         .subcommand()
         .and_then(|(name, below)| Some((command.find_subcommand(name)?, below)));
     match below {
-        Some((subcommand, below)) => chosen(subcommand, below),
+        Some((subcommand, below)) => chosen_subcommand(subcommand, below),
         None => (command, matches),
     }
 }
 
 /// A flag that was given with nothing in it.
-fn empty_flag(command: &Command, matches: &ArgMatches) -> Option<String> {
+fn find_empty_flag(command: &Command, matches: &ArgMatches) -> Option<String> {
     let is_empty = |arg: &&Arg| {
         let id = arg.get_id().as_str();
         matches.value_source(id) == Some(ValueSource::CommandLine)
@@ -319,14 +322,14 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Parser)]
-    struct Program {
+    struct TestProgram {
         #[command(subcommand)]
-        command: Work,
+        command: TestCommand,
     }
 
     #[derive(Debug, Subcommand)]
-    enum Work {
-        Serve(Serve),
+    enum TestCommand {
+        Serve(TestServeArgs),
         Count {
             /// Another setting.
             #[arg(long, env = "COUNT", default_value_t = 3)]
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[derive(Debug, Args)]
-    struct Serve {
+    struct TestServeArgs {
         /// A number.
         #[arg(long, env = "NUMBER", default_value_t = 7)]
         number: u8,
@@ -352,27 +355,27 @@ mod tests {
     fn read(
         arguments: &[&str],
         variables: &[(&str, &str)],
-    ) -> Result<(Program, SettingFaults), ReadError> {
+    ) -> Result<(TestProgram, SettingFaults), CommandLineError> {
         let variables: BTreeMap<OsString, OsString> = variables
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
         let arguments = ["program"].iter().chain(arguments).map(OsString::from);
-        let line = read_from(
-            <Program as clap::CommandFactory>::command(),
+        let line = read_command_line_from(
+            <TestProgram as clap::CommandFactory>::command(),
             arguments,
             &|name| variables.get(name).cloned(),
         )?;
-        let program = Program::from_arg_matches(&line.matches).unwrap();
+        let program = TestProgram::from_arg_matches(&line.matches).unwrap();
         Ok((program, line.faults))
     }
 
-    fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> (Serve, SettingFaults) {
+    fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> (TestServeArgs, SettingFaults) {
         let arguments: Vec<&str> = ["serve"].iter().chain(arguments).copied().collect();
         match read(&arguments, variables).unwrap() {
             (
-                Program {
-                    command: Work::Serve(serve),
+                TestProgram {
+                    command: TestCommand::Serve(serve),
                 },
                 faults,
             ) => (serve, faults),
@@ -424,14 +427,14 @@ mod tests {
         let (program, faults) = read(&["count"], &[("KEYS_FILE", "/nowhere")]).unwrap();
 
         assert!(faults.is_empty(), "{faults}");
-        assert!(matches!(program.command, Work::Count { count: 3 }));
+        assert!(matches!(program.command, TestCommand::Count { count: 3 }));
     }
 
     #[test]
     fn every_flag_that_holds_a_wrong_setting_is_named_with_a_right_value() {
         let error = read(&["serve", "--number=many"], &[("KEYS_FILE", "/nowhere")]).unwrap_err();
 
-        let ReadError::Settings(faults) = error else {
+        let CommandLineError::Settings(faults) = error else {
             panic!("{error:?}");
         };
         let names: Vec<&str> = faults.iter().map(SettingFault::name).collect();
@@ -444,7 +447,7 @@ mod tests {
         for arguments in [["serve", "--word="], ["serve", "--keys="]] {
             let error = read(&arguments, &[]).unwrap_err();
 
-            let ReadError::Usage(error) = error else {
+            let CommandLineError::Usage(error) = error else {
                 panic!("{error:?}");
             };
             assert_eq!(error.exit_code(), 2);
@@ -456,7 +459,7 @@ mod tests {
     fn help_names_the_variable_and_the_file_of_a_secret() {
         let error = read(&["serve", "--help"], &[]).unwrap_err();
 
-        let ReadError::Usage(help) = error else {
+        let CommandLineError::Usage(help) = error else {
             panic!("{error:?}");
         };
         let help = help.to_string();

@@ -1,7 +1,7 @@
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// Crates whose name alone may stand in a filter, which logs all that they say.
-const CRATES: [&str; 22] = [
+const KNOWN_CRATES: [&str; 22] = [
     "whoop_core",
     "whoop_client",
     "whoop_storage",
@@ -41,7 +41,7 @@ pub(super) fn parse(text: &str) -> Result<String, String> {
     let is_bare = |word: &&str| !word.is_empty() && !word.contains(['=', '[']);
     for word in text.split(',').filter(is_bare) {
         let target = word.split("::").next().unwrap_or(word);
-        if word.parse::<LevelFilter>().is_err() && !CRATES.contains(&target) {
+        if word.parse::<LevelFilter>().is_err() && !KNOWN_CRATES.contains(&target) {
             return Err(format!(
                 "`{word}` is no level (trace, debug, info, warn, error, off) and no part of this \
                  program; a module of another crate is written with its level, like \

@@ -3,14 +3,14 @@
 use std::{fs::File, io::Read, path::Path};
 
 /// The largest file that is read, in bytes; a list of hundreds of keys is smaller.
-const LARGEST: u64 = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// Reads a secret, without the newline at its end that editors and `echo` add.
 ///
 /// # Errors
 ///
 /// The reason, with the path and never with content.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| {
         format!("the file {shown} cannot be read ({error}); name a file that this process may read")
@@ -19,12 +19,12 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     // One byte more than allowed shows that there is more.
     File::open(path)
         .map_err(unreadable)?
-        .take(LARGEST + 1)
+        .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(format!(
-            "the file {shown} has more than {LARGEST} bytes; name a file that holds only the secret"
+            "the file {shown} has more than {MAX_FILE_BYTES} bytes; name a file that holds only the secret"
         ));
     }
     let mut text = String::from_utf8(bytes).map_err(|_not_utf8| {
@@ -51,9 +51,9 @@ mod tests {
     use super::*;
 
     /// A file in a folder of its own, removed at the end.
-    struct Written(PathBuf);
+    struct TempSecretFile(PathBuf);
 
-    impl Written {
+    impl TempSecretFile {
         fn new(content: &[u8]) -> Self {
             let path = std::env::temp_dir().join(format!("whoop-secret-{}", uuid::Uuid::new_v4()));
             fs::write(&path, content).unwrap();
@@ -61,14 +61,14 @@ mod tests {
         }
     }
 
-    impl Drop for Written {
+    impl Drop for TempSecretFile {
         fn drop(&mut self) {
             let _ = fs::remove_file(&self.0);
         }
     }
 
     fn read_back(content: &[u8]) -> Result<String, String> {
-        read(&Written::new(content).0)
+        read_secret(&TempSecretFile::new(content).0)
     }
 
     #[test]
@@ -96,9 +96,9 @@ mod tests {
                 "{refusal}"
             );
         }
-        let missing = read(Path::new("/nowhere/secret")).unwrap_err();
+        let missing = read_secret(Path::new("/nowhere/secret")).unwrap_err();
         assert!(missing.contains("/nowhere/secret"), "{missing}");
-        let folder = read(&std::env::temp_dir()).unwrap_err();
+        let folder = read_secret(&std::env::temp_dir()).unwrap_err();
         assert!(folder.contains("cannot be read"), "{folder}");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
-use whoop_storage::table::{record_denial::INDEPENDENT_AFTER, webhook_event::EventRow};
+use whoop_storage::table::{record_denial::INDEPENDENT_AFTER, webhook_event::WebhookEventRow};
 
 use crate::SyncError;
 
@@ -14,7 +14,7 @@ const MAX_ATTEMPTS: i32 = 16;
 /// Pause before the second attempt; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// The outcome of processing an event. Of two members with one WHOOP account, the greater counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ pub(super) enum Disposition {
         reason: String,
     },
     /// Its data type was not read yet; nothing of the event changes.
-    Waits,
+    Waiting,
     /// It failed, and is due again later.
     Retry {
         after: TimeDelta,
@@ -35,15 +35,15 @@ pub(super) enum Disposition {
 
 impl Disposition {
     /// After an error of the read that should have answered the event.
-    pub(super) fn after_error(event: &EventRow, error: &SyncError) -> Self {
-        let reason = error.in_full();
+    pub(super) fn after_error(event: &WebhookEventRow, error: &SyncError) -> Self {
+        let reason = error.error_chain();
         match error {
             // Nothing of it can be read, and nothing is missing.
             SyncError::NotGranted { .. } => Self::Done,
-            _ if stands_in_the_way(error) => Self::Waits,
+            _ if blocks_all_events(error) => Self::Waiting,
             _ if event.attempts + 1 >= MAX_ATTEMPTS => Self::Dead { reason },
             _ => Self::Retry {
-                after: pause(event.attempts),
+                after: retry_pause(event.attempts),
                 reason,
             },
         }
@@ -52,7 +52,7 @@ impl Disposition {
     /// After a 404 for a record that WHOOP announced. WHOOP's lists and records can be behind its
     /// webhooks, so it is asked for again after a minute, ten minutes and an hour; the last 404 is
     /// independent of the first, and ends the event.
-    pub(super) fn after_denial(event: &EventRow) -> Self {
+    pub(super) fn after_denial(event: &WebhookEventRow) -> Self {
         Self::Retry {
             after: match event.attempts {
                 0 => TimeDelta::minutes(1),
@@ -65,8 +65,8 @@ impl Disposition {
 }
 
 /// Whether the error is not the event's: it would stop every other event of the member too.
-pub(super) fn stands_in_the_way(error: &SyncError) -> bool {
-    error.ends_the_run()
+pub(super) fn blocks_all_events(error: &SyncError) -> bool {
+    error.ends_run()
         || matches!(
             error,
             SyncError::Stopped
@@ -77,15 +77,15 @@ pub(super) fn stands_in_the_way(error: &SyncError) -> bool {
 }
 
 /// The pause after this many failed attempts, with jitter, because many events may fail together.
-fn pause(attempts: i32) -> TimeDelta {
+fn retry_pause(attempts: i32) -> TimeDelta {
     let attempts = usize::try_from(attempts).unwrap_or(0);
     let pause = ExponentialBuilder::new()
         .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
+        .with_max_delay(MAX_PAUSE)
         .with_max_times(attempts + 1)
         .with_jitter()
         .build()
         .nth(attempts)
-        .unwrap_or(LONGEST_PAUSE);
+        .unwrap_or(MAX_PAUSE);
     TimeDelta::from_std(pause).unwrap_or(TimeDelta::hours(1))
 }

@@ -5,29 +5,29 @@ use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 use futures::{StreamExt, stream};
 use whoop_core::{
     UserId,
-    day::Connection,
-    plan::webhook_signals::{IS_LOOKING, waits_for_a_visit},
+    day::ConnectionStatus,
+    plan::webhook_signals::{APP_IN_USE_WITHIN, waits_for_app_request},
 };
 use whoop_storage::{
     StorageError,
     table::{
         users,
-        webhook_event::{self, EventRow, State},
+        webhook_event::{self, WebhookEventRow, WebhookEventState},
         webhook_signal,
     },
 };
 
 use super::disposition::Disposition;
-use crate::{Engine, Job, SyncError};
+use crate::{Engine, SyncContext, SyncError};
 
 /// Accounts that are drained side by side.
-const SIDE_BY_SIDE: usize = 4;
+const MAX_CONCURRENT_ACCOUNTS: usize = 4;
 
 /// Accounts that are selected at once.
-const AT_ONCE: i64 = 64;
+const ACCOUNTS_PER_QUERY: i64 = 64;
 
 /// Longest pause after the quota refused a call. More may be allowed before the time that it named.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// The result of a drain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -57,21 +57,21 @@ impl QuotaPause {
     ///
     /// The database can serve no member at the moment. An error about one member's rows, such as
     /// tokens sealed with a lost key, is a failure of that member's events.
-    pub(super) fn note(&self, error: SyncError) -> Result<SyncError, SyncError> {
+    pub(super) fn note_refusal(&self, error: SyncError) -> Result<SyncError, SyncError> {
         match &error {
             SyncError::Storage(
                 StorageError::Unavailable(_)
-                | StorageError::Full(_)
+                | StorageError::DiskFull(_)
                 | StorageError::NotMigrated(_)
                 | StorageError::NotAllowed(_)
-                | StorageError::Pooled(_),
+                | StorageError::TransactionPooler(_),
             ) => return Err(error),
             SyncError::Storage(storage) if storage.is_transient() => return Err(error),
             _ => {}
         }
         if let Some(wait) = error.quota_wait() {
             // The first refusal is as good as a later one.
-            self.0.set(wait.min(LONGEST_PAUSE)).ok();
+            self.0.set(wait.min(MAX_PAUSE)).ok();
         }
         Ok(error)
     }
@@ -87,7 +87,7 @@ impl Engine {
     /// PostgreSQL is away; what is not done stays.
     pub async fn drain_webhooks(
         &self,
-        job: &Job,
+        job: &SyncContext,
         conserve_quota: bool,
     ) -> Result<DrainReport, SyncError> {
         let mut report = DrainReport::default();
@@ -98,7 +98,7 @@ impl Engine {
         {
             let mut conn = self.database.get().await?;
             let now = self.clock.now();
-            report.unknown_member = webhook_event::end_unknown(&mut conn, now).await?;
+            report.unknown_member = webhook_event::finish_unknown(&mut conn, now).await?;
         }
         // Each account once: what cannot be done now is not tried again at once.
         let mut drained: Vec<i64> = Vec::new();
@@ -106,9 +106,16 @@ impl Engine {
             let is_scarce = conserve_quota && self.quota.is_scarce().await?;
             let accounts = {
                 let mut conn = self.database.get().await?;
-                let (now, looking) = (self.clock.now(), self.clock.now() - IS_LOOKING);
-                webhook_event::due_accounts(&mut conn, now, looking, is_scarce, &drained, AT_ONCE)
-                    .await?
+                let (now, looking) = (self.clock.now(), self.clock.now() - APP_IN_USE_WITHIN);
+                webhook_event::due_accounts(
+                    &mut conn,
+                    now,
+                    looking,
+                    is_scarce,
+                    &drained,
+                    ACCOUNTS_PER_QUERY,
+                )
+                .await?
             };
             if accounts.is_empty() {
                 break;
@@ -122,7 +129,7 @@ impl Engine {
                         false => Ok(DrainReport::default()),
                     }
                 })
-                .buffer_unordered(SIDE_BY_SIDE)
+                .buffer_unordered(MAX_CONCURRENT_ACCOUNTS)
                 .collect()
                 .await;
             for one in reports {
@@ -132,7 +139,7 @@ impl Engine {
             }
         }
         let mut conn = self.database.get().await?;
-        report.put_off = webhook_event::pending(&mut conn).await?;
+        report.put_off = webhook_event::count_pending(&mut conn).await?;
         report.calls = job.calls();
         report.paused_for = pause.0.get().copied();
         Ok(report)
@@ -142,7 +149,7 @@ impl Engine {
     async fn drain_account(
         &self,
         account: i64,
-        job: &Job,
+        job: &SyncContext,
         is_scarce: bool,
         pause: &QuotaPause,
     ) -> Result<DrainReport, SyncError> {
@@ -153,16 +160,16 @@ impl Engine {
             let members = users::of_account(&mut conn, account).await?;
             (
                 members,
-                webhook_event::due_of(&mut conn, account, now).await?,
+                webhook_event::list_due(&mut conn, account, now).await?,
             )
         };
         let mut judged = vec![Disposition::Done; events.len()];
         for member in members {
             let user_id = member.user_id.parse::<UserId>();
-            if let (Connection::Connected, Ok(user_id)) = (member.connection(), user_id) {
-                let may_call = !waits_for_a_visit(is_scarce, member.last_seen_at, now);
+            if let (ConnectionStatus::Connected, Ok(user_id)) = (member.connection(), user_id) {
+                let may_call = !waits_for_app_request(is_scarce, member.last_seen_at, now);
                 let of_member = self
-                    .judge_events(&user_id, job, may_call, &events, pause)
+                    .evaluate_events(&user_id, job, may_call, &events, pause)
                     .await?;
                 judged = judged
                     .into_iter()
@@ -171,12 +178,12 @@ impl Engine {
                     .collect();
             }
         }
-        self.carry_out(&events, judged).await
+        self.apply_dispositions(&events, judged).await
     }
 
-    async fn carry_out(
+    async fn apply_dispositions(
         &self,
-        events: &[EventRow],
+        events: &[WebhookEventRow],
         judged: Vec<Disposition>,
     ) -> Result<DrainReport, SyncError> {
         let mut alike: BTreeMap<Disposition, Vec<i64>> = BTreeMap::new();
@@ -188,14 +195,22 @@ impl Engine {
         let mut conn = self.database.get().await?;
         for (disposition, ids) in alike {
             match disposition {
-                Disposition::Waits => {}
+                Disposition::Waiting => {}
                 Disposition::Done => {
                     report.done += ids.len() as u64;
-                    webhook_event::finish(&mut conn, &ids, State::Done, None, now).await?;
+                    webhook_event::finish(&mut conn, &ids, WebhookEventState::Done, None, now)
+                        .await?;
                 }
                 Disposition::Dead { reason } => {
                     report.dead += ids.len() as u64;
-                    webhook_event::finish(&mut conn, &ids, State::Dead, Some(&reason), now).await?;
+                    webhook_event::finish(
+                        &mut conn,
+                        &ids,
+                        WebhookEventState::Dead,
+                        Some(&reason),
+                        now,
+                    )
+                    .await?;
                     tracing::warn!(
                         events = ?ids, error = reason,
                         "webhooks given up; `sync-worker webhooks replay` tries them again"

@@ -3,21 +3,21 @@
 use std::{future::Future, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
-use whoop_client::{Whoop, WhoopError};
+use whoop_client::{WhoopClient, WhoopError};
 use whoop_core::UserId;
-use whoop_storage::{acceptance, member_share, table::tokens};
+use whoop_storage::{acceptance, member_calls, table::tokens};
 
-use super::{exchange::Reason, verdict::is_dead_connection};
-use crate::{Engine, Job, SyncError};
+use super::{exchange::RefreshReason, token_verdict::is_dead_connection};
+use crate::{Engine, SyncContext, SyncError};
 
 /// The scope that the profile needs, which names the WHOOP account.
-pub(crate) const PROFILE: &str = "read:profile";
+pub(crate) const PROFILE_SCOPE: &str = "read:profile";
 
 /// A member's app requests may make one in this many calls of the day, which is 5 percent.
-const MEMBERS_SHARE: u32 = 20;
+const MEMBER_SHARE_DIVISOR: u32 = 20;
 
 /// Smallest share of a member: ten days of four lists, also with a quota of a few hundred calls.
-const LEAST_SHARE: u32 = 40;
+const MIN_MEMBER_SHARE: u32 = 40;
 
 impl Engine {
     /// Makes one call to WHOOP's API with an access token that works.
@@ -25,12 +25,12 @@ impl Engine {
     /// A 401 leads to one refresh and one more try. If the API refuses the new token as well, the
     /// call fails as an outage of WHOOP until [`is_dead_connection`] says otherwise; the token is
     /// not refreshed again before that could be.
-    pub(crate) async fn call<T, F>(
+    pub(crate) async fn call_whoop<T, F>(
         &self,
         user_id: &UserId,
-        job: &Job,
+        job: &SyncContext,
         scope: &'static str,
-        call: impl Fn(Whoop, SecretString) -> F,
+        call: impl Fn(WhoopClient, SecretString) -> F,
     ) -> Result<T, SyncError>
     where
         F: Future<Output = Result<T, WhoopError>>,
@@ -51,8 +51,8 @@ impl Engine {
             // A call beside this one refreshed the token.
             return Err(self.note_rejection(user_id, &token).await?);
         }
-        let reason = Reason::Refused(token);
-        let fresh = self.refresh(user_id, job, reason).await?;
+        let reason = RefreshReason::Refused(token);
+        let fresh = self.refresh_tokens(user_id, job, reason).await?;
         match self.attempt(job, fresh.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => Err(self.note_rejection(user_id, &fresh).await?),
             other => Ok(self.refreshes.tested(user_id, other)?),
@@ -61,9 +61,9 @@ impl Engine {
 
     /// Counts a call for an app request against the member's share of the day.
     async fn check_member_share(&self, user_id: &UserId) -> Result<(), SyncError> {
-        let limit = (self.settings.limits.per_day / MEMBERS_SHARE).max(LEAST_SHARE);
+        let limit = (self.settings.limits.per_day / MEMBER_SHARE_DIVISOR).max(MIN_MEMBER_SHARE);
         let mut conn = self.database.get().await?;
-        match member_share::count_call(&mut conn, user_id, limit).await? {
+        match member_calls::count_call(&mut conn, user_id, limit).await? {
             None => Ok(()),
             Some(seconds) => Err(SyncError::MemberShareUsed {
                 retry_after: Duration::from_secs_f64(seconds.max(1.0)),
@@ -74,17 +74,17 @@ impl Engine {
     /// One call, counted with every repetition that the client made of it.
     pub(crate) async fn attempt<T, F>(
         &self,
-        job: &Job,
+        job: &SyncContext,
         token: SecretString,
-        call: &impl Fn(Whoop, SecretString) -> F,
+        call: &impl Fn(WhoopClient, SecretString) -> F,
     ) -> Result<Result<T, WhoopError>, SyncError>
     where
         F: Future<Output = Result<T, WhoopError>>,
     {
-        job.spend()?;
+        job.count_call()?;
         let whoop = self.whoop_for(job);
         let answer = job.finish_call(call(whoop.clone(), token)).await;
-        job.correct(whoop.requests_sent());
+        job.correct_call_count(whoop.requests_sent());
         answer
     }
 
@@ -95,7 +95,7 @@ impl Engine {
         let Some(since) = acceptance::rejected_since(&mut conn, user_id).await? else {
             return Ok(false);
         };
-        let others = acceptance::others_since(&mut conn, user_id, since).await?;
+        let others = acceptance::other_members_since(&mut conn, user_id, since).await?;
         Ok(!is_dead_connection(since, self.clock.now(), others))
     }
 
@@ -107,7 +107,7 @@ impl Engine {
     ) -> Result<SyncError, SyncError> {
         let now = self.clock.now();
         let mut locked = self.database.begin().await?;
-        let stored = tokens::lock(&mut locked, &self.keys, user_id).await?;
+        let stored = tokens::find_for_update(&mut locked, &self.keys, user_id).await?;
         let is_stored = stored
             .is_some_and(|stored| stored.access_token.expose_secret() == token.expose_secret());
         if !is_stored {
@@ -121,7 +121,7 @@ impl Engine {
                 SyncError::TokenRejected
             }
             Some(since) => {
-                let others = acceptance::others_since(&mut locked, user_id, since).await?;
+                let others = acceptance::other_members_since(&mut locked, user_id, since).await?;
                 if is_dead_connection(since, now, others) {
                     let detail = format!(
                         "WHOOP has refused the tokens that it issued since {}",

@@ -8,30 +8,30 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::time::Instant;
-use whoop_client::Pace;
-use whoop_core::{UserId, day::Connection};
+use whoop_client::RetryPolicy;
+use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::table::{
-    refresh::{self, Claimed},
-    tokens::{self, Tokens},
+    refresh::{self, RefreshHistory},
+    tokens::{self, OAuthTokens},
 };
 
 use crate::{Engine, SyncError, engine::random_text};
 
 /// Time for which a refresh that was killed blocks its member.
-const CLAIM_LASTS: Duration = Duration::from_secs(60);
+const CLAIM_TTL: Duration = Duration::from_secs(60);
 
 /// Interval at which a claim is extended; it survives two lost extensions.
-const EXTEND_EVERY: Duration = Duration::from_secs(20);
+const EXTEND_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Interval at which a refresh looks whether another process has finished its own.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Maximum wait for the refresh of another process.
-const WAIT_FOR_OTHERS: Duration = Duration::from_secs(2 * 60);
+const MAX_CLAIM_WAIT: Duration = Duration::from_secs(2 * 60);
 
 /// Why a member's tokens are refreshed.
 #[derive(Debug, Clone)]
-pub(super) enum Reason {
+pub(super) enum RefreshReason {
     /// The access token has ended, or is about to.
     Ended,
     /// WHOOP refused this access token.
@@ -41,9 +41,9 @@ pub(super) enum Reason {
 }
 
 /// What a refresh finds once it may begin.
-enum Turn {
+enum RefreshStep {
     /// The pair is to be exchanged.
-    Begin(Tokens, Claimed),
+    Begin(OAuthTokens, RefreshHistory),
     /// Another refresh has brought this access token.
     Done(SecretString),
 }
@@ -52,18 +52,20 @@ impl Engine {
     pub(super) async fn refresh_once(
         &self,
         user_id: &UserId,
-        reason: &Reason,
+        reason: &RefreshReason,
     ) -> Result<SecretString, SyncError> {
         let holder = random_text()?;
         let refreshed = async {
             match self.claim_refresh(user_id, &holder, reason).await? {
-                Turn::Begin(stored, claimed) => self.exchange_pair(user_id, stored, claimed).await,
-                Turn::Done(token) => Ok(token),
+                RefreshStep::Begin(stored, claimed) => {
+                    self.exchange_pair(user_id, stored, claimed).await
+                }
+                RefreshStep::Done(token) => Ok(token),
             }
         };
         let refreshed = tokio::select! {
             refreshed = refreshed => refreshed,
-            never = self.keep_claim(user_id, &holder) => match never {},
+            never = self.extend_claim(user_id, &holder) => match never {},
         };
         if let Err(error) = self.release_claim(user_id, &holder).await {
             tracing::warn!(member = %user_id, %error, "the refresh claim is left to expire");
@@ -76,12 +78,12 @@ impl Engine {
         &self,
         user_id: &UserId,
         holder: &str,
-        reason: &Reason,
-    ) -> Result<Turn, SyncError> {
-        let give_up_at = Instant::now() + WAIT_FOR_OTHERS;
+        reason: &RefreshReason,
+    ) -> Result<RefreshStep, SyncError> {
+        let give_up_at = Instant::now() + MAX_CLAIM_WAIT;
         loop {
             let mut conn = self.database.get().await?;
-            let claimed = refresh::claim(&mut conn, user_id, holder, CLAIM_LASTS).await?;
+            let claimed = refresh::claim(&mut conn, user_id, holder, CLAIM_TTL).await?;
             // After the claim: the previous holder may have stored another pair.
             let (member, stored) = tokens::find_with_member(&conn, &self.keys, user_id).await?;
             drop(conn);
@@ -89,25 +91,26 @@ impl Engine {
                 return Err(SyncError::NotConnected);
             };
             let is_done = match reason {
-                Reason::Ended => self.is_usable(&stored, None),
-                Reason::Refused(token) => self.is_usable(&stored, Some(token)),
-                Reason::Retry => false,
+                RefreshReason::Ended => self.is_usable(&stored, None),
+                RefreshReason::Refused(token) => self.is_usable(&stored, Some(token)),
+                RefreshReason::Retry => false,
             };
             if is_done {
-                return Ok(Turn::Done(stored.access_token));
+                return Ok(RefreshStep::Done(stored.access_token));
             }
             // A dead token is shown to WHOOP once, not once by every caller.
-            if member.connection() == Connection::ReauthRequired && !matches!(reason, Reason::Retry)
+            if member.connection() == ConnectionStatus::ReauthRequired
+                && !matches!(reason, RefreshReason::Retry)
             {
                 return Err(SyncError::ReauthRequired);
             }
             if let Some(claimed) = claimed {
-                return Ok(Turn::Begin(stored, claimed));
+                return Ok(RefreshStep::Begin(stored, claimed));
             }
             if Instant::now() > give_up_at {
                 return Err(SyncError::RefreshPending);
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -115,32 +118,32 @@ impl Engine {
     async fn exchange_pair(
         &self,
         user_id: &UserId,
-        stored: Tokens,
-        claimed: Claimed,
+        stored: OAuthTokens,
+        claimed: RefreshHistory,
     ) -> Result<SecretString, SyncError> {
         let Some(refresh_token) = &stored.refresh_token else {
             let detail = "the access token has ended, and the member did not grant `offline`";
-            return self.refuse(user_id, &stored, detail).await;
+            return self.reject_stored_pair(user_id, &stored, detail).await;
         };
-        if self.refreshes.are_ending() {
+        if self.refreshes.is_shutting_down() {
             return Err(SyncError::Stopped);
         }
         let mut conn = self.database.get().await?;
-        refresh::begin(&mut conn, user_id, self.clock.now()).await?;
+        refresh::note_started(&mut conn, user_id, self.clock.now()).await?;
         drop(conn);
-        let whoop = self.whoop.with_pace(Pace::refresh());
-        match whoop.refresh(refresh_token, &stored.scope).await {
+        let whoop = self.whoop.with_retry_policy(RetryPolicy::refresh());
+        match whoop.refresh_tokens(refresh_token, &stored.scope).await {
             Ok(pair) => self.store_pair(user_id, stored, pair).await,
-            Err(error) => self.note_refusal(user_id, &stored, claimed, error).await,
+            Err(error) => self.handle_refusal(user_id, &stored, claimed, error).await,
         }
     }
 
-    async fn keep_claim(&self, user_id: &UserId, holder: &str) -> std::convert::Infallible {
+    async fn extend_claim(&self, user_id: &UserId, holder: &str) -> std::convert::Infallible {
         loop {
-            tokio::time::sleep(EXTEND_EVERY).await;
+            tokio::time::sleep(EXTEND_INTERVAL).await;
             let extended = async {
                 let mut conn = self.database.get().await?;
-                refresh::extend(&mut conn, user_id, holder, CLAIM_LASTS).await
+                refresh::extend(&mut conn, user_id, holder, CLAIM_TTL).await
             };
             if let Err(error) = extended.await {
                 tracing::warn!(member = %user_id, %error, "the refresh claim could not be extended");
@@ -163,7 +166,7 @@ impl Engine {
         while refresh::is_claimed(&mut *self.database.get().await?, user_id).await?
             && Instant::now() < give_up_at
         {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }

@@ -12,14 +12,14 @@
 //! - [`verdict`]: when refused tokens mean that the member has to connect again;
 //! - [`retry`]: pairs of members in `reauth_required`, shown to WHOOP once more.
 
+mod access_token;
 mod call;
 mod exchange;
-mod living;
-mod outcome;
+mod refresh_outcome;
 pub mod retry;
-mod under_way;
-mod verdict;
+mod shared_refreshes;
+mod token_verdict;
 
-pub(crate) use call::PROFILE;
-pub(crate) use outcome::renewed;
-pub(crate) use under_way::Refreshes;
+pub(crate) use call::PROFILE_SCOPE;
+pub(crate) use refresh_outcome::renewed_tokens;
+pub(crate) use shared_refreshes::TokenRefreshes;

@@ -1,16 +1,16 @@
 //! Pairs of members in `reauth_required`, shown to WHOOP once more.
 
 use serde::Serialize;
-use whoop_core::{UserId, day::Connection};
+use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::table::tokens;
 
-use super::exchange::Reason;
-use crate::{Engine, Job, SyncError};
+use super::exchange::RefreshReason;
+use crate::{Engine, SyncContext, SyncError};
 
 /// Result of one more try with a member's stored pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Retried {
+pub enum RetryOutcome {
     /// WHOOP has renewed the pair; the member is connected again.
     Connected,
     /// WHOOP refuses the pair; the member has to connect again.
@@ -32,21 +32,24 @@ impl Engine {
     pub async fn retry_connection(
         &self,
         user_id: &UserId,
-        job: &Job,
-    ) -> Result<Retried, SyncError> {
+        job: &SyncContext,
+    ) -> Result<RetryOutcome, SyncError> {
         let conn = self.database.get().await?;
         let (member, stored) = tokens::find_with_member(&conn, &self.keys, user_id).await?;
         drop(conn);
         let member = member.ok_or(SyncError::NotConnected)?;
-        if member.connection() != Connection::ReauthRequired {
-            return Ok(Retried::NotNeeded);
+        if member.connection() != ConnectionStatus::ReauthRequired {
+            return Ok(RetryOutcome::NotNeeded);
         }
         if stored.is_none_or(|pair| pair.refresh_token.is_none()) {
-            return Ok(Retried::NoPair);
+            return Ok(RetryOutcome::NoPair);
         }
-        match self.refresh(user_id, job, Reason::Retry).await {
-            Ok(_) => Ok(Retried::Connected),
-            Err(SyncError::ReauthRequired) => Ok(Retried::Refused),
+        match self
+            .refresh_tokens(user_id, job, RefreshReason::Retry)
+            .await
+        {
+            Ok(_) => Ok(RetryOutcome::Connected),
+            Err(SyncError::ReauthRequired) => Ok(RetryOutcome::Refused),
             Err(error) => Err(error),
         }
     }

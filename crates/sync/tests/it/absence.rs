@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use whoop_core::{
     DataType,
     coverage::CONFIRM_AFTER,
-    day::Missing,
-    plan::{Refresh, Slot},
+    day::MissingReason,
+    plan::{RefreshMode, Slot},
 };
 use whoop_sim::{Fault, FaultKind};
-use whoop_sync::Outcome;
+use whoop_sync::MemberOutcome;
 
 use crate::harness::{
     Member, Stage, all_missing, at_whoop, back_to, briskly, half_a_year, history, id_of, now, slot,
@@ -54,11 +54,11 @@ async fn an_end_in_the_middle_of_history_is_not_believed() {
     for which in 0..5 {
         let (stage, member) = Stage::with_member().await;
         let (what, data_type, fault) = early_ends(&stage, &member).remove(which);
-        stage.world().fault(fault);
+        stage.world().add_fault(fault);
 
         let report = stage.sync(&member, &history(&[data_type])).await;
 
-        assert_eq!(report.outcome, Outcome::Failed, "{what}: {report:?}");
+        assert_eq!(report.outcome, MemberOutcome::Failed, "{what}: {report:?}");
         let error = report.error.unwrap();
         assert!(error.contains("although older ones are stored"), "{error}");
         stage.assert_log_tells_the_truth(&member).await;
@@ -75,11 +75,11 @@ async fn an_end_at_the_first_sync_is_not_believed() {
         let (stage, member) = Stage::with_member().await;
         stage.forget(&member).await;
         let (what, data_type, fault) = early_ends(&stage, &member).remove(which);
-        stage.world().fault(fault);
+        stage.world().add_fault(fault);
         let first = stage.sync(&member, &slot(Slot::Night)).await;
-        assert_eq!(first.outcome, Outcome::Done, "{what}: {first:?}");
+        assert_eq!(first.outcome, MemberOutcome::Done, "{what}: {first:?}");
         stage.assert_log_tells_the_truth(&member).await;
-        let status = stage.engine.status(&member.user_id).await.unwrap();
+        let status = stage.engine.member_status(&member.user_id).await.unwrap();
         assert!(!status.history_complete(), "{what}");
 
         stage.advance(TimeDelta::hours(8));
@@ -96,7 +96,7 @@ async fn an_end_at_the_first_sync_is_not_believed() {
 async fn the_end_of_history_is_believed_when_whoop_shows_it_on_another_day() {
     let (stage, member) = Stage::with_member().await;
     let complete = async || {
-        let status = stage.engine.status(&member.user_id).await.unwrap();
+        let status = stage.engine.member_status(&member.user_id).await.unwrap();
         status.history_complete()
     };
 
@@ -107,16 +107,16 @@ async fn the_end_of_history_is_believed_when_whoop_shows_it_on_another_day() {
     stage.world().reset_calls();
     let back_fill = stage
         .engine
-        .back_fill(&member.user_id, &briskly(), None)
+        .backfill_member(&member.user_id, &briskly(), None)
         .await;
-    assert_eq!(back_fill.unwrap().outcome, Outcome::Done);
+    assert_eq!(back_fill.unwrap().outcome, MemberOutcome::Done);
     assert_eq!(stage.world().call_count(), 0);
     assert!(!complete().await);
 
     stage.advance(CONFIRM_AFTER);
     stage
         .engine
-        .back_fill(&member.user_id, &briskly(), None)
+        .backfill_member(&member.user_id, &briskly(), None)
         .await
         .unwrap();
     assert_eq!(stage.api_calls().len(), 4);
@@ -134,13 +134,13 @@ async fn a_member_without_any_record_is_told_so_as_of_the_last_sync() {
     stage.world().reset_calls();
     let ask = async |days: u64| {
         let date = today - Days::new(days);
-        let day = stage.engine.day(&newcomer.user_id, date, Refresh::Auto);
+        let day = stage.engine.day(&newcomer.user_id, date, RefreshMode::Auto);
         all_missing(&day.await.unwrap())
     };
 
-    assert_eq!(ask(0).await, Some(Missing::NotRecorded));
+    assert_eq!(ask(0).await, Some(MissingReason::NotRecorded));
     // Of an older date one answer is no proof.
-    assert_eq!(ask(20).await, Some(Missing::NotSynced));
+    assert_eq!(ask(20).await, Some(MissingReason::NotSynced));
     assert_eq!(
         stage.world().call_count(),
         0,
@@ -159,7 +159,7 @@ async fn a_member_without_any_record_has_a_whole_history_a_day_later() {
         stage.sync(&newcomer, &slot(Slot::Night)).await;
     }
 
-    let status = stage.engine.status(&newcomer.user_id).await.unwrap();
+    let status = stage.engine.member_status(&newcomer.user_id).await.unwrap();
     assert!(status.history_complete(), "{status:?}");
 }
 
@@ -172,7 +172,7 @@ async fn an_old_day_on_demand_hides_no_history_between() {
     let date = first_night.date_naive() + Days::new(3);
     for hours in [0, 21] {
         stage.advance(TimeDelta::hours(hours));
-        let day = stage.engine.day(&member.user_id, date, Refresh::Force);
+        let day = stage.engine.day(&member.user_id, date, RefreshMode::Force);
         day.await.unwrap();
         stage.assert_log_tells_the_truth(&member).await;
     }
@@ -196,7 +196,7 @@ async fn a_webhook_that_is_followed_by_a_404_deletes_nothing() {
         json!({"score": {"sleep_performance_percentage": 99}}),
     );
     stage.sim.deliver_webhooks().await;
-    stage.world().fault(not_found("sleep"));
+    stage.world().add_fault(not_found("sleep"));
     let drain = async || {
         let job = briskly();
         let drained = stage.engine.drain_webhooks(&job, true).await;
@@ -228,7 +228,7 @@ async fn a_new_workout_whose_announcement_is_followed_by_a_404_arrives_a_minute_
         json!({"start": crate::harness::text_of(start)}),
     );
     stage.sim.deliver_webhooks().await;
-    stage.world().fault(not_found("workout"));
+    stage.world().add_fault(not_found("workout"));
 
     for expected in [false, true] {
         stage.engine.drain_webhooks(&briskly(), true).await.unwrap();
@@ -263,9 +263,9 @@ async fn a_404_is_forgotten_once_whoop_shows_the_record_again() {
     let id = id_of(DataType::Workout, &newest);
     let rest = stage.listed(&member, DataType::Workout)[1..].to_vec();
     let denied = |stage: &Stage| {
-        stage.world().fault(page("workout", &rest));
+        stage.world().add_fault(page("workout", &rest));
         // By its id, after the list.
-        stage.world().fault(not_found("workout"));
+        stage.world().add_fault(not_found("workout"));
     };
 
     // Denied, shown, and denied again: that is one 404, and not two.
@@ -306,7 +306,7 @@ async fn gaps_between_cycles_cost_no_call_and_no_failure() {
         .sync(&member, &back_to(from, &[DataType::Cycle]))
         .await;
 
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     // Each page but the first repeats the last record of the one before.
     let pages = stage.pages_of(DataType::Cycle).len();
     assert_eq!(pages, (cycles - 1_usize).div_ceil(24));
@@ -329,10 +329,10 @@ async fn the_last_record_of_a_list_leaves_after_a_day_and_two_404s() {
 
     // An empty list may be that of an account of which WHOOP shows nothing.
     for (hours, outcome, is_stored) in [
-        (0, Outcome::Failed, true),
-        (20, Outcome::Failed, true),
-        (1, Outcome::Failed, false),
-        (1, Outcome::Done, false),
+        (0, MemberOutcome::Failed, true),
+        (20, MemberOutcome::Failed, true),
+        (1, MemberOutcome::Failed, false),
+        (1, MemberOutcome::Done, false),
     ] {
         stage.advance(TimeDelta::hours(hours));
         let report = stage
@@ -351,18 +351,18 @@ async fn a_404_on_a_later_page_is_no_end_although_nothing_older_is_stored() {
     let cycles = stage.listed(&member, DataType::Cycle);
     // The first page as it is, and a 404 in place of the second.
     let body = json!({"records": cycles[..25], "next_token": "eyJv"}).to_string();
-    stage.world().fault(once(Fault {
+    stage.world().add_fault(once(Fault {
         status: Some(200),
         body: Some(body),
         ..Fault::new("cycle", FaultKind::Status)
     }));
-    stage.world().fault(not_found("cycle"));
+    stage.world().add_fault(not_found("cycle"));
     let errand = back_to(now() - TimeDelta::days(90), &[DataType::Cycle]);
 
     let report = stage.sync(&member, &errand).await;
 
-    assert_eq!(report.outcome, Outcome::Failed, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Failed, "{report:?}");
     stage.assert_log_tells_the_truth(&member).await;
     let again = stage.sync(&member, &errand).await;
-    assert_eq!(again.outcome, Outcome::Done, "{again:?}");
+    assert_eq!(again.outcome, MemberOutcome::Done, "{again:?}");
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use whoop_client::SCOPES;
 use whoop_core::plan::Slot;
 use whoop_sim::{Fault, FaultKind, Grant, ReuseMode};
-use whoop_sync::{Job, Outcome, SyncError};
+use whoop_sync::{MemberOutcome, SyncContext, SyncError};
 
 use crate::harness::{Member, Stage, briskly, slot};
 
@@ -41,12 +41,12 @@ async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
     }
     let engines = [stage.engine.clone(), stage.another_engine()];
     // Long enough for everybody to come before WHOOP answers the first.
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(300),
         ..Fault::new("token", FaultKind::Latency)
     });
 
-    let job = Job::interactive();
+    let job = SyncContext::interactive();
     let callers = (0..20).map(|nth| engines[nth % 2].access_token(&member.user_id, &job, refused));
     let tokens: Vec<String> = join_all(callers)
         .await
@@ -59,7 +59,7 @@ async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
     assert!(!grant.is_revoked);
     assert!(tokens.iter().all(|token| *token == grant.access_token));
     let report = stage.sync(&member, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_token_that_whoop_refuses_once_is_replaced_and_the_call_made_again() {
 
     let report = stage.sync(&member, &slot(Slot::Night)).await;
 
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
     assert_eq!(stage.connection_status(&member).await, "connected");
 }
@@ -119,7 +119,7 @@ async fn a_permission_that_the_member_ended_at_whoop_is_not_taken_for_a_crash() 
     stage.advance(TimeDelta::hours(2));
     token_of(&stage, &member).await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().revoke(member.whoop_user_id);
+    stage.world().revoke_grants(member.whoop_user_id);
 
     let token = stage
         .engine
@@ -172,7 +172,7 @@ async fn a_member_who_granted_less_is_not_asked_for_more() {
 async fn an_echo_that_names_less_changes_nothing() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         field: Some("scope".to_owned()),
         value: Some(json!("read:cycles")),
         times: Some(1),

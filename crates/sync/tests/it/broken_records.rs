@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use whoop_core::{DataType, plan::Slot};
-use whoop_sync::Outcome;
+use whoop_sync::MemberOutcome;
 
 use crate::harness::{Member, Stage, history, id_of, now, slot};
 
@@ -38,7 +38,7 @@ async fn a_broken_record_is_set_aside_and_its_neighbours_are_stored() {
 
     let report = stage.sync(&member, &history(&DataType::ALL)).await;
 
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
     for (data_type, record) in broken {
         let id = id_of(data_type, &record);
         let mut truth = stage.truth(&member, data_type);
@@ -114,7 +114,7 @@ async fn a_record_that_stays_broken_is_set_aside_once() {
         stage.sync(&member, &slot(Slot::Night)).await;
     }
 
-    let status = stage.engine.status(&member.user_id).await.unwrap();
+    let status = stage.engine.member_status(&member.user_id).await.unwrap();
     assert_eq!(status.rejected_records, 4);
 }
 
@@ -129,7 +129,7 @@ async fn a_record_that_whoop_repairs_is_stored_and_no_longer_set_aside() {
     stage.sync(&member, &history(&DataType::ALL)).await;
 
     stage.assert_stored_is_truth(&member).await;
-    let status = stage.engine.status(&member.user_id).await.unwrap();
+    let status = stage.engine.member_status(&member.user_id).await.unwrap();
     assert_eq!(status.rejected_records, 0);
     for data_type in DataType::ALL {
         assert_eq!(stage.error_of(&member, data_type).await, None);
@@ -146,12 +146,12 @@ async fn a_page_of_nothing_but_broken_records_does_not_stop_the_walk() {
 
     let report = stage.sync(&member, &history(&[DataType::Sleep])).await;
 
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
     let stored = stage.stored(&member, DataType::Sleep).await;
     assert_eq!(
         stored.len(),
         stage.listed(&member, DataType::Sleep).len() - 30
     );
-    let status = stage.engine.status(&member.user_id).await.unwrap();
+    let status = stage.engine.member_status(&member.user_id).await.unwrap();
     assert_eq!(status.rejected_records, 30);
 }

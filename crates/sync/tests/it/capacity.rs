@@ -1,29 +1,29 @@
 //! What `capacity` says, held against a crowd that really calls.
 
 use tokio_util::sync::CancellationToken;
-use whoop_capacity::{Days, Hazards, Setting, simulate};
-use whoop_core::{plan::Refresh, quota::Limits};
+use whoop_capacity::{CallConditions, DayVariation, SimulationParameters, simulate};
+use whoop_core::{plan::RefreshMode, quota::QuotaLimits};
 use whoop_sim::SimConfig;
-use whoop_sync::{Job, Settings, run::Task};
+use whoop_sync::{EngineSettings, SyncContext, run::RunTask};
 
 use crate::harness::{self, CrowdDue, Nobody, Stage, crowd_agenda, half_a_year};
 
-fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> Setting {
-    Setting {
+fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> SimulationParameters {
+    SimulationParameters {
         begins: "2026-10-21T00:00:00Z".parse().unwrap(),
         users,
         active_share,
         days,
-        member_days: Days {
+        day_variation: DayVariation {
             deletions: 0.0,
-            ..Days::default()
+            ..DayVariation::default()
         },
         webhooks: None,
         seed,
-        limits: Limits::default(),
-        freshness: Settings::default().freshness,
+        limits: QuotaLimits::default(),
+        freshness: EngineSettings::default().freshness,
         // The simulator answers at once.
-        hazards: Hazards::none(),
+        call_conditions: CallConditions::ideal(),
         launch: None,
     }
 }
@@ -31,8 +31,8 @@ fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> Setting {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_lives_through_three_days_makes_the_calls_that_capacity_predicts() {
     let users = 12;
-    let setting = Setting {
-        limits: Limits {
+    let setting = SimulationParameters {
+        limits: QuotaLimits {
             per_minute: 1_000_000,
             per_day: 1_000_000,
         },
@@ -54,8 +54,8 @@ async fn a_crowd_that_lives_through_three_days_makes_the_calls_that_capacity_pre
         stage.stand_at(at);
         match due {
             CrowdDue::Slot(slot) => {
-                let plan = harness::plan(Task::Sync(harness::slot(slot)));
-                let job = Job::scheduled(None, CancellationToken::new());
+                let plan = harness::plan(RunTask::Sync(harness::slot(slot)));
+                let job = SyncContext::scheduled(None, CancellationToken::new());
                 let report = stage.engine.run(&plan, &job, &Nobody).await.unwrap();
                 assert_eq!(report.failed, 0, "{:?}", report.reports);
             }
@@ -64,7 +64,7 @@ async fn a_crowd_that_lives_through_three_days_makes_the_calls_that_capacity_pre
                 let today = stage.engine.today(user_id).await.unwrap();
                 stage
                     .engine
-                    .day(user_id, today, Refresh::Auto)
+                    .day(user_id, today, RefreshMode::Auto)
                     .await
                     .unwrap();
             }

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
-use whoop_sync::{Outcome, SyncError, connect::ConnectError};
+use whoop_sync::{MemberOutcome, SyncError, connect::ConnectError};
 
 use whoop_storage::table::audit::Actor;
 
@@ -52,7 +52,7 @@ async fn a_connect_keeps_the_profile_the_consent_and_the_way_back() {
     assert_eq!(welcome.user_id.as_str(), "ada");
     assert_eq!(welcome.return_to.as_deref(), Some("app://health"));
     welcome.first_sync.await.unwrap();
-    let status = stage.engine.status(&welcome.user_id).await.unwrap();
+    let status = stage.engine.member_status(&welcome.user_id).await.unwrap();
     let member = status.member.unwrap();
     assert_eq!(member.whoop_user_id, whoop_user_id);
     assert_eq!(member.consent.as_deref(), Some("terms of 2026"));
@@ -133,7 +133,7 @@ async fn a_refusal_of_the_member_spends_the_state_and_knows_the_way_back() {
     let stage = Stage::new().await;
     let state = stage.state_for("ada", Some("app://health")).await;
 
-    let return_to = stage.engine.refuse_connect(&state).await.unwrap();
+    let return_to = stage.engine.cancel_connect(&state).await.unwrap();
 
     assert_eq!(return_to.as_deref(), Some("app://health"));
     let code = stage.code_for(stage.world().people()[0]);
@@ -168,7 +168,7 @@ async fn a_code_that_whoop_refuses_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_token_endpoint_that_fails_leaves_nothing_behind() {
     let stage = Stage::new().await;
-    stage.world().fault(Fault::status("token", 503));
+    stage.world().add_fault(Fault::status("token", 503));
     let code = stage.code_for(stage.world().people()[0]);
 
     fails_without_a_trace(&stage, &code).await;
@@ -177,7 +177,7 @@ async fn a_token_endpoint_that_fails_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_body_that_whoop_cannot_tell_does_not_cost_the_connect() {
     let stage = Stage::new().await;
-    stage.world().fault(Fault::status("body", 500));
+    stage.world().add_fault(Fault::status("body", 500));
 
     let member = stage.connect_person(0).await;
 
@@ -188,7 +188,7 @@ async fn a_body_that_whoop_cannot_tell_does_not_cost_the_connect() {
 async fn a_browser_that_hangs_up_does_not_cost_the_connect() {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(300),
         ..Fault::new("profile", whoop_sim::FaultKind::Latency)
     });
@@ -225,7 +225,7 @@ async fn a_reconnect_keeps_the_history_and_reads_on_where_it_ended() {
         .await;
 
     stage.assert_stored_is_truth(&again).await;
-    let status = stage.engine.status(&again.user_id).await.unwrap();
+    let status = stage.engine.member_status(&again.user_id).await.unwrap();
     assert!(status.history_complete());
     assert_eq!(stage.connection_status(&again).await, "connected");
     let disconnected_at = stage
@@ -249,7 +249,7 @@ async fn another_whoop_account_is_refused_until_the_data_of_the_first_is_erased(
     };
     assert!(matches!(source, SyncError::OtherAccount));
     let report = stage.sync(&member, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done, "the first one goes on");
+    assert_eq!(report.outcome, MemberOutcome::Done, "the first one goes on");
 
     stage
         .engine
@@ -273,7 +273,7 @@ async fn refusing_another_account_leaves_its_other_member_connected() {
     assert!(mistaken.is_err());
     for one in [&member, &partner] {
         let report = stage.sync(one, &history(&DataType::ALL)).await;
-        assert_eq!(report.outcome, Outcome::Done, "{}", one.user_id);
+        assert_eq!(report.outcome, MemberOutcome::Done, "{}", one.user_id);
         stage.assert_stored_is_truth(one).await;
     }
 }

@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 use whoop_core::{
     DataType,
     coverage::CONFIRM_AFTER,
-    plan::{Refresh, Slot},
-    quota::Limits,
+    plan::{RefreshMode, Slot},
+    quota::QuotaLimits,
 };
-use whoop_sim::{CallSide, Fault, FaultKind, SimConfig, WebhookMischief};
+use whoop_sim::{CallSide, Fault, FaultKind, SimConfig, WebhookFaults};
 use whoop_sync::{
-    Engine, Job, MemberReport, Outcome,
-    reconcile::Reconcile,
-    run::{RunReport, Task},
+    Engine, MemberOutcome, MemberReport, SyncContext,
+    reconcile::ReconcileRequest,
+    run::{RunReport, RunTask},
 };
 
 use crate::harness::{
@@ -37,7 +37,7 @@ const PEOPLE: usize = 17;
 /// have it.
 const DECADE: usize = 11;
 /// A quota that the steps of a seed exhaust now and then.
-const SCARCE: Limits = Limits {
+const SCARCE: QuotaLimits = QuotaLimits {
     per_minute: 60,
     per_day: 3_000,
 };
@@ -50,7 +50,7 @@ struct World {
     random: StdRng,
     /// Whether calls may be refused: the quota is [`SCARCE`], or WHOOP claimed that it is spent.
     is_scarce: bool,
-    limits: Limits,
+    limits: QuotaLimits,
     /// Data types that were hit by a fault that looks like the end of a list or like a deletion.
     /// The same answer on another day would be proof.
     denied: BTreeSet<DataType>,
@@ -68,8 +68,8 @@ impl World {
             people: PEOPLE,
             days: random.random_range(5..30),
             // Every fourth seed has only changes that the test makes.
-            still: seed.is_multiple_of(4),
-            webhook_mischief: WebhookMischief {
+            freeze_records: seed.is_multiple_of(4),
+            webhook_faults: WebhookFaults {
                 lose: 0.2,
                 duplicate: 0.3,
                 delay_seconds: 6 * 3600,
@@ -195,11 +195,11 @@ impl World {
         *DataType::ALL.choose(&mut self.random).unwrap()
     }
 
-    fn any_task(&mut self) -> Task {
+    fn any_task(&mut self) -> RunTask {
         match self.random.random_range(0..6) {
-            0 => Task::BackFill { from: None },
-            1 => Task::Reconcile(everything(false)),
-            nth => Task::Sync(slot(Slot::ALL[nth - 2])),
+            0 => RunTask::Backfill { from: None },
+            1 => RunTask::Reconcile(everything(false)),
+            nth => RunTask::Sync(slot(Slot::ALL[nth - 2])),
         }
     }
 
@@ -319,7 +319,7 @@ impl World {
             let route = data_type.as_str();
             let good = self.random.random_range(0..4);
             if good > 0 {
-                world.fault(Fault {
+                world.add_fault(Fault {
                     times: Some(good),
                     millis: Some(0),
                     ..Fault::new(route, FaultKind::Latency)
@@ -364,27 +364,27 @@ impl World {
                 _ => Fault::new(route, FaultKind::NotJson),
             };
             let times = self.random.random_range(1..6);
-            world.fault(Fault {
+            world.add_fault(Fault {
                 times: Some(times),
                 ..bad
             });
         }
         if self.random.random_bool(0.1) {
-            world.fault(Fault {
+            world.add_fault(Fault {
                 times: Some(self.random.random_range(1..8)),
                 ..Fault::new("api", FaultKind::ExpiredToken)
             });
         }
         if self.random.random_bool(0.1) {
             let place = self.random.random_range(0..self.members.len());
-            world.fault(Fault {
+            world.add_fault(Fault {
                 times: Some(self.random.random_range(1..4)),
                 whoop_user_id: Some(self.members[place].whoop_user_id),
                 ..Fault::new("token", FaultKind::InvalidRequest)
             });
         }
         if self.random.random_bool(0.1) {
-            world.fault(Fault {
+            world.add_fault(Fault {
                 times: Some(1),
                 millis: Some(30),
                 ..Fault::new("token", FaultKind::LateAnswer)
@@ -414,7 +414,7 @@ impl World {
         }
     }
 
-    async fn run(engine: &Engine, task: Task, job: &Job) -> RunReport {
+    async fn run(engine: &Engine, task: RunTask, job: &SyncContext) -> RunReport {
         engine.run(&plan(task), job, &Nobody).await.unwrap()
     }
 
@@ -425,8 +425,8 @@ impl World {
         let most = self.random.random_range(1..40);
         let mut job = briskly();
         if self.random.random_bool(0.3) {
-            job = Job::scheduled(Some(most), job.stop.clone());
-            job.pace = briskly().pace;
+            job = SyncContext::scheduled(Some(most), job.stop.clone());
+            job.retry_policy = briskly().retry_policy;
         }
         let report = Self::run(&self.engines[0], task, &job).await;
         format!("{said} among failures: {} failed", report.failed)
@@ -512,9 +512,9 @@ impl World {
         let place = self.any_member();
         let user_id = self.members[place].user_id.clone();
         let refresh = if self.random.random_bool(0.5) {
-            Refresh::Force
+            RefreshMode::Force
         } else {
-            Refresh::Auto
+            RefreshMode::Auto
         };
         let back = self.random.random_range(0..30);
         let today = self.engines[0].today(&user_id).await.unwrap();
@@ -538,7 +538,7 @@ impl World {
     /// No type failed, but for one: if a member deletes their oldest record, WHOOP's list ends
     /// too early, which is believed on another day. If the quota is scarce, it may be spent.
     fn assert_all_was_read(&self, report: &MemberReport) {
-        if self.is_scarce && report.outcome == Outcome::Deferred {
+        if self.is_scarce && report.outcome == MemberOutcome::Deferred {
             return;
         }
         let errors = report.types.iter().filter_map(|one| one.error.as_ref());
@@ -550,14 +550,14 @@ impl World {
         assert!(others.is_empty(), "{others:?}: {report:?}");
         let has_failed = report.types.iter().any(|one| one.error.is_some());
         assert!(
-            has_failed || report.outcome != Outcome::Failed,
+            has_failed || report.outcome != MemberOutcome::Failed,
             "{report:?}"
         );
     }
 
     /// Runs a task for every member, later again if the quota is spent. The data types that
     /// failed.
-    async fn complete(&mut self, task: Task) -> Vec<String> {
+    async fn complete(&mut self, task: RunTask) -> Vec<String> {
         for _ in 0..20 {
             let report = Self::run(&self.engines[0], task.clone(), &briskly()).await;
             if report.deferred == 0 {
@@ -581,7 +581,7 @@ impl World {
         for _ in 0..3 {
             self.advance(CONFIRM_AFTER).await;
             self.reconnect().await;
-            for error in self.complete(Task::Reconcile(everything(false))).await {
+            for error in self.complete(RunTask::Reconcile(everything(false))).await {
                 assert!(
                     error.contains("although older ones are stored here"),
                     "{error}"
@@ -590,8 +590,8 @@ impl World {
         }
         self.advance(CONFIRM_AFTER).await;
         for task in [
-            Task::BackFill { from: None },
-            Task::Reconcile(everything(false)),
+            RunTask::Backfill { from: None },
+            RunTask::Reconcile(everything(false)),
         ] {
             let errors = self.complete(task).await;
             assert!(errors.is_empty(), "{errors:?}");
@@ -615,7 +615,12 @@ impl World {
     /// What the log promises is there, and nothing is there that WHOOP never had.
     async fn assert_the_log_is_true(&self) {
         for (place, member) in self.members.iter().enumerate() {
-            let status = self.stage.engine.status(&member.user_id).await.unwrap();
+            let status = self
+                .stage
+                .engine
+                .member_status(&member.user_id)
+                .await
+                .unwrap();
             let mut whole = self.stage.stored_whole(member).await;
             let mut records = self.records(place);
             for (data_type, log) in status.types {
@@ -649,15 +654,15 @@ impl World {
     }
 }
 
-fn webhook_job() -> Job {
-    let mut job = Job::webhook(CancellationToken::new());
-    job.pace = briskly().pace;
-    job.refresh_patience = briskly().refresh_patience;
+fn webhook_job() -> SyncContext {
+    let mut job = SyncContext::webhook(CancellationToken::new());
+    job.retry_policy = briskly().retry_policy;
+    job.refresh_timeout = briskly().refresh_timeout;
     job
 }
 
-fn everything(dry_run: bool) -> Reconcile {
-    Reconcile {
+fn everything(dry_run: bool) -> ReconcileRequest {
+    ReconcileRequest {
         // All there is, ten years for one of the lives.
         from: now() - TimeDelta::days(4_000),
         until: None,

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::{Fault, FaultKind, SimConfig};
-use whoop_sync::{Outcome, SyncError, run::Task};
+use whoop_sync::{MemberOutcome, SyncError, run::RunTask};
 
 use crate::harness::{
     Member, Nobody, Stage, back_to, briskly, half_a_year, history, now, plan, slot, text_of, until,
@@ -26,13 +26,13 @@ fn ends(nth: usize) -> Fault {
 /// The first calls go well, and none after them.
 fn fail_after(stage: &Stage, calls: u32, fault: Fault) {
     if calls > 0 {
-        stage.world().fault(Fault {
+        stage.world().add_fault(Fault {
             times: Some(calls),
             millis: Some(0),
             ..Fault::new(fault.route.clone(), FaultKind::Latency)
         });
     }
-    stage.world().fault(fault);
+    stage.world().add_fault(fault);
 }
 
 /// A lease whose holder is gone ends by itself; here it ends now.
@@ -62,7 +62,7 @@ async fn a_failure_on_a_later_page_leaves_the_log_and_keeps_the_pages_before() {
     fail_after(&stage, 1, Fault::status("sleep", 500));
     let report = stage.sync(&member, &errand).await;
 
-    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(report.outcome, MemberOutcome::Failed);
     assert_eq!(stage.log_of(&member, DataType::Sleep).await, before);
     assert_eq!(
         stage.status_of(&member, DataType::Sleep).await.as_deref(),
@@ -76,7 +76,7 @@ async fn a_failure_on_a_later_page_leaves_the_log_and_keeps_the_pages_before() {
 
     stage.world().clear_faults();
     let again = stage.sync(&member, &errand).await;
-    assert_eq!(again.outcome, Outcome::Done);
+    assert_eq!(again.outcome, MemberOutcome::Done);
     assert_ne!(stage.log_of(&member, DataType::Sleep).await, before);
     stage.assert_log_tells_the_truth(&member).await;
 }
@@ -85,11 +85,11 @@ async fn a_failure_on_a_later_page_leaves_the_log_and_keeps_the_pages_before() {
 async fn one_type_that_fails_does_not_hold_up_the_others() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
-    stage.world().fault(Fault::status("workout", 502));
+    stage.world().add_fault(Fault::status("workout", 502));
 
     let report = stage.sync(&member, &slot(Slot::Night)).await;
 
-    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(report.outcome, MemberOutcome::Failed);
     for data_type in DataType::ALL {
         let moved = stage.log_of(&member, data_type).await;
         let is_new = moved.starts_with("2026-10-20 16:07:00");
@@ -123,7 +123,7 @@ async fn survives_failures(seed: u64, index: usize) {
 
         assert_eq!(
             report.outcome,
-            Outcome::Done,
+            MemberOutcome::Done,
             "after {failed:?}: {report:?}"
         );
         stage.assert_stored_is_truth(&member).await;
@@ -169,7 +169,7 @@ async fn a_sync_killed_anywhere_is_made_good_by_the_next_run() {
 
         let report = stage.sync(&member, &history(&DataType::ALL)).await;
 
-        assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+        assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
         stage.assert_stored_is_truth(&member).await;
     }
 }
@@ -177,7 +177,7 @@ async fn a_sync_killed_anywhere_is_made_good_by_the_next_run() {
 #[tokio::test]
 async fn a_killed_sync_blocks_its_member_until_the_lease_ends_and_no_longer() {
     let (stage, member) = Stage::with_member().await;
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(60_000),
         ..Fault::new("sleep", FaultKind::Latency)
     });
@@ -188,7 +188,12 @@ async fn a_killed_sync_blocks_its_member_until_the_lease_ends_and_no_longer() {
             .await
     });
     until("the sync holds the lease", || async {
-        stage.engine.status(&member.user_id).await.unwrap().syncing
+        stage
+            .engine
+            .member_status(&member.user_id)
+            .await
+            .unwrap()
+            .syncing
     })
     .await;
     sync.abort();
@@ -196,7 +201,7 @@ async fn a_killed_sync_blocks_its_member_until_the_lease_ends_and_no_longer() {
     stage.world().clear_faults();
 
     let mut impatient = briskly();
-    impatient.lease_patience = Duration::ZERO;
+    impatient.lease_timeout = Duration::ZERO;
     let errand = slot(Slot::Morning);
     let other = stage.another_engine();
     let refused = other.sync_member(&member.user_id, &impatient, &errand);
@@ -213,16 +218,19 @@ async fn a_killed_sync_blocks_its_member_until_the_lease_ends_and_no_longer() {
     assert!(seconds_left <= 60, "{seconds_left} s");
     end_the_lease(&stage, &member).await;
     let report = other.sync_member(&member.user_id, &impatient, &errand);
-    assert_eq!(report.await.unwrap().outcome, Outcome::Done);
+    assert_eq!(report.await.unwrap().outcome, MemberOutcome::Done);
 }
 
 #[tokio::test]
 async fn a_record_that_came_while_whoop_failed_is_stored_by_the_next_run() {
     let (stage, member) = Stage::with_member().await;
-    stage.world().fault(Fault::status("*", 503));
+    stage.world().add_fault(Fault::status("*", 503));
     let errand = slot(Slot::Afternoon);
     stage.advance(TimeDelta::days(3));
-    assert_eq!(stage.sync(&member, &errand).await.outcome, Outcome::Failed);
+    assert_eq!(
+        stage.sync(&member, &errand).await.outcome,
+        MemberOutcome::Failed
+    );
     stage.insert(
         &member,
         DataType::Workout,
@@ -233,7 +241,7 @@ async fn a_record_that_came_while_whoop_failed_is_stored_by_the_next_run() {
 
     let report = stage.sync(&member, &errand).await;
 
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
     stage.assert_log_tells_the_truth(&member).await;
 }
 
@@ -252,7 +260,7 @@ async fn a_clean_up_that_fails_does_not_lose_the_report_of_the_night() {
         .await
         .unwrap();
 
-    let night = plan(Task::Sync(slot(Slot::Night)));
+    let night = plan(RunTask::Sync(slot(Slot::Night)));
     let report = stage.engine.run(&night, &briskly(), &Nobody).await.unwrap();
 
     assert_eq!((report.synced, report.failed), (1, 0));

@@ -8,9 +8,9 @@ use std::{
 use chrono::{Days, NaiveDate, TimeDelta};
 use whoop_core::{
     DataType,
-    day::{Connection, Day, Missing, Source, SyncOutcome},
-    plan::{LOOK_BACK, Refresh},
-    quota::Limits,
+    day::{AnswerSource, ConnectionStatus, Day, MissingReason, SyncOutcome},
+    plan::{LOOK_BACK, RefreshMode},
+    quota::QuotaLimits,
 };
 use whoop_sim::{Fault, FaultKind, SimConfig};
 
@@ -21,7 +21,7 @@ fn today() -> NaiveDate {
 }
 
 /// Asks for a day with an empty log of calls before it.
-async fn ask(stage: &Stage, member: &Member, date: NaiveDate, refresh: Refresh) -> Day {
+async fn ask(stage: &Stage, member: &Member, date: NaiveDate, refresh: RefreshMode) -> Day {
     stage.world().reset_calls();
     let day = stage.engine.day(&member.user_id, date, refresh).await;
     day.unwrap()
@@ -32,12 +32,18 @@ async fn a_stored_day_is_answered_without_a_call() {
     let (stage, member) = Stage::with_member().await;
 
     for back in [0, 1, 2, 9, 20] {
-        let day = ask(&stage, &member, today() - Days::new(back), Refresh::Auto).await;
+        let day = ask(
+            &stage,
+            &member,
+            today() - Days::new(back),
+            RefreshMode::Auto,
+        )
+        .await;
 
         assert_eq!(stage.world().call_count(), 0, "{back} days ago");
         assert_eq!(day.meta.sync, SyncOutcome::NotNeeded);
-        assert_eq!(day.meta.source, Source::Database);
-        assert_eq!(day.meta.connection, Connection::Connected);
+        assert_eq!(day.meta.source, AnswerSource::Database);
+        assert_eq!(day.meta.connection, ConnectionStatus::Connected);
         assert_eq!(day.meta.last_synced_at, Some(now()));
         assert!(!day.meta.stale);
     }
@@ -52,7 +58,7 @@ async fn a_day_shows_what_whoop_has_of_it() {
     let offset: chrono::FixedOffset = sleep["timezone_offset"].as_str().unwrap().parse().unwrap();
     let date = woke.with_timezone(&offset).date_naive();
 
-    let day = ask(&stage, &member, date, Refresh::Auto).await;
+    let day = ask(&stage, &member, date, RefreshMode::Auto).await;
 
     let shown = day.sleep.into_iter().chain(day.naps);
     let same = shown
@@ -66,12 +72,12 @@ async fn today_is_asked_again_once_it_is_older_than_the_freshness() {
     let (stage, member) = Stage::with_member().await;
 
     stage.advance(TimeDelta::minutes(14));
-    let fresh = ask(&stage, &member, today(), Refresh::Auto).await;
+    let fresh = ask(&stage, &member, today(), RefreshMode::Auto).await;
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(fresh.meta.sync, SyncOutcome::NotNeeded);
 
     stage.advance(TimeDelta::minutes(2));
-    let old = ask(&stage, &member, today(), Refresh::Auto).await;
+    let old = ask(&stage, &member, today(), RefreshMode::Auto).await;
     let asked: HashSet<String> = stage
         .api_calls()
         .into_iter()
@@ -84,7 +90,7 @@ async fn today_is_asked_again_once_it_is_older_than_the_freshness() {
     assert_eq!(asked, lists);
     assert_eq!(stage.world().call_count(), 4, "once each, and nothing else");
     assert_eq!(old.meta.sync, SyncOutcome::Done);
-    assert_eq!(old.meta.source, Source::Whoop);
+    assert_eq!(old.meta.source, AnswerSource::Whoop);
     assert_eq!(
         old.meta.last_synced_at,
         Some(now() + TimeDelta::minutes(16))
@@ -96,7 +102,7 @@ async fn a_day_before_yesterday_is_not_asked_again_however_old() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(5));
 
-    let day = ask(&stage, &member, today() - Days::new(2), Refresh::Auto).await;
+    let day = ask(&stage, &member, today() - Days::new(2), RefreshMode::Auto).await;
 
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(day.meta.sync, SyncOutcome::NotNeeded);
@@ -113,10 +119,16 @@ async fn an_empty_day_within_what_was_read_is_known_to_be_empty() {
     stage.read_whole_history(&newcomer).await;
 
     for back in [20, 25, 100, 1_000] {
-        let day = ask(&stage, &newcomer, today() - Days::new(back), Refresh::Auto).await;
+        let day = ask(
+            &stage,
+            &newcomer,
+            today() - Days::new(back),
+            RefreshMode::Auto,
+        )
+        .await;
 
         assert_eq!(stage.world().call_count(), 0, "{back} days ago");
-        assert_eq!(all_missing(&day), Some(Missing::NotRecorded));
+        assert_eq!(all_missing(&day), Some(MissingReason::NotRecorded));
         assert_eq!(day.meta.sync, SyncOutcome::NotNeeded);
         assert!(!day.meta.stale);
     }
@@ -126,15 +138,15 @@ async fn an_empty_day_within_what_was_read_is_known_to_be_empty() {
 async fn an_old_day_that_was_not_read_is_left_to_the_back_fill() {
     let (stage, member) = Stage::with_member().await;
 
-    let day = ask(&stage, &member, today() - Days::new(60), Refresh::Auto).await;
+    let day = ask(&stage, &member, today() - Days::new(60), RefreshMode::Auto).await;
 
     assert_eq!(stage.world().call_count(), 0);
-    assert_eq!(all_missing(&day), Some(Missing::NotSynced));
+    assert_eq!(all_missing(&day), Some(MissingReason::NotSynced));
     assert!(day.meta.stale);
 
     stage.sync(&member, &history(&DataType::ALL)).await;
-    let day = ask(&stage, &member, today() - Days::new(60), Refresh::Auto).await;
-    assert_ne!(all_missing(&day), Some(Missing::NotSynced));
+    let day = ask(&stage, &member, today() - Days::new(60), RefreshMode::Auto).await;
+    assert_ne!(all_missing(&day), Some(MissingReason::NotSynced));
     assert!(!day.meta.stale);
 }
 
@@ -145,16 +157,16 @@ async fn a_recent_day_that_was_never_read_is_fetched_at_once() {
         stage.forget(&member).await;
 
         let date = today() - Days::new(back);
-        let day = ask(&stage, &member, date, Refresh::Auto).await;
+        let day = ask(&stage, &member, date, RefreshMode::Auto).await;
 
         assert_eq!(day.meta.sync, SyncOutcome::Done, "{back} days ago");
         assert!(!day.meta.stale);
-        assert_ne!(all_missing(&day), Some(Missing::NotSynced));
+        assert_ne!(all_missing(&day), Some(MissingReason::NotSynced));
         for data_type in DataType::ALL {
             assert_eq!(stage.walks_of(data_type), 1);
         }
         stage.assert_log_tells_the_truth(&member).await;
-        let again = ask(&stage, &member, date, Refresh::Auto).await;
+        let again = ask(&stage, &member, date, RefreshMode::Auto).await;
         assert_eq!(stage.world().call_count(), 0);
         assert_eq!(again.sleep, day.sleep);
     }
@@ -165,13 +177,13 @@ async fn never_means_no_call_and_force_means_four() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::minutes(40));
 
-    let never = ask(&stage, &member, today(), Refresh::Never).await;
+    let never = ask(&stage, &member, today(), RefreshMode::Never).await;
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(never.meta.sync, SyncOutcome::Off);
     assert!(never.meta.stale);
 
     for _ in 0..2 {
-        let force = ask(&stage, &member, today(), Refresh::Force).await;
+        let force = ask(&stage, &member, today(), RefreshMode::Force).await;
         assert_eq!(stage.world().call_count(), 4);
         assert_eq!(force.meta.sync, SyncOutcome::Done);
     }
@@ -188,7 +200,7 @@ async fn force_reads_an_old_day_for_itself_and_says_nothing_of_the_present() {
     stage.change(&member, DataType::Recovery, &night, score);
     let before = stage.log_of(&member, DataType::Recovery).await;
 
-    let day = ask(&stage, &member, date, Refresh::Force).await;
+    let day = ask(&stage, &member, date, RefreshMode::Force).await;
 
     assert_eq!(day.meta.sync, SyncOutcome::Done);
     assert_eq!(stage.world().call_count(), 4);
@@ -201,13 +213,13 @@ async fn the_four_calls_run_side_by_side() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     let late = Duration::from_millis(800);
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: u64::try_from(late.as_millis()).ok(),
         ..Fault::new("*", FaultKind::Latency)
     });
 
     let asked = Instant::now();
-    let day = ask(&stage, &member, today(), Refresh::Auto).await;
+    let day = ask(&stage, &member, today(), RefreshMode::Auto).await;
 
     assert_eq!(day.meta.sync, SyncOutcome::Done);
     assert_eq!(stage.world().call_count(), 4);
@@ -219,18 +231,18 @@ async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_agai
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
     for _ in 0..4 {
-        ask(&stage, &member, date, Refresh::Force).await;
+        ask(&stage, &member, date, RefreshMode::Force).await;
     }
     stage.advance(TimeDelta::hours(1));
-    let spent = 1_000_000 - stage.engine.quota().await.unwrap().day;
-    let engine = stage.engine_within(Limits {
+    let spent = 1_000_000 - stage.engine.remaining_quota().await.unwrap().day;
+    let engine = stage.engine_within(QuotaLimits {
         per_minute: 1_000,
         per_day: spent + 2,
     });
     let before = stage.api_calls().len();
 
     let day = engine
-        .day(&member.user_id, date, Refresh::Auto)
+        .day(&member.user_id, date, RefreshMode::Auto)
         .await
         .unwrap();
 
@@ -248,7 +260,7 @@ async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_agai
 
     let plenty = stage
         .engine
-        .day(&member.user_id, date, Refresh::Auto)
+        .day(&member.user_id, date, RefreshMode::Auto)
         .await
         .unwrap();
     assert_eq!(plenty.meta.sync, SyncOutcome::Done);
@@ -262,7 +274,7 @@ async fn a_night_that_was_scored_meanwhile_arrives_whole_also_where_calls_are_sc
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
     for _ in 0..6 {
-        ask(&stage, &member, date, Refresh::Force).await;
+        ask(&stage, &member, date, RefreshMode::Force).await;
     }
     for sql in [
         format!("DELETE FROM whoop_recovery WHERE user_id = $1 AND local_date = '{date}'"),
@@ -275,15 +287,15 @@ async fn a_night_that_was_scored_meanwhile_arrives_whole_also_where_calls_are_sc
         assert!(stage.execute(&sql, &member).await > 0);
     }
     stage.advance(TimeDelta::hours(1));
-    let spent = 1_000_000 - stage.engine.quota().await.unwrap().day;
-    let engine = stage.engine_within(Limits {
+    let spent = 1_000_000 - stage.engine.remaining_quota().await.unwrap().day;
+    let engine = stage.engine_within(QuotaLimits {
         per_minute: 1_000,
         per_day: spent + 4,
     });
     stage.world().reset_calls();
 
     let day = engine
-        .day(&member.user_id, date, Refresh::Auto)
+        .day(&member.user_id, date, RefreshMode::Auto)
         .await
         .unwrap();
 
@@ -313,17 +325,17 @@ async fn a_cycle_that_a_night_names_is_not_synced_until_it_is_read() {
     let no_cycle = "DELETE FROM whoop_cycle WHERE user_id = $1";
     stage.execute(no_cycle, &member).await;
 
-    let unread = ask(&stage, &member, date, Refresh::Never).await;
-    assert_eq!(unread.missing["cycle"], Missing::NotSynced);
+    let unread = ask(&stage, &member, date, RefreshMode::Never).await;
+    assert_eq!(unread.missing["cycle"], MissingReason::NotSynced);
     assert!(unread.sleep.is_some());
 
-    let day = ask(&stage, &member, date, Refresh::Auto).await;
+    let day = ask(&stage, &member, date, RefreshMode::Auto).await;
     assert_eq!(stage.world().call_count(), 1, "the list of cycles");
     assert!(day.cycle.is_some());
 
     // Where WHOOP's list has none, it is asked once.
     stage.execute(no_cycle, &member).await;
-    let nothing = ask(&stage, &member, date, Refresh::Auto).await;
+    let nothing = ask(&stage, &member, date, RefreshMode::Auto).await;
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(nothing.cycle, None);
 }

@@ -3,8 +3,8 @@
 
 use chrono::{Days, NaiveDate, TimeDelta};
 use whoop_core::{
-    day::{Connection, Day, Missing, Source, SyncOutcome},
-    plan::Refresh,
+    day::{AnswerSource, ConnectionStatus, Day, MissingReason, SyncOutcome},
+    plan::RefreshMode,
 };
 use whoop_sim::{Fault, FaultKind};
 
@@ -18,7 +18,10 @@ fn today() -> NaiveDate {
 
 async fn ask(stage: &Stage, member: &Member, date: NaiveDate) -> Day {
     stage.world().reset_calls();
-    let day = stage.engine.day(&member.user_id, date, Refresh::Auto).await;
+    let day = stage
+        .engine
+        .day(&member.user_id, date, RefreshMode::Auto)
+        .await;
     day.unwrap()
 }
 
@@ -37,7 +40,7 @@ fn assert_still_shows(day: &Day, before: &Day) {
     assert_eq!(day.recovery, before.recovery);
     assert_eq!(day.cycle, before.cycle);
     assert_eq!(day.workouts, before.workouts);
-    assert_eq!(day.meta.source, Source::Database);
+    assert_eq!(day.meta.source, AnswerSource::Database);
     assert_eq!(day.meta.last_synced_at, before.meta.last_synced_at);
 }
 
@@ -51,7 +54,7 @@ async fn while_whoop_is_down_the_stored_day_is_answered_as_stale() {
         let (stage, member, before) = an_hour_later().await;
         // The API alone: a token lost on its way would cost the connection.
         for route in ["cycle", "recovery", "sleep", "workout"] {
-            stage.world().fault(Fault {
+            stage.world().add_fault(Fault {
                 route: route.to_owned(),
                 ..fault.clone()
             });
@@ -62,7 +65,7 @@ async fn while_whoop_is_down_the_stored_day_is_answered_as_stale() {
         assert_eq!(day.meta.sync, SyncOutcome::Failed, "{fault:?}");
         assert!(day.meta.stale);
         assert!(day.meta.detail.is_some());
-        assert_eq!(day.meta.connection, Connection::Connected);
+        assert_eq!(day.meta.connection, ConnectionStatus::Connected);
         assert_still_shows(&day, &before);
     }
 }
@@ -71,19 +74,19 @@ async fn while_whoop_is_down_the_stored_day_is_answered_as_stale() {
 async fn while_whoop_is_down_a_day_never_read_is_not_synced() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
-    stage.world().fault(Fault::status("*", 503));
+    stage.world().add_fault(Fault::status("*", 503));
 
     let day = ask(&stage, &member, today()).await;
 
     assert_eq!(day.meta.sync, SyncOutcome::Failed);
-    assert_eq!(all_missing(&day), Some(Missing::NotSynced));
+    assert_eq!(all_missing(&day), Some(MissingReason::NotSynced));
     assert_eq!(day.meta.last_synced_at, None);
 }
 
 #[tokio::test]
 async fn a_spent_quota_defers_the_sync_and_answers_what_is_stored() {
     let (stage, member, before) = an_hour_later().await;
-    stage.world().fault(Fault::status("*", 429));
+    stage.world().add_fault(Fault::status("*", 429));
 
     let day = ask(&stage, &member, before.date).await;
 
@@ -97,19 +100,19 @@ async fn a_spent_quota_defers_the_sync_and_answers_what_is_stored() {
 async fn a_spent_quota_is_the_reason_why_a_day_is_empty() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
-    stage.world().fault(Fault::status("*", 429));
+    stage.world().add_fault(Fault::status("*", 429));
 
     let day = ask(&stage, &member, today()).await;
 
     assert_eq!(day.meta.sync, SyncOutcome::Deferred);
-    assert_eq!(all_missing(&day), Some(Missing::Quota));
+    assert_eq!(all_missing(&day), Some(MissingReason::Quota));
 }
 
 #[tokio::test]
 async fn after_a_429_nobody_calls_until_the_limit_has_turned() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
-    stage.world().fault(Fault::status("*", 429));
+    stage.world().add_fault(Fault::status("*", 429));
     ask(&stage, &member, today()).await;
     stage.world().clear_faults();
 
@@ -122,21 +125,21 @@ async fn after_a_429_nobody_calls_until_the_limit_has_turned() {
 #[tokio::test]
 async fn a_lost_connection_is_found_out_once_and_then_left_alone() {
     let (stage, member, before) = an_hour_later().await;
-    stage.world().revoke(member.whoop_user_id);
+    stage.world().revoke_grants(member.whoop_user_id);
 
     let found_out = ask(&stage, &member, before.date).await;
     assert_eq!(found_out.meta.sync, SyncOutcome::Failed);
-    assert_eq!(found_out.meta.connection, Connection::ReauthRequired);
+    assert_eq!(found_out.meta.connection, ConnectionStatus::ReauthRequired);
     assert_still_shows(&found_out, &before);
 
     let then = ask(&stage, &member, before.date).await;
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(then.meta.sync, SyncOutcome::Off);
-    assert_eq!(then.meta.connection, Connection::ReauthRequired);
+    assert_eq!(then.meta.connection, ConnectionStatus::ReauthRequired);
     assert!(then.meta.stale);
     assert_still_shows(&then, &before);
     let unread = ask(&stage, &member, today() - Days::new(60)).await;
-    assert_eq!(all_missing(&unread), Some(Missing::ReauthRequired));
+    assert_eq!(all_missing(&unread), Some(MissingReason::ReauthRequired));
 }
 
 #[tokio::test]
@@ -152,7 +155,7 @@ async fn a_member_who_left_is_shown_what_is_stored_and_whoop_is_not_asked() {
 
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(day.meta.sync, SyncOutcome::Off);
-    assert_eq!(day.meta.connection, Connection::Disconnected);
+    assert_eq!(day.meta.connection, ConnectionStatus::Disconnected);
     assert!(day.meta.stale);
     assert_still_shows(&day, &before);
 }
@@ -169,10 +172,10 @@ async fn somebody_who_never_connected_gets_an_empty_day_and_no_row() {
 
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(day.meta.sync, SyncOutcome::Off);
-    assert_eq!(day.meta.connection, Connection::NeverConnected);
+    assert_eq!(day.meta.connection, ConnectionStatus::NeverConnected);
     assert_eq!(day.meta.last_synced_at, None);
     assert!(day.meta.stale);
-    assert_eq!(all_missing(&day), Some(Missing::NotSynced));
+    assert_eq!(all_missing(&day), Some(MissingReason::NotSynced));
     let rows = stage
         .texts(
             "SELECT user_id FROM whoop_users WHERE user_id = $1",

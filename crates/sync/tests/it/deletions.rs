@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
-use whoop_sync::Outcome;
+use whoop_sync::MemberOutcome;
 
 use crate::harness::{Member, Stage, at_whoop, back_to, history, id_of, now, slot, text_of};
 
@@ -57,7 +57,7 @@ async fn what_a_member_deleted_leaves_with_the_next_sync() {
 
     let report = stage.sync(&member, &slot(Slot::Night)).await;
 
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     assert_eq!(report.stored().deleted, 3, "{report:?}");
     stage.assert_stored_is_truth(&member).await;
 }
@@ -122,7 +122,7 @@ async fn a_window_that_was_half_read_deletes_nothing() {
     let gone = &between(&stage, &member, DataType::Sleep, days_ago(12), days_ago(4))[0];
     delete(&stage, &member, DataType::Sleep, gone);
     let mut job = crate::harness::briskly();
-    job = whoop_sync::Job::scheduled(Some(2), job.stop.clone());
+    job = whoop_sync::SyncContext::scheduled(Some(2), job.stop.clone());
 
     let errand = back_to(days_ago(90), &[DataType::Sleep]);
     let report = stage
@@ -131,7 +131,7 @@ async fn a_window_that_was_half_read_deletes_nothing() {
         .await
         .unwrap();
 
-    assert_eq!(report.outcome, Outcome::Deferred, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Deferred, "{report:?}");
     let stored = stage.stored(&member, DataType::Sleep).await;
     assert!(stored.contains_key(&id_of(DataType::Sleep, gone)));
 }
@@ -194,7 +194,7 @@ async fn a_404_in_place_of_a_list_deletes_nothing() {
     let (stage, member) = Stage::with_member().await;
     let before = stage.stored(&member, DataType::Sleep).await;
     for list in ["sleep", "recovery", "workout", "cycle"] {
-        stage.world().fault(Fault::status(list, 404));
+        stage.world().add_fault(Fault::status(list, 404));
     }
     stage.world().reset_calls();
 
@@ -304,6 +304,6 @@ async fn an_id_that_whoop_never_gave_keeps_nobody_else_from_being_judged() {
         .sync(&member, &back_to(days_ago(14), &[DataType::Sleep]))
         .await;
 
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     assert!(report.stored().deleted >= 1, "{report:?}");
 }

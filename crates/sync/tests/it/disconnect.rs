@@ -3,7 +3,7 @@
 
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
-use whoop_sync::{Outcome, SyncError};
+use whoop_sync::{MemberOutcome, SyncError};
 
 use whoop_storage::table::audit::Actor;
 
@@ -49,7 +49,7 @@ async fn leaving_revokes_at_whoop_and_destroys_the_tokens() {
         .await;
 
     let left = left.unwrap();
-    assert!(left.revoked() && !left.erased());
+    assert!(left.is_revoked() && !left.is_erased());
     assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
     assert_eq!(tokens_of(&stage, &member).await, 0);
     assert_eq!(stage.connection_status(&member).await, "disconnected");
@@ -60,14 +60,14 @@ async fn leaving_revokes_at_whoop_and_destroys_the_tokens() {
 #[tokio::test]
 async fn whoop_out_of_order_does_not_keep_anybody() {
     let (stage, member) = Stage::with_member().await;
-    stage.world().fault(Fault::status("*", 503));
+    stage.world().add_fault(Fault::status("*", 503));
 
     let left = stage
         .engine
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
 
-    assert!(!left.unwrap().revoked());
+    assert!(!left.unwrap().is_revoked());
     assert_eq!(tokens_of(&stage, &member).await, 0);
     assert_eq!(stage.connection_status(&member).await, "disconnected");
 }
@@ -75,7 +75,7 @@ async fn whoop_out_of_order_does_not_keep_anybody() {
 #[tokio::test]
 async fn a_member_whose_connection_was_lost_can_leave() {
     let (stage, member) = Stage::with_member().await;
-    stage.world().revoke(member.whoop_user_id);
+    stage.world().revoke_grants(member.whoop_user_id);
     stage.sync(&member, &slot(Slot::Night)).await;
     assert_eq!(stage.connection_status(&member).await, "reauth_required");
 
@@ -84,7 +84,7 @@ async fn a_member_whose_connection_was_lost_can_leave() {
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
 
-    assert!(!left.unwrap().revoked());
+    assert!(!left.unwrap().is_revoked());
     assert_eq!(stage.connection_status(&member).await, "disconnected");
 }
 
@@ -104,7 +104,7 @@ async fn nobody_is_synced_after_leaving() {
         .access_token(&member.user_id, &briskly(), None)
         .await;
 
-    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(report.outcome, MemberOutcome::Failed);
     assert!(matches!(token, Err(SyncError::NotConnected)));
     assert_eq!(stage.world().call_count(), 0);
 }
@@ -152,7 +152,7 @@ async fn erasing_leaves_no_row_of_the_member_in_any_table() {
         .disconnect(&leaves.user_id, true, &Actor::member())
         .await;
 
-    assert!(left.unwrap().erased());
+    assert!(left.unwrap().is_erased());
     assert_eq!(
         tables_with_rows_of(&stage, &leaves).await,
         Vec::<String>::new()
@@ -163,7 +163,7 @@ async fn erasing_leaves_no_row_of_the_member_in_any_table() {
 #[tokio::test]
 async fn erasing_works_while_whoop_is_out_of_order() {
     let (stage, member) = Stage::with_member().await;
-    stage.world().fault(Fault::status("*", 503));
+    stage.world().add_fault(Fault::status("*", 503));
 
     let left = stage
         .engine
@@ -171,7 +171,7 @@ async fn erasing_works_while_whoop_is_out_of_order() {
         .await
         .unwrap();
 
-    assert!(left.erased() && !left.revoked());
+    assert!(left.is_erased() && !left.is_revoked());
     assert_eq!(
         tables_with_rows_of(&stage, &member).await,
         Vec::<String>::new()

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use whoop_core::{
     Clock, DataType,
     day::SyncOutcome,
-    plan::{Refresh, Slot},
-    quota::Limits,
+    plan::{RefreshMode, Slot},
+    quota::QuotaLimits,
 };
 use whoop_sim::{Fault, FaultKind, SimConfig};
 use whoop_storage::table::audit::Actor;
-use whoop_sync::{Engine, Outcome, SyncError, connect::ConnectError, overview};
+use whoop_sync::{Engine, MemberOutcome, SyncError, connect::ConnectError, overview};
 
 use crate::harness::{Member, Stage, briskly, half_a_year, history, slot, until};
 
@@ -51,7 +51,7 @@ async fn forget_calls(stage: &Stage) {
 async fn thirty_members_who_connect_within_seconds_at_40_calls_a_minute_are_all_connected_and_read()
 {
     const MEMBERS: usize = 30;
-    let limits = Limits {
+    let limits = QuotaLimits {
         per_minute: 40,
         per_day: 10_000,
     };
@@ -97,7 +97,7 @@ async fn thirty_members_who_connect_within_seconds_at_40_calls_a_minute_are_all_
 
 #[tokio::test]
 async fn members_who_connect_make_no_other_member_wait() {
-    let limits = Limits {
+    let limits = QuotaLimits {
         per_minute: 40,
         per_day: 10_000,
     };
@@ -121,7 +121,7 @@ async fn members_who_connect_make_no_other_member_wait() {
 
     let began = Instant::now();
     let day = engine
-        .day(&visitor.user_id, date, Refresh::Force)
+        .day(&visitor.user_id, date, RefreshMode::Force)
         .await
         .unwrap();
 
@@ -133,7 +133,7 @@ async fn members_who_connect_make_no_other_member_wait() {
 #[tokio::test]
 async fn a_member_connects_when_the_calls_of_the_day_are_used_up_and_is_read_later() {
     let stage = Stage::new().await;
-    let none_left = stage.engine_within(Limits {
+    let none_left = stage.engine_within(QuotaLimits {
         per_minute: 100,
         per_day: 0,
     });
@@ -144,14 +144,14 @@ async fn a_member_connects_when_the_calls_of_the_day_are_used_up_and_is_read_lat
     assert_eq!(stage.api_calls().len(), 0);
     let today = none_left.today(&member.user_id).await.unwrap();
     let day = none_left
-        .day(&member.user_id, today, Refresh::Auto)
+        .day(&member.user_id, today, RefreshMode::Auto)
         .await
         .unwrap();
     assert_eq!(day.meta.sync, SyncOutcome::Deferred);
 
     forget_calls(&stage).await;
     let report = stage.sync(&member, &history(&DataType::ALL)).await;
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
     stage.read_whole_history(&member).await;
     stage.assert_stored_is_truth(&member).await;
 }
@@ -160,7 +160,7 @@ async fn a_member_connects_when_the_calls_of_the_day_are_used_up_and_is_read_lat
 async fn a_process_killed_right_after_the_connect_loses_neither_the_connection_nor_the_first_sync()
 {
     let stage = Stage::new().await;
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(60_000),
         ..Fault::new("profile", FaultKind::Latency)
     });
@@ -177,7 +177,7 @@ async fn a_process_killed_right_after_the_connect_loses_neither_the_connection_n
     );
     let height = "SELECT height_meter::TEXT FROM whoop_users WHERE user_id = $1";
     assert!(stage.text(height, &member).await.is_some());
-    let status = stage.engine.status(&member.user_id).await.unwrap();
+    let status = stage.engine.member_status(&member.user_id).await.unwrap();
     assert!(status.types.iter().all(|(_, log)| {
         log.as_ref()
             .is_some_and(|log| log.last_sync_at == Some(stage.clock.now()))
@@ -187,7 +187,7 @@ async fn a_process_killed_right_after_the_connect_loses_neither_the_connection_n
 #[tokio::test]
 async fn a_whoop_that_does_not_show_the_profile_delays_the_first_sync_and_not_the_connect() {
     let stage = Stage::new().await;
-    stage.world().fault(Fault::status("profile", 503));
+    stage.world().add_fault(Fault::status("profile", 503));
 
     let member = connect_and_kill(&stage, &stage.another_engine(), 0).await;
     let failed = stage
@@ -205,7 +205,7 @@ async fn a_whoop_that_does_not_show_the_profile_delays_the_first_sync_and_not_th
     );
     stage.world().clear_faults();
     let report = stage.sync(&member, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
 }
 
 /// The records of two accounts never lie under one member, also if the account is known late.
@@ -219,7 +219,7 @@ async fn another_account_that_is_recognized_after_the_callback_is_refused_before
         .disconnect(&member.user_id, false, &Actor::member())
         .await
         .unwrap();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(2_000),
         ..Fault::new("profile", FaultKind::Latency)
     });
@@ -254,7 +254,7 @@ async fn another_account_that_is_recognized_after_the_callback_is_refused_before
 async fn a_pair_that_a_second_connect_replaced_before_its_account_was_known_is_revoked() {
     let stage = Stage::new().await;
     let (first, second) = (stage.world().people()[0], stage.world().people()[1]);
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         whoop_user_id: Some(first),
         millis: Some(1_500),
         ..Fault::new("profile", FaultKind::Latency)
@@ -290,7 +290,7 @@ async fn a_pair_that_a_second_connect_replaced_before_its_account_was_known_is_r
 #[tokio::test]
 async fn an_app_request_of_a_new_member_does_not_use_the_share_of_the_others() {
     let stage = Stage::new().await;
-    let none_left = stage.engine_within(Limits {
+    let none_left = stage.engine_within(QuotaLimits {
         per_minute: 100,
         per_day: 0,
     });
@@ -300,13 +300,13 @@ async fn an_app_request_of_a_new_member_does_not_use_the_share_of_the_others() {
     let today = stage.engine.today(&member.user_id).await.unwrap();
     let day = stage
         .engine
-        .day(&member.user_id, today, Refresh::Auto)
+        .day(&member.user_id, today, RefreshMode::Auto)
         .await
         .unwrap();
 
     assert_eq!(day.meta.sync, SyncOutcome::Done);
-    let (limits, now) = (Limits::default(), stage.clock.now());
-    let overview = overview::read(&stage.engine.database, limits, now).await;
+    let (limits, now) = (QuotaLimits::default(), stage.clock.now());
+    let overview = overview::read_overview(&stage.engine.database, limits, now).await;
     let calls = overview.unwrap().quota.spent;
     assert_eq!(calls["interactive"], 0, "{calls:?}");
     assert_eq!(calls["scheduled"], 5, "{calls:?}");

@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 use whoop_core::{
     DataType,
-    day::Missing,
-    plan::{Refresh, Slot},
+    day::MissingReason,
+    plan::{RefreshMode, Slot},
 };
 use whoop_storage::{Database, DatabaseConfig, table::sync_log};
-use whoop_sync::{Job, run::Task};
+use whoop_sync::{SyncContext, run::RunTask};
 
 use crate::harness::{self, Member, Nobody, Stage, history, list_of, now};
 
@@ -51,8 +51,8 @@ async fn what_was_not_granted_is_never_asked_for_and_fails_no_run() {
 
     for slot in [Slot::Night, Slot::Morning, Slot::Night] {
         stage.advance(TimeDelta::hours(9));
-        let job = Job::scheduled(None, CancellationToken::new());
-        let plan = harness::plan(Task::Sync(harness::slot(slot)));
+        let job = SyncContext::scheduled(None, CancellationToken::new());
+        let plan = harness::plan(RunTask::Sync(harness::slot(slot)));
         let run = stage.engine.run(&plan, &job, &Nobody).await.unwrap();
 
         assert_eq!((run.failed, run.synced), (0, 1), "{:?}", run.reports);
@@ -73,12 +73,19 @@ async fn the_rest_of_the_day_is_as_fresh_as_anybodys() {
 
     let day = stage
         .engine
-        .day(&member.user_id, now().date_naive(), Refresh::Auto)
+        .day(&member.user_id, now().date_naive(), RefreshMode::Auto)
         .await
         .unwrap();
 
-    assert_eq!(day.missing.get("workouts"), Some(&Missing::NotGranted));
-    assert!(!day.missing.values().any(|why| *why == Missing::NotSynced));
+    assert_eq!(
+        day.missing.get("workouts"),
+        Some(&MissingReason::NotGranted)
+    );
+    assert!(
+        !day.missing
+            .values()
+            .any(|why| *why == MissingReason::NotSynced)
+    );
     assert!(!day.meta.stale);
     assert_eq!(day.meta.last_synced_at, Some(now()));
     assert_eq!(stage.api_calls().len(), calls);
@@ -90,14 +97,14 @@ async fn somebody_who_insists_does_not_make_it_be_asked_for() {
 
     let day = stage
         .engine
-        .day(&member.user_id, now().date_naive(), Refresh::Force)
+        .day(&member.user_id, now().date_naive(), RefreshMode::Force)
         .await
         .unwrap();
     stage.read_whole_history(&member).await;
 
     assert_eq!(day.meta.detail, None);
     assert!(!asked_for_workouts(&stage));
-    let status = stage.engine.status(&member.user_id).await.unwrap();
+    let status = stage.engine.member_status(&member.user_id).await.unwrap();
     assert!(status.history_complete());
     assert!(status.history_from().is_some());
 }

@@ -7,14 +7,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use whoop_capacity::{Days, Hazards, Setting, Webhooks, simulate};
+use whoop_capacity::{
+    CallConditions, DayVariation, SimulationParameters, WebhookConditions, simulate,
+};
 use whoop_core::{
     Clock, DataType,
-    plan::{Refresh, Slot},
-    quota::Limits,
+    plan::{RefreshMode, Slot},
+    quota::QuotaLimits,
 };
-use whoop_sim::{SimConfig, WebhookMischief};
-use whoop_sync::{Job, Settings, inbox::DrainReport, run::Task};
+use whoop_sim::{SimConfig, WebhookFaults};
+use whoop_sync::{EngineSettings, SyncContext, inbox::DrainReport, run::RunTask};
 
 use crate::harness::{self, CrowdDue, Follower, Nobody, Stage, crowd_agenda, half_a_year};
 
@@ -26,8 +28,8 @@ const LOST: f64 = 0.1;
 const LATE: TimeDelta = TimeDelta::hours(3);
 const LOOKED_AT_EVERY: TimeDelta = TimeDelta::minutes(10);
 
-fn setting() -> Setting {
-    Setting {
+fn setting() -> SimulationParameters {
+    SimulationParameters {
         begins: "2026-10-21T00:00:00Z".parse().unwrap(),
         users: MEMBERS,
         active_share: 0.6,
@@ -35,7 +37,7 @@ fn setting() -> Setting {
         // Of twelve of WHOOP's people two are scored in the evening and one upload in
         // sixteen comes late; one has no membership any more and others leave the strap
         // off or stay up; one naps and one sleeps twice.
-        member_days: Days {
+        day_variation: DayVariation {
             late_scores: 0.22,
             missed_nights: 0.16,
             naps: 0.25,
@@ -43,18 +45,18 @@ fn setting() -> Setting {
             // UTC offsets of the simulator's people, in their order.
             utc_offsets: &[2, 2, 0, -4, 13, 1, -7, 1, -4, 1, -7, 2, -4, 2, -2, 2, 14],
         },
-        webhooks: Some(Webhooks {
-            lost: LOST,
-            late: LATE + LOOKED_AT_EVERY,
+        webhooks: Some(WebhookConditions {
+            lost_share: LOST,
+            max_delay: LATE + LOOKED_AT_EVERY,
         }),
         seed: 11,
-        limits: Limits {
+        limits: QuotaLimits {
             per_minute: 1_000_000,
             per_day: 1_000_000,
         },
-        freshness: Settings::default().freshness,
+        freshness: EngineSettings::default().freshness,
         // The simulator answers at once.
-        hazards: Hazards::none(),
+        call_conditions: CallConditions::ideal(),
         launch: None,
     }
 }
@@ -65,7 +67,7 @@ enum Due {
     Webhooks,
 }
 
-fn agenda(setting: &Setting) -> Vec<(DateTime<Utc>, Due)> {
+fn agenda(setting: &SimulationParameters) -> Vec<(DateTime<Utc>, Due)> {
     let crowd = crowd_agenda(setting).into_iter();
     let mut agenda: Vec<_> = crowd.map(|(at, due)| (at, Due::OfTheCrowd(due))).collect();
     let ends = setting.begins + TimeDelta::days(setting.days.into());
@@ -81,7 +83,7 @@ fn agenda(setting: &Setting) -> Vec<(DateTime<Utc>, Due)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_has_it() {
     let setting = setting();
-    let mischief = WebhookMischief {
+    let mischief = WebhookFaults {
         lose: LOST,
         duplicate: 0.1,
         delay_seconds: LATE.num_seconds().unsigned_abs(),
@@ -91,8 +93,8 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
     let config = SimConfig {
         people: MEMBERS,
         days: 15,
-        still: false,
-        webhook_mischief: mischief,
+        freeze_records: false,
+        webhook_faults: mischief,
         ..half_a_year()
     };
     let stage = Stage::with_webhooks(config).await;
@@ -101,8 +103,8 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
         members.push(stage.connect_person(person).await);
     }
     // All there was before, so that what follows is the week's alone.
-    let job = || Job::scheduled(None, CancellationToken::new());
-    let history = harness::plan(Task::BackFill { from: None });
+    let job = || SyncContext::scheduled(None, CancellationToken::new());
+    let history = harness::plan(RunTask::Backfill { from: None });
     stage.engine.run(&history, &job(), &Nobody).await.unwrap();
     stage.stand_at(setting.begins);
     let before = stage.api_calls().len();
@@ -116,7 +118,7 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
         stage.stand_at(at);
         match due {
             Due::OfTheCrowd(CrowdDue::Slot(slot)) => {
-                let plan = harness::plan(Task::Sync(harness::slot(slot)));
+                let plan = harness::plan(RunTask::Sync(harness::slot(slot)));
                 let report = stage.engine.run(&plan, &job(), &Nobody).await.unwrap();
                 assert_eq!(report.failed, 0, "{:?}", report.reports);
                 if slot == Slot::Night {
@@ -128,7 +130,7 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
             Due::OfTheCrowd(CrowdDue::Visit(member)) => {
                 let user_id = &members[member].user_id;
                 let today = stage.engine.today(user_id).await.unwrap();
-                let visit = stage.engine.day(user_id, today, Refresh::Auto);
+                let visit = stage.engine.day(user_id, today, RefreshMode::Auto);
                 visit.await.unwrap();
                 followers[member]
                     .ask(&stage.engine, random.random_range(1..50))
@@ -222,7 +224,7 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_app_request() {
 
     // The app asks for the night, because it has no score yet.
     let date = stage.latest_day(&member).await;
-    let request = stage.engine.day(&member.user_id, date, Refresh::Auto);
+    let request = stage.engine.day(&member.user_id, date, RefreshMode::Auto);
     request.await.unwrap();
 
     let stored = stage.stored(&member, DataType::Recovery).await;
@@ -259,7 +261,7 @@ async fn a_member_whose_tokens_cannot_be_opened_keeps_nobody_elses_events() {
 impl Stage {
     /// Works off what is due, as an API does.
     async fn drain(&self) -> DrainReport {
-        let job = Job::webhook(CancellationToken::new());
+        let job = SyncContext::webhook(CancellationToken::new());
         let drained = self.engine.drain_webhooks(&job, true);
         drained.await.unwrap()
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::SimConfig;
-use whoop_sync::Outcome;
+use whoop_sync::MemberOutcome;
 
 use crate::harness::{
     Member, Stage, back_to, half_a_year, history, id_of, list_of, now, parameter, slot, text_of,
@@ -189,7 +189,7 @@ async fn weeks_without_a_run_leave_no_hole() {
         stage.stand_at(now());
         for one in [Slot::Morning, Slot::Afternoon] {
             let report = stage.sync(&member, &slot(one)).await;
-            assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+            assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
         }
 
         stage.assert_stored_is_truth(&member).await;

@@ -6,13 +6,13 @@ use tokio_util::sync::CancellationToken;
 use whoop_core::{
     DataType,
     coverage::CONFIRM_AFTER,
-    day::{Missing, SyncOutcome},
-    plan::{Refresh, Slot},
-    quota::{Limits, PriorityClass},
+    day::{MissingReason, SyncOutcome},
+    plan::{RefreshMode, Slot},
+    quota::{PriorityClass, QuotaLimits},
 };
 use whoop_sim::SimConfig;
 use whoop_storage::table::call_budget;
-use whoop_sync::{Engine, Job, Outcome, run::Task};
+use whoop_sync::{Engine, MemberOutcome, SyncContext, run::RunTask};
 
 use crate::harness::{
     Member, Nobody, PLENTY, Stage, all_missing, briskly, half_a_year, history, now, plan, slot,
@@ -30,7 +30,7 @@ fn two_years_ago() -> DateTime<Utc> {
 async fn after_two_years() -> (Stage, Member, Member) {
     let stage = Stage::with(SimConfig {
         days: 900,
-        still: false,
+        freeze_records: false,
         ..half_a_year()
     })
     .await;
@@ -45,7 +45,7 @@ async fn after_two_years() -> (Stage, Member, Member) {
 }
 
 async fn gaps(stage: &Stage, member: &Member) -> usize {
-    let status = stage.engine.status(&member.user_id).await.unwrap();
+    let status = stage.engine.member_status(&member.user_id).await.unwrap();
     let logs = status.types.into_iter().filter_map(|(_, log)| log);
     logs.filter_map(|log| log.coverage())
         .filter(|known| known.earlier.is_some())
@@ -68,7 +68,7 @@ async fn the_window_after_two_years_costs_two_pages_and_the_gap_is_backfill() {
 
     let report = stage.sync(&away, &slot(Slot::Night)).await;
 
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     for data_type in DataType::ALL {
         let pages = stage.pages_of(data_type).len();
         assert!(pages <= PAGES_OF_A_WINDOW, "{pages} pages of {data_type}");
@@ -78,7 +78,7 @@ async fn the_window_after_two_years_costs_two_pages_and_the_gap_is_backfill() {
     assert_eq!(calls_of(&engine, PriorityClass::Backfill).await, before);
 
     stage.world().reset_calls();
-    let backfill = plan(Task::BackFill { from: None });
+    let backfill = plan(RunTask::Backfill { from: None });
     let run = engine.run(&backfill, &briskly(), &Nobody).await.unwrap();
 
     assert_eq!(run.failed, 0, "{run:?}");
@@ -90,7 +90,7 @@ async fn the_window_after_two_years_costs_two_pages_and_the_gap_is_backfill() {
     stage.assert_stored_is_truth(&away).await;
     stage.assert_days_follow_from_whoops_records(&away).await;
     stage.read_whole_history(&away).await;
-    let status = stage.engine.status(&away.user_id).await.unwrap();
+    let status = stage.engine.member_status(&away.user_id).await.unwrap();
     assert!(status.history_complete());
 }
 
@@ -112,7 +112,7 @@ async fn a_member_who_connects_again_after_two_years_takes_two_pages_of_the_inte
 #[tokio::test]
 async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
     let (stage, away, other) = after_two_years().await;
-    let limits = Limits {
+    let limits = QuotaLimits {
         per_minute: 60,
         per_day: 10_000,
     };
@@ -127,7 +127,7 @@ async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
     let backfill = {
         let (user_id, stop) = (away.user_id.clone(), stop.clone());
         tokio::spawn(async move {
-            let job = Job::scheduled(None, stop);
+            let job = SyncContext::scheduled(None, stop);
             run.sync_member(&user_id, &job, &history(&DataType::ALL))
                 .await
         })
@@ -138,7 +138,7 @@ async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
     })
     .await;
 
-    let asked = (0..3).map(|_| app.day(&other.user_id, date, Refresh::Force));
+    let asked = (0..3).map(|_| app.day(&other.user_id, date, RefreshMode::Force));
     for day in join_all(asked).await {
         let day = day.unwrap();
         assert!(
@@ -155,7 +155,7 @@ async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
     let minute_passes = "DELETE FROM whoop_call_budget";
     stage.sql.batch_execute(minute_passes).await.unwrap();
     let rest = stage.sync(&away, &history(&DataType::ALL)).await;
-    assert_eq!(rest.outcome, Outcome::Done, "{rest:?}");
+    assert_eq!(rest.outcome, MemberOutcome::Done, "{rest:?}");
     stage.assert_stored_is_truth(&away).await;
 }
 
@@ -207,25 +207,29 @@ async fn while_a_gap_is_filled_older_days_stay_known_and_its_own_days_are_not_sy
 
     // Before the app asks for today, and after it.
     for _ in 0..2 {
-        let old = ask(before_absence, Refresh::Auto).await;
+        let old = ask(before_absence, RefreshMode::Auto).await;
         assert!(!old.meta.stale, "{:?}", old.meta);
-        assert!(old.missing.values().all(|why| *why != Missing::NotSynced));
+        assert!(
+            old.missing
+                .values()
+                .all(|why| *why != MissingReason::NotSynced)
+        );
         assert_eq!(stage.world().call_count(), 0);
-        let unread = ask(in_gap, Refresh::Auto).await;
-        assert_eq!(all_missing(&unread), Some(Missing::NotSynced));
+        let unread = ask(in_gap, RefreshMode::Auto).await;
+        assert_eq!(all_missing(&unread), Some(MissingReason::NotSynced));
         assert!(unread.meta.stale);
-        let today = ask(now().date_naive(), Refresh::Auto).await;
+        let today = ask(now().date_naive(), RefreshMode::Auto).await;
         assert!(!today.meta.stale, "{:?}", today.meta);
     }
     assert_eq!(gaps(&stage, &away).await, 4);
 
-    let on_demand = ask(in_gap, Refresh::Force).await;
+    let on_demand = ask(in_gap, RefreshMode::Force).await;
     assert_eq!(on_demand.meta.sync, SyncOutcome::Done);
     assert!(on_demand.cycle.is_some() && !on_demand.meta.stale);
     assert_eq!(gaps(&stage, &away).await, 4);
     stage.assert_log_tells_the_truth(&away).await;
 
     let ten_days_ago = now().date_naive() - Days::new(10);
-    let recent = ask(ten_days_ago, Refresh::Auto).await;
+    let recent = ask(ten_days_ago, RefreshMode::Auto).await;
     assert!(!recent.meta.stale && recent.cycle.is_some());
 }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use whoop_sim::{Fault, FaultKind};
 use whoop_storage::table::audit::Actor;
-use whoop_sync::{Job, confirm::ConfirmError, connect::ConnectError};
+use whoop_sync::{SyncContext, confirm::ConfirmError, connect::ConnectError};
 
 use crate::harness::{Member, Stage, history, until};
 
@@ -14,7 +14,7 @@ async fn count(stage: &Stage, table: &str) -> i64 {
 
 async fn revoke_after(stage: &Stage, after: TimeDelta) {
     stage.advance(after);
-    let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
+    let job = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
     stage.another_engine().revoke_due(&job).await.unwrap();
 }
 
@@ -30,7 +30,7 @@ fn living_grants(stage: &Stage, whoop_user_id: i64) -> usize {
 async fn a_connect_whose_profile_is_refused_leaves_no_permission_at_whoop() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
-    stage.world().fault(Fault::status("profile", 403));
+    stage.world().add_fault(Fault::status("profile", 403));
     assert!(stage.try_connect("ada", person).await.is_err());
     stage.world().clear_faults();
     assert_eq!(living_grants(&stage, person), 1);
@@ -79,7 +79,7 @@ async fn the_permission_of_a_refused_account_that_serves_another_member_stays() 
 async fn an_erasure_while_the_code_is_exchanged_leaves_nothing() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(1_000),
         ..Fault::new("token", FaultKind::Latency)
     });
@@ -97,7 +97,7 @@ async fn an_erasure_while_the_code_is_exchanged_leaves_nothing() {
         .disconnect(&"ada".parse().unwrap(), true, &Actor::member())
         .await;
 
-    assert!(left.unwrap().erased());
+    assert!(left.unwrap().is_erased());
     let connected = callback.await.unwrap();
     assert!(
         matches!(connected, Err(ConnectError::StateUnknown)),
@@ -152,13 +152,17 @@ async fn a_pair_that_a_killed_process_held_is_revoked_and_not_before_its_time() 
 async fn a_revocation_waits_for_a_connect_under_way() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
-    stage.world().fault(Fault::status("profile", 403));
+    stage.world().add_fault(Fault::status("profile", 403));
     assert!(stage.try_connect("ada", person).await.is_err());
     stage.world().clear_faults();
     // The member tries again at once, and confirms within seconds.
     let state = stage.state_for("ada", None).await;
     let code = stage.code_for(person);
-    let held = stage.engine.hold_connect(&state, &code).await.unwrap();
+    let held = stage
+        .engine
+        .prepare_confirmation(&state, &code)
+        .await
+        .unwrap();
 
     revoke_after(&stage, TimeDelta::seconds(30)).await;
     let user_id = "ada".parse().unwrap();
@@ -185,7 +189,7 @@ async fn a_connect_that_is_never_confirmed_is_revoked() {
     let state = stage.state_for("ada", None).await;
     let held = stage
         .engine
-        .hold_connect(&state, &stage.code_for(person))
+        .prepare_confirmation(&state, &stage.code_for(person))
         .await
         .unwrap();
 
@@ -213,7 +217,14 @@ async fn of_two_unconfirmed_connects_the_later_counts_and_outlives_the_earlier()
     for _ in 0..2 {
         let state = stage.state_for("ada", None).await;
         let code = stage.code_for(person);
-        words.push(stage.engine.hold_connect(&state, &code).await.unwrap().word);
+        words.push(
+            stage
+                .engine
+                .prepare_confirmation(&state, &code)
+                .await
+                .unwrap()
+                .word,
+        );
     }
 
     let earlier = stage.engine.confirm_connect(&user_id, &words[0]).await;
@@ -239,11 +250,11 @@ async fn the_night_removes_connects_that_were_never_completed() {
     let stage = Stage::new().await;
     stage.state_for("ada", None).await;
     stage.advance(TimeDelta::hours(23));
-    stage.engine.tidy().await.unwrap();
+    stage.engine.purge_expired().await.unwrap();
     assert_eq!(count(&stage, "whoop_oauth_states").await, 1);
 
     stage.advance(TimeDelta::hours(2));
-    stage.engine.tidy().await.unwrap();
+    stage.engine.purge_expired().await.unwrap();
 
     assert_eq!(count(&stage, "whoop_oauth_states").await, 0);
 }

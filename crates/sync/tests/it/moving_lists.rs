@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::{Fault, FaultKind};
-use whoop_sync::{MemberReport, Outcome};
+use whoop_sync::{MemberOutcome, MemberReport};
 
 use crate::harness::{
     Hold, Member, Stage, at_whoop, back_to, briskly, id_of, now, slot, text_of, until,
@@ -63,7 +63,7 @@ async fn a_record_appears_between_two_pages(data_type: DataType) {
     })
     .await;
 
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     assert_eq!(stage.walks_of(data_type), 1, "it goes on");
     let stored = stage.stored(&member, data_type).await;
     let since = now() - TimeDelta::days(90);
@@ -102,7 +102,7 @@ async fn a_cycle_that_disappears_between_two_pages_hides_no_other() {
     })
     .await;
 
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     assert_eq!(stage.walks_of(DataType::Cycle), 1, "it goes on");
     assert_nothing_is_missing(&stage, &member, DataType::Cycle).await;
 }
@@ -113,7 +113,7 @@ async fn a_list_that_rests_is_walked_once() {
 
     let report = read_while(&stage, &member, DataType::Cycle, || {}).await;
 
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
     assert_eq!(stage.walks_of(DataType::Cycle), 1);
 }
 
@@ -123,7 +123,7 @@ async fn a_list_that_leads_nowhere_is_left_alone_and_the_log_stays() {
     stage.advance(TimeDelta::hours(1));
     let before = stage.log_of(&member, DataType::Sleep).await;
     stage.world().reset_calls();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         status: Some(200),
         body: Some(json!({"records": [], "next_token": "eyJv"}).to_string()),
         ..Fault::new("sleep", FaultKind::Status)
@@ -132,7 +132,7 @@ async fn a_list_that_leads_nowhere_is_left_alone_and_the_log_stays() {
 
     let report = stage.sync(&member, &errand).await;
 
-    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(report.outcome, MemberOutcome::Failed);
     let error = report.error.unwrap();
     assert!(error.contains("cannot be read to its end"), "{error}");
     assert_eq!(stage.log_of(&member, DataType::Sleep).await, before);
@@ -144,7 +144,7 @@ async fn a_list_that_leads_nowhere_is_left_alone_and_the_log_stays() {
 
     stage.world().clear_faults();
     let again = stage.sync(&member, &errand).await;
-    assert_eq!(again.outcome, Outcome::Done);
+    assert_eq!(again.outcome, MemberOutcome::Done);
     assert_nothing_is_missing(&stage, &member, DataType::Sleep).await;
     assert_eq!(stage.error_of(&member, DataType::Sleep).await, None);
 }

@@ -5,13 +5,13 @@ use futures::future::join_all;
 use whoop_core::{
     DataType,
     day::{Day, SyncOutcome},
-    plan::{Refresh, Slot},
+    plan::{RefreshMode, Slot},
 };
 use whoop_sim::{Fault, FaultKind, SimConfig};
 use whoop_sync::{
-    Job, Outcome, Settings,
-    member::Errand,
-    run::{RunReport, Task},
+    EngineSettings, MemberOutcome, SyncContext,
+    member_sync::SyncRequest,
+    run::{RunReport, RunTask},
 };
 
 use crate::harness::{Member, Nobody, Stage, back_to, briskly, half_a_year, now, plan, slot};
@@ -22,14 +22,14 @@ async fn with_a_slow_whoop() -> (Stage, Member, NaiveDate) {
     let date = stage.latest_day(&member).await;
     stage.forget(&member).await;
     stage.world().reset_calls();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(400),
         ..Fault::new("*", FaultKind::Latency)
     });
     (stage, member, date)
 }
 
-async fn ten_at_once(refresh: Refresh) -> (Stage, Vec<Day>) {
+async fn ten_at_once(refresh: RefreshMode) -> (Stage, Vec<Day>) {
     let (stage, member, date) = with_a_slow_whoop().await;
     let engines = [stage.engine.clone(), stage.another_engine()];
 
@@ -61,14 +61,14 @@ fn assert_one_synced_and_nine_shared(stage: &Stage, days: &[Day]) {
 
 #[tokio::test]
 async fn ten_who_ask_for_a_day_never_read_share_four_calls() {
-    let (stage, days) = ten_at_once(Refresh::Auto).await;
+    let (stage, days) = ten_at_once(RefreshMode::Auto).await;
 
     assert_one_synced_and_nine_shared(&stage, &days);
 }
 
 #[tokio::test]
 async fn ten_who_insist_on_a_fresh_day_share_four_calls() {
-    let (stage, days) = ten_at_once(Refresh::Force).await;
+    let (stage, days) = ten_at_once(RefreshMode::Force).await;
 
     assert_one_synced_and_nine_shared(&stage, &days);
 }
@@ -84,7 +84,7 @@ async fn members_do_not_wait_for_one_another() {
 
     let report = stage.sync(&other, &slot(Slot::Night)).await;
 
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,12 +99,12 @@ async fn two_runs_that_overlap_read_every_member_once() {
     }
     stage.advance(TimeDelta::hours(1));
     stage.world().reset_calls();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(30),
         ..Fault::new("*", FaultKind::Latency)
     });
     let (one, other) = (stage.engine.clone(), stage.another_engine());
-    let plan = plan(Task::Sync(slot(Slot::Morning)));
+    let plan = plan(RunTask::Sync(slot(Slot::Morning)));
     let (first, second) = (briskly(), briskly());
 
     let (first, second) = tokio::join!(
@@ -123,7 +123,9 @@ async fn two_runs_that_overlap_read_every_member_once() {
     // Whoever came second at a member says whose work it was.
     let of_others = |report: &RunReport| {
         let reports = report.reports.iter();
-        reports.filter(|one| one.outcome == Outcome::Shared).count()
+        reports
+            .filter(|one| one.outcome == MemberOutcome::Shared)
+            .count()
     };
     let fresh = first.fresh + second.fresh;
     assert_eq!(of_others(&first) + of_others(&second) + fresh, 9);
@@ -142,8 +144,8 @@ async fn a_sync_that_meets_another_one_shares_what_it_brings() {
     );
 
     let mut outcomes = [first.unwrap().outcome, second.unwrap().outcome];
-    outcomes.sort_by_key(|one| *one == Outcome::Shared);
-    assert_eq!(outcomes[0], Outcome::Done);
+    outcomes.sort_by_key(|one| *one == MemberOutcome::Shared);
+    assert_eq!(outcomes[0], MemberOutcome::Done);
     for data_type in DataType::ALL {
         assert_eq!(stage.walks_of(data_type), 1, "{data_type}");
     }
@@ -154,37 +156,37 @@ async fn a_sync_that_meets_another_one_shares_what_it_brings() {
 async fn a_forced_read_less_than_a_minute_after_the_last_one_is_shared() {
     let (stage, member) = Stage::with_member().await;
     let mut engine = stage.another_engine();
-    engine.settings.forced_reads_every = Settings::default().forced_reads_every;
+    engine.settings.forced_read_interval = EngineSettings::default().forced_read_interval;
     let date = stage.latest_day(&member).await;
     let force = async || {
         stage.world().reset_calls();
-        let day = engine.day(&member.user_id, date, Refresh::Force).await;
+        let day = engine.day(&member.user_id, date, RefreshMode::Force).await;
         (day.unwrap().meta.sync, stage.api_calls().len())
     };
-    let request = async |errand: &Errand| {
+    let request = async |errand: &SyncRequest| {
         stage.world().reset_calls();
-        let job = Job::interactive();
+        let job = SyncContext::interactive();
         let report = engine.sync_on_request(&member.user_id, &job, errand).await;
         (report.unwrap().outcome, stage.api_calls().len())
     };
-    let everything = Errand::of_everything();
+    let everything = SyncRequest::of_all_types();
 
     stage.advance(TimeDelta::seconds(60));
     assert_eq!(force().await, (SyncOutcome::Done, 4));
     stage.advance(TimeDelta::seconds(59));
     assert_eq!(force().await, (SyncOutcome::Shared, 0));
-    assert_eq!(request(&everything).await, (Outcome::Shared, 0));
+    assert_eq!(request(&everything).await, (MemberOutcome::Shared, 0));
     // Data types that were not read a moment ago are read, and spans that were not read.
     let forget = "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 minute' \
                   WHERE user_id = $1 AND data_type = 'sleep'";
     stage.execute(forget, &member).await;
-    assert_eq!(request(&everything).await, (Outcome::Done, 1));
+    assert_eq!(request(&everything).await, (MemberOutcome::Done, 1));
     let (ten_days_ago, long_ago) = (now() - TimeDelta::days(10), now() - TimeDelta::days(60));
     let sleep = [DataType::Sleep];
     let recent = request(&back_to(ten_days_ago, &sleep)).await;
-    assert_eq!(recent, (Outcome::Shared, 0));
+    assert_eq!(recent, (MemberOutcome::Shared, 0));
     let (outcome, calls) = request(&back_to(long_ago, &sleep)).await;
-    assert!(outcome == Outcome::Done && calls > 1, "{calls}");
+    assert!(outcome == MemberOutcome::Done && calls > 1, "{calls}");
     stage.advance(TimeDelta::seconds(1));
     assert_eq!(force().await.0, SyncOutcome::Done);
 }

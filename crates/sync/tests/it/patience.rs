@@ -4,13 +4,13 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use whoop_core::plan::Slot;
 use whoop_sim::{Fault, FaultKind};
-use whoop_sync::{Job, Outcome, SyncError};
+use whoop_sync::{MemberOutcome, SyncContext, SyncError};
 
 use crate::harness::{Member, Stage, briskly, slot, until};
 
 /// A member waits in the app.
-fn patient() -> Job {
-    Job::interactive()
+fn patient() -> SyncContext {
+    SyncContext::interactive()
 }
 
 /// A WHOOP that refuses tokens in a way that passes.
@@ -18,7 +18,7 @@ async fn is_waited_for(fault: Fault) {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
     stage.world().reset_calls();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         times: Some(1),
         ..fault
     });
@@ -64,7 +64,7 @@ async fn a_whoop_that_stays_out_of_order_does_not_end_the_connection() {
             ..Fault::status("token", 400)
         },
     ] {
-        stage.world().fault(fault);
+        stage.world().add_fault(fault);
         let token = stage
             .engine
             .access_token(&member.user_id, &briskly(), None)
@@ -75,14 +75,14 @@ async fn a_whoop_that_stays_out_of_order_does_not_end_the_connection() {
 
     assert_eq!(stage.connection_status(&member).await, "connected");
     let report = stage.sync(&member, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
 }
 
 #[tokio::test]
 async fn a_refused_refresh_token_asks_for_the_member_and_nobody_knocks_again() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().revoke(member.whoop_user_id);
+    stage.world().revoke_grants(member.whoop_user_id);
     stage.world().reset_calls();
     let (engines, job) = ([stage.engine.clone(), stage.another_engine()], patient());
 
@@ -103,7 +103,7 @@ async fn other_refusals_do_not_end_the_connection() {
     let (stage, member) = Stage::with_member().await;
     // After a 429 nothing is asked for a while, so that it comes last.
     for status in [400, 403, 404, 418, 500, 429] {
-        stage.world().fault(Fault::status("sleep", status));
+        stage.world().add_fault(Fault::status("sleep", status));
         stage.sync(&member, &slot(Slot::Morning)).await;
         stage.world().clear_faults();
         assert_eq!(
@@ -118,7 +118,7 @@ async fn other_refusals_do_not_end_the_connection() {
 async fn a_fresh_connect_repairs_the_connection_and_keeps_what_is_stored() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().revoke(member.whoop_user_id);
+    stage.world().revoke_grants(member.whoop_user_id);
     stage.sync(&member, &slot(Slot::Night)).await;
     assert_eq!(stage.connection_status(&member).await, "reauth_required");
 
@@ -128,13 +128,13 @@ async fn a_fresh_connect_repairs_the_connection_and_keeps_what_is_stored() {
 
     assert_eq!(stage.connection_status(&again).await, "connected");
     let report = stage.sync(&again, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
     assert_eq!(report.stored().written(), 0, "all of it was kept");
 }
 
 /// A reconnect while the old, dead pair is still being tried.
 async fn reconnect_during_a_refresh(stage: &Stage, member: &Member) {
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(600),
         times: Some(1),
         ..Fault::new("token", FaultKind::Latency)
@@ -159,11 +159,11 @@ async fn reconnect_during_a_refresh(stage: &Stage, member: &Member) {
 async fn a_reconnect_wins_over_a_refresh_of_the_dead_pair() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().revoke(member.whoop_user_id);
+    stage.world().revoke_grants(member.whoop_user_id);
 
     reconnect_during_a_refresh(&stage, &member).await;
 
     assert_eq!(stage.connection_status(&member).await, "connected");
     let report = stage.sync(&member, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
 }

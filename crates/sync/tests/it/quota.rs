@@ -10,15 +10,17 @@ use whoop_client::WhoopError;
 use whoop_core::{
     Clock,
     day::SyncOutcome,
-    plan::{Refresh, Slot},
-    quota::{Limits, PriorityClass},
+    plan::{RefreshMode, Slot},
+    quota::{PriorityClass, QuotaLimits},
 };
 use whoop_sim::{Fault, FaultKind, SimConfig};
-use whoop_sync::{Engine, Job, Outcome, SyncError, reconcile::Reconcile, run::Task};
+use whoop_sync::{
+    Engine, MemberOutcome, SyncContext, SyncError, reconcile::ReconcileRequest, run::RunTask,
+};
 
 use crate::harness::{Member, Nobody, Stage, briskly, half_a_year, plan, slot, until};
 
-const LIMITS: Limits = Limits {
+const LIMITS: QuotaLimits = QuotaLimits {
     per_minute: 100,
     per_day: 10_000,
 };
@@ -35,7 +37,7 @@ async fn in_earnest() -> (Stage, Member, SecretString) {
     let member = stage.connect_person(0).await;
     let token = stage
         .engine
-        .access_token(&member.user_id, &Job::interactive(), None)
+        .access_token(&member.user_id, &SyncContext::interactive(), None)
         .await
         .unwrap();
     (stage, member, token)
@@ -46,10 +48,10 @@ async fn calls(engine: &Engine, token: &SecretString, class: PriorityClass, coun
     calls_of(engine, token, &impatient(class), count).await
 }
 
-async fn calls_of(engine: &Engine, token: &SecretString, job: &Job, count: usize) -> usize {
+async fn calls_of(engine: &Engine, token: &SecretString, job: &SyncContext, count: usize) -> usize {
     let answers = join_all((0..count).map(|_| {
         let whoop = engine.whoop_for(job);
-        async move { whoop.profile(token).await }
+        async move { whoop.fetch_profile(token).await }
     }));
     let made = answers.await.into_iter().filter(|answer| match answer {
         Ok(_) => true,
@@ -59,9 +61,9 @@ async fn calls_of(engine: &Engine, token: &SecretString, job: &Job, count: usize
     made.count()
 }
 
-fn impatient(class: PriorityClass) -> Job {
-    let mut job = briskly().of(class);
-    job.pace.longest_wait = Duration::ZERO;
+fn impatient(class: PriorityClass) -> SyncContext {
+    let mut job = briskly().with_class(class);
+    job.retry_policy.max_wait = Duration::ZERO;
     job
 }
 
@@ -76,11 +78,11 @@ async fn four_processes_together_spend_the_minute_once_and_provoke_no_refusal() 
     let before = stage.world().call_count();
     let processes: Vec<Engine> = (0..4).map(|_| stage.engine_within(LIMITS)).collect();
     // What the connect spent was not counted by these limits' budget alone.
-    let left = processes[0].quota().await.unwrap().minute as usize;
+    let left = processes[0].remaining_quota().await.unwrap().minute as usize;
 
     // Patient with a slow PostgreSQL; the next minute is farther away.
     let mut job = impatient(PriorityClass::Interactive);
-    job.pace.longest_wait = Duration::from_secs(20);
+    job.retry_policy.max_wait = Duration::from_secs(20);
     let made = join_all(
         processes
             .iter()
@@ -91,7 +93,7 @@ async fn four_processes_together_spend_the_minute_once_and_provoke_no_refusal() 
     assert_eq!(made.iter().sum::<usize>(), left);
     assert_eq!(stage.world().call_count(), before + left);
     assert_eq!(refusals(&stage), 0);
-    assert_eq!(processes[3].quota().await.unwrap().minute, 0);
+    assert_eq!(processes[3].remaining_quota().await.unwrap().minute, 0);
 }
 
 #[tokio::test]
@@ -103,7 +105,7 @@ async fn runs_leave_members_who_wait_their_share() {
     calls(&run, &token, PriorityClass::Scheduled, 200).await;
     calls(&run, &token, PriorityClass::Backfill, 200).await;
 
-    assert!(run.quota().await.unwrap().minute >= 20);
+    assert!(run.remaining_quota().await.unwrap().minute >= 20);
     assert_eq!(
         calls(&app, &token, PriorityClass::Interactive, 20).await,
         20
@@ -119,7 +121,7 @@ async fn what_another_client_of_the_app_spends_is_seen_before_whoop_refuses() {
         stage
             .engine
             .whoop_for(&impatient(PriorityClass::Interactive))
-            .profile(&token)
+            .fetch_profile(&token)
             .await
             .unwrap();
     }
@@ -141,7 +143,9 @@ async fn what_another_client_of_the_app_spends_is_seen_before_whoop_refuses() {
 async fn a_refusal_that_one_process_met_holds_all_of_them() {
     let (stage, member, token) = in_earnest().await;
     let (one, other) = (stage.engine_within(LIMITS), stage.engine_within(LIMITS));
-    stage.world().fault(Fault::new("*", FaultKind::RateLimited));
+    stage
+        .world()
+        .add_fault(Fault::new("*", FaultKind::RateLimited));
     assert_eq!(calls(&one, &token, PriorityClass::Scheduled, 1).await, 0);
     stage.world().clear_faults();
     let sent = stage.world().call_count();
@@ -158,7 +162,7 @@ async fn a_refusal_that_one_process_met_holds_all_of_them() {
 
     assert_eq!(stage.world().call_count(), sent, "nothing was sent");
     assert!(report.retry_after_seconds > Some(0), "{report:?}");
-    assert!(other.quota().await.unwrap().closed_for.is_some());
+    assert!(other.remaining_quota().await.unwrap().closed_for.is_some());
 }
 
 #[tokio::test]
@@ -174,7 +178,7 @@ async fn without_the_database_nothing_is_sent_to_whoop() {
 
     let answer = engine
         .whoop_for(&impatient(PriorityClass::Interactive))
-        .profile(&token)
+        .fetch_profile(&token)
         .await;
 
     let error = SyncError::from(answer.unwrap_err());
@@ -193,35 +197,35 @@ async fn a_ledger_that_cannot_be_read_begins_anew() {
         calls(&engine, &token, PriorityClass::Interactive, 3).await,
         3
     );
-    assert!(engine.quota().await.unwrap().minute < 100);
+    assert!(engine.remaining_quota().await.unwrap().minute < 100);
 }
 
 #[tokio::test]
 async fn a_run_that_waits_for_the_quota_gives_way_to_an_app_request() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
-    let limits = Limits {
+    let limits = QuotaLimits {
         per_minute: 40,
         per_day: 10_000,
     };
     let token = stage
         .engine
-        .access_token(&member.user_id, &Job::interactive(), None)
+        .access_token(&member.user_id, &SyncContext::interactive(), None)
         .await
         .unwrap();
     let (run, app) = (stage.engine_within(limits), stage.another_engine());
     calls(&run, &token, PriorityClass::Interactive, 40).await;
     for task in [
-        Task::Sync(slot(Slot::Morning)),
-        Task::BackFill { from: None },
-        Task::Reconcile(Reconcile {
+        RunTask::Sync(slot(Slot::Morning)),
+        RunTask::Backfill { from: None },
+        RunTask::Reconcile(ReconcileRequest {
             from: stage.clock.now() - TimeDelta::days(3),
             until: None,
             dry_run: true,
         }),
     ] {
         let stop = CancellationToken::new();
-        let (plan, job) = (plan(task), Job::scheduled(None, stop.clone()));
+        let (plan, job) = (plan(task), SyncContext::scheduled(None, stop.clone()));
         let errand = slot(Slot::Afternoon);
         let somebody_else = async {
             for _ in 0..2 {
@@ -231,9 +235,9 @@ async fn a_run_that_waits_for_the_quota_gives_way_to_an_app_request() {
                     !stage.texts(held, &member).await.is_empty()
                 })
                 .await;
-                let job = Job::interactive();
+                let job = SyncContext::interactive();
                 let served = app.sync_member(&member.user_id, &job, &errand).await;
-                assert_eq!(served.unwrap().outcome, Outcome::Done);
+                assert_eq!(served.unwrap().outcome, MemberOutcome::Done);
             }
             stop.cancel();
         };
@@ -262,18 +266,18 @@ async fn a_member_whose_app_asks_without_end_is_deferred_and_others_are_not() {
         .batch_execute("UPDATE whoop_users SET interactive_calls = 0")
         .await
         .unwrap();
-    let engine = stage.engine_within(Limits {
+    let engine = stage.engine_within(QuotaLimits {
         per_minute: 1_000,
         per_day: 800,
     });
     let before = stage.api_calls().len();
     let mut day = engine
-        .day(&hammering.user_id, date, Refresh::Force)
+        .day(&hammering.user_id, date, RefreshMode::Force)
         .await
         .unwrap();
     for _ in 0..30 {
         day = engine
-            .day(&hammering.user_id, date, Refresh::Force)
+            .day(&hammering.user_id, date, RefreshMode::Force)
             .await
             .unwrap();
     }
@@ -283,7 +287,7 @@ async fn a_member_whose_app_asks_without_end_is_deferred_and_others_are_not() {
     assert!(detail.contains("used their share"), "{detail}");
     assert_eq!(stage.api_calls().len() - before, 40, "5 % of 800");
     let day = engine
-        .day(&other.user_id, date, Refresh::Force)
+        .day(&other.user_id, date, RefreshMode::Force)
         .await
         .unwrap();
     assert_eq!(day.meta.sync, SyncOutcome::Done);
@@ -295,17 +299,17 @@ async fn a_member_who_always_fails_is_tried_again_after_half_of_the_time_that_th
  {
     let stage = Stage::with(half_a_year()).await;
     let (lapsed, healthy) = (stage.connect_person(0).await, stage.connect_person(1).await);
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         whoop_user_id: Some(lapsed.whoop_user_id),
         ..Fault::status("api", 403)
     });
     let run = async |after: TimeDelta| {
         stage.advance(after);
         let before = stage.api_calls().len();
-        let job = Job::scheduled(None, CancellationToken::new());
+        let job = SyncContext::scheduled(None, CancellationToken::new());
         let report = stage
             .engine
-            .run(&plan(Task::Sync(slot(Slot::Evening))), &job, &Nobody)
+            .run(&plan(RunTask::Sync(slot(Slot::Evening))), &job, &Nobody)
             .await
             .unwrap();
         let tried = stage.api_calls()[before..]
@@ -317,7 +321,7 @@ async fn a_member_who_always_fails_is_tried_again_after_half_of_the_time_that_th
             .iter()
             .find(|one| one.user_id == healthy.user_id.as_str());
         assert!(
-            of_healthy.is_none_or(|one| one.outcome == Outcome::Done),
+            of_healthy.is_none_or(|one| one.outcome == MemberOutcome::Done),
             "{report:?}"
         );
         tried > 0
@@ -355,17 +359,17 @@ async fn in_an_outage_calls_pause_and_the_first_answer_ends_it() {
     for member in &members {
         stage
             .engine
-            .access_token(&member.user_id, &Job::interactive(), None)
+            .access_token(&member.user_id, &SyncContext::interactive(), None)
             .await
             .unwrap();
     }
-    stage.world().fault(Fault::status("api", 503));
+    stage.world().add_fault(Fault::status("api", 503));
     let date = stage.latest_day(&members[0]).await;
     let before = stage.api_calls().len();
     for member in &members {
         let day = stage
             .engine
-            .day(&member.user_id, date, Refresh::Force)
+            .day(&member.user_id, date, RefreshMode::Force)
             .await
             .unwrap();
         assert_ne!(day.meta.sync, SyncOutcome::Done);
@@ -381,11 +385,11 @@ async fn in_an_outage_calls_pause_and_the_first_answer_ends_it() {
     let engine = stage.another_engine();
     // The first call is the probe; the calls beside it are still refused.
     engine
-        .day(&members[2].user_id, date, Refresh::Force)
+        .day(&members[2].user_id, date, RefreshMode::Force)
         .await
         .unwrap();
     let day = engine
-        .day(&members[3].user_id, date, Refresh::Force)
+        .day(&members[3].user_id, date, RefreshMode::Force)
         .await
         .unwrap();
     assert_eq!(day.meta.sync, SyncOutcome::Done, "{:?}", day.meta.detail);
@@ -397,10 +401,11 @@ async fn a_caller_behind_a_more_patient_one_is_deferred_after_its_own_patience()
     let (stage, _, token) = in_earnest().await;
     let engine = stage.engine_within(LIMITS);
     calls(&engine, &token, PriorityClass::Interactive, 100).await;
-    let patient = Job::scheduled(None, CancellationToken::new()).of(PriorityClass::Backfill);
+    let patient =
+        SyncContext::scheduled(None, CancellationToken::new()).with_class(PriorityClass::Backfill);
     let waiting = {
         let (whoop, token) = (engine.whoop_for(&patient), token.clone());
-        tokio::spawn(async move { whoop.profile(&token).await.map(drop) })
+        tokio::spawn(async move { whoop.fetch_profile(&token).await.map(drop) })
     };
     tokio::task::yield_now().await;
 
@@ -416,7 +421,7 @@ async fn a_caller_behind_a_more_patient_one_is_deferred_after_its_own_patience()
 async fn permits_of_callers_that_left_go_back() {
     let (stage, _, token) = in_earnest().await;
     let engine = stage.engine_within(LIMITS);
-    let before = engine.quota().await.unwrap().minute;
+    let before = engine.remaining_quota().await.unwrap().minute;
     let version = async || -> i64 {
         let sql = "SELECT version FROM whoop_call_budget";
         stage.sql.query_one(sql, &[]).await.unwrap().get(0)
@@ -426,9 +431,9 @@ async fn permits_of_callers_that_left_go_back() {
     stage.sql.batch_execute(lock).await.unwrap();
     let callers: Vec<_> = (0..8)
         .map(|_| {
-            let whoop = engine.whoop_for(&Job::interactive());
+            let whoop = engine.whoop_for(&SyncContext::interactive());
             let token = token.clone();
-            tokio::spawn(async move { whoop.profile(&token).await.map(drop) })
+            tokio::spawn(async move { whoop.fetch_profile(&token).await.map(drop) })
         })
         .collect();
     let waits = "SELECT 1 FROM pg_locks WHERE NOT granted \
@@ -446,7 +451,7 @@ async fn permits_of_callers_that_left_go_back() {
 
     until("permits were taken and given back", async || {
         let is_asked = version().await >= first + 2;
-        is_asked && engine.quota().await.unwrap().minute == before
+        is_asked && engine.remaining_quota().await.unwrap().minute == before
     })
     .await;
 }

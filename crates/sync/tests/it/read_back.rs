@@ -10,7 +10,7 @@ use serde_json::json;
 use whoop_core::{DataType, plan::Slot, quota::PriorityClass};
 use whoop_sim::{Fault, FaultKind};
 use whoop_storage::table::call_budget;
-use whoop_sync::{Engine, Job, Outcome};
+use whoop_sync::{Engine, MemberOutcome, SyncContext};
 
 use crate::harness::{Stage, back_to, briskly, history, now, slot, until};
 
@@ -39,7 +39,7 @@ async fn a_sync_back_to_long_ago_is_backfill_and_reads_what_is_covered_again() {
         .await
         .unwrap();
 
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     stage.assert_stored_is_truth(&member).await;
     let calls = u32::try_from(stage.api_calls().len()).unwrap();
     let counted = calls_of(&stage.engine, PriorityClass::Backfill).await - before;
@@ -54,7 +54,7 @@ async fn a_sync_back_to_long_ago_is_backfill_and_reads_what_is_covered_again() {
 async fn an_app_request_comes_between_two_pages_of_it_and_no_page_is_read_for_nothing() {
     let (stage, member) = Stage::with_member().await;
     stage.world().reset_calls();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(250),
         ..Fault::new("*", FaultKind::Latency)
     });
@@ -71,7 +71,7 @@ async fn an_app_request_comes_between_two_pages_of_it_and_no_page_is_read_for_no
     .await;
     // The next page takes too long: one holder keeps the lease for longer than a page takes.
     stage.world().clear_faults();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(25_000),
         times: Some(1),
         ..Fault::new("cycle", FaultKind::Latency)
@@ -90,13 +90,17 @@ async fn an_app_request_comes_between_two_pages_of_it_and_no_page_is_read_for_no
 
     let asked = stage
         .engine
-        .sync_member(&member.user_id, &Job::interactive(), &slot(Slot::Morning))
+        .sync_member(
+            &member.user_id,
+            &SyncContext::interactive(),
+            &slot(Slot::Morning),
+        )
         .await;
-    assert_eq!(asked.unwrap().outcome, Outcome::Done);
+    assert_eq!(asked.unwrap().outcome, MemberOutcome::Done);
 
     stage.world().clear_faults();
     let report = background.await.unwrap().unwrap();
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     let pages = stage.pages_of(DataType::Cycle).len();
     assert!(pages <= 9, "{pages} pages for 160 days");
     let known = stage.log_of(&member, DataType::Cycle).await;
@@ -109,14 +113,14 @@ async fn an_app_request_comes_between_two_pages_of_it_and_no_page_is_read_for_no
 async fn a_background_sync_in_a_slow_call_gives_up_the_lease_before_the_app_request_does() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(25_000),
         times: Some(1),
         ..Fault::new("cycle", FaultKind::Latency)
     });
     let (engine, user_id) = (stage.another_engine(), member.user_id.clone());
     let background = tokio::spawn(async move {
-        let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
+        let job = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
         let errand = slot(Slot::Afternoon);
         engine.sync_in_background(&user_id, &job, &errand).await
     });
@@ -130,13 +134,17 @@ async fn a_background_sync_in_a_slow_call_gives_up_the_lease_before_the_app_requ
     let began = Instant::now();
     let asked = stage
         .engine
-        .sync_member(&member.user_id, &Job::interactive(), &slot(Slot::Morning))
+        .sync_member(
+            &member.user_id,
+            &SyncContext::interactive(),
+            &slot(Slot::Morning),
+        )
         .await;
 
-    assert_eq!(asked.unwrap().outcome, Outcome::Done);
+    assert_eq!(asked.unwrap().outcome, MemberOutcome::Done);
     assert!(began.elapsed() < Duration::from_secs(9));
     let report = background.await.unwrap().unwrap();
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
 }
 
 #[tokio::test]
@@ -147,7 +155,7 @@ async fn a_background_sync_that_waits_for_whoops_limit_gives_up_the_lease() {
     let stop = tokio_util::sync::CancellationToken::new();
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
     let background = {
-        let job = Job::scheduled(None, stop.clone());
+        let job = SyncContext::scheduled(None, stop.clone());
         let errand = slot(Slot::Afternoon);
         tokio::spawn(async move { engine.sync_in_background(&user_id, &job, &errand).await })
     };
@@ -156,12 +164,16 @@ async fn a_background_sync_that_waits_for_whoops_limit_gives_up_the_lease() {
 
     let asked = stage
         .engine
-        .sync_member(&member.user_id, &Job::interactive(), &slot(Slot::Morning))
+        .sync_member(
+            &member.user_id,
+            &SyncContext::interactive(),
+            &slot(Slot::Morning),
+        )
         .await
         .unwrap();
 
     // Not busy: the quota is what the caller has to wait for.
-    assert_eq!(asked.outcome, Outcome::Deferred, "{asked:?}");
+    assert_eq!(asked.outcome, MemberOutcome::Deferred, "{asked:?}");
     stop.cancel();
     let _ = background.await.unwrap();
 }

@@ -4,23 +4,23 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use whoop_core::{
     DataType,
-    difference::{Cause, Difference},
+    difference::{DifferenceCause, RecordDifference},
     plan::Slot,
 };
 use whoop_sim::{Fault, FaultKind};
-use whoop_sync::{MemberReport, Outcome, reconcile::Reconcile};
+use whoop_sync::{MemberOutcome, MemberReport, reconcile::ReconcileRequest};
 
 use crate::harness::{Member, Stage, at_whoop, back_to, briskly, history, id_of, now, slot};
 
-fn half_a_year(dry_run: bool) -> Reconcile {
-    Reconcile {
+fn half_a_year(dry_run: bool) -> ReconcileRequest {
+    ReconcileRequest {
         from: now() - TimeDelta::days(200),
         until: None,
         dry_run,
     }
 }
 
-async fn reconcile(stage: &Stage, member: &Member, what: Reconcile) -> MemberReport {
+async fn reconcile(stage: &Stage, member: &Member, what: ReconcileRequest) -> MemberReport {
     stage
         .engine
         .reconcile_member(&member.user_id, &briskly(), &what)
@@ -28,7 +28,7 @@ async fn reconcile(stage: &Stage, member: &Member, what: Reconcile) -> MemberRep
         .unwrap()
 }
 
-fn differences(report: &MemberReport) -> Vec<Difference> {
+fn differences(report: &MemberReport) -> Vec<RecordDifference> {
     report.findings.as_ref().unwrap().differences.clone()
 }
 
@@ -62,7 +62,7 @@ async fn where_nothing_differs_everything_was_looked_at_and_nothing_is_written()
 
     let report = reconcile(&stage, &member, half_a_year(false)).await;
 
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, MemberOutcome::Done);
     assert_eq!(differences(&report), []);
     let records: usize = DataType::ALL
         .iter()
@@ -73,34 +73,34 @@ async fn where_nothing_differs_everything_was_looked_at_and_nothing_is_written()
 }
 
 /// Causes differences of every kind, each on another night.
-async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Cause)> {
+async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, DifferenceCause)> {
     let nth = |data_type, days| nth(stage, member, data_type, days);
     let mut expected = Vec::new();
 
     let lost = nth(DataType::Workout, 10);
     let sql = format!("DELETE FROM whoop_workout WHERE user_id = $1 AND id = '{lost}'");
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Workout, lost, Cause::Missing));
+    expected.push((DataType::Workout, lost, DifferenceCause::Missing));
 
     let altered = nth(DataType::Cycle, 20);
     let sql =
         format!("UPDATE whoop_cycle SET day_strain = 1.5 WHERE user_id = $1 AND id = '{altered}'");
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Cycle, altered, Cause::Altered));
+    expected.push((DataType::Cycle, altered, DifferenceCause::Altered));
 
     let elsewhere = nth(DataType::Sleep, 30);
     let sql = format!(
         "UPDATE whoop_sleep SET local_date = local_date - 3 WHERE user_id = $1 AND id = '{elsewhere}'"
     );
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Sleep, elsewhere, Cause::WrongDate));
+    expected.push((DataType::Sleep, elsewhere, DifferenceCause::WrongDate));
 
     let misdated = nth(DataType::Recovery, 40);
     let sql = format!(
         "UPDATE whoop_recovery SET local_date = local_date + 2 WHERE user_id = $1 AND id = '{misdated}'"
     );
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Recovery, misdated, Cause::WrongDate));
+    expected.push((DataType::Recovery, misdated, DifferenceCause::WrongDate));
 
     let old = nth(DataType::Recovery, 50);
     let sql = format!(
@@ -108,11 +108,11 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Cause)>
          WHERE user_id = $1 AND id = '{old}'"
     );
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Recovery, old, Cause::Older));
+    expected.push((DataType::Recovery, old, DifferenceCause::Older));
 
     let of_the_future = nth(DataType::Workout, 70);
     date_later(stage, member, &of_the_future, "9 years").await;
-    expected.push((DataType::Workout, of_the_future, Cause::Altered));
+    expected.push((DataType::Workout, of_the_future, DifferenceCause::Altered));
 
     stage.advance(TimeDelta::hours(1));
     let edited = stage.newest_before(member, DataType::Cycle, now() - TimeDelta::days(70));
@@ -123,11 +123,11 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Cause)>
         json!({"score": {"strain": 3.25}}),
     );
     let edited = id_of(DataType::Cycle, &edited);
-    expected.push((DataType::Cycle, edited, Cause::Older));
+    expected.push((DataType::Cycle, edited, DifferenceCause::Older));
 
     let late = json!({"start": "2026-09-01T10:00:00.000Z", "sport_name": "squash"});
     let late = stage.insert(member, DataType::Workout, late);
-    expected.push((DataType::Workout, late, Cause::Missing));
+    expected.push((DataType::Workout, late, DifferenceCause::Missing));
 
     let gone = stage.newest_before(member, DataType::Workout, now() - TimeDelta::days(80));
     let gone = id_of(DataType::Workout, &gone);
@@ -135,7 +135,7 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Cause)>
         .world()
         .delete(member.whoop_user_id, at_whoop(DataType::Workout), &gone)
         .unwrap();
-    expected.push((DataType::Workout, gone, Cause::Gone));
+    expected.push((DataType::Workout, gone, DifferenceCause::Gone));
     expected.sort();
     expected
 }
@@ -148,7 +148,7 @@ async fn date_later(stage: &Stage, member: &Member, workout: &str, interval: &st
     assert_eq!(stage.execute(&sql, member).await, 1);
 }
 
-fn found(report: &MemberReport) -> Vec<(DataType, String, Cause)> {
+fn found(report: &MemberReport) -> Vec<(DataType, String, DifferenceCause)> {
     let mut found: Vec<_> = differences(report)
         .into_iter()
         .map(|one| (one.data_type, one.record_id, one.cause))
@@ -164,12 +164,12 @@ async fn every_difference_is_found_with_its_cause_and_healed_once() {
 
     let report = reconcile(&stage, &member, half_a_year(false)).await;
 
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     assert_eq!(found(&report), expected);
     assert!(differences(&report).iter().all(|one| one.healed));
     let strain = differences(&report)
         .into_iter()
-        .find(|one| one.data_type == DataType::Cycle && one.cause == Cause::Altered)
+        .find(|one| one.data_type == DataType::Cycle && one.cause == DifferenceCause::Altered)
         .unwrap();
     assert_eq!(strain.fields.len(), 1, "{strain:?}");
     assert_eq!(strain.fields[0].name, "day_strain");
@@ -221,7 +221,12 @@ async fn a_record_of_which_only_the_place_on_its_date_is_wrong_is_found_and_repa
             "UPDATE whoop_{data_type} SET {column} = {wrong} WHERE user_id = $1 AND id = '{id}'"
         );
         assert_eq!(stage.execute(&sql, &member).await, 1);
-        expected.push((data_type, id, Cause::WrongDate, vec![column.to_owned()]));
+        expected.push((
+            data_type,
+            id,
+            DifferenceCause::WrongDate,
+            vec![column.to_owned()],
+        ));
     }
     expected.sort();
     let wrong = stage.text(DATES, &member).await;
@@ -260,7 +265,7 @@ async fn the_wrong_date_of_a_cycle_without_a_night_is_found_far_from_the_right_o
 
     for dry_run in [true, false] {
         let report = reconcile(&stage, &member, half_a_year(dry_run)).await;
-        let expected = (DataType::Cycle, cycle.clone(), Cause::WrongDate);
+        let expected = (DataType::Cycle, cycle.clone(), DifferenceCause::WrongDate);
         assert_eq!(found(&report), [expected]);
     }
     assert_eq!(stage.text(DATES, &member).await, right);
@@ -301,13 +306,13 @@ async fn a_record_that_cannot_be_read_is_no_difference_and_is_counted_as_set_asi
     for (dry_run, set_aside) in [(true, 0), (false, 1)] {
         let report = reconcile(&stage, &member, half_a_year(dry_run)).await;
 
-        assert_eq!(report.outcome, Outcome::Done);
+        assert_eq!(report.outcome, MemberOutcome::Done);
         assert_eq!(differences(&report), []);
         assert_eq!(
             (compared(&report), report.stored().rejected),
             (records - 1, 1)
         );
-        let status = stage.engine.status(&member.user_id).await.unwrap();
+        let status = stage.engine.member_status(&member.user_id).await.unwrap();
         assert_eq!(status.rejected_records, set_aside);
     }
 }
@@ -323,8 +328,11 @@ async fn a_record_that_was_set_aside_and_can_be_read_now_is_missing() {
     let report = reconcile(&stage, &member, half_a_year(false)).await;
 
     let id = id_of(DataType::Workout, &broken);
-    assert_eq!(found(&report), [(DataType::Workout, id, Cause::Missing)]);
-    let status = stage.engine.status(&member.user_id).await.unwrap();
+    assert_eq!(
+        found(&report),
+        [(DataType::Workout, id, DifferenceCause::Missing)]
+    );
+    let status = stage.engine.member_status(&member.user_id).await.unwrap();
     assert_eq!(status.rejected_records, 0);
     stage.assert_stored_is_truth(&member).await;
 }
@@ -336,7 +344,7 @@ async fn a_record_that_whoop_has_and_does_not_list_is_no_difference() {
     first_page.truncate(25);
     let unlisted = id_of(DataType::Workout, &first_page.remove(9));
     let page = json!({"records": first_page, "next_token": "eyJv"});
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         status: Some(200),
         body: Some(page.to_string()),
         times: Some(1),
@@ -367,7 +375,7 @@ async fn a_record_at_an_end_of_its_list_is_gone_after_two_404s() {
     let second = reconcile(&stage, &member, half_a_year(false)).await;
 
     assert_eq!(differences(&first), []);
-    let gone = (DataType::Workout, newest, Cause::Gone);
+    let gone = (DataType::Workout, newest, DifferenceCause::Gone);
     assert!(found(&second).contains(&gone), "{second:?}");
 }
 
@@ -398,11 +406,11 @@ async fn a_dry_run_finds_the_same_and_changes_nothing() {
 #[tokio::test]
 async fn a_dry_run_that_fails_leaves_the_log_alone() {
     let (stage, member) = with_everything_stored().await;
-    stage.world().fault(Fault::status("sleep", 500));
+    stage.world().add_fault(Fault::status("sleep", 500));
 
     let report = reconcile(&stage, &member, half_a_year(true)).await;
 
-    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(report.outcome, MemberOutcome::Failed);
     let status = stage.status_of(&member, DataType::Sleep).await;
     assert_eq!(status.as_deref(), Some("success"));
 }
@@ -419,12 +427,15 @@ async fn everything_that_was_never_read_is_missing() {
     assert!(all.len() > 100, "{}", all.len());
     let others: Vec<_> = all
         .into_iter()
-        .filter(|one| one.cause != Cause::Missing)
+        .filter(|one| one.cause != DifferenceCause::Missing)
         .map(|one| (one.data_type, one.cause, one.fields[0].name.clone()))
         .collect();
     // The oldest stored recovery gets the offset of its night, which was missing.
     let offset = "timezone_offset".to_owned();
-    assert_eq!(others, [(DataType::Recovery, Cause::WrongDate, offset)]);
+    assert_eq!(
+        others,
+        [(DataType::Recovery, DifferenceCause::WrongDate, offset)]
+    );
     stage.assert_stored_is_truth(&member).await;
     stage.assert_log_tells_the_truth(&member).await;
 }
@@ -434,7 +445,7 @@ async fn outside_the_span_nothing_is_judged() {
     let (stage, member) = with_everything_stored().await;
     let sql = "DELETE FROM whoop_workout WHERE user_id = $1";
     let deleted = stage.execute(sql, &member).await;
-    let span = Reconcile {
+    let span = ReconcileRequest {
         from: now() - TimeDelta::days(60),
         until: Some(now() - TimeDelta::days(30)),
         dry_run: true,
@@ -453,7 +464,7 @@ async fn a_deleted_night_takes_its_recovery_along_and_both_are_named() {
     let gone = |report: &MemberReport| -> Vec<DataType> {
         differences(report)
             .iter()
-            .filter(|one| one.cause == Cause::Gone)
+            .filter(|one| one.cause == DifferenceCause::Gone)
             .map(|one| one.data_type)
             .collect()
     };
@@ -482,11 +493,11 @@ async fn a_sync_brings_back_the_day_of_a_night_as_well() {
 #[tokio::test]
 async fn a_list_that_is_not_there_is_no_list_without_differences() {
     let (stage, member) = with_everything_stored().await;
-    stage.world().fault(Fault::status("workout", 404));
+    stage.world().add_fault(Fault::status("workout", 404));
 
     let report = reconcile(&stage, &member, half_a_year(false)).await;
 
-    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(report.outcome, MemberOutcome::Failed);
     let error = report.error.unwrap();
     assert!(
         error.contains("list of workout records was answered with 404"),

@@ -8,7 +8,7 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 use whoop_core::{Clock, plan::Slot};
 use whoop_sim::{Fault, FaultKind};
 use whoop_storage::table::audit::Actor;
-use whoop_sync::{Engine, Job, Outcome, SyncError};
+use whoop_sync::{Engine, MemberOutcome, SyncContext, SyncError};
 
 use crate::harness::{Member, Stage, briskly, leaving_refreshes_alone, slot, text_of, until};
 
@@ -22,14 +22,14 @@ async fn with_ended_token() -> (Stage, Member) {
 }
 
 fn answers_late(stage: &Stage, millis: u64) {
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(millis),
         times: Some(1),
         ..Fault::new("token", FaultKind::LateAnswer)
     });
 }
 
-fn refresh(stage: &Stage, member: &Member, job: Job) -> JoinHandle<Token> {
+fn refresh(stage: &Stage, member: &Member, job: SyncContext) -> JoinHandle<Token> {
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
     tokio::spawn(async move { engine.access_token(&user_id, &job, None).await })
 }
@@ -80,7 +80,7 @@ impl Barrier {
 /// WHOOP replaced the pair once, the new one works, and no spent token was shown again.
 async fn assert_nothing_was_lost(stage: &Stage, member: &Member) {
     let report = stage.sync(member, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     assert_eq!(stage.connection_status(member).await, "connected");
     let grants = stage.world().grants();
     let of_member = |grant: &&whoop_sim::Grant| grant.whoop_user_id == member.whoop_user_id;
@@ -93,7 +93,7 @@ async fn an_answer_that_no_caller_waits_for_is_stored_for_the_next_caller() {
     let (stage, member) = with_ended_token().await;
     answers_late(&stage, 1_000);
     let mut hurried = leaving_refreshes_alone();
-    hurried.pace.call_timeout = Duration::from_millis(50);
+    hurried.retry_policy.call_timeout = Duration::from_millis(50);
 
     let gone = refresh(&stage, &member, hurried).await.unwrap();
     let next = refresh(&stage, &member, briskly()).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_member_who_leaves_during_a_refresh_leaves_no_permission() {
             .await;
 
         let left = left.unwrap();
-        assert!(left.revoked(), "{left:?}");
+        assert!(left.is_revoked(), "{left:?}");
         assert!(caller.await.unwrap().is_ok());
         assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
     }
@@ -236,7 +236,7 @@ async fn the_pair_of_a_refresh_that_a_new_connect_overtook_is_ended() {
     assert_eq!(stage.text(count, &member).await.as_deref(), Some("0"));
     assert_eq!(stage.connection_status(&member).await, "connected");
     let report = stage.sync(&member, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
 }
 
 /// A runtime that ends with everything in it stands for a process that is killed.
@@ -296,7 +296,7 @@ async fn no_longer_waits(stage: &Stage, barrier: Barrier, process: Process, memb
 #[tokio::test]
 async fn a_process_killed_before_whoop_reads_its_request_loses_nothing() {
     let (stage, member) = with_ended_token().await;
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         millis: Some(60_000),
         ..Fault::new("token", FaultKind::Latency)
     });

@@ -7,9 +7,9 @@ use chrono::TimeDelta;
 use whoop_core::plan::Slot;
 use whoop_sim::{Fault, FaultKind, SimConfig};
 use whoop_sync::{
-    MemberReport, Outcome, SyncError,
-    run::{RunReport, Task, Watch},
-    tokens::retry::Retried,
+    MemberOutcome, MemberReport, SyncError,
+    run::{RunObserver, RunReport, RunTask},
+    tokens::retry::RetryOutcome,
 };
 
 use crate::harness::{Member, Nobody, Stage, briskly, half_a_year, plan, slot};
@@ -44,7 +44,7 @@ fn unauthorized() -> Fault {
 }
 
 async fn run(stage: &Stage) -> RunReport {
-    let plan = plan(Task::Sync(slot(Slot::Night)));
+    let plan = plan(RunTask::Sync(slot(Slot::Night)));
     stage.engine.run(&plan, &briskly(), &Nobody).await.unwrap()
 }
 
@@ -66,12 +66,12 @@ async fn statuses(stage: &Stage, members: &[Member]) -> Vec<String> {
 
 /// The order in which a run finishes its members.
 #[derive(Default)]
-struct Order(Mutex<Vec<(String, Outcome)>>);
+struct Order(Mutex<Vec<(String, MemberOutcome)>>);
 
-impl Watch for Order {
-    fn begins(&self, _: usize, _: usize) {}
+impl RunObserver for Order {
+    fn on_start(&self, _: usize, _: usize) {}
 
-    fn member(&self, report: &MemberReport) {
+    fn on_member_done(&self, report: &MemberReport) {
         let done = (report.user_id.clone(), report.outcome);
         self.0.lock().unwrap().push(done);
     }
@@ -84,17 +84,17 @@ async fn stale_tokens_of_four_members_do_not_hold_up_a_run() {
     stage.advance(TimeDelta::hours(2));
     stage.world().reset_calls();
     for member in stale {
-        stage.world().fault(strikes(member, invalid_request()));
+        stage.world().add_fault(strikes(member, invalid_request()));
     }
 
     let order = Order::default();
-    let plan = plan(Task::Sync(slot(Slot::Night)));
+    let plan = plan(RunTask::Sync(slot(Slot::Night)));
     let report = stage.engine.run(&plan, &briskly(), &order).await.unwrap();
 
     assert_eq!((report.synced, report.failed), (3, 4), "{report:?}");
     let order = order.0.into_inner().unwrap();
-    let first: Vec<Outcome> = order.iter().map(|(_, outcome)| *outcome).take(3).collect();
-    assert_eq!(first, [Outcome::Done; 3], "{order:?}");
+    let first: Vec<MemberOutcome> = order.iter().map(|(_, outcome)| *outcome).take(3).collect();
+    assert_eq!(first, [MemberOutcome::Done; 3], "{order:?}");
     // Once in their turn, once at the end of the run.
     assert_eq!(stage.token_calls().len(), 4 * 2 + good.len());
     let error = stage.error_of(&stale[0], whoop_core::DataType::Sleep).await;
@@ -106,7 +106,7 @@ async fn stale_tokens_of_four_members_do_not_hold_up_a_run() {
 async fn a_refresh_that_fails_once_is_made_good_by_the_end_of_the_run() {
     let (stage, members) = with_people(2).await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         times: Some(1),
         ..strikes(&members[0], Fault::status("token", 502))
     });
@@ -121,7 +121,7 @@ async fn half_an_hour_of_invalid_request_while_others_are_renewed_asks_for_the_m
     let (stage, members) = with_people(2).await;
     let (stale, other) = (&members[0], &members[1]);
     stage.advance(TimeDelta::hours(2));
-    stage.world().fault(strikes(stale, invalid_request()));
+    stage.world().add_fault(strikes(stale, invalid_request()));
     assert!(
         try_token(&stage, stale)
             .await
@@ -153,7 +153,7 @@ async fn half_an_hour_of_invalid_request_while_others_are_renewed_asks_for_the_m
 #[tokio::test]
 async fn invalid_request_for_everybody_disconnects_nobody() {
     let (stage, members) = with_people(2).await;
-    stage.world().fault(invalid_request());
+    stage.world().add_fault(invalid_request());
 
     for hours in [2, 10, 100] {
         stage.advance(TimeDelta::hours(hours));
@@ -185,12 +185,12 @@ async fn a_429_of_the_token_endpoint_defers_only_members_who_need_a_token() {
     stage.execute(ends, &members[0]).await;
     stage.advance(TimeDelta::minutes(20));
     stage.world().reset_calls();
-    stage.world().fault(Fault::status("token", 429));
+    stage.world().add_fault(Fault::status("token", 429));
 
     let report = run(&stage).await;
 
     assert_eq!((report.synced, report.deferred), (2, 1), "{report:?}");
-    let deferred = |one: &&MemberReport| one.outcome == Outcome::Deferred;
+    let deferred = |one: &&MemberReport| one.outcome == MemberOutcome::Deferred;
     let deferred = report.reports.iter().find(deferred).unwrap();
     assert!(deferred.retry_after_seconds > Some(30), "{deferred:?}");
     assert_eq!(stage.token_calls().len(), 1, "the gate is closed after it");
@@ -200,7 +200,7 @@ async fn a_429_of_the_token_endpoint_defers_only_members_who_need_a_token() {
 #[tokio::test]
 async fn an_outage_in_which_whoop_refuses_every_token_disconnects_nobody() {
     let (stage, members) = with_people(3).await;
-    stage.world().fault(unauthorized());
+    stage.world().add_fault(unauthorized());
 
     for wait in [
         TimeDelta::minutes(20),
@@ -228,10 +228,13 @@ async fn an_outage_in_which_whoop_refuses_every_token_disconnects_nobody() {
 async fn a_member_whose_tokens_alone_are_refused_has_to_connect_again() {
     let (stage, members) = with_people(2).await;
     let (refused, other) = (&members[0], &members[1]);
-    stage.world().fault(strikes(refused, unauthorized()));
+    stage.world().add_fault(strikes(refused, unauthorized()));
     stage.advance(TimeDelta::minutes(20));
     let night = slot(Slot::Night);
-    assert_eq!(stage.sync(refused, &night).await.outcome, Outcome::Failed);
+    assert_eq!(
+        stage.sync(refused, &night).await.outcome,
+        MemberOutcome::Failed
+    );
 
     stage.advance(TimeDelta::minutes(10));
     let alone = stage.sync(refused, &night).await;
@@ -239,7 +242,7 @@ async fn a_member_whose_tokens_alone_are_refused_has_to_connect_again() {
         !alone.reauth_required,
         "no other member was accepted since: {alone:?}"
     );
-    assert_eq!(stage.sync(other, &night).await.outcome, Outcome::Done);
+    assert_eq!(stage.sync(other, &night).await.outcome, MemberOutcome::Done);
     let report = stage.sync(refused, &night).await;
 
     assert!(report.reauth_required, "{report:?}");
@@ -255,7 +258,7 @@ async fn a_member_whose_tokens_alone_are_refused_has_to_connect_again() {
 #[tokio::test]
 async fn the_only_member_has_to_connect_again_after_an_hour_of_refusals() {
     let (stage, member) = Stage::with_member().await;
-    stage.world().fault(unauthorized());
+    stage.world().add_fault(unauthorized());
     let night = slot(Slot::Night);
 
     for minutes in [20, 30] {
@@ -274,7 +277,7 @@ async fn the_only_member_has_to_connect_again_after_an_hour_of_refusals() {
 async fn a_good_pair_of_a_refused_member_is_renewed_by_one_more_try() {
     let (stage, members) = with_people(2).await;
     let (good, dead) = (&members[0], &members[1]);
-    stage.world().revoke(dead.whoop_user_id);
+    stage.world().revoke_grants(dead.whoop_user_id);
     for member in &members {
         let lost = "UPDATE whoop_users SET status = 'reauth_required', status_detail = 'lost' WHERE user_id = $1";
         stage.execute(lost, member).await;
@@ -286,13 +289,13 @@ async fn a_good_pair_of_a_refused_member_is_renewed_by_one_more_try() {
         retried.await.unwrap()
     };
 
-    assert_eq!(retry(good).await, Retried::Connected);
-    assert_eq!(retry(dead).await, Retried::Refused);
-    assert_eq!(retry(good).await, Retried::NotNeeded);
+    assert_eq!(retry(good).await, RetryOutcome::Connected);
+    assert_eq!(retry(dead).await, RetryOutcome::Refused);
+    assert_eq!(retry(good).await, RetryOutcome::NotNeeded);
     assert_eq!(
         statuses(&stage, &members).await,
         ["connected", "reauth_required"]
     );
     let report = stage.sync(good, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
 }

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
-use whoop_sync::{Job, Outcome, Revocation, run::Task};
+use whoop_sync::{MemberOutcome, RevocationOutcome, SyncContext, run::RunTask};
 
 use whoop_storage::table::audit::Actor;
 
@@ -27,19 +27,19 @@ fn is_revoked(stage: &Stage, member: &Member) -> bool {
 
 /// The member leaves while WHOOP is out of order, which passes then.
 async fn leave_in_an_outage(stage: &Stage, member: &Member, erase: bool) {
-    stage.world().fault(Fault::status("*", 503));
+    stage.world().add_fault(Fault::status("*", 503));
     let left = stage
         .engine
         .disconnect(&member.user_id, erase, &Actor::member())
         .await;
-    assert_eq!(left.unwrap().revocation, Revocation::Pending);
+    assert_eq!(left.unwrap().revocation, RevocationOutcome::Pending);
     assert!(!is_revoked(stage, member));
     stage.world().clear_faults();
 }
 
 async fn run_later(stage: &Stage, after: TimeDelta) {
     stage.advance(after);
-    let job = Job::scheduled(None, tokio_util::sync::CancellationToken::new());
+    let job = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
     stage.another_engine().revoke_due(&job).await.unwrap();
 }
 
@@ -72,7 +72,7 @@ async fn a_permission_whose_token_ended_meanwhile_is_renewed_and_then_ended() {
 async fn an_outage_that_lasts_puts_the_next_attempt_off_and_loses_nothing() {
     let (stage, member) = Stage::with_member().await;
     leave_in_an_outage(&stage, &member, true).await;
-    stage.world().fault(Fault::status("*", 503));
+    stage.world().add_fault(Fault::status("*", 503));
     run_later(&stage, TimeDelta::minutes(2)).await;
     stage.world().reset_calls();
 
@@ -103,7 +103,7 @@ async fn an_outage_is_met_once_and_not_for_everybody_who_left() {
         stage.sql.query_one(sql, &[]).await.unwrap().get(0)
     };
     assert_eq!(attempts().await, 3);
-    stage.world().fault(Fault::status("*", 503));
+    stage.world().add_fault(Fault::status("*", 503));
 
     run_later(&stage, TimeDelta::minutes(2)).await;
 
@@ -138,7 +138,7 @@ async fn whoever_connects_again_before_whoop_heard_of_it_stays_connected() {
 
     assert_eq!(pending(&stage).await, Vec::<String>::new());
     let report = stage.sync(&again, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
 }
 
 #[tokio::test]
@@ -154,10 +154,10 @@ async fn one_of_two_members_with_the_same_whoop_account_can_leave_without_the_ot
         .await
         .unwrap();
 
-    assert_eq!(left.revocation, Revocation::InUse);
-    assert!(left.erased());
+    assert_eq!(left.revocation, RevocationOutcome::InUse);
+    assert!(left.is_erased());
     let report = stage.sync(&stays, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     assert!(!stage.stored(&stays, DataType::Sleep).await.is_empty());
 
     let left = stage
@@ -165,7 +165,7 @@ async fn one_of_two_members_with_the_same_whoop_account_can_leave_without_the_ot
         .disconnect(&stays.user_id, true, &Actor::member())
         .await
         .unwrap();
-    assert_eq!(left.revocation, Revocation::Done);
+    assert_eq!(left.revocation, RevocationOutcome::Done);
     assert!(is_revoked(&stage, &stays));
 }
 
@@ -173,7 +173,7 @@ async fn one_of_two_members_with_the_same_whoop_account_can_leave_without_the_ot
 async fn a_permission_that_the_member_ended_in_whoops_app_is_settled() {
     let (stage, member) = Stage::with_member().await;
     leave_in_an_outage(&stage, &member, true).await;
-    stage.world().revoke(member.whoop_user_id);
+    stage.world().revoke_grants(member.whoop_user_id);
 
     run_later(&stage, TimeDelta::minutes(10)).await;
 
@@ -186,7 +186,7 @@ async fn a_scheduled_run_ends_the_permissions_that_are_due() {
     leave_in_an_outage(&stage, &member, true).await;
     stage.advance(TimeDelta::minutes(10));
 
-    let plan = plan(Task::Sync(slot(Slot::Morning)));
+    let plan = plan(RunTask::Sync(slot(Slot::Morning)));
     stage.engine.run(&plan, &briskly(), &Nobody).await.unwrap();
 
     assert!(is_revoked(&stage, &member));

@@ -47,7 +47,7 @@ async fn nothing_that_is_logged_printed_or_stored_shows_a_secret() {
         Fault::status("*", 401),
     ] {
         stage.advance(TimeDelta::hours(2));
-        stage.world().fault(fault);
+        stage.world().add_fault(fault);
         let errand = back_to(now() - TimeDelta::days(90), &DataType::ALL);
         let report = stage.sync(&member, &errand).await;
         let token = stage
@@ -56,7 +56,7 @@ async fn nothing_that_is_logged_printed_or_stored_shows_a_secret() {
             .await;
         write!(printed, "{report:?} {token:?}").unwrap();
         if let Err(error) = token {
-            write!(printed, "{error} {}", error.in_full()).unwrap();
+            write!(printed, "{error} {}", error.error_chain()).unwrap();
         }
         stage.world().clear_faults();
         remember_tokens(&mut secrets);
@@ -70,9 +70,9 @@ async fn nothing_that_is_logged_printed_or_stored_shows_a_secret() {
         .await;
     write!(printed, "{report:?} {day:?}").unwrap();
     remember_tokens(&mut secrets);
-    let status = stage.engine.status(&member.user_id).await;
+    let status = stage.engine.member_status(&member.user_id).await;
     write!(printed, "{status:?}").unwrap();
-    stage.world().revoke(whoop_user_id);
+    stage.world().revoke_grants(whoop_user_id);
     stage.advance(TimeDelta::hours(2));
     let left = stage
         .engine

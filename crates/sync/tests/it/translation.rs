@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::SimConfig;
-use whoop_sync::Outcome;
+use whoop_sync::MemberOutcome;
 
 use crate::harness::{Member, Stage, half_a_year, history, id_of, list_of, now, slot};
 
@@ -21,7 +21,7 @@ fn all_lives(seed: u64) -> SimConfig {
 async fn with_whole_history(stage: &Stage, index: usize) -> Member {
     let member = stage.connect_person(index).await;
     let report = stage.sync(&member, &history(&DataType::ALL)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     member
 }
 
@@ -33,7 +33,7 @@ async fn every_record_of_everybody_reads_back(seed: u64) {
         stage.read_whole_history(&member).await;
 
         stage.assert_stored_is_truth(&member).await;
-        let status = stage.engine.status(&member.user_id).await.unwrap();
+        let status = stage.engine.member_status(&member.user_id).await.unwrap();
         assert!(status.history_complete(), "{status:?}");
         assert_eq!(status.rejected_records, 0);
     }
@@ -92,7 +92,7 @@ async fn a_second_sync_writes_nothing() {
     let again = stage.sync(&member, &history(&DataType::ALL)).await;
 
     for report in [night, again] {
-        assert_eq!(report.outcome, Outcome::Done);
+        assert_eq!(report.outcome, MemberOutcome::Done);
         assert_eq!(report.stored().written(), 0, "{report:?}");
         assert!(report.stored().unchanged > 0);
     }
@@ -131,7 +131,7 @@ async fn a_field_and_a_state_that_nobody_has_heard_of_are_kept() {
 
     assert_eq!((report.stored().updated, report.stored().rejected), (4, 0));
     let whole = stage.sync(&member, &history(&DataType::ALL)).await;
-    assert_eq!(whole.outcome, Outcome::Done);
+    assert_eq!(whole.outcome, MemberOutcome::Done);
     stage.assert_stored_is_truth(&member).await;
 }
 
@@ -145,7 +145,7 @@ async fn two_members_of_the_app_may_share_one_whoop_account() {
 
     for member in [one, other] {
         let report = stage.sync(&member, &history(&DataType::ALL)).await;
-        assert_eq!(report.outcome, Outcome::Done);
+        assert_eq!(report.outcome, MemberOutcome::Done);
         stage.assert_stored_is_truth(&member).await;
     }
 }

@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use whoop_core::{
     DataType,
     day::SyncOutcome,
-    plan::{Refresh, Slot},
-    quota::Limits,
+    plan::{RefreshMode, Slot},
+    quota::QuotaLimits,
 };
-use whoop_sim::{Fault, FaultKind, SimConfig, WebhookMischief};
-use whoop_sync::{Engine, Job, inbox::DrainReport, run::Task};
+use whoop_sim::{Fault, FaultKind, SimConfig, WebhookFaults};
+use whoop_sync::{Engine, SyncContext, inbox::DrainReport, run::RunTask};
 
 use crate::harness::{
     Hold, Member, Nobody, Stage, at_whoop, half_a_year, id_of, list_of, now, plan, slot, text_of,
@@ -28,7 +28,7 @@ async fn with_webhooks() -> (Stage, Member) {
 }
 
 async fn drain(engine: &Engine) -> DrainReport {
-    let job = Job::webhook(CancellationToken::new());
+    let job = SyncContext::webhook(CancellationToken::new());
     engine.drain_webhooks(&job, true).await.unwrap()
 }
 
@@ -64,12 +64,12 @@ impl Stage {
 
     /// Another process, for which calls are scarce although some are left.
     async fn with_scarce_calls(&self) -> Engine {
-        let spent = 1_000_000 - self.engine.quota().await.unwrap().day;
+        let spent = 1_000_000 - self.engine.remaining_quota().await.unwrap().day;
         let by_apps = 4 * spent;
         for _ in 0..by_apps {
-            self.engine.reach().await.unwrap();
+            self.engine.ping().await.unwrap();
         }
-        self.engine_within(Limits {
+        self.engine_within(QuotaLimits {
             per_minute: 1_000,
             per_day: by_apps * 3 / 2,
         })
@@ -182,13 +182,13 @@ async fn an_announced_record_that_whoop_does_not_show_yet_is_not_lost() {
     stage.hear().await;
     // The list is behind, and so is the record.
     let body = json!({"records": before[..25], "next_token": "eyJv"}).to_string();
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         status: Some(200),
         body: Some(body),
         times: Some(1),
         ..Fault::new("workout", FaultKind::Status)
     });
-    stage.world().fault(Fault {
+    stage.world().add_fault(Fault {
         times: Some(2),
         ..Fault::status("workout", 404)
     });
@@ -205,7 +205,7 @@ async fn an_announced_record_that_whoop_does_not_show_yet_is_not_lost() {
 #[tokio::test]
 async fn events_that_are_late_twice_and_out_of_order_end_as_whoop_has_it() {
     let stage = Stage::with_webhooks(SimConfig {
-        webhook_mischief: WebhookMischief {
+        webhook_faults: WebhookFaults {
             lose: 0.0,
             duplicate: 0.5,
             delay_seconds: 3 * 3600,
@@ -335,14 +335,14 @@ async fn an_app_request_and_a_run_close_the_signals_of_what_they_read() {
     let today = stage.engine.today(&member.user_id).await.unwrap();
     let day = stage
         .engine
-        .day(&member.user_id, today, Refresh::Auto)
+        .day(&member.user_id, today, RefreshMode::Auto)
         .await;
     assert_eq!(day.unwrap().meta.sync, SyncOutcome::Done);
     assert_eq!(stage.open_signals().await, 0);
 
     change().await;
-    let run = plan(Task::Sync(slot(Slot::Morning)));
-    let job = Job::scheduled(None, CancellationToken::new());
+    let run = plan(RunTask::Sync(slot(Slot::Morning)));
+    let job = SyncContext::scheduled(None, CancellationToken::new());
     stage.engine.run(&run, &job, &Nobody).await.unwrap();
     assert_eq!(stage.open_signals().await, 0);
 
@@ -374,12 +374,12 @@ async fn a_refused_quota_pauses_the_drain_and_changes_no_event() {
         stage.change(one, DataType::Recovery, &scored(&stage, one), rescored(5));
     }
     stage.hear().await;
-    let spent = 1_000_000 - stage.engine.quota().await.unwrap().day;
-    let exhausted = stage.engine_within(Limits {
+    let spent = 1_000_000 - stage.engine.remaining_quota().await.unwrap().day;
+    let exhausted = stage.engine_within(QuotaLimits {
         per_minute: 1_000,
         per_day: spent,
     });
-    let job = Job::webhook(CancellationToken::new());
+    let job = SyncContext::webhook(CancellationToken::new());
 
     let report = exhausted.drain_webhooks(&job, false).await.unwrap();
 
@@ -399,7 +399,7 @@ async fn if_calls_are_scarce_only_members_who_are_looking_are_read() {
         stage.change(one, DataType::Recovery, &scored(&stage, one), rescored(5));
     }
     stage.hear().await;
-    stage.engine.note_seen(&looking.user_id).await.unwrap();
+    stage.engine.note_app_open(&looking.user_id).await.unwrap();
     let scarce = stage.with_scarce_calls().await;
 
     let report = drain(&scarce).await;
@@ -421,7 +421,7 @@ async fn if_calls_are_scarce_only_members_who_are_looking_are_read() {
 #[tokio::test]
 async fn a_month_of_scarce_calls_leaves_no_backlog() {
     let stage = Stage::with_webhooks(SimConfig {
-        still: false,
+        freeze_records: false,
         ..half_a_year()
     })
     .await;
@@ -438,7 +438,7 @@ async fn a_month_of_scarce_calls_leaves_no_backlog() {
         stage.change(&members[0], DataType::Recovery, &nights[8], rescored(7));
         stage.sim.deliver_webhooks().await;
         drain(&scarce).await;
-        stage.engine.tidy().await.unwrap();
+        stage.engine.purge_expired().await.unwrap();
         most_pending = most_pending.max(stage.pending().await);
     }
     let oldest = "SELECT (extract(epoch FROM max(received_at) - min(received_at)) / 86400)::BIGINT \
@@ -456,7 +456,7 @@ async fn a_month_of_scarce_calls_leaves_no_backlog() {
         let today = scarce.today(&member.user_id).await.unwrap();
         stage.sync(member, &slot(Slot::Night)).await;
         scarce
-            .day(&member.user_id, today, Refresh::Auto)
+            .day(&member.user_id, today, RefreshMode::Auto)
             .await
             .unwrap();
     }
@@ -526,7 +526,7 @@ async fn two_with_webhooks() -> (Stage, Member, Member) {
 /// The sport that the app is shown after a request of now.
 async fn sport_after_request(stage: &Stage, member: &Member, workout: &Value) -> Value {
     let today = stage.engine.today(&member.user_id).await.unwrap();
-    let request = stage.engine.day(&member.user_id, today, Refresh::Auto);
+    let request = stage.engine.day(&member.user_id, today, RefreshMode::Auto);
     request.await.unwrap();
     let stored = stage.stored(member, DataType::Workout).await;
     stored[&id_of(DataType::Workout, workout)]["sport_name"].clone()

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use whoop_client::{Pace, TokenPair, Whoop, WhoopError};
+use whoop_client::{RetryPolicy, TokenPair, WhoopClient, WhoopError};
 
 use crate::{
     replies::token,
@@ -26,10 +26,10 @@ fn headers<'a>(remaining: &'a str, reset: &'a str) -> [(&'a str, &'a str); 3] {
 async fn after_a_429_no_clone_calls_whoop_before_the_reset() {
     let server = Scripted::saying([reply(429, &headers("0", "37"), "")]).await;
     let whoop = server.whoop();
-    let other = whoop.with_pace(Pace::interactive());
+    let other = whoop.with_retry_policy(RetryPolicy::interactive());
 
-    let refused = whoop.profile(&token()).await.unwrap_err();
-    let also_refused = other.profile(&token()).await.unwrap_err();
+    let refused = whoop.fetch_profile(&token()).await.unwrap_err();
+    let also_refused = other.fetch_profile(&token()).await.unwrap_err();
 
     for error in [refused, also_refused] {
         let WhoopError::RateLimited { retry_after, day } = error else {
@@ -47,8 +47,8 @@ async fn a_reply_with_nothing_left_is_the_last_one_of_its_minute() {
     let server = Scripted::saying([reply(200, &headers("0", "50"), PROFILE)]).await;
     let whoop = server.whoop();
 
-    assert_eq!(whoop.profile(&token()).await.unwrap().user_id, 7);
-    let refused = whoop.profile(&token()).await;
+    assert_eq!(whoop.fetch_profile(&token()).await.unwrap().user_id, 7);
+    let refused = whoop.fetch_profile(&token()).await;
 
     assert!(matches!(refused, Err(WhoopError::RateLimited { .. })));
     assert_eq!(server.requests().len(), 1);
@@ -60,10 +60,10 @@ async fn a_reply_with_nothing_left_is_the_last_one_of_its_minute() {
 async fn a_patient_call_is_answered_once_the_limit_has_turned() {
     let refusal = reply(429, &[("Retry-After", "1")], "");
     let server = Scripted::saying([refusal, json(PROFILE)]).await;
-    let whoop = server.whoop().with_pace(Pace::scheduled());
+    let whoop = server.whoop().with_retry_policy(RetryPolicy::scheduled());
     let start = Instant::now();
 
-    assert_eq!(whoop.profile(&token()).await.unwrap().user_id, 7);
+    assert_eq!(whoop.fetch_profile(&token()).await.unwrap().user_id, 7);
 
     assert!(start.elapsed() >= Duration::from_millis(950));
     assert_eq!(server.requests().len(), 2);
@@ -74,9 +74,9 @@ async fn a_used_up_day_ends_even_a_patient_call() {
     let mut headers = headers("0", "41230");
     headers[0].1 = "10000, 100;window=60, 10000;window=86400";
     let server = Scripted::saying([reply(429, &headers, "")]).await;
-    let whoop = server.whoop().with_pace(Pace::scheduled());
+    let whoop = server.whoop().with_retry_policy(RetryPolicy::scheduled());
 
-    let refused = whoop.profile(&token()).await;
+    let refused = whoop.fetch_profile(&token()).await;
 
     assert!(matches!(
         refused,
@@ -89,22 +89,22 @@ async fn a_token_is_refreshed_though_the_calls_are_used_up() {
     let pair = r#"{"access_token":"a2","refresh_token":"r2","expires_in":3600}"#;
     let server = Scripted::saying([reply(429, &headers("0", "37"), ""), json(pair)]).await;
     let whoop = server.whoop();
-    whoop.profile(&token()).await.unwrap_err();
+    whoop.fetch_profile(&token()).await.unwrap_err();
 
-    whoop.refresh(&"r1".into(), "offline").await.unwrap();
+    whoop.refresh_tokens(&"r1".into(), "offline").await.unwrap();
 
     assert_eq!(server.requests().len(), 2);
 }
 
-async fn refresh(whoop: &Whoop) -> Result<TokenPair, WhoopError> {
-    whoop.refresh(&token(), "offline").await
+async fn refresh(whoop: &WhoopClient) -> Result<TokenPair, WhoopError> {
+    whoop.refresh_tokens(&token(), "offline").await
 }
 
 #[tokio::test]
 async fn a_429_of_the_token_endpoint_stops_token_requests_and_no_calls() {
     let refusal = reply(429, &[("Retry-After", "37")], "");
     let server = Scripted::saying([refusal, json(PROFILE)]).await;
-    let whoop = server.whoop().with_pace(Pace::refresh());
+    let whoop = server.whoop().with_retry_policy(RetryPolicy::refresh());
 
     for _ in 0..2 {
         let refused = refresh(&whoop).await.unwrap_err();
@@ -117,17 +117,17 @@ async fn a_429_of_the_token_endpoint_stops_token_requests_and_no_calls() {
     let impatient = whoop.wait_for_token_endpoint(&mut patience).await;
     assert!(impatient.is_err());
 
-    assert_eq!(whoop.profile(&token()).await.unwrap().user_id, 7);
+    assert_eq!(whoop.fetch_profile(&token()).await.unwrap().user_id, 7);
     assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn a_429_of_the_token_endpoint_that_names_the_apps_quota_stops_calls_as_well() {
     let server = Scripted::saying([reply(429, &headers("0", "37"), "")]).await;
-    let whoop = server.whoop().with_pace(Pace::refresh());
+    let whoop = server.whoop().with_retry_policy(RetryPolicy::refresh());
 
     assert!(refresh(&whoop).await.is_err());
-    let refused = whoop.profile(&token()).await;
+    let refused = whoop.fetch_profile(&token()).await;
 
     assert!(matches!(refused, Err(WhoopError::RateLimited { .. })));
     assert_eq!(server.requests().len(), 1);

@@ -1,12 +1,12 @@
 //! Records in every shape that WHOOP sends: read, and written as they came.
 
 use serde_json::{Map, Value, json, value::to_raw_value};
-use whoop_client::{BodyMeasurement, Profile};
-use whoop_core::record::{Cycle, Record, Recovery, Sleep, Workout, read};
+use whoop_client::{BodyMeasurement, MemberProfile};
+use whoop_core::record::{Cycle, Record, Recovery, Sleep, Workout, parse_record};
 
 /// Reads a record and writes it again; nothing may differ.
 fn assert_survives<R: Record>(sent: Value) {
-    let record: R = read(&to_raw_value(&sent).unwrap()).unwrap();
+    let record: R = parse_record(&to_raw_value(&sent).unwrap()).unwrap();
     let written = serde_json::to_value(&record).unwrap();
     assert!(
         is_same(&sent, &written),
@@ -245,7 +245,7 @@ fn the_member_as_whoop_describes_them() {
         "last_name": "Park",
         "avatar": "https://example.test/a.png"
     });
-    let profile: Profile = serde_json::from_value(profile).unwrap();
+    let profile: MemberProfile = serde_json::from_value(profile).unwrap();
     assert_eq!(profile.email.as_deref(), Some("ines.park@example.test"));
     assert_eq!(profile.last_name.as_deref(), Some("Park"));
 

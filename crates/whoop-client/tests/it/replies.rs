@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use whoop_client::{Advice, Found, Pace, Page, PageQuery, WhoopError};
+use whoop_client::{ErrorAction, ListPage, PageQuery, RecordLookup, RetryPolicy, WhoopError};
 use whoop_core::{
     CycleId, SleepId,
     record::{Cycle, Sleep},
@@ -28,7 +28,7 @@ pub(crate) fn first_page() -> PageQuery {
 async fn a_call_says_who_asks_and_what_it_accepts() {
     let server = Scripted::saying([json(PROFILE)]).await;
 
-    let profile = server.whoop().profile(&token()).await.unwrap();
+    let profile = server.whoop().fetch_profile(&token()).await.unwrap();
 
     assert_eq!(profile.first_name.as_deref(), Some("Ada"));
     assert_eq!(profile.last_name, None);
@@ -43,13 +43,13 @@ async fn a_call_says_who_asks_and_what_it_accepts() {
 async fn a_5xx_and_a_broken_connection_are_tried_again() {
     let dropped = Reply::Send(Vec::new());
     let server = Scripted::saying([reply(502, &[], "<html>"), dropped, json(PROFILE)]).await;
-    let pace = Pace {
+    let pace = RetryPolicy {
         retries: 2,
-        ..Pace::interactive()
+        ..RetryPolicy::interactive()
     };
 
-    let whoop = server.whoop().with_pace(pace);
-    let profile = whoop.profile(&token()).await;
+    let whoop = server.whoop().with_retry_policy(pace);
+    let profile = whoop.fetch_profile(&token()).await;
 
     assert_eq!(profile.unwrap().user_id, 7);
     assert_eq!(server.requests().len(), 3);
@@ -60,10 +60,10 @@ async fn a_5xx_and_a_broken_connection_are_tried_again() {
 async fn an_outage_is_reported_once_the_retries_are_used_up() {
     let server = Scripted::saying([reply(503, &[], ""), reply(502, &[], "")]).await;
 
-    let error = server.whoop().profile(&token()).await.unwrap_err();
+    let error = server.whoop().fetch_profile(&token()).await.unwrap_err();
 
     assert!(matches!(error, WhoopError::Server { status: 502 }));
-    assert_eq!(error.advice(), Advice::Retry);
+    assert_eq!(error.recommended_action(), ErrorAction::Retry);
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -72,7 +72,7 @@ async fn a_body_that_is_cut_short_is_asked_for_again() {
     for broken in [cut_short(PROFILE), json(&PROFILE[..20]), json("")] {
         let server = Scripted::saying([broken, json(PROFILE)]).await;
 
-        let profile = server.whoop().profile(&token()).await.unwrap();
+        let profile = server.whoop().fetch_profile(&token()).await.unwrap();
 
         assert_eq!(profile.user_id, 7);
         assert_eq!(server.requests().len(), 2);
@@ -83,7 +83,7 @@ async fn a_body_that_is_cut_short_is_asked_for_again() {
 async fn what_is_not_json_is_an_error_and_not_asked_for_again() {
     let server = Scripted::saying([json("<html>hello</html>")]).await;
 
-    let error = server.whoop().profile(&token()).await.unwrap_err();
+    let error = server.whoop().fetch_profile(&token()).await.unwrap_err();
 
     assert!(matches!(error, WhoopError::Decode { .. }));
     assert_eq!(server.requests().len(), 1);
@@ -101,7 +101,7 @@ async fn a_refused_token_a_missing_right_and_a_surprise_are_told_apart() {
 
     let mut errors = Vec::new();
     for _ in statuses {
-        errors.push(whoop.profile(&token()).await.unwrap_err());
+        errors.push(whoop.fetch_profile(&token()).await.unwrap_err());
     }
 
     assert!(matches!(
@@ -119,12 +119,16 @@ async fn a_refused_token_a_missing_right_and_a_surprise_are_told_apart() {
 #[tokio::test]
 async fn silence_ends_with_the_time_the_call_may_take() {
     let server = Scripted::saying([Reply::Silence]).await;
-    let pace = Pace {
+    let pace = RetryPolicy {
         call_timeout: Duration::from_millis(100),
-        ..Pace::scheduled()
+        ..RetryPolicy::scheduled()
     };
 
-    let error = server.whoop().with_pace(pace).profile(&token()).await;
+    let error = server
+        .whoop()
+        .with_retry_policy(pace)
+        .fetch_profile(&token())
+        .await;
 
     assert!(matches!(error, Err(WhoopError::TimedOut)));
 }
@@ -132,16 +136,19 @@ async fn silence_ends_with_the_time_the_call_may_take() {
 #[tokio::test]
 async fn silence_on_the_token_endpoint_ends_as_well() {
     let server = Scripted::saying([Reply::Silence]).await;
-    let pace = Pace {
+    let pace = RetryPolicy {
         call_timeout: Duration::from_millis(100),
-        ..Pace::scheduled()
+        ..RetryPolicy::scheduled()
     };
 
-    let whoop = server.whoop().with_pace(pace);
-    let error = whoop.refresh(&"r1".into(), "offline").await.unwrap_err();
+    let whoop = server.whoop().with_retry_policy(pace);
+    let error = whoop
+        .refresh_tokens(&"r1".into(), "offline")
+        .await
+        .unwrap_err();
 
     assert!(matches!(error, WhoopError::TimedOut));
-    assert_eq!(error.advice(), Advice::Retry);
+    assert_eq!(error.recommended_action(), ErrorAction::Retry);
 }
 
 #[tokio::test]
@@ -149,7 +156,7 @@ async fn a_body_without_end_is_not_read_to_its_end() {
     let huge = vec![b' '; 9 * 1024 * 1024];
     let server = Scripted::saying([reply_bytes(200, &[], &huge)]).await;
 
-    let error = server.whoop().profile(&token()).await.unwrap_err();
+    let error = server.whoop().fetch_profile(&token()).await.unwrap_err();
 
     assert!(matches!(error, WhoopError::TooLarge { .. }));
 }
@@ -164,7 +171,15 @@ async fn a_compressed_body_is_unpacked() {
     let server =
         Scripted::saying([reply_bytes(200, &[("content-encoding", "gzip")], &packed)]).await;
 
-    assert_eq!(server.whoop().profile(&token()).await.unwrap().user_id, 7);
+    assert_eq!(
+        server
+            .whoop()
+            .fetch_profile(&token())
+            .await
+            .unwrap()
+            .user_id,
+        7
+    );
 }
 
 #[tokio::test]
@@ -178,7 +193,11 @@ async fn a_broken_record_is_set_aside_and_its_neighbours_stay() {
     let body = format!(r#"{{"records":[{},{broken},17,{}]}}"#, cycle(93), cycle(91));
     let server = Scripted::saying([json(&body)]).await;
 
-    let page: Page<Cycle> = server.whoop().page(&token(), &first_page()).await.unwrap();
+    let page: ListPage<Cycle> = server
+        .whoop()
+        .fetch_page(&token(), &first_page())
+        .await
+        .unwrap();
 
     let ids: Vec<_> = page.records.iter().map(|cycle| cycle.id).collect();
     assert_eq!(ids, [CycleId(93), CycleId(91)]);
@@ -191,16 +210,25 @@ async fn a_broken_record_is_set_aside_and_its_neighbours_stay() {
 #[tokio::test]
 async fn a_404_is_an_empty_list_only_while_the_profile_answers() {
     let server = Scripted::saying([reply(404, &[], ""), json(PROFILE)]).await;
-    let page = server.whoop().page::<Sleep>(&token(), &first_page()).await;
+    let page = server
+        .whoop()
+        .fetch_page::<Sleep>(&token(), &first_page())
+        .await;
     let page = page.unwrap();
     assert!(page.not_found && page.records.is_empty() && page.next_token.is_none());
 
     let server = Scripted::saying([reply(404, &[], ""), reply(401, &[], "")]).await;
-    let page = server.whoop().page::<Sleep>(&token(), &first_page()).await;
+    let page = server
+        .whoop()
+        .fetch_page::<Sleep>(&token(), &first_page())
+        .await;
     assert!(matches!(page, Err(WhoopError::Unauthorized)));
 
     let server = Scripted::saying([reply(404, &[], ""), reply(404, &[], "")]).await;
-    let page = server.whoop().page::<Sleep>(&token(), &first_page()).await;
+    let page = server
+        .whoop()
+        .fetch_page::<Sleep>(&token(), &first_page())
+        .await;
     assert!(matches!(page, Err(WhoopError::Unexpected { status: 404 })));
 }
 
@@ -212,7 +240,7 @@ async fn a_404_in_the_middle_of_a_list_is_no_end() {
         ..first_page()
     };
 
-    let page = server.whoop().page::<Sleep>(&token(), &query).await;
+    let page = server.whoop().fetch_page::<Sleep>(&token(), &query).await;
 
     assert!(matches!(page, Err(WhoopError::Unexpected { status: 404 })));
     assert!(server.requests()[0].contains("nextToken=eyJvIjoyNX0%3D"));
@@ -224,8 +252,8 @@ async fn an_id_that_would_name_the_whole_list_is_never_asked_for() {
     let whoop = server.whoop();
 
     for id in ["", ".", ".."] {
-        let found = whoop.sleep(&token(), &SleepId(id.to_owned())).await;
-        assert!(matches!(found, Ok(Found::Gone)));
+        let found = whoop.fetch_sleep(&token(), &SleepId(id.to_owned())).await;
+        assert!(matches!(found, Ok(RecordLookup::NotFound)));
     }
     assert!(server.requests().is_empty());
 }
@@ -236,12 +264,12 @@ async fn a_refresh_is_sent_once_with_all_that_oauth_wants() {
 
     let error = server
         .whoop()
-        .with_pace(Pace::scheduled())
-        .refresh(&"r1".into(), "offline read:sleep")
+        .with_retry_policy(RetryPolicy::scheduled())
+        .refresh_tokens(&"r1".into(), "offline read:sleep")
         .await
         .unwrap_err();
 
-    assert_eq!(error.advice(), Advice::Retry);
+    assert_eq!(error.recommended_action(), ErrorAction::Retry);
     let requests = server.requests();
     assert_eq!(requests.len(), 1);
     assert!(requests[0].starts_with("POST /oauth/oauth2/token HTTP/1.1"));
@@ -256,7 +284,7 @@ async fn a_refresh_is_sent_once_with_all_that_oauth_wants() {
 async fn a_refresh_without_a_new_refresh_token_keeps_the_old_one() {
     let server = Scripted::saying([json(r#"{"access_token":"a2","expires_in":3600}"#)]).await;
 
-    let pair = server.whoop().refresh(&"r1".into(), "offline").await;
+    let pair = server.whoop().refresh_tokens(&"r1".into(), "offline").await;
 
     let pair = pair.unwrap();
     assert_eq!(pair.access_token.expose_secret(), "a2");

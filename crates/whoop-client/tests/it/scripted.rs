@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use whoop_client::{Whoop, WhoopConfig};
+use whoop_client::{WhoopClient, WhoopConfig};
 use whoop_core::{Clock, FixedClock};
 
 use crate::log::listen;
@@ -94,10 +94,10 @@ impl Scripted {
         self.requests.lock().unwrap().clone()
     }
 
-    pub(crate) fn whoop(&self) -> Whoop {
+    pub(crate) fn whoop(&self) -> WhoopClient {
         let now = "2026-03-20T12:00:00Z".parse().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(FixedClock::at(now));
-        Whoop::new(self.config(), clock).unwrap()
+        WhoopClient::new(self.config(), clock).unwrap()
     }
 
     pub(crate) fn config(&self) -> WhoopConfig {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, sync::Arc};
 
-use whoop_client::{Pace, PageQuery, TokenPair, Whoop, WhoopConfig, WhoopError};
+use whoop_client::{PageQuery, RetryPolicy, TokenPair, WhoopClient, WhoopConfig, WhoopError};
 use whoop_core::{SystemClock, record::Sleep};
 
 use crate::{
@@ -32,14 +32,14 @@ fn assert_keeps_secrets(text: &str) {
 }
 
 /// Makes every kind of call, and returns all that can be shown of it.
-async fn call_everything(whoop: &Whoop) -> String {
+async fn call_everything(whoop: &WhoopClient) -> String {
     let second_page = PageQuery {
         next_token: Some(PAGE_TOKEN.to_owned()),
         ..first_page()
     };
-    let page = whoop.page::<Sleep>(&token(), &second_page).await;
-    let profile = whoop.profile(&token()).await;
-    let refreshed = whoop.refresh(&REFRESH_TOKEN.into(), "offline").await;
+    let page = whoop.fetch_page::<Sleep>(&token(), &second_page).await;
+    let profile = whoop.fetch_profile(&token()).await;
+    let refreshed = whoop.refresh_tokens(&REFRESH_TOKEN.into(), "offline").await;
     let exchanged = whoop.exchange_code(CODE).await;
 
     let pair =
@@ -54,10 +54,10 @@ async fn call_everything(whoop: &Whoop) -> String {
     .join("\n")
 }
 
-fn pace() -> Pace {
-    Pace {
+fn pace() -> RetryPolicy {
+    RetryPolicy {
         retries: 0,
-        ..Pace::interactive()
+        ..RetryPolicy::interactive()
     }
 }
 
@@ -91,7 +91,7 @@ async fn neither_logs_nor_errors_nor_debug_output_hold_a_secret() {
 
     for replies in rounds {
         let server = Scripted::saying(replies).await;
-        let said = call_everything(&server.whoop().with_pace(pace())).await;
+        let said = call_everything(&server.whoop().with_retry_policy(pace())).await;
         assert_keeps_secrets(&said);
         assert_eq!(server.requests().len(), 4);
     }
@@ -113,9 +113,9 @@ async fn an_error_of_a_server_that_is_not_there_holds_no_url() {
         redirect_url: "https://app.example/callback".parse().unwrap(),
     };
     assert_keeps_secrets(&format!("{nowhere:?}"));
-    let whoop = Whoop::new(nowhere, Arc::new(SystemClock)).unwrap();
+    let whoop = WhoopClient::new(nowhere, Arc::new(SystemClock)).unwrap();
 
-    let said = call_everything(&whoop.with_pace(pace())).await;
+    let said = call_everything(&whoop.with_retry_policy(pace())).await;
 
     assert!(said.contains("connection to WHOOP failed"));
     assert!(!said.contains("nextToken"), "{said}");

@@ -3,39 +3,39 @@
 use std::fmt::Write;
 
 use crate::{
-    oauth::{Authorize, Decision},
-    reply::Reply,
+    oauth::{AuthorizationOutcome, AuthorizationRequest},
+    reply::HttpReply,
     world::World,
 };
 
 /// More would make the list unusable; the others go by `?person=`.
-const PROPOSED: usize = 200;
+const MAX_LISTED_PEOPLE: usize = 200;
 
 /// `GET`: the page, or with auto consent the answer itself.
-pub(super) fn ask(world: &mut World, query: &str) -> Reply {
-    let request = match Authorize::parse(&world.config, query.as_bytes()) {
+pub(super) fn handle_get(world: &mut World, query: &str) -> HttpReply {
+    let request = match AuthorizationRequest::parse(&world.config, query.as_bytes()) {
         Ok(request) => request,
-        Err(decision) => return answer(decision),
+        Err(decision) => return outcome_reply(decision),
     };
     let proposed = match &request.person {
-        Some(named) => named.parse().ok().filter(|id| world.people.knows(*id)),
+        Some(named) => named.parse().ok().filter(|id| world.people.contains(*id)),
         None if world.config.auto_consent => world.people.ids().next(),
-        None => world.next_unbound(),
+        None => world.next_unconnected(),
     };
     let Some(proposed) = proposed else {
-        return answer(request.fail("invalid_request", "Nobody here has this user id"));
+        return outcome_reply(request.fail("invalid_request", "Nobody here has this user id"));
     };
     if world.config.auto_consent {
-        return allow(world, &request, proposed);
+        return grant_consent(world, &request, proposed);
     }
-    Reply::page(200, page(world, &request, proposed))
+    HttpReply::html(200, consent_page(world, &request, proposed))
 }
 
 /// `POST`: what was clicked.
-pub(super) fn decide(world: &mut World, form: &[u8]) -> Reply {
-    let request = match Authorize::parse(&world.config, form) {
+pub(super) fn handle_post(world: &mut World, form: &[u8]) -> HttpReply {
+    let request = match AuthorizationRequest::parse(&world.config, form) {
         Ok(request) => request,
-        Err(decision) => return answer(decision),
+        Err(decision) => return outcome_reply(decision),
     };
     let clicked = url::form_urlencoded::parse(form)
         .find(|(key, _)| key == "decision")
@@ -44,45 +44,45 @@ pub(super) fn decide(world: &mut World, form: &[u8]) -> Reply {
         .person
         .as_ref()
         .and_then(|id| id.parse().ok())
-        .filter(|id| world.people.knows(*id));
+        .filter(|id| world.people.contains(*id));
     match (clicked.as_deref(), person) {
-        (Some("allow"), Some(person)) => allow(world, &request, person),
+        (Some("allow"), Some(person)) => grant_consent(world, &request, person),
         (Some("allow"), None) => {
-            answer(request.fail("invalid_request", "Nobody here has this user id"))
+            outcome_reply(request.fail("invalid_request", "Nobody here has this user id"))
         }
-        _ => answer(request.deny()),
+        _ => outcome_reply(request.deny()),
     }
 }
 
-fn allow(world: &mut World, request: &Authorize, person: i64) -> Reply {
+fn grant_consent(world: &mut World, request: &AuthorizationRequest, person: i64) -> HttpReply {
     let now = world.now();
     let redirect_url = Some(request.redirect_url.clone());
     let scopes = request.scopes.clone();
     let code = world.grants.issue_code(person, scopes, redirect_url, now);
-    answer(request.allow(&code))
+    outcome_reply(request.allow(&code))
 }
 
-fn answer(decision: Decision) -> Reply {
+fn outcome_reply(decision: AuthorizationOutcome) -> HttpReply {
     match decision {
-        Decision::Redirect(location) => Reply::redirect(location),
-        Decision::Refuse(reason) => Reply::page(
+        AuthorizationOutcome::Redirect(location) => HttpReply::redirect(location),
+        AuthorizationOutcome::Refused(reason) => HttpReply::html(
             400,
             format!("<!doctype html><title>Refused</title><h1>Refused</h1><p>{reason}</p>"),
         ),
     }
 }
 
-fn page(world: &World, request: &Authorize, proposed: i64) -> String {
+fn consent_page(world: &World, request: &AuthorizationRequest, proposed: i64) -> String {
     let mut people = String::new();
-    for person in world.people.sketches().take(PROPOSED) {
+    for person in world.people.summaries().take(MAX_LISTED_PEOPLE) {
         let id = person.whoop_user_id;
         let selected = if id == proposed { " selected" } else { "" };
-        let bound = if world.grants.is_bound(id) {
+        let bound = if world.grants.is_connected(id) {
             ", connected"
         } else {
             ""
         };
-        let name = |key: &str| escape(person.profile[key].as_str().unwrap_or_default());
+        let name = |key: &str| escape_html(person.profile[key].as_str().unwrap_or_default());
         let life = serde_json::to_value(person.life).unwrap_or_default();
         let life = life.as_str().unwrap_or_default().replace('_', " ");
         let _ = write!(
@@ -102,7 +102,7 @@ fn page(world: &World, request: &Authorize, proposed: i64) -> String {
         ("state", &request.state),
     ];
     for (name, value) in fields {
-        let value = escape(value);
+        let value = escape_html(value);
         let _ = write!(
             hidden,
             "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"
@@ -111,9 +111,9 @@ fn page(world: &World, request: &Authorize, proposed: i64) -> String {
     let scopes: String = request
         .scopes
         .iter()
-        .map(|scope| format!("<li>{}</li>", escape(scope)))
+        .map(|scope| format!("<li>{}</li>", escape_html(scope)))
         .collect();
-    let client = escape(&world.config.client_id);
+    let client = escape_html(&world.config.client_id);
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\">\
@@ -130,7 +130,7 @@ fn page(world: &World, request: &Authorize, proposed: i64) -> String {
     )
 }
 
-fn escape(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

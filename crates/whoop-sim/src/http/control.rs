@@ -5,62 +5,66 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{protocol, respond, webhooks};
+use super::{protocol, to_http_response, webhooks};
 use crate::{
-    clock, data_type::DataType, edit::EditError, fault::Fault, handle::WorldHandle, life::Life,
-    reply::Reply,
+    clock, data_type::SimDataType, edit::EditError, fault::Fault, handle::WorldHandle,
+    life::LifePattern, reply::HttpReply,
 };
 
-type Handle = web::Data<WorldHandle>;
+type WorldData = web::Data<WorldHandle>;
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(
         web::scope("/_sim")
-            .route("/openapi.json", web::get().to(describe))
-            .route("/people", web::get().to(people))
+            .route("/openapi.json", web::get().to(show_openapi))
+            .route("/people", web::get().to(list_people))
             .route("/people", web::post().to(add_people))
-            .route("/truth", web::get().to(truth))
-            .route("/calls", web::get().to(calls))
+            .route("/truth", web::get().to(show_truth))
+            .route("/calls", web::get().to(list_calls))
             .route("/calls", web::delete().to(clear_calls))
-            .route("/edit", web::post().to(edit))
+            .route("/edit", web::post().to(edit_record))
             .route("/faults", web::get().to(list_faults))
             .route("/faults", web::post().to(set_faults))
             .route("/faults", web::delete().to(clear_faults))
             .route("/clock", web::get().to(show_clock))
             .route("/clock", web::post().to(set_clock))
-            .route("/revoke", web::post().to(revoke))
-            .route("/expire", web::post().to(protocol::expire))
+            .route("/revoke", web::post().to(revoke_grants))
+            .route("/expire", web::post().to(protocol::expire_tokens))
             .route("/protocol", web::get().to(protocol::show))
             .route("/protocol", web::post().to(protocol::change))
             .route("/webhooks", web::get().to(webhooks::show))
             .route("/webhooks", web::post().to(webhooks::change))
-            .route("/webhooks", web::delete().to(webhooks::forget))
-            .default_service(web::to(nowhere)),
+            .route("/webhooks", web::delete().to(webhooks::clear))
+            .default_service(web::to(unknown_route)),
     );
 }
 
-async fn describe() -> HttpResponse {
-    respond(Reply::json(include_str!("control.openapi.json").to_owned()))
+async fn show_openapi() -> HttpResponse {
+    to_http_response(HttpReply::json(
+        include_str!("control.openapi.json").to_owned(),
+    ))
 }
 
-async fn nowhere() -> HttpResponse {
-    respond(Reply::refused(404, "no such page of the simulator"))
+async fn unknown_route() -> HttpResponse {
+    to_http_response(HttpReply::sim_error(404, "no such page of the simulator"))
 }
 
 /// Everybody, or with `offset` and `limit` a part; `total` counts all.
-async fn people(world: Handle, request: actix_web::HttpRequest) -> HttpResponse {
+async fn list_people(world: WorldData, request: actix_web::HttpRequest) -> HttpResponse {
     let asked = (
-        parameter(&request, "offset").unwrap_or(Ok(0)),
-        parameter(&request, "limit").unwrap_or(Ok(usize::MAX)),
+        query_parameter(&request, "offset").unwrap_or(Ok(0)),
+        query_parameter(&request, "limit").unwrap_or(Ok(usize::MAX)),
     );
     let (offset, limit) = match asked {
         (Ok(offset), Ok(limit)) => (offset, limit),
-        (Err(reason), _) | (_, Err(reason)) => return respond(Reply::refused(400, &reason)),
+        (Err(reason), _) | (_, Err(reason)) => {
+            return to_http_response(HttpReply::sim_error(400, &reason));
+        }
     };
     let world = world.lock();
     let people: Vec<Value> = world
         .people
-        .sketches()
+        .summaries()
         .skip(offset)
         .take(limit)
         .map(|person| {
@@ -68,18 +72,18 @@ async fn people(world: Handle, request: actix_web::HttpRequest) -> HttpResponse 
                 "whoop_user_id": person.whoop_user_id,
                 "life": person.life,
                 "profile": person.profile,
-                "is_connected": world.grants.is_bound(person.whoop_user_id),
+                "is_connected": world.grants.is_connected(person.whoop_user_id),
             })
         })
         .collect();
     let page = json!({"people": people, "total": world.people.len()});
-    respond(Reply::value(&page))
+    to_http_response(HttpReply::json_value(&page))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AddPeople {
-    life: Life,
+struct AddPeopleRequest {
+    life: LifePattern,
     #[serde(default = "one")]
     count: usize,
     #[serde(default)]
@@ -90,56 +94,56 @@ fn one() -> usize {
     1
 }
 
-async fn add_people(world: Handle, body: web::Bytes) -> HttpResponse {
-    let add: AddPeople = match read(&body) {
+async fn add_people(world: WorldData, body: web::Bytes) -> HttpResponse {
+    let add: AddPeopleRequest = match parse_body(&body) {
         Ok(add) => add,
-        Err(reply) => return respond(reply),
+        Err(reply) => return to_http_response(reply),
     };
     let days = add.days.unwrap_or_else(|| world.lock().config.days);
-    respond(match world.add_people(add.life, add.count, days) {
-        Ok(ids) => Reply {
+    to_http_response(match world.add_people(add.life, add.count, days) {
+        Ok(ids) => HttpReply {
             status: 201,
-            ..Reply::value(&json!({ "people": ids }))
+            ..HttpReply::json_value(&json!({ "people": ids }))
         },
-        Err(error) => Reply::refused(400, &error.to_string()),
+        Err(error) => HttpReply::sim_error(400, &error.to_string()),
     })
 }
 
-async fn truth(world: Handle, request: actix_web::HttpRequest) -> HttpResponse {
-    let truth = match parameter(&request, "whoop_user_id") {
+async fn show_truth(world: WorldData, request: actix_web::HttpRequest) -> HttpResponse {
+    let truth = match query_parameter(&request, "whoop_user_id") {
         None => world.all_truth(),
         Some(Ok(id)) => world.truth(id),
-        Some(Err(reason)) => return respond(Reply::refused(400, &reason)),
+        Some(Err(reason)) => return to_http_response(HttpReply::sim_error(400, &reason)),
     };
-    respond(match truth {
-        Value::Null => Reply::refused(404, &EditError::NoSuchPerson.to_string()),
-        truth => Reply::json(crate::key_order::print(&truth)),
+    to_http_response(match truth {
+        Value::Null => HttpReply::sim_error(404, &EditError::NoSuchPerson.to_string()),
+        truth => HttpReply::json(crate::key_order::to_ordered_json(&truth)),
     })
 }
 
-async fn calls(world: Handle, request: actix_web::HttpRequest) -> HttpResponse {
-    let since = match parameter(&request, "since") {
+async fn list_calls(world: WorldData, request: actix_web::HttpRequest) -> HttpResponse {
+    let since = match query_parameter(&request, "since") {
         None => 0,
         Some(Ok(since)) => since,
-        Some(Err(reason)) => return respond(Reply::refused(400, &reason)),
+        Some(Err(reason)) => return to_http_response(HttpReply::sim_error(400, &reason)),
     };
     let world = world.lock();
     let calls: Vec<_> = world.calls.since(since).collect();
     let page = json!({"totals": world.calls.totals(since), "calls": calls});
-    respond(Reply::value(&page))
+    to_http_response(HttpReply::json_value(&page))
 }
 
-async fn clear_calls(world: Handle) -> HttpResponse {
+async fn clear_calls(world: WorldData) -> HttpResponse {
     world.reset_calls();
-    respond(Reply::empty(204))
+    to_http_response(HttpReply::empty(204))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Edit {
+struct EditRequest {
     whoop_user_id: i64,
-    data_type: DataType,
-    op: Op,
+    data_type: SimDataType,
+    op: EditOperation,
     #[serde(default)]
     id: Option<Value>,
     #[serde(default)]
@@ -150,7 +154,7 @@ struct Edit {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Op {
+enum EditOperation {
     Patch,
     Delete,
     Insert,
@@ -158,10 +162,10 @@ enum Op {
     SleepToNap,
 }
 
-async fn edit(world: Handle, body: web::Bytes) -> HttpResponse {
-    let edit: Edit = match read(&body) {
+async fn edit_record(world: WorldData, body: web::Bytes) -> HttpResponse {
+    let edit: EditRequest = match parse_body(&body) {
         Ok(edit) => edit,
-        Err(reply) => return respond(reply),
+        Err(reply) => return to_http_response(reply),
     };
     let id = match &edit.id {
         Some(Value::String(id)) => Some(id.clone()),
@@ -170,42 +174,46 @@ async fn edit(world: Handle, body: web::Bytes) -> HttpResponse {
     };
     let (person, data_type) = (edit.whoop_user_id, edit.data_type);
     let done = match (edit.op, id) {
-        (Op::Insert, _) => world.insert(person, data_type, edit.record.unwrap_or_default()),
+        (EditOperation::Insert, _) => {
+            world.insert(person, data_type, edit.record.unwrap_or_default())
+        }
         (_, None) => Err(EditError::Invalid("id must be a text or a number")),
-        (Op::Patch, Some(id)) => world
+        (EditOperation::Patch, Some(id)) => world
             .patch(person, data_type, &id, edit.merge.unwrap_or_default())
             .map(|()| id),
-        (Op::Delete, Some(id)) => world.delete(person, data_type, &id).map(|()| id),
-        _ if data_type != DataType::Sleep => Err(EditError::Invalid("only a sleep can be a nap")),
-        (Op::NapToSleep, Some(id)) => world.nap_to_sleep(person, &id).map(|()| id),
-        (Op::SleepToNap, Some(id)) => world.sleep_to_nap(person, &id).map(|()| id),
+        (EditOperation::Delete, Some(id)) => world.delete(person, data_type, &id).map(|()| id),
+        _ if data_type != SimDataType::Sleep => {
+            Err(EditError::Invalid("only a sleep can be a nap"))
+        }
+        (EditOperation::NapToSleep, Some(id)) => world.nap_to_sleep(person, &id).map(|()| id),
+        (EditOperation::SleepToNap, Some(id)) => world.sleep_to_nap(person, &id).map(|()| id),
     };
-    respond(match done {
-        Ok(id) => Reply::value(&json!({ "id": id })),
+    to_http_response(match done {
+        Ok(id) => HttpReply::json_value(&json!({ "id": id })),
         Err(error) => {
             let status = match error {
                 EditError::NoSuchPerson | EditError::NoSuchRecord => 404,
-                EditError::Taken => 409,
+                EditError::IdTaken => 409,
                 EditError::Invalid(_) => 400,
             };
-            Reply::refused(status, &error.to_string())
+            HttpReply::sim_error(status, &error.to_string())
         }
     })
 }
 
-async fn list_faults(world: Handle) -> HttpResponse {
+async fn list_faults(world: WorldData) -> HttpResponse {
     let faults = json!({ "faults": world.lock().faults.list() });
-    respond(Reply::value(&faults))
+    to_http_response(HttpReply::json_value(&faults))
 }
 
 /// Replaces all faults by the list that is given.
-async fn set_faults(world: Handle, body: web::Bytes) -> HttpResponse {
-    let faults: Vec<Fault> = match read(&body) {
+async fn set_faults(world: WorldData, body: web::Bytes) -> HttpResponse {
+    let faults: Vec<Fault> = match parse_body(&body) {
         Ok(faults) => faults,
-        Err(reply) => return respond(reply),
+        Err(reply) => return to_http_response(reply),
     };
-    if let Some(reason) = faults.iter().find_map(|fault| fault.check().err()) {
-        return respond(Reply::refused(400, &reason));
+    if let Some(reason) = faults.iter().find_map(|fault| fault.validate().err()) {
+        return to_http_response(HttpReply::sim_error(400, &reason));
     }
     {
         let mut world = world.lock();
@@ -217,29 +225,29 @@ async fn set_faults(world: Handle, body: web::Bytes) -> HttpResponse {
     list_faults(world).await
 }
 
-async fn clear_faults(world: Handle) -> HttpResponse {
+async fn clear_faults(world: WorldData) -> HttpResponse {
     world.clear_faults();
-    respond(Reply::empty(204))
+    to_http_response(HttpReply::empty(204))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SetClock {
+struct SetClockRequest {
     #[serde(default)]
     now: Option<DateTime<Utc>>,
     #[serde(default)]
     advance_seconds: Option<i64>,
 }
 
-async fn show_clock(world: Handle) -> HttpResponse {
-    let now = clock::print(world.now());
-    respond(Reply::value(&json!({ "now": now })))
+async fn show_clock(world: WorldData) -> HttpResponse {
+    let now = clock::format_instant(world.now());
+    to_http_response(HttpReply::json_value(&json!({ "now": now })))
 }
 
-async fn set_clock(world: Handle, body: web::Bytes) -> HttpResponse {
-    let set: SetClock = match read(&body) {
+async fn set_clock(world: WorldData, body: web::Bytes) -> HttpResponse {
+    let set: SetClockRequest = match parse_body(&body) {
         Ok(set) => set,
-        Err(reply) => return respond(reply),
+        Err(reply) => return to_http_response(reply),
     };
     let now = match (set.now, set.advance_seconds) {
         (Some(now), None) => Some(now),
@@ -254,7 +262,7 @@ async fn set_clock(world: Handle, body: web::Bytes) -> HttpResponse {
         Some(now) => world.set_now(now),
         None => {
             let reason = "give either now or advance_seconds, between the years 1970 and 9000";
-            return respond(Reply::refused(400, reason));
+            return to_http_response(HttpReply::sim_error(400, reason));
         }
     }
     show_clock(world).await
@@ -262,28 +270,30 @@ async fn set_clock(world: Handle, body: web::Bytes) -> HttpResponse {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Revoke {
+struct RevokeRequest {
     whoop_user_id: i64,
 }
 
-async fn revoke(world: Handle, body: web::Bytes) -> HttpResponse {
-    let revoke: Revoke = match read(&body) {
+async fn revoke_grants(world: WorldData, body: web::Bytes) -> HttpResponse {
+    let revoke: RevokeRequest = match parse_body(&body) {
         Ok(revoke) => revoke,
-        Err(reply) => return respond(reply),
+        Err(reply) => return to_http_response(reply),
     };
-    if !world.lock().people.knows(revoke.whoop_user_id) {
+    if !world.lock().people.contains(revoke.whoop_user_id) {
         let reason = EditError::NoSuchPerson.to_string();
-        return respond(Reply::refused(404, &reason));
+        return to_http_response(HttpReply::sim_error(404, &reason));
     }
-    let was_connected = world.revoke(revoke.whoop_user_id);
-    respond(Reply::value(&json!({ "was_connected": was_connected })))
+    let was_connected = world.revoke_grants(revoke.whoop_user_id);
+    to_http_response(HttpReply::json_value(
+        &json!({ "was_connected": was_connected }),
+    ))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Reply> {
-    serde_json::from_slice(body).map_err(|error| Reply::refused(400, &error.to_string()))
+fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, HttpReply> {
+    serde_json::from_slice(body).map_err(|error| HttpReply::sim_error(400, &error.to_string()))
 }
 
-fn parameter<T: std::str::FromStr>(
+fn query_parameter<T: std::str::FromStr>(
     request: &actix_web::HttpRequest,
     name: &str,
 ) -> Option<Result<T, String>> {

@@ -6,7 +6,7 @@
 use actix_web::{HttpResponse, http::header, web};
 
 /// Nothing from another host, no script inside the page, no frame around it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+const PAGE_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
@@ -17,24 +17,24 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 }
 
 async fn page() -> HttpResponse {
-    file("text/html; charset=utf-8", include_str!("front/page.html"))
+    static_file("text/html; charset=utf-8", include_str!("front/page.html"))
 }
 
 async fn css() -> HttpResponse {
-    file("text/css; charset=utf-8", include_str!("front/page.css"))
+    static_file("text/css; charset=utf-8", include_str!("front/page.css"))
 }
 
 async fn js() -> HttpResponse {
-    file(
+    static_file(
         "text/javascript; charset=utf-8",
         include_str!("front/page.js"),
     )
 }
 
-fn file(content_type: &'static str, text: &'static str) -> HttpResponse {
+fn static_file(content_type: &'static str, text: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, content_type))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_SECURITY_POLICY))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::CACHE_CONTROL, "no-cache"))

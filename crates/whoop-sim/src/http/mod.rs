@@ -1,31 +1,31 @@
 //! From HTTP to the world and back; nothing here decides what WHOOP says.
 
+mod broken_reply;
 mod consent;
 mod control;
-mod exchange;
 mod front;
 mod protocol;
 mod state;
-mod upstream;
 mod webhooks;
+mod whoop_routes;
 
 use actix_web::{HttpResponse, http::StatusCode, http::header, web};
 
-use crate::reply::Reply;
+use crate::reply::HttpReply;
 
 /// A page of 25 records is some 25 kB; nobody sends us more than that.
-const MAX_BODY: usize = 256 * 1024;
+const MAX_BODY_BYTES: usize = 256 * 1024;
 
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
-    app.app_data(web::PayloadConfig::new(MAX_BODY))
+    app.app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
         // Before the rest of `/_sim/`, which refuses what it does not know.
         .configure(front::configure)
         .route("/_sim/state", web::get().to(state::show))
         .configure(control::configure)
-        .configure(exchange::configure);
+        .configure(whoop_routes::configure);
 }
 
-fn respond(reply: Reply) -> HttpResponse {
+fn to_http_response(reply: HttpReply) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     if let Some(content_type) = reply.content_type {

@@ -6,13 +6,13 @@ use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::respond;
+use super::to_http_response;
 use crate::{
-    call_log::{Call, CallSide},
+    call_log::{CallSide, LoggedCall},
     clock,
     handle::WorldHandle,
     oauth::Grant,
-    reply::Reply,
+    reply::HttpReply,
     world::World,
 };
 
@@ -20,11 +20,11 @@ use crate::{
 const MINUTES: usize = 60;
 
 pub(super) async fn show(world: web::Data<WorldHandle>) -> HttpResponse {
-    let state = state(&world.lock());
-    respond(Reply::value(&state))
+    let state = state_json(&world.lock());
+    to_http_response(HttpReply::json_value(&state))
 }
 
-fn state(world: &World) -> Value {
+fn state_json(world: &World) -> Value {
     let now = world.now();
     let living: Vec<&Grant> = world
         .grants
@@ -35,10 +35,10 @@ fn state(world: &World) -> Value {
     let connected: BTreeSet<i64> = living.iter().map(|grant| grant.whoop_user_id).collect();
     let access_tokens = living.iter().filter(|it| now < it.access_expires_at);
     let refresh_tokens = living.iter().filter(|it| it.refresh_token.is_some());
-    let (answered, failed) = by_minute(world.calls.since(0), now);
+    let (answered, failed) = count_by_minute(world.calls.since(0), now);
     let (minute, day) = world.limiter.usage(now);
     json!({
-        "now": clock::print(now),
+        "now": clock::format_instant(now),
         "speed": world.config.speed,
         "people": world.people.len(),
         "connected": connected.len(),
@@ -58,8 +58,8 @@ fn state(world: &World) -> Value {
 
 /// Calls to the API in each of the last minutes, oldest first: those that got
 /// what they asked for, and the others.
-fn by_minute<'a>(
-    calls: impl Iterator<Item = &'a Call>,
+fn count_by_minute<'a>(
+    calls: impl Iterator<Item = &'a LoggedCall>,
     now: DateTime<Utc>,
 ) -> ([u32; MINUTES], [u32; MINUTES]) {
     let (mut answered, mut failed) = ([0; MINUTES], [0; MINUTES]);
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn calls_are_counted_by_the_minute_and_the_newest_is_last() {
         let now = clock::parse("2026-10-01T12:00:00Z").unwrap();
-        let call = |seconds_ago: i64, status: u16, side: CallSide| Call {
+        let call = |seconds_ago: i64, status: u16, side: CallSide| LoggedCall {
             seq: 0,
             side,
             at: now - chrono::TimeDelta::seconds(seconds_ago),
@@ -107,7 +107,7 @@ mod tests {
             call(-61, 200, CallSide::Api),
             call(1, 200, CallSide::OAuth),
         ];
-        let (answered, failed) = by_minute(calls.iter(), now);
+        let (answered, failed) = count_by_minute(calls.iter(), now);
         assert_eq!((answered[59], answered.iter().sum::<u32>()), (2, 2));
         assert_eq!((failed[58], failed[0]), (1, 1));
         assert_eq!(failed.iter().sum::<u32>(), 2);

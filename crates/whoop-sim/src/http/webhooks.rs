@@ -6,19 +6,19 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::respond;
+use super::to_http_response;
 use crate::{
     handle::WorldHandle,
-    reply::Reply,
-    webhook::{DeliveryState, WebhookMischief, check_url},
+    reply::HttpReply,
+    webhook::{DeliveryState, WebhookFaults, check_webhook_url},
 };
 
 /// So many deliveries fit on a page that somebody reads.
-const SHOWN: usize = 200;
+const MAX_SHOWN_DELIVERIES: usize = 200;
 
-type Handle = web::Data<WorldHandle>;
+type WorldData = web::Data<WorldHandle>;
 
-pub(super) async fn show(world: Handle) -> HttpResponse {
+pub(super) async fn show(world: WorldData) -> HttpResponse {
     let world = world.lock();
     let all = world.outbox.list();
     let mut counts = BTreeMap::<DeliveryState, usize>::new();
@@ -27,48 +27,49 @@ pub(super) async fn show(world: Handle) -> HttpResponse {
     }
     let page = json!({
         "url": world.outbox.url,
-        "switches": world.outbox.mischief,
+        "switches": world.outbox.faults,
         "counts": counts,
-        "deliveries": &all[all.len().saturating_sub(SHOWN)..],
+        "deliveries": &all[all.len().saturating_sub(MAX_SHOWN_DELIVERIES)..],
     });
-    respond(Reply::value(&page))
+    to_http_response(HttpReply::json_value(&page))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct WebhookSettingsRequest {
     #[serde(default)]
     url: Option<String>,
     #[serde(default)]
-    switches: Option<WebhookMischief>,
+    switches: Option<WebhookFaults>,
 }
 
-pub(super) async fn change(world: Handle, body: web::Bytes) -> HttpResponse {
-    if let Err(reason) = apply(&world, &body) {
-        return respond(Reply::refused(400, &reason));
+pub(super) async fn change(world: WorldData, body: web::Bytes) -> HttpResponse {
+    if let Err(reason) = apply_settings(&world, &body) {
+        return to_http_response(HttpReply::sim_error(400, &reason));
     }
     show(world).await
 }
 
 /// All of it or nothing. Switches that are not named go back to off.
-fn apply(world: &WorldHandle, body: &[u8]) -> Result<(), String> {
-    let change: Change = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    change.url.as_deref().map_or(Ok(()), check_url)?;
+fn apply_settings(world: &WorldHandle, body: &[u8]) -> Result<(), String> {
+    let change: WebhookSettingsRequest =
+        serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    change.url.as_deref().map_or(Ok(()), check_webhook_url)?;
     if let Some(switches) = &change.switches {
-        switches.check()?;
+        switches.validate()?;
     }
     let mut world = world.lock();
     if let Some(url) = change.url {
         world.outbox.url = Some(url);
     }
     if let Some(switches) = change.switches {
-        world.outbox.mischief = switches;
+        world.outbox.faults = switches;
     }
-    world.kick.notify_one();
+    world.delivery_wakeup.notify_one();
     Ok(())
 }
 
-pub(super) async fn forget(world: Handle) -> HttpResponse {
+pub(super) async fn clear(world: WorldData) -> HttpResponse {
     world.lock().outbox.clear();
-    respond(Reply::empty(204))
+    to_http_response(HttpReply::empty(204))
 }

@@ -3,43 +3,43 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Chance,
-    chance::Stored,
-    person::Physique,
-    sleep::milli,
-    wire::{self, CycleScore, ScoreState},
-    workout::Load,
+    SeededRng,
+    person::BodyBaseline,
+    seeded_rng::ScoringTimes,
+    sleep::to_f64,
+    wire::{self, CycleScoreJson, SimScoreState},
+    workout::WorkoutLoad,
 };
 use crate::{
-    clock::print,
-    number::{Float, whole},
-    record::Record,
+    clock::format_instant,
+    number::{SinglePrecision, round_to_int},
+    record::SimRecord,
 };
 
 /// An open cycle is scored anew this often.
-const GROWS_EVERY_SECONDS: i64 = 20 * 60;
+const UPDATE_INTERVAL_SECONDS: i64 = 20 * 60;
 
 /// A cycle whose end is not known yet. It grows as time passes, and every value
 /// hangs on the instant alone, so it is the same however the clock got there.
 #[derive(Debug, Clone)]
-pub(crate) struct Cycle {
+pub(crate) struct OpenCycle {
     pub(crate) id: i64,
     pub(crate) user_id: i64,
     pub(crate) start: DateTime<Utc>,
-    pub(crate) woke: DateTime<Utc>,
+    pub(crate) woke_at: DateTime<Utc>,
     pub(crate) timezone_offset: String,
-    pub(crate) stored: Stored,
+    pub(crate) times: ScoringTimes,
     /// What it is once it is settled.
-    pub(crate) state: ScoreState,
-    pub(crate) unscored: Unscored,
-    pub(crate) pace: Pace,
+    pub(crate) state: SimScoreState,
+    pub(crate) missing_score: MissingScore,
+    pub(crate) activity_level: ActivityLevel,
     /// With the instant from which WHOOP counts them.
-    pub(crate) loads: Vec<(DateTime<Utc>, Load)>,
+    pub(crate) loads: Vec<(DateTime<Utc>, WorkoutLoad)>,
 }
 
 /// The content of `score` in an unscored record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unscored {
+pub(crate) enum MissingScore {
     Absent,
     Null,
     Zeros,
@@ -47,7 +47,7 @@ pub(crate) enum Unscored {
 
 /// How somebody spends a day.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct ActivityLevel {
     exertion_per_hour: f64,
     average_heart_rate: i64,
     max_heart_rate: i64,
@@ -56,20 +56,22 @@ pub(crate) struct Pace {
     steps_per_hour: Option<i64>,
 }
 
-impl Pace {
-    pub(crate) fn draw(chance: &mut Chance, body: &Physique) -> Self {
-        let steps = chance.int(180, 900);
+impl ActivityLevel {
+    pub(crate) fn draw(chance: &mut SeededRng, body: &BodyBaseline) -> Self {
+        let steps = chance.int_between(180, 900);
         Self {
-            exertion_per_hour: chance.real(0.012, 0.022),
-            average_heart_rate: whole(body.resting_heart_rate + chance.real(9.0, 19.0)),
-            max_heart_rate: chance.int(108, 141),
+            exertion_per_hour: chance.float_between(0.012, 0.022),
+            average_heart_rate: round_to_int(
+                body.resting_heart_rate + chance.float_between(9.0, 19.0),
+            ),
+            max_heart_rate: chance.int_between(108, 141),
             kilojoule_per_hour: body.kilojoule_per_hour,
-            steps_per_hour: chance.odds(0.97).then_some(steps),
+            steps_per_hour: chance.random_bool(0.97).then_some(steps),
         }
     }
 
-    fn score(&self, lasted: TimeDelta, loads: &[Load]) -> CycleScore {
-        let hours = milli(lasted.num_milliseconds()) / 3_600_000.0;
+    fn score(&self, lasted: TimeDelta, loads: &[WorkoutLoad]) -> CycleScoreJson {
+        let hours = to_f64(lasted.num_milliseconds()) / 3_600_000.0;
         let trained: f64 = loads.iter().map(|load| load.strain).sum();
         // Strain does not add up; it crowds towards 21.
         let exertion = hours.min(30.0) * self.exertion_per_hour + trained * 0.045;
@@ -78,86 +80,86 @@ impl Pace {
         let strain = 20.95 * (1.0 - (-exertion).exp());
         // A day is harder than the hardest hour of it.
         let hardest = loads.iter().map(|load| load.strain).fold(0.0, f64::max);
-        CycleScore {
-            strain: Float::new(strain.max(hardest + (20.95 - hardest) * 0.03)),
-            kilojoule: Float::new(hours * self.kilojoule_per_hour + burnt),
+        CycleScoreJson {
+            strain: SinglePrecision::new(strain.max(hardest + (20.95 - hardest) * 0.03)),
+            kilojoule: SinglePrecision::new(hours * self.kilojoule_per_hour + burnt),
             average_heart_rate: self.average_heart_rate,
             max_heart_rate: highest.unwrap_or(0).max(self.max_heart_rate),
         }
     }
 }
 
-impl Cycle {
+impl OpenCycle {
     /// When it last changed before `now`, while it is open.
-    pub(crate) fn grown_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let age = (now - self.stored.created).num_seconds().max(0);
-        let grown = self.stored.created
-            + TimeDelta::seconds(age / GROWS_EVERY_SECONDS * GROWS_EVERY_SECONDS);
-        if self.stored.settled <= now {
-            grown.max(self.stored.settled)
+    pub(crate) fn last_update(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let age = (now - self.times.created).num_seconds().max(0);
+        let grown = self.times.created
+            + TimeDelta::seconds(age / UPDATE_INTERVAL_SECONDS * UPDATE_INTERVAL_SECONDS);
+        if self.times.finalized <= now {
+            grown.max(self.times.finalized)
         } else {
             grown
         }
     }
 
     /// As it is listed while it is open.
-    pub(crate) fn open(&self, now: DateTime<Utc>) -> Record {
-        let at = self.grown_at(now);
-        let state = if at < self.stored.settled {
-            ScoreState::PendingScore
+    pub(crate) fn open_record(&self, now: DateTime<Utc>) -> SimRecord {
+        let at = self.last_update(now);
+        let state = if at < self.times.finalized {
+            SimScoreState::PendingScore
         } else {
             self.state
         };
-        self.record(at, None, at, state)
+        self.to_record(at, None, at, state)
     }
 
     /// As it is listed from `seen` on, when the sleep that ends it is known.
-    pub(crate) fn closed(&self, end: DateTime<Utc>, seen: DateTime<Utc>) -> Record {
-        let state = if seen < self.stored.settled {
-            ScoreState::PendingScore
+    pub(crate) fn closed_record(&self, end: DateTime<Utc>, seen: DateTime<Utc>) -> SimRecord {
+        let state = if seen < self.times.finalized {
+            SimScoreState::PendingScore
         } else {
             self.state
         };
-        self.record(seen, Some(end), end, state)
+        self.to_record(seen, Some(end), end, state)
     }
 
-    fn record(
+    fn to_record(
         &self,
         updated: DateTime<Utc>,
         end: Option<DateTime<Utc>>,
         until: DateTime<Utc>,
-        state: ScoreState,
-    ) -> Record {
-        let is_scored = state == ScoreState::Scored;
+        state: SimScoreState,
+    ) -> SimRecord {
+        let is_scored = state == SimScoreState::Scored;
         // A workout of this cycle that arrived late counts when it closes.
-        let loads: Vec<Load> = self
+        let loads: Vec<WorkoutLoad> = self
             .loads
             .iter()
             .filter(|(known, _)| end.is_some() || *known <= until)
             .map(|(_, load)| *load)
             .collect();
-        let hours = (until - self.woke).num_hours().max(1);
-        let wire = wire::Cycle {
+        let hours = (until - self.woke_at).num_hours().max(1);
+        let wire = wire::CycleJson {
             id: self.id,
             user_id: self.user_id,
-            created_at: print(self.stored.created),
-            updated_at: print(updated),
-            start: print(self.start),
-            end: end.map(print),
+            created_at: format_instant(self.times.created),
+            updated_at: format_instant(updated),
+            start: format_instant(self.start),
+            end: end.map(format_instant),
             timezone_offset: self.timezone_offset.clone(),
             score_state: state,
-            score: match self.unscored {
-                _ if is_scored => Some(Some(self.pace.score(until - self.start, &loads))),
-                Unscored::Absent => None,
-                Unscored::Null => Some(None),
-                Unscored::Zeros => Some(Some(CycleScore::ZERO)),
+            score: match self.missing_score {
+                _ if is_scored => Some(Some(self.activity_level.score(until - self.start, &loads))),
+                MissingScore::Absent => None,
+                MissingScore::Null => Some(None),
+                MissingScore::Zeros => Some(Some(CycleScoreJson::ZERO)),
             },
             step_count: self
-                .pace
+                .activity_level
                 .steps_per_hour
                 .filter(|_| is_scored)
                 .map(|steps| steps * hours),
         };
-        Record::new(self.id, self.start, end, &wire)
+        SimRecord::new(self.id, self.start, end, &wire)
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{Life, Person, Role};
-use crate::{clock, data_type::DataType};
+use super::{LifePattern, Person, PersonSpec};
+use crate::{clock, data_type::SimDataType};
 
 const LIVES: usize = 17;
 
@@ -15,13 +15,13 @@ fn now() -> DateTime<Utc> {
 }
 
 fn generate(seed: u64, index: usize, days: u32, now: DateTime<Utc>) -> Person {
-    let life = Life::of(index);
-    Person::new(seed, index, Role { life, days }, now, now)
+    let life = LifePattern::for_index(index);
+    Person::new(seed, index, PersonSpec { life, days }, now, now)
 }
 
-fn records(person: &Person, data_type: DataType) -> Vec<Value> {
+fn records(person: &Person, data_type: SimDataType) -> Vec<Value> {
     let records = person.records.newest_first(data_type);
-    records.map(|record| record.value()).collect()
+    records.map(|record| record.to_value()).collect()
 }
 
 fn at(record: &Value, key: &str) -> DateTime<Utc> {
@@ -44,7 +44,7 @@ fn everybody(days: u32, check: impl Fn(&Person)) {
     for seed in 0..12 {
         for index in 0..LIVES {
             // Ten years are much to look through; once is enough.
-            if seed > 0 && Life::of(index) == Life::Decade {
+            if seed > 0 && LifePattern::for_index(index) == LifePattern::Decade {
                 continue;
             }
             check(&generate(seed, index, days, now()));
@@ -55,7 +55,7 @@ fn everybody(days: u32, check: impl Fn(&Person)) {
 #[test]
 fn cycles_never_overlap_and_at_most_the_newest_is_open() {
     everybody(60, |person| {
-        let cycles = records(person, DataType::Cycle);
+        let cycles = records(person, SimDataType::Cycle);
         for pair in cycles.windows(2) {
             assert!(at(&pair[1], "start") < at(&pair[0], "start"));
             assert!(at(&pair[1], "end") <= at(&pair[0], "start"), "{pair:?}");
@@ -68,11 +68,11 @@ fn the_cycles_of_a_strap_that_is_always_worn_follow_each_other_without_a_gap() {
     everybody(45, |person| {
         if matches!(
             person.life,
-            Life::StrapOff | Life::Weekdays | Life::LongBreaks
+            LifePattern::StrapOff | LifePattern::Weekdays | LifePattern::LongBreaks
         ) {
             return;
         }
-        let cycles = records(person, DataType::Cycle);
+        let cycles = records(person, SimDataType::Cycle);
         assert!(cycles[0]["end"].is_null());
         for pair in cycles.windows(2) {
             assert_eq!(pair[1]["end"], pair[0]["start"]);
@@ -83,10 +83,10 @@ fn the_cycles_of_a_strap_that_is_always_worn_follow_each_other_without_a_gap() {
 #[test]
 fn a_cycle_with_a_night_begins_with_its_first_main_sleep_of_which_the_recovery_is() {
     everybody(60, |person| {
-        let sleeps = records(person, DataType::Sleep);
-        let recoveries = records(person, DataType::Recovery);
+        let sleeps = records(person, SimDataType::Sleep);
+        let recoveries = records(person, SimDataType::Recovery);
         let mut nights = 0;
-        for cycle in records(person, DataType::Cycle) {
+        for cycle in records(person, SimDataType::Cycle) {
             let main = sleeps
                 .iter()
                 .filter(|it| it["nap"] == false && it["cycle_id"] == cycle["id"]);
@@ -97,7 +97,7 @@ fn a_cycle_with_a_night_begins_with_its_first_main_sleep_of_which_the_recovery_i
             assert_eq!(cycle["start"], first["start"]);
             let mut of_cycle = recoveries.iter().filter(|it| it["cycle_id"] == cycle["id"]);
             let Some(recovery) = of_cycle.next() else {
-                assert_eq!(person.life, Life::LongBreaks);
+                assert_eq!(person.life, LifePattern::LongBreaks);
                 continue;
             };
             assert_eq!(of_cycle.next(), None);
@@ -115,13 +115,13 @@ fn a_cycle_with_a_night_begins_with_its_first_main_sleep_of_which_the_recovery_i
 #[test]
 fn nobody_does_two_things_at_once_or_in_the_future() {
     everybody(45, |person| {
-        let mut busy = records(person, DataType::Sleep);
-        busy.extend(records(person, DataType::Workout));
+        let mut busy = records(person, SimDataType::Sleep);
+        busy.extend(records(person, SimDataType::Workout));
         busy.sort_by_key(|record| at(record, "start"));
         for pair in busy.windows(2) {
             assert!(at(&pair[0], "end") < at(&pair[1], "start"), "{pair:?}");
         }
-        for record in busy.iter().chain(&records(person, DataType::Recovery)) {
+        for record in busy.iter().chain(&records(person, SimDataType::Recovery)) {
             assert!(at(record, "created_at") <= at(record, "updated_at"));
             assert!(at(record, "updated_at") <= now());
         }
@@ -135,7 +135,7 @@ fn nobody_does_two_things_at_once_or_in_the_future() {
 #[test]
 fn stages_sum_to_the_time_in_bed_without_the_time_that_has_no_data_and_zones_to_the_workout() {
     everybody(30, |person| {
-        for sleep in records(person, DataType::Sleep) {
+        for sleep in records(person, SimDataType::Sleep) {
             let stages = &sleep["score"]["stage_summary"];
             if sleep["score_state"] != "SCORED" {
                 continue;
@@ -148,7 +148,7 @@ fn stages_sum_to_the_time_in_bed_without_the_time_that_has_no_data_and_zones_to_
             assert_eq!(in_bed, parts.map(part).iter().sum::<i64>());
             assert!(parts.map(part).iter().all(|part| *part >= 0));
         }
-        for workout in records(person, DataType::Workout) {
+        for workout in records(person, SimDataType::Workout) {
             let Some(zones) = workout["score"]["zone_durations"].as_object() else {
                 continue;
             };
@@ -170,7 +170,7 @@ fn ids_are_unique_over_all_people_and_some_are_past_31_bits() {
     for index in 0..60 {
         let person = generate(3, index, 40, now());
         assert!(ids.insert(person.whoop_user_id.to_string()));
-        for data_type in [DataType::Cycle, DataType::Sleep, DataType::Workout] {
+        for data_type in [SimDataType::Cycle, SimDataType::Sleep, SimDataType::Workout] {
             for record in person.records.newest_first(data_type) {
                 assert!(ids.insert(record.id.clone()), "{}", record.id);
                 is_long |= record.id.parse::<i64>().is_ok_and(|id| id > 1 << 31);
@@ -190,8 +190,8 @@ fn the_first_three_show_between_them_what_a_client_must_survive() {
             let each = people.iter().map(|person| records(person, data_type));
             each.flatten().collect()
         };
-        let (cycles, sleeps) = (all(DataType::Cycle), all(DataType::Sleep));
-        let workouts = all(DataType::Workout);
+        let (cycles, sleeps) = (all(SimDataType::Cycle), all(SimDataType::Sleep));
+        let workouts = all(SimDataType::Workout);
         let state = |word: &'static str| move |it: &Value| it["score_state"] == word;
         let crosses = |it: &Value| local_date(it, "start") != local_date(it, "end");
         let hours = |it: &Value| {
@@ -208,7 +208,7 @@ fn the_first_three_show_between_them_what_a_client_must_survive() {
         assert!(workouts.iter().any(crosses), "workouts over midnight");
         let awaits = |hour| {
             let nurse = generate(seed, 1, 60, now() + TimeDelta::hours(hour));
-            records(&nurse, DataType::Sleep)
+            records(&nurse, SimDataType::Sleep)
                 .iter()
                 .any(state("PENDING_SCORE"))
         };
@@ -249,14 +249,14 @@ fn without_night<'a>(cycles: &'a [Value], sleeps: &'a [Value]) -> impl Iterator<
 fn the_rest_live_as_their_names_say() {
     for seed in 0..10 {
         for index in 3..LIVES {
-            if seed > 0 && Life::of(index) == Life::Decade {
+            if seed > 0 && LifePattern::for_index(index) == LifePattern::Decade {
                 continue;
             }
             let person = generate(seed, index, 400, now());
-            let sleeps = records(&person, DataType::Sleep);
-            let cycles = records(&person, DataType::Cycle);
+            let sleeps = records(&person, SimDataType::Sleep);
+            let cycles = records(&person, SimDataType::Cycle);
             match person.life {
-                Life::DaylightSaver => {
+                LifePattern::DaylightSaver => {
                     let offset = |day: &str| {
                         let day: NaiveDate = day.parse().unwrap();
                         let mut nights = sleeps.iter().filter(|it| it["nap"] == false);
@@ -268,27 +268,27 @@ fn the_rest_live_as_their_names_say() {
                     assert_eq!(offset("2026-10-31"), "-04:00");
                     assert_eq!(offset("2026-11-01"), "-05:00");
                 }
-                Life::Napper => {
+                LifePattern::Napper => {
                     let naps = sleeps.iter().filter(|it| it["nap"] == true).count();
                     assert!(naps > 200, "{naps}");
                     assert!(
                         person
                             .records
-                            .newest_first(DataType::Recovery)
-                            .all(|it| { it.value()["score"]["skin_temp_celsius"].is_null() })
+                            .newest_first(SimDataType::Recovery)
+                            .all(|it| { it.to_value()["score"]["skin_temp_celsius"].is_null() })
                     );
                 }
-                Life::Parent => {
+                LifePattern::Parent => {
                     let dates = sleeps.iter().filter(|it| it["nap"] == false);
                     let distinct: HashSet<_> = dates.map(|it| local_date(it, "end")).collect();
                     assert!(distinct.len() < cycles.len(), "two cycles share a date");
                 }
-                Life::Athlete => {
-                    let workouts = records(&person, DataType::Workout);
+                LifePattern::Athlete => {
+                    let workouts = records(&person, SimDataType::Workout);
                     let dates: Vec<_> = workouts.iter().map(|it| local_date(it, "start")).collect();
                     assert!(dates.windows(3).any(|three| three[0] == three[2]));
                 }
-                Life::StrapOff => {
+                LifePattern::StrapOff => {
                     assert!(gaps(&cycles).any(|gap| gap > TimeDelta::days(1)));
                     assert!(
                         without_night(&cycles, &sleeps)
@@ -299,7 +299,7 @@ fn the_rest_live_as_their_names_say() {
                             && ended(it) == TimeDelta::hours(24))
                     );
                 }
-                Life::Weekdays => {
+                LifePattern::Weekdays => {
                     let weekly = gaps(&cycles).filter(|gap| *gap < TimeDelta::days(3));
                     assert!(weekly.count() > 50);
                     let closed = cycles.iter().filter(|it| ended(it) == TimeDelta::hours(24));
@@ -309,7 +309,7 @@ fn the_rest_live_as_their_names_say() {
                             .any(|it| { ended(it) == TimeDelta::hours(12) })
                     );
                 }
-                Life::LongBreaks => {
+                LifePattern::LongBreaks => {
                     assert!(gaps(&cycles).any(|gap| gap > TimeDelta::days(20)));
                     let first = cycles.last().unwrap();
                     let second = &cycles[cycles.len() - 3];
@@ -319,7 +319,7 @@ fn the_rest_live_as_their_names_say() {
                     assert!(first["id"].as_i64() > second["id"].as_i64());
                     assert!(at(first, "created_at") > at(second, "created_at"));
                 }
-                Life::EveningDozer => {
+                LifePattern::EveningDozer => {
                     let nights = || sleeps.iter().filter(|it| it["nap"] == false);
                     let dates: Vec<_> = nights().map(|it| local_date(it, "end")).collect();
                     assert!(dates.windows(2).any(|two| two[0] == two[1]));
@@ -333,7 +333,7 @@ fn the_rest_live_as_their_names_say() {
                             .all(|it| it["timezone_offset"].as_str().unwrap().ends_with(":30"))
                     );
                 }
-                Life::BrokenSleeper => {
+                LifePattern::BrokenSleeper => {
                     let of = |cycle: &Value| {
                         let main = sleeps.iter().filter(|it| it["nap"] == false);
                         main.filter(|it| it["cycle_id"] == cycle["id"]).count()
@@ -341,8 +341,8 @@ fn the_rest_live_as_their_names_say() {
                     assert!(cycles.iter().any(|it| of(it) == 2));
                     assert!(cycles.iter().any(|it| of(it) == 1));
                 }
-                Life::OddReadings => {
-                    let workouts = records(&person, DataType::Workout);
+                LifePattern::OddReadings => {
+                    let workouts = records(&person, SimDataType::Workout);
                     let unscored = |it: &&Value| it["score_state"] == "UNSCORABLE";
                     for of_type in [&cycles, &sleeps, &workouts] {
                         assert!(
@@ -373,28 +373,28 @@ fn the_rest_live_as_their_names_say() {
                     assert_eq!(night("2026-04-04"), "+13:45", "the next morning there");
                     assert_eq!(night("2026-04-05"), "+12:45");
                 }
-                Life::Newcomer => {
+                LifePattern::Newcomer => {
                     let calibrating =
                         person
                             .records
-                            .newest_first(DataType::Recovery)
+                            .newest_first(SimDataType::Recovery)
                             .filter(|it| {
-                                let score = &it.value()["score"];
+                                let score = &it.to_value()["score"];
                                 score["user_calibrating"] == true
                                     && score["recovery_score"].is_null()
                             });
                     assert_eq!(calibrating.count(), 4);
                     assert!(person.body_measurement.is_none());
                 }
-                Life::MembershipLapsed => {
+                LifePattern::MembershipLapsed => {
                     let newest = cycles.iter().map(|it| at(it, "updated_at")).max();
                     assert!(newest.unwrap() < now() - TimeDelta::days(20));
                 }
-                Life::LongCycle => assert!(cycles.iter().any(|it| {
+                LifePattern::LongCycle => assert!(cycles.iter().any(|it| {
                     let end = it["end"].as_str().and_then(clock::parse);
                     end.is_some_and(|end| end - at(it, "start") == TimeDelta::hours(40))
                 })),
-                Life::Decade => {
+                LifePattern::Decade => {
                     let oldest = at(cycles.last().unwrap(), "start");
                     assert!(now() - oldest > TimeDelta::days(3_640));
                 }
@@ -409,12 +409,12 @@ fn any_length_of_history_at_any_time_can_be_made() {
     for days in [0, 1, 2, 5] {
         for hour in 0..24 {
             for index in 0..LIVES {
-                if hour > 0 && Life::of(index) == Life::Decade {
+                if hour > 0 && LifePattern::for_index(index) == LifePattern::Decade {
                     continue;
                 }
                 let at = now() + TimeDelta::hours(hour);
                 let person = generate(1, index, days, at);
-                let open = records(&person, DataType::Cycle);
+                let open = records(&person, SimDataType::Cycle);
                 assert!(open.iter().filter(|it| it["end"].is_null()).count() <= 1);
             }
         }

@@ -3,15 +3,15 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Chance, Life,
-    zone::{
+    LifePattern, SeededRng,
+    time_zone::{
         AUCKLAND, BERLIN, CHATHAM, HONOLULU, KATHMANDU, LONDON, LOS_ANGELES, NEW_YORK, ST_JOHNS,
-        TOKYO, Zone,
+        SimTimeZone, TOKYO,
     },
 };
 
 /// Auckland to Honolulu and Honolulu to Tokyo cross the date line, each way once.
-const ROUTE: [Zone; 8] = [
+const TRAVEL_ROUTE: [SimTimeZone; 8] = [
     LONDON,
     NEW_YORK,
     LOS_ANGELES,
@@ -25,38 +25,38 @@ const ROUTE: [Zone; 8] = [
 #[derive(Debug)]
 pub(crate) struct Itinerary {
     /// Arrivals, oldest first; the first one lies before everything.
-    stays: Vec<(DateTime<Utc>, Zone)>,
-    journey: Option<Journey>,
+    stays: Vec<(DateTime<Utc>, SimTimeZone)>,
+    travel: Option<TravelPlan>,
 }
 
 /// A journey without end, planned as far as it is asked for.
 #[derive(Debug)]
-struct Journey {
-    chance: Chance,
+struct TravelPlan {
+    rng: SeededRng,
     stop: usize,
     planned_until: DateTime<Utc>,
 }
 
 impl Itinerary {
-    pub(crate) fn of(life: Life, mut chance: Chance, from: DateTime<Utc>) -> Self {
+    pub(crate) fn for_life(life: LifePattern, mut chance: SeededRng, from: DateTime<Utc>) -> Self {
         let home = match life {
-            Life::OrdinarySleeper
-            | Life::NightShiftNurse
-            | Life::Decade
-            | Life::LongBreaks
-            | Life::BrokenSleeper => BERLIN,
-            Life::DaylightSaver | Life::Newcomer | Life::Weekdays => NEW_YORK,
-            Life::EveningDozer => ST_JOHNS,
-            Life::OddReadings => CHATHAM,
-            Life::Napper => AUCKLAND,
-            Life::Athlete | Life::LongCycle => LOS_ANGELES,
-            Life::Parent | Life::StrapOff | Life::MembershipLapsed => LONDON,
-            Life::Traveller => {
-                let stop = chance.index(ROUTE.len());
+            LifePattern::OrdinarySleeper
+            | LifePattern::NightShiftNurse
+            | LifePattern::Decade
+            | LifePattern::LongBreaks
+            | LifePattern::BrokenSleeper => BERLIN,
+            LifePattern::DaylightSaver | LifePattern::Newcomer | LifePattern::Weekdays => NEW_YORK,
+            LifePattern::EveningDozer => ST_JOHNS,
+            LifePattern::OddReadings => CHATHAM,
+            LifePattern::Napper => AUCKLAND,
+            LifePattern::Athlete | LifePattern::LongCycle => LOS_ANGELES,
+            LifePattern::Parent | LifePattern::StrapOff | LifePattern::MembershipLapsed => LONDON,
+            LifePattern::Traveller => {
+                let stop = chance.index(TRAVEL_ROUTE.len());
                 return Self {
-                    stays: vec![(DateTime::<Utc>::MIN_UTC, ROUTE[stop])],
-                    journey: Some(Journey {
-                        chance,
+                    stays: vec![(DateTime::<Utc>::MIN_UTC, TRAVEL_ROUTE[stop])],
+                    travel: Some(TravelPlan {
+                        rng: chance,
                         stop,
                         planned_until: from,
                     }),
@@ -65,24 +65,24 @@ impl Itinerary {
         };
         Self {
             stays: vec![(DateTime::<Utc>::MIN_UTC, home)],
-            journey: None,
+            travel: None,
         }
     }
 
     /// Plans on until `until`; places before it are known then.
     pub(crate) fn plan_until(&mut self, until: DateTime<Utc>) {
-        let Some(journey) = &mut self.journey else {
+        let Some(journey) = &mut self.travel else {
             return;
         };
         while journey.planned_until < until {
-            journey.planned_until += TimeDelta::hours(journey.chance.int(3 * 24, 8 * 24));
-            journey.stop = (journey.stop + 1) % ROUTE.len();
+            journey.planned_until += TimeDelta::hours(journey.rng.int_between(3 * 24, 8 * 24));
+            journey.stop = (journey.stop + 1) % TRAVEL_ROUTE.len();
             self.stays
-                .push((journey.planned_until, ROUTE[journey.stop]));
+                .push((journey.planned_until, TRAVEL_ROUTE[journey.stop]));
         }
     }
 
-    pub(crate) fn zone_at(&self, at: DateTime<Utc>) -> Zone {
+    pub(crate) fn zone_at(&self, at: DateTime<Utc>) -> SimTimeZone {
         let arrived = self.stays.partition_point(|(since, _)| *since <= at);
         self.stays[arrived.saturating_sub(1)].1
     }

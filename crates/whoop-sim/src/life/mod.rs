@@ -5,25 +5,25 @@
 //! of it (`tale`). All are pure. The same seed, start and days give the same
 //! bytes at the same instant, however the clock got there.
 
-mod chance;
 mod cycle;
-mod habits;
+mod event_timeline;
 #[cfg(test)]
 mod invariants;
 mod itinerary;
+mod life_pattern;
 #[cfg(test)]
 mod over_time;
 mod person;
 mod plan;
+mod record_generator;
 mod recovery;
+mod seeded_rng;
 mod sleep;
 mod sport;
-mod story;
-mod tale;
+mod time_zone;
 mod wire;
 mod workout;
-mod zone;
 
-pub(crate) use chance::Chance;
-pub use habits::Life;
-pub(crate) use person::{Happening, Person, Role, index_of, profile};
+pub use life_pattern::LifePattern;
+pub(crate) use person::{Person, PersonSpec, RecordUpdate, index_of_user, make_profile};
+pub(crate) use seeded_rng::SeededRng;

@@ -5,24 +5,24 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::{Life, Person, Role};
-use crate::{clock, data_type::DataType};
+use super::{LifePattern, Person, PersonSpec};
+use crate::{clock, data_type::SimDataType};
 
 fn born() -> DateTime<Utc> {
     clock::parse("2026-11-20T18:00:00Z").unwrap()
 }
 
 fn person(index: usize) -> Person {
-    let life = Life::of(index);
-    Person::new(5, index, Role { life, days: 20 }, born(), born())
+    let life = LifePattern::for_index(index);
+    Person::new(5, index, PersonSpec { life, days: 20 }, born(), born())
 }
 
-fn all(person: &Person) -> HashMap<(DataType, String), Value> {
-    let each = DataType::ALL.into_iter().flat_map(|data_type| {
+fn all(person: &Person) -> HashMap<(SimDataType, String), Value> {
+    let each = SimDataType::ALL.into_iter().flat_map(|data_type| {
         person
             .records
             .newest_first(data_type)
-            .map(move |record| ((data_type, record.id.clone()), record.value()))
+            .map(move |record| ((data_type, record.id.clone()), record.to_value()))
     });
     each.collect()
 }
@@ -36,28 +36,28 @@ fn watch(index: usize, days: i64, mut look: impl FnMut(DateTime<Utc>, &Person)) 
     let mut person = person(index);
     for step in 0..days * 144 {
         let now = born() + TimeDelta::minutes(10 * step);
-        person.catch_up(now);
+        person.advance_to(now);
         look(now, &person);
     }
 }
 
 #[test]
 fn small_steps_and_one_leap_lead_to_the_same_records() {
-    for index in (0..17).filter(|index| Life::of(*index) != Life::Decade) {
+    for index in (0..17).filter(|index| LifePattern::for_index(*index) != LifePattern::Decade) {
         let end = born() + TimeDelta::days(12) + TimeDelta::minutes(7);
         let mut walker = person(index);
         let mut now = born();
         while now < end {
             now = (now + TimeDelta::minutes(13)).min(end);
-            walker.catch_up(now);
+            walker.advance_to(now);
         }
         let mut leaper = person(index);
-        leaper.catch_up(end);
+        leaper.advance_to(end);
 
         assert_eq!(all(&walker), all(&leaper), "person {index}");
 
-        let life = Life::of(index);
-        let late = Person::new(5, index, Role { life, days: 20 }, born(), end);
+        let life = LifePattern::for_index(index);
+        let late = Person::new(5, index, PersonSpec { life, days: 20 }, born(), end);
         assert_eq!(all(&late), all(&leaper), "first looked at then: {index}");
     }
 }
@@ -96,9 +96,13 @@ fn some_scores_become_others_days_later() {
     let mut seen: HashMap<_, Value> = HashMap::new();
     let mut again = HashSet::new();
     watch(6, 40, |_, person| {
-        for data_type in [DataType::Sleep, DataType::Recovery, DataType::Workout] {
+        for data_type in [
+            SimDataType::Sleep,
+            SimDataType::Recovery,
+            SimDataType::Workout,
+        ] {
             for record in person.records.newest_first(data_type).take(12) {
-                let value = record.value();
+                let value = record.to_value();
                 let key = (data_type, record.id.clone());
                 if value["score_state"] != "SCORED" {
                     continue;
@@ -119,8 +123,12 @@ fn some_scores_become_others_days_later() {
 fn the_open_cycle_grows_until_the_next_sleep_is_seen() {
     let mut strains: HashMap<String, (f64, usize)> = HashMap::new();
     watch(0, 10, |_, person| {
-        let newest = person.records.newest_first(DataType::Cycle).next().unwrap();
-        let value = newest.value();
+        let newest = person
+            .records
+            .newest_first(SimDataType::Cycle)
+            .next()
+            .unwrap();
+        let value = newest.to_value();
         assert!(value["end"].is_null(), "the newest is open");
         if let Some(strain) = value["score"]["strain"].as_f64() {
             let (last, grown) = strains.entry(newest.id.clone()).or_default();
@@ -135,12 +143,12 @@ fn the_open_cycle_grows_until_the_next_sleep_is_seen() {
 #[test]
 fn a_strap_out_of_reach_uploads_hours_later() {
     let mut person = person(0);
-    person.catch_up(born() + TimeDelta::days(200));
+    person.advance_to(born() + TimeDelta::days(200));
     let late = person
         .records
-        .newest_first(DataType::Sleep)
+        .newest_first(SimDataType::Sleep)
         .filter(|record| {
-            at(&record.value(), "created_at") - record.end.unwrap() > TimeDelta::hours(7)
+            at(&record.to_value(), "created_at") - record.end.unwrap() > TimeDelta::hours(7)
         });
     assert!(late.count() > 5);
 }
@@ -148,38 +156,46 @@ fn a_strap_out_of_reach_uploads_hours_later() {
 #[test]
 fn every_change_that_whoop_tells_of_is_told_once_and_in_order() {
     let mut person = person(1);
-    let before = person.records.newest_first(DataType::Sleep).count();
-    let happened = person.catch_up(born() + TimeDelta::days(15));
+    let before = person.records.newest_first(SimDataType::Sleep).count();
+    let happened = person.advance_to(born() + TimeDelta::days(15));
 
     assert!(happened.is_sorted_by_key(|it| it.at));
-    assert!(happened.iter().all(|it| it.data_type != DataType::Cycle));
+    assert!(happened.iter().all(|it| it.data_type != SimDataType::Cycle));
     let told: HashSet<_> = happened
         .iter()
-        .filter(|it| it.data_type == DataType::Sleep)
+        .filter(|it| it.data_type == SimDataType::Sleep)
         .map(|it| it.id.clone())
         .collect();
-    let now: Vec<_> = person.records.newest_first(DataType::Sleep).collect();
+    let now: Vec<_> = person.records.newest_first(SimDataType::Sleep).collect();
     let new = now.len() - before;
     assert!(new >= 13, "{new}");
     assert!(now.iter().take(new).all(|it| told.contains(&it.id)));
-    assert_eq!(person.catch_up(born() + TimeDelta::days(15)), []);
+    assert_eq!(person.advance_to(born() + TimeDelta::days(15)), []);
 }
 
 #[test]
 fn an_edit_outlives_what_happens_later() {
     let mut person = person(1);
     let now = born() + TimeDelta::days(1);
-    person.catch_up(now);
-    let newest = person.records.newest_first(DataType::Sleep).next().unwrap();
+    person.advance_to(now);
+    let newest = person
+        .records
+        .newest_first(SimDataType::Sleep)
+        .next()
+        .unwrap();
     let id = newest.id.clone();
     let change = serde_json::json!({"timezone_offset": "+09:00"});
-    crate::edit::patch(&mut person, DataType::Sleep, &id, &change, now).unwrap();
-    person.catch_up(now + TimeDelta::days(9));
-    let later = person.records.find(DataType::Sleep, &id).unwrap().value();
+    crate::edit::patch_record(&mut person, SimDataType::Sleep, &id, &change, now).unwrap();
+    person.advance_to(now + TimeDelta::days(9));
+    let later = person
+        .records
+        .find(SimDataType::Sleep, &id)
+        .unwrap()
+        .to_value();
     assert_eq!(later["timezone_offset"], "+09:00");
     assert_ne!(later["score_state"], "PENDING_SCORE");
 
-    crate::edit::delete(&mut person, DataType::Sleep, &id).unwrap();
-    person.catch_up(now + TimeDelta::days(30));
-    assert!(person.records.find(DataType::Sleep, &id).is_none());
+    crate::edit::delete_record(&mut person, SimDataType::Sleep, &id).unwrap();
+    person.advance_to(now + TimeDelta::days(30));
+    assert!(person.records.find(SimDataType::Sleep, &id).is_none());
 }

@@ -4,15 +4,18 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Chance, Life,
-    cycle::Cycle,
+    LifePattern, SeededRng,
+    cycle::OpenCycle,
+    event_timeline::{EventTimeline, TimelineEvent},
     itinerary::Itinerary,
-    plan::Planner,
-    story::{Hero, Story, cycle_id},
-    tale::{Change, Tale},
-    wire::{BodyMeasurement, Profile},
+    plan::CyclePlanner,
+    record_generator::{PersonSeed, RecordGenerator, cycle_id},
+    wire::{BodyMeasurementJson, ProfileJson},
 };
-use crate::{data_type::DataType, ledger::Ledger, number::Float, record::Record, records::Records};
+use crate::{
+    data_type::SimDataType, edit_overlay::EditOverlay, number::SinglePrecision, record::SimRecord,
+    records::RecordStore,
+};
 
 /// A newcomer's whole history.
 const NEWCOMER_DAYS: u32 = 12;
@@ -21,8 +24,8 @@ const LAPSED_DAYS_AGO: i64 = 21;
 
 /// Who somebody is to be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Role {
-    pub(crate) life: Life,
+pub(crate) struct PersonSpec {
+    pub(crate) life: LifePattern,
     /// Of history at the simulator's start.
     pub(crate) days: u32,
 }
@@ -32,25 +35,25 @@ pub(crate) struct Role {
 pub(crate) struct Person {
     pub(crate) whoop_user_id: i64,
     pub(crate) index: usize,
-    pub(crate) life: Life,
+    pub(crate) life: LifePattern,
     pub(crate) profile: Value,
     /// WHOOP has none for some people and answers 404.
     pub(crate) body_measurement: Option<Value>,
-    pub(crate) records: Records,
+    pub(crate) records: RecordStore,
     /// What was edited by hand, which outlives what happens by itself.
-    pub(crate) ledger: Ledger,
-    story: Story,
-    tale: Tale,
-    growing: Option<Box<Cycle>>,
+    pub(crate) edits: EditOverlay,
+    generator: RecordGenerator,
+    timeline: EventTimeline,
+    open_cycle: Option<Box<OpenCycle>>,
     /// After this, WHOOP hears nothing more of them.
-    ends: Option<DateTime<Utc>>,
+    ends_at: Option<DateTime<Utc>>,
 }
 
 /// A record that WHOOP would tell the app's webhook about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Happening {
+pub(crate) struct RecordUpdate {
     pub(crate) at: DateTime<Utc>,
-    pub(crate) data_type: DataType,
+    pub(crate) data_type: SimDataType,
     /// A recovery goes by its sleep's.
     pub(crate) id: String,
 }
@@ -61,25 +64,26 @@ impl Person {
     pub(crate) fn new(
         seed: u64,
         index: usize,
-        role: Role,
+        role: PersonSpec,
         born: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Self {
         let life = role.life;
         let days = match life {
-            Life::Newcomer => role.days.min(NEWCOMER_DAYS),
-            Life::Decade => role.days.max(DECADE_DAYS),
+            LifePattern::Newcomer => role.days.min(NEWCOMER_DAYS),
+            LifePattern::Decade => role.days.max(DECADE_DAYS),
             _ => role.days,
         };
-        let from = before(born, i64::from(days));
-        let ends = (life == Life::MembershipLapsed).then(|| before(born, LAPSED_DAYS_AGO));
-        let dice = |die| Chance::new(seed, stream(index, die));
-        let itinerary = Itinerary::of(life, dice(Die::Journey), from);
-        let planner = Planner::new(life, dice(Die::Plan), itinerary, from, ends);
-        let mut chance = dice(Die::Story);
-        let physique = Physique::of(life, &mut chance);
-        let profile = profile(seed, index);
-        let measured = (life != Life::Newcomer).then_some(&physique.measurement);
+        let from = days_before(born, i64::from(days));
+        let ends =
+            (life == LifePattern::MembershipLapsed).then(|| days_before(born, LAPSED_DAYS_AGO));
+        let dice = |die| SeededRng::new(seed, stream_id(index, die));
+        let itinerary = Itinerary::for_life(life, dice(RngStream::Travel), from);
+        let planner = CyclePlanner::new(life, dice(RngStream::Plan), itinerary, from, ends);
+        let mut chance = dice(RngStream::Records);
+        let physique = BodyBaseline::for_life(life, &mut chance);
+        let profile = make_profile(seed, index);
+        let measured = (life != LifePattern::Newcomer).then_some(&physique.measurement);
         let json = |wire| serde_json::to_value(wire).expect("a measurement has string keys");
         let mut person = Self {
             whoop_user_id: profile.user_id,
@@ -87,10 +91,10 @@ impl Person {
             life,
             profile: serde_json::to_value(&profile).expect("a profile has string keys"),
             body_measurement: measured.map(json),
-            records: Records::default(),
-            ledger: Ledger::default(),
-            story: Story::new(
-                Hero {
+            records: RecordStore::default(),
+            edits: EditOverlay::default(),
+            generator: RecordGenerator::new(
+                PersonSeed {
                     life,
                     user_id: profile.user_id,
                     index,
@@ -100,35 +104,39 @@ impl Person {
                 planner,
                 ends.map_or(now, |ends| now.min(ends)),
             ),
-            tale: Tale::default(),
-            growing: None,
-            ends,
+            timeline: EventTimeline::default(),
+            open_cycle: None,
+            ends_at: ends,
         };
-        person.catch_up(now);
+        person.advance_to(now);
         person
     }
 
     /// Lets happen what happens until `now`; nothing that has happened is undone
     /// by a clock that is turned back.
-    pub(crate) fn catch_up(&mut self, now: DateTime<Utc>) -> Vec<Happening> {
-        let now = self.ends.map_or(now, |ends| now.min(ends));
-        while self.story.next().is_some_and(|onset| onset <= now) {
-            self.story.tell(&mut self.tale);
+    pub(crate) fn advance_to(&mut self, now: DateTime<Utc>) -> Vec<RecordUpdate> {
+        let now = self.ends_at.map_or(now, |ends| now.min(ends));
+        while self
+            .generator
+            .next_start()
+            .is_some_and(|onset| onset <= now)
+        {
+            self.generator.generate_cycle(&mut self.timeline);
         }
         let mut happened = Vec::new();
-        while let Some((at, change)) = self.tale.take(now) {
+        while let Some((at, change)) = self.timeline.take_due(now) {
             match change {
-                Change::Put(data_type, record) => {
+                TimelineEvent::Put(data_type, record) => {
                     let id = record.sleep_id.as_ref().unwrap_or(&record.id).clone();
-                    if self.put(data_type, record) {
-                        happened.push(Happening { at, data_type, id });
+                    if self.put_record(data_type, record) {
+                        happened.push(RecordUpdate { at, data_type, id });
                     }
                 }
-                Change::Open(cycle) => self.growing = Some(cycle),
-                Change::Close(record) => self.close(record),
+                TimelineEvent::Open(cycle) => self.open_cycle = Some(cycle),
+                TimelineEvent::Close(record) => self.close_cycle(record),
             }
         }
-        self.grow(now);
+        self.update_open_cycle(now);
         happened
     }
 
@@ -137,18 +145,23 @@ impl Person {
         cycle_id(self.index, start)
     }
 
-    pub(crate) fn score_a_recovery(&self, chance: &mut Chance) -> Value {
-        self.story.score_a_recovery(chance)
+    pub(crate) fn draw_recovery_score(&self, chance: &mut SeededRng) -> Value {
+        self.generator.draw_recovery_score(chance)
     }
 
     /// Something happens later than what is planned by the story.
-    pub(crate) fn expect(&mut self, at: DateTime<Utc>, data_type: DataType, record: Record) {
-        self.tale.add(at, Change::Put(data_type, record));
+    pub(crate) fn schedule_record(
+        &mut self,
+        at: DateTime<Utc>,
+        data_type: SimDataType,
+        record: SimRecord,
+    ) {
+        self.timeline.add(at, TimelineEvent::Put(data_type, record));
     }
 
     /// Whether it is there now; what was deleted by hand stays away.
-    fn put(&mut self, data_type: DataType, record: Record) -> bool {
-        match self.ledger.apply(data_type, record) {
+    fn put_record(&mut self, data_type: SimDataType, record: SimRecord) -> bool {
+        match self.edits.apply(data_type, record) {
             Some(record) => {
                 self.records.put(data_type, record);
                 true
@@ -157,36 +170,38 @@ impl Person {
         }
     }
 
-    fn close(&mut self, record: Record) {
-        let is_it = |cycle: &mut Box<Cycle>| cycle.id.to_string() == record.id;
-        self.growing.take_if(is_it);
-        let heir = self.ledger.heir(&record.id).map(str::to_owned);
+    fn close_cycle(&mut self, record: SimRecord) {
+        let is_it = |cycle: &mut Box<OpenCycle>| cycle.id.to_string() == record.id;
+        self.open_cycle.take_if(is_it);
+        let heir = self.edits.replacement_of(&record.id).map(str::to_owned);
         if let Some(heir) = heir {
             self.records.end_cycle(&heir, &record);
         }
-        self.put(DataType::Cycle, record);
+        self.put_record(SimDataType::Cycle, record);
     }
 
-    fn grow(&mut self, now: DateTime<Utc>) {
-        let Some(cycle) = &self.growing else { return };
-        let grown = cycle.grown_at(now);
-        let known = self.records.find(DataType::Cycle, &cycle.id.to_string());
+    fn update_open_cycle(&mut self, now: DateTime<Utc>) {
+        let Some(cycle) = &self.open_cycle else {
+            return;
+        };
+        let grown = cycle.last_update(now);
+        let known = self.records.find(SimDataType::Cycle, &cycle.id.to_string());
         if known.is_some_and(|record| record.grown_at == Some(grown)) {
             return;
         }
-        let mut record = cycle.open(now);
+        let mut record = cycle.open_record(now);
         record.grown_at = Some(grown);
-        self.put(DataType::Cycle, record);
+        self.put_record(SimDataType::Cycle, record);
     }
 }
 
-fn before(at: DateTime<Utc>, days: i64) -> DateTime<Utc> {
+fn days_before(at: DateTime<Utc>, days: i64) -> DateTime<Utc> {
     at.checked_sub_signed(chrono::TimeDelta::days(days))
         .unwrap_or(at)
 }
 
 /// What somebody's body is like; nights and days vary around it.
-pub(crate) struct Physique {
+pub(crate) struct BodyBaseline {
     pub(crate) resting_heart_rate: f64,
     pub(crate) hrv_milli: f64,
     pub(crate) max_heart_rate: i64,
@@ -195,24 +210,28 @@ pub(crate) struct Physique {
     pub(crate) kilojoule_per_hour: f64,
     /// Older straps measure neither skin temperature nor oxygen.
     pub(crate) has_new_strap: bool,
-    measurement: BodyMeasurement,
+    measurement: BodyMeasurementJson,
 }
 
-impl Physique {
-    pub(crate) fn of(life: Life, chance: &mut Chance) -> Self {
-        let fit = if life == Life::Athlete { 8.0 } else { 0.0 };
-        let max_heart_rate = chance.int(176, 203);
+impl BodyBaseline {
+    pub(crate) fn for_life(life: LifePattern, chance: &mut SeededRng) -> Self {
+        let fit = if life == LifePattern::Athlete {
+            8.0
+        } else {
+            0.0
+        };
+        let max_heart_rate = chance.int_between(176, 203);
         Self {
-            resting_heart_rate: chance.real(48.0, 63.0) - fit,
-            hrv_milli: chance.real(38.0, 90.0) + 3.0 * fit,
+            resting_heart_rate: chance.float_between(48.0, 63.0) - fit,
+            hrv_milli: chance.float_between(38.0, 90.0) + 3.0 * fit,
             max_heart_rate,
-            need_milli: chance.int(25_600_000, 29_300_000),
-            respiratory_rate: chance.real(13.2, 17.4),
-            kilojoule_per_hour: chance.real(300.0, 390.0),
-            has_new_strap: life != Life::Napper,
-            measurement: BodyMeasurement {
-                height_meter: Float::rounded(chance.real(1.55, 1.98), 4),
-                weight_kilogram: Float::rounded(chance.real(51.0, 98.0), 1),
+            need_milli: chance.int_between(25_600_000, 29_300_000),
+            respiratory_rate: chance.float_between(13.2, 17.4),
+            kilojoule_per_hour: chance.float_between(300.0, 390.0),
+            has_new_strap: life != LifePattern::Napper,
+            measurement: BodyMeasurementJson {
+                height_meter: SinglePrecision::rounded(chance.float_between(1.55, 1.98), 4),
+                weight_kilogram: SinglePrecision::rounded(chance.float_between(51.0, 98.0), 1),
                 max_heart_rate,
             },
         }
@@ -240,20 +259,20 @@ const LAST_NAMES: [&str; 11] = [
 const FIRST_USER_ID: i64 = 20_000_000;
 
 /// Whose WHOOP id this would be, if there are so many people.
-pub(crate) fn index_of(whoop_user_id: i64) -> Option<usize> {
+pub(crate) fn index_of_user(whoop_user_id: i64) -> Option<usize> {
     let nth = whoop_user_id.checked_sub(FIRST_USER_ID)?.div_euclid(1_000);
     usize::try_from(nth).ok()
 }
 
 /// Ids and names hang on seed and index alone: a bookmark outlives a restart.
-pub(crate) fn profile(seed: u64, index: usize) -> Profile {
-    let mut chance = Chance::new(seed, stream(index, Die::Name));
+pub(crate) fn make_profile(seed: u64, index: usize) -> ProfileJson {
+    let mut chance = SeededRng::new(seed, stream_id(index, RngStream::Name));
     let first_name = FIRST_NAMES[chance.index(FIRST_NAMES.len())].to_owned();
     let last_name = LAST_NAMES[chance.index(LAST_NAMES.len())].to_owned();
     let nth = i64::try_from(index).unwrap_or(0);
-    Profile {
+    ProfileJson {
         // Steps of 1000 with a random part below: no two people share an id.
-        user_id: FIRST_USER_ID + nth * 1_000 + chance.int(0, 999),
+        user_id: FIRST_USER_ID + nth * 1_000 + chance.int_between(0, 999),
         email: format!("member{}@example.test", index + 1),
         first_name,
         last_name,
@@ -262,14 +281,14 @@ pub(crate) fn profile(seed: u64, index: usize) -> Profile {
 
 /// Which dice of a person: a longer journey must not change a night.
 #[derive(Debug, Clone, Copy)]
-enum Die {
-    Story,
+enum RngStream {
+    Records,
     Name,
     Plan,
-    Journey,
+    Travel,
 }
 
 /// Nobody shares dice with anybody.
-fn stream(index: usize, die: Die) -> u64 {
+fn stream_id(index: usize, die: RngStream) -> u64 {
     u64::try_from(index).unwrap_or(0).wrapping_mul(4) + die as u64
 }

@@ -33,9 +33,9 @@ const fn sport(
 pub(crate) const RUNNING: Sport = sport("running", Some(Some(0)), (25, 95), 0.78, 165.0);
 pub(crate) const CYCLING: Sport = sport("cycling", Some(Some(1)), (40, 190), 0.70, 430.0);
 pub(crate) const LIFTING: Sport = sport("weightlifting_msk", Some(Some(123)), (30, 75), 0.58, 0.0);
-pub(crate) const PADDLE: Sport = sport("table-tennis", Some(None), (70, 110), 0.62, 0.0);
+pub(crate) const TABLE_TENNIS: Sport = sport("table-tennis", Some(None), (70, 110), 0.62, 0.0);
 
-pub(crate) const COMMON: [Sport; 9] = [
+pub(crate) const COMMON_SPORTS: [Sport; 9] = [
     RUNNING,
     CYCLING,
     LIFTING,

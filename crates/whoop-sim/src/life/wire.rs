@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::number::Float;
+use crate::number::SinglePrecision;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum ScoreState {
+pub(crate) enum SimScoreState {
     Scored,
     PendingScore,
     Unscorable,
@@ -16,7 +16,7 @@ pub(crate) enum ScoreState {
 pub(crate) type MaybeAbsent<T> = Option<Option<T>>;
 
 #[derive(Serialize)]
-pub(crate) struct Cycle {
+pub(crate) struct CycleJson {
     pub(crate) id: i64,
     pub(crate) user_id: i64,
     pub(crate) created_at: String,
@@ -24,61 +24,61 @@ pub(crate) struct Cycle {
     pub(crate) start: String,
     pub(crate) end: Option<String>,
     pub(crate) timezone_offset: String,
-    pub(crate) score_state: ScoreState,
+    pub(crate) score_state: SimScoreState,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) score: MaybeAbsent<CycleScore>,
+    pub(crate) score: MaybeAbsent<CycleScoreJson>,
     pub(crate) step_count: Option<i64>,
 }
 
 #[derive(Serialize)]
-pub(crate) struct CycleScore {
-    pub(crate) strain: Float,
-    pub(crate) kilojoule: Float,
+pub(crate) struct CycleScoreJson {
+    pub(crate) strain: SinglePrecision,
+    pub(crate) kilojoule: SinglePrecision,
     pub(crate) average_heart_rate: i64,
     pub(crate) max_heart_rate: i64,
 }
 
-impl CycleScore {
+impl CycleScoreJson {
     /// The score of a cycle in which nothing was measured.
     pub(crate) const ZERO: Self = Self {
-        strain: Float::ZERO,
-        kilojoule: Float::ZERO,
+        strain: SinglePrecision::ZERO,
+        kilojoule: SinglePrecision::ZERO,
         average_heart_rate: 0,
         max_heart_rate: 0,
     };
 }
 
 #[derive(Serialize)]
-pub(crate) struct Recovery {
+pub(crate) struct RecoveryJson {
     pub(crate) cycle_id: i64,
     pub(crate) sleep_id: String,
     pub(crate) user_id: i64,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
-    pub(crate) score_state: ScoreState,
+    pub(crate) score_state: SimScoreState,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) score: MaybeAbsent<RecoveryScore>,
+    pub(crate) score: MaybeAbsent<RecoveryScoreJson>,
 }
 
 /// The numbers are null while WHOOP gets to know a new member.
 #[derive(Serialize)]
-pub(crate) struct RecoveryScore {
+pub(crate) struct RecoveryScoreJson {
     pub(crate) user_calibrating: bool,
-    pub(crate) recovery_score: Option<Float>,
-    pub(crate) resting_heart_rate: Option<Float>,
-    pub(crate) hrv_rmssd_milli: Option<Float>,
-    pub(crate) spo2_percentage: Option<Float>,
-    pub(crate) skin_temp_celsius: Option<Float>,
+    pub(crate) recovery_score: Option<SinglePrecision>,
+    pub(crate) resting_heart_rate: Option<SinglePrecision>,
+    pub(crate) hrv_rmssd_milli: Option<SinglePrecision>,
+    pub(crate) spo2_percentage: Option<SinglePrecision>,
+    pub(crate) skin_temp_celsius: Option<SinglePrecision>,
 }
 
-impl RecoveryScore {
+impl RecoveryScoreJson {
     /// The score object of an unscored recovery.
     pub(crate) fn zero() -> Self {
         Self {
             user_calibrating: false,
-            recovery_score: Some(Float::ZERO),
-            resting_heart_rate: Some(Float::ZERO),
-            hrv_rmssd_milli: Some(Float::ZERO),
+            recovery_score: Some(SinglePrecision::ZERO),
+            resting_heart_rate: Some(SinglePrecision::ZERO),
+            hrv_rmssd_milli: Some(SinglePrecision::ZERO),
             spo2_percentage: None,
             skin_temp_celsius: None,
         }
@@ -86,7 +86,7 @@ impl RecoveryScore {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Sleep {
+pub(crate) struct SleepJson {
     pub(crate) id: String,
     pub(crate) cycle_id: i64,
     pub(crate) v1_id: Option<i64>,
@@ -97,26 +97,26 @@ pub(crate) struct Sleep {
     pub(crate) end: String,
     pub(crate) timezone_offset: String,
     pub(crate) nap: bool,
-    pub(crate) score_state: ScoreState,
+    pub(crate) score_state: SimScoreState,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) score: MaybeAbsent<SleepScore>,
+    pub(crate) score: MaybeAbsent<SleepScoreJson>,
 }
 
 #[derive(Serialize)]
-pub(crate) struct SleepScore {
-    pub(crate) stage_summary: StageSummary,
-    pub(crate) sleep_needed: SleepNeeded,
-    pub(crate) respiratory_rate: Option<Float>,
-    pub(crate) sleep_performance_percentage: Option<Float>,
-    pub(crate) sleep_consistency_percentage: Option<Float>,
-    pub(crate) sleep_efficiency_percentage: Option<Float>,
+pub(crate) struct SleepScoreJson {
+    pub(crate) stage_summary: StageSummaryJson,
+    pub(crate) sleep_needed: SleepNeededJson,
+    pub(crate) respiratory_rate: Option<SinglePrecision>,
+    pub(crate) sleep_performance_percentage: Option<SinglePrecision>,
+    pub(crate) sleep_consistency_percentage: Option<SinglePrecision>,
+    pub(crate) sleep_efficiency_percentage: Option<SinglePrecision>,
 }
 
-impl SleepScore {
+impl SleepScoreJson {
     /// The score object of an unscored sleep.
     pub(crate) fn zero() -> Self {
         Self {
-            stage_summary: StageSummary {
+            stage_summary: StageSummaryJson {
                 total_in_bed_time_milli: 0,
                 total_awake_time_milli: 0,
                 total_no_data_time_milli: 0,
@@ -126,22 +126,22 @@ impl SleepScore {
                 sleep_cycle_count: 0,
                 disturbance_count: 0,
             },
-            sleep_needed: SleepNeeded {
+            sleep_needed: SleepNeededJson {
                 baseline_milli: 0,
                 need_from_sleep_debt_milli: 0,
                 need_from_recent_strain_milli: 0,
                 need_from_recent_nap_milli: 0,
             },
             respiratory_rate: None,
-            sleep_performance_percentage: Some(Float::ZERO),
+            sleep_performance_percentage: Some(SinglePrecision::ZERO),
             sleep_consistency_percentage: None,
-            sleep_efficiency_percentage: Some(Float::ZERO),
+            sleep_efficiency_percentage: Some(SinglePrecision::ZERO),
         }
     }
 }
 
 #[derive(Serialize)]
-pub(crate) struct StageSummary {
+pub(crate) struct StageSummaryJson {
     pub(crate) total_in_bed_time_milli: i64,
     pub(crate) total_awake_time_milli: i64,
     pub(crate) total_no_data_time_milli: i64,
@@ -153,7 +153,7 @@ pub(crate) struct StageSummary {
 }
 
 #[derive(Serialize)]
-pub(crate) struct SleepNeeded {
+pub(crate) struct SleepNeededJson {
     pub(crate) baseline_milli: i64,
     pub(crate) need_from_sleep_debt_milli: i64,
     pub(crate) need_from_recent_strain_milli: i64,
@@ -161,7 +161,7 @@ pub(crate) struct SleepNeeded {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Workout {
+pub(crate) struct WorkoutJson {
     pub(crate) id: String,
     pub(crate) v1_id: Option<i64>,
     pub(crate) user_id: i64,
@@ -171,39 +171,39 @@ pub(crate) struct Workout {
     pub(crate) end: String,
     pub(crate) timezone_offset: String,
     pub(crate) sport_name: &'static str,
-    pub(crate) score_state: ScoreState,
+    pub(crate) score_state: SimScoreState,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) score: MaybeAbsent<WorkoutScore>,
+    pub(crate) score: MaybeAbsent<WorkoutScoreJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sport_id: MaybeAbsent<i64>,
 }
 
 #[derive(Serialize)]
-pub(crate) struct WorkoutScore {
-    pub(crate) strain: Float,
+pub(crate) struct WorkoutScoreJson {
+    pub(crate) strain: SinglePrecision,
     pub(crate) average_heart_rate: i64,
     pub(crate) max_heart_rate: i64,
-    pub(crate) kilojoule: Float,
-    pub(crate) percent_recorded: Float,
-    pub(crate) distance_meter: Option<Float>,
-    pub(crate) altitude_gain_meter: Option<Float>,
-    pub(crate) altitude_change_meter: Option<Float>,
-    pub(crate) zone_durations: Zones,
+    pub(crate) kilojoule: SinglePrecision,
+    pub(crate) percent_recorded: SinglePrecision,
+    pub(crate) distance_meter: Option<SinglePrecision>,
+    pub(crate) altitude_gain_meter: Option<SinglePrecision>,
+    pub(crate) altitude_change_meter: Option<SinglePrecision>,
+    pub(crate) zone_durations: ZonesJson,
 }
 
-impl WorkoutScore {
+impl WorkoutScoreJson {
     /// The score object of an unscored workout.
     pub(crate) fn zero() -> Self {
         Self {
-            strain: Float::ZERO,
+            strain: SinglePrecision::ZERO,
             average_heart_rate: 0,
             max_heart_rate: 0,
-            kilojoule: Float::ZERO,
-            percent_recorded: Float::ZERO,
+            kilojoule: SinglePrecision::ZERO,
+            percent_recorded: SinglePrecision::ZERO,
             distance_meter: None,
             altitude_gain_meter: None,
             altitude_change_meter: None,
-            zone_durations: Zones::Empty {},
+            zone_durations: ZonesJson::Empty {},
         }
     }
 }
@@ -211,14 +211,14 @@ impl WorkoutScore {
 /// `{}` if no heart rate was recorded.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(crate) enum Zones {
-    Durations(ZoneDurations),
+pub(crate) enum ZonesJson {
+    Durations(ZoneDurationsJson),
     Empty {},
 }
 
 #[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names are WHOOP's")]
-pub(crate) struct ZoneDurations {
+pub(crate) struct ZoneDurationsJson {
     pub(crate) zone_zero_milli: i64,
     pub(crate) zone_one_milli: i64,
     pub(crate) zone_two_milli: i64,
@@ -228,7 +228,7 @@ pub(crate) struct ZoneDurations {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Profile {
+pub(crate) struct ProfileJson {
     pub(crate) user_id: i64,
     pub(crate) email: String,
     pub(crate) first_name: String,
@@ -236,8 +236,8 @@ pub(crate) struct Profile {
 }
 
 #[derive(Serialize)]
-pub(crate) struct BodyMeasurement {
-    pub(crate) height_meter: Float,
-    pub(crate) weight_kilogram: Float,
+pub(crate) struct BodyMeasurementJson {
+    pub(crate) height_meter: SinglePrecision,
+    pub(crate) weight_kilogram: SinglePrecision,
     pub(crate) max_heart_rate: i64,
 }

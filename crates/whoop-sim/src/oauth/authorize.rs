@@ -16,7 +16,7 @@ const SCOPES: [&str; 7] = [
 
 /// A consent that may be asked of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Authorize {
+pub(crate) struct AuthorizationRequest {
     pub(crate) redirect_url: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) state: String,
@@ -26,25 +26,29 @@ pub(crate) struct Authorize {
 
 /// What became of a request before or without a consent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub(crate) enum AuthorizationOutcome {
     /// Nothing is known to be safe to redirect to.
-    Refuse(&'static str),
+    Refused(&'static str),
     Redirect(String),
 }
 
-impl Authorize {
-    pub(crate) fn parse(config: &SimConfig, fields: &[u8]) -> Result<Self, Decision> {
+impl AuthorizationRequest {
+    pub(crate) fn parse(config: &SimConfig, fields: &[u8]) -> Result<Self, AuthorizationOutcome> {
         let field = |name: &str| {
             url::form_urlencoded::parse(fields)
                 .find(|(key, _)| key == name)
                 .map(|(_, value)| value.into_owned())
         };
         if field("client_id").as_deref() != Some(&config.client_id) {
-            return Err(Decision::Refuse("The client_id is not registered."));
+            return Err(AuthorizationOutcome::Refused(
+                "The client_id is not registered.",
+            ));
         }
         let redirect_url = field("redirect_uri").unwrap_or_default();
         if !is_registered(config, &redirect_url) {
-            return Err(Decision::Refuse("The redirect_uri is not registered."));
+            return Err(AuthorizationOutcome::Refused(
+                "The redirect_uri is not registered.",
+            ));
         }
         let request = Self {
             redirect_url,
@@ -78,21 +82,21 @@ impl Authorize {
         Ok(request)
     }
 
-    pub(crate) fn deny(&self) -> Decision {
+    pub(crate) fn deny(&self) -> AuthorizationOutcome {
         self.fail("request_forbidden", "The request is not allowed")
     }
 
-    pub(crate) fn fail(&self, error: &str, description: &str) -> Decision {
+    pub(crate) fn fail(&self, error: &str, description: &str) -> AuthorizationOutcome {
         self.redirect(&[("error", error), ("error_description", description)])
     }
 
-    pub(crate) fn allow(&self, code: &str) -> Decision {
+    pub(crate) fn allow(&self, code: &str) -> AuthorizationOutcome {
         self.redirect(&[("code", code), ("scope", &self.scopes.join(" "))])
     }
 
-    fn redirect(&self, answer: &[(&str, &str)]) -> Decision {
+    fn redirect(&self, answer: &[(&str, &str)]) -> AuthorizationOutcome {
         let Ok(mut url) = Url::parse(&self.redirect_url) else {
-            return Decision::Refuse("The redirect_uri is not a URL.");
+            return AuthorizationOutcome::Refused("The redirect_uri is not a URL.");
         };
         {
             let mut pairs = url.query_pairs_mut();
@@ -101,7 +105,7 @@ impl Authorize {
                 pairs.append_pair("state", &self.state);
             }
         }
-        Decision::Redirect(url.into())
+        AuthorizationOutcome::Redirect(url.into())
     }
 }
 
@@ -125,8 +129,8 @@ fn is_registered(config: &SimConfig, redirect_url: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn ask(query: &str) -> Result<Authorize, Decision> {
-        Authorize::parse(&SimConfig::default(), query.as_bytes())
+    fn ask(query: &str) -> Result<AuthorizationRequest, AuthorizationOutcome> {
+        AuthorizationRequest::parse(&SimConfig::default(), query.as_bytes())
     }
 
     const GOOD: &str = "client_id=whoop-sim-client&response_type=code&scope=offline+read:sleep\
@@ -139,7 +143,7 @@ mod tests {
         assert_eq!(request.person.as_deref(), Some("5"));
         assert_eq!(
             request.allow("c"),
-            Decision::Redirect(
+            AuthorizationOutcome::Redirect(
                 "http://localhost:1/cb?a=1&code=c&scope=offline+read%3Asleep&state=01234567"
                     .to_owned()
             )
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn seven_characters_of_state_are_too_few() {
-        let Err(Decision::Redirect(url)) = ask(&format!("{GOOD}&state=0123456")) else {
+        let Err(AuthorizationOutcome::Redirect(url)) = ask(&format!("{GOOD}&state=0123456")) else {
             panic!("must redirect");
         };
         assert!(url.contains("error=invalid_state"), "{url}");

@@ -33,7 +33,7 @@ pub struct Grant {
 
 /// What an exchange or a refresh gives.
 #[derive(Debug, Clone, Serialize)]
-pub struct TokenPair {
+pub struct SimTokenPair {
     pub access_token: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
@@ -44,7 +44,7 @@ pub struct TokenPair {
 
 /// What a bearer token is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Access {
+pub(crate) struct BearerAccess {
     pub(crate) whoop_user_id: i64,
     pub(crate) scopes: Vec<String>,
 }
@@ -54,35 +54,35 @@ pub(crate) struct Access {
 pub(crate) struct InvalidGrant;
 
 #[derive(Debug)]
-struct Code {
+struct AuthorizationCode {
     whoop_user_id: i64,
     scopes: Vec<String>,
     redirect_url: Option<String>,
     expires_at: DateTime<Utc>,
     /// The grant it became; a code that comes back takes that grant down.
-    spent_on: Option<usize>,
+    exchanged_for: Option<usize>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Grants {
+pub(crate) struct GrantStore {
     pub(crate) reuse_mode: ReuseMode,
     token_ttl_seconds: u32,
-    codes: HashMap<String, Code>,
+    codes: HashMap<String, AuthorizationCode>,
     grants: Vec<Grant>,
-    access: HashMap<String, usize>,
+    access_tokens: HashMap<String, usize>,
     /// Live and spent ones, so that reuse can be told from nonsense.
-    refresh: HashMap<String, usize>,
+    refresh_tokens: HashMap<String, usize>,
 }
 
-impl Grants {
+impl GrantStore {
     pub(crate) fn new(reuse_mode: ReuseMode, token_ttl_seconds: u32) -> Self {
         Self {
             reuse_mode,
             token_ttl_seconds,
             codes: HashMap::new(),
             grants: Vec::new(),
-            access: HashMap::new(),
-            refresh: HashMap::new(),
+            access_tokens: HashMap::new(),
+            refresh_tokens: HashMap::new(),
         }
     }
 
@@ -94,30 +94,30 @@ impl Grants {
         redirect_url: Option<String>,
         now: DateTime<Utc>,
     ) -> String {
-        let code = secret("AC");
+        let code = random_token("AC");
         self.codes.insert(
             code.clone(),
-            Code {
+            AuthorizationCode {
                 whoop_user_id,
                 scopes,
                 redirect_url,
                 expires_at: now + CODE_TTL,
-                spent_on: None,
+                exchanged_for: None,
             },
         );
         code
     }
 
-    pub(crate) fn exchange(
+    pub(crate) fn exchange_code(
         &mut self,
         code: &str,
         redirect_url: Option<&str>,
         now: DateTime<Utc>,
-    ) -> Result<TokenPair, InvalidGrant> {
+    ) -> Result<SimTokenPair, InvalidGrant> {
         let next = self.grants.len();
         let code = self.codes.get_mut(code).ok_or(InvalidGrant)?;
-        if let Some(grant) = code.spent_on {
-            self.kill(grant);
+        if let Some(grant) = code.exchanged_for {
+            self.revoke_grant(grant);
             return Err(InvalidGrant);
         }
         let is_same_redirect = code
@@ -127,7 +127,7 @@ impl Grants {
         if now >= code.expires_at || !is_same_redirect {
             return Err(InvalidGrant);
         }
-        code.spent_on = Some(next);
+        code.exchanged_for = Some(next);
         let grant = Grant {
             whoop_user_id: code.whoop_user_id,
             scopes: code.scopes.clone(),
@@ -141,14 +141,14 @@ impl Grants {
         };
         let scopes = grant.scopes.clone();
         self.grants.push(grant);
-        Ok(self.renew(next, scopes, now))
+        Ok(self.issue_tokens(next, scopes, now))
     }
 
     /// The scopes a refresh token was granted, if it is the live one.
     ///
     /// A spent one is counted, and in the stricter mode takes all down.
     pub(crate) fn redeem(&mut self, token: &str) -> Result<(usize, Vec<String>), InvalidGrant> {
-        let at = *self.refresh.get(token).ok_or(InvalidGrant)?;
+        let at = *self.refresh_tokens.get(token).ok_or(InvalidGrant)?;
         let grant = &mut self.grants[at];
         if grant.is_revoked {
             return Err(InvalidGrant);
@@ -158,13 +158,13 @@ impl Grants {
         }
         grant.reuses += 1;
         if self.reuse_mode == ReuseMode::FamilyRevoked {
-            self.kill(at);
+            self.revoke_grant(at);
         }
         Err(InvalidGrant)
     }
 
     pub(crate) fn owner_of_refresh_token(&self, token: &str) -> Option<i64> {
-        let at = *self.refresh.get(token)?;
+        let at = *self.refresh_tokens.get(token)?;
         self.grants.get(at).map(|grant| grant.whoop_user_id)
     }
 
@@ -179,29 +179,29 @@ impl Grants {
         at: usize,
         scopes: Vec<String>,
         now: DateTime<Utc>,
-    ) -> TokenPair {
+    ) -> SimTokenPair {
         self.grants[at].refreshes += 1;
-        self.renew(at, scopes, now)
+        self.issue_tokens(at, scopes, now)
     }
 
-    fn renew(&mut self, at: usize, scopes: Vec<String>, now: DateTime<Utc>) -> TokenPair {
+    fn issue_tokens(&mut self, at: usize, scopes: Vec<String>, now: DateTime<Utc>) -> SimTokenPair {
         let grant = &mut self.grants[at];
-        self.access.remove(&grant.access_token);
-        let access_token = secret("AT");
-        self.access.insert(access_token.clone(), at);
+        self.access_tokens.remove(&grant.access_token);
+        let access_token = random_token("AT");
+        self.access_tokens.insert(access_token.clone(), at);
         let refresh_token = scopes
             .iter()
             .any(|scope| scope == "offline")
-            .then(|| secret("RT"));
+            .then(|| random_token("RT"));
         if let Some(token) = &refresh_token {
-            self.refresh.insert(token.clone(), at);
+            self.refresh_tokens.insert(token.clone(), at);
             grant.refresh_token = Some(token.clone());
         }
         grant.access_token.clone_from(&access_token);
         grant.access_expires_at = now + TimeDelta::seconds(i64::from(self.token_ttl_seconds));
         let scope = scopes.join(" ");
         grant.access_scopes = scopes;
-        TokenPair {
+        SimTokenPair {
             access_token,
             refresh_token,
             expires_in: self.token_ttl_seconds,
@@ -210,9 +210,9 @@ impl Grants {
         }
     }
 
-    pub(crate) fn access(&self, token: &str, now: DateTime<Utc>) -> Option<Access> {
-        let grant = &self.grants[*self.access.get(token)?];
-        (!grant.is_revoked && now < grant.access_expires_at).then(|| Access {
+    pub(crate) fn bearer_access(&self, token: &str, now: DateTime<Utc>) -> Option<BearerAccess> {
+        let grant = &self.grants[*self.access_tokens.get(token)?];
+        (!grant.is_revoked && now < grant.access_expires_at).then(|| BearerAccess {
             whoop_user_id: grant.whoop_user_id,
             scopes: grant.access_scopes.clone(),
         })
@@ -227,7 +227,7 @@ impl Grants {
             })
             .collect();
         for at in &theirs {
-            self.kill(*at);
+            self.revoke_grant(*at);
         }
         !theirs.is_empty()
     }
@@ -243,19 +243,19 @@ impl Grants {
         &self.grants
     }
 
-    pub(crate) fn is_bound(&self, whoop_user_id: i64) -> bool {
+    pub(crate) fn is_connected(&self, whoop_user_id: i64) -> bool {
         self.grants
             .iter()
             .any(|grant| grant.whoop_user_id == whoop_user_id && !grant.is_revoked)
     }
 
-    fn kill(&mut self, at: usize) {
+    fn revoke_grant(&mut self, at: usize) {
         self.grants[at].is_revoked = true;
     }
 }
 
 /// Tokens are random even for one seed: one from an earlier run must not work.
-fn secret(kind: &str) -> String {
+fn random_token(kind: &str) -> String {
     let (one, two) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
     format!("{kind}-{one}{two}")
 }
@@ -272,14 +272,14 @@ mod tests {
         vec!["offline".to_owned(), "read:cycles".to_owned()]
     }
 
-    fn connected(mode: ReuseMode) -> (Grants, TokenPair) {
-        let mut grants = Grants::new(mode, 3_600);
+    fn connected(mode: ReuseMode) -> (GrantStore, SimTokenPair) {
+        let mut grants = GrantStore::new(mode, 3_600);
         let code = grants.issue_code(1, scopes(), None, noon());
-        let pair = grants.exchange(&code, None, noon()).unwrap();
+        let pair = grants.exchange_code(&code, None, noon()).unwrap();
         (grants, pair)
     }
 
-    fn refresh(grants: &mut Grants, token: &str) -> Result<TokenPair, InvalidGrant> {
+    fn refresh(grants: &mut GrantStore, token: &str) -> Result<SimTokenPair, InvalidGrant> {
         let (at, scopes) = grants.redeem(token)?;
         Ok(grants.refresh(at, scopes, noon()))
     }
@@ -290,10 +290,10 @@ mod tests {
         let old_refresh = old.refresh_token.unwrap();
         let new = refresh(&mut grants, &old_refresh).unwrap();
 
-        assert_eq!(grants.access(&old.access_token, noon()), None);
-        assert!(grants.access(&new.access_token, noon()).is_some());
+        assert_eq!(grants.bearer_access(&old.access_token, noon()), None);
+        assert!(grants.bearer_access(&new.access_token, noon()).is_some());
         assert!(refresh(&mut grants, &old_refresh).is_err());
-        assert!(grants.access(&new.access_token, noon()).is_some());
+        assert!(grants.bearer_access(&new.access_token, noon()).is_some());
         assert!(refresh(&mut grants, &new.refresh_token.unwrap()).is_ok());
     }
 
@@ -304,21 +304,35 @@ mod tests {
         let new = refresh(&mut grants, &old_refresh).unwrap();
 
         assert!(refresh(&mut grants, &old_refresh).is_err());
-        assert_eq!(grants.access(&new.access_token, noon()), None);
+        assert_eq!(grants.bearer_access(&new.access_token, noon()), None);
         assert!(refresh(&mut grants, &new.refresh_token.unwrap()).is_err());
     }
 
     #[test]
     fn a_code_works_once_and_for_ten_minutes() {
-        let mut grants = Grants::new(ReuseMode::LoserRejected, 3_600);
+        let mut grants = GrantStore::new(ReuseMode::LoserRejected, 3_600);
         let late = grants.issue_code(1, scopes(), None, noon());
-        assert!(grants.exchange(&late, None, noon() + CODE_TTL).is_err());
+        assert!(
+            grants
+                .exchange_code(&late, None, noon() + CODE_TTL)
+                .is_err()
+        );
 
         let code = grants.issue_code(1, scopes(), Some("http://a/".to_owned()), noon());
-        assert!(grants.exchange(&code, Some("http://b/"), noon()).is_err());
-        let pair = grants.exchange(&code, Some("http://a/"), noon()).unwrap();
-        assert!(grants.exchange(&code, Some("http://a/"), noon()).is_err());
-        assert_eq!(grants.access(&pair.access_token, noon()), None);
+        assert!(
+            grants
+                .exchange_code(&code, Some("http://b/"), noon())
+                .is_err()
+        );
+        let pair = grants
+            .exchange_code(&code, Some("http://a/"), noon())
+            .unwrap();
+        assert!(
+            grants
+                .exchange_code(&code, Some("http://a/"), noon())
+                .is_err()
+        );
+        assert_eq!(grants.bearer_access(&pair.access_token, noon()), None);
     }
 
     #[test]
@@ -326,7 +340,7 @@ mod tests {
         let (grants, pair) = connected(ReuseMode::LoserRejected);
         let end = noon() + TimeDelta::seconds(3_600);
         let last = end - TimeDelta::milliseconds(1);
-        assert!(grants.access(&pair.access_token, last).is_some());
-        assert_eq!(grants.access(&pair.access_token, end), None);
+        assert!(grants.bearer_access(&pair.access_token, last).is_some());
+        assert_eq!(grants.bearer_access(&pair.access_token, end), None);
     }
 }

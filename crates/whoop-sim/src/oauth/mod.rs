@@ -4,7 +4,7 @@ mod authorize;
 mod grants;
 mod token;
 
-pub(crate) use authorize::{Authorize, Decision};
-pub(crate) use grants::{Access, Grants};
-pub use grants::{Grant, TokenPair};
-pub(crate) use token::{answer_token, owner};
+pub(crate) use authorize::{AuthorizationOutcome, AuthorizationRequest};
+pub(crate) use grants::{BearerAccess, GrantStore};
+pub use grants::{Grant, SimTokenPair};
+pub(crate) use token::{answer_token, owner_of_token_request};

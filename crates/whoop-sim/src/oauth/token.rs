@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::grants::{Grants, TokenPair};
-use crate::{config::SimConfig, reply::Reply};
+use super::grants::{GrantStore, SimTokenPair};
+use crate::{config::SimConfig, reply::HttpReply};
 
 /// The owner of the code or refresh token in a token request, whether it is live or spent.
-pub(crate) fn owner(grants: &Grants, form: &[u8]) -> Option<i64> {
+pub(crate) fn owner_of_token_request(grants: &GrantStore, form: &[u8]) -> Option<i64> {
     url::form_urlencoded::parse(form).find_map(|(key, value)| match key.as_ref() {
         "refresh_token" => grants.owner_of_refresh_token(&value),
         "code" => grants.owner_of_code(&value),
@@ -17,10 +17,10 @@ pub(crate) fn owner(grants: &Grants, form: &[u8]) -> Option<i64> {
 /// The member the pair is for goes to the log beside the reply.
 pub(crate) fn answer_token(
     config: &SimConfig,
-    grants: &mut Grants,
+    grants: &mut GrantStore,
     form: &[u8],
     now: DateTime<Utc>,
-) -> (Reply, Option<i64>) {
+) -> (HttpReply, Option<i64>) {
     let field = |name: &str| {
         url::form_urlencoded::parse(form)
             .find(|(key, _)| key == name)
@@ -38,16 +38,16 @@ pub(crate) fn answer_token(
                 return (invalid_request("The code is missing"), None);
             };
             grants
-                .exchange(&code, field("redirect_uri").as_deref(), now)
+                .exchange_code(&code, field("redirect_uri").as_deref(), now)
                 .map_err(|_| invalid_grant())
         }
         Some("refresh_token") => {
             let Some(token) = field("refresh_token") else {
                 return (invalid_request("The refresh token is missing"), None);
             };
-            refresh(grants, &token, field("scope").as_deref(), now)
+            refresh_grant(grants, &token, field("scope").as_deref(), now)
         }
-        Some(_) => Err(Reply::oauth_error(
+        Some(_) => Err(HttpReply::oauth_error(
             400,
             "unsupported_grant_type",
             "The authorization grant type is not supported by the authorization server",
@@ -56,9 +56,12 @@ pub(crate) fn answer_token(
     };
     match pair {
         Ok(pair) => {
-            let member = grants.access(&pair.access_token, now);
+            let member = grants.bearer_access(&pair.access_token, now);
             let body = serde_json::to_string(&pair).expect("a pair has string keys");
-            (Reply::json(body), member.map(|access| access.whoop_user_id))
+            (
+                HttpReply::json(body),
+                member.map(|access| access.whoop_user_id),
+            )
         }
         Err(reply) => (reply, None),
     }
@@ -67,12 +70,12 @@ pub(crate) fn answer_token(
 /// `scope=offline`, as WHOOP documents it, renews all that was granted. A list
 /// narrows the new token to it. Without `offline` no refresh token comes back
 /// and the old one stays good: the strictest of the behaviours told of WHOOP.
-fn refresh(
-    grants: &mut Grants,
+fn refresh_grant(
+    grants: &mut GrantStore,
     token: &str,
     scope: Option<&str>,
     now: DateTime<Utc>,
-) -> Result<TokenPair, Reply> {
+) -> Result<SimTokenPair, HttpReply> {
     let (at, granted) = grants.redeem(token).map_err(|_| invalid_grant())?;
     let asked: Vec<String> = scope
         .unwrap_or_default()
@@ -80,7 +83,7 @@ fn refresh(
         .map(str::to_owned)
         .collect();
     if asked.iter().any(|scope| !granted.contains(scope)) {
-        return Err(Reply::oauth_error(
+        return Err(HttpReply::oauth_error(
             400,
             "invalid_scope",
             "The requested scope is invalid, unknown, or malformed",
@@ -94,9 +97,9 @@ fn refresh(
     Ok(grants.refresh(at, scopes, now))
 }
 
-fn invalid_grant() -> Reply {
+fn invalid_grant() -> HttpReply {
     // The text of RFC 6749 that was seen live.
-    Reply::oauth_error(
+    HttpReply::oauth_error(
         400,
         "invalid_grant",
         "The provided authorization grant (e.g., authorization code, resource owner credentials) \
@@ -105,8 +108,8 @@ fn invalid_grant() -> Reply {
     )
 }
 
-fn invalid_client() -> Reply {
-    Reply::oauth_error(
+fn invalid_client() -> HttpReply {
+    HttpReply::oauth_error(
         401,
         "invalid_client",
         "Client authentication failed (e.g., unknown client, no client authentication included, \
@@ -114,6 +117,6 @@ fn invalid_client() -> Reply {
     )
 }
 
-fn invalid_request(description: &str) -> Reply {
-    Reply::oauth_error(400, "invalid_request", description)
+fn invalid_request(description: &str) -> HttpReply {
+    HttpReply::oauth_error(400, "invalid_request", description)
 }

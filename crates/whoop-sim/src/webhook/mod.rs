@@ -2,14 +2,14 @@
 //!
 //! `outbox` decides and has no I/O; `sender` only carries out.
 
-mod mischief;
+mod faults;
 mod outbox;
 mod sender;
 mod signature;
 
-pub use mischief::WebhookMischief;
-pub(crate) use mischief::check_url;
-pub(crate) use outbox::Shipment;
-pub use outbox::{Attempt, Delivery, DeliveryState};
-pub(crate) use outbox::{Outbox, WebhookEvent};
-pub(crate) use sender::{Gate, client, deliver, keep_delivering};
+pub use faults::WebhookFaults;
+pub(crate) use faults::check_webhook_url;
+pub(crate) use outbox::OutgoingWebhook;
+pub use outbox::{DeliveryAttempt, DeliveryState, WebhookDelivery};
+pub(crate) use outbox::{SimWebhookEvent, WebhookOutbox};
+pub(crate) use sender::{DeliveryLock, deliver_due, http_client, run_delivery};

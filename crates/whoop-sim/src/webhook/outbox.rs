@@ -5,37 +5,37 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::WebhookMischief;
-use crate::{data_type::DataType, life::Chance};
+use super::WebhookFaults;
+use crate::{data_type::SimDataType, life::SeededRng};
 
 /// Minutes from one try to the next: five retries within an hour. WHOOP does not
 /// say how they are spaced. They count from the last try, so that a leap of the
 /// clock does not use them all up at once.
-const RETRIES: [i64; 5] = [1, 4, 10, 15, 30];
+const RETRY_DELAYS_MINUTES: [i64; 5] = [1, 4, 10, 15, 30];
 
 /// A test that runs for days must not eat the memory.
-const FINISHED_KEPT: usize = 100_000;
+const MAX_FINISHED: usize = 100_000;
 
 /// A change that WHOOP tells about. A recovery goes by its sleep's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WebhookEvent {
-    pub(crate) data_type: DataType,
+pub(crate) struct SimWebhookEvent {
+    pub(crate) data_type: SimDataType,
     pub(crate) deleted: bool,
     pub(crate) id: String,
 }
 
-impl WebhookEvent {
+impl SimWebhookEvent {
     /// `None` for a cycle: WHOOP sends nothing about cycles. What is new is
     /// announced as updated.
-    fn kind(&self) -> Option<&'static str> {
+    fn event_type(&self) -> Option<&'static str> {
         Some(match (self.data_type, self.deleted) {
-            (DataType::Cycle, _) => return None,
-            (DataType::Recovery, false) => "recovery.updated",
-            (DataType::Recovery, true) => "recovery.deleted",
-            (DataType::Sleep, false) => "sleep.updated",
-            (DataType::Sleep, true) => "sleep.deleted",
-            (DataType::Workout, false) => "workout.updated",
-            (DataType::Workout, true) => "workout.deleted",
+            (SimDataType::Cycle, _) => return None,
+            (SimDataType::Recovery, false) => "recovery.updated",
+            (SimDataType::Recovery, true) => "recovery.deleted",
+            (SimDataType::Sleep, false) => "sleep.updated",
+            (SimDataType::Sleep, true) => "sleep.deleted",
+            (SimDataType::Workout, false) => "workout.updated",
+            (SimDataType::Workout, true) => "workout.deleted",
         })
     }
 }
@@ -56,7 +56,7 @@ pub enum DeliveryState {
 /// One webhook on its way; a duplicate is a delivery of its own.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Delivery {
+pub struct WebhookDelivery {
     /// Counts from 1 in the order of publishing.
     pub seq: u64,
     pub whoop_user_id: i64,
@@ -67,12 +67,12 @@ pub struct Delivery {
     pub state: DeliveryState,
     pub published_at: DateTime<Utc>,
     pub due_at: DateTime<Utc>,
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<DeliveryAttempt>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Attempt {
+pub struct DeliveryAttempt {
     pub at: DateTime<Utc>,
     /// The header that was signed.
     pub timestamp_ms: i64,
@@ -83,7 +83,7 @@ pub struct Attempt {
 
 /// What the sender is to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shipment {
+pub(crate) struct OutgoingWebhook {
     pub(crate) seq: u64,
     pub(crate) timestamp_ms: i64,
     pub(crate) body: String,
@@ -91,7 +91,7 @@ pub(crate) struct Shipment {
 
 /// The body; its members stand in the order in which WHOOP sends them.
 #[derive(Serialize)]
-struct Body<'a> {
+struct WebhookBody<'a> {
     user_id: i64,
     id: &'a str,
     #[serde(rename = "type")]
@@ -100,21 +100,21 @@ struct Body<'a> {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct WebhookOutbox {
     pub(crate) url: Option<String>,
-    pub(crate) mischief: WebhookMischief,
+    pub(crate) faults: WebhookFaults,
     last_seq: u64,
-    open: BTreeMap<u64, Delivery>,
+    unfinished: BTreeMap<u64, WebhookDelivery>,
     /// The waiting ones by their time, so that looking for work costs nothing.
     queue: BTreeSet<(DateTime<Utc>, u64)>,
-    finished: VecDeque<Delivery>,
+    finished: VecDeque<WebhookDelivery>,
 }
 
-impl Outbox {
-    pub(crate) fn new(url: Option<String>, mischief: WebhookMischief) -> Self {
+impl WebhookOutbox {
+    pub(crate) fn new(url: Option<String>, mischief: WebhookFaults) -> Self {
         Self {
             url,
-            mischief,
+            faults: mischief,
             ..Self::default()
         }
     }
@@ -122,22 +122,22 @@ impl Outbox {
     /// Without a URL there is nobody to tell, and nothing is kept.
     pub(crate) fn publish(
         &mut self,
-        event: &WebhookEvent,
+        event: &SimWebhookEvent,
         whoop_user_id: i64,
         at: DateTime<Utc>,
-        chance: &mut Chance,
+        chance: &mut SeededRng,
     ) {
-        let Some(kind) = event.kind().filter(|_| self.url.is_some()) else {
+        let Some(kind) = event.event_type().filter(|_| self.url.is_some()) else {
             return;
         };
         let trace_id = chance.uuid().to_string();
-        let is_lost = chance.odds(self.mischief.lose);
-        let copies = 1 + u8::from(chance.odds(self.mischief.duplicate) && !is_lost);
+        let is_lost = chance.random_bool(self.faults.lose);
+        let copies = 1 + u8::from(chance.random_bool(self.faults.duplicate) && !is_lost);
         for _ in 0..copies {
-            let most = i64::try_from(self.mischief.delay_seconds).unwrap_or(0);
-            let due_at = at + TimeDelta::milliseconds(chance.int(0, most * 1_000));
+            let most = i64::try_from(self.faults.delay_seconds).unwrap_or(0);
+            let due_at = at + TimeDelta::milliseconds(chance.int_between(0, most * 1_000));
             self.last_seq += 1;
-            let delivery = Delivery {
+            let delivery = WebhookDelivery {
                 seq: self.last_seq,
                 whoop_user_id,
                 kind,
@@ -152,45 +152,49 @@ impl Outbox {
                 self.finish(delivery, DeliveryState::Lost);
             } else {
                 self.queue.insert((due_at, self.last_seq));
-                self.open.insert(self.last_seq, delivery);
+                self.unfinished.insert(self.last_seq, delivery);
             }
         }
     }
 
     /// Hands out what is due, each as one attempt that is in flight from now on.
-    pub(crate) fn due(&mut self, now: DateTime<Utc>, chance: &mut Chance) -> Vec<Shipment> {
+    pub(crate) fn take_due(
+        &mut self,
+        now: DateTime<Utc>,
+        chance: &mut SeededRng,
+    ) -> Vec<OutgoingWebhook> {
         let mut shipments = Vec::new();
         while let Some(&(due_at, seq)) = self.queue.first()
             && due_at <= now
         {
             self.queue.pop_first();
-            let Some(delivery) = self.open.get_mut(&seq) else {
+            let Some(delivery) = self.unfinished.get_mut(&seq) else {
                 continue;
             };
             let timestamp_ms = match delivery.attempts.first() {
-                Some(first) if !self.mischief.fresh_timestamp_on_retry => first.timestamp_ms,
+                Some(first) if !self.faults.fresh_timestamp_on_retry => first.timestamp_ms,
                 _ => now.timestamp_millis(),
             };
             delivery.state = DeliveryState::InFlight;
-            delivery.attempts.push(Attempt {
+            delivery.attempts.push(DeliveryAttempt {
                 at: now,
                 timestamp_ms,
                 status: None,
                 error: None,
             });
-            let body = Body {
+            let body = WebhookBody {
                 user_id: delivery.whoop_user_id,
                 id: &delivery.id,
                 kind: delivery.kind,
                 trace_id: &delivery.trace_id,
             };
-            shipments.push(Shipment {
+            shipments.push(OutgoingWebhook {
                 seq,
                 timestamp_ms,
                 body: serde_json::to_string(&body).expect("numbers and texts always print"),
             });
         }
-        if self.mischief.reorder {
+        if self.faults.reorder {
             for last in (1..shipments.len()).rev() {
                 shipments.swap(last, chance.index(last + 1));
             }
@@ -200,8 +204,8 @@ impl Outbox {
 
     /// Anything but a 2xx is a failure. A delivery that was forgotten meanwhile
     /// stays forgotten.
-    pub(crate) fn answered(&mut self, seq: u64, answer: Result<u16, String>) {
-        let Some(mut delivery) = self.open.remove(&seq) else {
+    pub(crate) fn record_answer(&mut self, seq: u64, answer: Result<u16, String>) {
+        let Some(mut delivery) = self.unfinished.remove(&seq) else {
             return;
         };
         let is_good = matches!(answer, Ok(200..=299));
@@ -212,37 +216,43 @@ impl Outbox {
             }
         }
         let tries = delivery.attempts.len();
-        let retry = tries.checked_sub(1).and_then(|at| RETRIES.get(at));
+        let retry = tries
+            .checked_sub(1)
+            .and_then(|at| RETRY_DELAYS_MINUTES.get(at));
         match (is_good, retry, delivery.attempts.last()) {
             (true, _, _) => self.finish(delivery, DeliveryState::Delivered),
             (false, Some(&minutes), Some(last)) => {
                 delivery.due_at = last.at + TimeDelta::minutes(minutes);
                 delivery.state = DeliveryState::Waiting;
                 self.queue.insert((delivery.due_at, seq));
-                self.open.insert(seq, delivery);
+                self.unfinished.insert(seq, delivery);
             }
             _ => self.finish(delivery, DeliveryState::GivenUp),
         }
     }
 
-    fn finish(&mut self, mut delivery: Delivery, state: DeliveryState) {
+    fn finish(&mut self, mut delivery: WebhookDelivery, state: DeliveryState) {
         delivery.state = state;
-        if self.finished.len() == FINISHED_KEPT {
+        if self.finished.len() == MAX_FINISHED {
             self.finished.pop_front();
         }
         self.finished.push_back(delivery);
     }
 
     /// Finished and open ones, in the order of publishing.
-    pub(crate) fn list(&self) -> Vec<&Delivery> {
-        let mut all: Vec<_> = self.finished.iter().chain(self.open.values()).collect();
+    pub(crate) fn list(&self) -> Vec<&WebhookDelivery> {
+        let mut all: Vec<_> = self
+            .finished
+            .iter()
+            .chain(self.unfinished.values())
+            .collect();
         all.sort_by_key(|delivery| delivery.seq);
         all
     }
 
     /// Forgets all, what is still to be sent too.
     pub(crate) fn clear(&mut self) {
-        self.open.clear();
+        self.unfinished.clear();
         self.queue.clear();
         self.finished.clear();
     }
@@ -254,28 +264,28 @@ mod tests {
 
     #[test]
     fn what_is_due_together_comes_out_of_order_when_told_so() {
-        let mischief = WebhookMischief {
+        let mischief = WebhookFaults {
             reorder: true,
-            ..WebhookMischief::default()
+            ..WebhookFaults::default()
         };
-        let mut outbox = Outbox::new(Some("http://127.0.0.1:9".to_owned()), mischief);
-        let mut chance = Chance::new(7, 1);
+        let mut outbox = WebhookOutbox::new(Some("http://127.0.0.1:9".to_owned()), mischief);
+        let mut chance = SeededRng::new(7, 1);
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         for id in 0..20 {
-            let event = WebhookEvent {
-                data_type: DataType::Workout,
+            let event = SimWebhookEvent {
+                data_type: SimDataType::Workout,
                 deleted: false,
                 id: id.to_string(),
             };
             outbox.publish(&event, 1, now, &mut chance);
         }
         let order: Vec<u64> = outbox
-            .due(now, &mut chance)
+            .take_due(now, &mut chance)
             .iter()
             .map(|it| it.seq)
             .collect();
         assert_eq!(order.len(), 20);
         assert!(!order.is_sorted());
-        assert!(outbox.due(now, &mut chance).is_empty());
+        assert!(outbox.take_due(now, &mut chance).is_empty());
     }
 }

@@ -4,42 +4,46 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 
-use super::{outbox::Shipment, signature};
+use super::{outbox::OutgoingWebhook, signature};
 use crate::handle::WorldHandle;
 
 /// How many receivers' answers are awaited at once.
-const AT_ONCE: usize = 32;
+const MAX_CONCURRENT: usize = 32;
 
 /// With a clock that runs, webhooks fall due without anybody moving it.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One round at a time: who waits for a round waits for the one under way too.
-pub(crate) type Gate = Arc<tokio::sync::Mutex<()>>;
+pub(crate) type DeliveryLock = Arc<tokio::sync::Mutex<()>>;
 
 /// Sends what is due now and returns when each is answered.
-pub(crate) async fn deliver(world: &WorldHandle, http: &reqwest::Client, gate: &Gate) -> usize {
+pub(crate) async fn deliver_due(
+    world: &WorldHandle,
+    http: &reqwest::Client,
+    gate: &DeliveryLock,
+) -> usize {
     let _round = gate.lock().await;
-    let Some((url, secret, shipments)) = world.due_webhooks() else {
+    let Some((url, secret, shipments)) = world.take_due_webhooks() else {
         return 0;
     };
     let count = shipments.len();
     stream::iter(shipments)
-        .for_each_concurrent(AT_ONCE, |shipment| {
+        .for_each_concurrent(MAX_CONCURRENT, |shipment| {
             let (url, secret) = (&url, &secret);
             async move {
-                let answer = send(http, url, secret, &shipment).await;
-                world.lock().outbox.answered(shipment.seq, answer);
+                let answer = send_webhook(http, url, secret, &shipment).await;
+                world.lock().outbox.record_answer(shipment.seq, answer);
             }
         })
         .await;
     count
 }
 
-async fn send(
+async fn send_webhook(
     http: &reqwest::Client,
     url: &str,
     secret: &str,
-    shipment: &Shipment,
+    shipment: &OutgoingWebhook,
 ) -> Result<u16, String> {
     let timestamp = shipment.timestamp_ms.to_string();
     let signature = signature::sign(secret, &timestamp, shipment.body.as_bytes());
@@ -57,7 +61,7 @@ async fn send(
 }
 
 /// A redirect is no 2xx, so it is a failure and is not followed.
-pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
@@ -66,8 +70,8 @@ pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
 }
 
 /// Runs until it is dropped; sleeps for good while there is no receiver.
-pub(crate) async fn keep_delivering(world: WorldHandle, gate: Gate) {
-    let kick = Arc::clone(&world.lock().kick);
+pub(crate) async fn run_delivery(world: WorldHandle, gate: DeliveryLock) {
+    let kick = Arc::clone(&world.lock().delivery_wakeup);
     let mut http = None;
     loop {
         let has_receiver = world.lock().outbox.url.is_some();
@@ -76,7 +80,7 @@ pub(crate) async fn keep_delivering(world: WorldHandle, gate: Gate) {
             continue;
         }
         if http.is_none() {
-            match client() {
+            match http_client() {
                 Ok(client) => http = Some(client),
                 Err(error) => {
                     tracing::error!(%error, "webhooks cannot be sent");
@@ -85,9 +89,9 @@ pub(crate) async fn keep_delivering(world: WorldHandle, gate: Gate) {
             }
         }
         if let Some(http) = &http {
-            deliver(&world, http, &gate).await;
+            deliver_due(&world, http, &gate).await;
         }
         // Either way it is time to look again.
-        let _ = tokio::time::timeout(LOOK_EVERY, kick.notified()).await;
+        let _ = tokio::time::timeout(POLL_INTERVAL, kick.notified()).await;
     }
 }

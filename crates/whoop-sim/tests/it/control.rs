@@ -2,16 +2,16 @@
 
 use crate::support::{Answer, Member, frozen, http, send};
 use serde_json::{Value, json};
-use whoop_sim::{DataType, EditError, Sim, SimConfig, SimError};
+use whoop_sim::{EditError, SimConfig, SimDataType, SimError, SimServer};
 
-async fn post(sim: &Sim, page: &str, body: &str) -> Answer {
+async fn post(sim: &SimServer, page: &str, body: &str) -> Answer {
     let url = format!("{}/_sim/{page}", sim.base_url());
     send(http().post(url).body(body.to_owned())).await
 }
 
 #[tokio::test]
 async fn the_truth_page_is_what_the_handle_says() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let url = format!("{}/_sim/truth", sim.base_url());
     let all = send(http().get(&url)).await.json();
     for (index, id) in sim.world().people().into_iter().enumerate() {
@@ -35,7 +35,7 @@ async fn the_truth_page_is_what_the_handle_says() {
 
 #[tokio::test]
 async fn deleting_a_sleep_deletes_its_recovery() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);
     let recovery = &truth["recoveries"][2];
@@ -54,7 +54,7 @@ async fn deleting_a_sleep_deletes_its_recovery() {
 
 #[tokio::test]
 async fn an_edit_moves_updated_at_and_nothing_else() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let id = sim.world().people()[0];
     let mut record = sim.world().truth(id)["recoveries"][9].clone();
     let cycle_id = record["cycle_id"].clone();
@@ -71,27 +71,27 @@ async fn an_edit_moves_updated_at_and_nothing_else() {
 
 #[tokio::test]
 async fn a_moved_sleep_takes_its_recovery_along() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let recovery = sim.world().truth(member.id)["recoveries"][2].clone();
     let sleep = recovery["sleep_id"].as_str().unwrap();
     let change = json!({"start": "2026-11-20T17:00:00.000Z", "end": "2026-11-20T17:50:00.000Z"});
 
     sim.world()
-        .patch(member.id, DataType::Sleep, sleep, change)
+        .patch(member.id, SimDataType::Sleep, sleep, change)
         .unwrap();
     assert_eq!(member.get("recovery").await.json()["records"][0], recovery);
 }
 
 #[tokio::test]
 async fn an_inserted_record_is_filled_in_and_listed_in_its_place() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let record = json!({"start": "2026-11-20T16:00:00.000Z", "end": "2026-11-20T16:30:00.000Z",
         "sport_name": "chess"});
     let id = sim
         .world()
-        .insert(member.id, DataType::Workout, record.clone())
+        .insert(member.id, SimDataType::Workout, record.clone())
         .unwrap();
 
     let found = member.get(&format!("activity/workout/{id}")).await.json();
@@ -104,13 +104,13 @@ async fn an_inserted_record_is_filled_in_and_listed_in_its_place() {
 
     let mut again = record;
     again["id"] = json!(id);
-    let refused = sim.world().insert(member.id, DataType::Workout, again);
-    assert_eq!(refused, Err(EditError::Taken));
+    let refused = sim.world().insert(member.id, SimDataType::Workout, again);
+    assert_eq!(refused, Err(EditError::IdTaken));
 }
 
 #[tokio::test]
 async fn a_recovery_is_inserted_without_its_sleep_and_without_its_cycle() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let cycles = member.get("cycle").await.json();
     let of_cycle = json!(cycles["records"][4]["id"]);
@@ -120,14 +120,14 @@ async fn a_recovery_is_inserted_without_its_sleep_and_without_its_cycle() {
         .json();
     let sleep = recovery["sleep_id"].as_str().unwrap();
     sim.world()
-        .delete(member.id, DataType::Sleep, sleep)
+        .delete(member.id, SimDataType::Sleep, sleep)
         .unwrap();
 
     let record = json!({"cycle_id": of_cycle, "score_state": "UNSCORABLE"});
     let alone = json!({"cycle_id": 12, "created_at": "2026-11-20T17:00:00.000Z"});
     for record in [record, alone] {
         sim.world()
-            .insert(member.id, DataType::Recovery, record)
+            .insert(member.id, SimDataType::Recovery, record)
             .unwrap();
     }
 
@@ -149,7 +149,7 @@ async fn a_recovery_is_inserted_without_its_sleep_and_without_its_cycle() {
 
 #[tokio::test]
 async fn the_clock_can_be_read_set_and_advanced() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let set = post(&sim, "clock", r#"{"now":"2027-01-01T01:00:00+01:00"}"#).await;
     assert_eq!(set.json()["now"], "2027-01-01T00:00:00.000Z");
     let moved = post(&sim, "clock", r#"{"advance_seconds":90}"#).await;
@@ -160,7 +160,7 @@ async fn the_clock_can_be_read_set_and_advanced() {
 
 #[tokio::test]
 async fn a_revoked_member_is_told_by_the_next_call() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let body = json!({"whoop_user_id": member.id}).to_string();
     let revoked = post(&sim, "revoke", &body).await;
@@ -174,7 +174,7 @@ async fn a_revoked_member_is_told_by_the_next_call() {
 
 #[tokio::test]
 async fn malformed_control_bodies_are_refused_with_a_reason() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let id = sim.world().people()[0];
     let edits = [
         json!({"whoop_user_id": id, "data_type": "dream", "op": "delete", "id": 1}),
@@ -227,7 +227,7 @@ async fn malformed_control_bodies_are_refused_with_a_reason() {
 
 #[tokio::test]
 async fn faults_are_set_as_a_whole_list_and_can_be_read_back() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let list = r#"[{"route":"cycle","kind":"status","status":500,"times":1}]"#;
     let set = post(&sim, "faults", list).await.json();
@@ -241,7 +241,7 @@ async fn faults_are_set_as_a_whole_list_and_can_be_read_back() {
 
 #[tokio::test]
 async fn the_front_page_says_what_this_is() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let front = send(http().get(sim.base_url())).await;
     assert!(front.text.contains("simulator"));
     let nowhere = send(http().get(format!("{}/_sim/moon", sim.base_url()))).await;
@@ -259,7 +259,7 @@ async fn one_seed_makes_the_same_bytes_and_another_makes_others() {
             people: 9,
             ..frozen()
         };
-        let sim = Sim::start(config).await.unwrap();
+        let sim = SimServer::start(config).await.unwrap();
         let page = send(http().get(format!("{}/_sim/truth", sim.base_url()))).await;
         page.text
     };
@@ -281,7 +281,7 @@ fn it_runs_beside_any_runtime_and_leaves_its_port_when_dropped() {
             .build()
     };
     for runtime in [current().unwrap(), multi().unwrap()] {
-        let sim = runtime.block_on(Sim::start(frozen())).unwrap();
+        let sim = runtime.block_on(SimServer::start(frozen())).unwrap();
         let address = sim.address();
         // Dropped outside of any runtime.
         drop(runtime);
@@ -292,26 +292,29 @@ fn it_runs_beside_any_runtime_and_leaves_its_port_when_dropped() {
 
 #[tokio::test]
 async fn it_says_why_it_does_not_start() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let taken = SimConfig {
         listen: sim.address(),
         ..frozen()
     };
     assert!(matches!(
-        Sim::start(taken).await,
+        SimServer::start(taken).await,
         Err(SimError::Listen { .. })
     ));
     let silly = SimConfig {
         speed: f64::NAN,
         ..frozen()
     };
-    assert!(matches!(Sim::start(silly).await, Err(SimError::Config(_))));
+    assert!(matches!(
+        SimServer::start(silly).await,
+        Err(SimError::Config(_))
+    ));
     assert_eq!(sim.world().truth(1), Value::Null);
 }
 
 #[tokio::test]
 async fn the_front_page_and_its_files_allow_nothing_from_elsewhere() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     for path in ["/", "/_sim/page.css", "/_sim/page.js"] {
         let file = send(http().get(format!("{}{path}", sim.base_url()))).await;
         assert_eq!(file.status, 200, "{path}");
@@ -324,7 +327,7 @@ async fn the_front_page_and_its_files_allow_nothing_from_elsewhere() {
 
 #[tokio::test]
 async fn the_state_counts_calls_tokens_and_people() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     assert_eq!(member.get("cycle").await.status, 200);
     let url = format!("{}/_sim/state", sim.base_url());
@@ -343,7 +346,7 @@ async fn the_state_counts_calls_tokens_and_people() {
 
 #[tokio::test]
 async fn a_part_of_the_people_can_be_asked_for() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let url = format!("{}/_sim/people", sim.base_url());
     let part = send(http().get(format!("{url}?offset=1&limit=1"))).await;
     let part = part.json();

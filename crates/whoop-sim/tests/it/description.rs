@@ -1,12 +1,12 @@
 //! The description of the pages under `/_sim/` says what is there.
 
 use serde_json::{Value, json};
-use whoop_sim::{Sim, SimConfig};
+use whoop_sim::{SimConfig, SimServer};
 
 use crate::support::{Member, frozen, http, send};
 
-async fn described() -> (Sim, Value) {
-    let sim = Sim::start(SimConfig {
+async fn described() -> (SimServer, Value) {
+    let sim = SimServer::start(SimConfig {
         days: 5,
         ..frozen()
     })

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::support::{Member, frozen, token};
 use serde_json::{Value, json};
-use whoop_sim::{DataType, Fault, FaultKind, Sim};
+use whoop_sim::{Fault, FaultKind, SimDataType, SimServer};
 
 #[tokio::test]
 async fn a_status_strikes_as_often_as_it_was_told_to() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         times: Some(2),
         ..Fault::status("sleep", 503)
     });
@@ -23,9 +23,9 @@ async fn a_status_strikes_as_often_as_it_was_told_to() {
 
 #[tokio::test]
 async fn a_token_is_not_spent_by_a_refresh_that_failed() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         times: Some(1),
         body: Some(r#"{"error":"invalid_request"}"#.to_owned()),
         ..Fault::status("token", 400)
@@ -46,9 +46,9 @@ async fn a_token_is_not_spent_by_a_refresh_that_failed() {
 
 #[tokio::test]
 async fn a_reset_gives_no_answer_and_leaves_the_token_spent() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    sim.world().fault(Fault::new("token", FaultKind::Reset));
+    sim.world().add_fault(Fault::new("token", FaultKind::Reset));
     let form = [
         ("client_id", "whoop-sim-client"),
         ("client_secret", "whoop-sim-secret"),
@@ -67,9 +67,10 @@ async fn a_reset_gives_no_answer_and_leaves_the_token_spent() {
 
 #[tokio::test]
 async fn a_truncated_answer_breaks_off_in_its_middle() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    sim.world().fault(Fault::new("cycle", FaultKind::Truncate));
+    sim.world()
+        .add_fault(Fault::new("cycle", FaultKind::Truncate));
 
     let url = format!("{}/v2/cycle", member.api);
     let response = member.http.get(url).bearer_auth(&member.access).send();
@@ -80,9 +81,9 @@ async fn a_truncated_answer_breaks_off_in_its_middle() {
 
 #[tokio::test]
 async fn a_stalled_answer_outlasts_its_reader() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    sim.world().fault(Fault::new("cycle", FaultKind::Stall));
+    sim.world().add_fault(Fault::new("cycle", FaultKind::Stall));
 
     let request = member
         .http
@@ -95,9 +96,9 @@ async fn a_stalled_answer_outlasts_its_reader() {
 
 #[tokio::test]
 async fn what_is_not_json_is_a_200_of_html() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    sim.world().fault(Fault::new("*", FaultKind::NotJson));
+    sim.world().add_fault(Fault::new("*", FaultKind::NotJson));
 
     let page = member.get("recovery").await;
     assert_eq!(page.status, 200);
@@ -106,10 +107,10 @@ async fn what_is_not_json_is_a_200_of_html() {
 
 #[tokio::test]
 async fn one_record_of_a_page_is_broken_and_the_others_are_whole() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world()
-        .fault(Fault::new("recovery", FaultKind::BrokenRecord));
+        .add_fault(Fault::new("recovery", FaultKind::BrokenRecord));
 
     let page = member.get("recovery").await.json();
     let records = page["records"].as_array().unwrap();
@@ -119,12 +120,12 @@ async fn one_record_of_a_page_is_broken_and_the_others_are_whole() {
 
 #[tokio::test]
 async fn a_new_field_and_a_new_word_can_be_on_every_record() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let novelty = json!({"deep": [1.5]});
     sim.world()
-        .fault(Fault::every_record("cycle", "novelty", novelty.clone()));
-    sim.world().fault(Fault::every_record(
+        .add_fault(Fault::every_record("cycle", "novelty", novelty.clone()));
+    sim.world().add_fault(Fault::every_record(
         "sleep",
         "score_state",
         json!("HALF_SCORED"),
@@ -145,14 +146,14 @@ async fn a_new_field_and_a_new_word_can_be_on_every_record() {
 
 #[tokio::test]
 async fn a_record_can_be_broken_for_good() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);
     let change = json!({"start": 5, "score": {"$null": true}});
     sim.world()
         .patch(
             member.id,
-            DataType::Cycle,
+            SimDataType::Cycle,
             &truth["cycles"][3]["id"],
             change,
         )
@@ -165,11 +166,11 @@ async fn a_record_can_be_broken_for_good() {
 
 #[tokio::test]
 async fn a_record_is_not_found_for_a_moment_and_its_list_shows_it() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let cycles = member.get("cycle").await.json();
     let id = cycles["records"][0]["id"].to_string();
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         record_id: Some(id.clone()),
         times: Some(1),
         ..Fault::status("cycle", 404)
@@ -183,14 +184,14 @@ async fn a_record_is_not_found_for_a_moment_and_its_list_shows_it() {
 
 #[tokio::test]
 async fn a_page_can_be_empty_or_lack_its_next_token() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let once = |kind| Fault {
         times: Some(1),
         ..Fault::new("cycle", kind)
     };
-    sim.world().fault(once(FaultKind::EmptyPage));
-    sim.world().fault(once(FaultKind::NoNextToken));
+    sim.world().add_fault(once(FaultKind::EmptyPage));
+    sim.world().add_fault(once(FaultKind::NoNextToken));
 
     let empty = member.get("cycle").await.json();
     assert_eq!(empty, json!({"records": [], "next_token": null}));
@@ -202,13 +203,13 @@ async fn a_page_can_be_empty_or_lack_its_next_token() {
 
 #[tokio::test]
 async fn every_access_token_is_refused_and_the_token_endpoint_works() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let members = [
         Member::connect(&sim, 0).await,
         Member::connect(&sim, 1).await,
     ];
     sim.world()
-        .fault(Fault::new("api", FaultKind::ExpiredToken));
+        .add_fault(Fault::new("api", FaultKind::ExpiredToken));
 
     for member in &members {
         assert_eq!(member.get("cycle").await.status, 401);
@@ -223,12 +224,12 @@ async fn every_access_token_is_refused_and_the_token_endpoint_works() {
 
 #[tokio::test]
 async fn the_token_endpoint_answers_invalid_request_to_one_member() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let (unlucky, lucky) = (
         Member::connect(&sim, 0).await,
         Member::connect(&sim, 1).await,
     );
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         whoop_user_id: Some(unlucky.id),
         ..Fault::new("token", FaultKind::InvalidRequest)
     });
@@ -253,9 +254,9 @@ async fn the_token_endpoint_answers_invalid_request_to_one_member() {
 
 #[tokio::test]
 async fn a_late_answer_has_had_its_effect_before_its_reader_gave_up() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         millis: Some(60_000),
         ..Fault::new("token", FaultKind::LateAnswer)
     });

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::support::{ALL_SCOPES, Member, REDIRECT, frozen, http, send, token};
 use serde_json::json;
 use url::Url;
-use whoop_sim::{ReuseMode, Sim, SimConfig};
+use whoop_sim::{ReuseMode, SimConfig, SimServer};
 
-fn ask(sim: &Sim, extra: &[(&str, &str)]) -> Url {
+fn ask(sim: &SimServer, extra: &[(&str, &str)]) -> Url {
     let scope = ALL_SCOPES.join(" ");
     let mut url = Url::parse(&format!("{}/auth", sim.oauth_url())).unwrap();
     url.query_pairs_mut().extend_pairs(
@@ -31,7 +31,7 @@ fn parameter(location: &str, name: &str) -> String {
         .unwrap_or_default()
 }
 
-async fn refresh(sim: &Sim, refresh_token: &str, scope: &str) -> crate::support::Answer {
+async fn refresh(sim: &SimServer, refresh_token: &str, scope: &str) -> crate::support::Answer {
     let fields = [
         ("grant_type", "refresh_token"),
         ("refresh_token", refresh_token),
@@ -42,7 +42,7 @@ async fn refresh(sim: &Sim, refresh_token: &str, scope: &str) -> crate::support:
 
 #[tokio::test]
 async fn a_member_is_connected_through_the_consent_page() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let people = sim.world().people();
 
     let page = send(http().get(ask(&sim, &[("state", "12345678")]))).await;
@@ -94,7 +94,7 @@ async fn a_member_is_connected_through_the_consent_page() {
 
 #[tokio::test]
 async fn a_no_comes_back_as_request_forbidden() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let scope = ALL_SCOPES.join(" ");
     let form = [
         ("client_id", "whoop-sim-client"),
@@ -117,7 +117,7 @@ async fn auto_consent_answers_for_the_person_of_the_login_hint() {
         auto_consent: true,
         ..frozen()
     };
-    let sim = Sim::start(config).await.unwrap();
+    let sim = SimServer::start(config).await.unwrap();
     let person = sim.world().people()[2];
     let hint = person.to_string();
 
@@ -142,7 +142,7 @@ async fn auto_consent_answers_for_the_person_of_the_login_hint() {
 
 #[tokio::test]
 async fn wrong_requests_for_consent_are_told_apart() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let weak = send(http().get(ask(&sim, &[("state", "1234567")]))).await;
     assert_eq!(parameter(weak.header("location"), "error"), "invalid_state");
 
@@ -162,7 +162,7 @@ async fn wrong_requests_for_consent_are_told_apart() {
 
 #[tokio::test]
 async fn a_refresh_ends_the_old_pair_at_once() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
 
     let new = refresh(&sim, &member.refresh, "offline").await.json();
@@ -186,7 +186,7 @@ async fn a_refresh_ends_the_old_pair_at_once() {
 
 #[tokio::test]
 async fn in_the_stricter_mode_reuse_ends_the_winner_too() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     sim.world().set_reuse_mode(ReuseMode::FamilyRevoked);
     let member = Member::connect(&sim, 0).await;
 
@@ -198,7 +198,7 @@ async fn in_the_stricter_mode_reuse_ends_the_winner_too() {
 
 #[tokio::test]
 async fn a_refresh_that_does_not_ask_for_offline_gets_no_new_refresh_token() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
 
     let narrow = refresh(&sim, &member.refresh, "read:sleep").await.json();
@@ -209,7 +209,7 @@ async fn a_refresh_that_does_not_ask_for_offline_gets_no_new_refresh_token() {
 
 #[tokio::test]
 async fn a_scope_that_was_not_granted_cannot_be_refreshed_or_read() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect_for(&sim, 0, &["offline", "read:cycles"]).await;
 
     assert_eq!(member.get("cycle").await.status, 200);
@@ -220,7 +220,7 @@ async fn a_scope_that_was_not_granted_cannot_be_refreshed_or_read() {
 
 #[tokio::test]
 async fn an_access_token_is_good_for_an_hour_of_the_simulated_clock() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
 
     sim.world().advance(Duration::from_secs(3_599));
@@ -232,7 +232,7 @@ async fn an_access_token_is_good_for_an_hour_of_the_simulated_clock() {
 
 #[tokio::test]
 async fn deleting_the_access_ends_the_members_grant_and_no_other() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let (one, two) = (
         Member::connect(&sim, 0).await,
         Member::connect(&sim, 1).await,
@@ -248,7 +248,7 @@ async fn deleting_the_access_ends_the_members_grant_and_no_other() {
 
 #[tokio::test]
 async fn a_wrong_secret_is_an_invalid_client() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let form = [
         ("client_id", "whoop-sim-client"),
         ("client_secret", "guess"),
@@ -264,7 +264,7 @@ async fn a_wrong_secret_is_an_invalid_client() {
 
 #[tokio::test]
 async fn tokens_that_are_none_read_like_any_other_refusal() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let url = format!("{}/v2/cycle", sim.api_url());
     for header in [
         "",

@@ -2,11 +2,11 @@
 
 use crate::support::{COLLECTIONS, Member, frozen};
 use serde_json::json;
-use whoop_sim::{DataType, Sim};
+use whoop_sim::{SimDataType, SimServer};
 
 #[tokio::test]
 async fn paging_to_the_end_gives_the_truth() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     for index in 0..3 {
         let member = Member::connect(&sim, index).await;
         let truth = sim.world().truth(member.id);
@@ -21,7 +21,7 @@ async fn paging_to_the_end_gives_the_truth() {
 
 #[tokio::test]
 async fn ten_records_come_without_a_limit_and_the_token_is_an_offset() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
 
     let page = member.get("cycle").await.json();
@@ -32,7 +32,7 @@ async fn ten_records_come_without_a_limit_and_the_token_is_an_offset() {
 
 #[tokio::test]
 async fn a_record_inserted_between_two_pages_repeats_one() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let first = member
         .page("activity/workout", &[("limit", "5")])
@@ -42,7 +42,7 @@ async fn a_record_inserted_between_two_pages_repeats_one() {
 
     let record = json!({"start": "2026-11-20T17:00:00.000Z", "end": "2026-11-20T17:30:00.000Z"});
     sim.world()
-        .insert(member.id, DataType::Workout, record)
+        .insert(member.id, SimDataType::Workout, record)
         .unwrap();
 
     let query = [("limit", "5"), ("nextToken", token)];
@@ -52,7 +52,7 @@ async fn a_record_inserted_between_two_pages_repeats_one() {
 
 #[tokio::test]
 async fn an_interval_takes_what_overlaps_it() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);
     let cycle = &truth["cycles"][5];
@@ -85,7 +85,7 @@ async fn an_interval_takes_what_overlaps_it() {
 
 #[tokio::test]
 async fn a_recovery_is_filtered_by_the_times_of_its_sleep() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);
     let sleeps = truth["sleeps"].as_array().unwrap();
@@ -106,7 +106,7 @@ async fn a_recovery_is_filtered_by_the_times_of_its_sleep() {
 
 #[tokio::test]
 async fn an_empty_window_is_an_empty_page() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let window = [
         ("start", "2001-01-01T00:00:00Z"),
@@ -118,7 +118,7 @@ async fn an_empty_window_is_an_empty_page() {
 
 #[tokio::test]
 async fn malformed_questions_are_a_400_without_a_body() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     for path in [
         "cycle?limit=26",
@@ -136,7 +136,7 @@ async fn malformed_questions_are_a_400_without_a_body() {
 
 #[tokio::test]
 async fn what_is_not_there_is_a_404_without_a_body() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let other = sim.world().truth(sim.world().people()[1]);
     let stranger = other["sleeps"][0]["id"].as_str().unwrap();

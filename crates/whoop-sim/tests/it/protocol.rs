@@ -1,17 +1,17 @@
 //! The switches for what nobody knows of WHOOP, and faults that answer otherwise.
 
 use serde_json::{Value, json};
-use whoop_sim::{Fault, FaultKind, Life, Sim};
+use whoop_sim::{Fault, FaultKind, LifePattern, SimServer};
 
 use crate::support::{Member, frozen, http, send};
 
-async fn switch(sim: &Sim, change: Value) -> u16 {
+async fn switch(sim: &SimServer, change: Value) -> u16 {
     let url = format!("{}/_sim/protocol", sim.base_url());
     send(http().post(url).json(&change)).await.status
 }
 
-async fn connected() -> (Sim, Member) {
-    let sim = Sim::start(frozen()).await.unwrap();
+async fn connected() -> (SimServer, Member) {
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     (sim, member)
 }
@@ -59,7 +59,7 @@ async fn the_last_page_ends_in_three_ways() {
 #[tokio::test]
 async fn an_empty_collection_can_be_not_found_by_switch_and_by_fault() {
     let (sim, member) = connected().await;
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         times: Some(1),
         ..Fault::new("workout", FaultKind::EmptyNotFound)
     });
@@ -88,7 +88,7 @@ async fn a_switch_that_makes_no_sense_is_refused_and_changes_nothing() {
 #[tokio::test]
 async fn a_storm_of_429_reads_like_a_spent_quota() {
     let (sim, member) = connected().await;
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         times: Some(3),
         ..Fault::new("*", FaultKind::RateLimited)
     });
@@ -107,12 +107,12 @@ async fn an_expired_token_and_a_wrong_content_type_can_be_had() {
         times: Some(1),
         ..Fault::new("cycle", kind)
     };
-    sim.world().fault(once(FaultKind::ExpiredToken));
+    sim.world().add_fault(once(FaultKind::ExpiredToken));
     let refused = member.get("cycle").await;
     assert_eq!(refused.status, 401);
     assert_eq!(refused.text, "Authorization was not valid");
 
-    sim.world().fault(once(FaultKind::WrongContentType));
+    sim.world().add_fault(once(FaultKind::WrongContentType));
     let odd = member.get("cycle").await;
     assert!(odd.header("content-type").starts_with("text/html"));
     assert!(odd.json()["records"].is_array());
@@ -133,7 +133,7 @@ async fn the_stream_tells_of_a_membership_that_has_lapsed() {
 
     let lapsed = sim
         .world()
-        .add_people(Life::MembershipLapsed, 1, 60)
+        .add_people(LifePattern::MembershipLapsed, 1, 60)
         .unwrap();
     let index = sim.world().people().len() - 1;
     let gone = Member::connect(&sim, index).await;
@@ -265,7 +265,7 @@ async fn absurd_requests_of_the_api_are_never_a_500() {
 
 #[tokio::test]
 async fn a_missing_scope_is_answered_in_each_of_the_reported_ways() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect_for(&sim, 0, &["offline", "read:profile"]).await;
     assert_eq!(member.get("cycle").await.status, 401);
     for status in [403, 404] {
@@ -280,7 +280,7 @@ async fn a_clock_of_whoops_that_is_off_moves_what_it_wrote_and_no_night() {
     let path = "activity/sleep?limit=3";
     let before = member.get(path).await.json();
     let hour = 3_600_000;
-    sim.world().fault(Fault {
+    sim.world().add_fault(Fault {
         times: Some(1),
         skew_millis: Some(hour),
         ..Fault::new("sleep", FaultKind::ClockSkew)
@@ -319,6 +319,6 @@ async fn a_start_outside_of_time_is_refused() {
         now: Some(now),
         ..frozen()
     };
-    let error = Sim::start(config).await.unwrap_err();
+    let error = SimServer::start(config).await.unwrap_err();
     assert!(error.to_string().contains("between the years"), "{error}");
 }

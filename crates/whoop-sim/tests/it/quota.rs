@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{Member, frozen, http, send};
-use whoop_sim::{CallSide, Sim, SimConfig};
+use whoop_sim::{CallSide, SimConfig, SimServer};
 
 #[tokio::test]
 async fn the_headers_read_as_whoop_documents_them() {
@@ -12,7 +12,7 @@ async fn the_headers_read_as_whoop_documents_them() {
         calls_per_day: 10_000,
         ..frozen()
     };
-    let sim = Sim::start(config).await.unwrap();
+    let sim = SimServer::start(config).await.unwrap();
     let answer = Member::connect(&sim, 0).await.get("cycle").await;
 
     assert_eq!(
@@ -29,7 +29,7 @@ async fn members_share_the_quota_and_a_minute_later_it_is_whole() {
         calls_per_minute: 4,
         ..frozen()
     };
-    let sim = Sim::start(config).await.unwrap();
+    let sim = SimServer::start(config).await.unwrap();
     let (one, two) = (
         Member::connect(&sim, 0).await,
         Member::connect(&sim, 1).await,
@@ -56,7 +56,7 @@ async fn the_day_ends_too() {
         calls_per_day: 2,
         ..frozen()
     };
-    let sim = Sim::start(config).await.unwrap();
+    let sim = SimServer::start(config).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     member.get("cycle").await;
     member.get("cycle").await;
@@ -72,7 +72,7 @@ async fn the_day_ends_too() {
 
 #[tokio::test]
 async fn every_call_is_written_down_with_whom_it_was_for() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 1).await;
     member.get("cycle?limit=3").await;
     send(http().get(format!("{}/_sim/people", sim.base_url()))).await;

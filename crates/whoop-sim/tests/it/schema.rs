@@ -2,7 +2,7 @@
 
 use crate::support::{COLLECTIONS, Member, frozen, token};
 use serde_json::{Value, json};
-use whoop_sim::{Sim, SimConfig};
+use whoop_sim::{SimConfig, SimServer};
 
 struct Schemas(Value);
 
@@ -23,7 +23,7 @@ impl Schemas {
 #[tokio::test]
 async fn every_reply_of_every_life_has_the_described_shape() {
     let schemas = Schemas::load();
-    let sim = Sim::start(SimConfig {
+    let sim = SimServer::start(SimConfig {
         people: 12,
         ..frozen()
     })
@@ -63,7 +63,7 @@ async fn every_reply_of_every_life_has_the_described_shape() {
 
 #[tokio::test]
 async fn a_cycle_leads_to_its_main_sleep_and_its_recovery() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);
 
@@ -82,7 +82,7 @@ async fn a_cycle_leads_to_its_main_sleep_and_its_recovery() {
 #[tokio::test]
 async fn token_replies_have_the_described_shape() {
     let schemas = Schemas::load();
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let fields = [
         ("grant_type", "refresh_token"),
@@ -94,7 +94,7 @@ async fn token_replies_have_the_described_shape() {
 
 #[tokio::test]
 async fn keys_come_in_the_order_of_live_replies_also_after_an_edit() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);
     let id = truth["workouts"][0]["id"].as_str().unwrap();
@@ -114,7 +114,7 @@ async fn keys_come_in_the_order_of_live_replies_also_after_an_edit() {
     assert!(generated.is_sorted());
 
     let change = json!({"sport_name": "chess"});
-    let data_type = whoop_sim::DataType::Workout;
+    let data_type = whoop_sim::SimDataType::Workout;
     sim.world().patch(member.id, data_type, id, change).unwrap();
     let edited = member.get(&path).await;
     assert_eq!(edited.json()["sport_name"], "chess");

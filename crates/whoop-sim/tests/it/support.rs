@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use whoop_sim::{Sim, SimConfig};
+use whoop_sim::{SimConfig, SimServer};
 
 pub(crate) const ALL_SCOPES: [&str; 7] = [
     "offline",
@@ -77,7 +77,7 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> Answer {
     }
 }
 
-pub(crate) async fn token(sim: &Sim, fields: &[(&str, &str)]) -> Answer {
+pub(crate) async fn token(sim: &SimServer, fields: &[(&str, &str)]) -> Answer {
     let mut form = vec![
         ("client_id", "whoop-sim-client"),
         ("client_secret", "whoop-sim-secret"),
@@ -101,11 +101,11 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) async fn connect(sim: &Sim, index: usize) -> Self {
+    pub(crate) async fn connect(sim: &SimServer, index: usize) -> Self {
         Self::connect_for(sim, index, &ALL_SCOPES).await
     }
 
-    pub(crate) async fn connect_for(sim: &Sim, index: usize, scopes: &[&str]) -> Self {
+    pub(crate) async fn connect_for(sim: &SimServer, index: usize, scopes: &[&str]) -> Self {
         let id = sim.world().people()[index];
         let code = sim.world().issue_code(id, scopes);
         let fields = [("grant_type", "authorization_code"), ("code", &code)];

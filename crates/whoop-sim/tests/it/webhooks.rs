@@ -9,7 +9,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, we
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use whoop_sim::{DataType, DeliveryState, Sim, SimConfig, SimError, WebhookMischief};
+use whoop_sim::{DeliveryState, SimConfig, SimDataType, SimError, SimServer, WebhookFaults};
 
 use crate::support::{Member, frozen, http, send};
 
@@ -72,24 +72,24 @@ impl Receiver {
         events
     }
 
-    async fn sim(&self, mischief: WebhookMischief) -> Sim {
+    async fn sim(&self, mischief: WebhookFaults) -> SimServer {
         let config = SimConfig {
             webhook_url: Some(self.url.clone()),
-            webhook_mischief: mischief,
-            still: true,
+            webhook_faults: mischief,
+            freeze_records: true,
             ..frozen()
         };
-        Sim::start(config).await.unwrap()
+        SimServer::start(config).await.unwrap()
     }
 }
 
-fn touch(sim: &Sim, id: i64) -> String {
+fn touch(sim: &SimServer, id: i64) -> String {
     let workout = sim.world().truth(id)["workouts"][0]["id"].clone();
     let workout = workout.as_str().unwrap().to_owned();
     let change = json!({"sport_name": "yoga"});
     let world = sim.world();
     world
-        .patch(id, DataType::Workout, &workout, change)
+        .patch(id, SimDataType::Workout, &workout, change)
         .unwrap();
     workout
 }
@@ -97,7 +97,7 @@ fn touch(sim: &Sim, id: i64) -> String {
 #[tokio::test]
 async fn six_types_are_sent_and_each_is_signed_over_its_raw_bytes() {
     let receiver = Receiver::start(204);
-    let sim = receiver.sim(WebhookMischief::default()).await;
+    let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
     let world = sim.world();
     let sleep = world.truth(member.id)["recoveries"][2]["sleep_id"].clone();
@@ -105,11 +105,11 @@ async fn six_types_are_sent_and_each_is_signed_over_its_raw_bytes() {
     let workout = touch(&sim, member.id);
     let edit = json!({"score_state": "SCORED"});
     world
-        .patch(member.id, DataType::Sleep, sleep, edit)
+        .patch(member.id, SimDataType::Sleep, sleep, edit)
         .unwrap();
-    world.delete(member.id, DataType::Sleep, sleep).unwrap();
+    world.delete(member.id, SimDataType::Sleep, sleep).unwrap();
     world
-        .delete(member.id, DataType::Workout, &workout)
+        .delete(member.id, SimDataType::Workout, &workout)
         .unwrap();
     sim.deliver_webhooks().await;
 
@@ -137,7 +137,7 @@ async fn six_types_are_sent_and_each_is_signed_over_its_raw_bytes() {
 #[tokio::test]
 async fn a_receiver_that_fails_gets_five_retries_in_an_hour() {
     let receiver = Receiver::start(500);
-    let sim = receiver.sim(WebhookMischief::default()).await;
+    let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
     touch(&sim, member.id);
     sim.deliver_webhooks().await;
@@ -164,9 +164,9 @@ async fn a_receiver_that_fails_gets_five_retries_in_an_hour() {
 #[tokio::test]
 async fn a_duplicate_has_the_same_trace_id() {
     let receiver = Receiver::start(200);
-    let duplicate = WebhookMischief {
+    let duplicate = WebhookFaults {
         duplicate: 1.0,
-        ..WebhookMischief::default()
+        ..WebhookFaults::default()
     };
     let sim = receiver.sim(duplicate).await;
     let member = Member::connect(&sim, 0).await;
@@ -180,9 +180,9 @@ async fn a_duplicate_has_the_same_trace_id() {
 #[tokio::test]
 async fn a_lost_webhook_is_never_sent() {
     let receiver = Receiver::start(200);
-    let lose = WebhookMischief {
+    let lose = WebhookFaults {
         lose: 1.0,
-        ..WebhookMischief::default()
+        ..WebhookFaults::default()
     };
     let sim = receiver.sim(lose).await;
     let member = Member::connect(&sim, 0).await;
@@ -195,9 +195,9 @@ async fn a_lost_webhook_is_never_sent() {
 #[tokio::test]
 async fn nobody_without_a_live_grant_is_announced() {
     let receiver = Receiver::start(200);
-    let sim = receiver.sim(WebhookMischief::default()).await;
+    let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
-    sim.world().revoke(member.id);
+    sim.world().revoke_grants(member.id);
     touch(&sim, member.id);
     touch(&sim, sim.world().people()[1]);
     sim.deliver_webhooks().await;
@@ -207,7 +207,7 @@ async fn nobody_without_a_live_grant_is_announced() {
 
 #[tokio::test]
 async fn bad_switches_are_refused_and_change_nothing() {
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let page = format!("{}/_sim/webhooks", sim.base_url());
     for bad in [
         r#"{"switches":{"lose":1.5}}"#,
@@ -224,13 +224,16 @@ async fn bad_switches_are_refused_and_change_nothing() {
         webhook_url: Some("nowhere".to_owned()),
         ..frozen()
     };
-    assert!(matches!(Sim::start(config).await, Err(SimError::Config(_))));
+    assert!(matches!(
+        SimServer::start(config).await,
+        Err(SimError::Config(_))
+    ));
 }
 
 #[tokio::test]
 async fn a_url_can_be_given_later_and_the_list_forgotten() {
     let receiver = Receiver::start(200);
-    let sim = Sim::start(frozen()).await.unwrap();
+    let sim = SimServer::start(frozen()).await.unwrap();
     let page = format!("{}/_sim/webhooks", sim.base_url());
     let member = Member::connect(&sim, 0).await;
     let body = json!({"url": receiver.url, "switches": {"reorder": true}});
@@ -253,7 +256,7 @@ async fn a_night_is_announced_when_it_appears_and_when_it_settles() {
         webhook_url: Some(receiver.url.clone()),
         ..frozen()
     };
-    let sim = Sim::start(config).await.unwrap();
+    let sim = SimServer::start(config).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world().truth(member.id);
     for _ in 0..48 {
@@ -275,7 +278,7 @@ async fn a_night_is_announced_when_it_appears_and_when_it_settles() {
 #[tokio::test]
 async fn a_leap_of_the_clock_uses_up_one_retry_and_not_all() {
     let receiver = Receiver::start(500);
-    let sim = receiver.sim(WebhookMischief::default()).await;
+    let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
     touch(&sim, member.id);
     sim.deliver_webhooks().await;

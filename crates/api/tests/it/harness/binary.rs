@@ -12,7 +12,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use whoop_sim::{Sim, SimConfig};
+use whoop_sim::{SimConfig, SimServer};
 
 use super::{APP_SECRET, Client, DEADLINE, flags, free_address};
 
@@ -85,7 +85,7 @@ pub(crate) struct RunningApi {
 }
 
 /// A WHOOP as the programs meet it: its clock is the machine's.
-pub(crate) async fn simulator() -> Sim {
+pub(crate) async fn simulator() -> SimServer {
     let config = SimConfig {
         days: 60,
         calls_per_minute: 1_000_000,
@@ -94,19 +94,19 @@ pub(crate) async fn simulator() -> Sim {
         auto_consent: true,
         ..SimConfig::default()
     };
-    Sim::start(config).await.unwrap()
+    SimServer::start(config).await.unwrap()
 }
 
 impl RunningApi {
     /// Starts it, again where another program took its port meanwhile.
-    pub(crate) async fn start(database_url: &str, sim: &Sim, log_filter: &str) -> Self {
+    pub(crate) async fn start(database_url: &str, sim: &SimServer, log_filter: &str) -> Self {
         Self::start_told(database_url, sim, log_filter, &[]).await
     }
 
     /// Starts it with more flags.
     pub(crate) async fn start_told(
         database_url: &str,
-        sim: &Sim,
+        sim: &SimServer,
         log_filter: &str,
         more: &[&str],
     ) -> Self {
@@ -119,7 +119,7 @@ impl RunningApi {
 
     /// The same, under limits of a shell, such as `-n 200` for 200 open files, and with an
     /// operations address.
-    pub(crate) async fn start_limited(database_url: &str, sim: &Sim, ulimit: &str) -> Self {
+    pub(crate) async fn start_limited(database_url: &str, sim: &SimServer, ulimit: &str) -> Self {
         let mut operations = free_address();
         let mut api = Self::launch(database_url, sim, "info", || {
             operations = free_address();
@@ -132,7 +132,7 @@ impl RunningApi {
 
     async fn launch(
         database_url: &str,
-        sim: &Sim,
+        sim: &SimServer,
         log_filter: &str,
         mut program: impl FnMut() -> Binary,
     ) -> Self {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Answer;
 
 static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_json::to_value(whoop_api::document()).unwrap());
+    LazyLock::new(|| serde_json::to_value(whoop_api::openapi_document()).unwrap());
 
 /// A method and a path with `{user_id}` in it, as documented.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

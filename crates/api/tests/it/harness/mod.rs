@@ -19,10 +19,10 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
-use whoop_api::{Application, Cli, Handle, StartError};
+use whoop_api::{ApiCli, ApiStartError, Application, StopHandle};
 use whoop_core::{Clock, FixedClock};
 use whoop_devkit::TestDb;
-use whoop_sim::{Sim, SimConfig, WorldHandle};
+use whoop_sim::{SimConfig, SimServer, WorldHandle};
 
 pub(crate) use answer::Answer;
 pub(crate) use binary::{Binary, RunningApi, simulator};
@@ -49,8 +49,8 @@ pub(crate) struct Stage {
     /// Of the operations address, if there is one.
     pub(crate) operations: Option<Client>,
     pub(crate) clock: FixedClock,
-    pub(crate) sim: Sim,
-    server: Handle,
+    pub(crate) sim: SimServer,
+    server: StopHandle,
     // Last: the others hold connections to it.
     pub(crate) db: TestDb,
 }
@@ -67,7 +67,7 @@ pub(crate) fn two_months() -> SimConfig {
         days: 60,
         now: Some(now()),
         speed: 0.0,
-        still: true,
+        freeze_records: true,
         calls_per_minute: 1_000_000,
         calls_per_day: 1_000_000,
         client_secret: APP_SECRET.to_owned(),
@@ -104,7 +104,7 @@ impl Stage {
     }
 
     async fn build(database_url: &str, db: TestDb, config: SimConfig, more: &[String]) -> Self {
-        let sim = Sim::start(config).await.unwrap();
+        let sim = SimServer::start(config).await.unwrap();
         let clock = FixedClock::at(now());
         let application = application(database_url, &sim, &clock, more);
         let client = Client::new(application.address());
@@ -145,7 +145,7 @@ impl Stage {
 
     /// Another API over the same database, which shares forced reads as one in production does.
     pub(crate) fn replica_that_shares(&self) -> Replica {
-        let every = whoop_sync::Settings::default().forced_reads_every;
+        let every = whoop_sync::EngineSettings::default().forced_read_interval;
         let url = self.db.url();
         let application = application_that_forces(every, url, &self.sim, &self.clock, &[]);
         let replica = Replica {
@@ -212,7 +212,7 @@ impl Stage {
 /// An API beside the one of the stage.
 pub(crate) struct Replica {
     pub(crate) client: Client,
-    server: Handle,
+    server: StopHandle,
 }
 
 impl Drop for Replica {
@@ -229,7 +229,7 @@ impl Drop for Stage {
 }
 
 /// What every way to start the API is told, in flags.
-pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &Sim) -> Vec<String> {
+pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &SimServer) -> Vec<String> {
     vec![
         "api".to_owned(),
         format!("--api-listen={listen}"),
@@ -252,7 +252,12 @@ pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &Sim) -> Vec<St
 
 /// WHOOP has to know the callback beforehand, so the port comes first; where
 /// somebody else took it meanwhile, another one does as well.
-fn application(database_url: &str, sim: &Sim, clock: &FixedClock, more: &[String]) -> Application {
+fn application(
+    database_url: &str,
+    sim: &SimServer,
+    clock: &FixedClock,
+    more: &[String],
+) -> Application {
     application_that_forces(TimeDelta::zero(), database_url, sim, clock, more)
 }
 
@@ -260,7 +265,7 @@ fn application(database_url: &str, sim: &Sim, clock: &FixedClock, more: &[String
 fn application_that_forces(
     forced_reads_every: TimeDelta,
     database_url: &str,
-    sim: &Sim,
+    sim: &SimServer,
     clock: &FixedClock,
     more: &[String],
 ) -> Application {
@@ -269,24 +274,24 @@ fn application_that_forces(
         // What a test says comes before what all say.
         let name = |flag: &String| flag.split('=').next().map(str::to_owned);
         flags.retain(|flag| !more.iter().any(|said| name(said) == name(flag)));
-        let mut cli = Cli::parse_from(flags.iter().chain(more));
+        let mut cli = ApiCli::parse_from(flags.iter().chain(more));
         // The clock does not move: every read was made just now.
-        cli.freshness.forced_reads_every = forced_reads_every;
+        cli.freshness.forced_read_interval = forced_reads_every;
         match Application::build(&cli, Arc::new(clock.clone())) {
-            Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
-            }
+            Err(ApiStartError::Listen { source, .. })
+                if source.kind() == io::ErrorKind::AddrInUse => {}
             other => return other.unwrap(),
         }
     }
 }
 
 /// Why an API with these flags does not start.
-pub(crate) async fn refused_start(more: &[String]) -> StartError {
-    let sim = Sim::start(two_months()).await.unwrap();
+pub(crate) async fn refused_start(more: &[String]) -> ApiStartError {
+    let sim = SimServer::start(two_months()).await.unwrap();
     let mut flags = flags(free_address(), "postgres://127.0.0.1:1/nothing", &sim);
     let name = |flag: &String| flag.split('=').next().map(str::to_owned);
     flags.retain(|flag| !more.iter().any(|said| name(said) == name(flag)));
-    let cli = Cli::parse_from(flags.iter().chain(more));
+    let cli = ApiCli::parse_from(flags.iter().chain(more));
     match Application::build(&cli, Arc::new(FixedClock::at(now()))) {
         Err(error) => error,
         Ok(application) => panic!("it listens on {}", application.address()),

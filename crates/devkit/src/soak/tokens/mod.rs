@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use round::round;
-use tally::Tally;
+use round::run_round;
+use tally::TokenTally;
 
-use crate::house::House;
+use crate::environment::SoakEnv;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct TokenSoakArgs {
     /// How often everybody's access token ends.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     rounds: u32,
@@ -28,23 +28,23 @@ pub(crate) struct Args {
     seed: Option<u64>,
 }
 
-pub(crate) async fn soak(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) async fn soak(args: &TokenSoakArgs) -> anyhow::Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(|| rand::rng().random());
     println!(
         "{} rounds, {} members, seed {seed}; whoop-sim stands in for WHOOP",
         args.rounds, args.members
     );
     let mut random = StdRng::seed_from_u64(seed);
-    let mut house = House::build(args.members.into(), 40).await?;
-    let mut tally = Tally::default();
+    let mut house = SoakEnv::build(args.members.into(), 40).await?;
+    let mut tally = TokenTally::default();
     for number in 1..=args.rounds {
-        round(&mut house, &mut random, &mut tally)
+        run_round(&mut house, &mut random, &mut tally)
             .await
             .with_context(|| format!("round {number} of seed {seed}"))?;
         if number % 50 == 0 || number == args.rounds {
             println!("{number:>6}  {tally}");
         }
     }
-    house.end().await;
-    Ok(tally.verdict())
+    house.stop().await;
+    Ok(tally.print_verdict())
 }

@@ -7,24 +7,24 @@ use rand::{RngExt, rngs::StdRng};
 use reqwest::{Method, RequestBuilder};
 use whoop_sim::{Fault, FaultKind, ReuseMode};
 
-use super::tally::Tally;
-use crate::house::{House, Member, sync_now};
+use super::tally::TokenTally;
+use crate::environment::{SoakEnv, SoakMember, sync_request_body};
 
 /// Requests for each member, spread over both APIs.
-const CALLERS: usize = 5;
+const CALLERS_PER_MEMBER: usize = 5;
 
 /// Who dies, if anybody.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Victim {
-    Nobody,
+enum KillTarget {
+    NoProcess,
     Api(usize),
     Worker,
 }
 
-pub(crate) async fn round(
-    house: &mut House,
+pub(crate) async fn run_round(
+    house: &mut SoakEnv,
     random: &mut StdRng,
-    tally: &mut Tally,
+    tally: &mut TokenTally,
 ) -> anyhow::Result<()> {
     let world = house.world();
     world.clear_faults();
@@ -33,22 +33,22 @@ pub(crate) async fn round(
     } else {
         ReuseMode::FamilyRevoked
     });
-    world.fault(Fault {
+    world.add_fault(Fault {
         millis: Some(random.random_range(0..120)),
         ..Fault::new("token", FaultKind::Latency)
     });
-    let before = refreshes(house);
+    let before = refresh_counts(house);
     world.expire_access_tokens();
     // A forced read within a minute of the last one would need no token.
     house
-        .sql("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '2 minutes'")
+        .execute_sql("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '2 minutes'")
         .await?;
 
     let requests: Vec<RequestBuilder> = house
         .members
         .iter()
-        .flat_map(|member| (0..CALLERS).map(move |nth| (member, nth)))
-        .map(|(member, nth)| request(house, member, nth, random))
+        .flat_map(|member| (0..CALLERS_PER_MEMBER).map(move |nth| (member, nth)))
+        .map(|(member, nth)| build_request(house, member, nth, random))
         .collect();
     let asking = tokio::spawn(async move {
         let answers = requests.into_iter().map(|request| async move {
@@ -62,7 +62,7 @@ pub(crate) async fn round(
     let mut worker = match random.random_bool(0.3) {
         true => {
             let nth = random.random_range(0..house.members.len());
-            Some(house.worker(&[
+            Some(house.spawn_worker(&[
                 "--slot=night",
                 &format!("--user={}", house.members[nth].user_id),
             ])?)
@@ -71,21 +71,21 @@ pub(crate) async fn round(
     };
 
     let victim = match random.random_range(0..10) {
-        0..2 => Victim::Api(0),
-        2..4 => Victim::Api(1),
-        4 if worker.is_some() => Victim::Worker,
-        _ => Victim::Nobody,
+        0..2 => KillTarget::Api(0),
+        2..4 => KillTarget::Api(1),
+        4 if worker.is_some() => KillTarget::Worker,
+        _ => KillTarget::NoProcess,
     };
     let at = Duration::from_millis(random.random_range(0..200));
-    if victim != Victim::Nobody {
+    if victim != KillTarget::NoProcess {
         tokio::time::sleep(at).await;
         tally.kills += 1;
     }
     match (victim, &mut worker) {
-        (Victim::Api(nth), _) => house.kill_api(nth).await?,
-        (Victim::Worker, Some(worker)) => {
+        (KillTarget::Api(nth), _) => house.kill_and_restart_api(nth).await?,
+        (KillTarget::Worker, Some(worker)) => {
             worker.kill().await?;
-            house.free_leases().await?;
+            house.release_leases().await?;
         }
         _ => {}
     }
@@ -98,7 +98,7 @@ pub(crate) async fn round(
                     tally.defects.push(format!("answered {status}: {body}"));
                 }
             }
-            None if victim == Victim::Nobody => {
+            None if victim == KillTarget::NoProcess => {
                 tally.defects.push("a request got no answer".to_owned());
             }
             None => tally.cut_off += 1,
@@ -109,26 +109,34 @@ pub(crate) async fn round(
     }
     world.clear_faults();
     for (member, before) in house.members.iter().zip(before) {
-        judge(house, member, before, victim, tally).await?;
+        check_member(house, member, before, victim, tally).await?;
     }
     Ok(())
 }
 
-fn request(house: &House, member: &Member, nth: usize, random: &mut StdRng) -> RequestBuilder {
+fn build_request(
+    house: &SoakEnv,
+    member: &SoakMember,
+    nth: usize,
+    random: &mut StdRng,
+) -> RequestBuilder {
     let api = nth % 2;
     let request = if random.random() {
-        let url = house.url(api, "daily-data", member, "?refresh=force");
+        let url = house.route_url(api, "daily-data", member, "?refresh=force");
         house.http.request(Method::GET, url)
     } else {
-        let url = house.url(api, "sync", member, "");
-        house.http.request(Method::POST, url).json(&sync_now())
+        let url = house.route_url(api, "sync", member, "");
+        house
+            .http
+            .request(Method::POST, url)
+            .json(&sync_request_body())
     };
-    request.bearer_auth(house.key())
+    request.bearer_auth(house.service_key())
 }
 
-fn refreshes(house: &House) -> Vec<(u32, u32)> {
+fn refresh_counts(house: &SoakEnv) -> Vec<(u32, u32)> {
     let grants = house.world().grants();
-    let of = |member: &Member| {
+    let of = |member: &SoakMember| {
         let theirs = grants
             .iter()
             .filter(|grant| grant.whoop_user_id == member.whoop_user_id);
@@ -140,19 +148,19 @@ fn refreshes(house: &House) -> Vec<(u32, u32)> {
 }
 
 /// Whether the member is connected; or else lost by a kill, and told so.
-async fn judge(
-    house: &House,
-    member: &Member,
+async fn check_member(
+    house: &SoakEnv,
+    member: &SoakMember,
     (refreshes_before, reuses_before): (u32, u32),
-    victim: Victim,
-    tally: &mut Tally,
+    victim: KillTarget,
+    tally: &mut TokenTally,
 ) -> anyhow::Result<()> {
-    let works = house.is_connected(member).await;
+    let works = house.check_connection(member).await;
     let nth = house
         .members
         .iter()
         .position(|one| one.user_id == member.user_id);
-    let (refreshes, reuses) = refreshes(house)[nth.unwrap_or_default()];
+    let (refreshes, reuses) = refresh_counts(house)[nth.unwrap_or_default()];
     let (refreshed, reused) = (refreshes - refreshes_before, reuses - reuses_before);
     tally.refreshes += refreshed;
     let mut defect = |what: String| tally.defects.push(format!("{}: {what}", member.user_id));
@@ -166,16 +174,16 @@ async fn judge(
             }
             return Ok(());
         }
-        Err(_) if victim != Victim::Nobody && refreshed == 1 && reused <= 1 => {}
+        Err(_) if victim != KillTarget::NoProcess && refreshed == 1 && reused <= 1 => {}
         Err(why) => {
             defect(format!(
                 "lost without a crash: {why} ({refreshed} refreshes, {reused} reuses)"
             ));
         }
     }
-    let (connection, detail) = house.told(member).await?;
+    let (connection, detail) = house.connection_status(member).await?;
     if connection == "reauth_required" && detail.contains("cut off") {
-        tally.stranded_and_told += 1;
+        tally.stranded_and_informed += 1;
     } else {
         tally.defects.push(format!(
             "{}: lost, and told {connection:?}, {detail:?}",

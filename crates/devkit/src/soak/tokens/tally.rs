@@ -2,7 +2,7 @@ use std::{fmt, process::ExitCode};
 
 /// What the rounds came to.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct TokenTally {
     pub(crate) kills: u32,
     pub(crate) refreshes: u32,
     pub(crate) answers: u32,
@@ -10,13 +10,13 @@ pub(crate) struct Tally {
     pub(crate) cut_off: u32,
     /// A process died between WHOOP's answer and our commit, and the member was
     /// told that this is why they have to connect again.
-    pub(crate) stranded_and_told: u32,
+    pub(crate) stranded_and_informed: u32,
     /// What must never be.
     pub(crate) defects: Vec<String>,
 }
 
-impl Tally {
-    pub(crate) fn verdict(&self) -> ExitCode {
+impl TokenTally {
+    pub(crate) fn print_verdict(&self) -> ExitCode {
         for defect in &self.defects {
             println!("DEFECT  {defect}");
         }
@@ -29,7 +29,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for TokenTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -39,7 +39,7 @@ impl fmt::Display for Tally {
             self.refreshes,
             self.answers,
             self.cut_off,
-            self.stranded_and_told,
+            self.stranded_and_informed,
             self.defects.len()
         )
     }

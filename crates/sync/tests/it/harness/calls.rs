@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 use whoop_core::DataType;
-use whoop_sim::{Call, CallSide};
+use whoop_sim::{CallSide, LoggedCall};
 
 use super::Stage;
 
@@ -16,7 +16,7 @@ pub(crate) fn list_of(data_type: DataType) -> &'static str {
     }
 }
 
-pub(crate) fn parameter(call: &Call, name: &str) -> Option<String> {
+pub(crate) fn parameter(call: &LoggedCall, name: &str) -> Option<String> {
     form_urlencoded::parse(call.query.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
@@ -24,22 +24,22 @@ pub(crate) fn parameter(call: &Call, name: &str) -> Option<String> {
 
 impl Stage {
     /// The calls to the API, which count against the quota.
-    pub(crate) fn api_calls(&self) -> Vec<Call> {
+    pub(crate) fn api_calls(&self) -> Vec<LoggedCall> {
         self.calls_to(CallSide::Api)
     }
 
     /// The calls for tokens.
-    pub(crate) fn token_calls(&self) -> Vec<Call> {
+    pub(crate) fn token_calls(&self) -> Vec<LoggedCall> {
         self.calls_to(CallSide::OAuth)
     }
 
-    fn calls_to(&self, side: CallSide) -> Vec<Call> {
+    fn calls_to(&self, side: CallSide) -> Vec<LoggedCall> {
         let calls = self.world().calls().into_iter();
         calls.filter(|call| call.side == side).collect()
     }
 
     /// The pages of a list that were asked for, in order.
-    pub(crate) fn pages_of(&self, data_type: DataType) -> Vec<Call> {
+    pub(crate) fn pages_of(&self, data_type: DataType) -> Vec<LoggedCall> {
         let calls = self.api_calls().into_iter();
         calls
             .filter(|call| call.path == list_of(data_type))

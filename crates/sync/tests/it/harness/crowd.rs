@@ -1,7 +1,7 @@
 //! What happens on the days of a generated crowd, in its order.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use whoop_capacity::{Event, Setting};
+use whoop_capacity::{MemberEvent, SimulationParameters};
 use whoop_core::plan::Slot;
 
 pub(crate) enum CrowdDue {
@@ -10,21 +10,21 @@ pub(crate) enum CrowdDue {
     Visit(usize),
 }
 
-pub(crate) fn crowd_agenda(setting: &Setting) -> Vec<(DateTime<Utc>, CrowdDue)> {
-    let crowd = setting.crowd();
+pub(crate) fn crowd_agenda(setting: &SimulationParameters) -> Vec<(DateTime<Utc>, CrowdDue)> {
+    let crowd = setting.member_generator();
     let mut agenda = Vec::new();
-    let mut happenings = crowd.rest_of_the_day_before(setting.begins);
+    let mut happenings = crowd.carried_over_events(setting.begins);
     for day in 0..i64::from(setting.days) {
         let midnight = setting.begins + TimeDelta::days(day);
         for slot in Slot::ALL {
             let begins = midnight + TimeDelta::hours(slot.hour().into());
             agenda.push((begins, CrowdDue::Slot(slot)));
         }
-        happenings.extend(crowd.day(midnight));
+        happenings.extend(crowd.day_events(midnight));
     }
     let ends = setting.begins + TimeDelta::days(setting.days.into());
     for one in happenings {
-        if one.event == Event::Visits && one.at < ends {
+        if one.event == MemberEvent::AppOpened && one.at < ends {
             agenda.push((one.at, CrowdDue::Visit(one.member)));
         }
     }

@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use whoop_core::{
     DataType,
-    days::{CycleTimes, Facts, Place, RecoveryTies, SleepTimes, days_of},
+    date_assignment::{
+        CycleTimes, DateAssignment, DateAssignmentInput, RecoveryLinks, SleepTimes, assign_dates,
+    },
     local_date::of_sleep,
     record::{Cycle, Recovery, Sleep},
 };
@@ -55,22 +57,22 @@ impl Stage {
         let cycles = list(DataType::Cycle);
         let recoveries = list(DataType::Recovery);
         let sleeps = list(DataType::Sleep);
-        let facts = Facts {
+        let facts = DateAssignmentInput {
             cycles: cycles
                 .iter()
                 .map(|one| CycleTimes::from(&parse::<Cycle>(one)))
                 .collect(),
             recoveries: recoveries
                 .iter()
-                .map(|one| RecoveryTies::from(&parse::<Recovery>(one)))
+                .map(|one| RecoveryLinks::from(&parse::<Recovery>(one)))
                 .collect(),
             sleeps: sleeps
                 .iter()
                 .map(|one| SleepTimes::from(&parse::<Sleep>(one)))
                 .collect(),
         };
-        let days = days_of(&facts);
-        let others = |place: &Place| if place.in_others { " others" } else { "" };
+        let days = assign_dates(&facts);
+        let others = |place: &DateAssignment| if place.in_others { " others" } else { "" };
         let mut dates = Dates::new();
         for sleep in &facts.sleeps {
             let date = of_sleep(sleep.start, sleep.end, sleep.timezone_offset.as_deref());

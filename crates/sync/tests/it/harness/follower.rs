@@ -6,8 +6,8 @@ use chrono::NaiveDate;
 use serde_json::Value;
 use whoop_core::UserId;
 use whoop_storage::{
-    export::{self, Cursor, Item},
-    follow::{self, Followed},
+    change_feed::{self, FeedResult},
+    export::{self, ExportCursor, ExportItem},
 };
 use whoop_sync::Engine;
 
@@ -38,21 +38,21 @@ impl Follower {
     pub(crate) async fn ask(&mut self, engine: &Engine, limit: i64) -> bool {
         let followed = {
             let mut conn = engine.database.get().await.unwrap();
-            follow::after(&mut conn, &self.user_id, self.since, limit)
+            change_feed::after(&mut conn, &self.user_id, self.since, limit)
                 .await
                 .unwrap()
         };
         let found = match followed {
-            Followed::Gone { latest } => {
+            FeedResult::Gone { latest } => {
                 // As the answer tells: everything anew, then from that number on.
                 self.restarts += 1;
                 self.copy = stored(engine, &self.user_id).await;
                 self.since = latest;
                 return true;
             }
-            Followed::Changes(found) => found,
+            FeedResult::Page(found) => found,
         };
-        for change in found.changes {
+        for change in found.entries {
             assert_eq!(change.row.seq, self.since + 1, "a gap");
             self.since = change.row.seq;
             let key = (change.row.data_type, change.row.record_id);
@@ -61,7 +61,7 @@ impl Follower {
                     self.copy.remove(&key);
                 }
                 (_, Some(present)) => {
-                    let whole = serde_json::to_value(&present.whole).unwrap();
+                    let whole = serde_json::to_value(&present.record).unwrap();
                     self.copy.insert(key, (present.local_date, whole));
                 }
                 // A later change of the same record carries it.
@@ -91,15 +91,17 @@ impl Follower {
 /// All that is stored of a member.
 pub(crate) async fn stored(engine: &Engine, user_id: &UserId) -> Copy {
     let mut conn = engine.database.get().await.unwrap();
-    let (mut copy, mut cursor, mut whoop_user_id) = (Copy::new(), Cursor::default(), 0);
+    let (mut copy, mut cursor, mut whoop_user_id) = (Copy::new(), ExportCursor::default(), 0);
     while let Some((items, next)) = export::next(&mut conn, user_id, cursor).await.unwrap() {
         for item in items {
             match item {
-                Item::Member(member) => whoop_user_id = member["whoop_user_id"].as_i64().unwrap(),
-                Item::Record(row) => {
+                ExportItem::Member(member) => {
+                    whoop_user_id = member["whoop_user_id"].as_i64().unwrap()
+                }
+                ExportItem::Record(row) => {
                     let key = (row.data_type().to_string(), row.id().to_owned());
                     let date = row.local_date();
-                    let whole = row.whole(whoop_user_id).unwrap();
+                    let whole = row.into_record(whoop_user_id).unwrap();
                     copy.insert(key, (date, serde_json::to_value(&whole).unwrap()));
                 }
                 _ => {}

@@ -17,22 +17,22 @@ use std::{future::Future, sync::Arc, time::Duration};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
-use whoop_client::{Pace, SCOPES, Whoop, WhoopConfig};
+use whoop_client::{RetryPolicy, SCOPES, WhoopClient, WhoopConfig};
 use whoop_core::{
     Clock, DataType, FixedClock, UserId,
     coverage::CONFIRM_AFTER,
-    day::{Day, Missing},
-    plan::{Reason, Slot},
-    quota::Limits,
+    day::{Day, MissingReason},
+    plan::{ReadReason, Slot},
+    quota::QuotaLimits,
 };
 use whoop_devkit::TestDb;
-use whoop_sim::{Sim, SimConfig, WorldHandle};
+use whoop_sim::{SimConfig, SimServer, WorldHandle};
 use whoop_storage::{Database, DatabaseConfig, seal::TokenKeys};
 use whoop_sync::{
-    Engine, Job, MemberReport, Outcome, Settings,
-    connect::{ConnectError, Welcome},
-    member::Errand,
-    run::{Plan, Task, Watch},
+    Engine, EngineSettings, MemberOutcome, MemberReport, SyncContext,
+    connect::{CompletedConnect, ConnectError},
+    member_sync::SyncRequest,
+    run::{RunObserver, RunRequest, RunTask},
 };
 
 pub(crate) use calls::{list_of, parameter};
@@ -49,7 +49,7 @@ pub(crate) const APP_SECRET: &str = "hush-hush-app-secret";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Stage {
-    pub(crate) sim: Sim,
+    pub(crate) sim: SimServer,
     pub(crate) clock: FixedClock,
     pub(crate) engine: Engine,
     pub(crate) db: TestDb,
@@ -79,7 +79,7 @@ pub(crate) fn half_a_year() -> SimConfig {
         days: 180,
         now: Some(now()),
         speed: 0.0,
-        still: true,
+        freeze_records: true,
         calls_per_minute: 1_000_000,
         calls_per_day: 1_000_000,
         client_secret: APP_SECRET.to_owned(),
@@ -108,7 +108,7 @@ impl Stage {
 
     async fn build(config: SimConfig, receiver: Receiver) -> Self {
         let db = TestDb::new().await;
-        let sim = Sim::start(config).await.unwrap();
+        let sim = SimServer::start(config).await.unwrap();
         let clock = FixedClock::at(now());
         let engine = engine(&db, &sim, &clock, PLENTY);
         receiver.hand_to(&engine);
@@ -131,7 +131,7 @@ impl Stage {
     }
 
     /// Gives WHOOP and the service this quota.
-    pub(crate) fn limit(&mut self, limits: Limits) {
+    pub(crate) fn limit(&mut self, limits: QuotaLimits) {
         self.world().set_limits(limits.per_minute, limits.per_day);
         self.engine = self.restarted(&self.engine, limits);
     }
@@ -143,12 +143,12 @@ impl Stage {
 
     /// The same process after a restart. Its connections stay open: to make new ones takes longer
     /// than most tests.
-    pub(crate) fn restarted(&self, process: &Engine, limits: Limits) -> Engine {
+    pub(crate) fn restarted(&self, process: &Engine, limits: QuotaLimits) -> Engine {
         engine_on(process.database.clone(), &self.sim, &self.clock, limits)
     }
 
     /// Another process, which knows of a quota.
-    pub(crate) fn engine_within(&self, limits: Limits) -> Engine {
+    pub(crate) fn engine_within(&self, limits: QuotaLimits) -> Engine {
         engine(&self.db, &self.sim, &self.clock, limits)
     }
 
@@ -197,7 +197,7 @@ impl Stage {
         &self,
         user: &str,
         whoop_user_id: i64,
-    ) -> Result<Welcome, ConnectError> {
+    ) -> Result<CompletedConnect, ConnectError> {
         let state = self.state_for(user, None).await;
         let code = self.code_for(whoop_user_id);
         self.engine.complete_connect(&state, &code).await
@@ -223,12 +223,12 @@ impl Stage {
     pub(crate) async fn connect_without_records(&self) -> Member {
         let added = self
             .world()
-            .add_people(whoop_sim::Life::MembershipLapsed, 1, 5);
+            .add_people(whoop_sim::LifePattern::MembershipLapsed, 1, 5);
         let whoop_user_id = added.unwrap()[0];
         self.connect("member without records", whoop_user_id).await
     }
 
-    pub(crate) async fn sync(&self, member: &Member, errand: &Errand) -> MemberReport {
+    pub(crate) async fn sync(&self, member: &Member, errand: &SyncRequest) -> MemberReport {
         self.engine
             .sync_member(&member.user_id, &briskly(), errand)
             .await
@@ -241,7 +241,7 @@ impl Stage {
         for wait in [TimeDelta::zero(), CONFIRM_AFTER] {
             self.advance(wait);
             let report = self.sync(member, &history(&DataType::ALL)).await;
-            assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+            assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
         }
     }
 
@@ -353,12 +353,12 @@ impl Stage {
 }
 
 /// WHOOP's own word is what most tests are about, not our count.
-pub(crate) const PLENTY: Limits = Limits {
+pub(crate) const PLENTY: QuotaLimits = QuotaLimits {
     per_minute: 1_000_000,
     per_day: 1_000_000,
 };
 
-fn engine(db: &TestDb, sim: &Sim, clock: &FixedClock, limits: Limits) -> Engine {
+fn engine(db: &TestDb, sim: &SimServer, clock: &FixedClock, limits: QuotaLimits) -> Engine {
     let database = Database::new(&DatabaseConfig {
         url: SecretString::from(db.url()),
         pool_size: 8,
@@ -368,7 +368,12 @@ fn engine(db: &TestDb, sim: &Sim, clock: &FixedClock, limits: Limits) -> Engine 
     engine_on(database, sim, clock, limits)
 }
 
-fn engine_on(database: Database, sim: &Sim, clock: &FixedClock, limits: Limits) -> Engine {
+fn engine_on(
+    database: Database,
+    sim: &SimServer,
+    clock: &FixedClock,
+    limits: QuotaLimits,
+) -> Engine {
     let config = WhoopConfig {
         api_url: sim.api_url().parse().unwrap(),
         oauth_url: sim.oauth_url().parse().unwrap(),
@@ -377,48 +382,48 @@ fn engine_on(database: Database, sim: &Sim, clock: &FixedClock, limits: Limits) 
         redirect_url: "http://127.0.0.1:8080/callback".parse().unwrap(),
     };
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let whoop = Whoop::new(config, Arc::clone(&clock)).unwrap();
+    let whoop = WhoopClient::new(config, Arc::clone(&clock)).unwrap();
     let key = SecretString::from("k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     let keys = TokenKeys::parse(&key).unwrap();
-    let settings = Settings {
+    let settings = EngineSettings {
         limits,
         // The clock does not move: every read was made just now.
-        forced_reads_every: TimeDelta::zero(),
-        ..Settings::default()
+        forced_read_interval: TimeDelta::zero(),
+        ..EngineSettings::default()
     };
     Engine::new(database, whoop, keys, clock, settings)
 }
 
 /// Patient with PostgreSQL, not with WHOOP: what fails, fails at once.
-pub(crate) fn briskly() -> Job {
-    let mut job = Job::scheduled(None, CancellationToken::new());
-    job.pace = Pace {
-        longest_wait: Duration::ZERO,
+pub(crate) fn briskly() -> SyncContext {
+    let mut job = SyncContext::scheduled(None, CancellationToken::new());
+    job.retry_policy = RetryPolicy {
+        max_wait: Duration::ZERO,
         retries: 0,
         call_timeout: Duration::from_secs(10),
     };
-    job.refresh_patience = DEADLINE;
+    job.refresh_timeout = DEADLINE;
     job
 }
 
 /// Waits a moment for a token refresh, and leaves it alone then.
-pub(crate) fn leaving_refreshes_alone() -> Job {
+pub(crate) fn leaving_refreshes_alone() -> SyncContext {
     let mut job = briskly();
-    job.refresh_patience = Duration::from_millis(100);
+    job.refresh_timeout = Duration::from_millis(100);
     job
 }
 
 /// Nobody looks on.
 pub(crate) struct Nobody;
 
-impl Watch for Nobody {
-    fn begins(&self, _: usize, _: usize) {}
-    fn member(&self, _: &MemberReport) {}
+impl RunObserver for Nobody {
+    fn on_start(&self, _: usize, _: usize) {}
+    fn on_member_done(&self, _: &MemberReport) {}
 }
 
 /// A run over everybody.
-pub(crate) fn plan(task: Task) -> Plan {
-    Plan {
+pub(crate) fn plan(task: RunTask) -> RunRequest {
+    RunRequest {
         trigger: "scheduled",
         task,
         users: Vec::new(),
@@ -426,40 +431,40 @@ pub(crate) fn plan(task: Task) -> Plan {
     }
 }
 
-pub(crate) fn slot(slot: Slot) -> Errand {
-    Errand {
-        reason: Reason::Asked,
+pub(crate) fn slot(slot: Slot) -> SyncRequest {
+    SyncRequest {
+        reason: ReadReason::Asked,
         slot: Some(slot),
         data_types: slot.data_types().to_vec(),
         since: None,
-        history: false,
+        backfill: false,
     }
 }
 
 /// Everything there is of these types.
-pub(crate) fn history(data_types: &[DataType]) -> Errand {
-    Errand {
-        reason: Reason::Asked,
+pub(crate) fn history(data_types: &[DataType]) -> SyncRequest {
+    SyncRequest {
+        reason: ReadReason::Asked,
         slot: None,
         data_types: data_types.to_vec(),
         since: None,
-        history: true,
+        backfill: true,
     }
 }
 
 /// One window back to `since`.
-pub(crate) fn back_to(since: DateTime<Utc>, data_types: &[DataType]) -> Errand {
-    Errand {
-        reason: Reason::Asked,
+pub(crate) fn back_to(since: DateTime<Utc>, data_types: &[DataType]) -> SyncRequest {
+    SyncRequest {
+        reason: ReadReason::Asked,
         slot: None,
         data_types: data_types.to_vec(),
         since: Some(since),
-        history: false,
+        backfill: false,
     }
 }
 
 /// The reason that all absent parts of a day share, if every part is absent.
-pub(crate) fn all_missing(day: &Day) -> Option<Missing> {
+pub(crate) fn all_missing(day: &Day) -> Option<MissingReason> {
     let reason = *day.missing.get("sleep")?;
     let parts = ["recovery", "sleep", "cycle", "workouts"];
     let all_alike = parts

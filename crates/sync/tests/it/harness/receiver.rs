@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
-use whoop_sync::{Engine, Envelope, inbox::NotTaken};
+use whoop_sync::{Engine, WebhookEnvelope, inbox::WebhookReceiveError};
 
 /// A receiver whose address is known before the engine is there.
 pub(crate) struct Receiver {
@@ -75,17 +75,17 @@ async fn serve(stream: TcpStream, engine: Arc<OnceLock<Engine>>) {
         if stream.read_exact(&mut body).await.is_err() {
             return;
         }
-        let envelope = Envelope {
+        let envelope = WebhookEnvelope {
             signature: signature.as_deref(),
             timestamp: timestamp.as_deref(),
             body: &body,
         };
         let status = match engine.get() {
             None => "503 Service Unavailable",
-            Some(engine) => match engine.take_webhook(envelope).await {
+            Some(engine) => match engine.receive_webhook(envelope).await {
                 Ok(_) => "204 No Content",
-                Err(NotTaken::Refused(refused)) => panic!("{refused}"),
-                Err(NotTaken::Storage(_)) => "503 Service Unavailable",
+                Err(WebhookReceiveError::Refused(refused)) => panic!("{refused}"),
+                Err(WebhookReceiveError::Storage(_)) => "503 Service Unavailable",
             },
         };
         let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");

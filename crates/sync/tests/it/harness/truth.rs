@@ -20,12 +20,12 @@ fn plural(data_type: DataType) -> &'static str {
     }
 }
 
-pub(crate) fn at_whoop(data_type: DataType) -> whoop_sim::DataType {
+pub(crate) fn at_whoop(data_type: DataType) -> whoop_sim::SimDataType {
     match data_type {
-        DataType::Recovery => whoop_sim::DataType::Recovery,
-        DataType::Sleep => whoop_sim::DataType::Sleep,
-        DataType::Workout => whoop_sim::DataType::Workout,
-        DataType::Cycle => whoop_sim::DataType::Cycle,
+        DataType::Recovery => whoop_sim::SimDataType::Recovery,
+        DataType::Sleep => whoop_sim::SimDataType::Sleep,
+        DataType::Workout => whoop_sim::SimDataType::Workout,
+        DataType::Cycle => whoop_sim::SimDataType::Cycle,
     }
 }
 
@@ -211,7 +211,7 @@ impl Stage {
     /// What the log promises: whatever WHOOP has in the covered span is stored.
     pub(crate) async fn assert_log_tells_the_truth(&self, member: &Member) {
         let mut whole = self.stored_whole(member).await;
-        let status = self.engine.status(&member.user_id).await.unwrap();
+        let status = self.engine.member_status(&member.user_id).await.unwrap();
         for (data_type, log) in status.types {
             let Some(log) = log else { continue };
             let Some((from, until)) = log.covered_from.zip(log.covered_until) else {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use whoop_client::{Pace, PageWalker, WhoopError};
+use whoop_client::{PageWalker, RetryPolicy, WhoopError};
 use whoop_core::record::{Cycle, Sleep, Workout};
 use whoop_sim::{Fault, FaultKind, SimConfig};
 
@@ -14,10 +14,14 @@ async fn the_last_call_of_the_minute_closes_the_gate_before_whoop_must() {
     })
     .await;
     for _ in 0..3 {
-        member.whoop.profile(&member.access_token).await.unwrap();
+        member
+            .whoop
+            .fetch_profile(&member.access_token)
+            .await
+            .unwrap();
     }
 
-    let error = member.whoop.profile(&member.access_token).await;
+    let error = member.whoop.fetch_profile(&member.access_token).await;
 
     assert!(matches!(
         error,
@@ -36,12 +40,12 @@ async fn a_used_up_day_is_called_that() {
         ..short_history()
     })
     .await;
-    let patient = member.whoop.with_pace(Pace::scheduled());
+    let patient = member.whoop.with_retry_policy(RetryPolicy::scheduled());
     for _ in 0..2 {
-        patient.profile(&member.access_token).await.unwrap();
+        patient.fetch_profile(&member.access_token).await.unwrap();
     }
 
-    let error = patient.profile(&member.access_token).await;
+    let error = patient.fetch_profile(&member.access_token).await;
 
     assert!(matches!(
         error,
@@ -70,15 +74,17 @@ async fn faults_that_pass_are_not_seen_by_the_caller() {
 async fn an_answer_that_stalls_half_way_ends_in_time() {
     let member = connected(short_history()).await;
     member.fault(1, Fault::new("sleep", FaultKind::Stall));
-    let pace = Pace {
+    let pace = RetryPolicy {
         call_timeout: Duration::from_millis(300),
-        ..Pace::interactive()
+        ..RetryPolicy::interactive()
     };
     let walker = PageWalker::new(member.everything());
     let query = walker.query().unwrap();
-    let hurried = member.whoop.with_pace(pace);
+    let hurried = member.whoop.with_retry_policy(pace);
 
-    let error = hurried.page::<Sleep>(&member.access_token, query).await;
+    let error = hurried
+        .fetch_page::<Sleep>(&member.access_token, query)
+        .await;
 
     assert!(matches!(error, Err(WhoopError::TimedOut)));
 }

@@ -1,10 +1,10 @@
 use serde_json::json;
-use whoop_client::{Found, Page, PageQuery, PageWalker};
+use whoop_client::{ListPage, PageQuery, PageWalker, RecordLookup};
 use whoop_core::{
     CycleId, SleepId, WorkoutId,
     record::{Cycle, Record, Recovery, Sleep, Workout},
 };
-use whoop_sim::{DataType, Fault, SimConfig};
+use whoop_sim::{Fault, SimConfig, SimDataType};
 
 use super::member::{connected, short_history};
 use crate::payloads::is_same;
@@ -32,9 +32,9 @@ async fn a_page_returns_what_began_before_its_end() {
         next_token: None,
     };
 
-    let page: Page<Sleep> = member
+    let page: ListPage<Sleep> = member
         .whoop
-        .page(&member.access_token, &query)
+        .fetch_page(&member.access_token, &query)
         .await
         .unwrap();
 
@@ -51,41 +51,47 @@ async fn a_record_is_found_by_its_id_and_a_deleted_one_is_gone() {
     let workouts = member.walk::<Workout>().await;
     let recoveries = member.walk::<Recovery>().await;
 
-    let cycle = whoop.cycle(token, cycles[3].id).await.unwrap();
-    assert_eq!(cycle, Found::Record(Box::new(cycles[3].clone())));
-    let sleep = whoop.sleep(token, &sleeps[3].id).await.unwrap();
-    assert_eq!(sleep, Found::Record(Box::new(sleeps[3].clone())));
-    let workout = whoop.workout(token, &workouts[3].id).await.unwrap();
-    assert_eq!(workout, Found::Record(Box::new(workouts[3].clone())));
+    let cycle = whoop.fetch_cycle(token, cycles[3].id).await.unwrap();
+    assert_eq!(cycle, RecordLookup::Record(Box::new(cycles[3].clone())));
+    let sleep = whoop.fetch_sleep(token, &sleeps[3].id).await.unwrap();
+    assert_eq!(sleep, RecordLookup::Record(Box::new(sleeps[3].clone())));
+    let workout = whoop.fetch_workout(token, &workouts[3].id).await.unwrap();
+    assert_eq!(workout, RecordLookup::Record(Box::new(workouts[3].clone())));
     let recovery = &recoveries[3];
-    let of_cycle = whoop.recovery_of(token, recovery.cycle_id).await.unwrap();
-    assert_eq!(of_cycle, Found::Record(Box::new(recovery.clone())));
+    let of_cycle = whoop
+        .fetch_recovery(token, recovery.cycle_id)
+        .await
+        .unwrap();
+    assert_eq!(of_cycle, RecordLookup::Record(Box::new(recovery.clone())));
 
     let world = member.sim.world();
     let whose = member.whoop_user_id;
     world
-        .delete(whose, DataType::Sleep, &recovery.sleep_id)
+        .delete(whose, SimDataType::Sleep, &recovery.sleep_id)
         .unwrap();
-    let sleep = whoop.sleep(token, &recovery.sleep_id).await.unwrap();
-    assert_eq!(sleep, Found::Gone);
-    let of_cycle = whoop.recovery_of(token, recovery.cycle_id).await.unwrap();
-    assert_eq!(of_cycle, Found::Gone);
+    let sleep = whoop.fetch_sleep(token, &recovery.sleep_id).await.unwrap();
+    assert_eq!(sleep, RecordLookup::NotFound);
+    let of_cycle = whoop
+        .fetch_recovery(token, recovery.cycle_id)
+        .await
+        .unwrap();
+    assert_eq!(of_cycle, RecordLookup::NotFound);
     assert_eq!(
-        whoop.cycle(token, CycleId(1)).await.unwrap(),
-        Found::Gone,
+        whoop.fetch_cycle(token, CycleId(1)).await.unwrap(),
+        RecordLookup::NotFound,
         "never was there"
     );
     let unknown = "00000000-0000-4000-8000-000000000000".to_owned();
     assert_eq!(
         whoop
-            .workout(token, &WorkoutId(unknown.clone()))
+            .fetch_workout(token, &WorkoutId(unknown.clone()))
             .await
             .unwrap(),
-        Found::Gone
+        RecordLookup::NotFound
     );
     assert_eq!(
-        whoop.sleep(token, &SleepId(unknown)).await.unwrap(),
-        Found::Gone
+        whoop.fetch_sleep(token, &SleepId(unknown)).await.unwrap(),
+        RecordLookup::NotFound
     );
 }
 
@@ -94,8 +100,15 @@ async fn the_member_is_who_whoop_says() {
     let member = connected(short_history()).await;
     let truth = member.sim.world().truth(member.whoop_user_id);
 
-    let profile = member.whoop.profile(&member.access_token).await.unwrap();
-    let body = member.whoop.body_measurement(&member.access_token).await;
+    let profile = member
+        .whoop
+        .fetch_profile(&member.access_token)
+        .await
+        .unwrap();
+    let body = member
+        .whoop
+        .fetch_body_measurement(&member.access_token)
+        .await;
 
     assert_eq!(profile.user_id, member.whoop_user_id);
     assert_eq!(serde_json::to_value(profile).unwrap(), truth["profile"]);
@@ -105,7 +118,10 @@ async fn the_member_is_who_whoop_says() {
     ));
 
     member.fault(1, Fault::status("body", 404));
-    let none = member.whoop.body_measurement(&member.access_token).await;
+    let none = member
+        .whoop
+        .fetch_body_measurement(&member.access_token)
+        .await;
     assert_eq!(none.unwrap(), None);
 }
 
@@ -113,7 +129,7 @@ async fn the_member_is_who_whoop_says() {
 async fn an_unknown_field_and_an_unknown_state_are_kept() {
     let member = connected(short_history()).await;
     let world = member.sim.world();
-    world.fault(Fault::every_record(
+    world.add_fault(Fault::every_record(
         "sleep",
         "snoring",
         json!({"minutes": 4}),
@@ -134,7 +150,10 @@ async fn records_that_come_and_go_between_two_pages_hide_no_other() {
     let member = connected(short_history()).await;
     let (whoop, token) = (&member.whoop, &member.access_token);
     let mut walker = PageWalker::new(member.everything());
-    let first: Page<Sleep> = whoop.page(token, walker.query().unwrap()).await.unwrap();
+    let first: ListPage<Sleep> = whoop
+        .fetch_page(token, walker.query().unwrap())
+        .await
+        .unwrap();
     walker.accept(&first).unwrap();
 
     let nap = json!({
@@ -143,17 +162,17 @@ async fn records_that_come_and_go_between_two_pages_hide_no_other() {
     });
     let world = member.sim.world();
     world
-        .insert(member.whoop_user_id, DataType::Sleep, nap)
+        .insert(member.whoop_user_id, SimDataType::Sleep, nap)
         .unwrap();
     for gone in &first.records[5..8] {
         world
-            .delete(member.whoop_user_id, DataType::Sleep, gone.id())
+            .delete(member.whoop_user_id, SimDataType::Sleep, gone.id())
             .unwrap();
     }
 
     let mut ids: Vec<String> = first.records.iter().map(Sleep::id).collect();
     while let Some(query) = walker.query() {
-        let page: Page<Sleep> = whoop.page(token, query).await.unwrap();
+        let page: ListPage<Sleep> = whoop.fetch_page(token, query).await.unwrap();
         walker.accept(&page).unwrap();
         ids.extend(page.records.iter().map(Sleep::id));
     }

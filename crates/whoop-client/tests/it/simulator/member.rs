@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde_json::Value;
-use whoop_client::{Listed, Page, PageWalker, SCOPES, Whoop, WhoopConfig, WhoopError};
-use whoop_core::{SystemClock, plan::Window};
-use whoop_sim::{Fault, Sim, SimConfig};
+use whoop_client::{
+    ListPage, ListedRecord, PageWalker, SCOPES, WhoopClient, WhoopConfig, WhoopError,
+};
+use whoop_core::{SystemClock, plan::ReadWindow};
+use whoop_sim::{Fault, SimConfig, SimServer};
 
 use crate::{log::listen, payloads::is_same};
 
 pub(crate) struct Member {
-    pub(crate) sim: Sim,
-    pub(crate) whoop: Whoop,
+    pub(crate) sim: SimServer,
+    pub(crate) whoop: WhoopClient,
     pub(crate) whoop_user_id: i64,
     pub(crate) access_token: SecretString,
     pub(crate) refresh_token: SecretString,
@@ -29,7 +31,7 @@ pub(crate) async fn connected(config: SimConfig) -> Member {
     };
     let client_id = config.client_id.clone();
     let client_secret = config.client_secret.clone().into();
-    let sim = Sim::start(config).await.unwrap();
+    let sim = SimServer::start(config).await.unwrap();
     let whoop_user_id = sim.world().people()[0];
     let app = WhoopConfig {
         api_url: sim.api_url().parse().unwrap(),
@@ -38,7 +40,7 @@ pub(crate) async fn connected(config: SimConfig) -> Member {
         client_secret,
         redirect_url: "http://127.0.0.1:9/callback".parse().unwrap(),
     };
-    let whoop = Whoop::new(app, Arc::new(SystemClock)).unwrap();
+    let whoop = WhoopClient::new(app, Arc::new(SystemClock)).unwrap();
     let scopes: Vec<&str> = SCOPES.split(' ').collect();
     let code = sim.world().issue_code(whoop_user_id, &scopes);
     let pair = whoop.exchange_code(&code).await.unwrap();
@@ -60,25 +62,29 @@ pub(crate) fn short_history() -> SimConfig {
 }
 
 impl Member {
-    pub(crate) fn everything(&self) -> Window {
-        Window {
+    pub(crate) fn everything(&self) -> ReadWindow {
+        ReadWindow {
             must_reach: chrono::DateTime::UNIX_EPOCH,
             end: self.sim.world().now(),
         }
     }
 
-    pub(crate) async fn first_page<R: Listed>(&self) -> Result<Page<R>, WhoopError> {
+    pub(crate) async fn first_page<R: ListedRecord>(&self) -> Result<ListPage<R>, WhoopError> {
         let walker = PageWalker::new(self.everything());
         let query = walker.query().unwrap();
-        self.whoop.page(&self.access_token, query).await
+        self.whoop.fetch_page(&self.access_token, query).await
     }
 
     /// Walks to the end and tells what was on the pages.
-    pub(crate) async fn walk<R: Listed>(&self) -> Vec<R> {
+    pub(crate) async fn walk<R: ListedRecord>(&self) -> Vec<R> {
         let mut walker = PageWalker::new(self.everything());
         let mut records: Vec<R> = Vec::new();
         while let Some(query) = walker.query() {
-            let page: Page<R> = self.whoop.page(&self.access_token, query).await.unwrap();
+            let page: ListPage<R> = self
+                .whoop
+                .fetch_page(&self.access_token, query)
+                .await
+                .unwrap();
             assert_eq!(page.rejected, []);
             walker.accept(&page).unwrap();
             for record in page.records {
@@ -98,10 +104,10 @@ impl Member {
 
     pub(crate) fn fault(&self, times: u32, fault: Fault) {
         let times = Some(times);
-        self.sim.world().fault(Fault { times, ..fault });
+        self.sim.world().add_fault(Fault { times, ..fault });
     }
 
-    pub(crate) async fn assert_whole<R: Listed>(&self, list: &str) {
+    pub(crate) async fn assert_whole<R: ListedRecord>(&self, list: &str) {
         let read = self.walk::<R>().await;
         let truth = self.truth(list);
         assert!(truth.len() > 25, "{list}: more than one page");

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
-use whoop_client::{Advice, SCOPES, Whoop, WhoopConfig, WhoopError};
+use whoop_client::{ErrorAction, SCOPES, WhoopClient, WhoopConfig, WhoopError};
 use whoop_core::{SystemClock, record::Sleep};
 use whoop_sim::{Fault, SimConfig};
 
@@ -12,18 +12,18 @@ async fn a_refresh_rotates_both_tokens_and_the_old_ones_are_dead() {
     let member = connected(short_history()).await;
     let (whoop, old) = (&member.whoop, &member.refresh_token);
 
-    let next = whoop.refresh(old, SCOPES).await.unwrap();
+    let next = whoop.refresh_tokens(old, SCOPES).await.unwrap();
 
     let refresh_token = next.refresh_token.unwrap();
     assert_ne!(refresh_token.expose_secret(), old.expose_secret());
     assert_eq!(next.expires_in, chrono::TimeDelta::hours(1));
-    whoop.profile(&next.access_token).await.unwrap();
-    let with_old = whoop.profile(&member.access_token).await.unwrap_err();
+    whoop.fetch_profile(&next.access_token).await.unwrap();
+    let with_old = whoop.fetch_profile(&member.access_token).await.unwrap_err();
     assert!(matches!(with_old, WhoopError::Unauthorized));
 
-    let again = whoop.refresh(old, SCOPES).await.unwrap_err();
+    let again = whoop.refresh_tokens(old, SCOPES).await.unwrap_err();
     assert!(matches!(again, WhoopError::InvalidGrant));
-    assert_eq!(again.advice(), Advice::Reconnect);
+    assert_eq!(again.recommended_action(), ErrorAction::Reconnect);
 }
 
 #[tokio::test]
@@ -39,9 +39,12 @@ async fn an_expired_token_is_reported_once_and_a_refresh_repairs_it() {
         "not tried again in here"
     );
 
-    let pair = member.whoop.refresh(&member.refresh_token, SCOPES).await;
+    let pair = member
+        .whoop
+        .refresh_tokens(&member.refresh_token, SCOPES)
+        .await;
     let token = pair.unwrap().access_token;
-    member.whoop.profile(&token).await.unwrap();
+    member.whoop.fetch_profile(&token).await.unwrap();
 }
 
 #[tokio::test]
@@ -60,8 +63,14 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
         ..Fault::status("token", 400)
     };
     member.fault(1, outage);
-    let passing = member.whoop.refresh(&member.refresh_token, SCOPES).await;
-    assert_eq!(passing.unwrap_err().advice(), Advice::Retry);
+    let passing = member
+        .whoop
+        .refresh_tokens(&member.refresh_token, SCOPES)
+        .await;
+    assert_eq!(
+        passing.unwrap_err().recommended_action(),
+        ErrorAction::Retry
+    );
 
     let stranger = WhoopConfig {
         api_url: member.sim.api_url().parse().unwrap(),
@@ -70,17 +79,20 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
         client_secret: "not the right secret".into(),
         redirect_url: "http://127.0.0.1:9/callback".parse().unwrap(),
     };
-    let stranger = Whoop::new(stranger, Arc::new(SystemClock)).unwrap();
-    let unknown = stranger.knows_app().await.unwrap_err();
+    let stranger = WhoopClient::new(stranger, Arc::new(SystemClock)).unwrap();
+    let unknown = stranger.check_app_credentials().await.unwrap_err();
     assert!(unknown.to_string().contains("client secret is wrong"));
-    member.whoop.knows_app().await.unwrap();
-    let refused = stranger.refresh(&member.refresh_token, SCOPES).await;
+    member.whoop.check_app_credentials().await.unwrap();
+    let refused = stranger.refresh_tokens(&member.refresh_token, SCOPES).await;
     let refused = refused.unwrap_err();
-    assert_eq!(refused.advice(), Advice::GiveUp);
+    assert_eq!(refused.recommended_action(), ErrorAction::GiveUp);
     assert!(refused.to_string().contains("client secret is wrong"));
 
     // None of this spent the token.
-    let pair = member.whoop.refresh(&member.refresh_token, SCOPES).await;
+    let pair = member
+        .whoop
+        .refresh_tokens(&member.refresh_token, SCOPES)
+        .await;
     pair.unwrap();
 }
 
@@ -88,10 +100,17 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
 async fn a_revoked_member_is_let_go_of() {
     let member = connected(short_history()).await;
 
-    member.whoop.revoke(&member.access_token).await.unwrap();
+    member
+        .whoop
+        .revoke_access(&member.access_token)
+        .await
+        .unwrap();
 
-    let error = member.whoop.profile(&member.access_token).await;
+    let error = member.whoop.fetch_profile(&member.access_token).await;
     assert!(matches!(error, Err(WhoopError::Unauthorized)));
-    let error = member.whoop.refresh(&member.refresh_token, SCOPES).await;
+    let error = member
+        .whoop
+        .refresh_tokens(&member.refresh_token, SCOPES)
+        .await;
     assert!(matches!(error, Err(WhoopError::InvalidGrant)));
 }

@@ -1,0 +1,75 @@
+//! One address of the API: its routes, and what every request to it passes.
+
+use actix_web::{
+    App, Error, ResponseError,
+    body::MessageBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    error::InternalError,
+    middleware::{Condition, from_fn},
+    web,
+};
+use tracing_actix_web::TracingLogger;
+
+use crate::{
+    audit, body, cors,
+    log::RequestSpanBuilder,
+    metrics, nosniff, panics,
+    problem::Problem,
+    reads::ReadPool,
+    request_id,
+    routes::{self, ServedRoutes},
+    state::AppState,
+};
+
+/// Routes of one listening address, with the state that they use.
+#[derive(Clone)]
+pub(crate) struct AppFactory {
+    pub(crate) routes: ServedRoutes,
+    pub(crate) state: web::Data<AppState>,
+    /// Origins of web apps that may ask from a browser.
+    pub(crate) origins: Vec<String>,
+}
+
+impl AppFactory {
+    /// Returns the app of one worker, which reads through its own `reads`.
+    pub(crate) fn build_app(
+        &self,
+        reads: ReadPool,
+    ) -> App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<impl MessageBody + use<>>,
+            Error = Error,
+            InitError = (),
+        > + use<>,
+    > {
+        let surface = self.routes;
+        App::new()
+            .app_data(web::Data::new(reads))
+            // The last is met first.
+            .wrap(from_fn(body::refuse_encoded))
+            .wrap(from_fn(panics::contain))
+            .wrap(from_fn(audit::record_request))
+            .wrap(from_fn(metrics::observe_request))
+            .wrap(Condition::new(
+                !self.origins.is_empty(),
+                cors::build_cors(&self.origins),
+            ))
+            .wrap(from_fn(cors::explain_refusal))
+            .wrap(TracingLogger::<RequestSpanBuilder>::new())
+            .wrap(from_fn(request_id::assign_request_id))
+            .wrap(from_fn(nosniff::add_nosniff_header))
+            .app_data(self.state.clone())
+            .app_data(web::QueryConfig::default().error_handler(|error, _| {
+                let problem = Problem::invalid(
+                    "invalid-query",
+                    "query",
+                    format!("the query cannot be read: {error}"),
+                );
+                let response = problem.error_response();
+                InternalError::from_response(error, response).into()
+            }))
+            .configure(move |config| routes::configure(config, surface))
+    }
+}

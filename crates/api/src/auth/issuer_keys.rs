@@ -1,0 +1,267 @@
+//! Where the key set comes from: asked for seldom, kept for long.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::Header;
+use reqwest::{Client, redirect};
+use tokio::sync::Mutex as AsyncMutex;
+use url::{Host, Url};
+use whoop_core::Clock;
+
+use super::key_set::{KeyMatch, KeySet, VerificationKey};
+use crate::{background::BackgroundTasks, start_error::ApiStartError};
+
+/// How long a set is used before a new one is asked for.
+const REFRESH_AFTER: TimeDelta = TimeDelta::minutes(10);
+
+/// Maximum age of a set that could not be refreshed; after that it is not used.
+const MAX_KEY_SET_AGE: TimeDelta = TimeDelta::hours(24);
+
+/// The shortest time between two looks, whatever callers send.
+const MIN_FETCH_INTERVAL: TimeDelta = TimeDelta::seconds(30);
+
+/// The same where there is no set yet.
+const MIN_FIRST_FETCH_INTERVAL: TimeDelta = TimeDelta::seconds(1);
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest reply that is read, in bytes.
+const MAX_RESPONSE_BYTES: usize = 256 * 1024;
+
+/// Why a key cannot be had.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum KeyLookupError {
+    /// The issuer has none for such a token.
+    NoMatchingKey,
+    /// The issuer was never reached, or not for too long.
+    IssuerUnavailable,
+}
+
+/// One issuer's keys, shared by all requests.
+#[derive(Debug, Clone)]
+pub(super) struct IssuerKeys(Arc<IssuerKeysInner>);
+
+struct IssuerKeysInner {
+    url: Url,
+    http: Client,
+    clock: Arc<dyn Clock>,
+    background: BackgroundTasks,
+    cache: Mutex<CachedKeySet>,
+    /// Held by whoever asks the issuer.
+    fetch_lock: AsyncMutex<()>,
+}
+
+#[derive(Default)]
+struct CachedKeySet {
+    keys: Option<Arc<KeySet>>,
+    loaded_at: Option<DateTime<Utc>>,
+    last_fetch_at: Option<DateTime<Utc>>,
+}
+
+impl fmt::Debug for IssuerKeysInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("url", &self.url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl IssuerKeys {
+    /// Reads nothing yet: the API starts also while the issuer is away.
+    pub(super) fn new(
+        url: &Url,
+        clock: Arc<dyn Clock>,
+        background: &BackgroundTasks,
+    ) -> Result<Self, ApiStartError> {
+        check_key_set_url(url)?;
+        let http = Client::builder()
+            .timeout(TIMEOUT)
+            // Whoever could redirect us could name keys of their own.
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(ApiStartError::Http)?;
+        let issuer = Self(Arc::new(IssuerKeysInner {
+            url: url.clone(),
+            http,
+            clock,
+            background: background.clone(),
+            cache: Mutex::default(),
+            fetch_lock: AsyncMutex::default(),
+        }));
+        issuer.refresh_in_background();
+        Ok(issuer)
+    }
+
+    /// Does something with the key that a token's header means.
+    pub(super) async fn with_key<T>(
+        &self,
+        header: &Header,
+        work: impl FnOnce(&VerificationKey) -> T,
+    ) -> Result<T, KeyLookupError> {
+        let (mut keys, is_stale) = self.usable_keys();
+        if keys.is_some() && is_stale {
+            // The old ones do meanwhile: an issuer that is down locks nobody out.
+            self.refresh_in_background();
+        }
+        let is_unknown = keys.as_ref().is_none_or(|keys| {
+            matches!(
+                keys.find(header.kid.as_deref(), header.alg),
+                KeyMatch::UnknownId
+            )
+        });
+        if is_unknown {
+            self.refresh().await;
+            keys = self.usable_keys().0;
+        }
+        let keys = keys.ok_or(KeyLookupError::IssuerUnavailable)?;
+        match keys.find(header.kid.as_deref(), header.alg) {
+            KeyMatch::Key(key) => Ok(work(key)),
+            KeyMatch::UnknownId | KeyMatch::NotUsable => Err(KeyLookupError::NoMatchingKey),
+        }
+    }
+
+    /// The keys, if they may still be used, and whether a newer set should be read.
+    fn usable_keys(&self) -> (Option<Arc<KeySet>>, bool) {
+        let known = self.lock();
+        let now = self.0.clock.now();
+        let is_stale = has_elapsed(known.loaded_at, REFRESH_AFTER, now);
+        // A key that the issuer withdrew meanwhile must not be accepted for ever.
+        let is_too_old = known
+            .loaded_at
+            .is_none_or(|loaded_at| (now - loaded_at).abs() >= MAX_KEY_SET_AGE);
+        let keys = known.keys.clone().filter(|_| !is_too_old);
+        (keys, is_stale)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, CachedKeySet> {
+        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refresh_in_background(&self) {
+        if !self.may_fetch() {
+            return;
+        }
+        let issuer = self.clone();
+        self.0
+            .background
+            .spawn(async move { issuer.refresh().await });
+    }
+
+    fn may_fetch(&self) -> bool {
+        let known = self.lock();
+        let pause = match known.keys {
+            Some(_) => MIN_FETCH_INTERVAL,
+            None => MIN_FIRST_FETCH_INTERVAL,
+        };
+        has_elapsed(known.last_fetch_at, pause, self.0.clock.now())
+    }
+
+    /// One look at the issuer, for everybody who wants one now.
+    async fn refresh(&self) {
+        let issuer = self.clone();
+        // Beside the server's workers, where connections live on; and to its
+        // end, also where the caller hangs up.
+        let asked = self.0.background.spawn(async move {
+            let _turn = issuer.0.fetch_lock.lock().await;
+            if !issuer.may_fetch() {
+                return;
+            }
+            issuer.lock().last_fetch_at = Some(issuer.0.clock.now());
+            match issuer.fetch().await {
+                Ok(keys) => {
+                    if keys.len() == 0 {
+                        tracing::warn!("AUTH_JWKS_URL offers no key that signs tokens");
+                    }
+                    tracing::debug!(keys = keys.len(), "the key set was read");
+                    let mut known = issuer.lock();
+                    known.keys = Some(Arc::new(keys));
+                    known.loaded_at = Some(issuer.0.clock.now());
+                }
+                Err(reason) => tracing::warn!(reason, "AUTH_JWKS_URL gives no key set"),
+            }
+        });
+        // It ends early only with the process.
+        let _ = asked.await;
+    }
+
+    async fn fetch(&self) -> Result<KeySet, String> {
+        let said = |error: reqwest::Error| {
+            let mut text = error.without_url().to_string();
+            if text.is_empty() {
+                "no answer".clone_into(&mut text);
+            }
+            text
+        };
+        let request = self.0.http.get(self.0.url.clone());
+        let mut response = request.send().await.map_err(said)?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(format!("it answers {}", response.status()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(said)? {
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+                return Err(format!(
+                    "its answer is larger than {MAX_RESPONSE_BYTES} bytes"
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        // A set without keys is an answer as well: every key was withdrawn.
+        KeySet::parse(&body).map_err(|_| "its answer is no key set".to_owned())
+    }
+}
+
+/// A clock that was set back must not keep the keys for ever.
+fn has_elapsed(since: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>) -> bool {
+    since.is_none_or(|since| now < since || now - since >= span)
+}
+
+/// Keys that anybody on the way could change prove nothing.
+pub(super) fn check_key_set_url(url: &Url) -> Result<(), ApiStartError> {
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ApiStartError::KeySetUrl(
+            "it holds credentials; a key set is public",
+        ));
+    }
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_here => Ok(()),
+        _ => Err(ApiStartError::KeySetUrl("it must begin with https://")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_from_where_nobody_can_change_them() {
+        for good in [
+            "https://project.supabase.co/auth/v1/.well-known/jwks.json",
+            "http://127.0.0.1:9999/keys",
+            "http://[::1]/keys",
+            "http://localhost/keys",
+        ] {
+            assert!(check_key_set_url(&good.parse().unwrap()).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://issuer.example/keys",
+            "http://localhost.evil.example/keys",
+            "https://user:word@issuer.example/keys",
+            "file:///etc/keys.json",
+        ] {
+            assert!(check_key_set_url(&bad.parse().unwrap()).is_err(), "{bad}");
+        }
+    }
+}

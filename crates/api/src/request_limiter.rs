@@ -1,0 +1,67 @@
+//! How much a member may ask: one app in a loop must not take the service from all.
+
+use std::{fmt, num::NonZeroU32, time::Duration};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
+use whoop_core::UserId;
+
+use crate::problem::Problem;
+
+/// Members who asked lately are remembered, until there are so many.
+const MAX_TRACKED_MEMBERS: usize = 100_000;
+
+/// Requests of each member; a service is not counted, as it asks for many.
+pub(crate) struct RequestRateLimiter(Option<DefaultKeyedRateLimiter<UserId>>);
+
+impl fmt::Debug for RequestRateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Allowance").field(&self.0.is_some()).finish()
+    }
+}
+
+impl RequestRateLimiter {
+    /// So many requests a minute, and as many at once; 0 for no limit.
+    pub(crate) fn per_minute(requests: u32) -> Self {
+        Self(NonZeroU32::new(requests).map(|most| RateLimiter::keyed(Quota::per_minute(most))))
+    }
+
+    pub(crate) fn take(&self, user_id: &UserId) -> Result<(), Problem> {
+        let Some(limiter) = &self.0 else {
+            return Ok(());
+        };
+        if limiter.len() > MAX_TRACKED_MEMBERS {
+            limiter.retain_recent();
+        }
+        limiter.check_key(user_id).map_err(|refused| {
+            let wait = refused.wait_time_from(limiter.clock().now());
+            Problem::too_many_requests(whole_seconds(wait))
+        })
+    }
+}
+
+/// Rounded up: whoever waits so long is let in.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_member_has_an_allowance_of_their_own() {
+        let allowance = RequestRateLimiter::per_minute(2);
+        let [alice, bob] = ["alice", "bob"].map(|name| UserId::try_from(name.to_owned()).unwrap());
+
+        assert!(allowance.take(&alice).is_ok() && allowance.take(&alice).is_ok());
+        assert!(allowance.take(&alice).is_err());
+        assert!(allowance.take(&bob).is_ok());
+        assert!((0..1_000).all(|_| RequestRateLimiter::per_minute(0).take(&alice).is_ok()));
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up() {
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
+    }
+}

@@ -1,0 +1,33 @@
+//! Ends permissions at WHOOP in the background: of members who left, of connects that
+//! failed, and of those that were not confirmed in time.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use whoop_sync::{Engine, SyncContext};
+
+/// Interval between two looks for permissions that are due.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Runs until the process stops.
+pub(crate) async fn run_revocations(engine: Engine, stop: CancellationToken) {
+    let mut failed_before = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        let job = SyncContext::scheduled(None, stop.clone());
+        let revoked = engine.revoke_due(&job).await;
+        if let Err(error) = &revoked
+            && !failed_before
+        {
+            // Once per outage, not every minute of it.
+            tracing::warn!(
+                error = error.error_chain(),
+                "permissions that are due were not revoked"
+            );
+        }
+        failed_before = revoked.is_err();
+    }
+}

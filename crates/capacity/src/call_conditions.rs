@@ -1,0 +1,103 @@
+//! Conditions under which calls to WHOOP come late or fail.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const HOUR_SECONDS: i64 = 60 * 60;
+
+/// Late refreshes, failing members and outages of WHOOP.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallConditions {
+    /// Time that a token refresh takes. The quota does not count refreshes, but the calls that
+    /// need the token begin later.
+    pub refresh_duration: TimeDelta,
+    /// Share of the members for whom WHOOP answers every call with a 5xx, 0 to 1.
+    pub failing_share: f64,
+    pub outages: Vec<Outage>,
+}
+
+impl CallConditions {
+    /// A WHOOP that answers every call at once.
+    pub const fn ideal() -> Self {
+        Self {
+            refresh_duration: TimeDelta::zero(),
+            failing_share: 0.0,
+            outages: Vec::new(),
+        }
+    }
+}
+
+impl Default for CallConditions {
+    fn default() -> Self {
+        Self {
+            refresh_duration: TimeDelta::milliseconds(700),
+            failing_share: 0.01,
+            outages: Vec::new(),
+        }
+    }
+}
+
+/// A time in which WHOOP answers every call with a 5xx. Its token endpoint still answers, which
+/// is the more expensive case: without a token no call would be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outage {
+    /// Time from the beginning of the simulation.
+    pub begins_after: TimeDelta,
+    pub duration: TimeDelta,
+}
+
+impl Outage {
+    /// An outage of an hour. Days are counted from 1.
+    pub fn one_hour(day: u32, hour: u32) -> Self {
+        let days = TimeDelta::days(i64::from(day) - 1);
+        Self {
+            begins_after: days + TimeDelta::hours(hour.into()),
+            duration: TimeDelta::hours(1),
+        }
+    }
+
+    /// Outages of an hour at times that the seed decides: `per_month` in 30 days, in even
+    /// stretches of the simulated days.
+    pub fn spread_evenly(per_month: u32, days: u32, seed: u64) -> Vec<Self> {
+        let count = i64::from(days) * i64::from(per_month) / 30;
+        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        let stretch = i64::from(days) * 24 * HOUR_SECONDS / count.max(1);
+        (0..count)
+            .map(|number| Self {
+                begins_after: TimeDelta::seconds(
+                    number * stretch + dice.random_range(0..(stretch - HOUR_SECONDS).max(1)),
+                ),
+                duration: TimeDelta::hours(1),
+            })
+            .collect()
+    }
+
+    /// The first and the last moment of the outage, if the simulation begins at `begins`.
+    pub(crate) fn span(self, begins: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+        let from = begins + self.begins_after;
+        (from, from + self.duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outages_are_spread_over_the_days_and_the_same_for_the_same_seed() {
+        let outages = Outage::spread_evenly(2, 60, 5);
+
+        assert_eq!(outages.len(), 4);
+        assert_eq!(outages, Outage::spread_evenly(2, 60, 5));
+        assert_ne!(outages, Outage::spread_evenly(2, 60, 6));
+        for (number, outage) in (0..).zip(&outages) {
+            let (from, until) = (
+                TimeDelta::days(15 * number),
+                TimeDelta::days(15 * (number + 1)),
+            );
+            assert!((from..until).contains(&outage.begins_after), "{outages:?}");
+        }
+        assert_eq!(Outage::spread_evenly(1, 29, 5), []);
+    }
+}

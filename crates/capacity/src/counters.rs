@@ -1,0 +1,105 @@
+//! Counters of a simulation.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_core::{DataType, quota::PriorityClass};
+
+#[derive(Debug, Default)]
+pub(super) struct SimulationCounters {
+    calls: Vec<(DateTime<Utc>, PriorityClass, u32)>,
+    /// Pages after the first one of a list.
+    pub(super) second_pages: u64,
+    pub(super) calls_by_id: u64,
+    /// Calls for members whose calls always fail.
+    pub(super) calls_of_failing_members: u64,
+    pub(super) calls_during_outages: u64,
+    pub(super) refreshes: u64,
+    pub(super) app_requests: u64,
+    pub(super) app_requests_without_call: u64,
+    pub(super) deferred_app_requests: Vec<DateTime<Utc>>,
+    pub(super) app_requests_during_outages: u64,
+    pub(super) app_requests_of_failing_members: u64,
+    pub(super) selected_members: u64,
+    pub(super) deferred_members: u64,
+    pub(super) skipped_for_quota: u64,
+    /// Seconds behind WHOOP at a visit, in the order of [`DataType::ALL`].
+    pub(super) lags: [Vec<i64>; 4],
+    /// The same of nights that were left because they have their score.
+    pub(super) skipped_read_lags: Vec<i64>,
+    /// Seconds since members who did not come were read.
+    pub(super) inactive_ages: Vec<i64>,
+    pub(super) max_inactive_age: i64,
+    pub(super) launch: LaunchCounters,
+}
+
+/// Counters of a launch.
+#[derive(Debug, Default)]
+pub(super) struct LaunchCounters {
+    /// New members whose first sync has ended.
+    pub(super) first_syncs: usize,
+    pub(super) last_first_sync: Option<DateTime<Utc>>,
+    /// App requests of new members that waited for the first sync.
+    pub(super) shared_first_sync: u64,
+    /// App requests of other members until the last first sync.
+    pub(super) app_requests: u64,
+    pub(super) deferred_app_requests: u64,
+    pub(super) longest_wait: TimeDelta,
+    /// App requests of all members after the last first sync.
+    pub(super) app_requests_afterwards: u64,
+    pub(super) deferred_app_requests_afterwards: u64,
+}
+
+impl LaunchCounters {
+    pub(super) fn record_first_sync(&mut self, now: DateTime<Utc>) {
+        self.first_syncs += 1;
+        self.last_first_sync = Some(now);
+    }
+
+    /// Notes the answer to an app request of another member.
+    pub(super) fn record_answer(&mut self, time: TimeDelta, is_deferred: bool) {
+        self.app_requests += 1;
+        self.deferred_app_requests += u64::from(is_deferred);
+        self.longest_wait = self.longest_wait.max(time);
+    }
+}
+
+impl SimulationCounters {
+    pub(super) fn add_calls(&mut self, at: DateTime<Utc>, class: PriorityClass, calls: u32) {
+        self.calls.push((at, class, calls));
+    }
+
+    pub(super) fn add_lag(&mut self, data_type: DataType, behind: TimeDelta) {
+        for (list, one) in self.lags.iter_mut().zip(DataType::ALL) {
+            if one == data_type {
+                list.push(behind.num_seconds());
+            }
+        }
+    }
+
+    pub(super) fn add_inactive_age(&mut self, age: TimeDelta) {
+        self.max_inactive_age = self.max_inactive_age.max(age.num_seconds());
+    }
+
+    /// All calls, the oldest first.
+    pub(super) fn calls(&self) -> &[(DateTime<Utc>, PriorityClass, u32)] {
+        &self.calls
+    }
+
+    /// The most calls that any window of this length holds. Counted from the
+    /// calls themselves, not from what the budget believes.
+    pub(super) fn max_calls_within(&self, length: TimeDelta) -> u32 {
+        let calls = self.calls();
+        let (mut most, mut sum, mut oldest) = (0, 0, calls.iter());
+        for (at, _, made) in calls {
+            sum += made;
+            while let Some((gone, _, gone_made)) = oldest.as_slice().first() {
+                if *at - *gone < length {
+                    break;
+                }
+                sum -= gone_made;
+                oldest.next();
+            }
+            most = most.max(sum);
+        }
+        most
+    }
+}

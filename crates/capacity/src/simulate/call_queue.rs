@@ -1,0 +1,70 @@
+//! The queue of a priority class: requests that wait for permits, first in, first out.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+
+use super::task::{QueueRefusal, TaskId, WhoopRequest};
+
+/// Maximum number of permits that one process takes at once.
+pub(super) const MAX_PERMITS_PER_REQUEST: usize = 16;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QueuedCall {
+    pub(super) task: TaskId,
+    pub(super) request: WhoopRequest,
+    pub(super) queued_at: DateTime<Utc>,
+}
+
+impl QueuedCall {
+    /// The caller waits no longer than until then.
+    pub(super) fn deadline(&self) -> DateTime<Utc> {
+        self.queued_at + self.request.remaining_wait
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct CallQueue {
+    calls: VecDeque<QueuedCall>,
+    /// No caller's deadline is earlier.
+    earliest_deadline: Option<DateTime<Utc>>,
+    /// The ledger's last refusal.
+    pub(super) refusal: Option<QueueRefusal>,
+    /// The callers ask again then.
+    pub(super) retry_at: Option<DateTime<Utc>>,
+}
+
+impl CallQueue {
+    pub(super) fn push(&mut self, caller: QueuedCall) {
+        let deadline = caller.deadline();
+        let earliest = self.earliest_deadline.filter(|at| *at <= deadline);
+        self.earliest_deadline = Some(earliest.unwrap_or(deadline));
+        self.calls.push_back(caller);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Removes the first callers, at most `count`.
+    pub(super) fn take_first(&mut self, count: usize) -> impl Iterator<Item = QueuedCall> {
+        self.calls.drain(..count.min(self.calls.len()))
+    }
+
+    /// Removes the callers that do not wait until the refusal ends.
+    pub(super) fn take_timed_out(&mut self, until: DateTime<Utc>) -> Vec<QueuedCall> {
+        if self.earliest_deadline.is_none_or(|at| at >= until) {
+            return Vec::new();
+        }
+        let (patient, impatient) = std::mem::take(&mut self.calls)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|caller| caller.deadline() >= until);
+        self.earliest_deadline = patient.iter().map(QueuedCall::deadline).min();
+        self.calls = patient;
+        impatient.into()
+    }
+}

@@ -1,0 +1,130 @@
+//! New members: the first sync, then the body measurement and a month of history.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_client::RetryPolicy;
+use whoop_core::{
+    DataType,
+    plan::{
+        BACKFILL_AFTER_CONNECT, ReadReason, ReadRequest, ReadWindow,
+        webhook_signals::WebhookSignals,
+    },
+    quota::PriorityClass,
+};
+
+use super::{
+    Simulation,
+    event_queue::SimulationEvent,
+    run::backfill_requests,
+    task::{ConnectStage, RequestTarget, SyncTask, TaskPurpose, WhoopRequest, longest_wait},
+};
+use crate::{MemberEvent, ScheduledEvent, simulated_member::SimulatedMember};
+
+/// The first sync reads this much, which is one page of each data type.
+const FIRST_SYNC_WINDOW: TimeDelta = TimeDelta::hours(48);
+
+/// Longest wait of a call of the first sync for its permit. On launch day the queue is some
+/// thousands of calls long.
+const FIRST_SYNC_MAX_WAIT: TimeDelta = TimeDelta::hours(3);
+
+/// Pause before a first sync that failed is tried again.
+const STAGE_RETRY_PAUSE: TimeDelta = TimeDelta::minutes(1);
+
+/// Times after the connect at which a new member's app asks for data.
+const APP_REQUESTS_AFTER: [TimeDelta; 2] = [TimeDelta::seconds(10), TimeDelta::minutes(10)];
+
+impl Simulation<'_> {
+    /// A new member connects.
+    pub(super) fn connect_member(&mut self, now: DateTime<Utc>) {
+        let place = self.members.len();
+        let heard = self
+            .setting
+            .webhooks
+            .map(|_| WebhookSignals::from_iter(DataType::ALL));
+        let member = SimulatedMember::connecting(now, now - BACKFILL_AFTER_CONNECT, heard);
+        self.members.push(member);
+        for after in APP_REQUESTS_AFTER {
+            let at = now + after;
+            let asks = ScheduledEvent {
+                at,
+                member: place,
+                event: MemberEvent::AppOpened,
+            };
+            self.events.add(at, SimulationEvent::MemberEvent(asks));
+        }
+        self.begin_stage(now, place, ConnectStage::Profile);
+    }
+
+    pub(super) fn end_connect_stage(
+        &mut self,
+        now: DateTime<Utc>,
+        task: &SyncTask,
+        stage: ConnectStage,
+    ) {
+        let is_done = task.refusal.is_none() && !task.has_failed;
+        let next = match stage {
+            ConnectStage::Profile | ConnectStage::Lists if !is_done => {
+                return self.repeat_stage(now, task.member, stage);
+            }
+            ConnectStage::Profile => ConnectStage::Lists,
+            ConnectStage::Lists => {
+                self.counters.launch.record_first_sync(now);
+                ConnectStage::BodyMeasurement
+            }
+            // The night's run goes on with histories that the quota does not allow now.
+            ConnectStage::BodyMeasurement | ConnectStage::Backfill if !is_done => return,
+            ConnectStage::BodyMeasurement | ConnectStage::Backfill => ConnectStage::Backfill,
+        };
+        self.begin_stage(now, task.member, next);
+    }
+
+    fn repeat_stage(&mut self, now: DateTime<Utc>, member: usize, stage: ConnectStage) {
+        let at = now + STAGE_RETRY_PAUSE;
+        self.events
+            .add(at, SimulationEvent::StageRepeated(member, stage));
+    }
+
+    pub(super) fn begin_stage(&mut self, now: DateTime<Utc>, member: usize, stage: ConnectStage) {
+        let class = match stage {
+            ConnectStage::Profile | ConnectStage::Lists => PriorityClass::Scheduled,
+            ConnectStage::BodyMeasurement | ConnectStage::Backfill => PriorityClass::Backfill,
+        };
+        let requests: Vec<WhoopRequest> = match stage {
+            ConnectStage::Profile => vec![WhoopRequest::new(
+                RequestTarget::Profile,
+                FIRST_SYNC_MAX_WAIT,
+            )],
+            ConnectStage::Lists => first_sync_requests(now).collect(),
+            ConnectStage::BodyMeasurement => {
+                let patience = longest_wait(RetryPolicy::scheduled());
+                vec![WhoopRequest::new(RequestTarget::BodyMeasurement, patience)]
+            }
+            ConnectStage::Backfill => backfill_requests(self.backfill_reads(now, member)).collect(),
+        };
+        if requests.is_empty() {
+            return;
+        }
+        let task = SyncTask::new(member, class, TaskPurpose::Connect(stage), now);
+        self.begin_task(now, task.with(requests));
+    }
+}
+
+/// One page of each data type.
+fn first_sync_requests(now: DateTime<Utc>) -> impl Iterator<Item = WhoopRequest> {
+    DataType::ALL.into_iter().map(move |data_type| {
+        let call = ReadRequest {
+            data_type,
+            window: ReadWindow {
+                must_reach: now - FIRST_SYNC_WINDOW,
+                end: now,
+            },
+            reason: ReadReason::NeverRead,
+        };
+        WhoopRequest::new(
+            RequestTarget::List {
+                read: call,
+                pages_left: 0,
+            },
+            FIRST_SYNC_MAX_WAIT,
+        )
+    })
+}

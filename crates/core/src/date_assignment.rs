@@ -1,0 +1,339 @@
+//! A member's days: which date a cycle, its recovery and its main sleeps belong to, and which
+//! cycle a date shows.
+//!
+//! A cycle, its recovery and its main sleeps are one group. They belong to the date of the main
+//! sleep that the recovery names, else of the longest one, else of the cycle's middle. If two
+//! closed cycles with a main sleep claim one date, the later one belongs to the next date,
+//! provided that more than half of it lies there and nothing else claims that date. Each date
+//! shows one cycle: with a scored recovery before one with an unscored recovery before one
+//! without, then the longest sleep, then the later start. The rest of the date is in `others`.
+//!
+//! All of this is a function of the set of records. The order in which they arrive decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Days as DaysLater, NaiveDate, TimeDelta, Utc};
+
+use crate::{
+    CycleId, SleepId, local_date,
+    offset::{self, local_date as date_at},
+    record::{Cycle, Recovery, Sleep},
+};
+
+/// WHOOP closes a cycle after 24 hours without a strap; few last longer than two days. A cycle
+/// that is still open after that is one of which no end was read.
+const LONGEST_CYCLE: TimeDelta = TimeDelta::hours(48);
+
+/// The part of a sleep that decides its date, and that of its cycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SleepTimes {
+    pub id: SleepId,
+    pub cycle_id: Option<CycleId>,
+    pub start: DateTime<Utc>,
+    pub end: Option<DateTime<Utc>>,
+    pub timezone_offset: Option<String>,
+    pub nap: bool,
+    /// Time asleep; if that is not scored, the time from start to end.
+    pub ranking_duration: TimeDelta,
+}
+
+impl SleepTimes {
+    fn local_date(&self) -> NaiveDate {
+        local_date::of_sleep(self.start, self.end, self.timezone_offset.as_deref())
+    }
+
+    fn sort_key(&self) -> (TimeDelta, DateTime<Utc>, &str) {
+        (self.ranking_duration, self.start, self.id.0.as_str())
+    }
+}
+
+impl From<&Sleep> for SleepTimes {
+    fn from(sleep: &Sleep) -> Self {
+        Self {
+            id: sleep.id.clone(),
+            cycle_id: sleep.cycle_id,
+            start: sleep.start,
+            end: sleep.end,
+            timezone_offset: sleep.timezone_offset.clone(),
+            nap: sleep.is_nap(),
+            ranking_duration: sleep.ranking_duration(),
+        }
+    }
+}
+
+/// The part of a cycle that decides its date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CycleTimes {
+    pub id: CycleId,
+    pub start: DateTime<Utc>,
+    /// `None` while it is running.
+    pub end: Option<DateTime<Utc>>,
+    pub timezone_offset: Option<String>,
+}
+
+impl CycleTimes {
+    fn contains(&self, instant: DateTime<Utc>) -> bool {
+        let since = instant - self.start;
+        (TimeDelta::zero()..LONGEST_CYCLE).contains(&since)
+            && self.end.is_none_or(|end| instant < end)
+    }
+
+    fn local_date(&self) -> NaiveDate {
+        local_date::of_sleepless_cycle(self.start, self.end, self.timezone_offset.as_deref())
+    }
+
+    /// Whether more than half of it lies on a date, at its own offset.
+    fn lies_mostly_on(&self, date: NaiveDate) -> bool {
+        let Some(end) = self.end else { return false };
+        let offset = self.timezone_offset.as_deref().and_then(offset::parse);
+        let east = offset.map_or(TimeDelta::zero(), |offset| {
+            TimeDelta::seconds(i64::from(offset.local_minus_utc()))
+        });
+        let midnight = |date: NaiveDate| date.and_time(chrono::NaiveTime::MIN).and_utc() - east;
+        let from = self.start.max(midnight(date));
+        let until = end.min(midnight(date + DaysLater::new(1)));
+        (until - from) * 2 > end - self.start
+    }
+}
+
+impl From<&Cycle> for CycleTimes {
+    fn from(cycle: &Cycle) -> Self {
+        Self {
+            id: cycle.id,
+            start: cycle.start,
+            end: cycle.end,
+            timezone_offset: cycle.timezone_offset.clone(),
+        }
+    }
+}
+
+/// The part of a recovery that decides its date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveryLinks {
+    pub cycle_id: CycleId,
+    pub sleep_id: SleepId,
+    pub created_at: DateTime<Utc>,
+    pub is_scored: bool,
+}
+
+impl From<&Recovery> for RecoveryLinks {
+    fn from(recovery: &Recovery) -> Self {
+        Self {
+            cycle_id: recovery.cycle_id,
+            sleep_id: recovery.sleep_id.clone(),
+            created_at: recovery.created_at,
+            is_scored: recovery.score_state.is_scored(),
+        }
+    }
+}
+
+/// Records of one member, each once. Days may be wrong if records of dates around them are missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DateAssignmentInput {
+    pub cycles: Vec<CycleTimes>,
+    pub recoveries: Vec<RecoveryLinks>,
+    /// Naps are passed over.
+    pub sleeps: Vec<SleepTimes>,
+}
+
+/// The date of a record, and its part in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DateAssignment {
+    /// The date of the day that shows it. A main sleep may end on another date.
+    pub local_date: NaiveDate,
+    /// Whether the date shows another cycle.
+    pub in_others: bool,
+    /// The offset at which the date was read; that of the main sleep, if there is one.
+    pub timezone_offset: Option<String>,
+}
+
+/// The places of all records but naps and workouts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DateAssignments {
+    pub cycles: BTreeMap<CycleId, DateAssignment>,
+    pub recoveries: BTreeMap<CycleId, DateAssignment>,
+    pub sleeps: BTreeMap<SleepId, DateAssignment>,
+}
+
+/// A cycle, or a main sleep that belongs to no known cycle.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum GroupKey {
+    Cycle(CycleId),
+    Sleep(SleepId),
+}
+
+/// A cycle, its recovery and its main sleeps.
+#[derive(Debug, Clone, Default)]
+struct CycleGroup<'a> {
+    cycle: Option<&'a CycleTimes>,
+    recovery: Option<&'a RecoveryLinks>,
+    sleeps: Vec<&'a SleepTimes>,
+    /// The main sleep that dates the group; WHOOP may name one of another cycle.
+    dating_sleep: Option<&'a SleepTimes>,
+}
+
+impl CycleGroup<'_> {
+    /// The date that it claims, and the offset at which the date was read.
+    fn claimed_date(&self) -> Option<(NaiveDate, Option<&str>)> {
+        if let Some(night) = self.dating_sleep {
+            return Some((night.local_date(), night.timezone_offset.as_deref()));
+        }
+        if let Some(cycle) = self.cycle {
+            return Some((cycle.local_date(), cycle.timezone_offset.as_deref()));
+        }
+        // A recovery that came before its sleep and its cycle: a stand-in until either arrives.
+        // WHOOP creates it at upload, hours after waking at worst.
+        let recovery = self.recovery?;
+        Some((date_at(recovery.created_at, None), None))
+    }
+
+    fn starts_at(&self) -> Option<DateTime<Utc>> {
+        let cycle = self.cycle.map(|cycle| cycle.start);
+        cycle.or(self.dating_sleep.map(|night| night.start))
+    }
+
+    /// The order of groups on one date: the greatest is shown.
+    fn precedence(&self) -> (u8, Option<TimeDelta>, Option<DateTime<Utc>>) {
+        let by_recovery = match self.recovery {
+            Some(recovery) if recovery.is_scored => 2,
+            Some(_) => 1,
+            None => 0,
+        };
+        let longest = self.sleeps.iter().map(|sleep| sleep.ranking_duration).max();
+        (by_recovery, longest, self.starts_at())
+    }
+}
+
+/// The day of each record.
+pub fn assign_dates(facts: &DateAssignmentInput) -> DateAssignments {
+    let groups = group_records(facts);
+    let claims: BTreeMap<&GroupKey, (NaiveDate, Option<&str>)> = groups
+        .iter()
+        .filter_map(|(key, group)| Some((key, group.claimed_date()?)))
+        .collect();
+    let moved = groups_moved_to_next_date(&groups, &claims);
+    let date_of = |key: &GroupKey, date: NaiveDate| {
+        if moved.contains(key) {
+            date + DaysLater::new(1)
+        } else {
+            date
+        }
+    };
+
+    let mut shown: BTreeMap<NaiveDate, &GroupKey> = BTreeMap::new();
+    for (key, (date, _)) in &claims {
+        let order = |key: &GroupKey| (groups[key].precedence(), key.clone());
+        shown
+            .entry(date_of(key, *date))
+            .and_modify(|best| {
+                if order(key) > order(best) {
+                    *best = key;
+                }
+            })
+            .or_insert(key);
+    }
+
+    let mut days = DateAssignments::default();
+    for (key, (date, timezone_offset)) in claims {
+        let local_date = date_of(key, date);
+        let place = DateAssignment {
+            local_date,
+            in_others: shown.get(&local_date) != Some(&key),
+            timezone_offset: timezone_offset.map(str::to_owned),
+        };
+        let group = &groups[key];
+        if let Some(cycle) = group.cycle {
+            days.cycles.insert(cycle.id, place.clone());
+        }
+        if let Some(recovery) = group.recovery {
+            days.recoveries.insert(recovery.cycle_id, place.clone());
+        }
+        for sleep in &group.sleeps {
+            days.sleeps.insert(sleep.id.clone(), place.clone());
+        }
+    }
+    days
+}
+
+fn group_records(facts: &DateAssignmentInput) -> BTreeMap<GroupKey, CycleGroup<'_>> {
+    let mut groups: BTreeMap<GroupKey, CycleGroup<'_>> = BTreeMap::new();
+    for cycle in &facts.cycles {
+        groups.entry(GroupKey::Cycle(cycle.id)).or_default().cycle = Some(cycle);
+    }
+    for recovery in &facts.recoveries {
+        let group = groups
+            .entry(GroupKey::Cycle(recovery.cycle_id))
+            .or_default();
+        group.recovery = Some(recovery);
+    }
+    let nights: BTreeMap<&SleepId, &SleepTimes> = facts
+        .sleeps
+        .iter()
+        .filter(|sleep| !sleep.nap)
+        .map(|sleep| (&sleep.id, sleep))
+        .collect();
+    for sleep in nights.values() {
+        let key = find_cycle(sleep, facts)
+            .map_or_else(|| GroupKey::Sleep(sleep.id.clone()), GroupKey::Cycle);
+        groups.entry(key).or_default().sleeps.push(sleep);
+    }
+    for group in groups.values_mut() {
+        let named = group
+            .recovery
+            .and_then(|recovery| nights.get(&recovery.sleep_id));
+        let longest = group.sleeps.iter().max_by_key(|sleep| sleep.sort_key());
+        group.dating_sleep = named.or(longest).copied();
+    }
+    groups
+}
+
+/// The cycle of a main sleep: the one that it names, else the one with a recovery that names it, else
+/// the one in which it began.
+fn find_cycle(sleep: &SleepTimes, facts: &DateAssignmentInput) -> Option<CycleId> {
+    if sleep.cycle_id.is_some() {
+        return sleep.cycle_id;
+    }
+    let names_it = |recovery: &&RecoveryLinks| recovery.sleep_id == sleep.id;
+    let recoveries = facts.recoveries.iter().filter(names_it);
+    recoveries
+        .map(|recovery| recovery.cycle_id)
+        .max()
+        .or_else(|| {
+            let cycles = facts.cycles.iter();
+            cycles
+                .filter(|cycle| cycle.contains(sleep.start))
+                .max_by_key(|cycle| (cycle.start, cycle.id))
+                .map(|cycle| cycle.id)
+        })
+}
+
+/// The later of two closed cycles with a main sleep that claim one date, if most of it lies on
+/// the next date and nothing claims that one.
+fn groups_moved_to_next_date<'a>(
+    groups: &BTreeMap<GroupKey, CycleGroup<'_>>,
+    claims: &BTreeMap<&'a GroupKey, (NaiveDate, Option<&str>)>,
+) -> BTreeSet<&'a GroupKey> {
+    let mut by_date: BTreeMap<NaiveDate, Vec<&'a GroupKey>> = BTreeMap::new();
+    for (key, (date, _)) in claims {
+        by_date.entry(*date).or_default().push(key);
+    }
+    let mut moved = BTreeSet::new();
+    for (date, keys) in &by_date {
+        let next = *date + DaysLater::new(1);
+        let closed = keys.iter().filter_map(|key| {
+            let group = &groups[*key];
+            let cycle = group.cycle.filter(|cycle| cycle.end.is_some())?;
+            group.dating_sleep.map(|_| (cycle.start, *key, cycle))
+        });
+        let closed: Vec<_> = closed.collect();
+        let latest = closed.iter().max_by_key(|(start, key, _)| (*start, *key));
+        if let Some((_, key, cycle)) = latest
+            && closed.len() > 1
+            && cycle.lies_mostly_on(next)
+            && !by_date.contains_key(&next)
+        {
+            moved.insert(*key);
+        }
+    }
+    moved
+}

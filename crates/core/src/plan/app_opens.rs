@@ -1,0 +1,110 @@
+//! On which days a member opened the app.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Days that are remembered.
+const REMEMBERED_DAYS: u32 = 28;
+
+const FORTNIGHT_DAYS: u32 = 14;
+
+/// The days of the last four weeks on which a member opened the app.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AppOpenHistory {
+    pub last: Option<DateTime<Utc>>,
+    /// A bit a day in UTC, the lowest for the day of the last visit.
+    pub days: u32,
+}
+
+impl AppOpenHistory {
+    /// The visits with one more.
+    #[must_use]
+    pub fn with_open(self, now: DateTime<Utc>) -> Self {
+        let days = self.days_as_of(now);
+        Self {
+            last: self.last.max(Some(now)),
+            days: days | 1,
+        }
+    }
+
+    /// The days as seen from another one: the lowest bit is that day's.
+    fn days_as_of(self, now: DateTime<Utc>) -> u32 {
+        let Some(last) = self.last else { return 0 };
+        let since = (now.date_naive() - last.date_naive()).num_days().max(0);
+        let shifted = u32::try_from(since)
+            .ok()
+            .and_then(|since| self.days.checked_shl(since))
+            .unwrap_or(0);
+        shifted & ((1 << REMEMBERED_DAYS) - 1)
+    }
+
+    /// On how many days of the last fortnight, today not counted, the member came.
+    pub fn count_days_in_fortnight(self, now: DateTime<Utc>) -> u32 {
+        let before_today = self.days_as_of(now) >> 1;
+        (before_today & ((1 << FORTNIGHT_DAYS) - 1)).count_ones()
+    }
+
+    /// Whether the member did not open the app in the last seven days.
+    pub fn is_inactive(self, now: DateTime<Utc>) -> bool {
+        self.last
+            .is_none_or(|last| now - last >= TimeDelta::days(7))
+    }
+
+    /// How likely a visit is today, compared with other members: how often
+    /// they came, and what is longer ago counts for less.
+    pub fn likelihood(self, now: DateTime<Utc>) -> u32 {
+        let days = self.days_as_of(now);
+        (0..REMEMBERED_DAYS)
+            .filter(|day| days & (1 << day) != 0)
+            .map(|day| (REMEMBERED_DAYS - day) * (REMEMBERED_DAYS - day))
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> DateTime<Utc> {
+        "2026-03-20T12:00:00Z".parse().unwrap()
+    }
+
+    fn came(days_ago: &[i64]) -> AppOpenHistory {
+        days_ago
+            .iter()
+            .fold(AppOpenHistory::default(), |visits, days| {
+                visits.with_open(noon() - TimeDelta::days(*days))
+            })
+    }
+
+    #[test]
+    fn whoever_comes_more_often_or_came_later_is_likelier_to_come() {
+        let order = [
+            came(&[2, 1, 0]),
+            came(&[1, 0]),
+            came(&[0]),
+            came(&[3]),
+            came(&[20]),
+            AppOpenHistory::default(),
+        ];
+        for pair in order.windows(2) {
+            assert!(
+                pair[0].likelihood(noon()) > pair[1].likelihood(noon()),
+                "{pair:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn after_four_weeks_a_visit_is_forgotten() {
+        assert!(came(&[27]).likelihood(noon()) > 0);
+        assert_eq!(came(&[28]).likelihood(noon()), 0);
+        assert_eq!(came(&[4000]).likelihood(noon()), 0);
+    }
+
+    #[test]
+    fn two_visits_on_a_day_count_once() {
+        let twice = came(&[0]).with_open(noon() + TimeDelta::hours(3));
+
+        assert_eq!(twice.days, came(&[0]).days);
+    }
+}

@@ -1,0 +1,483 @@
+//! A visit: what a request for a day reads before it is answered.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::{
+    LOOK_BACK, NIGHT_MARGIN, ReadReason, ReadRequest, ReadWindow, sync_window,
+    webhook_signals::{Signal, WebhookSignals},
+};
+use crate::{
+    DataType,
+    coverage::{Coverage, span_of_date},
+    day::DanglingReferences,
+};
+
+/// Whoever was away for longer lacks the recoveries of earlier days as well.
+const MAX_SKIPPED_AGE: TimeDelta = TimeDelta::hours(24);
+
+/// How much a request for a day may ask of WHOOP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RefreshMode {
+    /// What is missing or out of date.
+    #[default]
+    Auto,
+    /// Nothing.
+    Never,
+    /// Everything that belongs to the day, unless it was read less than
+    /// [`DayQuery::forced_reads_every`] ago.
+    Force,
+}
+
+/// How far a night has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NightState {
+    /// There is none, or its sleep has no score yet.
+    #[default]
+    Unscored,
+    /// The sleep has its score, and the recovery is not there or has none.
+    SleepScored,
+    /// Both have their scores.
+    Scored,
+}
+
+/// A request for a day, with all that decides whether WHOOP is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct DayQuery {
+    pub date: NaiveDate,
+    /// The member's date at `now`.
+    pub today: NaiveDate,
+    /// The member's offset from UTC, in seconds east.
+    pub offset_seconds: i32,
+    pub now: DateTime<Utc>,
+    /// How old today's data may be before WHOOP is asked.
+    pub freshness: TimeDelta,
+    pub refresh: RefreshMode,
+    /// Minimum interval between two forced reads of a data type. One that comes earlier shares the
+    /// result of the last read.
+    pub forced_read_interval: TimeDelta,
+    /// What is stored of the date's night.
+    pub night_state: NightState,
+    /// Records that are not stored and that others of the date name.
+    pub dangling_references: DanglingReferences,
+    /// Whether members who wait may need most of the day's calls: then a night
+    /// that has its score is left to the next slot.
+    pub conserve_quota: bool,
+    /// `None` where webhooks are not known to arrive.
+    pub signals: Option<WebhookSignals>,
+}
+
+impl DayQuery {
+    /// Today and yesterday: WHOOP may still add to them at any moment.
+    pub fn is_live(&self) -> bool {
+        self.date >= self.today - chrono::Days::new(1)
+    }
+
+    fn is_recent(&self) -> bool {
+        let (from, _) = span_of_date(self.date, self.offset_seconds);
+        from >= self.now - LOOK_BACK
+    }
+
+    /// Whether the stored state of one type answers for this date.
+    ///
+    /// A live date is never read "to its end"; it is known as of the last
+    /// sync, while that is fresh.
+    pub fn is_covered(&self, coverage: &Coverage) -> bool {
+        if self.has_unread_reference(coverage) {
+            return false;
+        }
+        let (from, until) = span_of_date(self.date, self.offset_seconds);
+        if self.is_live() {
+            let asked = coverage
+                .last_read_at(self.now)
+                .unwrap_or(from)
+                .min(self.now);
+            self.is_current(coverage) && coverage.was_listed(from.min(asked), asked.min(until))
+        } else {
+            coverage.contains(from, until)
+        }
+    }
+
+    /// Whether a record of this type is named by one that was stored after the type was read.
+    fn has_unread_reference(&self, coverage: &Coverage) -> bool {
+        // A time in the future was written by a wrong clock, and would ask WHOOP at every visit.
+        let since = self.dangling_references.referenced_at(coverage.data_type);
+        let since = since.filter(|since| *since <= self.now);
+        since.is_some_and(|since| {
+            coverage
+                .last_read_at(self.now)
+                .is_none_or(|last| last < since)
+        })
+    }
+
+    /// Whether the type was read within the freshness interval.
+    pub fn is_fresh(&self, coverage: &Coverage) -> bool {
+        coverage.was_read_within(self.freshness, self.now)
+    }
+
+    /// The refresh mode for a data type. A forced read of an old day is for that day alone, and no read up
+    /// to the present answers it.
+    fn effective_refresh(&self, coverage: &Coverage) -> RefreshMode {
+        match self.refresh {
+            RefreshMode::Force
+                if self.is_recent()
+                    && coverage.was_read_within(self.forced_read_interval, self.now) =>
+            {
+                RefreshMode::Auto
+            }
+            refresh => refresh,
+        }
+    }
+
+    /// Whether what is stored of a type may be shown as it is, on a date to
+    /// which WHOOP may still add.
+    pub fn is_current(&self, coverage: &Coverage) -> bool {
+        let Some(last) = coverage.last_read_at(self.now) else {
+            return false;
+        };
+        if self.has_unread_reference(coverage) {
+            return false;
+        }
+        let signal = self.signals.map_or(Signal::Unknown, |signals| {
+            signals.signal(coverage.data_type, last, self.now)
+        });
+        match signal {
+            Signal::Changed => false,
+            // What is not here may have been announced to nobody: while it is missed,
+            // silence says nothing.
+            Signal::Unchanged if !self.lacks_night_score(coverage.data_type) => true,
+            Signal::Unchanged | Signal::Unknown => {
+                self.is_fresh(coverage) || self.can_skip_read(coverage, last)
+            }
+        }
+    }
+
+    /// Whether the date's night is not here, or not as it will be.
+    fn lacks_night_score(&self, data_type: DataType) -> bool {
+        match data_type {
+            DataType::Sleep => self.night_state == NightState::Unscored,
+            DataType::Recovery => self.night_state != NightState::Scored,
+            DataType::Workout | DataType::Cycle => false,
+        }
+    }
+
+    /// Whether reading a type can be spared. WHOOP may score a night again,
+    /// which the next slot will see; and before a sleep has its score there is
+    /// no new recovery.
+    fn can_skip_read(&self, coverage: &Coverage, last: DateTime<Utc>) -> bool {
+        self.conserve_quota
+            && match (coverage.data_type, self.night_state) {
+                (DataType::Recovery | DataType::Sleep, NightState::Scored) => true,
+                (DataType::Recovery, NightState::Unscored) => self.now - last < MAX_SKIPPED_AGE,
+                _ => false,
+            }
+    }
+
+    /// What to read before answering; usually nothing. Where that is thrifty,
+    /// what was read may call for one thing more.
+    pub fn read_requests(&self, coverage: &[Coverage]) -> Vec<ReadRequest> {
+        coverage
+            .iter()
+            .filter_map(|one| {
+                Some(ReadRequest {
+                    data_type: one.data_type,
+                    window: self.read_window(one),
+                    reason: self.read_reason(one)?,
+                })
+            })
+            .collect()
+    }
+
+    fn read_reason(&self, coverage: &Coverage) -> Option<ReadReason> {
+        match self.effective_refresh(coverage) {
+            RefreshMode::Never => None,
+            RefreshMode::Force => Some(ReadReason::Asked),
+            RefreshMode::Auto if self.is_live() => {
+                let last = coverage.last_sync_at;
+                if self.is_current(coverage) {
+                    None
+                } else if last.is_none() {
+                    Some(ReadReason::NeverRead)
+                } else if self.has_unread_reference(coverage) {
+                    Some(ReadReason::Missing)
+                } else if self.is_fresh(coverage) {
+                    Some(ReadReason::Webhook)
+                } else {
+                    Some(ReadReason::Stale)
+                }
+            }
+            RefreshMode::Auto if self.is_recent() && self.has_unread_reference(coverage) => {
+                Some(ReadReason::Missing)
+            }
+            // What WHOOP claimed once is asked for again on another day.
+            RefreshMode::Auto if self.is_recent() && !self.is_covered(coverage) => {
+                (!coverage.has_recent_list_end(self.now)).then_some(ReadReason::Missing)
+            }
+            RefreshMode::Auto => None,
+        }
+    }
+
+    fn read_window(&self, coverage: &Coverage) -> ReadWindow {
+        let (from, until) = span_of_date(self.date, self.offset_seconds);
+        let from = from - NIGHT_MARGIN;
+        if !self.is_recent() {
+            // An old day on demand is read for itself alone.
+            return ReadWindow {
+                must_reach: from,
+                end: (until + NIGHT_MARGIN).min(self.now),
+            };
+        }
+        let mut window = sync_window(None, coverage, None, self.now);
+        if !coverage.contains(from, until.min(self.now)) {
+            window.must_reach = window.must_reach.min(from);
+        }
+        window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::{noon, read_at};
+
+    /// All four types, read so many minutes ago.
+    fn all_read(minutes_ago: i64) -> Vec<Coverage> {
+        let last = noon() - TimeDelta::minutes(minutes_ago);
+        let of = |data_type| Coverage {
+            data_type,
+            ..read_at(last, TimeDelta::days(30))
+        };
+        DataType::ALL.into_iter().map(of).collect()
+    }
+
+    fn types_of(calls: &[ReadRequest]) -> Vec<DataType> {
+        calls.iter().map(|call| call.data_type).collect()
+    }
+
+    #[test]
+    fn where_calls_are_scarce_a_night_with_its_score_is_not_asked_for_again() {
+        let today = query("2026-03-20", RefreshMode::Auto);
+        let thrifty = DayQuery {
+            conserve_quota: true,
+            ..today
+        };
+        let unscored = DayQuery {
+            night_state: NightState::Unscored,
+            ..thrifty
+        };
+        let old = all_read(300);
+
+        assert_eq!(today.read_requests(&old).len(), 4);
+        assert_eq!(
+            types_of(&thrifty.read_requests(&old)),
+            [DataType::Workout, DataType::Cycle]
+        );
+        assert_eq!(
+            types_of(&unscored.read_requests(&old)),
+            [DataType::Sleep, DataType::Workout, DataType::Cycle]
+        );
+        let half = DayQuery {
+            night_state: NightState::SleepScored,
+            ..thrifty
+        };
+        assert_eq!(half.read_requests(&old).len(), 4);
+        // Whoever was away lacks the recoveries of the days between.
+        assert_eq!(unscored.read_requests(&all_read(23 * 60)).len(), 3);
+        assert_eq!(unscored.read_requests(&all_read(25 * 60)).len(), 4);
+        assert!(old.iter().all(|one| !today.is_current(one)));
+    }
+
+    #[test]
+    fn where_webhooks_arrive_only_what_they_named_and_the_running_cycle_are_read() {
+        let with_signals = |open: &[DataType]| DayQuery {
+            signals: Some(open.iter().copied().collect()),
+            ..query("2026-03-20", RefreshMode::Auto)
+        };
+
+        let today = with_signals(&[DataType::Sleep, DataType::Workout]);
+        let calls = today.read_requests(&all_read(300));
+        assert_eq!(
+            types_of(&calls),
+            [DataType::Sleep, DataType::Workout, DataType::Cycle]
+        );
+
+        let calls = with_signals(&[DataType::Workout]).read_requests(&all_read(5));
+        assert_eq!(types_of(&calls), [DataType::Workout]);
+        assert_eq!(calls[0].reason, ReadReason::Webhook);
+    }
+
+    #[test]
+    fn webhooks_that_say_nothing_for_two_days_are_not_relied_on() {
+        let today = DayQuery {
+            signals: Some(WebhookSignals::default()),
+            ..query("2026-03-20", RefreshMode::Auto)
+        };
+
+        assert_eq!(
+            types_of(&today.read_requests(&all_read(47 * 60))),
+            [DataType::Cycle]
+        );
+        assert_eq!(today.read_requests(&all_read(48 * 60)).len(), 4);
+    }
+
+    #[test]
+    fn a_cycle_that_a_night_names_is_read_once_after_the_night_was_stored() {
+        let of_date = |date| DayQuery {
+            dangling_references: DanglingReferences {
+                cycle: Some(noon() - TimeDelta::minutes(3)),
+                sleep: None,
+            },
+            ..query(date, RefreshMode::Auto)
+        };
+        for date in ["2026-03-20", "2026-03-10"] {
+            let calls = of_date(date).read_requests(&all_read(5));
+            assert_eq!(types_of(&calls), [DataType::Cycle], "{date}");
+            assert_eq!(calls[0].reason, ReadReason::Missing);
+            assert!(
+                !all_read(5).iter().any(|one| {
+                    one.data_type == DataType::Cycle && of_date(date).is_covered(one)
+                })
+            );
+            assert_eq!(of_date(date).read_requests(&all_read(2)), [], "{date}");
+        }
+        // An old date is read by the next run.
+        assert_eq!(of_date("2025-01-10").read_requests(&all_read(5)), []);
+    }
+
+    fn query(date: &str, refresh: RefreshMode) -> DayQuery {
+        DayQuery {
+            date: date.parse().unwrap(),
+            today: "2026-03-20".parse().unwrap(),
+            offset_seconds: 3600,
+            now: noon(),
+            freshness: TimeDelta::minutes(15),
+            refresh,
+            forced_read_interval: TimeDelta::minutes(1),
+            night_state: NightState::Scored,
+            dangling_references: DanglingReferences::default(),
+            conserve_quota: false,
+            signals: None,
+        }
+    }
+
+    #[test]
+    fn a_day_that_was_read_moments_ago_asks_for_nothing() {
+        let fresh = [read_at(
+            noon() - TimeDelta::minutes(14),
+            TimeDelta::days(30),
+        )];
+
+        for date in ["2026-03-20", "2026-03-19", "2026-03-05", "2024-01-01"] {
+            assert_eq!(
+                query(date, RefreshMode::Auto).read_requests(&fresh),
+                vec![],
+                "{date}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_read_that_a_wrong_clock_dated_to_the_future_counts_as_none() {
+        let ahead = |minutes| {
+            [read_at(
+                noon() + TimeDelta::minutes(minutes),
+                TimeDelta::days(30),
+            )]
+        };
+        let today = query("2026-03-20", RefreshMode::Auto);
+
+        // Machines differ by seconds, and by minutes at most.
+        assert_eq!(today.read_requests(&ahead(4)), []);
+        assert_eq!(today.read_requests(&ahead(6)).len(), 1);
+        assert!(!today.is_current(&ahead(30 * 24 * 60)[0]));
+    }
+
+    #[test]
+    fn only_today_and_yesterday_are_asked_again_when_the_last_read_is_old() {
+        let old = [read_at(
+            noon() - TimeDelta::minutes(16),
+            TimeDelta::days(30),
+        )];
+
+        assert_eq!(
+            query("2026-03-20", RefreshMode::Auto)
+                .read_requests(&old)
+                .len(),
+            1
+        );
+        assert_eq!(
+            query("2026-03-19", RefreshMode::Auto)
+                .read_requests(&old)
+                .len(),
+            1
+        );
+        assert_eq!(
+            query("2026-03-18", RefreshMode::Auto).read_requests(&old),
+            vec![]
+        );
+    }
+
+    #[test]
+    fn a_recent_day_never_read_is_asked_for_and_an_old_one_is_left_to_the_back_fill() {
+        let never = [Coverage::empty(DataType::Sleep)];
+
+        assert_eq!(
+            query("2026-03-10", RefreshMode::Auto)
+                .read_requests(&never)
+                .len(),
+            1
+        );
+        assert_eq!(
+            query("2025-03-10", RefreshMode::Auto).read_requests(&never),
+            vec![]
+        );
+        assert_eq!(
+            query("2026-03-10", RefreshMode::Never).read_requests(&never),
+            vec![]
+        );
+        assert_eq!(
+            query("2025-03-10", RefreshMode::Force)
+                .read_requests(&never)
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_forced_read_within_a_minute_of_the_last_one_is_shared() {
+        let read = |seconds| {
+            let last = noon() - TimeDelta::seconds(seconds);
+            [read_at(last, TimeDelta::days(30))]
+        };
+        for date in ["2026-03-20", "2026-03-10"] {
+            let force = query(date, RefreshMode::Force);
+
+            assert_eq!(force.read_requests(&read(59)), [], "{date}");
+            assert_eq!(force.read_requests(&read(60)).len(), 1, "{date}");
+            let unlimited = DayQuery {
+                forced_read_interval: TimeDelta::zero(),
+                ..force
+            };
+            assert_eq!(unlimited.read_requests(&read(0)).len(), 1, "{date}");
+        }
+        // The last read did not reach back to the day.
+        let short = [read_at(noon(), TimeDelta::days(5))];
+        assert_eq!(
+            query("2026-03-10", RefreshMode::Force)
+                .read_requests(&short)
+                .len(),
+            1
+        );
+        // It answers neither an old day nor a change that a webhook has announced since.
+        assert_eq!(
+            query("2025-01-10", RefreshMode::Force)
+                .read_requests(&read(5))
+                .len(),
+            1
+        );
+        let announced = DayQuery {
+            signals: Some([DataType::Sleep].into_iter().collect()),
+            ..query("2026-03-20", RefreshMode::Force)
+        };
+        assert_eq!(announced.read_requests(&read(5)).len(), 1);
+    }
+}

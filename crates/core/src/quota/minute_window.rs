@@ -1,0 +1,295 @@
+//! The minute window: permits of the last minute, and the pace of background work.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc, serde::ts_milliseconds};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    PriorityClass,
+    class::{ByClass, ClassShares},
+};
+
+/// Length of the minute window in the ledger. One second longer than WHOOP's, because a request takes a moment from its
+/// permit to WHOOP, and not every request the same.
+pub(super) const MINUTE_LENGTH: TimeDelta = TimeDelta::seconds(61);
+
+/// Permits of one class within this interval are one entry, which counts from the latest of them.
+const ENTRY_LENGTH: TimeDelta = TimeDelta::milliseconds(100);
+
+/// Background permits are spread over the minute; this much of it may be used ahead.
+const MAX_LEAD: TimeDelta = TimeDelta::milliseconds(1_500);
+
+/// Percentage of the minute that background work may use at once after a quiet time.
+const BURST_PERCENT: u32 = 60;
+
+/// Permits kept free for a member who opens the app, however few do.
+const MIN_KEPT_FREE: u32 = 2;
+
+/// If app requests used more than this percentage of a minute lately, two permits are kept free for each call
+/// above it. Below it, the pace of background work leaves them a permit every 0.6 s.
+const BUSY_FROM_PERCENT: u32 = 32;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct PermitEntry {
+    #[serde(with = "ts_milliseconds")]
+    at: DateTime<Utc>,
+    class: PriorityClass,
+    calls: u32,
+}
+
+/// Demand of a class that was refused. Classes of lower priority do not take the next permits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RefusedDemand {
+    calls: u32,
+    /// The class asks again before then, or no caller is waiting any more.
+    until: DateTime<Utc>,
+}
+
+/// Permits of the last two minutes, the oldest first, and the demand that waits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct MinuteWindow {
+    entries: VecDeque<PermitEntry>,
+    demand: ByClass<Option<RefusedDemand>>,
+    /// Calls are spread evenly over the minute; those that were made reach until then. Only background work waits for it.
+    spread_until: Option<DateTime<Utc>>,
+    /// Remaining permits of the burst after a quiet time.
+    burst_left: u32,
+}
+
+impl MinuteWindow {
+    pub(super) fn remove_expired(&mut self, now: DateTime<Utc>) {
+        self.entries
+            .retain(|entry| now - entry.at < MINUTE_LENGTH + MINUTE_LENGTH);
+    }
+
+    /// Moves times in the future to `now`: the database's clock was ahead when they were written.
+    pub(super) fn clamp_future_times(&mut self, now: DateTime<Utc>) {
+        for entry in &mut self.entries {
+            entry.at = entry.at.min(now);
+        }
+        self.spread_until = self
+            .spread_until
+            .map(|until| until.min(now + MINUTE_LENGTH));
+        for demand in self.demand.iter_mut().flatten() {
+            demand.until = demand.until.min(now + MINUTE_LENGTH);
+        }
+    }
+
+    pub(super) fn used(&self, now: DateTime<Utc>) -> u32 {
+        self.sum_calls(now, MINUTE_LENGTH, |_| true)
+    }
+
+    fn used_by(&self, now: DateTime<Utc>, class: PriorityClass) -> u32 {
+        self.sum_calls(now, MINUTE_LENGTH, |entry| entry.class == class)
+    }
+
+    fn sum_calls(
+        &self,
+        now: DateTime<Utc>,
+        length: TimeDelta,
+        of: impl Fn(&PermitEntry) -> bool,
+    ) -> u32 {
+        let within = self.entries.iter().rev();
+        within
+            .take_while(|entry| now - entry.at < length)
+            .filter(|entry| of(entry))
+            .fold(0, |sum, entry| sum.saturating_add(entry.calls))
+    }
+
+    pub(super) fn add_permits(
+        &mut self,
+        now: DateTime<Utc>,
+        per_minute: u32,
+        class: PriorityClass,
+        calls: u32,
+    ) {
+        if self.is_quiet(now) {
+            self.burst_left = burst_size(per_minute);
+        } else if self.spread_until.is_none_or(|until| until <= now) {
+            self.burst_left = 0;
+        }
+        if class != PriorityClass::Interactive {
+            self.burst_left = self.burst_left.saturating_sub(calls);
+        }
+        let begins = self.spread_until.unwrap_or(now).max(now);
+        self.spread_until = Some(begins + spread_interval(per_minute, calls));
+        if let Some(demand) = &mut self.demand[class.index()] {
+            demand.calls = demand.calls.saturating_sub(calls);
+        }
+        match self.entries.back_mut() {
+            Some(last) if last.class == class && now - last.at < ENTRY_LENGTH => {
+                last.at = last.at.max(now);
+                last.calls += calls;
+            }
+            _ => self.entries.push_back(PermitEntry {
+                at: now,
+                class,
+                calls,
+            }),
+        }
+    }
+
+    /// Takes back permits that were taken at `taken_at` and not used.
+    pub(super) fn return_unused(
+        &mut self,
+        taken_at: DateTime<Utc>,
+        per_minute: u32,
+        class: PriorityClass,
+        calls: u32,
+    ) {
+        // The row has milliseconds.
+        let taken_at = taken_at.trunc_subsecs(3);
+        let mut left = calls;
+        for entry in &mut self.entries {
+            if entry.class == class && entry.at >= taken_at {
+                let back = entry.calls.min(left);
+                entry.calls -= back;
+                left -= back;
+            }
+        }
+        self.entries.retain(|entry| entry.calls > 0);
+        self.spread_until = self
+            .spread_until
+            .map(|until| until - spread_interval(per_minute, calls - left));
+    }
+
+    /// Notes that a class waits for `calls` permits and asks again before `until`.
+    pub(super) fn record_demand(
+        &mut self,
+        now: DateTime<Utc>,
+        class: PriorityClass,
+        calls: u32,
+        until: DateTime<Utc>,
+    ) {
+        let calls = calls.max(self.demand_of(now, class));
+        self.demand[class.index()] = Some(RefusedDemand { calls, until });
+    }
+
+    fn demand_of(&self, now: DateTime<Utc>, class: PriorityClass) -> u32 {
+        self.demand[class.index()]
+            .filter(|demand| demand.until > now)
+            .map_or(0, |demand| demand.calls)
+    }
+
+    /// Permits that a class can have now.
+    pub(super) fn available(
+        &self,
+        now: DateTime<Utc>,
+        per_minute: u32,
+        class: PriorityClass,
+        foreign: u32,
+    ) -> u32 {
+        let free = self.free_permits(now, per_minute, class, foreign);
+        match class {
+            PriorityClass::Interactive => free,
+            _ => free.min(self.background_permits(now, per_minute)),
+        }
+    }
+
+    /// Permits that are neither used nor kept for other classes.
+    fn free_permits(
+        &self,
+        now: DateTime<Utc>,
+        per_minute: u32,
+        class: PriorityClass,
+        foreign: u32,
+    ) -> u32 {
+        let free = per_minute
+            .saturating_sub(self.used(now))
+            .saturating_sub(foreign);
+        let below_share = |class| {
+            ClassShares::MINUTE
+                .of(class, per_minute)
+                .max(1)
+                .saturating_sub(self.used_by(now, class))
+        };
+        let is_below = below_share(class) > 0;
+        let higher: u32 = class
+            .higher()
+            .map(|other| {
+                let demand = self.demand_of(now, other);
+                if is_below {
+                    demand.min(below_share(other))
+                } else {
+                    demand
+                }
+            })
+            .sum();
+        let lower: u32 = class
+            .lower()
+            .filter(|_| !is_below)
+            .map(|other| self.demand_of(now, other).min(below_share(other)))
+            .sum();
+        let free = free.saturating_sub(higher).saturating_sub(lower);
+        match class {
+            PriorityClass::Interactive => free,
+            _ => free.saturating_sub(self.kept_free(now, per_minute)),
+        }
+    }
+
+    /// Permits kept for members who open the app: more when more of them did in the last two minutes.
+    fn kept_free(&self, now: DateTime<Utc>, per_minute: u32) -> u32 {
+        let interactive = PriorityClass::Interactive;
+        let lately = self.sum_calls(now, MINUTE_LENGTH + MINUTE_LENGTH, |entry| {
+            entry.class == interactive
+        }) / 2;
+        let share = ClassShares::MINUTE.of(interactive, per_minute);
+        let above = lately.saturating_sub(per_minute * BUSY_FROM_PERCENT / 100);
+        MIN_KEPT_FREE
+            .max(above.saturating_mul(2))
+            .min(share.saturating_sub(self.used_by(now, interactive)))
+    }
+
+    /// Permits that the pace of background work allows now.
+    fn background_permits(&self, now: DateTime<Utc>, per_minute: u32) -> u32 {
+        if self.is_quiet(now) {
+            return burst_size(per_minute);
+        }
+        let until = self.spread_until.unwrap_or(now);
+        let ahead = (now + MAX_LEAD - until.max(now)).num_microseconds();
+        let paced =
+            u32::try_from(ahead.unwrap_or(0) / microseconds_per_permit(per_minute)).unwrap_or(0);
+        if until > now {
+            paced.max(self.burst_left)
+        } else {
+            paced.max(1)
+        }
+    }
+
+    /// Two minutes without a call: background work may use a part of the minute at once.
+    fn is_quiet(&self, now: DateTime<Utc>) -> bool {
+        self.sum_calls(now, MINUTE_LENGTH + MINUTE_LENGTH, |_| true) == 0
+    }
+
+    /// The moments at which there may be more room than now, in no order.
+    pub(super) fn release_times(&self, per_minute: u32) -> Vec<DateTime<Utc>> {
+        let ends = self.entries.iter().flat_map(|entry| {
+            [
+                entry.at + MINUTE_LENGTH,
+                entry.at + MINUTE_LENGTH + MINUTE_LENGTH,
+            ]
+        });
+        let paced = self
+            .spread_until
+            .map(|until| until - MAX_LEAD + spread_interval(per_minute, 1));
+        let demands = self.demand.iter().flatten().map(|demand| demand.until);
+        ends.chain(paced).chain(demands).collect()
+    }
+}
+
+/// Permits that background work may use at once after a quiet time.
+const fn burst_size(per_minute: u32) -> u32 {
+    let burst = per_minute.saturating_mul(BURST_PERCENT) / 100;
+    if burst == 0 { 1 } else { burst }
+}
+
+/// Time over which `calls` background permits are spread.
+fn spread_interval(per_minute: u32, calls: u32) -> TimeDelta {
+    TimeDelta::microseconds(microseconds_per_permit(per_minute) * i64::from(calls))
+}
+
+fn microseconds_per_permit(per_minute: u32) -> i64 {
+    (MINUTE_LENGTH.num_microseconds().unwrap_or(0) / i64::from(per_minute.max(1))).max(1)
+}

@@ -1,0 +1,188 @@
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::Parser;
+use sha2::{Digest, Sha256};
+use whoop_api::{ApiStartError, Application, RunningApplication};
+use whoop_core::SystemClock;
+use whoop_devkit::{DatabaseServer, TestDb, random, server};
+use whoop_sim::{SimConfig, SimError, SimServer};
+
+use super::{cli::DemoCli, report::DemoReport};
+
+/// How many ports above the wished one are tried before any free one is taken.
+const MAX_PORT_TRIES: u16 = 20;
+
+/// Everything that runs during a demo.
+pub(crate) struct DemoEnv {
+    pub(crate) database: TestDb,
+    pub(crate) sim: SimServer,
+    pub(crate) api_url: String,
+    pub(crate) jwt_secret: String,
+    /// Opens everything; the API knows its digest.
+    pub(crate) service_key: String,
+    /// Flags that the API and the worker share; the first names the database.
+    pub(crate) flags: Vec<String>,
+    api: RunningApplication,
+}
+
+impl DemoEnv {
+    pub(crate) async fn start(cli: &DemoCli, report: &mut DemoReport) -> anyhow::Result<Self> {
+        let database = tokio::task::spawn_blocking(server)
+            .await
+            .context("PostgreSQL")?;
+        report.print_fact("PostgreSQL", &describe_server(database));
+        let database = TestDb::empty().await;
+        let sim = start_simulator(cli).await?;
+        report_moved_port(report, "simulator", cli.sim_port, sim.address().port());
+        report.print_fact(
+            "simulator",
+            &format!("{}  (stands in for WHOOP)", sim.base_url()),
+        );
+
+        let jwt_secret = random_secret();
+        let service_key = random_secret();
+        let defaults = SimConfig::default();
+        let flags = vec![
+            format!("--database-url={}", database.url()),
+            format!("--whoop-client-id={}", defaults.client_id),
+            format!("--whoop-client-secret={}", defaults.client_secret),
+            format!("--whoop-api-url={}", sim.api_url()),
+            format!("--whoop-oauth-url={}", sim.oauth_url()),
+            format!("--token-keys=demo:{}", random_secret()),
+        ];
+        let (application, flags) = build_api(cli, flags, &jwt_secret, &service_key)?;
+        let address = application.address();
+        let api_url = format!("http://{address}");
+        report_moved_port(report, "API", cli.api_port, address.port());
+        report.print_fact("API", &format!("{api_url}  (described at /openapi.json)"));
+        sim.world()
+            .send_webhooks_to(&format!("{api_url}/webhooks/whoop"));
+        Ok(Self {
+            database,
+            sim,
+            api_url,
+            jwt_secret,
+            service_key,
+            flags,
+            api: application.spawn(),
+        })
+    }
+
+    /// The API first, so that nothing asks for what is already gone.
+    pub(crate) async fn stop(self) {
+        if let Err(error) = self.api.stop().await {
+            eprintln!("demo: the API ended with {error}");
+        }
+        self.sim.stop();
+        drop(self.database);
+    }
+}
+
+fn describe_server(server: &DatabaseServer) -> String {
+    match server {
+        DatabaseServer::Private(private) => {
+            format!(
+                "{} of its own on 127.0.0.1:{}",
+                private.version(),
+                private.port()
+            )
+        }
+        _ => "the server in DATABASE_URL, in a database of its own".to_owned(),
+    }
+}
+
+fn report_moved_port(report: &DemoReport, what: &str, wished: u16, given: u16) {
+    if wished != given {
+        report.print_line(&format!(
+            "  Port {wished} is taken; the {what} is on {given}."
+        ));
+    }
+}
+
+/// The wished port and those above it, then whichever is free.
+fn candidate_addresses(wished: u16) -> impl Iterator<Item = SocketAddr> {
+    (0..MAX_PORT_TRIES)
+        .filter_map(move |above| wished.checked_add(above))
+        .chain([0])
+        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+async fn start_simulator(cli: &DemoCli) -> anyhow::Result<SimServer> {
+    for listen in candidate_addresses(cli.sim_port) {
+        let config = SimConfig {
+            listen,
+            people: cli.people.into(),
+            days: cli.days(),
+            // Whoever tests the page goes over the consent page, too.
+            auto_consent: !cli.nobody,
+            // The script compares with what stands still; who stays to look sees it move.
+            freeze_records: cli.check,
+            ..SimConfig::default()
+        };
+        match SimServer::start(config).await {
+            Err(SimError::Listen { source, .. }) if is_taken(&source) => {}
+            other => return other.context("the simulator"),
+        }
+    }
+    anyhow::bail!("no free port for the simulator")
+}
+
+fn build_api(
+    cli: &DemoCli,
+    flags: Vec<String>,
+    jwt_secret: &str,
+    service_key: &str,
+) -> anyhow::Result<(Application, Vec<String>)> {
+    for listen in candidate_addresses(cli.api_port) {
+        // WHOOP wants to know the callback beforehand, so the port comes first.
+        let listen = if listen.port() == 0 {
+            free_address()?
+        } else {
+            listen
+        };
+        let mut flags = flags.clone();
+        flags.push(format!(
+            "--whoop-redirect-url=http://{listen}/api/v1/whoop/callback"
+        ));
+        let own = [
+            "api".to_owned(),
+            format!("--api-listen={listen}"),
+            format!("--auth-jwt-secret={jwt_secret}"),
+            format!(
+                "--auth-service-keys={}",
+                random::to_hex(&Sha256::digest(service_key.as_bytes()))
+            ),
+            "--api-workers=2".to_owned(),
+        ];
+        let cli = whoop_api::ApiCli::try_parse_from(own.into_iter().chain(flags.clone()))
+            .context("the API's settings")?;
+        match Application::build(&cli, Arc::new(SystemClock)) {
+            Err(ApiStartError::Listen { source, .. }) if is_taken(&source) => {}
+            other => return Ok((other.context("the API")?, flags)),
+        }
+    }
+    anyhow::bail!("no free port for the API")
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}
+
+/// 32 random bytes, as `TOKEN_KEYS` wants them and as a secret is pasted.
+fn random_secret() -> String {
+    STANDARD.encode(random::bytes::<32>())
+}

@@ -1,0 +1,163 @@
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use reqwest::{Client, Method, StatusCode, Url};
+use serde_json::{Value, json};
+
+use super::{environment::DemoEnv, live::MemberEventStream};
+
+/// Maximum duration of a first sync; the quota may make it wait for a minute.
+const FIRST_SYNC_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The member of the demo, as their app would call.
+pub(crate) struct DemoMember {
+    pub(crate) user_id: &'static str,
+    pub(crate) token: String,
+    base: String,
+    http: Client,
+}
+
+impl DemoMember {
+    pub(crate) fn new(stack: &DemoEnv, user_id: &'static str) -> anyhow::Result<Self> {
+        let claims = json!({
+            "sub": user_id,
+            "aud": "authenticated",
+            "exp": chrono::DateTime::<chrono::Utc>::from(std::time::UNIX_EPOCH).timestamp()
+                + i64::try_from(jsonwebtoken::get_current_timestamp())? + 24 * 3600,
+        });
+        let key = EncodingKey::from_secret(stack.jwt_secret.as_bytes());
+        Ok(Self {
+            user_id,
+            token: encode(&Header::default(), &claims, &key).context("the member's token")?,
+            base: format!("{}/api/v1/whoop", stack.api_url),
+            // Redirects are followed, as a browser does on WHOOP's pages.
+            http: Client::builder()
+                .timeout(Duration::from_secs(30))
+                .no_proxy()
+                .build()?,
+        })
+    }
+
+    pub(crate) fn route_url(&self, route: &str, rest: &str) -> String {
+        format!("{}/{route}/{}{rest}", self.base, self.user_id)
+    }
+
+    pub(crate) async fn send_request(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let mut request = self.http.request(method, url).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.context("the API does not answer")?;
+        let status = response.status();
+        let text = response
+            .text()
+            .await
+            .context("the API's answer broke off")?;
+        let body = serde_json::from_str(&text)
+            .with_context(|| format!("the API answered {status} with something that is no JSON"))?;
+        Ok((status, body))
+    }
+
+    /// A 200 or an error that holds what was answered instead.
+    pub(crate) async fn get(&self, route: &str, rest: &str) -> anyhow::Result<Value> {
+        let (status, body) = self
+            .send_request(Method::GET, &self.route_url(route, rest), None)
+            .await?;
+        ensure!(status == StatusCode::OK, "{route}: {status} {body}");
+        Ok(body)
+    }
+
+    /// Follows what happens to the member's days, from now on.
+    pub(crate) async fn open_event_stream(&self) -> anyhow::Result<MemberEventStream> {
+        // It has no end, so it has no time limit either.
+        let http = Client::builder().no_proxy().build()?;
+        let request = http.get(self.route_url("events", ""));
+        let mut response = request.bearer_auth(&self.token).send().await?;
+        ensure!(response.status() == StatusCode::OK, "{}", response.status());
+        // How the connection stands is told first; from then on nothing is missed.
+        let mut text = String::new();
+        while !text.contains("event: connection") {
+            let chunk = response.chunk().await?.context("the stream ended")?;
+            text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        Ok(MemberEventStream { response, text })
+    }
+
+    /// The answer to a POST with this body, or an error.
+    pub(crate) async fn post(&self, route: &str, body: Value) -> anyhow::Result<Value> {
+        let (status, answer) = self
+            .send_request(Method::POST, &self.route_url(route, ""), Some(body))
+            .await?;
+        ensure!(status.is_success(), "{route}: {status} {answer}");
+        Ok(answer)
+    }
+
+    /// Address of WHOOP's consent page for this member.
+    async fn consent_page(&self) -> anyhow::Result<Url> {
+        let body = json!({ "consent": "demo: made-up people only" });
+        let begun = self.post("connect", body).await?;
+        let page = begun["authorization_url"].as_str();
+        let page = page.with_context(|| format!("connect: no authorization_url in {begun}"))?;
+        Ok(page.parse()?)
+    }
+
+    /// Connects a person of the simulator without its consent page, which proposes the first
+    /// person who is not connected.
+    pub(crate) async fn connect_as(
+        &self,
+        stack: &DemoEnv,
+        whoop_user_id: i64,
+    ) -> anyhow::Result<()> {
+        let page = self.consent_page().await?;
+        let parameter = |name: &str| {
+            let mut pairs = page.query_pairs();
+            let found = pairs.find(|(key, _)| key == name);
+            found.map(|(_, value)| value.into_owned())
+        };
+        let scopes = parameter("scope").context("no scope in the address")?;
+        let scopes: Vec<&str> = scopes.split(' ').collect();
+        let code = stack.sim.world().issue_code(whoop_user_id, &scopes);
+        let redirect = parameter("redirect_uri").context("no redirect_uri in the address")?;
+        let state = parameter("state").context("no state in the address")?;
+        let callback = Url::parse_with_params(&redirect, [("code", code), ("state", state)])?;
+        self.follow_redirects(callback).await
+    }
+
+    /// Connects as a person does: the app asks where to go, the browser goes
+    /// to WHOOP, and WHOOP sends it back to us.
+    pub(crate) async fn connect(&self) -> anyhow::Result<()> {
+        let page = self.consent_page().await?;
+        self.follow_redirects(page).await
+    }
+
+    /// Waits until the first sync after a connect has ended.
+    pub(crate) async fn wait_for_first_sync(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + FIRST_SYNC_TIMEOUT;
+        while self.get("sync-status", "").await?["syncing"] != false {
+            ensure!(Instant::now() < deadline, "the first sync does not end");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    async fn follow_redirects(&self, page: Url) -> anyhow::Result<()> {
+        let landed = self
+            .http
+            .get(page)
+            .send()
+            .await
+            .context("the page of a connect")?;
+        let (status, text) = (landed.status(), landed.text().await?);
+        ensure!(
+            status == StatusCode::OK,
+            "the redirect back ended with {status}: {text}"
+        );
+        Ok(())
+    }
+}

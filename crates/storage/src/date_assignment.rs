@@ -1,0 +1,504 @@
+//! Settles the days of a member after records were written or deleted.
+//!
+//! Which date a cycle, its recovery and its main sleeps belong to, and which cycle a date shows,
+//! depends on records that may arrive before or after them ([`whoop_core::date_assignment`]). So whatever is
+//! written, the dates around it are computed again from all that is stored of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Bool, Date, Nullable, Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+use futures::try_join;
+use whoop_core::{
+    CycleId, DataType, SleepId, UserId,
+    date_assignment::{
+        CycleTimes, DateAssignment, DateAssignmentInput, DateAssignments, RecoveryLinks,
+        SleepTimes, assign_dates,
+    },
+};
+
+use crate::{
+    PgConnection, StorageError, change_batch::ChangeBatch, prepared::prepared, table::RecordTable,
+};
+
+/// Records that were written or deleted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AffectedRecords {
+    pub(crate) cycles: BTreeSet<String>,
+    pub(crate) sleeps: BTreeSet<String>,
+    /// The dates that records had before.
+    dates: BTreeSet<NaiveDate>,
+}
+
+impl AffectedRecords {
+    pub(crate) fn add<R: RecordTable>(&mut self, record: &R) {
+        let ties = record.ties();
+        self.cycles.extend(ties.cycle_id.map(|id| id.to_string()));
+        self.sleeps.extend(ties.sleep_id.map(|id| id.0.clone()));
+    }
+
+    /// A record had this date. A workout decides nothing beside itself.
+    pub(crate) fn add_date(&mut self, data_type: DataType, date: NaiveDate) {
+        if data_type != DataType::Workout {
+            self.dates.insert(date);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.cycles.is_empty() && self.sleeps.is_empty() && self.dates.is_empty()
+    }
+}
+
+/// The number of dates that are loaded before and after a date. Its cycles depend on cycles that claim this
+/// date or the next one, and these may belong to a date later. A main sleep without a cycle id may
+/// have begun in a cycle of three dates before.
+const DATES_BEFORE: i64 = 4;
+const DATES_AFTER: i64 = 3;
+
+/// Settles the dates around what was touched, and notes what changed its date or its place in it.
+pub(crate) async fn assign_local_dates(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    mut touched: AffectedRecords,
+    changes: &mut ChangeBatch,
+) -> Result<(), StorageError> {
+    let mut settled: BTreeSet<NaiveDate> = BTreeSet::new();
+    while !touched.is_empty() {
+        let near = RelatedRecords::find(conn, user_id, &touched).await?;
+        let sure: BTreeSet<NaiveDate> = near
+            .dates
+            .iter()
+            .flat_map(|date| dates_around(*date, 1, 1))
+            .collect();
+        let stored = StoredDates::load(conn, user_id, Some(&near)).await?;
+        let moved = stored
+            .write_changed_dates(conn, user_id, changes, |ids, old, new| {
+                let is_touched = ids.iter().any(|id| near.is_affected(id));
+                is_touched || sure.contains(&old) || sure.contains(&new)
+            })
+            .await?;
+        settled.extend(sure);
+        // What went farther meets others there.
+        touched = AffectedRecords {
+            dates: moved.difference(&settled).copied().collect(),
+            ..AffectedRecords::default()
+        };
+    }
+    Ok(())
+}
+
+/// Settles all dates of a member. The caller has locked the member's row.
+pub(crate) async fn assign_all_local_dates(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    changes: &mut ChangeBatch,
+) -> Result<(), StorageError> {
+    let stored = StoredDates::load(conn, user_id, None).await?;
+    stored
+        .write_changed_dates(conn, user_id, changes, |_, _, _| true)
+        .await?;
+    Ok(())
+}
+
+fn dates_around(date: NaiveDate, before: i64, after: i64) -> impl Iterator<Item = NaiveDate> {
+    (-before..=after).map(move |days| date + TimeDelta::days(days))
+}
+
+/// The records that may decide the dates of those that were touched.
+#[derive(Debug, Default)]
+struct RelatedRecords {
+    dates: BTreeSet<NaiveDate>,
+    /// Cycles that were touched; only these and the sleeps may have dates with unknown surroundings.
+    affected_cycles: BTreeSet<String>,
+    /// Sleeps that were touched.
+    affected_sleeps: BTreeSet<String>,
+    /// The cycles of all records that are needed.
+    related_cycles: Vec<String>,
+}
+
+#[derive(QueryableByName)]
+struct SeedRow {
+    #[diesel(sql_type = Nullable<Text>)]
+    cycle_id: Option<String>,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+impl RelatedRecords {
+    async fn find(
+        conn: &mut PgConnection,
+        user_id: &UserId,
+        touched: &AffectedRecords,
+    ) -> Result<Self, StorageError> {
+        let cycles: Vec<&String> = touched.cycles.iter().collect();
+        let sleeps: Vec<&String> = touched.sleeps.iter().collect();
+        let seeds: Vec<SeedRow> = prepared(
+            "SELECT id AS cycle_id, local_date FROM whoop_cycle \
+             WHERE user_id = $1 AND id = ANY($2) \
+             UNION SELECT id, local_date FROM whoop_recovery \
+             WHERE user_id = $1 AND (id = ANY($2) OR sleep_id = ANY($3)) \
+             UNION SELECT cycle_id, coalesce(night_date, local_date) FROM whoop_sleep \
+             WHERE user_id = $1 AND (id = ANY($3) OR cycle_id = ANY($2)) AND nap IS NOT TRUE",
+        )
+        .bind::<Text, _>(user_id.as_str())
+        .bind::<Array<Text>, _>(cycles)
+        .bind::<Array<Text>, _>(sleeps)
+        .load(conn)
+        .await?;
+        let mut near = Self {
+            dates: touched.dates.clone(),
+            affected_cycles: touched.cycles.clone(),
+            affected_sleeps: touched.sleeps.clone(),
+            related_cycles: Vec::new(),
+        };
+        for row in seeds {
+            near.dates.insert(row.local_date);
+            near.affected_cycles.extend(row.cycle_id);
+        }
+        let dates = near.surrounding_dates();
+        let cycles: Vec<&String> = near.affected_cycles.iter().collect();
+        let ids: Vec<IdRow> = prepared(
+            "SELECT id FROM whoop_cycle WHERE user_id = $1 AND local_date = ANY($2) \
+             UNION SELECT id FROM whoop_recovery WHERE user_id = $1 AND local_date = ANY($2) \
+             UNION SELECT cycle_id FROM whoop_sleep WHERE user_id = $1 AND cycle_id IS NOT NULL \
+                 AND (local_date = ANY($2) OR night_date = ANY($2)) AND nap IS NOT TRUE \
+             UNION SELECT unnest($3)",
+        )
+        .bind::<Text, _>(user_id.as_str())
+        .bind::<Array<Date>, _>(dates)
+        .bind::<Array<Text>, _>(cycles)
+        .load(conn)
+        .await?;
+        near.related_cycles = ids.into_iter().map(|row| row.id).collect();
+        Ok(near)
+    }
+
+    fn is_affected(&self, id: &str) -> bool {
+        self.affected_cycles.contains(id) || self.affected_sleeps.contains(id)
+    }
+
+    fn surrounding_dates(&self) -> Vec<NaiveDate> {
+        let all: BTreeSet<NaiveDate> = self
+            .dates
+            .iter()
+            .flat_map(|date| dates_around(*date, DATES_BEFORE, DATES_AFTER))
+            .collect();
+        all.into_iter().collect()
+    }
+}
+
+#[derive(QueryableByName)]
+struct CycleDateRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Timestamptz)]
+    start_time: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    end_time: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    timezone_offset: Option<String>,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+    #[diesel(sql_type = Bool)]
+    in_others: bool,
+}
+
+#[derive(QueryableByName)]
+struct RecoveryDateRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
+    sleep_id: String,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+    #[diesel(sql_type = Bool)]
+    is_scored: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    timezone_offset: Option<String>,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+    #[diesel(sql_type = Bool)]
+    in_others: bool,
+}
+
+#[derive(QueryableByName)]
+struct SleepDateRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    cycle_id: Option<String>,
+    #[diesel(sql_type = Timestamptz)]
+    start_time: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    end_time: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    timezone_offset: Option<String>,
+    #[diesel(sql_type = Bool)]
+    is_nap: bool,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    asleep_milli: Option<i64>,
+    #[diesel(sql_type = Date)]
+    local_date: NaiveDate,
+    #[diesel(sql_type = Nullable<Date>)]
+    night_date: Option<NaiveDate>,
+    #[diesel(sql_type = Bool)]
+    in_others: bool,
+}
+
+impl SleepDateRow {
+    fn times(&self) -> SleepTimes {
+        let asleep = self.asleep_milli.and_then(TimeDelta::try_milliseconds);
+        let lasted = self.end_time.map(|end| end - self.start_time);
+        SleepTimes {
+            id: SleepId(self.id.clone()),
+            cycle_id: self
+                .cycle_id
+                .as_ref()
+                .and_then(|id| id.parse().ok())
+                .map(CycleId),
+            start: self.start_time,
+            end: self.end_time,
+            timezone_offset: self.timezone_offset.clone(),
+            nap: self.is_nap,
+            ranking_duration: asleep.or(lasted).unwrap_or_default(),
+        }
+    }
+}
+
+/// Records with the days that they have now.
+struct StoredDates {
+    cycles: Vec<CycleDateRow>,
+    recoveries: Vec<RecoveryDateRow>,
+    sleeps: Vec<SleepDateRow>,
+}
+
+impl StoredDates {
+    /// Loads what is near, or all of the member.
+    async fn load(
+        conn: &mut PgConnection,
+        user_id: &UserId,
+        near: Option<&RelatedRecords>,
+    ) -> Result<Self, StorageError> {
+        const CYCLES: &str = "SELECT id, start_time, end_time, timezone_offset, local_date, \
+             in_others FROM whoop_cycle WHERE user_id = $1";
+        const RECOVERIES: &str = "SELECT id, sleep_id, created_at, \
+             score_state = 'SCORED' AS is_scored, timezone_offset, local_date, in_others \
+             FROM whoop_recovery WHERE user_id = $1";
+        const SLEEPS: &str = "SELECT id, cycle_id, start_time, end_time, timezone_offset, \
+             nap IS TRUE AS is_nap, \
+             CASE WHEN score_state = 'SCORED' THEN total_sleep_time_milli END AS asleep_milli, \
+             local_date, night_date, in_others FROM whoop_sleep WHERE user_id = $1";
+        let (cycles, recoveries, sleeps) = match near {
+            None => (CYCLES.to_owned(), RECOVERIES.to_owned(), SLEEPS.to_owned()),
+            Some(_) => (
+                format!("{CYCLES} AND id = ANY($2)"),
+                format!("{RECOVERIES} AND id = ANY($2)"),
+                format!(
+                    "{SLEEPS} AND cycle_id = ANY($2) \
+                     UNION {SLEEPS} AND cycle_id IS NULL AND local_date = ANY($3) \
+                     UNION {SLEEPS} AND id = ANY(ARRAY(SELECT sleep_id FROM whoop_recovery \
+                         WHERE user_id = $1 AND id = ANY($2))) \
+                     UNION {SLEEPS} AND id = ANY($4)"
+                ),
+            ),
+        };
+        let ids: &[String] = near.map_or(&[], |near| &near.related_cycles);
+        let dates = near.map_or_else(Vec::new, RelatedRecords::surrounding_dates);
+        let touched: Vec<&String> =
+            near.map_or_else(Vec::new, |near| near.affected_sleeps.iter().collect());
+        let cycles = prepared(cycles)
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Array<Text>, _>(ids);
+        let recoveries = prepared(recoveries)
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Array<Text>, _>(ids);
+        let sleeps = prepared(sleeps)
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Array<Text>, _>(ids)
+            .bind::<Array<Date>, _>(dates)
+            .bind::<Array<Text>, _>(touched);
+        let conn = &*conn;
+        let (cycles, recoveries, sleeps) = try_join!(
+            cycles.load(&mut &*conn),
+            recoveries.load(&mut &*conn),
+            sleeps.load(&mut &*conn),
+        )?;
+        Ok(Self {
+            cycles,
+            recoveries,
+            sleeps,
+        })
+    }
+
+    fn days(&self) -> DateAssignments {
+        let number = |id: &str| id.parse().map(CycleId).ok();
+        let cycles = self.cycles.iter().filter_map(|row| {
+            Some(CycleTimes {
+                id: number(&row.id)?,
+                start: row.start_time,
+                end: row.end_time,
+                timezone_offset: row.timezone_offset.clone(),
+            })
+        });
+        let recoveries = self.recoveries.iter().filter_map(|row| {
+            Some(RecoveryLinks {
+                cycle_id: number(&row.id)?,
+                sleep_id: SleepId(row.sleep_id.clone()),
+                created_at: row.created_at,
+                is_scored: row.is_scored,
+            })
+        });
+        assign_dates(&DateAssignmentInput {
+            cycles: cycles.collect(),
+            recoveries: recoveries.collect(),
+            sleeps: self.sleeps.iter().map(SleepDateRow::times).collect(),
+        })
+    }
+
+    /// Writes the days that are not as they should be, of those that `is_sure` of by their ids,
+    /// their date and their new date. Returns the former and the new dates of these records.
+    async fn write_changed_dates(
+        &self,
+        conn: &mut PgConnection,
+        user_id: &UserId,
+        changes: &mut ChangeBatch,
+        is_sure: impl Fn(&[&str], NaiveDate, NaiveDate) -> bool,
+    ) -> Result<BTreeSet<NaiveDate>, StorageError> {
+        let days = self.days();
+        let mut moved = BTreeSet::new();
+        let mut noted = |data_type, id: &str, old, new| {
+            changes.add_date_change(data_type, id, old, new);
+            moved.extend([old, new]);
+        };
+        let place_of = |places: &BTreeMap<CycleId, DateAssignment>, id: &str| {
+            id.parse()
+                .ok()
+                .and_then(|id| places.get(&CycleId(id)).cloned())
+        };
+
+        let mut cycles = DateUpdates::default();
+        for row in &self.cycles {
+            let Some(place) = place_of(&days.cycles, &row.id) else {
+                continue;
+            };
+            if (row.local_date, row.in_others) != (place.local_date, place.in_others)
+                && is_sure(&[&row.id], row.local_date, place.local_date)
+            {
+                noted(DataType::Cycle, &row.id, row.local_date, place.local_date);
+                cycles.push(&row.id, &place);
+            }
+        }
+        let mut recoveries = DateUpdates::default();
+        for row in &self.recoveries {
+            let Some(place) = place_of(&days.recoveries, &row.id) else {
+                continue;
+            };
+            let is_same = (row.local_date, row.in_others) == (place.local_date, place.in_others)
+                && row.timezone_offset == place.timezone_offset;
+            if !is_same && is_sure(&[&row.id], row.local_date, place.local_date) {
+                noted(
+                    DataType::Recovery,
+                    &row.id,
+                    row.local_date,
+                    place.local_date,
+                );
+                recoveries.push(&row.id, &place);
+            }
+        }
+        let mut sleeps = DateUpdates::default();
+        for row in &self.sleeps {
+            // A nap is a part of no night.
+            let place = days.sleeps.get(&SleepId(row.id.clone())).cloned();
+            let place = place.unwrap_or(DateAssignment {
+                local_date: row.local_date,
+                in_others: false,
+                timezone_offset: None,
+            });
+            let is_at = row.night_date.unwrap_or(row.local_date);
+            let night_date = Some(place.local_date).filter(|date| *date != row.local_date);
+            if (row.night_date, row.in_others) != (night_date, place.in_others)
+                && is_sure(
+                    &[&row.id, row.cycle_id.as_deref().unwrap_or_default()],
+                    is_at,
+                    place.local_date,
+                )
+            {
+                noted(DataType::Sleep, &row.id, is_at, place.local_date);
+                sleeps.push(&row.id, &place);
+            }
+        }
+        for (rows, sql) in [
+            (
+                cycles,
+                "UPDATE whoop_cycle SET local_date = settled.day, in_others = settled.other \
+                 FROM unnest($2, $3, $4, $5) AS settled (id, day, other, tz) \
+                 WHERE whoop_cycle.user_id = $1 AND whoop_cycle.id = settled.id",
+            ),
+            (
+                recoveries,
+                "UPDATE whoop_recovery SET local_date = settled.day, in_others = settled.other, \
+                        timezone_offset = settled.tz \
+                 FROM unnest($2, $3, $4, $5) AS settled (id, day, other, tz) \
+                 WHERE whoop_recovery.user_id = $1 AND whoop_recovery.id = settled.id",
+            ),
+            (
+                sleeps,
+                "UPDATE whoop_sleep SET night_date = nullif(settled.day, local_date), \
+                        in_others = settled.other \
+                 FROM unnest($2, $3, $4, $5) AS settled (id, day, other, tz) \
+                 WHERE whoop_sleep.user_id = $1 AND whoop_sleep.id = settled.id",
+            ),
+        ] {
+            rows.write(conn, user_id, sql).await?;
+        }
+        Ok(moved)
+    }
+}
+
+/// Places to write, column by column.
+#[derive(Default)]
+struct DateUpdates {
+    ids: Vec<String>,
+    dates: Vec<NaiveDate>,
+    in_others: Vec<bool>,
+    offsets: Vec<Option<String>>,
+}
+
+impl DateUpdates {
+    fn push(&mut self, id: &str, place: &DateAssignment) {
+        self.ids.push(id.to_owned());
+        self.dates.push(place.local_date);
+        self.in_others.push(place.in_others);
+        self.offsets.push(place.timezone_offset.clone());
+    }
+
+    async fn write(
+        self,
+        conn: &mut PgConnection,
+        user_id: &UserId,
+        sql: &'static str,
+    ) -> Result<(), StorageError> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        prepared(sql)
+            .bind::<Text, _>(user_id.as_str())
+            .bind::<Array<Text>, _>(self.ids)
+            .bind::<Array<Date>, _>(self.dates)
+            .bind::<Array<Bool>, _>(self.in_others)
+            .bind::<Array<Nullable<Text>>, _>(self.offsets)
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,376 @@
+//! What the service that stood here before left, moved aside as `predecessor_…`.
+//!
+//! Its tables have several shapes, so a row is read as JSON: a column that is not
+//! there is null. Nothing is ever written to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Nullable, Text},
+};
+use diesel_async::RunQueryDsl;
+use secrecy::SecretString;
+use serde_json::Value;
+use whoop_core::DataType;
+
+use crate::{Database, PgConnection, StorageError};
+
+const USERS: &str = "predecessor_whoop_users";
+const TOKENS: &str = "predecessor_whoop_oauth_tokens";
+
+/// Tables that may hold whole records of WHOOP, and of which type.
+const RECORD_TABLES: [(&str, Option<DataType>); 6] = [
+    ("predecessor_whoop_cycle", Some(DataType::Cycle)),
+    ("predecessor_whoop_sleep", Some(DataType::Sleep)),
+    ("predecessor_whoop_recovery", Some(DataType::Recovery)),
+    ("predecessor_whoop_workout", Some(DataType::Workout)),
+    ("predecessor_whoop_data", None),
+    ("predecessor_whoop_raw_data", None),
+];
+
+/// A member as the older service knew them.
+#[derive(Debug, Clone)]
+pub struct LegacyAccount {
+    /// The app's id: the Supabase user where the row names one, else the row's own.
+    pub user_id: String,
+    pub whoop_user_id: Option<i64>,
+    pub access_token: Option<SecretString>,
+    pub refresh_token: Option<SecretString>,
+    pub expires_at: Option<DateTime<Utc>>,
+    /// As WHOOP writes it: separated by blanks.
+    pub scope: Option<String>,
+    /// `false` where the member had disconnected.
+    pub is_active: bool,
+}
+
+/// Something that lay in a `raw_data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegacyRecord {
+    /// Known of the tables that held one type each.
+    pub data_type: Option<DataType>,
+    /// JSON, or nothing where the row had none.
+    pub text: Option<String>,
+}
+
+/// The tables that are there, each with its columns.
+#[derive(Debug, Clone, Default)]
+pub struct LegacyTables(BTreeMap<String, BTreeSet<String>>);
+
+#[derive(QueryableByName)]
+struct LegacyColumnRow {
+    #[diesel(sql_type = Text)]
+    of: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct LegacyJsonRow {
+    #[diesel(sql_type = Text)]
+    row: String,
+}
+
+#[derive(QueryableByName)]
+struct LegacyOwnerRow {
+    #[diesel(sql_type = Text)]
+    owner: String,
+}
+
+#[derive(QueryableByName)]
+struct LegacyRawRow {
+    #[diesel(sql_type = Nullable<Text>)]
+    raw: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct LegacyRowCount {
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+}
+
+/// Whether an older service left anything at all.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub(crate) async fn exists(conn: &mut PgConnection) -> Result<bool, StorageError> {
+    let tables: LegacyRowCount = diesel::sql_query(
+        "SELECT count(*) AS rows FROM pg_class \
+         WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'predecessor\\_whoop\\_%'",
+    )
+    .get_result(conn)
+    .await?;
+    Ok(tables.rows > 0)
+}
+
+impl LegacyTables {
+    /// Looks at what `migrate` moved aside, if anything.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn find(database: &Database) -> Result<Self, StorageError> {
+        let mut conn = database.get().await?;
+        let columns: Vec<LegacyColumnRow> = diesel::sql_query(
+            "SELECT c.relname::text AS of, a.attname::text AS name \
+             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') \
+               AND c.relname LIKE 'predecessor\\_whoop\\_%' AND a.attnum > 0 AND NOT a.attisdropped",
+        )
+        .load(&mut conn)
+        .await?;
+        let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for column in columns {
+            tables.entry(column.of).or_default().insert(column.name);
+        }
+        Ok(Self(tables))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn has_column(&self, table: &str, column: &str) -> bool {
+        self.0
+            .get(table)
+            .is_some_and(|columns| columns.contains(column))
+    }
+
+    /// Tables with records, and whether a row says by the app's id whose it is.
+    fn record_tables(&self) -> impl Iterator<Item = (&'static str, Option<DataType>, bool)> {
+        RECORD_TABLES
+            .into_iter()
+            .filter(|(table, _)| self.0.contains_key(*table))
+            .map(|(table, data_type)| (table, data_type, self.has_column(table, "user_id")))
+    }
+
+    /// The column with what WHOOP sent, under the name that this table has for it.
+    fn raw_column(&self, table: &str) -> Option<&'static str> {
+        ["raw_data", "records"]
+            .into_iter()
+            .find(|column| self.has_column(table, column))
+    }
+
+    /// Everybody who had an account or of whom there are records, by the app's id.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn accounts(&self, database: &Database) -> Result<Vec<LegacyAccount>, StorageError> {
+        let mut conn = database.get().await?;
+        let users = self.rows(&mut conn, USERS).await?;
+        let tokens = self.rows(&mut conn, TOKENS).await?;
+        let mut accounts = accounts_of(&users, &tokens);
+        for (table, _, _) in self
+            .record_tables()
+            .filter(|(_, _, says_whose)| *says_whose)
+        {
+            let owners: Vec<LegacyOwnerRow> = diesel::sql_query(format!(
+                "SELECT DISTINCT user_id::text AS owner FROM {table} WHERE user_id IS NOT NULL"
+            ))
+            .load(&mut conn)
+            .await?;
+            for LegacyOwnerRow { owner } in owners {
+                accounts
+                    .entry(owner.clone())
+                    .or_insert_with(|| LegacyAccount {
+                        user_id: owner,
+                        whoop_user_id: None,
+                        access_token: None,
+                        refresh_token: None,
+                        expires_at: None,
+                        scope: None,
+                        is_active: false,
+                    });
+            }
+        }
+        Ok(accounts.into_values().collect())
+    }
+
+    /// The rows of a table as JSON; none where it is not there.
+    async fn rows(&self, conn: &mut PgConnection, table: &str) -> Result<Vec<Value>, StorageError> {
+        if !self.0.contains_key(table) {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<LegacyJsonRow> =
+            diesel::sql_query(format!("SELECT to_jsonb(t)::text AS row FROM {table} t"))
+                .load(conn)
+                .await?;
+        let parsed = rows.iter().map(|row| serde_json::from_str(&row.row));
+        Ok(parsed.filter_map(Result::ok).collect())
+    }
+
+    /// Everything in `raw_data` of one member: what their id names, and where a table
+    /// knows no ids, what WHOOP's number of them does.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn raw_records(
+        &self,
+        database: &Database,
+        user_id: &str,
+        whoop_user_id: Option<i64>,
+    ) -> Result<Vec<LegacyRecord>, StorageError> {
+        let mut conn = database.get().await?;
+        let mut found = Vec::new();
+        for (table, data_type, says_whose) in self.record_tables() {
+            let column = self.raw_column(table);
+            let raw = column.map_or("NULL::text".to_owned(), |column| format!("{column}::text"));
+            let (whose, value) = match (says_whose, whoop_user_id, column) {
+                (true, _, _) => ("user_id::text = $1".to_owned(), user_id.to_owned()),
+                (false, Some(number), _) if self.has_column(table, "whoop_user_id") => {
+                    ("whoop_user_id::text = $1".to_owned(), number.to_string())
+                }
+                // As PostgreSQL writes the member of an object.
+                (false, Some(number), Some(column)) => (
+                    format!("{column}::text ~ $1"),
+                    format!("\"user_id\": \"?{number}[\",}}]"),
+                ),
+                (false, _, _) => continue,
+            };
+            let rows: Vec<LegacyRawRow> =
+                diesel::sql_query(format!("SELECT {raw} AS raw FROM {table} WHERE {whose}"))
+                    .bind::<Text, _>(value)
+                    .load(&mut conn)
+                    .await?;
+            found.extend(rows.into_iter().map(|row| LegacyRecord {
+                data_type,
+                text: row.raw,
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Rows with records that name nobody, in tables that know whose a row is.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is away.
+    pub async fn count_ownerless_rows(&self, database: &Database) -> Result<i64, StorageError> {
+        let mut conn = database.get().await?;
+        let mut rows = 0;
+        for (table, _, _) in self
+            .record_tables()
+            .filter(|(_, _, says_whose)| *says_whose)
+        {
+            let count: LegacyRowCount = diesel::sql_query(format!(
+                "SELECT count(*) AS rows FROM {table} WHERE user_id IS NULL"
+            ))
+            .get_result(&mut conn)
+            .await?;
+            rows += count.rows;
+        }
+        Ok(rows)
+    }
+}
+
+/// The accounts of both shapes: tokens in the user's row, or in a table of their own.
+fn accounts_of(users: &[Value], tokens: &[Value]) -> BTreeMap<String, LegacyAccount> {
+    let mut accounts = BTreeMap::new();
+    for user in users {
+        let Some(own_id) = text(user, "id").or_else(|| text(user, "user_id")) else {
+            continue;
+        };
+        let user_id = text(user, "user_id").unwrap_or_else(|| own_id.clone());
+        let apart = tokens
+            .iter()
+            .filter(|row| {
+                let of = text(row, "user_id");
+                of.as_deref() == Some(&own_id) || of.as_deref() == Some(&user_id)
+            })
+            // Of several pairs the youngest is the one that lives.
+            .max_by_key(|row| time_field(row, "expires_at"));
+        let (tokens, scope) = match apart {
+            Some(row) if text(user, "access_token").is_none() => (row, text(row, "scope")),
+            _ => (user, None),
+        };
+        let secret = |name| text(tokens, name).map(SecretString::from);
+        accounts.insert(
+            user_id.clone(),
+            LegacyAccount {
+                whoop_user_id: number(user, "whoop_user_id"),
+                access_token: secret("access_token"),
+                refresh_token: secret("refresh_token"),
+                expires_at: time_field(tokens, "token_expires_at")
+                    .or_else(|| time_field(tokens, "expires_at")),
+                scope: scope.or_else(|| scopes(user)),
+                is_active: user
+                    .get("is_active")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(true),
+                user_id,
+            },
+        );
+    }
+    accounts
+}
+
+fn text(row: &Value, name: &str) -> Option<String> {
+    let text = row.get(name)?.as_str()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn number(row: &Value, name: &str) -> Option<i64> {
+    let value = row.get(name)?;
+    value
+        .as_i64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// With or without an offset; without one it is UTC, as the older service wrote it.
+fn time_field(row: &Value, name: &str) -> Option<DateTime<Utc>> {
+    let text = text(row, name)?;
+    let with_offset = DateTime::parse_from_rfc3339(&text).map(|at| at.with_timezone(&Utc));
+    with_offset.ok().or_else(|| {
+        let naive = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f");
+        naive.ok().map(|at| at.and_utc())
+    })
+}
+
+fn scopes(user: &Value) -> Option<String> {
+    let words: Vec<&str> = match user.get("scopes")? {
+        Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
+        Value::String(words) => words
+            .split([' ', ','])
+            .filter(|word| !word.is_empty())
+            .collect(),
+        _ => return None,
+    };
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn both_shapes_of_an_account_are_read() {
+        let newer = json!({"id": "row-1", "user_id": "mara", "whoop_user_id": "4711", "access_token": "a",
+                           "refresh_token": "r", "token_expires_at": "2025-01-02T03:04:05.5+00:00",
+                           "scopes": ["offline", "read:sleep"], "is_active": false});
+        let older = json!({"id": "ada", "email": "ada@mail.example"});
+        let tokens = [
+            json!({"user_id": "ada", "access_token": "old", "expires_at": "2024-01-01T00:00:00"}),
+            json!({"user_id": "ada", "access_token": "new", "expires_at": "2025-01-01T00:00:00", "scope": "offline"}),
+            json!({"user_id": "nobody", "access_token": "x"}),
+        ];
+
+        let accounts = accounts_of(&[newer, older, json!({"id": null})], &tokens);
+
+        assert_eq!(accounts.keys().collect::<Vec<_>>(), ["ada", "mara"]);
+        let mara = &accounts["mara"];
+        assert_eq!((mara.whoop_user_id, mara.is_active), (Some(4711), false));
+        assert_eq!(mara.scope.as_deref(), Some("offline read:sleep"));
+        assert!(mara.expires_at.is_some());
+        let ada = &accounts["ada"];
+        assert_eq!(ada.access_token.as_ref().unwrap().expose_secret(), "new");
+        assert_eq!(ada.scope.as_deref(), Some("offline"));
+        assert!(ada.is_active);
+    }
+}

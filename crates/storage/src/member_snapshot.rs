@@ -1,0 +1,150 @@
+//! What is known of members before WHOOP is asked: what was read, and what still
+//! waits for a score. For one member or for thousands, the same few queries.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    QueryableByName,
+    prelude::*,
+    sql_types::{Array, Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+use whoop_core::{DataType, coverage::Coverage};
+
+use crate::{
+    PgConnection, StorageError,
+    prepared::{PreparedQuery, prepared},
+    schema::{whoop_sync_log, whoop_users},
+    table::{
+        sync_log::{SyncLogRow, coverage_of},
+        users::UserRow,
+    },
+};
+
+/// A member, as a plan has to know them.
+#[derive(Debug, Clone)]
+pub struct MemberSnapshot {
+    pub member: UserRow,
+    /// The types that the member granted, those never read included.
+    pub coverage: Vec<Coverage>,
+    /// The oldest first.
+    pub pending_records: Vec<PendingRecord>,
+}
+
+/// A record that still waits for its score.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingRecord {
+    pub data_type: DataType,
+    pub id: String,
+    /// A recovery tells only when it was made.
+    pub happened_at: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct PendingRecordRow {
+    #[diesel(sql_type = Text)]
+    user_id: String,
+    #[diesel(sql_type = Text)]
+    data_type: String,
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Timestamptz)]
+    happened_at: DateTime<Utc>,
+}
+
+/// What is known of those of these members who ever connected, by their ids.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn load(
+    conn: &PgConnection,
+    user_ids: &[&str],
+) -> Result<HashMap<String, MemberSnapshot>, StorageError> {
+    let (members, log, open) = futures::try_join!(
+        whoop_users::table
+            .filter(whoop_users::user_id.eq_any(user_ids))
+            .select(UserRow::as_select())
+            .load::<UserRow>(&mut &*conn),
+        whoop_sync_log::table
+            .filter(whoop_sync_log::user_id.eq_any(user_ids))
+            .select((whoop_sync_log::user_id, SyncLogRow::as_select()))
+            .load::<(String, SyncLogRow)>(&mut &*conn),
+        open_query(user_ids).load::<PendingRecordRow>(&mut &*conn),
+    )?;
+    let mut rows: HashMap<String, Vec<SyncLogRow>> = HashMap::new();
+    for (user_id, row) in log {
+        rows.entry(user_id).or_default().push(row);
+    }
+    let mut known: HashMap<String, MemberSnapshot> = members
+        .into_iter()
+        .map(|member| {
+            let rows = rows.remove(&member.user_id).unwrap_or_default();
+            let known = MemberSnapshot {
+                coverage: coverage_of(&rows),
+                pending_records: Vec::new(),
+                member,
+            };
+            (known.member.user_id.clone(), known)
+        })
+        .collect();
+    for row in open {
+        let (Some(known), Ok(data_type)) = (known.get_mut(&row.user_id), row.data_type.parse())
+        else {
+            continue;
+        };
+        known.pending_records.push(PendingRecord {
+            data_type,
+            id: row.id,
+            happened_at: row.happened_at,
+        });
+    }
+    Ok(known)
+}
+
+/// The records of one member that still wait for their score, the oldest first.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn list_pending_records(
+    conn: &mut PgConnection,
+    user_id: &str,
+) -> Result<Vec<PendingRecord>, StorageError> {
+    let rows: Vec<PendingRecordRow> = open_query(&[user_id]).load(conn).await?;
+    let records = rows.into_iter().filter_map(|row| {
+        Some(PendingRecord {
+            data_type: row.data_type.parse().ok()?,
+            id: row.id,
+            happened_at: row.happened_at,
+        })
+    });
+    Ok(records.collect())
+}
+
+fn open_query(user_ids: &[&str]) -> PreparedQuery<'static> {
+    let sql = pending_records_sql(|_| "user_id = ANY($1)".to_owned());
+    let ids: Vec<String> = user_ids.iter().map(|id| (*id).to_owned()).collect();
+    prepared(format!("{sql} ORDER BY happened_at, id")).bind::<Array<Text>, _>(ids)
+}
+
+/// The query for records of all data types that wait for their score. `condition` gets the name of the
+/// column with the record's time. The other condition is that of the partial indexes, word for word.
+pub(crate) fn pending_records_sql(condition: impl Fn(&str) -> String) -> String {
+    let of = |data_type: DataType, happened_at: &str| {
+        format!(
+            "SELECT user_id, '{data_type}' AS data_type, id, {happened_at} AS happened_at \
+             FROM whoop_{data_type} \
+             WHERE {} AND score_state NOT IN ('SCORED', 'UNSCORABLE')",
+            condition(happened_at)
+        )
+    };
+    [
+        of(DataType::Recovery, "created_at"),
+        of(DataType::Sleep, "start_time"),
+        of(DataType::Workout, "start_time"),
+        of(DataType::Cycle, "start_time"),
+    ]
+    .join(" UNION ALL ")
+}

@@ -1,0 +1,53 @@
+//! Settles the days of members again: after an upgrade that changed the rules, and after changes
+//! by a process of an older version, which does not settle as this one.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use whoop_core::{Clock, SystemClock, UserId};
+
+use crate::{
+    Database, StorageError, change_batch::ChangeBatch, date_assignment, schema::whoop_users,
+    table::users,
+};
+
+/// Settles the days of all members that need it, one transaction per member. Returns the number of
+/// members. A run that is interrupted is continued by the next.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn reassign_local_dates(database: &Database) -> Result<u64, StorageError> {
+    let mut conn = database.connect_dedicated().await?;
+    let outdated: Vec<String> = whoop_users::table
+        .filter(whoop_users::settled_seq.ne(whoop_users::change_seq))
+        .order(whoop_users::user_id)
+        .select(whoop_users::user_id)
+        .load(&mut conn)
+        .await?;
+    let mut count = 0;
+    for user_id in outdated {
+        let Ok(user_id) = user_id.parse::<UserId>() else {
+            continue;
+        };
+        let settled = conn
+            .transaction(async |conn| {
+                users::lock_member(conn, &user_id).await?;
+                let mut changes = ChangeBatch::default();
+                date_assignment::assign_all_local_dates(conn, &user_id, &mut changes).await?;
+                changes.write(conn, &user_id, SystemClock.now()).await?;
+                diesel::update(whoop_users::table.find(user_id.as_str()))
+                    .set(whoop_users::settled_seq.eq(whoop_users::change_seq))
+                    .execute(conn)
+                    .await?;
+                Ok(())
+            })
+            .await;
+        match settled {
+            Ok(()) => count += 1,
+            // Erased meanwhile.
+            Err(StorageError::MemberGone(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,45 @@
+//! How far a server is in the log that a replica follows, in bytes.
+
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Nullable},
+};
+use diesel_async::RunQueryDsl;
+
+use crate::{PgConnection, StorageError, prepared::prepared};
+
+#[derive(QueryableByName)]
+struct WalPositionRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    position: Option<i64>,
+}
+
+/// What a primary has written.
+///
+/// # Errors
+///
+/// PostgreSQL is away, or this is no primary.
+pub async fn written(conn: &mut PgConnection) -> Result<i64, StorageError> {
+    read(
+        conn,
+        "SELECT (pg_current_wal_lsn() - '0/0')::BIGINT AS position",
+    )
+    .await
+}
+
+/// What a replica shows. A server that is none shows everything.
+///
+/// # Errors
+///
+/// PostgreSQL is away.
+pub async fn replayed(conn: &mut PgConnection) -> Result<i64, StorageError> {
+    let sql = "SELECT CASE WHEN pg_is_in_recovery() \
+                    THEN (pg_last_wal_replay_lsn() - '0/0')::BIGINT \
+                    ELSE 9223372036854775807 END AS position";
+    read(conn, sql).await
+}
+
+async fn read(conn: &mut PgConnection, sql: &'static str) -> Result<i64, StorageError> {
+    let row: WalPositionRow = prepared(sql).get_result(conn).await?;
+    Ok(row.position.unwrap_or_default())
+}

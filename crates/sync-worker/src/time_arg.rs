@@ -1,0 +1,131 @@
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+
+/// A date begins first in Kiribati. Counted from there, a date covers that day
+/// of every member, wherever they live.
+const EARLIEST_OFFSET: TimeDelta = TimeDelta::hours(14);
+
+/// … and ends last on Baker Island.
+const LATEST_OFFSET: TimeDelta = TimeDelta::hours(12);
+
+/// WHOOP was founded two years later; nothing can be older.
+const EARLIEST_DATE: NaiveDate = NaiveDate::from_ymd_opt(2010, 1, 1).expect("a date");
+
+/// From when on to read: an instant, or a whole date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeArg {
+    Instant(DateTime<Utc>),
+    Date(NaiveDate),
+}
+
+/// A text that is neither a date nor an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("use a date like 2026-01-31 or an instant like 2026-01-31T08:00:00Z")]
+pub struct InvalidTimeArg;
+
+/// A moment that has not come yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it lies in the future; WHOOP has no records from then yet. Name a past date or instant")]
+pub(crate) struct TimeInFuture;
+
+impl FromStr for TimeArg {
+    type Err = InvalidTimeArg;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::Instant(instant.to_utc()));
+        }
+        // chrono would also take 2026-1-5 and +12026-01-05.
+        if text.len() != "2026-01-31".len() {
+            return Err(InvalidTimeArg);
+        }
+        NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .map(Self::Date)
+            .map_err(|_| InvalidTimeArg)
+    }
+}
+
+impl TimeArg {
+    /// The instant to read back to; `today` is the date on this machine's wall.
+    pub(crate) fn start(
+        self,
+        now: DateTime<Utc>,
+        today: NaiveDate,
+    ) -> Result<DateTime<Utc>, TimeInFuture> {
+        let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN).and_utc();
+        let instant = match self {
+            Self::Date(date) if date > today => return Err(TimeInFuture),
+            Self::Date(date) => midnight(date.max(EARLIEST_DATE)) - EARLIEST_OFFSET,
+            Self::Instant(instant) if instant > now => return Err(TimeInFuture),
+            Self::Instant(instant) => instant.max(midnight(EARLIEST_DATE)),
+        };
+        Ok(instant)
+    }
+
+    /// The instant up to which to read: a date is read to where it ends last.
+    pub(crate) fn end(self) -> DateTime<Utc> {
+        match self {
+            Self::Date(date) => {
+                let next = date.succ_opt().unwrap_or(date);
+                next.and_time(NaiveTime::MIN).and_utc() + LATEST_OFFSET
+            }
+            Self::Instant(instant) => instant,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> DateTime<Utc> {
+        "2026-03-20T12:00:00Z".parse().unwrap()
+    }
+
+    fn resolved(text: &str) -> Result<String, TimeInFuture> {
+        let since: TimeArg = text.parse().unwrap();
+        since
+            .start(noon(), noon().date_naive())
+            .map(|instant| instant.to_rfc3339())
+    }
+
+    #[test]
+    fn a_date_begins_where_it_begins_first_and_an_instant_is_taken_as_it_is() {
+        assert_eq!(resolved("2026-03-01").unwrap(), "2026-02-28T10:00:00+00:00");
+        assert_eq!(
+            resolved("2026-03-01T08:00:00+02:00").unwrap(),
+            "2026-03-01T06:00:00+00:00"
+        );
+    }
+
+    #[test]
+    fn the_future_is_refused_and_today_is_not() {
+        assert_eq!(resolved("2026-03-21"), Err(TimeInFuture));
+        assert_eq!(resolved("2026-03-20T12:00:01Z"), Err(TimeInFuture));
+        assert!(resolved("2026-03-20").is_ok());
+        assert!(resolved("2026-03-20T12:00:00Z").is_ok());
+    }
+
+    #[test]
+    fn long_before_whoop_is_the_beginning_of_whoop() {
+        for early in ["0000-01-01", "0001-01-01T00:00:00Z"] {
+            assert!(resolved(early).unwrap().starts_with("20"), "{early}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_time() {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-1-5",
+            "2026-02-30",
+            "+2026-01-0",
+            "2026-01-01T08:00:00",
+            "20260101",
+        ] {
+            assert_eq!(bad.parse::<TimeArg>(), Err(InvalidTimeArg), "{bad}");
+        }
+    }
+}

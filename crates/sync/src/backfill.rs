@@ -1,0 +1,215 @@
+//! A member's history, from the newest to the oldest.
+//!
+//! Each page is a walk of its own and one transaction with the log, so it goes
+//! on wherever it was stopped, by whomever.
+
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use whoop_core::{
+    DataType, UserId,
+    coverage::Coverage,
+    plan::{self, ReadReason, ReadWindow},
+    quota::PriorityClass,
+};
+use whoop_storage::table::users;
+
+use crate::{
+    Engine, MemberReport, SyncContext, SyncError, member_sync::SyncRequest, window::ReadProgress,
+};
+
+impl Engine {
+    /// Reads a member's history back to `from`, or to their first record. What
+    /// was never read at all is read up to the present first.
+    ///
+    /// # Errors
+    ///
+    /// Only what concerns no single type, such as a database that is away.
+    pub async fn backfill_member(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        from: Option<DateTime<Utc>>,
+    ) -> Result<MemberReport, SyncError> {
+        let coverage = self.load_coverage(user_id).await?;
+        let never_read: Vec<DataType> = coverage
+            .iter()
+            .filter(|one| one.covered_from.is_none())
+            .map(|one| one.data_type)
+            .collect();
+        let mut report = if never_read.is_empty() {
+            MemberReport::from_types(user_id, Vec::new())
+        } else {
+            let errand = SyncRequest {
+                reason: ReadReason::NeverRead,
+                data_types: never_read,
+                ..SyncRequest::of_all_types()
+            };
+            self.sync_member(user_id, job, &errand).await?
+        };
+        report.merge(
+            self.backfill_types(user_id, job, &DataType::ALL, from)
+                .await,
+        );
+        Ok(report)
+    }
+
+    /// Goes on with the history of these types, a page of each at a time, back to
+    /// `from`, or to the first record. Between two rounds the member is free for
+    /// whoever wants them.
+    pub(crate) async fn backfill_types(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        data_types: &[DataType],
+        from: Option<DateTime<Utc>>,
+    ) -> MemberReport {
+        let job = job.with_class(PriorityClass::Backfill).with_lease_wait();
+        let mut rounds = BackfillRounds::new(data_types);
+        let ended = async {
+            let back_to = self.limit_to_retention(user_id, from).await?;
+            // No turn, and no leave of the quota, for what is complete.
+            let coverage = self.load_coverage(user_id).await?;
+            let now = self.clock.now();
+            let is_left = |one: &Coverage| plan::backfill_window(one, back_to, now).is_some();
+            let is_granted = |data_type| coverage.iter().any(|known| known.data_type == data_type);
+            rounds.unfinished.retain(|one| is_granted(one.data_type));
+            for known in coverage.iter().filter(|one| !is_left(one)) {
+                rounds
+                    .unfinished
+                    .retain(|one| one.data_type != known.data_type);
+                if data_types.contains(&known.data_type) {
+                    rounds
+                        .finished
+                        .push((known.data_type, ReadProgress::default(), Ok(())));
+                }
+            }
+            while !rounds.unfinished.is_empty() {
+                let turn = self.lease_member(user_id, &job).await?;
+                let round = self
+                    .backfill_round(user_id, &turn.context, back_to, &mut rounds)
+                    .await;
+                self.release_member(turn).await?;
+                round?;
+            }
+            Ok(())
+        };
+        let ended: Result<(), SyncError> = ended.await;
+        let mut types = Vec::new();
+        for (data_type, read, ended) in rounds.into_results() {
+            types.push(
+                self.build_type_report(user_id, data_type, read, ended)
+                    .await,
+            );
+        }
+        let mut report = MemberReport::from_types(user_id, types);
+        // What came between two rounds is no failure of what was read.
+        if let Err(error) = ended {
+            report.merge(MemberReport::from_error(user_id, &error));
+        }
+        report
+    }
+
+    /// Where reading back ends, which is `from` at the earliest: what is not kept is
+    /// not read.
+    pub(crate) async fn limit_to_retention(
+        &self,
+        user_id: &UserId,
+        from: Option<DateTime<Utc>>,
+    ) -> Result<Option<DateTime<Utc>>, SyncError> {
+        let mut conn = self.database.get().await?;
+        let member = users::find(&mut conn, user_id).await?;
+        let timezone_offset = member.and_then(|member| member.timezone_offset);
+        Ok(self.kept_from(timezone_offset.as_deref()).max(from))
+    }
+
+    /// One page of each type whose history is not complete. The caller holds the
+    /// lease.
+    async fn backfill_round(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        back_to: Option<DateTime<Utc>>,
+        rounds: &mut BackfillRounds,
+    ) -> Result<(), SyncError> {
+        let coverage = self.load_coverage(user_id).await?;
+        let now = self.clock.now();
+        rounds.unfinished.retain_mut(|one| {
+            let known = coverage
+                .iter()
+                .find(|known| known.data_type == one.data_type);
+            // A page that brought nothing older would be asked for ever.
+            let known = known.filter(|known| one.previous_coverage.as_ref() != Some(*known));
+            one.window = known.and_then(|known| plan::backfill_window(known, back_to, now));
+            one.previous_coverage = known.cloned();
+            let is_left = one.window.is_some();
+            if !is_left {
+                let read = std::mem::take(&mut one.read);
+                rounds.finished.push((one.data_type, read, Ok(())));
+            }
+            is_left
+        });
+        let ended = join_all(rounds.unfinished.iter_mut().map(async |one| {
+            match one.window {
+                Some(window) => {
+                    self.read_data_type(user_id, job, one.data_type, window, false, &mut one.read)
+                        .await
+                }
+                None => Ok(()),
+            }
+        }))
+        .await;
+        for (one, ended) in std::mem::take(&mut rounds.unfinished)
+            .into_iter()
+            .zip(ended)
+        {
+            match ended {
+                Ok(()) => rounds.unfinished.push(one),
+                // The page is read in the next round.
+                Err(SyncError::Yielded) => rounds.unfinished.push(TypeBackfill {
+                    previous_coverage: None,
+                    ..one
+                }),
+                Err(error) => rounds.finished.push((one.data_type, one.read, Err(error))),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Histories that are read side by side.
+struct BackfillRounds {
+    unfinished: Vec<TypeBackfill>,
+    finished: Vec<(DataType, ReadProgress, Result<(), SyncError>)>,
+}
+
+/// One type's history, as far as it has come.
+struct TypeBackfill {
+    data_type: DataType,
+    read: ReadProgress,
+    /// What was covered before the last page.
+    previous_coverage: Option<Coverage>,
+    window: Option<ReadWindow>,
+}
+
+impl BackfillRounds {
+    fn new(data_types: &[DataType]) -> Self {
+        let left = data_types.iter().map(|data_type| TypeBackfill {
+            data_type: *data_type,
+            read: ReadProgress::default(),
+            previous_coverage: None,
+            window: None,
+        });
+        Self {
+            unfinished: left.collect(),
+            finished: Vec::new(),
+        }
+    }
+
+    /// Every type with how it ended; those that are left go on another time.
+    fn into_results(self) -> impl Iterator<Item = (DataType, ReadProgress, Result<(), SyncError>)> {
+        let left = self.unfinished.into_iter();
+        self.finished
+            .into_iter()
+            .chain(left.map(|one| (one.data_type, one.read, Ok(()))))
+    }
+}

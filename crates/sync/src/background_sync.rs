@@ -1,0 +1,144 @@
+//! Syncs that no caller waits for: an app request that comes between only interrupts them, and a span
+//! that reaches far back is read page by page.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_core::{
+    DataType, UserId,
+    plan::{LOOK_BACK, ReadWindow},
+    quota::PriorityClass,
+};
+
+use crate::{
+    Engine, MemberOutcome, MemberReport, SyncContext, SyncError, member_sync::SyncRequest,
+    window::ReadProgress,
+};
+
+impl SyncRequest {
+    /// Whether it reads farther back than any window, so that it must not delay other members.
+    pub fn exceeds_look_back(&self, now: DateTime<Utc>) -> bool {
+        self.since.is_some_and(|since| since < now - LOOK_BACK)
+    }
+}
+
+impl Engine {
+    /// Syncs one member in the background. If [`Errand::reads_history`], it runs in the backfill class and
+    /// gives up the member lease after each page.
+    ///
+    /// # Errors
+    ///
+    /// Only what concerns no single type, such as a database that is away.
+    pub async fn sync_in_background(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        errand: &SyncRequest,
+    ) -> Result<MemberReport, SyncError> {
+        match errand.since {
+            Some(since) if errand.exceeds_look_back(self.clock.now()) => {
+                let job = job.with_class(PriorityClass::Backfill);
+                let newest = SyncRequest {
+                    since: None,
+                    ..errand.clone()
+                };
+                let mut report = self.sync_until_complete(user_id, &job, &newest).await?;
+                if matches!(report.outcome, MemberOutcome::Done | MemberOutcome::Shared) {
+                    self.backfill_since(user_id, &job, &errand.data_types, since, &mut report)
+                        .await?;
+                }
+                Ok(report)
+            }
+            _ => self.sync_until_complete(user_id, job, errand).await,
+        }
+    }
+
+    /// Syncs a member, again after each app request of the member that came between.
+    async fn sync_until_complete(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        errand: &SyncRequest,
+    ) -> Result<MemberReport, SyncError> {
+        let mut job = job.clone();
+        loop {
+            match self.sync_on_request(user_id, &job, errand).await {
+                Err(SyncError::Yielded) => job = job.with_lease_wait(),
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Reads these types back to `since`, whatever is covered, after their newest days were read.
+    async fn backfill_since(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        data_types: &[DataType],
+        since: DateTime<Utc>,
+        report: &mut MemberReport,
+    ) -> Result<(), SyncError> {
+        let job = job.with_lease_wait();
+        let since = self
+            .limit_to_retention(user_id, Some(since))
+            .await?
+            .unwrap_or(since);
+        let coverage = self.load_coverage(user_id).await?;
+        let granted = coverage.iter().map(|one| one.data_type);
+        for data_type in granted.filter(|one| data_types.contains(one)) {
+            let mut types = report.types.iter();
+            let newest = types.find(|one| one.data_type == data_type);
+            let end = newest
+                .and_then(|one| one.complete_span)
+                .map(|(from, _)| from);
+            let mut read = ReadProgress::default();
+            let ended = self
+                .read_pages_backwards(user_id, &job, data_type, end, since, &mut read)
+                .await;
+            let more = self
+                .build_type_report(user_id, data_type, read, ended)
+                .await;
+            report.merge(MemberReport::from_types(user_id, vec![more]));
+            if report.outcome != MemberOutcome::Done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one page after the other, each with the member lease, from `end` or the present to `since`
+    /// or the member's first record.
+    async fn read_pages_backwards(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        data_type: DataType,
+        end: Option<DateTime<Utc>>,
+        since: DateTime<Utc>,
+        read: &mut ReadProgress,
+    ) -> Result<(), SyncError> {
+        let mut oldest = end.unwrap_or_else(|| self.clock.now());
+        while oldest > since {
+            // The record at `oldest` is older than this, so that one page is enough.
+            let end = oldest + TimeDelta::milliseconds(1);
+            let window = ReadWindow {
+                must_reach: end,
+                end,
+            };
+            let turn = self.lease_member(user_id, job).await?;
+            let ended = self
+                .read_data_type(user_id, &turn.context, data_type, window, false, read)
+                .await;
+            self.release_member(turn).await?;
+            match ended {
+                // The page is read again after the app request.
+                Err(SyncError::Yielded) => continue,
+                ended => ended?,
+            }
+            let from = read.complete_span.map_or(oldest, |(from, _)| from);
+            if read.list_ended || from >= oldest {
+                break;
+            }
+            oldest = from;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! The records of events that no list brought, asked for by their ids.
+
+use std::collections::HashMap;
+
+use whoop_core::{DataType, UserId};
+use whoop_storage::{
+    event_record::{self, EventRecord},
+    table::webhook_event::WebhookEventRow,
+};
+
+use crate::{
+    Engine, SyncContext, SyncError,
+    record_by_id::{FirstDenial, RecordAnswer},
+    window::ReadProgress,
+};
+
+/// Fetches the records of one member's events, each record once. The caller holds the lease.
+pub(super) struct EventFetcher<'a> {
+    engine: &'a Engine,
+    user_id: &'a UserId,
+    context: &'a SyncContext,
+    answers: HashMap<(DataType, String), RecordAnswer>,
+    read: ReadProgress,
+}
+
+impl<'a> EventFetcher<'a> {
+    pub(super) fn new(engine: &'a Engine, user_id: &'a UserId, job: &'a SyncContext) -> Self {
+        Self {
+            engine,
+            user_id,
+            context: job,
+            answers: HashMap::new(),
+            read: ReadProgress::default(),
+        }
+    }
+
+    /// Makes the record of an event equal to WHOOP's.
+    pub(super) async fn fetch(
+        &mut self,
+        event: &WebhookEventRow,
+        data_type: DataType,
+    ) -> Result<RecordAnswer, SyncError> {
+        let first_denial = match event.is_deletion() {
+            true => FirstDenial::Webhook,
+            false => FirstDenial::NotFound,
+        };
+        let id = event.record_id.clone();
+        match data_type {
+            DataType::Recovery => self.fetch_recovery(id, first_denial).await,
+            _ => self.fetch_once(data_type, id, first_denial).await,
+        }
+    }
+
+    /// A recovery is asked for by the number of its cycle, which only its sleep tells.
+    async fn fetch_recovery(
+        &mut self,
+        sleep_id: String,
+        first_denial: FirstDenial,
+    ) -> Result<RecordAnswer, SyncError> {
+        let mut answer = RecordAnswer::Gone;
+        // The stored records nearly always say it.
+        let as_stored = self.stored_cycle_id(&sleep_id).await?;
+        if let Some(cycle) = as_stored.clone() {
+            answer = self
+                .fetch_once(DataType::Recovery, cycle, first_denial)
+                .await?;
+            if !self
+                .find_stored(DataType::Recovery, &sleep_id)
+                .await?
+                .is_empty()
+            {
+                return Ok(answer);
+            }
+            // It left, or was another night's: the sleep knows.
+        }
+        let sleep = self
+            .fetch_once(DataType::Sleep, sleep_id.clone(), FirstDenial::NotFound)
+            .await?;
+        let sleeps = self.find_stored(DataType::Sleep, &sleep_id).await?;
+        // WHOOP may have the sleep in a moment; and it announces the recovery again once the sleep
+        // has its score.
+        if sleep == RecordAnswer::DeniedOnce || sleeps.iter().any(|one| one.is_open) {
+            return Ok(sleep);
+        }
+        let its_cycle = sleeps.first().and_then(EventRecord::started_cycle);
+        // One that is stored under another cycle may have gone with it.
+        let stored = self.find_stored(DataType::Recovery, &sleep_id).await?;
+        let mut cycles: Vec<String> = stored.into_iter().map(|one| one.id).collect();
+        cycles.extend(its_cycle.map(|id| id.to_string()));
+        for cycle in cycles {
+            if as_stored.as_ref() != Some(&cycle) {
+                answer = self
+                    .fetch_once(DataType::Recovery, cycle, first_denial)
+                    .await?;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The cycle under which a night's recovery is stored, if its sleep agrees.
+    async fn stored_cycle_id(&self, sleep_id: &str) -> Result<Option<String>, SyncError> {
+        let sleeps = self.find_stored(DataType::Sleep, sleep_id).await?;
+        let recoveries = self.find_stored(DataType::Recovery, sleep_id).await?;
+        let its_cycle = sleeps.first().and_then(EventRecord::started_cycle);
+        let its_cycle = its_cycle.map(|id| id.to_string());
+        let is_settled = sleeps.iter().all(|one| !one.is_open);
+        let agrees = |cycle: &String| recoveries.iter().all(|one| one.id == *cycle);
+        Ok(its_cycle.filter(|cycle| is_settled && agrees(cycle)))
+    }
+
+    async fn fetch_once(
+        &mut self,
+        data_type: DataType,
+        id: String,
+        first_denial: FirstDenial,
+    ) -> Result<RecordAnswer, SyncError> {
+        let key = (data_type, id.clone());
+        if let Some(answer) = self.answers.get(&key) {
+            return Ok(*answer);
+        }
+        let answer = self
+            .engine
+            .fetch_by_id(
+                self.user_id,
+                self.context,
+                data_type,
+                id,
+                first_denial,
+                &mut self.read,
+            )
+            .await?;
+        self.answers.insert(key, answer);
+        Ok(answer)
+    }
+
+    async fn find_stored(
+        &self,
+        data_type: DataType,
+        event_id: &str,
+    ) -> Result<Vec<EventRecord>, SyncError> {
+        let mut conn = self.engine.database.get().await?;
+        Ok(event_record::find_by_event(&mut conn, self.user_id, data_type, event_id).await?)
+    }
+}

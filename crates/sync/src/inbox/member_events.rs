@@ -1,0 +1,185 @@
+//! The events of one member: the announced data types are read as lists, and single records only
+//! if no list can answer the event.
+
+use std::collections::HashMap;
+
+use whoop_core::{DataType, UserId, coverage::last_reads, plan::ReadReason};
+use whoop_storage::{
+    event_record,
+    table::{
+        rejected_record,
+        sync_log::{self, SyncLogRow},
+        webhook_event::WebhookEventRow,
+    },
+};
+
+use super::{
+    disposition::{Disposition, blocks_all_events},
+    drain::QuotaPause,
+    event_fetcher::EventFetcher,
+};
+use crate::{Engine, SyncContext, SyncError, member_sync::SyncRequest, record_by_id::RecordAnswer};
+
+/// An event whose record is asked for by its id, and where its disposition is noted.
+type UnansweredEvent<'a> = (DataType, &'a WebhookEventRow, &'a mut Disposition);
+
+impl Engine {
+    /// Returns the dispositions of events for one member. If the member's signals wait for the next
+    /// app request (`may_call` is false), only those are done that a read has answered since.
+    pub(super) async fn evaluate_events(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        may_call: bool,
+        events: &[WebhookEventRow],
+        pause: &QuotaPause,
+    ) -> Result<Vec<Disposition>, SyncError> {
+        let mut judged = vec![Disposition::Waiting; events.len()];
+        let mut log = self.load_sync_log(user_id).await?;
+        let mut failures = HashMap::new();
+        let is_announced = |data_type: &DataType| {
+            events.iter().any(|one| one.data_type() == Some(*data_type))
+                && granted_row(&log, *data_type).is_some_and(|row| row.signal_open)
+        };
+        let announced: Vec<_> = DataType::ALL.into_iter().filter(is_announced).collect();
+        if may_call && !announced.is_empty() {
+            failures = self
+                .read_announced(user_id, job, &log, announced, pause)
+                .await?;
+            log = self.load_sync_log(user_id).await?;
+        }
+        let mut unanswered: Vec<UnansweredEvent<'_>> = Vec::new();
+        for (event, disposition) in events.iter().zip(&mut judged) {
+            let data_type = event.data_type();
+            let Some((data_type, row)) =
+                data_type.and_then(|one| Some((one, granted_row(&log, one)?)))
+            else {
+                // The member did not grant the data type: nothing can be read, and nothing is missing.
+                *disposition = Disposition::Done;
+                continue;
+            };
+            if let Some(error) = failures.get(&data_type) {
+                *disposition = Disposition::after_error(event, error);
+            } else if row.signal_open {
+                // Nothing was read, or another event arrived during the read.
+            } else if self.is_answered(user_id, event, data_type, row).await? {
+                *disposition = Disposition::Done;
+            } else {
+                unanswered.push((data_type, event, disposition));
+            }
+        }
+        if may_call && !unanswered.is_empty() {
+            self.fetch_records(user_id, job, unanswered, pause).await?;
+        }
+        Ok(judged)
+    }
+
+    async fn load_sync_log(&self, user_id: &UserId) -> Result<Vec<SyncLogRow>, SyncError> {
+        let mut conn = self.database.get().await?;
+        Ok(sync_log::list(&mut conn, user_id).await?)
+    }
+
+    /// Reads the lists of announced data types. Returns the errors of those that failed.
+    async fn read_announced(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        log: &[SyncLogRow],
+        data_types: Vec<DataType>,
+        pause: &QuotaPause,
+    ) -> Result<HashMap<DataType, SyncError>, SyncError> {
+        let errand = SyncRequest {
+            slot: None,
+            reason: ReadReason::Webhook,
+            data_types,
+            since: None,
+            backfill: false,
+        };
+        let decided_on = last_reads(&sync_log::coverage_of(log));
+        let synced = self.sync_unless_read(user_id, job, &errand, &decided_on);
+        let mut failures = HashMap::new();
+        match synced.await {
+            Ok(report) => {
+                for one in report.types {
+                    if let Some(error) = one.cause {
+                        failures.insert(one.data_type, pause.note_refusal(error)?);
+                    }
+                }
+            }
+            Err(error) => drop(pause.note_refusal(error)?),
+        }
+        Ok(failures)
+    }
+
+    /// Whether the list that was read after an event answers it.
+    async fn is_answered(
+        &self,
+        user_id: &UserId,
+        event: &WebhookEventRow,
+        data_type: DataType,
+        row: &SyncLogRow,
+    ) -> Result<bool, SyncError> {
+        let mut conn = self.database.get().await?;
+        let id = event.record_id.as_str();
+        let stored = event_record::find_by_event(&mut conn, user_id, data_type, id).await?;
+        if event.is_deletion() && stored.is_empty() {
+            let ids = [event.record_id.clone()];
+            rejected_record::forget(&mut conn, user_id, data_type, &ids).await?;
+        } else if data_type == DataType::Recovery && stored.is_empty() {
+            // A night without a score has no recovery; WHOOP announces it once it has.
+            let sleep =
+                event_record::find_by_event(&mut conn, user_id, DataType::Sleep, id).await?;
+            return Ok(sleep.iter().any(|one| one.is_open));
+        }
+        let was_shown = |from| stored.iter().all(|one| one.happened_at >= from);
+        Ok(match stored.is_empty() {
+            true => event.is_deletion(),
+            false => !event.is_deletion() && row.last_sync_from.is_some_and(was_shown),
+        })
+    }
+
+    /// Asks for the records of events by their ids: deletions, and records that the list did not
+    /// show because they are older, or because WHOOP does not have them yet.
+    async fn fetch_records(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        mut unanswered: Vec<UnansweredEvent<'_>>,
+        pause: &QuotaPause,
+    ) -> Result<(), SyncError> {
+        // Sleeps first, because a recovery needs its own; and a deletion before an update of the
+        // same record, because it is a denial of its own.
+        unanswered.sort_by_key(|(data_type, event, _)| {
+            (
+                *data_type != DataType::Sleep,
+                !event.is_deletion(),
+                event.id,
+            )
+        });
+        let turn = match self.lease_member(user_id, job).await {
+            Ok(turn) => turn,
+            Err(error) => return pause.note_refusal(error).map(drop),
+        };
+        let mut fetcher = EventFetcher::new(self, user_id, &turn.context);
+        for (data_type, event, disposition) in unanswered {
+            *disposition = match fetcher.fetch(event, data_type).await {
+                Ok(RecordAnswer::Found | RecordAnswer::Gone) => Disposition::Done,
+                Ok(RecordAnswer::DeniedOnce) => Disposition::after_denial(event),
+                Err(error) => {
+                    let error = pause.note_refusal(error)?;
+                    if blocks_all_events(&error) {
+                        break;
+                    }
+                    Disposition::after_error(event, &error)
+                }
+            };
+        }
+        self.release_member(turn).await
+    }
+}
+
+/// The row of a data type in the sync log, if the member granted the data type.
+fn granted_row(log: &[SyncLogRow], data_type: DataType) -> Option<&SyncLogRow> {
+    log.iter()
+        .find(|row| row.is_of(data_type) && row.is_granted())
+}

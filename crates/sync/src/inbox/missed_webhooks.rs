@@ -1,0 +1,46 @@
+//! Webhooks that did not arrive while the receiver was away.
+
+use chrono::{DateTime, Utc};
+use whoop_core::{
+    DataType,
+    plan::webhook_signals::{
+        SILENCE_TRUSTED_FOR, WHOOP_CLOCK_SKEW, doubted_before, is_unannounced,
+    },
+};
+use whoop_storage::{
+    StorageError,
+    table::{sync_log::SyncLogRow, webhook_event, webhook_signal},
+};
+
+use crate::Engine;
+
+impl Engine {
+    /// Opens the signals of all members if a list brought a change that WHOOP did not announce,
+    /// and no webhook of any member arrived after it. `before` is the row of the sync log before
+    /// the read.
+    pub(crate) async fn detect_missed_webhooks(
+        &self,
+        data_type: DataType,
+        change: Option<DateTime<Utc>>,
+        before: &SyncLogRow,
+    ) -> Result<(), StorageError> {
+        let now = self.clock.now();
+        let missing = change
+            .filter(|change| is_unannounced(*change, before.last_sync_at, before.signal_at, now));
+        let Some(change) = missing else {
+            return Ok(());
+        };
+        let mut conn = self.database.get().await?;
+        let next = webhook_event::first_since(&mut conn, change - WHOOP_CLOCK_SKEW).await?;
+        if let Some(read_before) = doubted_before(change, next, now) {
+            let signals =
+                webhook_signal::open_read_before(&mut conn, read_before, now - SILENCE_TRUSTED_FOR)
+                    .await?;
+            tracing::warn!(
+                %data_type, %change, %read_before, signals,
+                "webhooks were missed; data types read before are read again"
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,466 @@
+//! One member's sync: the types side by side, each with its own fate.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use whoop_core::{
+    DataType, UserId,
+    coverage::{Coverage, LastReads, last_reads},
+    plan::{self, LOOK_BACK, MAX_READS_BY_ID, ReadReason, ReadRequest, ReadWindow, Slot},
+    quota::is_known_to_fail,
+    record::{Cycle, Recovery, Sleep, Workout},
+};
+use whoop_storage::{
+    member_snapshot::{self, MemberSnapshot},
+    table::sync_log::{self, SyncLogRow},
+};
+
+use crate::{
+    Engine, MemberOutcome, MemberReport, SyncContext, SyncError, TypeReport, pending_scores,
+    window::ReadProgress,
+};
+
+/// What to read of one member.
+#[derive(Debug, Clone)]
+pub struct SyncRequest {
+    pub slot: Option<Slot>,
+    /// Why what was read before is read again.
+    pub reason: ReadReason,
+    pub data_types: Vec<DataType>,
+    /// Reads back to at least here, whatever is covered, and never less than without it.
+    pub since: Option<DateTime<Utc>>,
+    /// Goes on into history, page by page, until its first record.
+    pub backfill: bool,
+}
+
+impl SyncRequest {
+    /// All four types as somebody asks for them, without older history.
+    pub fn of_all_types() -> Self {
+        Self {
+            slot: None,
+            reason: ReadReason::Asked,
+            data_types: DataType::ALL.to_vec(),
+            since: None,
+            backfill: false,
+        }
+    }
+}
+
+/// A call of an errand.
+pub(crate) struct PlannedRead {
+    pub(crate) call: ReadRequest,
+    /// Records beyond the window that are asked for by their ids.
+    pub(crate) by_id: usize,
+    pub(crate) coverage: Coverage,
+}
+
+/// The calls of an errand, from what is known of the member.
+pub(crate) fn plan_reads(
+    known: &MemberSnapshot,
+    errand: &SyncRequest,
+    kept_from: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Vec<PlannedRead> {
+    let reach = now - LOOK_BACK;
+    let wanted = known
+        .coverage
+        .iter()
+        .filter(|one| errand.data_types.contains(&one.data_type));
+    wanted
+        .map(|coverage| {
+            let data_type = coverage.data_type;
+            let oldest_open =
+                pending_scores::oldest_pending_within(&known.pending_records, data_type, reach);
+            let mut window = plan::sync_window(errand.slot, coverage, oldest_open, now);
+            // What is not kept is not brought back.
+            if let Some(since) = errand
+                .since
+                .map(|since| Some(since).max(kept_from).unwrap_or(since))
+            {
+                window.must_reach = window.must_reach.min(since);
+            }
+            let by_id =
+                pending_scores::pending_beyond(&known.pending_records, data_type, reach).count();
+            PlannedRead {
+                call: ReadRequest {
+                    data_type,
+                    window,
+                    reason: if coverage.last_sync_at.is_none() {
+                        ReadReason::NeverRead
+                    } else {
+                        errand.reason
+                    },
+                },
+                by_id: by_id.min(MAX_READS_BY_ID),
+                coverage: coverage.clone(),
+            }
+        })
+        .collect()
+}
+
+impl Engine {
+    /// Syncs one member, alone: if somebody else is at it, waits and then asks
+    /// for what is left.
+    ///
+    /// # Errors
+    ///
+    /// Only what concerns no single type, such as a database that is away.
+    pub async fn sync_member(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        errand: &SyncRequest,
+    ) -> Result<MemberReport, SyncError> {
+        let decided_on = last_reads(&self.load_coverage(user_id).await?);
+        self.lease_and_sync(user_id, job, errand, &decided_on).await
+    }
+
+    /// Syncs one member for a caller. Data types that were read up to the present less than
+    /// [`crate::Settings::forced_reads_every`] ago, and as far back as the caller asks, are not read
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::sync_member`].
+    pub async fn sync_on_request(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        errand: &SyncRequest,
+    ) -> Result<MemberReport, SyncError> {
+        let log = {
+            let mut conn = self.database.get().await?;
+            sync_log::list(&mut conn, user_id).await?
+        };
+        let now = self.clock.now();
+        let is_shared = |row: &SyncLogRow| {
+            let coverage = row.coverage();
+            let was_read = coverage.is_some_and(|known| {
+                known.was_read_within(self.settings.forced_read_interval, now)
+            });
+            let reaches_back = |since| row.last_sync_from.is_some_and(|from| from <= since);
+            was_read && !row.signal_open && errand.since.is_none_or(reaches_back)
+        };
+        let is_left = |data_type: &DataType| {
+            let row = log.iter().find(|row| row.is_of(*data_type));
+            row.is_none_or(|row| row.is_granted() && !is_shared(row))
+        };
+        let mut data_types = errand.data_types.clone();
+        data_types.retain(is_left);
+        if data_types.is_empty() {
+            return Ok(MemberReport::without_types(
+                user_id,
+                MemberOutcome::Shared,
+                None,
+            ));
+        }
+        let left = SyncRequest {
+            data_types,
+            ..errand.clone()
+        };
+        self.sync_member(user_id, job, &left).await
+    }
+
+    /// The same, where it was decided when the last reads were these. What
+    /// somebody else has read since is theirs, and shared: of two runs that
+    /// overlap, and of a request that meets a run, one calls WHOOP.
+    pub(crate) async fn sync_unless_read(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        errand: &SyncRequest,
+        decided_on: &LastReads,
+    ) -> Result<MemberReport, SyncError> {
+        if !errand.backfill && self.is_already_read(user_id, errand, decided_on).await? {
+            return Ok(MemberReport::without_types(
+                user_id,
+                MemberOutcome::Shared,
+                None,
+            ));
+        }
+        self.lease_and_sync(user_id, job, errand, decided_on).await
+    }
+
+    async fn lease_and_sync(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        errand: &SyncRequest,
+        decided_on: &LastReads,
+    ) -> Result<MemberReport, SyncError> {
+        let turn = match self.lease_member(user_id, job).await {
+            Err(error) if error.is_refresh_failure() => {
+                return self
+                    .report_token_failure(user_id, &errand.data_types, error)
+                    .await;
+            }
+            turn => turn?,
+        };
+        let report = self
+            .sync_leased(user_id, &turn.context, errand, decided_on)
+            .await;
+        self.release_member(turn).await?;
+        let mut report = report?;
+        if report.has_yielded() {
+            return Err(SyncError::Yielded);
+        }
+        if errand.backfill && report.can_continue() {
+            report.merge(
+                self.backfill_types(user_id, job, &errand.data_types, None)
+                    .await,
+            );
+        }
+        Ok(report)
+    }
+
+    /// The report of a member whose tokens could not be refreshed: every data type failed.
+    pub(crate) async fn report_token_failure(
+        &self,
+        user_id: &UserId,
+        data_types: &[DataType],
+        error: SyncError,
+    ) -> Result<MemberReport, SyncError> {
+        let error = Arc::new(error);
+        let mut types = Vec::with_capacity(data_types.len());
+        for data_type in data_types {
+            self.begin_attempt(user_id, *data_type).await?;
+            let ended = Err(SyncError::from_shared_refresh(&error));
+            types.push(
+                self.build_type_report(user_id, *data_type, ReadProgress::default(), ended)
+                    .await,
+            );
+        }
+        Ok(MemberReport::from_types(user_id, types))
+    }
+
+    /// Whether other processes have read all data types since `decided_on`.
+    async fn is_already_read(
+        &self,
+        user_id: &UserId,
+        errand: &SyncRequest,
+        decided_on: &LastReads,
+    ) -> Result<bool, SyncError> {
+        // No other sync is known to have read as far back.
+        if errand.since.is_some() {
+            return Ok(false);
+        }
+        let coverage = self.load_coverage(user_id).await?;
+        let mut wanted = coverage
+            .iter()
+            .filter(|one| errand.data_types.contains(&one.data_type));
+        Ok(wanted.all(|one| one.was_read_since(decided_on)))
+    }
+
+    /// The caller holds the lease.
+    async fn sync_leased(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        errand: &SyncRequest,
+        decided_on: &LastReads,
+    ) -> Result<MemberReport, SyncError> {
+        let known = self
+            .load_snapshot(user_id)
+            .await?
+            .ok_or(SyncError::NotConnected)?;
+        let now = self.clock.now();
+        let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
+        let mut foreseen = plan_reads(&known, errand, kept_from, now);
+        // No other sync is known to have read as far back.
+        if errand.since.is_none() {
+            foreseen.retain(|one| !one.coverage.was_read_since(decided_on));
+        }
+        if foreseen.is_empty() {
+            return Ok(MemberReport::without_types(
+                user_id,
+                MemberOutcome::Shared,
+                None,
+            ));
+        }
+        let calls = foreseen.into_iter().map(|one| one.call).collect();
+        let mut report = self.read_windows(user_id, job, now, calls).await;
+        // A webhook asks for no score of long ago.
+        if report.outcome == MemberOutcome::Done && errand.reason != ReadReason::Webhook {
+            self.fetch_all_pending(user_id, job, &mut report).await;
+        }
+        Ok(report)
+    }
+
+    /// `None` for somebody who never connected.
+    async fn load_snapshot(&self, user_id: &UserId) -> Result<Option<MemberSnapshot>, SyncError> {
+        let conn = self.database.get().await?;
+        let mut known = member_snapshot::load(&conn, &[user_id.as_str()]).await?;
+        Ok(known.remove(user_id.as_str()))
+    }
+
+    pub(crate) async fn load_coverage(&self, user_id: &UserId) -> Result<Vec<Coverage>, SyncError> {
+        let mut conn = self.database.get().await?;
+        Ok(sync_log::coverage_of(
+            &sync_log::list(&mut conn, user_id).await?,
+        ))
+    }
+
+    /// Reads windows of several types side by side. The caller holds the lease.
+    ///
+    /// `planned_at` is the present that the windows were made for: one that
+    /// ends before it, as for an old day on demand, does not make a type fresh.
+    pub(crate) async fn read_windows(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        planned_at: DateTime<Utc>,
+        calls: Vec<ReadRequest>,
+    ) -> MemberReport {
+        let types = join_all(calls.into_iter().map(|call| async move {
+            let ReadRequest {
+                data_type, window, ..
+            } = call;
+            let mut read = ReadProgress::default();
+            let up_to_now = window.end >= planned_at;
+            let ended = async {
+                let begun = self.begin_attempt(user_id, data_type).await?;
+                read.signal_at = begun.signal_at;
+                let is_known_to_fail = is_known_to_fail(begun.failing_since, self.clock.now());
+                let job = &job.for_known_failure(is_known_to_fail);
+                self.read_data_type(user_id, job, data_type, window, up_to_now, &mut read)
+                    .await
+            };
+            let ended = ended.await;
+            self.build_type_report(user_id, data_type, read, ended)
+                .await
+        }))
+        .await;
+        MemberReport::from_types(user_id, types)
+    }
+
+    /// What a window cannot reach: open records, by their id.
+    async fn fetch_all_pending(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        report: &mut MemberReport,
+    ) {
+        let oldest = self.clock.now() - LOOK_BACK;
+        // Where WHOOP answers 404 to everything, by id it would do so too.
+        let there = report.types.iter().filter(|one| !one.not_found);
+        let mut types: Vec<DataType> = there.map(|one| one.data_type).collect();
+        // Sleeps first: they tell how far back a recovery lies.
+        types.sort_by_key(|data_type| *data_type != DataType::Sleep);
+        for data_type in types {
+            let mut read = ReadProgress::default();
+            let ended = self
+                .fetch_pending(user_id, job, data_type, oldest, &mut read)
+                .await;
+            let more = self
+                .build_type_report(user_id, data_type, read, ended)
+                .await;
+            report.merge(MemberReport::from_types(user_id, vec![more]));
+        }
+    }
+
+    /// Notes that a type is about to be read, which also makes its row in the log.
+    pub(crate) async fn begin_attempt(
+        &self,
+        user_id: &UserId,
+        data_type: DataType,
+    ) -> Result<sync_log::SyncStart, SyncError> {
+        let mut conn = self.database.get().await?;
+        Ok(sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?)
+    }
+
+    /// Reads a window of one data type.
+    pub(crate) async fn read_data_type(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        data_type: DataType,
+        window: ReadWindow,
+        up_to_now: bool,
+        read: &mut ReadProgress,
+    ) -> Result<(), SyncError> {
+        match data_type {
+            DataType::Recovery => {
+                self.read_window::<Recovery>(user_id, job, window, up_to_now, read)
+                    .await
+            }
+            DataType::Sleep => {
+                self.read_window::<Sleep>(user_id, job, window, up_to_now, read)
+                    .await
+            }
+            DataType::Workout => {
+                self.read_window::<Workout>(user_id, job, window, up_to_now, read)
+                    .await
+            }
+            DataType::Cycle => {
+                self.read_window::<Cycle>(user_id, job, window, up_to_now, read)
+                    .await
+            }
+        }
+    }
+
+    pub(crate) async fn build_type_report(
+        &self,
+        user_id: &UserId,
+        data_type: DataType,
+        read: ReadProgress,
+        ended: Result<(), SyncError>,
+    ) -> TypeReport {
+        let is_dry = read.is_dry_run();
+        let ReadProgress {
+            stored,
+            pages,
+            not_found,
+            comparison,
+            complete_span: proven,
+            signal_at: _,
+            list_ended: _,
+        } = read;
+        let report = TypeReport {
+            data_type,
+            stored,
+            error: None,
+            comparison,
+            cause: None,
+            not_found,
+            complete_span: proven.filter(|_| ended.is_ok()),
+        };
+        match ended {
+            Ok(()) => {
+                tracing::debug!(member = %user_id, %data_type, pages, ?stored, "read");
+                report
+            }
+            Err(cause) => {
+                let error = cause.error_chain();
+                if cause.is_deferred() {
+                    tracing::info!(member = %user_id, %data_type, reason = error, "put off");
+                } else {
+                    tracing::warn!(member = %user_id, %data_type, error, "the sync failed");
+                }
+                if !is_dry {
+                    self.note_failure(user_id, data_type, &cause).await;
+                }
+                TypeReport {
+                    error: Some(error),
+                    cause: Some(cause),
+                    ..report
+                }
+            }
+        }
+    }
+
+    async fn note_failure(&self, user_id: &UserId, data_type: DataType, cause: &SyncError) {
+        let noted = async {
+            let mut conn = self.database.get().await?;
+            let (why, now) = (cause.user_message(), self.clock.now());
+            if cause.is_deferred() {
+                sync_log::note_deferred(&mut conn, user_id, data_type, &why, now).await
+            } else {
+                sync_log::fail(&mut conn, user_id, data_type, &why, now).await
+            }
+        };
+        if let Err(lost) = noted.await {
+            tracing::error!(member = %user_id, %data_type, error = %lost, "the failure could not be noted");
+        }
+    }
+}

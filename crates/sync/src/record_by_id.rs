@@ -1,0 +1,176 @@
+//! One record, asked for by its id: stored as it is, or denied.
+
+use whoop_client::{ListedRecord, RecordLookup};
+use whoop_core::{
+    CycleId, DataType, SleepId, UserId, WorkoutId,
+    record::{Cycle, Recovery, RejectedRecord, Sleep, Workout},
+};
+use whoop_storage::{
+    page::StoreCounts,
+    remove,
+    table::{RecordTable, record_denial, sync_log, users},
+};
+
+use crate::{
+    Engine, SyncContext, SyncError,
+    window::{ReadProgress, is_within_retention},
+};
+
+/// The first of the two denials of a record; the second is the 404 for its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstDenial {
+    /// A list shows its neighbours on both sides, and not the record.
+    List,
+    /// A `*.deleted` webhook.
+    Webhook,
+    /// Only another 404, at least an hour ago.
+    NotFound,
+}
+
+/// WHOOP's answer for a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordAnswer {
+    /// It was stored, or is too old to be kept.
+    Found,
+    /// 404, which deletes nothing yet.
+    DeniedOnce,
+    /// 404, and it was denied before: nothing of it is stored any more.
+    Gone,
+}
+
+impl Engine {
+    /// Makes the record that is stored under an id equal to WHOOP's. A 404 deletes it only if it
+    /// is the second of two independent denials.
+    pub(crate) async fn fetch_by_id(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        data_type: DataType,
+        id: String,
+        first_denial: FirstDenial,
+        read: &mut ReadProgress,
+    ) -> Result<RecordAnswer, SyncError> {
+        match data_type {
+            DataType::Sleep => {
+                let sleep = SleepId(id.clone());
+                let found = self.call_whoop(user_id, job, Sleep::SCOPE, |whoop, token| {
+                    let sleep = sleep.clone();
+                    async move { whoop.fetch_sleep(&token, &sleep).await }
+                });
+                self.store_found(user_id, &id, found.await?, first_denial, read)
+                    .await
+            }
+            DataType::Workout => {
+                let workout = WorkoutId(id.clone());
+                let found = self.call_whoop(user_id, job, Workout::SCOPE, |whoop, token| {
+                    let workout = workout.clone();
+                    async move { whoop.fetch_workout(&token, &workout).await }
+                });
+                self.store_found(user_id, &id, found.await?, first_denial, read)
+                    .await
+            }
+            DataType::Cycle | DataType::Recovery => {
+                // Both go by the cycle's number, which we wrote ourselves.
+                let Ok(cycle) = id.parse().map(CycleId) else {
+                    return Ok(RecordAnswer::Found);
+                };
+                if data_type == DataType::Cycle {
+                    let found =
+                        self.call_whoop(user_id, job, Cycle::SCOPE, |whoop, token| async move {
+                            whoop.fetch_cycle(&token, cycle).await
+                        });
+                    self.store_found(user_id, &id, found.await?, first_denial, read)
+                        .await
+                } else {
+                    let found =
+                        self.call_whoop(user_id, job, Recovery::SCOPE, |whoop, token| async move {
+                            whoop.fetch_recovery(&token, cycle).await
+                        });
+                    self.store_found(user_id, &id, found.await?, first_denial, read)
+                        .await
+                }
+            }
+        }
+    }
+
+    async fn store_found<R: RecordTable>(
+        &self,
+        user_id: &UserId,
+        id: &str,
+        found: RecordLookup<R>,
+        first_denial: FirstDenial,
+        read: &mut ReadProgress,
+    ) -> Result<RecordAnswer, SyncError> {
+        let kept_from = self.member_kept_from(user_id).await?;
+        let (records, rejected): (Vec<R>, Vec<RejectedRecord>) = match found {
+            RecordLookup::Record(record) if !is_within_retention(&*record, kept_from) => {
+                return Ok(RecordAnswer::Found);
+            }
+            RecordLookup::Record(record) => (vec![*record], Vec::new()),
+            RecordLookup::Rejected(rejected) => (Vec::new(), vec![rejected]),
+            RecordLookup::NotFound => {
+                return self
+                    .note_denial(user_id, R::DATA_TYPE, id, first_denial, read)
+                    .await;
+            }
+        };
+        let mut transaction = self.database.begin().await?;
+        let now = self.clock.now();
+        let stored = read
+            .store_records(&mut transaction, user_id, &records, &rejected, now)
+            .await?;
+        if read.is_dry_run() {
+            transaction.rollback().await?;
+        } else {
+            sync_log::add_written(&mut transaction, user_id, R::DATA_TYPE, stored.written())
+                .await?;
+            transaction.commit().await?;
+            self.record_counters.add(R::DATA_TYPE, &stored);
+        }
+        Ok(RecordAnswer::Found)
+    }
+
+    /// Notes a 404, and deletes the record if it was denied before.
+    async fn note_denial(
+        &self,
+        user_id: &UserId,
+        data_type: DataType,
+        id: &str,
+        first_denial: FirstDenial,
+        read: &mut ReadProgress,
+    ) -> Result<RecordAnswer, SyncError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        users::lock_member(&mut transaction, user_id).await?;
+        let was_denied_before =
+            record_denial::note(&mut transaction, user_id, data_type, id, now).await?;
+        if first_denial == FirstDenial::NotFound && !was_denied_before {
+            match read.is_dry_run() {
+                true => transaction.rollback().await?,
+                false => transaction.commit().await?,
+            }
+            tracing::info!(member = %user_id, %data_type, id, "WHOOP answered 404 for a record; it stays until WHOOP does so again");
+            return Ok(RecordAnswer::DeniedOnce);
+        }
+        let removed = remove::remove_record(&mut transaction, user_id, data_type, id, now).await?;
+        if let Some(comparison) = &mut read.comparison {
+            comparison.add_removed(&removed);
+        }
+        if read.is_dry_run() {
+            transaction.rollback().await?;
+            return Ok(RecordAnswer::Gone);
+        }
+        transaction.commit().await?;
+        let deleted = removed.len() as u64;
+        read.stored.deleted += deleted;
+        let gone = StoreCounts {
+            deleted,
+            ..StoreCounts::default()
+        };
+        self.record_counters.add(data_type, &gone);
+        if !removed.is_empty() {
+            tracing::info!(member = %user_id, %data_type, id, "record deleted, because WHOOP no longer has it");
+        }
+        Ok(RecordAnswer::Gone)
+    }
+}

@@ -1,0 +1,65 @@
+//! What became of the records of a process, for its metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use whoop_core::DataType;
+use whoop_storage::page::StoreCounts;
+
+/// What a record can become, in the order of the counters.
+const OUTCOMES: [&str; 5] = ["inserted", "updated", "unchanged", "deleted", "rejected"];
+
+/// So many records of a type that became the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordCount {
+    pub data_type: DataType,
+    /// `inserted`, `updated`, `unchanged`, `deleted` or `rejected`.
+    pub outcome: &'static str,
+    pub records: u64,
+}
+
+/// Counted since the process began, once it is committed.
+#[derive(Debug, Default)]
+pub(crate) struct RecordCounters([[AtomicU64; OUTCOMES.len()]; DataType::ALL.len()]);
+
+impl RecordCounters {
+    pub(crate) fn add(&self, data_type: DataType, stored: &StoreCounts) {
+        let counts = [
+            stored.inserted,
+            stored.updated,
+            stored.unchanged,
+            stored.deleted,
+            stored.rejected,
+        ];
+        let mut types = DataType::ALL.iter().zip(&self.0);
+        let Some((_, counters)) = types.find(|(one, _)| **one == data_type) else {
+            return;
+        };
+        for (counter, count) in counters.iter().zip(counts) {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    fn counts(&self) -> impl Iterator<Item = RecordCount> {
+        let types = DataType::ALL.into_iter().zip(&self.0);
+        types.flat_map(|(data_type, counters)| {
+            let counters = OUTCOMES.into_iter().zip(counters);
+            counters.map(move |(outcome, counter)| RecordCount {
+                data_type,
+                outcome,
+                records: counter.load(Ordering::Relaxed),
+            })
+        })
+    }
+}
+
+impl crate::Engine {
+    /// What became of every record that this process stored.
+    pub fn record_counts(&self) -> Vec<RecordCount> {
+        self.record_counters.counts().collect()
+    }
+
+    /// What became of every request that this process sent to WHOOP.
+    pub fn request_counts(&self) -> Vec<whoop_client::RequestCount> {
+        self.whoop.request_counts()
+    }
+}

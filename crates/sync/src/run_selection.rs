@@ -1,0 +1,154 @@
+//! Who has a turn in a run, decided by [`whoop_core::plan::roster`].
+
+use whoop_core::{
+    UserId,
+    coverage::LastReads,
+    plan::{
+        ReadReason,
+        run::{self, ExpectedCalls, QuotaSnapshot, RunParameters, RunPlan},
+    },
+    quota::PriorityClass,
+};
+use whoop_storage::member_states::{self, ConnectedMember};
+
+use crate::{
+    Engine, SyncError,
+    member_sync::SyncRequest,
+    run::{RunRequest, RunTask},
+};
+
+/// The members of a run, in the order of their turns.
+#[derive(Debug, Default)]
+pub(crate) struct RunSelection {
+    pub(crate) members: Vec<SelectedMember>,
+    pub(crate) up_to_date: usize,
+    pub(crate) skipped_for_quota: usize,
+    /// `None` where only some members were looked at.
+    pub(crate) expected_calls: Option<ExpectedCalls>,
+    /// Whose history is to be gone on with, once everybody had their turn.
+    pub(crate) backfills: Vec<UserId>,
+}
+
+/// One member's turn.
+#[derive(Debug)]
+pub(crate) struct SelectedMember {
+    pub(crate) user_id: UserId,
+    pub(crate) request: SyncRequest,
+    pub(crate) class: PriorityClass,
+    pub(crate) reason: ReadReason,
+    /// What was read when this was decided; `None` where somebody named the
+    /// member, and decides as it stands when their turn comes.
+    pub(crate) decided_on: Option<LastReads>,
+}
+
+impl Engine {
+    pub(crate) async fn select_members(
+        &self,
+        plan: &RunRequest,
+    ) -> Result<RunSelection, SyncError> {
+        let members = if plan.users.is_empty() {
+            let mut conn = self.database.get().await?;
+            member_states::list(&mut conn, self.clock.now()).await?
+        } else {
+            Vec::new()
+        };
+        let everybody = || {
+            let ids = members.iter().filter_map(|one| one.user_id.parse().ok());
+            plan.users.iter().cloned().chain(ids)
+        };
+        let asked = |class, errand: &SyncRequest| RunSelection {
+            members: everybody()
+                .map(|user_id| SelectedMember {
+                    user_id,
+                    request: errand.clone(),
+                    class,
+                    reason: ReadReason::Asked,
+                    decided_on: None,
+                })
+                .collect(),
+            ..RunSelection::default()
+        };
+        match &plan.task {
+            RunTask::Sync(errand) if plan.users.is_empty() && errand.since.is_none() => {
+                self.select_by_plan(errand, &members).await
+            }
+            RunTask::Sync(errand) => Ok(asked(PriorityClass::Scheduled, errand)),
+            // Of everybody it takes what the day has left.
+            RunTask::Reconcile(_) if plan.users.is_empty() => {
+                Ok(asked(PriorityClass::Backfill, &SyncRequest::of_all_types()))
+            }
+            RunTask::Reconcile(_) => Ok(asked(
+                PriorityClass::Scheduled,
+                &SyncRequest::of_all_types(),
+            )),
+            RunTask::Backfill { .. } => Ok(RunSelection {
+                backfills: if plan.users.is_empty() {
+                    unfinished_backfills(&members)
+                } else {
+                    plan.users.clone()
+                },
+                ..RunSelection::default()
+            }),
+        }
+    }
+
+    async fn select_by_plan(
+        &self,
+        task: &SyncRequest,
+        members: &[ConnectedMember],
+    ) -> Result<RunSelection, SyncError> {
+        let standings: Vec<_> = members.iter().map(|one| one.sync_state.clone()).collect();
+        let budget = self.quota.read_ledger().await?;
+        let purse = QuotaSnapshot {
+            ledger: &budget.ledger,
+            now: budget.now,
+            limits: self.settings.limits,
+        };
+        let occasion = RunParameters {
+            slot: task.slot,
+            data_types: &task.data_types,
+            now: self.clock.now(),
+            freshness: self.settings.freshness,
+        };
+        let RunPlan {
+            selection: roster,
+            expected_calls: day,
+        } = run::plan_run(&standings, purse, &occasion);
+        let turns = roster.entries.into_iter().filter_map(|turn| {
+            let class = turn.class();
+            let member = members.get(turn.member_index)?;
+            Some(SelectedMember {
+                user_id: member.user_id.parse().ok()?,
+                request: SyncRequest {
+                    reason: turn.reason,
+                    data_types: turn.data_types,
+                    backfill: false,
+                    ..task.clone()
+                },
+                class,
+                reason: turn.reason,
+                decided_on: Some(member.sync_state.last_sync_at),
+            })
+        });
+        Ok(RunSelection {
+            members: turns.collect(),
+            up_to_date: roster.up_to_date,
+            skipped_for_quota: roster.skipped_for_quota,
+            expected_calls: Some(day),
+            backfills: if task.backfill {
+                unfinished_backfills(members)
+            } else {
+                Vec::new()
+            },
+        })
+    }
+}
+
+fn unfinished_backfills(members: &[ConnectedMember]) -> Vec<UserId> {
+    let unfinished = members
+        .iter()
+        .filter(|one| !one.history_complete && one.sync_state.backing_off.is_empty());
+    unfinished
+        .filter_map(|one| one.user_id.parse().ok())
+        .collect()
+}

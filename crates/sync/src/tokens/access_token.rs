@@ -1,0 +1,131 @@
+//! The stored access token, or a refreshed one if it is about to end.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+use whoop_core::{UserId, day::ConnectionStatus};
+use whoop_storage::table::tokens::{self, OAuthTokens};
+
+use super::{call::PROFILE_SCOPE, exchange::RefreshReason};
+use crate::{Engine, SyncContext, SyncError, identify::is_identified};
+
+/// Minimum remaining lifetime of a token that is used.
+const MIN_LIFETIME: TimeDelta = TimeDelta::minutes(1);
+
+/// Pause before an interactive caller's refresh is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+impl Engine {
+    /// Makes sure, before the member lease and any quota permit are taken, that the member's
+    /// access token lives for another minute.
+    ///
+    /// An error that is not about the refresh is left to the first call, which meets it again.
+    pub(crate) async fn ensure_valid_token(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+    ) -> Result<(), SyncError> {
+        match self.access_token(user_id, job, None).await {
+            Err(error) if error.is_refresh_failure() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns an access token other than the refused one, outside the member lease.
+    ///
+    /// If the token endpoint names a wait, a patient caller waits for it; a caller for whom a
+    /// member waits tries again after a failure that may pass.
+    ///
+    /// # Errors
+    ///
+    /// The member is not connected or has to connect again, or the refresh failed or is still
+    /// under way.
+    pub async fn access_token(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        refused: Option<&SecretString>,
+    ) -> Result<SecretString, SyncError> {
+        let mut patience = job.token_endpoint_timeout();
+        let mut retries = if job.is_interactive() {
+            job.retry_policy.retries
+        } else {
+            0
+        };
+        loop {
+            let error = match self.token_for(user_id, job, refused, None).await {
+                Err(error) if error.is_refresh_failure() => error,
+                other => return other,
+            };
+            let again = async {
+                if error.quota_wait().is_some() {
+                    return self
+                        .whoop
+                        .wait_for_token_endpoint(&mut patience)
+                        .await
+                        .is_ok();
+                }
+                let is_worth_it = retries > 0 && error.is_retryable();
+                if is_worth_it {
+                    retries -= 1;
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                is_worth_it
+            };
+            tokio::select! {
+                again = again => if !again { return Err(error) },
+                () = job.stop.cancelled() => return Err(SyncError::Stopped),
+            }
+        }
+    }
+
+    /// The same with one attempt at most, for a call that needs this scope.
+    pub(super) async fn token_for(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        refused: Option<&SecretString>,
+        scope: Option<&'static str>,
+    ) -> Result<SecretString, SyncError> {
+        let conn = self.database.get().await?;
+        let (member, stored) = tokens::find_with_member(&conn, &self.keys, user_id).await?;
+        drop(conn);
+        let member = member.ok_or(SyncError::NotConnected)?;
+        match member.connection() {
+            ConnectionStatus::Connected => {}
+            ConnectionStatus::ReauthRequired => return Err(SyncError::ReauthRequired),
+            ConnectionStatus::Disconnected | ConnectionStatus::NeverConnected => {
+                return Err(SyncError::NotConnected);
+            }
+        }
+        let stored = stored.ok_or(SyncError::NotConnected)?;
+        if let Some(scope) = scope.filter(|scope| !stored.scope.split(' ').any(|one| one == *scope))
+        {
+            return Err(SyncError::NotGranted { scope });
+        }
+        if !is_identified(&member) && scope.is_some_and(|one| one != PROFILE_SCOPE) {
+            return Err(SyncError::AccountUnconfirmed);
+        }
+        if self.is_usable(&stored, refused) {
+            return Ok(stored.access_token);
+        }
+        let reason = refused.map_or(RefreshReason::Ended, |token| {
+            RefreshReason::Refused(token.clone())
+        });
+        self.refresh_tokens(user_id, job, reason).await
+    }
+
+    /// Whether a stored access token can be used now.
+    pub(crate) fn is_usable(&self, tokens: &OAuthTokens, refused: Option<&SecretString>) -> bool {
+        let is_refused = refused
+            .is_some_and(|refused| refused.expose_secret() == tokens.access_token.expose_secret());
+        // Without a refresh token the old one is used to its very end.
+        let margin = if tokens.refresh_token.is_some() {
+            MIN_LIFETIME
+        } else {
+            TimeDelta::zero()
+        };
+        !is_refused && tokens.expires_at > self.clock.now() + margin
+    }
+}

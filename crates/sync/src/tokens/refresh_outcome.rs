@@ -1,0 +1,223 @@
+//! WHOOP's answer to a refresh, stored.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+use whoop_client::{TokenPair, WhoopError};
+use whoop_core::{UserId, day::ConnectionStatus, instant};
+use whoop_storage::{
+    StorageError, Transaction, acceptance,
+    table::{
+        refresh::{self, RefreshHistory},
+        revocation,
+        tokens::{self, OAuthTokens},
+        users,
+    },
+};
+
+use super::token_verdict::is_dead_refresh_token;
+use crate::{Engine, SyncError};
+
+/// Longest pause between two attempts to store a pair.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// Number of attempts to store a pair: about five minutes.
+const MAX_ATTEMPTS: usize = 70;
+
+/// The pair that is in a member's row after an answer of WHOOP was handled.
+enum StoredPair {
+    Ours,
+    /// The member has connected again meanwhile.
+    Another(OAuthTokens),
+    /// The member has disconnected meanwhile.
+    None,
+}
+
+impl Engine {
+    /// Stores a new pair, and returns its access token. The old pair is dead, so a lost database
+    /// connection must not lose the new one: each attempt has a connection of its own.
+    pub(super) async fn store_pair(
+        &self,
+        user_id: &UserId,
+        before: OAuthTokens,
+        pair: TokenPair,
+    ) -> Result<SecretString, SyncError> {
+        let exchanged = before.refresh_token.clone();
+        let renewed = renewed_tokens(before, pair, self.clock.now());
+        let superseded = Uuid::new_v4();
+        let store = || self.try_store_pair(user_id, exchanged.as_ref(), &renewed, superseded);
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(MAX_PAUSE)
+            .with_max_times(MAX_ATTEMPTS)
+            .with_jitter();
+        let stored = store
+            .retry(pauses)
+            .when(|error| !matches!(error, StorageError::Seal(_)))
+            .notify(|error, pause| {
+                tracing::warn!(
+                    member = %user_id, %error, pause_ms = pause.as_millis(),
+                    "storing refreshed tokens failed; trying again on a new connection"
+                );
+            })
+            .await;
+        match stored {
+            Ok(StoredPair::Ours) => {
+                tracing::debug!(member = %user_id, "the access token was refreshed");
+                Ok(renewed.access_token)
+            }
+            Ok(StoredPair::Another(tokens)) => Ok(tokens.access_token),
+            Ok(StoredPair::None) => Err(SyncError::NotConnected),
+            Err(error) => {
+                tracing::error!(
+                    member = %user_id, %error,
+                    "refreshed tokens could not be stored; the member will have to connect WHOOP again"
+                );
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn try_store_pair(
+        &self,
+        user_id: &UserId,
+        exchanged: Option<&SecretString>,
+        renewed: &OAuthTokens,
+        superseded: Uuid,
+    ) -> Result<StoredPair, StorageError> {
+        let now = self.clock.now();
+        let mut locked = self.database.begin().await?;
+        let found = tokens::find_for_update(&mut locked, &self.keys, user_id).await?;
+        if let Some(found) = &found
+            && is_same_secret(Some(&found.access_token), Some(&renewed.access_token))
+        {
+            // An earlier attempt was committed, and the confirmation of it was lost.
+            return Ok(StoredPair::Ours);
+        }
+        if !is_exchanged_pair(found.as_ref(), exchanged) {
+            // A pair that serves nobody; ending it leaves an account that is connected alone.
+            revocation::insert(&mut locked, &self.keys, superseded, renewed, now).await?;
+            locked.commit().await?;
+            return Ok(found.map_or(StoredPair::None, StoredPair::Another));
+        }
+        tokens::upsert(&mut locked, &self.keys, user_id, renewed, now).await?;
+        refresh::clear(&mut locked, user_id).await?;
+        let member = users::find(&mut locked, user_id).await?;
+        if member.is_some_and(|member| member.connection() == ConnectionStatus::ReauthRequired) {
+            // Tried once more by the operator; or another process was refused the old pair
+            // while this one could not reach the database.
+            let status = ConnectionStatus::Connected;
+            users::set_status(&mut locked, user_id, status, None, now).await?;
+            tracing::info!(member = %user_id, "WHOOP has renewed the tokens; the member is connected again");
+        }
+        locked.commit().await?;
+        Ok(StoredPair::Ours)
+    }
+
+    /// Notes why WHOOP gave no pair. Returns the refresh's error, or the access token of a pair
+    /// that a new connect has stored meanwhile.
+    pub(super) async fn handle_refusal(
+        &self,
+        user_id: &UserId,
+        shown: &OAuthTokens,
+        claimed: RefreshHistory,
+        error: WhoopError,
+    ) -> Result<SecretString, SyncError> {
+        if error.is_invalid_grant() {
+            let detail = with_cut_off("WHOOP refused the refresh token", claimed.cut_off_at);
+            return self.reject_stored_pair(user_id, shown, &detail).await;
+        }
+        let now = self.clock.now();
+        let mut conn = self.database.get().await?;
+        if error.is_invalid_request() {
+            refresh::note_invalid_request(&mut conn, user_id, now).await?;
+            let since = claimed.invalid_request_since.unwrap_or(now);
+            let others = acceptance::other_members_since(&mut conn, user_id, since).await?;
+            if is_dead_refresh_token(since, now, others) {
+                drop(conn);
+                let detail = format!(
+                    "WHOOP has refused the refresh token with invalid_request since {}, and has \
+                     renewed other members' tokens meanwhile",
+                    instant::to_text(since)
+                );
+                let detail = with_cut_off(&detail, claimed.cut_off_at);
+                return self.reject_stored_pair(user_id, shown, &detail).await;
+            }
+        }
+        if claimed.cut_off_at.is_none() && error.is_definite_refusal() {
+            refresh::clear_started(&mut conn, user_id).await?;
+        }
+        Err(error.into())
+    }
+
+    /// Sets the member to `reauth_required`, unless another pair than the refused one is stored.
+    pub(super) async fn reject_stored_pair(
+        &self,
+        user_id: &UserId,
+        refused: &OAuthTokens,
+        detail: &str,
+    ) -> Result<SecretString, SyncError> {
+        let mut locked = self.database.begin().await?;
+        let found = tokens::find_for_update(&mut locked, &self.keys, user_id).await?;
+        if !is_exchanged_pair(found.as_ref(), refused.refresh_token.as_ref()) {
+            locked.rollback().await?;
+            let found = found.ok_or(SyncError::NotConnected)?;
+            return Ok(found.access_token);
+        }
+        refresh::clear(&mut locked, user_id).await?;
+        self.require_reauth(&mut locked, user_id, detail).await?;
+        locked.commit().await?;
+        Err(SyncError::ReauthRequired)
+    }
+
+    /// Sets the member to `reauth_required`, with the reason.
+    pub(super) async fn require_reauth(
+        &self,
+        locked: &mut Transaction,
+        user_id: &UserId,
+        detail: &str,
+    ) -> Result<(), SyncError> {
+        let status = ConnectionStatus::ReauthRequired;
+        users::set_status(locked, user_id, status, Some(detail), self.clock.now()).await?;
+        tracing::warn!(member = %user_id, detail, "the member has to connect WHOOP again");
+        Ok(())
+    }
+}
+
+/// The pair that takes the place of another.
+pub(crate) fn renewed_tokens(
+    before: OAuthTokens,
+    pair: TokenPair,
+    now: DateTime<Utc>,
+) -> OAuthTokens {
+    OAuthTokens {
+        access_token: pair.access_token,
+        refresh_token: pair.refresh_token.or(before.refresh_token),
+        // What WHOOP echoes may be narrower; what was granted counts.
+        scope: before.scope,
+        expires_at: now + pair.expires_in,
+    }
+}
+
+fn is_same_secret(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    one.map(ExposeSecret::expose_secret) == other.map(ExposeSecret::expose_secret)
+}
+
+/// Whether the stored pair is the one whose refresh token was shown to WHOOP.
+fn is_exchanged_pair(found: Option<&OAuthTokens>, shown: Option<&SecretString>) -> bool {
+    found.is_some_and(|found| is_same_secret(found.refresh_token.as_ref(), shown))
+}
+
+/// The reason, with that of a refresh whose answer was never stored.
+fn with_cut_off(detail: &str, cut_off_at: Option<DateTime<Utc>>) -> String {
+    match cut_off_at {
+        Some(since) => format!(
+            "a refresh that began at {} was cut off before WHOOP's new tokens were stored; {detail}",
+            instant::to_text(since)
+        ),
+        None => detail.to_owned(),
+    }
+}

@@ -1,0 +1,163 @@
+//! The refreshes of this process.
+//!
+//! Each runs in a task of its own. Callers of one member share it, and a caller that stops waiting
+//! does not end it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use whoop_client::WhoopError;
+use whoop_core::UserId;
+
+use super::exchange::RefreshReason;
+use crate::{Engine, SyncContext, SyncError, sync_context::REFRESH_GRACE_PERIOD};
+
+/// Result of a refresh, for every caller that waits for it.
+type RefreshResult = Result<SecretString, Arc<SyncError>>;
+
+/// The refreshes of this process that are under way, by member.
+#[derive(Debug, Default)]
+pub(crate) struct TokenRefreshes {
+    running: Mutex<HashMap<UserId, Shared<BoxFuture<'static, RefreshResult>>>>,
+    /// Access tokens that replaced a refused one, by member, until the API accepts them.
+    replacements: Mutex<HashMap<UserId, SecretString>>,
+    tasks: TaskTracker,
+}
+
+impl TokenRefreshes {
+    /// Whether the process is about to end, so that no refresh may begin.
+    pub(super) fn is_shutting_down(&self) -> bool {
+        self.tasks.is_closed()
+    }
+
+    fn note_replacement(&self, user_id: &UserId, token: &SecretString) {
+        let replacements = self.replacements.lock();
+        replacements
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(user_id.clone(), token.clone());
+    }
+
+    /// Whether a token replaced a refused one and was not accepted yet. If the API refuses it as
+    /// well, another refresh does not help.
+    pub(super) fn is_replacement(&self, user_id: &UserId, token: &SecretString) -> bool {
+        let replacements = self.replacements.lock();
+        let replacements = replacements.unwrap_or_else(PoisonError::into_inner);
+        let known = replacements.get(user_id);
+        known.is_some_and(|known| known.expose_secret() == token.expose_secret())
+    }
+
+    /// Returns the answer to a call with the member's token. An answer shows that the API accepts the token.
+    pub(super) fn tested<T>(
+        &self,
+        user_id: &UserId,
+        answer: Result<T, WhoopError>,
+    ) -> Result<T, WhoopError> {
+        if answer.is_ok() {
+            let replacements = self.replacements.lock();
+            replacements
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(user_id);
+        }
+        answer
+    }
+}
+
+impl Engine {
+    /// Waits for a refresh of the member's tokens, which begins if none is under way in this
+    /// process. One attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::RefreshPending`] if it takes longer than the caller waits; it goes on, and the
+    /// next caller gets its result.
+    pub(super) async fn refresh_tokens(
+        &self,
+        user_id: &UserId,
+        job: &SyncContext,
+        reason: RefreshReason,
+    ) -> Result<SecretString, SyncError> {
+        // The process may end at any moment, also before WHOOP's answer is stored.
+        if job.stop.is_cancelled() {
+            return Err(SyncError::Stopped);
+        }
+        let refreshed = async {
+            let refreshed = self.shared_refresh(user_id, &reason).await;
+            match (&reason, &refreshed) {
+                // It began before WHOOP refused this token, and found it good.
+                (RefreshReason::Refused(refused), Ok(token))
+                    if refused.expose_secret() == token.expose_secret() =>
+                {
+                    self.shared_refresh(user_id, &reason).await
+                }
+                _ => refreshed,
+            }
+        };
+        let waited = tokio::time::timeout(job.refresh_timeout, refreshed);
+        let refreshed = job.finish_refresh(waited).await?;
+        let refreshed = refreshed.map_err(|_| SyncError::RefreshPending)?;
+        refreshed.map_err(|error| SyncError::from_shared_refresh(&error))
+    }
+
+    fn shared_refresh(
+        &self,
+        user_id: &UserId,
+        reason: &RefreshReason,
+    ) -> Shared<BoxFuture<'static, RefreshResult>> {
+        let refreshes = Arc::clone(&self.refreshes);
+        let mut under_way = refreshes
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(one) = under_way.get(user_id).filter(|one| one.peek().is_none()) {
+            return one.clone();
+        }
+        let (engine, member, reason) = (self.clone(), user_id.clone(), reason.clone());
+        let task = refreshes.tasks.spawn(async move {
+            let refreshed = engine.refresh_once(&member, &reason).await;
+            if let (RefreshReason::Refused(refused), Ok(token)) = (&reason, &refreshed)
+                && refused.expose_secret() != token.expose_secret()
+            {
+                engine.refreshes.note_replacement(&member, token);
+            }
+            let under_way = engine.refreshes.running.lock();
+            under_way
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&member);
+            refreshed.map_err(Arc::new)
+        });
+        let refreshed = async move {
+            task.await
+                .unwrap_or_else(|_| Err(Arc::new(SyncError::Aborted)))
+        };
+        let refreshed = refreshed.boxed().shared();
+        under_way.insert(user_id.clone(), refreshed.clone());
+        refreshed
+    }
+
+    /// Waits for the refreshes under way before the process ends; none begins after that. Once an
+    /// end is asked for, it waits at most another 7 seconds.
+    pub async fn finish_refreshes(&self, stop: &CancellationToken) {
+        let tasks = &self.refreshes.tasks;
+        tasks.close();
+        let overdue = async {
+            stop.cancelled().await;
+            tokio::time::sleep(REFRESH_GRACE_PERIOD).await;
+        };
+        tokio::select! {
+            () = tasks.wait() => {}
+            () = overdue => tracing::error!(
+                refreshes = tasks.len(),
+                "ending before WHOOP has answered token refreshes; their members may have to \
+                 connect WHOOP again"
+            ),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! When refused tokens mean that the member has to connect WHOOP again, and when they are an
+//! outage of WHOOP.
+//!
+//! Only `invalid_grant` is certain. WHOOP also answers `invalid_request` for a refresh token that is
+//! no longer valid, and 401 for an access token, but both happen to all members at once when WHOOP
+//! fails. In both cases the other members decide.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use whoop_storage::acceptance::OtherMembersActivity;
+
+/// Time for which `invalid_request` counts as an outage.
+const INVALID_REQUEST_GRACE: TimeDelta = TimeDelta::minutes(30);
+
+/// Minimum time between the first and the last refusal of an access token.
+const REJECTION_GRACE: TimeDelta = TimeDelta::minutes(5);
+
+/// The same if no other member is connected who could show that WHOOP accepts tokens.
+const SOLE_MEMBER_REJECTION_GRACE: TimeDelta = TimeDelta::hours(1);
+
+/// Whether a refresh token that WHOOP refuses with `invalid_request` is dead: the refusals began
+/// at least 30 minutes ago, and WHOOP has renewed another member's tokens since then.
+pub(super) fn is_dead_refresh_token(
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+    others: OtherMembersActivity,
+) -> bool {
+    now - since >= INVALID_REQUEST_GRACE && others.were_refreshed
+}
+
+/// Whether a member whose access token the API refuses right after WHOOP issued it has to connect
+/// again.
+///
+/// They have to if the first refusal is at least 5 minutes old, no sync of theirs has succeeded
+/// since, and a sync of another member has. If no other member is connected, an hour of refusals is
+/// enough. While others are connected and all are refused, it is an outage of WHOOP, however long
+/// it lasts.
+pub(super) fn is_dead_connection(
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+    others: OtherMembersActivity,
+) -> bool {
+    let lasted = now - since;
+    if others.are_connected {
+        lasted >= REJECTION_GRACE && others.were_synced
+    } else {
+        lasted >= SOLE_MEMBER_REJECTION_GRACE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL_REFUSED: OtherMembersActivity = OtherMembersActivity {
+        are_connected: true,
+        were_synced: false,
+        were_refreshed: false,
+    };
+    const ALL_ACCEPTED: OtherMembersActivity = OtherMembersActivity {
+        were_synced: true,
+        were_refreshed: true,
+        ..ALL_REFUSED
+    };
+    const NONE: OtherMembersActivity = OtherMembersActivity {
+        are_connected: false,
+        ..ALL_REFUSED
+    };
+
+    fn after(
+        minutes: i64,
+        verdict: fn(DateTime<Utc>, DateTime<Utc>, OtherMembersActivity) -> bool,
+        others: OtherMembersActivity,
+    ) -> bool {
+        let since = DateTime::UNIX_EPOCH;
+        verdict(since, since + TimeDelta::minutes(minutes), others)
+    }
+
+    #[test]
+    fn invalid_request_is_final_after_half_an_hour_if_others_are_renewed() {
+        assert!(!after(29, is_dead_refresh_token, ALL_ACCEPTED));
+        assert!(after(30, is_dead_refresh_token, ALL_ACCEPTED));
+        assert!(!after(10_000, is_dead_refresh_token, ALL_REFUSED));
+        assert!(!after(10_000, is_dead_refresh_token, NONE));
+    }
+
+    #[test]
+    fn a_refused_access_token_is_final_if_others_are_accepted_or_there_are_none() {
+        assert!(!after(4, is_dead_connection, ALL_ACCEPTED));
+        assert!(after(5, is_dead_connection, ALL_ACCEPTED));
+        assert!(!after(10_000, is_dead_connection, ALL_REFUSED));
+        assert!(!after(59, is_dead_connection, NONE));
+        assert!(after(60, is_dead_connection, NONE));
+    }
+}

@@ -1,0 +1,196 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use reqwest::{Client, header::HeaderMap, redirect};
+use url::Url;
+use whoop_core::Clock;
+
+use crate::{
+    QuotaGate, RateLimit, RequestCount, RetryPolicy, WhoopConfig, WhoopError,
+    config::append_segments, rate_limit::QuotaHeaders, rate_limit_gate::RateLimitGate,
+    request_count::RequestCounters,
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+const USER_AGENT: &str = concat!("whoop-backend/", env!("CARGO_PKG_VERSION"));
+
+/// WHOOP, as one app sees it.
+///
+/// Clones share connections, the gate and what is known of the quota.
+#[derive(Clone)]
+pub struct WhoopClient {
+    shared: Arc<ClientState>,
+    retry_policy: RetryPolicy,
+    quota_gate: Option<Arc<dyn QuotaGate>>,
+    requests_sent: Arc<AtomicU64>,
+}
+
+struct ClientState {
+    config: WhoopConfig,
+    clock: Arc<dyn Clock>,
+    http: Client,
+    api_gate: RateLimitGate,
+    /// The token endpoint may have limits of its own.
+    token_gate: RateLimitGate,
+    rate_limit: Mutex<Option<RateLimit>>,
+    request_counters: RequestCounters,
+}
+
+impl WhoopClient {
+    /// Starts at the pace of a member who waits; see [`Whoop::with_pace`].
+    ///
+    /// # Errors
+    ///
+    /// A URL that is no web address, or a machine without root certificates.
+    pub fn new(config: WhoopConfig, clock: Arc<dyn Clock>) -> Result<Self, WhoopError> {
+        config.validate()?;
+        let mut http = Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A redirect would carry the token to wherever it points.
+            .redirect(redirect::Policy::none());
+        if config.is_loopback() {
+            http = http.no_proxy();
+        }
+        if config.is_plain_http() {
+            // No roots to trust: a slim image without certificates will do.
+            http = http.tls_certs_only([]);
+        }
+        let http = http.build().map_err(|error| {
+            let cause = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+            WhoopError::Config(format!("cannot make TLS connections ({cause})"))
+        })?;
+        Ok(Self {
+            shared: Arc::new(ClientState {
+                config,
+                clock,
+                http,
+                api_gate: RateLimitGate::default(),
+                token_gate: RateLimitGate::default(),
+                rate_limit: Mutex::default(),
+                request_counters: RequestCounters::default(),
+            }),
+            retry_policy: RetryPolicy::interactive(),
+            quota_gate: None,
+            requests_sent: Arc::default(),
+        })
+    }
+
+    /// The same WHOOP, called with other patience and counted anew.
+    #[must_use]
+    pub fn with_retry_policy(&self, pace: RetryPolicy) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            retry_policy: pace,
+            quota_gate: self.quota_gate.clone(),
+            requests_sent: Arc::default(),
+        }
+    }
+
+    /// The same WHOOP, called with leave of `allowance`.
+    #[must_use]
+    pub fn with_quota_gate(&self, allowance: Arc<dyn QuotaGate>) -> Self {
+        Self {
+            quota_gate: Some(allowance),
+            ..self.clone()
+        }
+    }
+
+    /// How many requests went to the API through this handle and its clones.
+    ///
+    /// What WHOOP counts, which is more than was asked for where a call was
+    /// sent again. The token endpoint does not count.
+    pub fn requests_sent(&self) -> u64 {
+        self.requests_sent.load(Ordering::Relaxed)
+    }
+
+    /// What became of every request of this process, whoever made it.
+    pub fn request_counts(&self) -> Vec<RequestCount> {
+        self.shared.request_counters.counts()
+    }
+
+    pub(crate) fn request_counters(&self) -> &RequestCounters {
+        &self.shared.request_counters
+    }
+
+    pub(crate) fn count_request(&self) {
+        self.requests_sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the last reply that said so said about the quota.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.shared
+            .rate_limit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Keeps what a reply's headers say about the quota.
+    pub(crate) async fn store_rate_limit(&self, headers: &HeaderMap) -> QuotaHeaders {
+        let now = self.now();
+        let quota = QuotaHeaders::from_headers(headers, now);
+        if let Some(said) = quota.rate_limit(now) {
+            if let Some(allowance) = self.quota_gate() {
+                allowance.on_response_headers(&said).await;
+            }
+            *self
+                .shared
+                .rate_limit
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(said);
+        }
+        quota
+    }
+
+    pub(crate) fn api_url<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+        append_segments(&self.shared.config.api_url, segments)
+    }
+
+    pub(crate) fn config(&self) -> &WhoopConfig {
+        &self.shared.config
+    }
+
+    pub(crate) fn http(&self) -> &Client {
+        &self.shared.http
+    }
+
+    pub(crate) fn api_gate(&self) -> &RateLimitGate {
+        &self.shared.api_gate
+    }
+
+    pub(crate) fn token_gate(&self) -> &RateLimitGate {
+        &self.shared.token_gate
+    }
+
+    pub(crate) fn quota_gate(&self) -> Option<&dyn QuotaGate> {
+        self.quota_gate.as_deref()
+    }
+
+    pub(crate) fn retry_policy(&self) -> &RetryPolicy {
+        &self.retry_policy
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.shared.clock.now()
+    }
+}
+
+impl fmt::Debug for WhoopClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Whoop")
+            .field("api_url", &self.config().api_url.as_str())
+            .field("client_id", &self.config().client_id)
+            .field("pace", &self.retry_policy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! Lists as WHOOP keeps them, for tests: newest first, pages by offset.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, json};
+use whoop_core::{
+    CycleId, SleepId,
+    plan::ReadWindow,
+    record::{Recovery, Sleep},
+};
+
+use crate::{ListPage, ListedRecord, PageQuery};
+
+/// Small, so that a short list has many seams.
+const PAGE: usize = 3;
+
+/// A record that began at this minute; the minute is its id as well.
+pub(super) type StartMinute = i64;
+
+pub(super) fn at(minute: StartMinute) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
+}
+
+pub(super) fn everything() -> ReadWindow {
+    ReadWindow {
+        must_reach: DateTime::UNIX_EPOCH - TimeDelta::days(1),
+        end: at(1_000_000),
+    }
+}
+
+/// The least a record must have; read once, because parsing takes longest.
+fn bare<R: ListedRecord>(ids: serde_json::Value) -> R {
+    let mut record = json!({
+        "user_id": 1, "start": at(0), "created_at": at(0), "updated_at": at(0),
+        "score_state": "SCORED",
+    });
+    record
+        .as_object_mut()
+        .unwrap()
+        .append(&mut ids.as_object().unwrap().clone());
+    serde_json::from_value(record).unwrap()
+}
+
+pub(super) fn sleep(start: StartMinute) -> Sleep {
+    static BARE: LazyLock<Sleep> = LazyLock::new(|| bare(json!({"id": ""})));
+    Sleep {
+        id: SleepId(start.to_string()),
+        start: at(start),
+        ..BARE.clone()
+    }
+}
+
+/// Made long after its sleep began, as most are.
+pub(super) fn recovery(start: StartMinute) -> Recovery {
+    static BARE: LazyLock<Recovery> =
+        LazyLock::new(|| bare(json!({"cycle_id": 0, "sleep_id": ""})));
+    Recovery {
+        cycle_id: CycleId(start),
+        created_at: at(start + 30),
+        extra: Map::new(),
+        ..BARE.clone()
+    }
+}
+
+pub(super) fn sleeps(starts: &BTreeSet<StartMinute>) -> Vec<Sleep> {
+    starts.iter().rev().map(|start| sleep(*start)).collect()
+}
+
+pub(super) fn recoveries(starts: &BTreeSet<StartMinute>) -> Vec<Recovery> {
+    starts.iter().rev().map(|start| recovery(*start)).collect()
+}
+
+/// WHOOP's answer: what began before `end`; the token is an offset into the list as it is now.
+pub(super) fn page_of<R: ListedRecord>(list: &[R], query: &PageQuery) -> ListPage<R> {
+    let began_before = |record: &&R| record.sort_key().is_none_or(|start| start < query.end);
+    let list: Vec<&R> = list.iter().filter(began_before).collect();
+    let offset = query.next_token.as_ref().map_or(0, |o| o.parse().unwrap());
+    let rest = list.get(offset..).unwrap_or_default();
+    page(
+        rest.iter()
+            .take(PAGE)
+            .map(|record| (*record).clone())
+            .collect(),
+        (rest.len() > PAGE).then(|| (offset + PAGE).to_string()),
+    )
+}
+
+pub(super) fn page<R>(records: Vec<R>, next_token: Option<String>) -> ListPage<R> {
+    ListPage {
+        records,
+        rejected: Vec::new(),
+        next_token,
+        not_found: false,
+    }
+}

@@ -1,0 +1,57 @@
+//! Whether WHOOP can be reached, and what time it is there.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::DATE;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use crate::{WhoopClient, WhoopError, call::call_span};
+
+/// What an answer of WHOOP's tells, whatever it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PingResult {
+    pub status: u16,
+    pub round_trip: TimeDelta,
+    /// How far our clock is ahead of WHOOP's, to about a second; `None` where
+    /// the answer has no time.
+    pub clock_ahead: Option<TimeDelta>,
+}
+
+impl WhoopClient {
+    /// Asks for a profile without a token. Any answer will do, also the refusal
+    /// that is due. It counts as a call.
+    ///
+    /// # Errors
+    ///
+    /// No answer, or no leave to call.
+    pub async fn ping(&self) -> Result<PingResult, WhoopError> {
+        let mut patience = self.retry_policy().max_wait;
+        self.api_gate().wait_until_open(&mut patience).await?;
+        if let Some(allowance) = self.quota_gate() {
+            allowance.take_permit(&mut patience).await?;
+        }
+        let url = self.api_url(["v2", "user", "profile", "basic"]);
+        let asked_at = self.now();
+        self.count_request();
+        let exchange = self
+            .send_traced(self.http().get(url))
+            .instrument(call_span("reach"));
+        let response = timeout(self.retry_policy().call_timeout, exchange)
+            .await
+            .map_err(|_| WhoopError::TimedOut)??;
+        self.store_rate_limit(response.headers()).await;
+        let answered_at = self.now();
+        let took = answered_at - asked_at;
+        let theirs = response
+            .headers()
+            .get(DATE)
+            .and_then(|date| date.to_str().ok())
+            .and_then(|date| DateTime::parse_from_rfc2822(date).ok())
+            .map(|date| date.with_timezone(&Utc));
+        Ok(PingResult {
+            status: response.status().as_u16(),
+            round_trip: took,
+            clock_ahead: theirs.map(|theirs| answered_at - took / 2 - theirs),
+        })
+    }
+}

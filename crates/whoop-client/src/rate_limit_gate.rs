@@ -1,0 +1,142 @@
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::WhoopError;
+
+/// Where all calls of the process wait while WHOOP answers none.
+#[derive(Debug, Default)]
+pub(crate) struct RateLimitGate {
+    closure: Mutex<Option<GateClosure>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct GateClosure {
+    until: Instant,
+    day: bool,
+}
+
+impl RateLimitGate {
+    /// Closes for at least that long; never opens earlier than it would have.
+    ///
+    /// Replies arrive in another order than WHOOP counted them, so a later one
+    /// with calls left proves nothing.
+    pub(crate) fn close(&self, wait: Duration, day: bool) {
+        let until = Instant::now() + wait;
+        let mut closed = self.closure.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed.is_none_or(|known| known.until < until) {
+            *closed = Some(GateClosure { until, day });
+        }
+    }
+
+    /// Waits until the gate is open, using up `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`WhoopError::RateLimited`] at once where the wait would be longer.
+    pub(crate) async fn wait_until_open(&self, patience: &mut Duration) -> Result<(), WhoopError> {
+        // Again after each wait: somebody else may have closed it meanwhile.
+        while let Some(GateClosure { until, day }) = self.current_closure() {
+            let wait = until.saturating_duration_since(Instant::now());
+            if wait > *patience {
+                return Err(WhoopError::RateLimited {
+                    retry_after: wait,
+                    day,
+                });
+            }
+            tracing::debug!(
+                seconds = wait.as_secs(),
+                "waiting until WHOOP's limit has turned"
+            );
+            *patience -= wait;
+            sleep_until(until).await;
+        }
+        Ok(())
+    }
+
+    fn current_closure(&self) -> Option<GateClosure> {
+        let closed = *self.closure.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.filter(|known| known.until > Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_patient_call_waits_and_an_impatient_one_is_told_at_once() {
+        let gate = RateLimitGate::default();
+        gate.close(Duration::from_secs(37), false);
+        let start = Instant::now();
+
+        let refused = gate.wait_until_open(&mut { Duration::ZERO }).await;
+        assert!(matches!(
+            refused,
+            Err(WhoopError::RateLimited { retry_after, day: false }) if retry_after.as_secs() == 37
+        ));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+
+        let mut patience = MINUTE;
+        gate.wait_until_open(&mut patience).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::from_secs(37));
+        assert_eq!(patience, Duration::from_secs(23));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_who_waits_goes_on_when_it_opens() {
+        let gate = Arc::new(RateLimitGate::default());
+        gate.close(Duration::from_secs(5), false);
+        let start = Instant::now();
+
+        let waiting: Vec<_> = (0..50)
+            .map(|_| {
+                let gate = Arc::clone(&gate);
+                tokio::spawn(async move { gate.wait_until_open(&mut { MINUTE }).await })
+            })
+            .collect();
+        for one in waiting {
+            one.await.unwrap().unwrap();
+        }
+
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gate_that_closes_again_is_waited_for_again() {
+        let gate = Arc::new(RateLimitGate::default());
+        gate.close(Duration::from_secs(5), false);
+        let waiting = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.wait_until_open(&mut { MINUTE }).await }
+        });
+        tokio::task::yield_now().await;
+
+        gate.close(Duration::from_secs(90), true);
+
+        let refused = waiting.await.unwrap();
+        assert!(matches!(
+            refused,
+            Err(WhoopError::RateLimited { retry_after, day: true }) if retry_after.as_secs() == 85
+        ));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shorter_wait_does_not_open_it_earlier() {
+        let gate = RateLimitGate::default();
+        gate.close(Duration::from_secs(40), false);
+        gate.close(Duration::from_secs(2), false);
+        let start = Instant::now();
+
+        gate.wait_until_open(&mut { MINUTE }).await.unwrap();
+
+        assert_eq!(start.elapsed(), Duration::from_secs(40));
+    }
+}

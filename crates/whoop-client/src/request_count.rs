@@ -1,0 +1,54 @@
+//! What became of the requests of a process, for its metrics.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::WhoopError;
+
+/// So many requests to an endpoint that ended in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestCount {
+    /// WHOOP's path without ids, such as `v2/recovery`.
+    pub endpoint: &'static str,
+    /// `ok`, `not_found`, `unauthorized`, `forbidden`, `rate_limited`, `server_error`,
+    /// `timeout` or `failed`.
+    pub outcome: &'static str,
+    pub requests: u64,
+}
+
+pub(crate) fn outcome_label<T>(answer: &Result<T, WhoopError>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(WhoopError::Unauthorized) => "unauthorized",
+        Err(WhoopError::Forbidden) => "forbidden",
+        Err(WhoopError::RateLimited { .. }) => "rate_limited",
+        Err(WhoopError::Server { .. }) => "server_error",
+        Err(WhoopError::TimedOut) => "timeout",
+        Err(_) => "failed",
+    }
+}
+
+/// Counted since the process began.
+#[derive(Debug, Default)]
+pub(crate) struct RequestCounters(Mutex<BTreeMap<(&'static str, &'static str), u64>>);
+
+impl RequestCounters {
+    pub(crate) fn count(&self, endpoint: &'static str, outcome: &'static str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry((endpoint, outcome)).or_default() += 1;
+    }
+
+    pub(crate) fn counts(&self) -> Vec<RequestCount> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = known
+            .iter()
+            .map(|((endpoint, outcome), requests)| RequestCount {
+                endpoint,
+                outcome,
+                requests: *requests,
+            });
+        made.collect()
+    }
+}

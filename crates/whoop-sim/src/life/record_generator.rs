@@ -1,0 +1,481 @@
+//! Writes a planned life down as the records that WHOOP would hold, and when.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    LifePattern, SeededRng,
+    cycle::{ActivityLevel, MissingScore, OpenCycle},
+    event_timeline::{EventTimeline, TimelineEvent},
+    person::BodyBaseline,
+    plan::{CyclePlanner, MeasurementResult, PlannedCycle, TimeSpan},
+    recovery,
+    seeded_rng::{ScoringDelay, ScoringTimes},
+    sleep::{self, SleepNeed},
+    sport::Sport,
+    time_zone::format_offset,
+    wire::{
+        self, CycleScoreJson, MaybeAbsent, RecoveryScoreJson, SimScoreState, SleepScoreJson,
+        WorkoutScoreJson,
+    },
+    workout::{self, WorkoutLoad},
+};
+use crate::{clock::format_instant, config::MAX_PEOPLE, data_type::SimDataType, record::SimRecord};
+
+/// How many nights calibrate.
+const CALIBRATING_NIGHTS: usize = 4;
+/// WHOOP compares a night with the nights before it, of which these have too few.
+const NIGHTS_WITHOUT_CONSISTENCY: usize = 3;
+/// Time from the upload of a night until WHOOP has ended the cycle before it.
+const CYCLE_END_DELAY: TimeDelta = TimeDelta::seconds(5);
+/// Every so many-th night, WHOOP could make nothing of what the strap sent.
+const UNSCORABLE_EVERY: usize = 17;
+
+pub(crate) struct RecordGenerator {
+    life: LifePattern,
+    user_id: i64,
+    index: usize,
+    physique: BodyBaseline,
+    rng: SeededRng,
+    planner: CyclePlanner,
+    /// Cycles so far.
+    cycles_generated: usize,
+    /// Nights so far.
+    nights_generated: usize,
+    nap_milli: i64,
+    /// The newest cycle, and when it was first seen.
+    open_cycle: Option<OpenCycle>,
+    /// Whoever looks for the first time sees how things stand by then; what was
+    /// overtaken before is not written down at all.
+    first_read_at: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for RecordGenerator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Story")
+            .field("life", &self.life)
+            .field("night", &self.nights_generated)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whose story it is.
+pub(crate) struct PersonSeed {
+    pub(crate) life: LifePattern,
+    pub(crate) user_id: i64,
+    pub(crate) index: usize,
+    pub(crate) physique: BodyBaseline,
+}
+
+impl RecordGenerator {
+    pub(crate) fn new(
+        hero: PersonSeed,
+        chance: SeededRng,
+        planner: CyclePlanner,
+        first_look: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            life: hero.life,
+            user_id: hero.user_id,
+            index: hero.index,
+            physique: hero.physique,
+            rng: chance,
+            planner,
+            cycles_generated: 0,
+            nights_generated: 0,
+            nap_milli: 0,
+            open_cycle: None,
+            first_read_at: first_look,
+        }
+    }
+
+    /// Start of the next cycle; nothing of it shows before.
+    pub(crate) fn next_start(&self) -> Option<DateTime<Utc>> {
+        self.planner.next_start()
+    }
+
+    /// Tells one cycle with all that lies in it.
+    pub(crate) fn generate_cycle(&mut self, tale: &mut EventTimeline) {
+        let plan = self.planner.next_cycle();
+        if let MeasurementResult::ZerosCreatedAt(created) = plan.measured {
+            let record = self.zero_scored_cycle(&plan, created);
+            tale.add(created, TimelineEvent::Put(SimDataType::Cycle, record));
+            return;
+        }
+        let number = self.cycles_generated;
+        self.cycles_generated += 1;
+        let earliest = self.open_cycle.as_ref().map(|cycle| {
+            // One strap uploads in the order of its nights.
+            cycle.times.created + TimeDelta::minutes(1)
+        });
+        let seen = plan.nights.first().map_or(plan.start, |night| night.end);
+        let stored = self
+            .rng
+            .draw_scoring_times(seen, self.life.scoring_delay())
+            .not_before(earliest.unwrap_or(DateTime::<Utc>::MIN_UTC));
+        if let Some(cycle) = self.open_cycle.take() {
+            self.schedule_close(&cycle, plan.start, stored.created + CYCLE_END_DELAY, tale);
+        }
+
+        let cycle_id = cycle_id(self.index, plan.start);
+        let state = self.generate_nights(cycle_id, &plan, stored, tale);
+        self.nap_milli = self.generate_naps(cycle_id, &plan, stored, tale);
+
+        let mut loads = Vec::new();
+        for (span, sport) in &plan.workouts {
+            loads.extend(self.generate_workout(*span, *sport, stored.created, tale));
+        }
+        let cycle_state = match state {
+            SimScoreState::Unscorable if self.rng.random_bool(0.5) => SimScoreState::Unscorable,
+            _ if plan.measured == MeasurementResult::Nothing => SimScoreState::Unscorable,
+            _ => SimScoreState::Scored,
+        };
+        let pace = ActivityLevel::draw(&mut self.rng, &self.physique);
+        let cycle = OpenCycle {
+            id: cycle_id,
+            user_id: self.user_id,
+            start: plan.start,
+            woke_at: plan.woke_at(),
+            timezone_offset: self.offset_text(plan.nights.first().map_or(plan.start, |it| it.end)),
+            times: stored,
+            state: cycle_state,
+            missing_score: self.missing_score(number.is_multiple_of(2)),
+            activity_level: pace,
+            loads,
+        };
+        tale.add(stored.created, TimelineEvent::Open(Box::new(cycle.clone())));
+        match plan.closes_at {
+            Some(end) => {
+                self.schedule_close(&cycle, end, end.max(stored.created + CYCLE_END_DELAY), tale)
+            }
+            None => self.open_cycle = Some(cycle),
+        }
+    }
+
+    /// A cycle that WHOOP creates long after it has ended, with every value 0.
+    fn zero_scored_cycle(&self, plan: &PlannedCycle, created: DateTime<Utc>) -> SimRecord {
+        // The id counts up with the creation, not with the start.
+        let id = cycle_id(self.index, created);
+        let wire = wire::CycleJson {
+            id,
+            user_id: self.user_id,
+            created_at: format_instant(created),
+            updated_at: format_instant(created),
+            start: format_instant(plan.start),
+            end: plan.closes_at.map(format_instant),
+            timezone_offset: self.offset_text(plan.start),
+            score_state: SimScoreState::Scored,
+            score: Some(Some(CycleScoreJson::ZERO)),
+            step_count: None,
+        };
+        SimRecord::new(id, plan.start, plan.closes_at, &wire)
+    }
+
+    /// The main sleeps of a cycle, and its recovery, which WHOOP makes of the first one.
+    fn generate_nights(
+        &mut self,
+        cycle_id: i64,
+        plan: &PlannedCycle,
+        stored: ScoringTimes,
+        tale: &mut EventTimeline,
+    ) -> SimScoreState {
+        let Some((first, later)) = plan.nights.split_first() else {
+            return SimScoreState::Scored;
+        };
+        let night = self.nights_generated;
+        self.nights_generated += 1;
+        let state = if night % UNSCORABLE_EVERY == UNSCORABLE_EVERY / 2 {
+            SimScoreState::Unscorable
+        } else {
+            SimScoreState::Scored
+        };
+        let need = SleepNeed {
+            debt_milli: self.rng.int_between(0, 5_400_000),
+            nap_milli: self.nap_milli,
+        };
+        let kind = if night < NIGHTS_WITHOUT_CONSISTENCY {
+            sleep::SleepKind::FirstNights
+        } else {
+            sleep::SleepKind::Night
+        };
+        let sleep_id = self.generate_sleep(cycle_id, *first, kind, (state, stored), &need, tale);
+        // WHOOP makes no recovery of some members' first nights.
+        if self.life != LifePattern::LongBreaks || night >= NIGHTS_WITHOUT_CONSISTENCY {
+            self.generate_recovery(night, cycle_id, &sleep_id, *first, (state, stored), tale);
+        }
+        for span in later {
+            let stored = self
+                .rng
+                .draw_scoring_times(span.end, self.life.scoring_delay())
+                .not_before(stored.created + TimeDelta::minutes(1));
+            self.generate_sleep(
+                cycle_id,
+                *span,
+                sleep::SleepKind::LaterPart,
+                (SimScoreState::Scored, stored),
+                &need,
+                tale,
+            );
+        }
+        state
+    }
+
+    fn schedule_close(
+        &self,
+        cycle: &OpenCycle,
+        end: DateTime<Utc>,
+        seen: DateTime<Utc>,
+        tale: &mut EventTimeline,
+    ) {
+        let settled = cycle.times.finalized;
+        if settled <= seen || self.first_read_at < settled {
+            tale.add(seen, TimelineEvent::Close(cycle.closed_record(end, seen)));
+        }
+        if seen < settled {
+            let record = cycle.closed_record(end, settled);
+            // Told as a close again: whoever looked for the first time in
+            // between has not seen the other.
+            tale.add(settled, TimelineEvent::Close(record));
+        }
+    }
+
+    fn generate_naps(
+        &mut self,
+        cycle_id: i64,
+        plan: &PlannedCycle,
+        night: ScoringTimes,
+        tale: &mut EventTimeline,
+    ) -> i64 {
+        let mut napped = 0;
+        for nap in &plan.naps {
+            let span = nap.span;
+            napped += (span.end - span.start).num_milliseconds() * 9 / 10;
+            let stored = self
+                .rng
+                .draw_scoring_times(span.end, self.life.scoring_delay())
+                .not_before(night.created + TimeDelta::minutes(1));
+            let need = SleepNeed {
+                debt_milli: self.rng.int_between(0, 3_600_000),
+                nap_milli: 0,
+            };
+            let settled = (SimScoreState::Scored, stored);
+            let kind = if nap.entered_by_hand {
+                sleep::SleepKind::EnteredByHand
+            } else {
+                sleep::SleepKind::Nap
+            };
+            self.generate_sleep(cycle_id, span, kind, settled, &need, tale);
+        }
+        napped
+    }
+
+    fn generate_sleep(
+        &mut self,
+        cycle_id: i64,
+        span: TimeSpan,
+        kind: sleep::SleepKind,
+        (state, stored): (SimScoreState, ScoringTimes),
+        need: &SleepNeed,
+        tale: &mut EventTimeline,
+    ) -> String {
+        let id = self.rng.uuid().to_string();
+        let mut wire = wire::SleepJson {
+            id: id.clone(),
+            cycle_id,
+            v1_id: None,
+            user_id: self.user_id,
+            created_at: format_instant(stored.created),
+            updated_at: String::new(),
+            start: format_instant(span.start),
+            end: format_instant(span.end),
+            timezone_offset: self.offset_text(span.end),
+            nap: kind.is_nap(),
+            score_state: SimScoreState::PendingScore,
+            score: self.score_placeholder(SleepScoreJson::zero),
+        };
+        for version in RecordVersion::all_of(state, stored) {
+            if version.state == SimScoreState::Scored {
+                let chance = &mut self.rng;
+                wire.score = Some(Some(sleep::score(chance, &self.physique, span, kind, need)));
+            }
+            if version.is_superseded(self.first_read_at) {
+                continue;
+            }
+            wire.score_state = version.state;
+            wire.updated_at = format_instant(version.at);
+            let mut record = SimRecord::new(&id, span.start, Some(span.end), &wire);
+            record.cycle_id = Some(cycle_id);
+            record.nap = kind.is_nap();
+            tale.add(version.at, TimelineEvent::Put(SimDataType::Sleep, record));
+        }
+        id
+    }
+
+    fn generate_recovery(
+        &mut self,
+        night: usize,
+        cycle_id: i64,
+        sleep_id: &str,
+        span: TimeSpan,
+        (state, stored): (SimScoreState, ScoringTimes),
+        tale: &mut EventTimeline,
+    ) {
+        let calibrating = self.life == LifePattern::Newcomer && night < CALIBRATING_NIGHTS;
+        let mut wire = wire::RecoveryJson {
+            cycle_id,
+            sleep_id: sleep_id.to_owned(),
+            user_id: self.user_id,
+            created_at: format_instant(stored.created),
+            updated_at: String::new(),
+            score_state: SimScoreState::PendingScore,
+            score: self.score_placeholder(RecoveryScoreJson::zero),
+        };
+        for version in RecordVersion::all_of(state, stored) {
+            if version.state == SimScoreState::Scored {
+                let chance = &mut self.rng;
+                wire.score = Some(Some(recovery::score(chance, &self.physique, calibrating)));
+            }
+            if version.is_superseded(self.first_read_at) {
+                continue;
+            }
+            wire.score_state = version.state;
+            wire.updated_at = format_instant(version.at);
+            let mut record = SimRecord::new(cycle_id, span.start, Some(span.end), &wire);
+            record.cycle_id = Some(cycle_id);
+            record.sleep_id = Some(sleep_id.to_owned());
+            tale.add(
+                version.at,
+                TimelineEvent::Put(SimDataType::Recovery, record),
+            );
+        }
+    }
+
+    fn generate_workout(
+        &mut self,
+        span: TimeSpan,
+        sport: Sport,
+        earliest: DateTime<Utc>,
+        tale: &mut EventTimeline,
+    ) -> Option<(DateTime<Utc>, WorkoutLoad)> {
+        let id = self.rng.uuid().to_string();
+        let stored = self
+            .rng
+            .draw_scoring_times(span.end, ScoringDelay::Short)
+            .not_before(earliest + TimeDelta::minutes(1));
+        let state = if self.rng.random_bool(0.04) {
+            SimScoreState::Unscorable
+        } else {
+            SimScoreState::Scored
+        };
+        let mut wire = wire::WorkoutJson {
+            id: id.clone(),
+            v1_id: None,
+            user_id: self.user_id,
+            created_at: format_instant(stored.created),
+            updated_at: String::new(),
+            start: format_instant(span.start),
+            end: format_instant(span.end),
+            timezone_offset: self.offset_text(span.start),
+            sport_name: sport.name,
+            score_state: SimScoreState::PendingScore,
+            score: self.score_placeholder(WorkoutScoreJson::zero),
+            sport_id: sport.id,
+        };
+        let mut load = None;
+        for version in RecordVersion::all_of(state, stored) {
+            if version.state == SimScoreState::Scored {
+                let chance = &mut self.rng;
+                let (score, drawn) = workout::score(chance, &self.physique, span, sport);
+                wire.score = Some(Some(score));
+                load = load.or(Some((version.at, drawn)));
+            }
+            if version.is_superseded(self.first_read_at) {
+                continue;
+            }
+            wire.score_state = version.state;
+            wire.updated_at = format_instant(version.at);
+            let record = SimRecord::new(&id, span.start, Some(span.end), &wire);
+            tale.add(version.at, TimelineEvent::Put(SimDataType::Workout, record));
+        }
+        load
+    }
+
+    pub(crate) fn draw_recovery_score(&self, chance: &mut SeededRng) -> serde_json::Value {
+        serde_json::to_value(recovery::score(chance, &self.physique, false))
+            .expect("a score has string keys")
+    }
+
+    /// The replacement for a missing score: null or no key, for some people zeros.
+    fn score_placeholder<T>(&mut self, zero: fn() -> T) -> MaybeAbsent<T> {
+        let sends_null = self.rng.random_bool(0.5);
+        match self.missing_score(sends_null) {
+            MissingScore::Absent => None,
+            MissingScore::Null => Some(None),
+            MissingScore::Zeros => Some(Some(zero())),
+        }
+    }
+
+    fn missing_score(&self, sends_null: bool) -> MissingScore {
+        match self.life {
+            LifePattern::OddReadings => MissingScore::Zeros,
+            _ if sends_null => MissingScore::Null,
+            _ => MissingScore::Absent,
+        }
+    }
+
+    fn offset_text(&self, at: DateTime<Utc>) -> String {
+        let itinerary = &self.planner.itinerary;
+        format_offset(itinerary.offset_minutes(at - self.life.offset_lag()))
+    }
+}
+
+/// A record from `at` on, until `until` if it changes again.
+struct RecordVersion {
+    at: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
+    state: SimScoreState,
+}
+
+impl RecordVersion {
+    /// Pending, settled, and sometimes scored anew.
+    fn all_of(state: SimScoreState, stored: ScoringTimes) -> Vec<Self> {
+        let again = stored.rescored.filter(|_| state == SimScoreState::Scored);
+        let mut versions = vec![
+            Self {
+                at: stored.created,
+                until: Some(stored.finalized),
+                state: SimScoreState::PendingScore,
+            },
+            Self {
+                at: stored.finalized,
+                until: again,
+                state,
+            },
+        ];
+        versions.extend(again.map(|at| Self {
+            at,
+            until: None,
+            state,
+        }));
+        versions
+    }
+
+    fn is_superseded(&self, by: DateTime<Utc>) -> bool {
+        self.until.is_some_and(|until| until <= by)
+    }
+}
+
+/// An hour of the years since 2020 and the person make a cycle's id: no two
+/// cycles share one, as nobody falls asleep twice in an hour.
+///
+/// Every second person has ids past 2^31, where WHOOP is about to arrive.
+pub(crate) fn cycle_id(index: usize, start: DateTime<Utc>) -> i64 {
+    let person = i64::try_from(index % MAX_PEOPLE).unwrap_or(0);
+    let people = i64::try_from(MAX_PEOPLE).unwrap_or(i64::MAX);
+    let base = if index.is_multiple_of(2) {
+        1_000_000_000
+    } else {
+        3_000_000_000
+    };
+    let hour = (start.timestamp() - 1_577_836_800).div_euclid(3_600);
+    base + hour * people + person
+}

@@ -1,0 +1,110 @@
+//! Dice, all thrown from one seeded generator.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
+
+/// One person's dice. Two people never share them, so adding a person changes
+/// nobody else.
+#[derive(Debug)]
+pub(crate) struct SeededRng(ChaCha8Rng);
+
+impl SeededRng {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream);
+        Self(rng)
+    }
+
+    /// Dice of their own, thrown with these.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(ChaCha8Rng::from_rng(&mut self.0))
+    }
+
+    pub(crate) fn float_between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.0.random::<f64>()
+    }
+
+    /// Both ends included.
+    pub(crate) fn int_between(&mut self, low: i64, high: i64) -> i64 {
+        self.0.random_range(low..=high)
+    }
+
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        self.0.random_range(0..length)
+    }
+
+    pub(crate) fn random_bool(&mut self, probability: f64) -> bool {
+        self.0.random::<f64>() < probability
+    }
+
+    pub(crate) fn uuid(&mut self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.0.fill_bytes(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+
+    pub(crate) fn random_minutes(&mut self, low: i64, high: i64) -> TimeDelta {
+        TimeDelta::milliseconds(self.int_between(low * 60_000, high * 60_000))
+    }
+
+    /// When WHOOP stores something that ended, settles its score, and changes it again.
+    ///
+    /// Most of it arrives in minutes. A strap that was out of reach of its phone
+    /// uploads hours or days later, and WHOOP scores some nights anew.
+    pub(crate) fn draw_scoring_times(
+        &mut self,
+        ended: DateTime<Utc>,
+        settles: ScoringDelay,
+    ) -> ScoringTimes {
+        let delay = match self.int_between(0, 79) {
+            0..=3 => self.random_minutes(8 * 60, 11 * 60),
+            4 => self.random_minutes(2 * 24 * 60, 4 * 24 * 60),
+            _ => self.random_minutes(3, 9),
+        };
+        let created = ended + delay;
+        let pending = match settles {
+            ScoringDelay::Long => self.random_minutes(14 * 60, 22 * 60),
+            ScoringDelay::Short => TimeDelta::milliseconds(self.int_between(9_000, 280_000)),
+        };
+        let settled = created + pending;
+        let again = self.random_minutes(24 * 60, 6 * 24 * 60);
+        ScoringTimes {
+            created,
+            finalized: settled,
+            rescored: self.random_bool(0.05).then(|| settled + again),
+        }
+    }
+}
+
+/// How long WHOOP needs for a person's scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScoringDelay {
+    /// Within five minutes.
+    Short,
+    /// In the evening, or with the next night.
+    Long,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ScoringTimes {
+    /// The record appears, its score pending.
+    pub(crate) created: DateTime<Utc>,
+    /// It is SCORED or UNSCORABLE.
+    pub(crate) finalized: DateTime<Utc>,
+    /// Its score is another one.
+    pub(crate) rescored: Option<DateTime<Utc>>,
+}
+
+impl ScoringTimes {
+    /// Nothing arrives before what the same strap recorded earlier.
+    pub(crate) fn not_before(self, earliest: DateTime<Utc>) -> Self {
+        let late = (earliest - self.created).max(TimeDelta::zero());
+        Self {
+            created: self.created + late,
+            finalized: self.finalized + late,
+            rescored: self.rescored.map(|at| at + late),
+        }
+    }
+}
