@@ -1,7 +1,7 @@
-//! Fetches the Health page's chart library from npm, by a lock file.
+//! Fetches the Health page's chart library from npm, in the versions of a lock file.
 //!
-//! A build without npm, or without its registry, works as well: the page then shows
-//! tables where charts would be, and Cargo says so.
+//! A build also works without npm or its registry: the page then shows tables instead of charts,
+//! and Cargo prints a warning.
 
 use std::{
     env, fs, io,
@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What is taken of the packages, and what it is called here.
+/// Files that are used from the packages, with their names here.
 const FILES: [(&str, &str); 3] = [
     ("uplot/dist/uPlot.iife.min.js", "uPlot.iife.min.js"),
     ("uplot/dist/uPlot.min.css", "uPlot.min.css"),
@@ -20,7 +20,8 @@ fn main() -> io::Result<()> {
     let package = PathBuf::from("npm");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=npm");
-    // Cargo looks at the embedded files of itself only where the compiler was told.
+    // Cargo does not detect changes to the embedded files by itself, because the compiler does not
+    // report them.
     println!("cargo::rerun-if-changed=page");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     let vendor = out.join("vendor");
@@ -29,7 +30,7 @@ fn main() -> io::Result<()> {
         for (_, name) in FILES {
             fs::write(vendor.join(name), "")?;
         }
-        // Tried again by the next build, as what is waited for is not there.
+        // The next build tries again, because this path does not exist.
         println!(
             "cargo::rerun-if-changed={}",
             out.join("npm/node_modules").display()
@@ -51,7 +52,7 @@ fn fetch(package: &Path, work: &Path, vendor: &Path) -> Result<(), String> {
     }
     let npm = Command::new("npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        // A machine without a network should not wait for long to learn it.
+        // Without a network the build should fail quickly.
         .args([
             "--fetch-retries=1",
             "--fetch-retry-mintimeout=1000",
@@ -62,7 +63,7 @@ fn fetch(package: &Path, work: &Path, vendor: &Path) -> Result<(), String> {
         .output()
         .map_err(|error| format!("npm cannot be started ({error})"))?;
     if !npm.status.success() {
-        // Tried again by the next build: the file that is waited for is not there.
+        // The next build tries again, because this file does not exist.
         println!(
             "cargo::rerun-if-changed={}",
             vendor.join(FILES[0].1).display()
@@ -77,7 +78,7 @@ fn fetch(package: &Path, work: &Path, vendor: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether what was fetched before is what is wanted now.
+/// Whether the packages that were fetched earlier are those of the lock file.
 fn is_same(package: &Path, work: &Path) -> bool {
     let read = |folder: &Path| fs::read(folder.join("package-lock.json")).ok();
     read(package).is_some() && read(package) == read(work)

@@ -1,4 +1,5 @@
-//! The migrations are compiled in; a new one must compile the crate anew.
+//! The migrations are embedded into the binary, so a change in their folder has to recompile the
+//! crate.
 
 fn main() {
     println!("cargo::rerun-if-changed=../../migrations");

@@ -1,4 +1,4 @@
-//! One address of the API: its routes, and what every request to it passes.
+//! The app of one address of the API: its routes and the middleware for every request.
 
 use actix_web::{
     App, Error, ResponseError,
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct AppFactory {
     pub(crate) routes: ServedRoutes,
     pub(crate) state: web::Data<AppState>,
-    /// Origins of web apps that may ask from a browser.
+    /// Origins of web apps that may send requests from a browser.
     pub(crate) origins: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl AppFactory {
         let surface = self.routes;
         App::new()
             .app_data(web::Data::new(reads))
-            // The last is met first.
+            // The middleware that is added last runs first.
             .wrap(from_fn(body::refuse_encoded))
             .wrap(from_fn(panics::contain))
             .wrap(from_fn(audit::record_request))

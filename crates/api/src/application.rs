@@ -36,10 +36,10 @@ use crate::{
     webhook_drain::run_webhook_drain,
 };
 
-/// How long a connection without a request stays open.
+/// Maximum time that a connection stays open without a request.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How long the head of a request may take.
+/// Maximum time that a caller may take to send the head of a request.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The API, bound to its address and not yet serving.
@@ -51,13 +51,13 @@ pub struct Application {
     all_served: CancellationToken,
 }
 
-/// A server on its address.
+/// A server that is bound to its address.
 struct BoundServer {
     server: Server,
     address: SocketAddr,
 }
 
-/// An address to listen on, and how many threads and connections it has.
+/// Address to listen on, with its numbers of threads and connections.
 struct ListenerConfig {
     setting: &'static str,
     address: SocketAddr,
@@ -73,12 +73,13 @@ impl ListenerConfig {
         reads: impl Fn() -> ReadPool + Send + Clone + 'static,
     ) -> Result<BoundServer, ApiStartError> {
         let server = HttpServer::new(move || site.build_app(reads()))
-            // The binary listens to the signals itself.
+            // The binary handles the signals itself.
             .disable_signals()
-            // An answer in parts, as an event or a compressed day, must not wait for the
-            // acknowledgement of its first part.
+            // A response in several parts, such as an event or a compressed day, must not wait for
+            // the acknowledgement of its first part.
             .tcp_nodelay(true)
-            // Longer than load balancers keep theirs: it is they who close.
+            // Longer than the keep-alive of usual load balancers, so that they close idle
+            // connections first.
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(REQUEST_HEAD_TIMEOUT)
             .on_connect(|connection, _| unread_limit::limit_unread_time(connection))
@@ -100,11 +101,11 @@ impl ListenerConfig {
 }
 
 impl Application {
-    /// Reads the settings and binds. PostgreSQL need not be there yet.
+    /// Reads the settings and binds the addresses. PostgreSQL need not be available yet.
     ///
     /// # Errors
     ///
-    /// A setting is missing or unusable, or the address is taken.
+    /// A setting is missing or invalid, or an address is in use.
     pub fn build(cli: &ApiCli, clock: Arc<dyn Clock>) -> Result<Self, ApiStartError> {
         let faults = cli.faults();
         if !faults.is_empty() {
@@ -121,7 +122,7 @@ impl Application {
         let shares = PoolSizes::of(cli.database.database_pool_size.into(), workers);
         let database = cli.database.pool(None, shares.engine, limit)?;
         let read_url = cli.database_read_url.clone();
-        // Here, where an address that cannot be one is told.
+        // Created here, so that an invalid address is reported when the process starts.
         let to_look = cli.database.pool(read_url.as_ref(), 1, limit)?;
         warn_if_unverified("DATABASE_URL", &database);
         if read_url.is_some() {
@@ -201,7 +202,7 @@ impl Application {
         };
         let database_args = cli.database.clone();
         let reads = move || {
-            // Of this worker alone: its connections live on this thread.
+            // Each worker has a pool of its own, because its connections belong to this thread.
             let pool = database_args.pool(read_url.as_ref(), shares.worker.max(1), limit);
             let pool = pool.ok().filter(|_| shares.worker > 0);
             ReadPool::new(pool, replica.clone())
@@ -221,11 +222,12 @@ impl Application {
                     docs: false,
                 },
                 state,
-                // Its page is the only one that asks.
+                // Only the operator's page, which is of the same origin, sends requests to this
+                // address.
                 origins: Vec::new(),
             };
-            // A thread and connections of its own: a flood of the public address leaves
-            // the operator's way in.
+            // The operations address has its own thread and connections, so that the operator can
+            // use it while the public address is overloaded.
             let listener = ListenerConfig {
                 setting: "API_OPS_LISTEN",
                 address,
@@ -242,7 +244,7 @@ impl Application {
         })
     }
 
-    /// The public address; with port 0 in the settings, the port that was free.
+    /// The public address. If the settings have port 0, it contains the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.public.address
     }
@@ -252,7 +254,7 @@ impl Application {
         self.operations.as_ref().map(|bound| bound.address)
     }
 
-    /// Stops it from elsewhere.
+    /// Returns a handle that stops the API.
     pub fn handle(&self) -> StopHandle {
         let servers = [Some(&self.public), self.operations.as_ref()];
         StopHandle {
@@ -265,11 +267,11 @@ impl Application {
         }
     }
 
-    /// Serves until stopped, and finishes what was begun on the way.
+    /// Serves until it is stopped, and finishes the requests in progress.
     ///
     /// # Errors
     ///
-    /// The sockets broke.
+    /// A socket failed.
     pub async fn run(self) -> io::Result<()> {
         let operations = async {
             match self.operations {
@@ -284,7 +286,7 @@ impl Application {
     }
 }
 
-/// Waits, after the last request, for token refreshes that no caller waits for any more.
+/// Waits, after the last request, for token refreshes that no caller waits for.
 async fn finish_refreshes(
     engine: whoop_sync::Engine,
     served: CancellationToken,
@@ -294,13 +296,13 @@ async fn finish_refreshes(
     engine.finish_refreshes(&stop).await;
 }
 
-/// Threads that serve.
+/// Number of worker threads of the public address.
 fn worker_count(cli: &ApiCli) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     cli.api_workers.map_or_else(cores, usize::from)
 }
 
-/// Stops an [`Application`] that serves.
+/// Handle that stops an [`Application`] that serves.
 #[derive(Debug, Clone)]
 pub struct StopHandle {
     servers: Vec<ServerHandle>,
@@ -308,8 +310,8 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// No new request is taken, what is in flight is finished. The call itself
-    /// asks for that; what it returns only waits.
+    /// Requests the stop: no new request is accepted, requests in progress are finished. The
+    /// returned future only waits until they are finished.
     pub fn stop(&self) -> impl Future<Output = ()> + use<> {
         self.background.stop();
         let stopping = self.servers.iter().map(|server| server.stop(true));
@@ -320,14 +322,14 @@ impl StopHandle {
     }
 }
 
-/// An API that serves on a task of its own, in a process of several parts.
+/// An API that serves in a task of its own, for a process with several parts.
 pub struct RunningApplication {
     handle: StopHandle,
     task: tokio::task::JoinHandle<io::Result<()>>,
 }
 
 impl Application {
-    /// Serves in the background until [`Running::stop`].
+    /// Serves in the background until [`RunningApplication::stop`].
     pub fn spawn(self) -> RunningApplication {
         RunningApplication {
             handle: self.handle(),
@@ -337,11 +339,11 @@ impl Application {
 }
 
 impl RunningApplication {
-    /// Finishes what is in flight, then ends.
+    /// Finishes the requests in progress, then stops.
     ///
     /// # Errors
     ///
-    /// The server had broken before.
+    /// The server had already failed.
     pub async fn stop(self) -> io::Result<()> {
         self.handle.stop().await;
         self.task

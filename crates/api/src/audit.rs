@@ -1,7 +1,7 @@
 //! The audit trail of requests by service keys.
 //!
-//! Reads are many, so their rows are written beside the answers, in batches. Everything that changes
-//! something has its row before its answer is sent.
+//! Rows for reads are frequent, so they are written in batches after the response. The row of a
+//! request that changes something is written before its response is sent.
 
 use std::{
     fmt,
@@ -32,27 +32,27 @@ use whoop_sync::Engine;
 
 use crate::{caller, problem::Problem, scope, state::AppState};
 
-/// Rows that may wait for the database.
+/// Maximum number of rows that wait to be written.
 const QUEUE_CAPACITY: usize = 10_000;
 
-/// Rows that are written in one statement.
+/// Maximum number of rows that are written in one statement.
 const BATCH_SIZE: usize = 500;
 
-/// Attempts to write a batch, and the pause between them.
+/// Maximum attempts to write a batch, and the pause between them.
 const MAX_ATTEMPTS: u32 = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Least time between two log lines about a queue that is full.
+/// Minimum time between two log lines about dropped rows.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Rows on their way to the database.
+/// Queue of rows that wait to be written to the database.
 #[derive(Clone)]
 pub(crate) struct AuditQueue {
     sender: mpsc::Sender<AuditEntry>,
     dropped: Arc<DroppedRows>,
 }
 
-/// Rows that could not be written.
+/// Counter of rows that could not be written.
 #[derive(Debug, Default)]
 struct DroppedRows {
     rows: AtomicU64,
@@ -87,8 +87,8 @@ impl fmt::Debug for AuditQueue {
 }
 
 impl AuditQueue {
-    /// The queue, and the work that empties it. The work ends after `served` is cancelled and the
-    /// queue is empty.
+    /// Returns the queue and the task that writes its rows. The task ends after `served` is
+    /// cancelled and the queue is empty.
     pub(crate) fn new(
         engine: Engine,
         served: CancellationToken,
@@ -105,12 +105,12 @@ impl AuditQueue {
         )
     }
 
-    /// Rows that were lost since the process began.
+    /// Number of rows that were dropped since the process started.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.rows.load(Ordering::Relaxed)
     }
 
-    /// Lets a row be written in a moment.
+    /// Adds a row to the queue without waiting for the database.
     fn push(&self, entry: AuditEntry) {
         match self.sender.try_send(entry) {
             Ok(()) => {}
@@ -139,7 +139,7 @@ async fn write_batches(
                 write_batch(&engine, &batch, &lost).await;
                 batch.clear();
             }
-            // What waits is still received after this.
+            // Rows that are already in the queue are still received after the close.
             () = served.cancelled(), if !from.is_closed() => from.close(),
         }
     }
@@ -162,7 +162,7 @@ async fn write_batch(engine: &Engine, batch: &[AuditEntry], lost: &DroppedRows) 
     }
 }
 
-/// The action of a route, as the audit trail names it.
+/// Returns the action of a route for the audit trail.
 fn action_name(method: &Method, pattern: &str) -> &'static str {
     let tail = pattern.trim_start_matches("/api/v1/whoop/");
     match scope::scope_of_route(method, pattern) {
@@ -176,7 +176,7 @@ fn action_name(method: &Method, pattern: &str) -> &'static str {
     }
 }
 
-/// Adds a row for a request by a service key, unless the route did.
+/// Adds a row for a request by a service key, unless the route added one.
 pub(crate) async fn record_request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -192,7 +192,7 @@ pub(crate) async fn record_request<B: MessageBody>(
     };
     let status = response.status();
     state.metrics.note_key(name, called.outcome, status);
-    // An ended key accessed nothing; its holder must not be able to fill the table.
+    // A caller with an expired or revoked key read nothing, and must not be able to fill the table.
     let is_ended = matches!(called.outcome, Some("expired" | "revoked"));
     if is_ended || called.is_audited {
         return Ok(response);

@@ -7,15 +7,16 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Longer than a call or a refresh in hand may take once an end is asked for,
-/// and short enough to end within the ten seconds that are usual.
+/// Maximum time to wait for background tasks at the stop. It is longer than a call to WHOOP or a
+/// token refresh in progress may take, and shorter than the usual limit of ten seconds for the end
+/// of a process.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Work that goes on although its caller may be gone.
+/// Tasks that continue although their caller may be gone.
 ///
-/// It runs beside the server and not on one of its workers, which end with the
-/// last request: a refresh that is cut off between WHOOP's answer and our
-/// commit costs the member's connection.
+/// They run on the process's runtime and not on the runtimes of the server's workers, which end
+/// with the last request. A token refresh that is interrupted between WHOOP's response and the
+/// commit would lose the member's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct BackgroundTasks {
     runtime: Handle,
@@ -24,7 +25,7 @@ pub(crate) struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    /// On the runtime it is called from.
+    /// Spawns tasks on the current runtime.
     pub(crate) fn new() -> Self {
         Self {
             runtime: Handle::current(),
@@ -40,17 +41,17 @@ impl BackgroundTasks {
         self.tasks.spawn_on(work, &self.runtime)
     }
 
-    /// Asks work that can to end after the page in hand.
+    /// Requests a stop. Tasks that support it end after the page that they are reading.
     pub(crate) fn stop(&self) {
         self.stop_token.cancel();
     }
 
-    /// Turns true once an end is asked for.
+    /// Returns the token that is cancelled when a stop is requested.
     pub(crate) fn stop_token(&self) -> CancellationToken {
         self.stop_token.clone()
     }
 
-    /// Waits for what is under way.
+    /// Requests a stop and waits for the running tasks.
     pub(crate) async fn shut_down(&self) {
         self.stop();
         self.tasks.close();

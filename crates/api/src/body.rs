@@ -1,7 +1,7 @@
-//! Request bodies: as they are on the wire, of bounded size and within a bounded time.
+//! Request bodies, read as they were sent, with a limit on size and time.
 //!
-//! No request is decompressed. A few hundred bytes of Brotli stand for a gigabyte, and a decoder
-//! would write it to memory before any limit or signature is checked.
+//! No request is decompressed. A few hundred bytes of Brotli can expand to a gigabyte, and a
+//! decoder would write it to memory before any limit or signature is checked.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -21,13 +21,13 @@ use tokio::time::timeout;
 
 use crate::{parameters::shortened, problem::Problem};
 
-/// How long a body may take to arrive.
+/// Maximum time that a caller may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest body any route takes, in bytes.
+/// Maximum size of a request body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// A JSON object, or nothing at all, which stands for an empty one.
+/// A JSON object. An empty body counts as an empty object.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
@@ -42,7 +42,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Self(T::default()));
             }
-            // serde reads an array into a struct as well, member after member.
+            // serde also deserializes an array into a struct, element by element.
             if bytes.trim_ascii_start().first() != Some(&b'{') {
                 return Err(Problem::invalid(
                     "invalid-body",
@@ -51,7 +51,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
                 ));
             }
             serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-                // It names what it does not know, which may be long.
+                // The message contains unknown field names of the caller, which may be long.
                 let error = shortened(&error.to_string(), 200);
                 Problem::invalid(
                     "invalid-body",
@@ -63,11 +63,11 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
     }
 }
 
-/// Reads a body to its end, exactly the bytes that were sent.
+/// Reads a body to its end and returns exactly the bytes that were sent.
 pub(crate) fn read_body(
     payload: &mut Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
-    // Not the `Bytes` extractor: it decompresses.
+    // The `Bytes` extractor is not used because it decompresses.
     let stream = BodyStream::new(payload.take());
     async move {
         let bytes = body::to_bytes_limited(stream, MAX_BODY_BYTES);
@@ -101,7 +101,7 @@ fn body_too_large() -> Problem {
     .with_field("body")
 }
 
-/// Refuses a request with an encoded body before any of it is read, whatever the route.
+/// Refuses a request to any route if its body is encoded, before reading the body.
 pub(crate) async fn refuse_encoded(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -114,7 +114,7 @@ pub(crate) async fn refuse_encoded(
 
 fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).any(|value| {
-        // A value that is no text is no `identity` either.
+        // A value that is not text counts as an unknown encoding.
         let codings = value.to_str().unwrap_or("unknown").split(',');
         codings
             .map(str::trim)

@@ -1,4 +1,5 @@
-//! The caller of a request: asked for once, and noted for the log, the metrics and the audit trail.
+//! The caller of a request: identified once, then stored for the log, the metrics and the audit
+//! trail.
 
 use std::{
     collections::HashMap,
@@ -31,9 +32,9 @@ use crate::{
 pub(crate) struct RequestCaller {
     /// Name of the service key; `None` for a member.
     pub(crate) key_name: Option<String>,
-    /// The key, if it is good.
+    /// Holder of the service key, if the key is valid.
     holder: Option<Arc<KeyHolder>>,
-    /// The member whom the path names, once the caller may act for them.
+    /// The member in the path, after the caller's access was checked.
     pub(crate) user_id: Option<UserId>,
     /// Reason for refusing a known key, as a label of the metrics.
     pub(crate) outcome: Option<&'static str>,
@@ -60,7 +61,7 @@ impl RequestCaller {
         }
     }
 
-    /// `member`, or `key:NAME`.
+    /// Returns `member` or `key:NAME`.
     fn log_name(&self) -> String {
         match &self.key_name {
             Some(name) => format!("key:{name}"),
@@ -69,12 +70,12 @@ impl RequestCaller {
     }
 }
 
-/// Returns the identified caller; `None` for a stranger.
+/// Returns the caller of a request; `None` if they could not be identified.
 pub(crate) fn request_caller(request: &HttpRequest) -> Option<RequestCaller> {
     request.extensions().get::<RequestCaller>().cloned()
 }
 
-/// Notes who calls; the request's log lines name the caller from here on.
+/// Stores the caller of a request. From then on the request's log lines name the caller.
 fn set_caller(request: &HttpRequest, called: RequestCaller) {
     tracing::Span::current().record("caller", tracing::field::display(called.log_name()));
     request.extensions_mut().insert(called);
@@ -86,30 +87,30 @@ fn update_caller(request: &HttpRequest, with: impl FnOnce(&mut RequestCaller)) {
     }
 }
 
-/// Notes the member whom the path names. The request's log lines have the member's pseudonym from
-/// here on: only a process with the same `TOKEN_KEYS` can match it with an id.
+/// Stores the member in the path. From then on the request's log lines contain the member's
+/// pseudonym, which only a process with the same `TOKEN_KEYS` can match with a user id.
 pub(crate) fn note_member(request: &HttpRequest, state: &AppState, user_id: &UserId) {
     let pseudonym = state.engine.log_pseudonym(user_id.as_str());
     tracing::Span::current().record("member", tracing::field::display(pseudonym));
     update_caller(request, |called| called.user_id = Some(user_id.clone()));
 }
 
-/// Notes why a known key was refused.
+/// Stores the reason for refusing a known key.
 pub(crate) fn note_outcome(request: &HttpRequest, outcome: &'static str) {
     update_caller(request, |called| called.outcome = Some(outcome));
 }
 
-/// Notes that the route has written the audit trail itself.
+/// Records that the route has written its own row to the audit trail.
 pub(crate) fn note_audited(request: &HttpRequest) {
     update_caller(request, |called| called.is_audited = true);
 }
 
-/// The holder of the service key of a request; `None` for a member.
+/// Returns the holder of the request's service key; `None` for a member.
 pub(crate) fn key_holder(request: &HttpRequest) -> Option<Arc<KeyHolder>> {
     request.extensions().get::<RequestCaller>()?.holder.clone()
 }
 
-/// The caller of a request as the audit trail names them.
+/// Returns the caller of a request for the audit trail.
 pub(crate) fn audit_actor(request: &HttpRequest) -> Actor {
     let extensions = request.extensions();
     let key = extensions
@@ -120,8 +121,8 @@ pub(crate) fn audit_actor(request: &HttpRequest) -> Actor {
     actor.in_request(id.unwrap_or_default())
 }
 
-/// Identifies the sender of a request. A service key is looked up in the database each time, so that a new one and
-/// a revoked one take effect at once, in every process.
+/// Identifies the caller of a request. A service key is looked up in the database each time, so
+/// that new and revoked keys take effect immediately in every process.
 pub(crate) async fn identify(request: &HttpRequest) -> Result<VerifiedCaller, Problem> {
     let state = request
         .app_data::<web::Data<AppState>>()
@@ -146,7 +147,7 @@ pub(crate) async fn identify(request: &HttpRequest) -> Result<VerifiedCaller, Pr
     Ok(caller)
 }
 
-/// Finds a key on this worker's own connection to the primary, or through the engine.
+/// Looks up a key on this worker's own connection to the primary, or through the engine.
 async fn find_key(
     state: &AppState,
     reads: Option<&ReadPool>,
@@ -196,7 +197,7 @@ fn accept_key(
     Ok(VerifiedCaller::Service(holder))
 }
 
-/// Whether a key that opened a stream is still valid. `true` if the database cannot be asked.
+/// Whether the key that opened a stream is still valid. Also true if the database is unavailable.
 pub(crate) async fn is_key_active(state: &AppState, digest: KeyDigest) -> bool {
     match find_key(state, None, digest).await {
         Ok(Some(row)) => row.state(state.engine.clock().now()) == KeyState::Active,
@@ -205,7 +206,7 @@ pub(crate) async fn is_key_active(state: &AppState, digest: KeyDigest) -> bool {
     }
 }
 
-/// Time of the last recorded use of each key, by this process.
+/// Time of the last recorded use of each key by this process.
 #[derive(Default)]
 pub(crate) struct KeyUses(Mutex<HashMap<KeyDigest, DateTime<Utc>>>);
 
@@ -216,7 +217,7 @@ impl fmt::Debug for KeyUses {
 }
 
 impl KeyUses {
-    /// Records a use, at most once a minute and beside the answer.
+    /// Records a use in the background, at most once a minute.
     fn record(&self, state: &AppState, digest: KeyDigest, row: &KeyRow, now: DateTime<Utc>) {
         if !row.use_is_due(now) || !self.is_due(digest, now) {
             return;
@@ -236,8 +237,8 @@ impl KeyUses {
         });
     }
 
-    /// Whether this process has not recorded this key within the last minute. Only keys that are
-    /// stored come here, so the map stays small.
+    /// Whether this process has not recorded a use of this key within the last minute. Only keys in
+    /// the database are passed, so the map remains small.
     fn is_due(&self, digest: KeyDigest, now: DateTime<Utc>) -> bool {
         let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = sent

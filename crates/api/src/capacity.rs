@@ -1,39 +1,38 @@
 //! Numbers of connections and event streams that the limit of open files allows.
 
-/// Maximum number of event streams of this process. Smaller if the limit of open files
-/// does not allow as many.
+/// Maximum number of event streams of this process. A low limit of open files reduces it.
 const MAX_STREAMS: usize = 4000;
 
-/// Maximum number of connections of one worker, as actix-web has it by default.
+/// Maximum number of connections of one worker; actix-web's default.
 const MAX_CONNECTIONS_PER_WORKER: usize = 25_600;
 
 /// Maximum number of connections to the operations address.
 pub(crate) const OPERATIONS_CONNECTIONS: usize = 64;
 
-/// Files of the process itself: standard streams, sockets that listen, calls to WHOOP and
-/// to the issuer, certificates that are read.
+/// Number of files that the process itself needs: standard streams, listening sockets, requests to
+/// WHOOP and to the issuer, certificates.
 const RESERVED_FILES: usize = 64;
 
-/// Files of one worker's event loop.
+/// Number of files that the event loop of one worker needs.
 const FILES_PER_WORKER: usize = 4;
 
-/// Allocation of the process's open files.
+/// Division of the process's open files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConnectionCapacity {
     /// Soft limit of open files; `None` if there is none.
     pub(crate) open_files: Option<u64>,
-    /// Files that are kept from connections: the database pool, event loops, calls to
-    /// WHOOP, the operations address.
+    /// Number of files reserved for other purposes than connections of callers: the database pool,
+    /// event loops, requests to WHOOP, the operations address.
     pub(crate) reserved: usize,
     /// Maximum number of connections of one worker of the public address.
     pub(crate) connections_per_worker: usize,
-    /// Maximum number of event streams, at most three of four connections.
+    /// Maximum number of event streams; at most three quarters of the connections.
     pub(crate) max_streams: usize,
     workers: usize,
 }
 
 impl ConnectionCapacity {
-    /// Shares out `open_files` among the connections of `workers`, after the reserve for a
+    /// Divides `open_files` among the connections of `workers`, after the reserve, which includes a
     /// pool of `database_connections`.
     pub(crate) fn new(
         open_files: Option<u64>,
@@ -65,8 +64,7 @@ impl ConnectionCapacity {
         self.connections_per_worker * self.workers
     }
 
-    /// Whether the limit of open files leaves room for as many event streams as the process
-    /// would carry otherwise.
+    /// Whether the limit of open files allows the maximum number of event streams.
     pub(crate) const fn carries_all_streams(&self) -> bool {
         self.max_streams >= MAX_STREAMS
     }

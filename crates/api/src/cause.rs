@@ -1,17 +1,17 @@
-//! Cause of an answer, for the log and not for the caller.
+//! Cause of an error response, for the log and not for the caller.
 
 use std::{error::Error, fmt::Write as _};
 
-/// Whether the cause is a fault of this service or of something it depends on.
+/// Severity of the cause of an error response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
-    /// The operator has to act.
+    /// A fault of this service or a dependency that the operator has to resolve.
     Error,
-    /// It may pass by itself.
+    /// A fault that may end without the operator.
     Warning,
 }
 
-/// Reason and error for the request's log line, beside the status.
+/// Reason and error for the request's log line, in addition to the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ResponseCause {
     pub(crate) severity: Severity,
@@ -38,7 +38,7 @@ impl ResponseCause {
     }
 }
 
-/// The error's text, followed by those of its sources that are not part of it already.
+/// Returns the error's text, followed by the texts of its sources that it does not already contain.
 fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -10,13 +10,14 @@ use whoop_sync::config::{
 
 use crate::{auth, cors, return_to, start_error::ApiStartError};
 
-/// Answers the app from the members' own database.
+/// Serves the app's HTTP API from PostgreSQL.
 ///
-/// Every flag is also a variable; flags win. Run `sync-worker migrate` first.
+/// Every flag can also be set as an environment variable; the flag takes precedence. Run
+/// `sync-worker migrate` before the first start.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "api", version)]
 pub struct ApiCli {
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(
         long,
         env = "API_LISTEN",
@@ -25,12 +26,13 @@ pub struct ApiCli {
     )]
     pub api_listen: SocketAddr,
 
-    /// Second address for the operator: `/metrics`, `/admin` and `/api/v1/whoop/admin/*` are
-    /// then on it alone, health checks on both. Such as `127.0.0.1:8081`.
+    /// Second address to listen on, for the operator, such as `127.0.0.1:8081`. `/metrics`,
+    /// `/admin` and `/api/v1/whoop/admin/*` are then served only there, health checks on both
+    /// addresses.
     #[arg(long, env = "API_OPS_LISTEN", value_name = "ADDRESS")]
     pub api_ops_listen: Option<SocketAddr>,
 
-    /// Whether `/docs` and `/openapi.json` are served.
+    /// Serve `/docs` and `/openapi.json`.
     #[arg(
         long,
         env = "API_DOCS",
@@ -40,18 +42,18 @@ pub struct ApiCli {
     )]
     pub api_docs: DocsSwitch,
 
-    /// Where the outside reaches this server, like `https://health.example`: where a
-    /// connect that began on the Health page goes back to. Without it that page is
-    /// taken to lie beside the callback.
+    /// Public address of this server, such as `https://health.example`. A connect that began on the
+    /// Health page returns there. If it is not set, the Health page is expected beside the
+    /// callback.
     #[arg(long, env = "API_PUBLIC_URL", value_name = "URL", value_parser = web_address)]
     pub api_public_url: Option<Url>,
 
-    /// Threads that serve requests; as many as there are cores if not given.
+    /// Number of threads that serve requests; default: the number of CPU cores.
     #[arg(long, env = "API_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub api_workers: Option<u16>,
 
-    /// Requests a minute that a member may make, and as many at once; 0 for no limit.
-    /// Service keys have none.
+    /// Maximum number of requests per minute for each member, which is also the maximum burst; 0
+    /// for no limit. Requests with a service key are not limited.
     #[arg(
         long,
         env = "API_REQUESTS_PER_MINUTE",
@@ -60,8 +62,8 @@ pub struct ApiCli {
     )]
     pub api_requests_per_minute: u32,
 
-    /// Origins of web apps that may send requests from a browser, like
-    /// `https://app.example`; `*` for any.
+    /// Origins of web apps that may send requests from a browser, separated by commas, such as
+    /// `https://app.example`; `*` for any origin.
     #[arg(
         long,
         env = "CORS_ALLOWED_ORIGINS",
@@ -77,8 +79,8 @@ pub struct ApiCli {
     #[command(flatten)]
     pub database: DatabaseArgs,
 
-    /// A read replica, from which days, spans and records are read. Of a member who
-    /// changed within the last minute the primary is read.
+    /// Read replica for days, spans of days and records. The primary is read for
+    /// members with changes within the last 60 seconds.
     #[arg(
         long,
         env = "DATABASE_READ_URL",
@@ -89,8 +91,9 @@ pub struct ApiCli {
     )]
     pub database_read_url: Option<SecretString>,
 
-    /// How long a statement may take before PostgreSQL ends it; 0 for no limit. Not
-    /// behind a pooler in transaction mode: there, set it for the role.
+    /// Maximum duration of a statement in seconds, after which PostgreSQL cancels it; 0 for no
+    /// limit. Behind a pooler in transaction mode, set 0 and configure `statement_timeout` for the
+    /// role instead.
     #[arg(
         long,
         env = "DATABASE_STATEMENT_TIMEOUT_SECONDS",
@@ -115,12 +118,12 @@ pub struct ApiCli {
     #[command(flatten)]
     pub log: LogArgs,
 
-    /// Settings that could not be read, see [`whoop_sync::config::read`].
+    /// Settings that could not be read; see [`whoop_sync::config::read`].
     #[arg(skip)]
     pub unreadable: SettingFaults,
 }
 
-/// A part of the API that can be switched off.
+/// Switch for the API's documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DocsSwitch {
     On,
@@ -128,7 +131,7 @@ pub enum DocsSwitch {
 }
 
 impl ApiCli {
-    /// Every setting that keeps the API from starting.
+    /// Returns every setting that prevents the API from starting.
     pub fn faults(&self) -> SettingFaults {
         let mut faults = self.unreadable.clone();
         faults.extend(self.database.faults());
@@ -150,7 +153,7 @@ impl ApiCli {
         })
     }
 
-    /// Whether every address that the API listens on is reachable from this machine alone.
+    /// Whether all addresses that the API listens on are reachable only from this machine.
     pub(crate) fn listens_on_loopback(&self) -> bool {
         let mut addresses = [Some(self.api_listen), self.api_ops_listen]
             .into_iter()
@@ -159,20 +162,20 @@ impl ApiCli {
     }
 }
 
-/// Whether a program that listens on one of them could not listen on the other.
+/// Whether two programs could not listen on both addresses at the same time.
 fn addresses_overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_ip =
         one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-    // With port 0 each gets one that is free.
+    // With port 0 each address gets a free port of its own.
     is_same_ip && one.port() == other.port() && one.port() != 0
 }
 
-/// The credentials that callers are accepted with.
+/// Settings for the authentication of callers.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Callers")]
 pub struct AuthArgs {
-    /// HS256 secret of the members' JWTs, at least 32 bytes (Supabase: the legacy JWT
-    /// secret) (required, or a key set, or service keys)
+    /// HS256 secret of the members' JWTs, at least 32 bytes (Supabase: the legacy JWT secret)
+    /// (required, unless a key set or service keys are set)
     #[arg(
         long,
         env = "AUTH_JWT_SECRET",
@@ -182,13 +185,13 @@ pub struct AuthArgs {
     )]
     pub auth_jwt_secret: Option<SecretString>,
 
-    /// Key set of the issuer that signs the members' JWTs with RS256, ES256 or `EdDSA`
-    /// (Supabase: `https://<project>.supabase.co/auth/v1/.well-known/jwks.json`)
-    /// (required, or a secret, or service keys)
+    /// Address of the key set of the issuer that signs the members' JWTs with RS256, ES256 or
+    /// `EdDSA` (Supabase: `https://<project>.supabase.co/auth/v1/.well-known/jwks.json`) (required,
+    /// unless a secret or service keys are set)
     #[arg(long, env = "AUTH_JWKS_URL", value_name = "URL", value_parser = auth::parse_key_set_url)]
     pub auth_jwks_url: Option<Url>,
 
-    /// Values of `aud` that a JWT may carry, separated by commas; `*` alone accepts any.
+    /// Accepted values of `aud` in a JWT, separated by commas; `*` alone accepts any value.
     #[arg(
         long,
         env = "AUTH_JWT_AUDIENCE",
@@ -197,22 +200,22 @@ pub struct AuthArgs {
     )]
     pub auth_jwt_audience: String,
 
-    /// Values of `iss` that a JWT may carry, separated by commas. Without it, or with
-    /// `*`, the issuer is not checked.
+    /// Accepted values of `iss` in a JWT, separated by commas. If it is not set or is `*`, the
+    /// issuer is not checked.
     #[arg(long, env = "AUTH_JWT_ISSUER", value_name = "ISSUERS")]
     pub auth_jwt_issuer: Option<String>,
 
-    /// OAuth clients with accepted JWTs, separated by commas. A JWT that carries
-    /// the claim `client_id` is refused unless that id is listed here.
+    /// OAuth clients with accepted JWTs, separated by commas. A JWT with the claim `client_id`
+    /// is refused unless that id is listed here.
     #[arg(long, env = "AUTH_JWT_CLIENT_IDS", value_name = "CLIENT_IDS")]
     pub auth_jwt_client_ids: Option<String>,
 
-    /// Claims that every JWT must carry, like `role=authenticated,aal=aal2`.
+    /// Claims that every JWT must have, separated by commas, such as `role=authenticated,aal=aal2`.
     #[arg(long, env = "AUTH_JWT_REQUIRE", value_name = "CLAIM=VALUE,…")]
     pub auth_jwt_require: Option<String>,
 
-    /// Maximum lifetime of a JWT in seconds: `exp` may lie this far ahead, and this far
-    /// after `iat`.
+    /// Maximum lifetime of a JWT in seconds: `exp` may be at most this far in the future, and at
+    /// most this long after `iat`.
     #[arg(
         long,
         env = "AUTH_JWT_MAX_LIFETIME_SECONDS",
@@ -222,9 +225,9 @@ pub struct AuthArgs {
     )]
     pub auth_jwt_max_lifetime_seconds: u32,
 
-    /// SHA-256 hex digests of service keys with every scope; `database` if the only callers have
-    /// keys made by `sync-worker service-keys`, which work in any case (required, or a
-    /// secret, or a key set)
+    /// SHA-256 digests, in hexadecimal and separated by commas, of service keys with every scope.
+    /// Set `database` if all callers use keys made by `sync-worker service-keys`, which are
+    /// accepted with any value of this setting (required, unless a secret or a key set is set)
     #[arg(
         long,
         env = "AUTH_SERVICE_KEYS",
@@ -235,7 +238,7 @@ pub struct AuthArgs {
     )]
     pub auth_service_keys: Vec<String>,
 
-    /// Prefixes of addresses that a connect may return to, like
+    /// Prefixes of addresses that a connect may return to, separated by commas, such as
     /// `hos://whoop,https://app.example/`.
     #[arg(
         long,
@@ -246,8 +249,8 @@ pub struct AuthArgs {
     )]
     pub app_return_urls: Vec<Url>,
 
-    /// `required`: a connect counts only after the app has confirmed it with its member's
-    /// JWT. Protects people who are sent a link to another member's connect.
+    /// `required`: a connect takes effect only after the app has confirmed it with the JWT of its
+    /// member. This protects members who open a link to another member's connect.
     #[arg(
         long,
         env = "CONNECT_CONFIRM",
@@ -256,14 +259,15 @@ pub struct AuthArgs {
     )]
     pub connect_confirm: ConnectConfirm,
 
-    /// Accept requests without credentials for every member; for development on
-    /// loopback only. Requests must name a loopback host (`localhost`, `127.0.0.1`, `[::1]`).
+    /// Accept requests without credentials, with access to every member's data. Only for
+    /// development on loopback. Requests must have a loopback host (`localhost`, `127.0.0.1`,
+    /// `[::1]`).
     #[arg(long)]
     pub insecure_no_auth: bool,
 }
 
 impl AuthArgs {
-    /// The settings that keep callers from being authenticated. A way to authenticate that
+    /// Returns the settings that prevent the authentication of callers. A credential setting that
     /// could not be read is not reported as missing.
     fn faults(&self, listens_on_loopback: bool, unreadable: &SettingFaults) -> Vec<SettingFault> {
         let mut faults = Vec::new();
@@ -281,7 +285,7 @@ impl AuthArgs {
         faults
     }
 
-    /// Whether there is a way to authenticate a caller.
+    /// Whether a setting allows callers to authenticate.
     fn has_authentication(&self) -> bool {
         self.auth_jwt_secret.is_some()
             || self.auth_jwks_url.is_some()
@@ -292,7 +296,7 @@ impl AuthArgs {
     }
 }
 
-/// Whether the app has to confirm connects.
+/// Switch for the confirmation of connects by the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ConnectConfirm {
     Off,

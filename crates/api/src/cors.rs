@@ -1,4 +1,4 @@
-//! Cross-origin requests: which web apps may send requests from a browser.
+//! Cross-origin requests: the web apps that may send requests from a browser.
 
 use actix_cors::Cors;
 use actix_web::{
@@ -15,11 +15,11 @@ use url::Url;
 
 use crate::problem::Problem;
 
-/// How long a browser remembers what it was told, in seconds.
+/// Maximum time that a browser caches the response to a preflight request, in seconds.
 const PREFLIGHT_MAX_AGE_SECONDS: usize = 3600;
 
-/// Lets these origins ask; `*` stands for any. Tokens travel in a header that no
-/// browser adds by itself, so no origin can ride on a session.
+/// Allows requests from these origins; `*` allows any. Credentials are sent in a header that a
+/// browser never adds by itself, so a web page cannot use a member's session.
 pub(crate) fn build_cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
@@ -32,7 +32,7 @@ pub(crate) fn build_cors(origins: &[String]) -> Cors {
         ])
         .expose_headers(["etag", "location", "retry-after", "x-request-id"])
         .max_age(PREFLIGHT_MAX_AGE_SECONDS);
-    // A named origin after `*` would narrow it again.
+    // Adding an origin after `*` would limit it to that origin again.
     if origins.iter().any(|origin| origin == ANY_ORIGIN) {
         return cors.allow_any_origin();
     }
@@ -41,17 +41,17 @@ pub(crate) fn build_cors(origins: &[String]) -> Cors {
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-/// Accepts every origin.
+/// Value that accepts every origin.
 const ANY_ORIGIN: &str = "*";
 
 const EXAMPLE: &str = "example: CORS_ALLOWED_ORIGINS=https://app.example,https://admin.example";
 
-/// Reads one of `CORS_ALLOWED_ORIGINS`, and writes it as browsers send it: in lower case,
+/// Parses one element of `CORS_ALLOWED_ORIGINS` and writes it as browsers send it: in lower case,
 /// without the default port and without a slash at the end.
 ///
 /// # Errors
 ///
-/// The reason, with an example.
+/// The reason with an example, if the element is not an origin.
 pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
     if text == ANY_ORIGIN {
         return Ok(text.to_owned());
@@ -67,7 +67,7 @@ pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
         return wrong("is no origin: it needs a scheme, `://` and a host");
     };
     if !url.username().is_empty() || url.password().is_some() {
-        // Not shown: it holds a password.
+        // The address is not shown because it contains a password.
         return Err(format!("an origin holds a name or a password; {EXAMPLE}"));
     }
     if host.contains('*') {
@@ -76,7 +76,8 @@ pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return wrong("has more than scheme, host and port");
     }
-    // By hand: the origin of an app's own scheme (`capacitor://localhost`) is opaque to `url`.
+    // The origin is assembled here because `url` treats the origin of an app's own scheme
+    // (`capacitor://localhost`) as opaque.
     let port = url.port().map(|port| format!(":{port}"));
     Ok(format!(
         "{}://{host}{}",
@@ -85,8 +86,8 @@ pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
     ))
 }
 
-/// Answers a refused preflight request as `application/problem+json`; `actix_cors` answers in
-/// plain text.
+/// Answers a refused preflight request with `application/problem+json` instead of the plain text of
+/// `actix_cors`.
 pub(crate) async fn explain_refusal<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -108,7 +109,7 @@ pub(crate) async fn explain_refusal<B: MessageBody>(
          not allowed from a browser",
     );
     let mut answer = problem.error_response();
-    // The answers to different origins are not the same.
+    // The response depends on the origin, so caches must not share it.
     answer
         .headers_mut()
         .insert(header::VARY, HeaderValue::from_static("Origin"));

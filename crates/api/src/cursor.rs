@@ -1,4 +1,5 @@
-//! Where a page of records ended, as a word that the caller hands back.
+//! Cursor of a page of records: the end of the page, encoded as text that the caller sends with the
+//! next request.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike};
@@ -6,7 +7,7 @@ use whoop_storage::records::PageCursor;
 
 use crate::problem::Problem;
 
-/// The parts of a place: none of them has this.
+/// Separator between the parts of a cursor. No part contains it.
 const SEPARATOR: char = '\n';
 
 pub(crate) fn encode(place: &PageCursor) -> String {
@@ -38,7 +39,7 @@ fn parse_cursor(text: &str) -> Option<PageCursor> {
         created_at: DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?,
         id: parts.next()?.to_owned(),
     };
-    // PostgreSQL has no NUL, and ends before the calendar here does.
+    // PostgreSQL accepts no NUL character in a text and has a smaller range of years than `chrono`.
     let is_sound = !place.id.contains('\0') && place.id.len() < 200;
     let years = 1970..10_000;
     let has_year = |year| years.contains(&year);

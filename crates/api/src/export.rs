@@ -1,4 +1,4 @@
-//! How an export is written: as lines of JSON, or as one table.
+//! Writer of an export: lines of JSON, or one table.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,17 +11,17 @@ use whoop_storage::{
 
 use crate::json;
 
-/// The two shapes of an export.
+/// Format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExportFileFormat {
-    /// One JSON object a line, with everything.
+    /// One JSON object per line, with all data.
     Ndjson,
-    /// One row a record, for spreadsheets.
+    /// One row per record, for spreadsheets.
     Csv,
 }
 
-/// Words of WHOOP's in the table. A spreadsheet would take one that begins like
-/// a formula for one.
+/// Columns with text from WHOOP. The writer escapes a value that a spreadsheet would treat as a
+/// formula.
 const FREE_TEXT_COLUMNS: [&str; 2] = ["sport_name", "score_state"];
 
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ struct RecordLine {
     record: WhoopRecord,
 }
 
-/// Turns what is stored into text, and counts the records.
+/// Converts stored items to text and counts the records.
 #[derive(Debug)]
 pub(crate) struct ExportWriter {
     format: ExportFileFormat,
@@ -64,7 +64,7 @@ impl ExportWriter {
         }
     }
 
-    /// What tells a whole export from one that broke off.
+    /// Returns the last line, which distinguishes a complete export from an interrupted one.
     pub(crate) fn end_line(&self) -> Vec<u8> {
         match self.format {
             ExportFileFormat::Ndjson => {
@@ -110,7 +110,8 @@ impl ExportWriter {
                     self.records += 1;
                     (row.data_type().as_str(), row.to_flat_json()?)
                 }
-                // No columns of their own: what they hold is one cell.
+                // These items have no columns of their own: their content is JSON in the column
+                // `extra`.
                 ExportItem::Member(value) => ("member", json!({ "extra": value })),
                 ExportItem::SyncLog(value) => ("sync_log", json!({ "extra": value })),
                 ExportItem::Rejected(value) => ("rejected", json!({ "extra": value })),

@@ -7,8 +7,8 @@ use whoop_core::UserId;
 
 use crate::one_per_member::{MemberClaim, OnePerMember};
 
-/// Maximum number of exports at the same time: a few downloads must not keep the database
-/// pool from the days that other members open.
+/// Maximum number of exports at the same time. A few downloads must not occupy the database
+/// connections that other members' requests need.
 const MAX_EXPORTS: usize = 4;
 
 /// Permits for exports: one per member, [`MAX_EXPORTS`] in all.

@@ -1,14 +1,14 @@
-//! Goes on with the first syncs that a stopped process had not ended.
+//! Resumes the first syncs that a stopped process did not finish.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use whoop_sync::{Engine, SyncContext};
 
-/// Pause before the members are looked up again if PostgreSQL is away.
+/// Pause before the next attempt if PostgreSQL is unavailable.
 const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
-/// Runs once, when the process starts.
+/// Runs once when the process starts.
 pub(crate) async fn resume(engine: Engine, stop: CancellationToken) {
     let job = SyncContext::scheduled(None, stop.clone());
     while let Err(error) = engine.resume_first_syncs(&job).await {

@@ -1,5 +1,5 @@
-//! `api healthcheck`: whether the API of this machine is alive, for an image without
-//! a shell.
+//! `api healthcheck`: checks whether the API on this machine is alive, for an image without a
+//! shell.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -8,14 +8,14 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-/// A container's own limit is usually thirty seconds.
+/// Timeout of the request, shorter than the usual health check timeout of a container (30 seconds).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks `/healthz` of the API that listens there.
+/// Requests `/healthz` from the API that listens on `listen`.
 ///
 /// # Errors
 ///
-/// It does not answer, or not with 200.
+/// The API does not answer, or its status is not 200.
 pub fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -34,7 +34,7 @@ pub fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
     })
 }
 
-/// Where to find it on this machine: "everywhere" is an address to listen on alone.
+/// Returns the address to connect to: loopback if the API listens on all addresses.
 fn probe_address(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

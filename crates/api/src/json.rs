@@ -1,8 +1,7 @@
-//! JSON as JavaScript writes it: a whole number has no decimal point.
+//! JSON in which a whole number has no decimal point, as in JavaScript.
 //!
-//! Scores are floats from WHOOP to the database and stay so; an app that reads
-//! `82` gets the same number as from `82.0`, and many typed readers insist on
-//! the former.
+//! Scores are floats in WHOOP's API and in the database. An app that reads `82` gets the same
+//! number as from `82.0`, and many typed JSON readers require `82` for an integer.
 
 use std::io;
 
@@ -17,12 +16,12 @@ use sha2::{Digest, Sha256};
 
 use crate::cause::ResponseCause;
 
-/// Nobody but the caller may keep it, and they ask whether it still is so.
+/// Only the caller may cache the response, and must revalidate it before each use.
 const PRIVATE_CACHE_CONTROL: &str = "private, no-cache";
 
 struct PlainNumberFormatter;
 
-/// Below this every whole float is one integer exactly.
+/// Limit below which every whole float is exactly one integer (2^53).
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 impl Formatter for PlainNumberFormatter {
@@ -31,12 +30,12 @@ impl Formatter for PlainNumberFormatter {
             #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
             return self.write_i64(writer, value as i64);
         }
-        // serde_json's own: the shortest text that reads back as the same float.
+        // serde_json's own formatter writes the shortest text that reads back as the same float.
         serde_json::ser::CompactFormatter.write_f64(writer, value)
     }
 }
 
-/// A value as such text.
+/// Serializes a value to JSON in this format.
 pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut text = Vec::with_capacity(1024);
     value.serialize(&mut Serializer::with_formatter(
@@ -46,7 +45,7 @@ pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Err
     Ok(text)
 }
 
-/// A body that nobody but the caller may keep.
+/// Returns a JSON response that only the caller may cache.
 pub(crate) fn respond<T: Serialize>(mut response: HttpResponseBuilder, body: &T) -> HttpResponse {
     match to_vec(body) {
         Ok(text) => response
@@ -64,9 +63,9 @@ fn serialization_failure(error: &serde_json::Error) -> HttpResponse {
     response
 }
 
-/// The same, or 304 where the caller has just this already.
+/// Like [`respond`], but returns 304 if the caller has this version already.
 ///
-/// The tag is weak: the bytes on the way may be compressed.
+/// The tag is weak because the body may be compressed on the way.
 pub(crate) fn respond_unless_cached<T: Serialize>(request: &HttpRequest, body: &T) -> HttpResponse {
     let text = match to_vec(body) {
         Ok(text) => text,
@@ -88,7 +87,7 @@ pub(crate) fn respond_unless_cached<T: Serialize>(request: &HttpRequest, body: &
 }
 
 pub(crate) fn matches_etag(request: &HttpRequest, tag: &EntityTag) -> bool {
-    // Most requests have none, and need no list.
+    // Most requests have no such header and need no parsing.
     if !request.headers().contains_key(header::IF_NONE_MATCH) {
         return false;
     }

@@ -1,7 +1,7 @@
-//! The HTTP side: routes, who may ask, and errors a person can act on.
+//! The HTTP API: routes, access control, and errors that a person can act on.
 //!
-//! It holds no state of its own; replicas stand side by side. What a request
-//! needs it takes from [`whoop_sync::Engine`].
+//! All lasting state is in the database, so several replicas can run at the same time. Requests use
+//! it through [`whoop_sync::Engine`].
 
 mod app_factory;
 mod application;

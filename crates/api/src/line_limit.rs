@@ -1,4 +1,4 @@
-//! Limit on log lines that callers can cause as often as they like.
+//! Limit on log lines that callers can cause in any number.
 
 use std::{
     num::NonZeroU32,
@@ -7,11 +7,11 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-/// Maximum number of lines of one kind a second, and at once.
+/// Maximum number of lines of one kind per second, and in one burst.
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1).expect("one is not zero");
 const LINES_AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("sixty is not zero");
 
-/// Limit on the lines of one kind, which counts those that were not written.
+/// Limit on the log lines of one kind, with a count of the suppressed ones.
 pub(crate) struct LineLimit {
     limiter: DefaultDirectRateLimiter,
     suppressed: AtomicU64,
@@ -26,7 +26,8 @@ impl LineLimit {
         }
     }
 
-    /// Returns how many lines were suppressed before this one, or `None` if this one is.
+    /// Returns the number of lines that were suppressed before this one, or `None` if this line has
+    /// to be suppressed.
     pub(crate) fn admit(&self) -> Option<u64> {
         if self.limiter.check().is_ok() {
             Some(self.suppressed.swap(0, Ordering::Relaxed))
@@ -47,7 +48,7 @@ mod tests {
 
         let admitted = (0..1000).filter(|_| limit.admit().is_some()).count();
 
-        // One more for each second that the loop takes on a busy machine.
+        // The limit allows one more line for each second that the loop takes on a busy machine.
         assert!((60..70).contains(&admitted), "{admitted}");
         let suppressed = limit.suppressed.load(Ordering::Relaxed);
         assert!((930..=940).contains(&suppressed), "{suppressed}");

@@ -1,6 +1,6 @@
-//! One line a request: the route's pattern, never the path or the query.
+//! One log line per request, with the route's pattern instead of the path and the query.
 //!
-//! A path names a member, and the callback's query holds a code.
+//! The path contains a user id, and the callback's query contains an authorization code.
 
 use std::sync::LazyLock;
 
@@ -20,13 +20,13 @@ use crate::{
     request_id::RequestId,
 };
 
-/// Lines of refused requests: any caller can cause them without a credential.
+/// Limit on the lines of refused requests, which every caller can cause without credentials.
 static REFUSAL_LINE_LIMIT: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
 
-/// Lines of failed requests: during an outage every request of any caller is one.
+/// Limit on the lines of failed requests: during an outage every request fails.
 static FAILURE_LINE_LIMIT: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
 
-/// Writes the span and the line of each request.
+/// Creates the span and writes the log line of each request.
 pub(crate) struct RequestSpanBuilder;
 
 impl RootSpanBuilder for RequestSpanBuilder {
@@ -38,9 +38,9 @@ impl RootSpanBuilder for RequestSpanBuilder {
             id = id.unwrap_or_default(),
             method = %request.method(),
             route = request.match_pattern().as_deref().unwrap_or("none"),
-            // `member` or `key:NAME`, once it is known.
+            // `member` or `key:NAME`, after the caller was identified.
             caller = tracing::field::Empty,
-            // The member's pseudonym, once the caller may act for them.
+            // The member's pseudonym, after the caller's access was checked.
             member = tracing::field::Empty,
         )
     }
@@ -76,8 +76,8 @@ impl RootSpanBuilder for RequestSpanBuilder {
     }
 }
 
-/// Whether only callers with a credential get an answer other than a refusal there. The
-/// other routes are pages, descriptions and health probes, which anyone may ask for.
+/// Whether the route requires credentials from every caller. The other routes are pages,
+/// descriptions and health checks, which are public.
 fn needs_credential<B>(response: &ServiceResponse<B>) -> bool {
     let pattern = response.request().match_pattern();
     pattern.is_some_and(|route| route.starts_with("/api/") || route.starts_with("/webhooks/"))

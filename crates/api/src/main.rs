@@ -1,4 +1,4 @@
-//! `api`: serves the app over HTTP until it is told to stop.
+//! `api`: serves the app over HTTP until SIGTERM or SIGINT.
 
 use std::{io::Write, net::SocketAddr, process::ExitCode};
 
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Before or beside the log: whoever starts it reads this.
+            // Printed in addition to the log, for the operator who starts the program.
             eprintln!("api: {error:#}");
             ExitCode::FAILURE
         }
@@ -19,7 +19,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    // Of their own, as they need none of the settings without which nothing is served.
+    // These commands are parsed separately, because they do not need the settings that the server
+    // requires.
     let describe = Command::new("openapi").about("Prints the API's OpenAPI description");
     let look = Command::new("healthcheck")
         .about("Ends with 0 if the API that listens there is alive")

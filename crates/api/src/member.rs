@@ -13,9 +13,9 @@ use crate::{
     state::AppState,
 };
 
-/// The member in the path, on whose behalf the caller may act.
+/// The member in the path, after a check that the caller may access their data.
 ///
-/// A route that takes one cannot forget to ask who is calling.
+/// A handler with this argument cannot forget to authenticate the caller.
 #[derive(Debug, Clone)]
 pub(crate) struct PathMember(pub(crate) UserId);
 
@@ -29,7 +29,7 @@ impl FromRequest for PathMember {
     }
 }
 
-/// The same, for routes with one more segment after the user id.
+/// Like [`PathMember`], for routes with one more segment after the user id.
 #[derive(Debug, Clone)]
 pub(crate) struct PathMemberBeforeLast(pub(crate) UserId);
 
@@ -47,13 +47,13 @@ impl FromRequest for PathMemberBeforeLast {
     }
 }
 
-/// The same, for an answer that goes on: it must end when the token or the key does.
+/// Like [`PathMember`], with the expiry of the token or key, at which a streamed response must end.
 #[derive(Debug, Clone)]
 pub(crate) struct PathMemberWithExpiry {
     pub(crate) user_id: UserId,
     /// Remaining lifetime of the token or key; unlimited if `None`.
     pub(crate) remaining_lifetime: Option<Duration>,
-    /// The caller, if it is a service.
+    /// Holder of the service key, if the caller is a service.
     pub(crate) key_holder: Option<Arc<KeyHolder>>,
 }
 
@@ -78,9 +78,10 @@ impl FromRequest for PathMemberWithExpiry {
     }
 }
 
-/// Holder of a service key with the scope of the route, for routes without a member in the path.
+/// Proof that the caller has a service key with the scope of the route, for routes without a member
+/// in the path.
 ///
-/// A route that takes one cannot forget to ask who is calling.
+/// A handler with this argument cannot forget to authenticate the caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OperatorAccess;
 
@@ -104,7 +105,7 @@ impl FromRequest for OperatorAccess {
     }
 }
 
-/// Refuses a service key that lacks a scope which only some requests to a route need.
+/// Refuses a service key without a scope that only some requests to a route need.
 pub(crate) fn require_scope(request: &HttpRequest, scope: Scope) -> Result<(), Problem> {
     match caller::key_holder(request) {
         Some(holder) => scope::require_scope(request, &holder, scope),
@@ -112,8 +113,8 @@ pub(crate) fn require_scope(request: &HttpRequest, scope: Scope) -> Result<(), P
     }
 }
 
-/// Authenticates the caller and reads the member from the path: the id is `segments_after` segments
-/// before the end of the path.
+/// Authenticates the caller and reads the member from the path. The user id is `segments_after`
+/// segments before the end of the path.
 async fn authorize_member(
     request: &HttpRequest,
     segments_after: usize,
@@ -121,7 +122,7 @@ async fn authorize_member(
     let state = request
         .app_data::<web::Data<AppState>>()
         .ok_or_else(Problem::not_found)?;
-    // First who calls, then what they ask: a stranger learns nothing.
+    // Authentication comes first, so that an unknown caller learns nothing from other errors.
     let caller = caller::identify(request).await?;
     if let VerifiedCaller::Service(holder) = &caller {
         scope::require_route_scope(request, holder)?;
@@ -130,7 +131,7 @@ async fn authorize_member(
     let user_id = decode_path_segment(request.uri().path(), segments_after)
         .ok_or_else(|| invalid("the path is not percent-encoded UTF-8"))?;
     if matches!(user_id.as_str(), "." | "..") {
-        // Every client and proxy would read it as another path.
+        // Clients and proxies would resolve such a segment, which gives another path.
         return Err(invalid("a user id must not be `.` or `..`"));
     }
     let user_id = UserId::try_from(user_id).map_err(|error| invalid(&error.to_string()))?;
@@ -145,10 +146,10 @@ async fn authorize_member(
     Ok((PathMember(user_id), caller))
 }
 
-/// A segment of a path, counted from its end, as it was meant.
+/// Decodes a segment of a path, counted from the end.
 ///
-/// The framework reads what is no UTF-8 as `\u{FFFD}` and lets a lone `%` pass,
-/// so two different paths could name one member.
+/// The framework reads invalid UTF-8 as `\u{FFFD}` and accepts a lone `%`, so two different paths
+/// could name the same member.
 fn decode_path_segment(path: &str, segments_after: usize) -> Option<String> {
     let segment = path.rsplit('/').nth(segments_after)?;
     let mut decoded = Vec::with_capacity(segment.len());

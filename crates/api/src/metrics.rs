@@ -1,7 +1,7 @@
-//! What the operator reads at three in the morning, for Prometheus.
+//! Metrics for Prometheus.
 //!
-//! Labels come from short lists only: a route's pattern and never its path,
-//! so nobody's name is in them and nobody can make them many.
+//! The number of label values is limited: labels contain a route's pattern, never its path. They
+//! contain no user id, and callers cannot create new time series.
 
 use std::{
     fmt,
@@ -52,7 +52,7 @@ struct RequestLabels {
     status: u16,
 }
 
-/// Requests with a service key that is stored or in the settings.
+/// Labels of requests with a service key that is in the database or in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyRequestLabels {
     key: String,
@@ -106,7 +106,7 @@ struct QuantileLabel {
     quantile: &'static str,
 }
 
-/// The metrics of one API.
+/// The metrics of one API process.
 pub(crate) struct ApiMetrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -123,28 +123,28 @@ pub(crate) struct ApiMetrics {
     delays: Family<QuantileLabel, Gauge<f64, AtomicU64>>,
     streams: Gauge,
     database_up: Gauge,
-    /// As of the last count; whoever counts holds it.
+    /// Result of the last count. The task that counts holds the lock.
     pub(crate) cached_counts: Mutex<Option<Arc<CachedCounts>>>,
 }
 
-/// How often many rows are looked at.
+/// Minimum interval between two counts that read many rows.
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is read of the database for one scrape.
+/// Values that one scrape reads from the database.
 pub(crate) struct DatabaseCounts {
     pub(crate) users: Vec<MemberStatusCount>,
     pub(crate) quota: RemainingQuota,
     pub(crate) cached: Arc<CachedCounts>,
 }
 
-/// What takes a look at many rows, and is not counted anew for everybody who asks:
-/// the route needs no token.
+/// Values that require reading many rows. They are cached, because the route needs no token and
+/// must not cause a count with every request.
 pub(crate) struct CachedCounts {
     pub(crate) counted_at: Instant,
     pub(crate) events: Vec<webhook_event::EventStateCount>,
-    /// Of the last hour's changes.
+    /// Delays of the changes within the last hour.
     pub(crate) delays: DelayPercentiles,
-    /// Of members who were seen in the last week.
+    /// Oldest sync age per data type, among members who were active in the last 7 days.
     pub(crate) oldest: Vec<DataTypeAge>,
 }
 
@@ -170,7 +170,7 @@ impl ApiMetrics {
             requests.clone(),
         );
         let durations = Family::<RouteLabel, Histogram>::new_with_constructor(|| {
-            // 1 ms to 8 s, each twice the one before.
+            // From 1 ms to 8 s, each bucket twice the previous one.
             Histogram::new(exponential_buckets(0.001, 2.0, 14))
         });
         registry.register(
@@ -284,7 +284,7 @@ impl ApiMetrics {
         self.requests.get_or_create(&request).inc();
     }
 
-    /// Counts a request by a known service key.
+    /// Counts a request with a known service key.
     pub(crate) fn note_key(&self, name: &str, refusal: Option<&'static str>, status: StatusCode) {
         let by_status = || {
             if status.is_server_error() {
@@ -302,13 +302,13 @@ impl ApiMetrics {
         self.key_requests.get_or_create(&request).inc();
     }
 
-    /// Rows of the audit trail that were lost since this process began.
+    /// Sets the number of audit trail rows that were dropped since this process started.
     pub(crate) fn note_audit_dropped(&self, rows: u64) {
         self.audit_dropped.inner().store(rows, Ordering::Relaxed);
     }
 
-    /// What the database says now; `None` if it did not. An old number would look
-    /// like a current one.
+    /// Sets the gauges from the database's values. Clears them if `counts` is `None` because the
+    /// database did not answer: an old value would look like a current one.
     pub(crate) fn note_counts(&self, counts: Option<&DatabaseCounts>) {
         self.note_users(counts.map(|counts| counts.users.as_slice()));
         self.note_quota(counts.map(|counts| counts.quota));
@@ -345,7 +345,7 @@ impl ApiMetrics {
         }
     }
 
-    /// What this process did since it began.
+    /// Sets the counters of this process: calls to WHOOP and stored records.
     pub(crate) fn note_work(&self, requests: &[RequestCount], records: &[RecordCount]) {
         for one in requests {
             let call = UpstreamCallLabels {
@@ -388,7 +388,7 @@ impl ApiMetrics {
         }
     }
 
-    /// What is left of WHOOP's quota; `None` if PostgreSQL did not say.
+    /// Sets the remaining quota; clears it if `left` is `None` because PostgreSQL did not answer.
     fn note_quota(&self, left: Option<RemainingQuota>) {
         let Some(left) = left else {
             self.quota.clear();
@@ -414,7 +414,7 @@ impl ApiMetrics {
         }
     }
 
-    /// All of them, in the text format that Prometheus reads.
+    /// Returns all metrics in the text format that Prometheus reads.
     pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
@@ -422,7 +422,8 @@ impl ApiMetrics {
     }
 }
 
-/// Anybody may send any word as a method, and each would be a time series.
+/// Returns the label of a method. Unknown methods share one label, because a caller can send any
+/// word as a method and each would be a new time series.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -434,7 +435,7 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// Counts a request and takes its time.
+/// Counts a request and measures its duration.
 pub(crate) async fn observe_request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

@@ -1,4 +1,5 @@
-//! `X-Content-Type-Options: nosniff`: a browser takes every answer for the type it has.
+//! `X-Content-Type-Options: nosniff`: a browser uses the declared content type and does not guess
+//! another.
 
 use actix_web::{
     Error,
@@ -8,7 +9,7 @@ use actix_web::{
     middleware::Next,
 };
 
-/// Adds the header to the answer, whatever it is.
+/// Adds the header to every response.
 pub(crate) async fn add_nosniff_header<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

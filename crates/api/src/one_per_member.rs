@@ -7,11 +7,11 @@ use std::{
 
 use whoop_core::UserId;
 
-/// The members for whom the work is running.
+/// The members with running work.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OnePerMember(Arc<Mutex<HashSet<UserId>>>);
 
-/// One member's running work; the next may begin when it is dropped.
+/// Claim for the running work of one member. The next work may begin after it is dropped.
 #[derive(Debug)]
 pub(crate) struct MemberClaim {
     members: OnePerMember,
@@ -19,7 +19,7 @@ pub(crate) struct MemberClaim {
 }
 
 impl OnePerMember {
-    /// Returns the member's claim, or `None` while another one of this member lives.
+    /// Returns a claim for the member, or `None` if there is one already.
     pub(crate) fn claim(&self, user_id: &UserId) -> Option<MemberClaim> {
         let is_new = self.lock().insert(user_id.clone());
         is_new.then(|| MemberClaim {
@@ -34,7 +34,7 @@ impl OnePerMember {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<UserId>> {
-        // Each use is one call on the set, which a panic cannot leave half done.
+        // Each use is one call on the set, which a panic cannot interrupt halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

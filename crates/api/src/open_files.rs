@@ -1,4 +1,4 @@
-//! Limit of open files of this process. Every connection is one of them.
+//! Limit of open files of this process. Every connection counts as an open file.
 
 use rustix::{
     io,
@@ -10,8 +10,8 @@ pub(crate) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Raises the soft limit to the hard limit, and logs both. An error is logged and leaves
-/// the limit as it is: the number of connections follows from the limit.
+/// Raises the soft limit to the hard limit and logs both. If that fails, the error is logged and
+/// the number of connections is derived from the unchanged limit.
 pub(crate) fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {

@@ -1,4 +1,4 @@
-//! The pages' files, which are part of this binary.
+//! The files of the web pages, which are embedded in this binary.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -6,7 +6,7 @@ use rust_embed::RustEmbed;
 
 use crate::static_file::{StaticFile, content_tag};
 
-/// Written here; everything of them is in the repository.
+/// Files that are in the repository.
 #[derive(RustEmbed)]
 #[folder = "page"]
 struct OwnFiles;
@@ -20,17 +20,19 @@ macro_rules! fetched {
     };
 }
 
-/// The chart library, by `build.rs` from npm; empty where that could not be had.
+/// Files of the chart library, which `build.rs` fetches from npm; empty if that failed.
 const VENDOR_FILES: [(&str, &[u8]); 3] = [
     fetched!("uPlot.iife.min.js"),
     fetched!("uPlot.min.css"),
     fetched!("uPlot.LICENSE"),
 ];
 
-/// What the service worker keeps to open the page without a network.
+/// Script with the list of files that the service worker caches, to open the page without a
+/// network.
 const FILE_LIST: &str = "files.js";
 
-/// Not of the Health page, and not to be kept.
+/// Files excluded from the service worker's list: the operator's page, the service worker, and the
+/// Health page's document, which is listed separately.
 const NOT_CACHED: [&str; 4] = ["index.html", "admin.html", "admin.js", "sw.js"];
 
 static FILES: LazyLock<BTreeMap<String, StaticFile>> = LazyLock::new(|| {
@@ -55,8 +57,8 @@ static FILES: LazyLock<BTreeMap<String, StaticFile>> = LazyLock::new(|| {
     files
 });
 
-/// The files by their tags, and a name for this build of them: while several builds
-/// answer, as in a rollout, a file of another one is told by its tag.
+/// Returns the script with the tag of each file and a name for this build. During a rollout several
+/// builds answer; the tag shows that a file belongs to another build.
 fn file_list_script(files: &BTreeMap<String, StaticFile>) -> String {
     let build = content_tag(files.values().map(|file| file.tag.as_bytes()));
     let kept: BTreeMap<String, &str> = files
@@ -69,25 +71,25 @@ fn file_list_script(files: &BTreeMap<String, StaticFile>) -> String {
     format!("self.PAGE = {page};\n")
 }
 
-/// Files of the operator's page, which the public address does not serve if there is an
-/// operations address.
+/// Files of the operator's page. The public address does not serve them if there is an operations
+/// address.
 const OPERATOR_FILES: [&str; 2] = ["admin.html", "admin.js"];
 
-/// What a file of the pages may load. A document is the only one whose scripts could make
-/// markup or scripts out of a text.
+/// Content security policy of the pages' files. Trusted types apply only to documents, because only
+/// their scripts could create markup or scripts from text.
 const SAME_ORIGIN_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                         connect-src 'self'; manifest-src 'self'; worker-src 'self'; \
                         base-uri 'none'; form-action 'none'";
 const TRUSTED_TYPES: &str = "require-trusted-types-for 'script'; trusted-types own-scripts";
 
-/// The pages, and which origins may show the Health page in a frame.
+/// The pages, with the origins that may show the Health page in a frame.
 #[derive(Debug)]
 pub(crate) struct WebPages {
-    /// `None` if no page may be framed.
+    /// Origins that may show the Health page in a frame; `None` if none may.
     framed_by: Option<String>,
 }
 
-/// Headers that tell a browser how to treat a file.
+/// Security headers of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PageHeaders {
     /// The `Content-Security-Policy`.
@@ -96,8 +98,8 @@ pub(crate) struct PageHeaders {
 }
 
 impl WebPages {
-    /// `origins` are those of web apps that may ask from a browser: they may show the
-    /// Health page in a frame, too. With `*` no further origin may.
+    /// Returns the pages. The web apps of `origins`, which may send requests from a browser, may
+    /// also show the Health page in a frame. `*` allows no additional origin to do so.
     pub(crate) fn new(origins: &[String]) -> Self {
         let named: Vec<&str> = origins
             .iter()
@@ -109,8 +111,8 @@ impl WebPages {
         }
     }
 
-    /// The rules for the file of this name. The Health page alone may be framed: a frame
-    /// around the operator's page could make its reader press its buttons.
+    /// Returns the security headers of the file `name`. Only the Health page may be framed: another
+    /// page could frame the operator's page and trick the operator into pressing its buttons.
     pub(crate) fn headers_for(&self, name: &str) -> PageHeaders {
         let frames = match name {
             "index.html" => self.framed_by.as_deref(),
@@ -133,7 +135,7 @@ impl WebPages {
         FILES.get(name)
     }
 
-    /// Whether the file belongs to the operator's page alone.
+    /// Whether only the operator's page uses the file.
     pub(crate) fn is_operator_file(name: &str) -> bool {
         OPERATOR_FILES.contains(&name)
     }

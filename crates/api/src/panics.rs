@@ -1,4 +1,4 @@
-//! A defect in one request is that request's alone.
+//! Containment of panics: a panic in one request does not affect other requests.
 
 use std::panic::AssertUnwindSafe;
 
@@ -12,7 +12,7 @@ use futures::FutureExt;
 
 use crate::problem::Problem;
 
-/// Answers 500 where a handler panicked; the panic itself is in the log.
+/// Answers 500 if a handler panicked. The panic itself is already in the log.
 pub(crate) async fn contain<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

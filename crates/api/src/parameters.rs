@@ -1,11 +1,11 @@
-//! Parameters, each with an error that says what would be right.
+//! Parsers of parameters. Each error describes the expected form.
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use whoop_core::{DataType, plan::RefreshMode};
 
 use crate::problem::Problem;
 
-/// `YYYY-MM-DD` and nothing else.
+/// Parses a date. Only the form `YYYY-MM-DD` is accepted.
 pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate, Problem> {
     let shape = text.len() == 10
         && text
@@ -31,7 +31,7 @@ pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate, P
         })
 }
 
-/// The ends of a span, not the wrong way round.
+/// Refuses a span that ends before it starts.
 pub(crate) fn check_date_order(from: NaiveDate, to: NaiveDate) -> Result<(), Problem> {
     if from > to {
         return Err(Problem::invalid(
@@ -43,10 +43,10 @@ pub(crate) fn check_date_order(from: NaiveDate, to: NaiveDate) -> Result<(), Pro
     Ok(())
 }
 
-/// A date that has begun somewhere on Earth.
+/// Parses a date that has begun somewhere on Earth.
 ///
-/// Not the member's own today: they may have flown east since their last
-/// record, and their app knows better.
+/// The limit is not the member's current date by their last record: the member may have flown east
+/// since, and their app knows the current UTC offset.
 pub(crate) fn parse_past_date(
     field: &'static str,
     text: &str,
@@ -64,7 +64,7 @@ pub(crate) fn parse_past_date(
     Ok(date)
 }
 
-/// A date, or an instant with its offset; not in the future.
+/// Parses a date, or an instant with its UTC offset. Future values are refused.
 pub(crate) fn parse_since(
     field: &'static str,
     text: &str,
@@ -74,7 +74,7 @@ pub(crate) fn parse_since(
         Ok(instant) => instant.to_utc(),
         Err(_) => {
             let date = parse_past_date(field, text, now)?;
-            // A whole day earlier covers the date wherever the member was.
+            // Starting one day earlier covers the date at every UTC offset.
             let midnight = date.checked_sub_days(Days::new(1)).unwrap_or(date);
             midnight
                 .and_time(chrono::NaiveTime::MIN)
@@ -115,7 +115,7 @@ pub(crate) fn parse_refresh(text: Option<&str>) -> Result<RefreshMode, Problem> 
     }
 }
 
-/// An instant with its offset, as this service writes them.
+/// Parses an instant with its UTC offset, in the form that this service writes.
 pub(crate) fn parse_instant(field: &'static str, text: &str) -> Result<DateTime<Utc>, Problem> {
     let instant = DateTime::parse_from_rfc3339(text);
     instant.map(|instant| instant.to_utc()).map_err(|_| {
@@ -130,7 +130,7 @@ pub(crate) fn parse_instant(field: &'static str, text: &str) -> Result<DateTime<
     })
 }
 
-/// A whole number within a range.
+/// Parses a whole number within a range.
 pub(crate) fn parse_number(
     field: &'static str,
     text: Option<&str>,
@@ -140,7 +140,7 @@ pub(crate) fn parse_number(
     let Some(text) = text else {
         return Ok(if_absent);
     };
-    // Not `parse` alone: it takes a plus sign, and a plus in a query is a space.
+    // `parse` alone is not enough: it accepts a plus sign, and a plus in a query is a space.
     let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_plain
         .then(|| text.parse().ok())
@@ -175,7 +175,7 @@ pub(crate) fn parse_flag(field: &'static str, text: Option<&str>) -> Result<bool
     }
 }
 
-/// The types named, or all four.
+/// Parses the data types of a request; all four if the list is absent.
 pub(crate) fn parse_data_types(words: Option<Vec<String>>) -> Result<Vec<DataType>, Problem> {
     let Some(words) = words else {
         return Ok(DataType::ALL.to_vec());
@@ -200,7 +200,7 @@ pub(crate) fn parse_data_types(words: Option<Vec<String>>) -> Result<Vec<DataTyp
     Ok(types)
 }
 
-/// A caller's text may be long; an error message is not.
+/// Shortens a caller's text for an error message.
 pub(crate) fn shortened(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }

@@ -1,7 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457).
 //!
-//! `type` is stable and for programs, `detail` is for the person who reads it.
-//! A 5xx tells the caller nothing but its status; the log has the causes.
+//! `type` is stable and intended for programs, `detail` for people. A 5xx response does not contain
+//! its cause, which is in the log.
 
 use std::fmt;
 
@@ -15,31 +15,31 @@ use whoop_sync::SyncError;
 
 use crate::cause::{ResponseCause, Severity};
 
-/// Where the types live; they are names, not addresses to visit.
+/// Prefix of `type`. The types are names and not addresses to open.
 const NAMESPACE: &str = "urn:whoop-backend:problem:";
 
 fn in_namespace<S: Serializer>(name: &&'static str, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&format_args!("{NAMESPACE}{name}"))
 }
 
-/// What went wrong, as the caller sees it.
+/// Error of a request (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct Problem {
-    /// Stable, for programs: `urn:whoop-backend:problem:invalid-date`.
+    /// Stable name of the error, for programs: `urn:whoop-backend:problem:invalid-date`.
     #[serde(rename = "type", serialize_with = "in_namespace")]
     #[schema(value_type = String, example = "urn:whoop-backend:problem:invalid-date")]
     kind: &'static str,
     title: &'static str,
     status: u16,
-    /// For people: what was wrong, and what would be right.
+    /// Description for people of the error and of what would be correct.
     #[schema(value_type = String)]
     detail: Box<str>,
-    /// The parameter or member of the body that was wrong.
+    /// Name of the parameter, or of the field in the body, that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     field: Option<Box<str>>,
-    /// Of changes that are not kept any more: the number to go on from after a whole
-    /// read.
+    /// Sequence number to continue from after the app has read all data again. Present only if the
+    /// requested changes are no longer stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     latest: Option<i64>,
     #[serde(skip)]
@@ -71,7 +71,7 @@ impl Problem {
         }
     }
 
-    /// A parameter that is not what it must be.
+    /// Returns the error for an invalid parameter.
     pub(crate) fn invalid(
         name: &'static str,
         field: impl Into<Box<str>>,
@@ -124,7 +124,7 @@ impl Problem {
         )
     }
 
-    /// A route that no service key may use.
+    /// Returns the error for a route that no service key may use.
     pub(crate) fn not_for_service_keys() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -146,7 +146,7 @@ impl Problem {
         )
     }
 
-    /// A well-formed service key that the database does not have.
+    /// Returns the error for a well-formed service key that is not in the database.
     pub(crate) fn unknown_key() -> Self {
         Self::unauthorized(
             "unknown-key",
@@ -154,7 +154,7 @@ impl Problem {
         )
     }
 
-    /// A service key that is known and does not work any more.
+    /// Returns the error for a service key that was revoked or has expired.
     pub(crate) fn ended_key(state: KeyState, name: &str) -> Self {
         let (kind, word) = match state {
             KeyState::Revoked => ("revoked-key", "was revoked"),
@@ -208,7 +208,7 @@ impl Problem {
         problem
     }
 
-    /// A second export of one member while the first is running.
+    /// Returns the error for a second export of a member while the first is running.
     pub(crate) fn export_running(retry_after: u64) -> Self {
         let mut problem = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -261,7 +261,8 @@ impl Problem {
         Self::internal_without_cause().with_cause(ResponseCause::error("internal error", error))
     }
 
-    /// A handler panicked. The panic's own line has its words and its place.
+    /// Returns the error for a handler that panicked. The panic's own log line contains its message
+    /// and location.
     pub(crate) fn panicked() -> Self {
         Self::internal_without_cause().with_cause(ResponseCause {
             severity: Severity::Error,
@@ -289,7 +290,7 @@ impl Problem {
         self.cause.as_deref()
     }
 
-    /// The last part of the `type`.
+    /// Last part of `type`.
     pub(crate) const fn kind(&self) -> &'static str {
         self.kind
     }
@@ -300,7 +301,7 @@ impl Problem {
     }
 }
 
-/// Seconds for `Retry-After`.
+/// Converts a wait in seconds to the value of `Retry-After`.
 fn retry_after_seconds(wait: u64) -> u32 {
     u32::try_from(wait).unwrap_or(u32::MAX)
 }
@@ -403,7 +404,7 @@ impl From<SyncError> for Problem {
             refused if refused.is_app_rejected() => {
                 let cause = ResponseCause::error("WHOOP refuses this service", &refused);
                 let mut problem = Self::unavailable("service-refused", told).with_cause(cause);
-                // Nothing changes until the operator has seen to it.
+                // A retry cannot succeed until the operator has resolved the cause.
                 problem.retry_after = None;
                 problem
             }

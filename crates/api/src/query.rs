@@ -1,6 +1,7 @@
-//! Query parameters: those that a route's description lists, and no others.
+//! Query parameters: only those in the route's description are accepted.
 //!
-//! A parameter that is silently ignored looks as if it worked: `?dat=2025-01-20` would answer today.
+//! A parameter that is silently ignored would look as if it worked: `?dat=2025-01-20` would return
+//! today.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -9,12 +10,12 @@ use utoipa::openapi::path::{Operation, ParameterIn};
 
 use crate::{openapi, parameters::shortened, problem::Problem};
 
-/// Minimum similarity of a suggested name; 1 is equal.
+/// Minimum similarity of a suggested name; 1 means equal.
 const MIN_SIMILARITY: f64 = 0.7;
 
 type ParameterNames = Vec<String>;
 
-/// The names by route pattern and method, as the API's own description has them.
+/// Parameter names by route pattern and method, taken from the OpenAPI document.
 static KNOWN_PARAMETERS: LazyLock<HashMap<(String, Method), ParameterNames>> =
     LazyLock::new(|| {
         let document = openapi::openapi_document();
@@ -48,7 +49,7 @@ fn query_parameter_names(operation: &Operation) -> ParameterNames {
 ///
 /// # Errors
 ///
-/// `unknown-parameter`, with the nearest name that the route has.
+/// `unknown-parameter`, with the most similar parameter name of the route.
 pub(crate) fn refuse_unknown_parameters(request: &HttpRequest) -> Result<(), Problem> {
     let query = request.query_string();
     if query.is_empty() {

@@ -1,7 +1,7 @@
-//! Id of a request, in its answer and in the log.
+//! Id of a request, in its response and in the log.
 //!
-//! A caller, or a proxy on the way, may bring one in `X-Request-Id`. Another one is made if
-//! there is none, or if it is not 1 to 64 letters, digits, dots, underscores and hyphens.
+//! A caller or proxy can send one in `X-Request-Id`. If it is missing, or is not 1 to 64 letters,
+//! digits, dots, underscores and hyphens, the service generates one.
 
 use actix_web::{
     Error, HttpMessage,
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Maximum length of an id that a caller brings.
+/// Maximum length in characters of an id that a caller sends.
 const MAX_LENGTH: usize = 64;
 
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ fn is_acceptable_id(value: &HeaderValue) -> bool {
     (1..=MAX_LENGTH).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
 }
 
-/// Names the request before anybody else sees it.
+/// Assigns the id before all other middleware runs.
 pub(crate) async fn assign_request_id<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

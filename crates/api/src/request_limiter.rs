@@ -1,4 +1,4 @@
-//! How much a member may ask: one app in a loop must not take the service from all.
+//! Rate limit per member, so that one app in a loop cannot overload the service.
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
@@ -7,10 +7,11 @@ use whoop_core::UserId;
 
 use crate::problem::Problem;
 
-/// Members who asked lately are remembered, until there are so many.
+/// Number of remembered members above which members without recent requests are removed.
 const MAX_TRACKED_MEMBERS: usize = 100_000;
 
-/// Requests of each member; a service is not counted, as it asks for many.
+/// Rate limiter with a quota for each member. Requests with a service key are not counted, because
+/// a service reads many members.
 pub(crate) struct RequestRateLimiter(Option<DefaultKeyedRateLimiter<UserId>>);
 
 impl fmt::Debug for RequestRateLimiter {
@@ -20,7 +21,8 @@ impl fmt::Debug for RequestRateLimiter {
 }
 
 impl RequestRateLimiter {
-    /// So many requests a minute, and as many at once; 0 for no limit.
+    /// Returns a limiter for this number of requests per minute, which is also the maximum burst; 0
+    /// for no limit.
     pub(crate) fn per_minute(requests: u32) -> Self {
         Self(NonZeroU32::new(requests).map(|most| RateLimiter::keyed(Quota::per_minute(most))))
     }
@@ -39,7 +41,7 @@ impl RequestRateLimiter {
     }
 }
 
-/// Rounded up: whoever waits so long is let in.
+/// Converts a wait to whole seconds. It is rounded up, so that a retry after it is accepted.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

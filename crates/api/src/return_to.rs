@@ -4,19 +4,19 @@ use url::{Position, Url};
 
 use crate::problem::Problem;
 
-/// Where a connect may send a member back to.
+/// Addresses that a connect may return to.
 #[derive(Debug)]
 pub(crate) struct ReturnUrls {
     allowed: Vec<Url>,
-    /// Where the outside reaches this server, if that was told.
+    /// Public address of this server, if it is set.
     public_url: Option<Url>,
 }
 
-/// What a path of this server is read against: only to read it.
+/// Base address for parsing a path of this server. It is never part of a result.
 static PLACEHOLDER_URL: LazyLock<Url> =
     LazyLock::new(|| Url::parse("http://somewhere.invalid").expect("a literal URL parses"));
 
-/// Schemes that a browser runs, or reads the machine with.
+/// Schemes with which a browser runs code or reads local files.
 const FORBIDDEN_SCHEMES: [&str; 7] = [
     "about",
     "blob",
@@ -27,11 +27,11 @@ const FORBIDDEN_SCHEMES: [&str; 7] = [
     "vbscript",
 ];
 
-/// Reads one of `APP_RETURN_URLS`: an app's own scheme, or a web address.
+/// Parses one element of `APP_RETURN_URLS`: an address with an app's own scheme, or a web address.
 ///
 /// # Errors
 ///
-/// The reason, with an example.
+/// The reason with an example, if the address is not usable.
 pub(crate) fn parse_return_url(text: &str) -> Result<Url, String> {
     let wrong = |reason: &str| {
         format!("{reason}; example: APP_RETURN_URLS=hos://whoop,https://app.example/")
@@ -60,10 +60,10 @@ impl ReturnUrls {
         }
     }
 
-    /// The address, if an allowed one is its prefix; or a page of this server, by its
-    /// path.
+    /// Returns the address if one of the allowed addresses is its prefix, or if it is a path of
+    /// this server.
     ///
-    /// Compared part by part after parsing: as text, `https://app.example` is
+    /// The parts of the addresses are compared after parsing: as text, `https://app.example` is
     /// also a prefix of `https://app.example.evil/`.
     pub(crate) fn check(&self, text: &str) -> Result<String, Problem> {
         let invalid = |reason: &str| Problem::invalid("return-to-not-allowed", "return_to", reason);
@@ -73,8 +73,8 @@ impl ReturnUrls {
         }
         if text.starts_with('/') {
             let path = path_on_this_server(text).ok_or_else(refused)?;
-            // Without an address of our own a path is enough: it is read against the
-            // callback's, where WHOOP sends the member first.
+            // Without a public address the path is enough: the browser resolves it against the
+            // callback's address, to which WHOOP redirects the member first.
             return Ok(match &self.public_url {
                 Some(public) => public.join(&path).map_err(|_| refused())?.into(),
                 None => path,
@@ -82,8 +82,8 @@ impl ReturnUrls {
         }
         let mut url = Url::parse(text)
             .map_err(|_| invalid("this is neither an absolute URL nor a path of this server"))?;
-        // A page may read credentials from its fragment, which came from the caller who began
-        // the connect and not from the person in the browser.
+        // A page may read credentials from its fragment. This one was chosen by the caller who
+        // began the connect, and not by the person in the browser.
         url.set_fragment(None);
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused());
@@ -96,8 +96,8 @@ impl ReturnUrls {
     }
 }
 
-/// Path and query, unless a browser would read another host into it (`//evil.test`,
-/// `/\evil.test`).
+/// Returns path and query, or `None` if a browser would read another host in the text
+/// (`//evil.test`, `/\evil.test`).
 fn path_on_this_server(text: &str) -> Option<String> {
     let url = PLACEHOLDER_URL.join(text).ok()?;
     let is_here = url.origin() == PLACEHOLDER_URL.origin();
@@ -116,7 +116,7 @@ fn is_below(allowed: &Url, url: &Url) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The address with one more query parameter.
+/// Returns the address with one more query parameter.
 pub(crate) fn with_parameter(return_to: &str, name: &str, value: &str) -> Option<String> {
     let is_path = return_to.starts_with('/');
     let mut url = if is_path {
@@ -124,7 +124,7 @@ pub(crate) fn with_parameter(return_to: &str, name: &str, value: &str) -> Option
     } else {
         Url::parse(return_to).ok()?
     };
-    // One that an earlier version stored.
+    // Addresses that an earlier version stored may have a fragment.
     url.set_fragment(None);
     url.query_pairs_mut().append_pair(name, value);
     Some(if is_path {

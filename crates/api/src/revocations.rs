@@ -1,15 +1,15 @@
-//! Ends permissions at WHOOP in the background: of members who left, of connects that
-//! failed, and of those that were not confirmed in time.
+//! Revokes permissions at WHOOP in the background: of members who disconnected, of connects that
+//! failed, and of connects that were not confirmed in time.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use whoop_sync::{Engine, SyncContext};
 
-/// Interval between two looks for permissions that are due.
+/// Interval between two checks for revocations that are due.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Runs until the process stops.
+/// Revokes permissions that are due, until the process stops.
 pub(crate) async fn run_revocations(engine: Engine, stop: CancellationToken) {
     let mut failed_before = false;
     loop {
@@ -22,7 +22,7 @@ pub(crate) async fn run_revocations(engine: Engine, stop: CancellationToken) {
         if let Err(error) = &revoked
             && !failed_before
         {
-            // Once per outage, not every minute of it.
+            // Logged once per outage, not every minute.
             tracing::warn!(
                 error = error.error_chain(),
                 "permissions that are due were not revoked"

@@ -1,18 +1,18 @@
-//! Which scope a service key needs, by method and path.
+//! Scope that a service key needs, by method and path.
 //!
-//! One table for all routes, so that no route can forget it: a route that no rule covers is closed
-//! to service keys. The OpenAPI description takes the scopes from here.
+//! One table contains the rules for all routes, so that no route can be forgotten: a route without
+//! a rule is closed to service keys. The OpenAPI description takes the scopes from here.
 
 use actix_web::{HttpRequest, http::Method};
 use whoop_storage::service_key::Scope;
 
 use crate::{auth::KeyHolder, caller, problem::Problem};
 
-/// Rules in their order: the first rule that matches the method and path decides.
+/// Rules in order: the first rule that matches the method and path applies.
 const RULES: [(Option<Method>, &str, Scope); 5] = [
     (None, "/api/v1/whoop/admin/", Scope::Operate),
     (Some(Method::POST), "/api/v1/whoop/sync/", Scope::Sync),
-    // Its confirmation as well.
+    // Also matches the confirmation of a connect.
     (Some(Method::POST), "/api/v1/whoop/connect/", Scope::Sync),
     (
         Some(Method::DELETE),
@@ -22,9 +22,9 @@ const RULES: [(Option<Method>, &str, Scope); 5] = [
     (Some(Method::GET), "/api/v1/whoop/", Scope::Read),
 ];
 
-/// The scope that a route needs; `None` if no service key may use it.
+/// Returns the scope that a route needs; `None` if no service key may use it.
 pub(crate) fn scope_of_route(method: &Method, pattern: &str) -> Option<Scope> {
-    // A HEAD is a GET without a body in the answer.
+    // A HEAD is a GET without a body in the response.
     let method = match *method {
         Method::HEAD => &Method::GET,
         _ => method,

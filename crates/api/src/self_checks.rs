@@ -1,10 +1,10 @@
-//! Checks of this API process, beside those of `sync-worker doctor`.
+//! Checks of this API process, in addition to those of `sync-worker doctor`.
 
 use whoop_sync::doctor::{CheckState, DoctorCheck};
 
 use crate::{capacity::ConnectionCapacity, state::AppState};
 
-/// Checks of the process that is asked.
+/// Returns the checks of this process.
 pub(crate) fn self_checks(state: &AppState) -> Vec<DoctorCheck> {
     let mut checks = vec![check_open_files(&state.capacity)];
     checks.extend(state.auth.doctor_checks());

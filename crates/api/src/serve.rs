@@ -6,11 +6,11 @@ use whoop_core::SystemClock;
 
 use crate::{ApiCli, Application, open_files};
 
-/// The whole program: its log, its server, until SIGTERM or SIGINT.
+/// Runs the API: starts the log and serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 ///
-/// A setting is missing or unusable, the address is taken, or the server broke.
+/// A setting is missing or invalid, an address is in use, or the server failed.
 #[tokio::main]
 pub async fn serve(cli: &ApiCli) -> anyhow::Result<()> {
     cli.log.init()?;

@@ -2,7 +2,7 @@ use std::{io, net::SocketAddr};
 
 use whoop_sync::config::{ConfigError, SettingFaults};
 
-/// Why the API does not start.
+/// Reason that the API does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiStartError {

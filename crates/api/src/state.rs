@@ -10,7 +10,7 @@ use crate::{
     request_limiter::RequestRateLimiter, return_to::ReturnUrls,
 };
 
-/// What every route needs, made once a process.
+/// State that all routes share, created once per process.
 #[derive(Debug)]
 pub(crate) struct AppState {
     pub(crate) engine: Engine,
@@ -21,7 +21,7 @@ pub(crate) struct AppState {
     pub(crate) export_permits: ExportPermits,
     /// Members with a background sync that is queued or running.
     pub(crate) background_syncs: OnePerMember,
-    /// Wakes whoever works off webhooks.
+    /// Wakes the task that processes webhook events.
     pub(crate) webhook_arrived: Arc<Notify>,
     pub(crate) request_limiter: RequestRateLimiter,
     pub(crate) audit: AuditQueue,
@@ -30,15 +30,15 @@ pub(crate) struct AppState {
     pub(crate) event_hub: Arc<EventHub>,
     pub(crate) pages: WebPages,
     pub(crate) capacity: ConnectionCapacity,
-    /// Whether a connect counts only after the app has confirmed it.
+    /// Whether a connect takes effect only after the app has confirmed it.
     pub(crate) confirms_connects: bool,
 }
 
 impl AppState {
-    /// Works with the engine, to the end even where the caller hangs up.
+    /// Runs work with the engine in the background, to its end even if the caller disconnects.
     ///
-    /// The only way to it: a pooled connection lives on the runtime that opened
-    /// it, and the workers' runtimes end before the work does.
+    /// Work that uses the engine's database must run here: a pooled connection belongs to the
+    /// runtime that opened it, and the workers' runtimes end before the work does.
     pub(crate) async fn run_on_engine<T, F>(
         &self,
         work: impl FnOnce(Engine) -> F,

@@ -1,4 +1,4 @@
-//! A file that is part of this binary, compressed once.
+//! A file that is embedded in this binary and compressed once.
 
 use std::io::Write as _;
 
@@ -12,21 +12,22 @@ use sha2::{Digest, Sha256};
 
 use crate::json;
 
-/// Minimum size in bytes to compress: below it a header costs more than is saved.
+/// Minimum size in bytes for compression: in smaller files a header costs more than compression
+/// saves.
 const MIN_COMPRESSED: usize = 500;
 
 #[derive(Debug)]
 pub(crate) struct StaticFile {
     content_type: String,
     bytes: Bytes,
-    /// `None` if compression makes it no smaller.
+    /// `None` if compression does not make the file smaller.
     gzip: Option<Bytes>,
-    /// Beginning of the SHA-256 of the bytes.
+    /// Beginning of the SHA-256 of the content.
     pub(crate) tag: String,
 }
 
 impl StaticFile {
-    /// Compresses the content. The name tells the type.
+    /// Compresses the content. The content type follows from the name.
     pub(crate) fn new(name: &str, content: Vec<u8>) -> Self {
         let content_type = mime_guess::from_path(name).first_or_octet_stream();
         let is_text = content_type.type_() == mime_guess::mime::TEXT || name.ends_with(".svg");
@@ -43,8 +44,8 @@ impl StaticFile {
         }
     }
 
-    /// The file, or 304 if the caller has this one already. A cache has to ask each time
-    /// whether it is still the file of this build.
+    /// Returns the file, or 304 if the caller has this version already. A cache must revalidate the
+    /// file before each use, because another build may have another version.
     pub(crate) fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let tag = EntityTag::new_weak(self.tag.clone());
         let is_known = json::matches_etag(request, &tag);
@@ -71,7 +72,7 @@ impl StaticFile {
     }
 }
 
-/// A short text that differs as soon as a byte of the parts does.
+/// Returns a short digest of the parts, which changes with every byte.
 pub(crate) fn content_tag<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {

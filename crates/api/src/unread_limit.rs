@@ -1,18 +1,18 @@
-//! Limit on the time that a caller may leave sent bytes unread.
+//! Limit on the time during which a caller does not read the bytes that were sent.
 //!
-//! A caller who opens an export or a page of records and reads nothing would otherwise keep
-//! the connection, and what is written to it, for as long as they like.
+//! A caller who requests an export or a page of records and does not read the response would
+//! otherwise occupy the connection, and the memory of the response, without a limit.
 
 use std::any::Any;
 
 use actix_web::rt::net::TcpStream;
 
-/// Maximum time that sent bytes may stay unacknowledged, or unsent because the caller's
-/// window is full, in milliseconds. An event stream whose reader is gone ends by it, too.
+/// Maximum time in milliseconds that sent bytes may be unacknowledged, or unsent because the
+/// caller's window is full. It also ends an event stream after its reader is gone.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const MAX_UNREAD_MS: u32 = 75_000;
 
-/// Has the kernel close the connection after that time, where it can.
+/// Makes the kernel close the connection after that time, on systems that support it.
 pub(crate) fn limit_unread_time(connection: &dyn Any) {
     let Some(connection) = connection.downcast_ref::<TcpStream>() else {
         return;

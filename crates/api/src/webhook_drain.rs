@@ -1,4 +1,4 @@
-//! Works off WHOOP's webhooks in the background.
+//! Processes WHOOP's webhook events in the background.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,15 +7,15 @@ use tokio_util::sync::CancellationToken;
 use whoop_storage::StorageError;
 use whoop_sync::{Engine, SyncContext, SyncError};
 
-/// What comes in so soon after another is fetched together with it: WHOOP sends
-/// one event for the sleep and one for its recovery.
+/// Time to wait for further events after one arrives, so that they are fetched together: WHOOP
+/// sends one event for a sleep and one for its recovery.
 const BATCH_DELAY: Duration = Duration::from_millis(250);
 
-/// How often it is looked for what other replicas left, or what is to be tried
-/// again.
+/// Interval between two checks for events that other replicas did not process, or that are due for
+/// another attempt.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Until an end is asked for.
+/// Processes events until a stop is requested.
 pub(crate) async fn run_webhook_drain(engine: Engine, came: Arc<Notify>, stop: CancellationToken) {
     let mut was_away = false;
     while !stop.is_cancelled() {
@@ -30,10 +30,11 @@ pub(crate) async fn run_webhook_drain(engine: Engine, came: Arc<Notify>, stop: C
                 }
             }
             Err(error) => {
-                // Once, and not every few seconds of an outage.
+                // Logged once per outage, not every few seconds.
                 if !was_away {
                     match &error {
-                        // Whoever starts everything at once migrates in the next moment.
+                        // If all programs are started at the same time, the migration will follow
+                        // in a moment.
                         SyncError::Storage(StorageError::NotMigrated(_)) => tracing::warn!(
                             error = error.error_chain(),
                             "the database is not ready; until it is, requests are answered with 503"

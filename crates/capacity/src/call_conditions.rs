@@ -1,4 +1,4 @@
-//! Conditions under which calls to WHOOP come late or fail.
+//! Conditions under which calls to WHOOP are delayed or fail.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng};
@@ -9,8 +9,8 @@ const HOUR_SECONDS: i64 = 60 * 60;
 /// Late refreshes, failing members and outages of WHOOP.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallConditions {
-    /// Time that a token refresh takes. The quota does not count refreshes, but the calls that
-    /// need the token begin later.
+    /// Time that a token refresh takes. The quota does not count refreshes, but the calls that need
+    /// the token start later.
     pub refresh_duration: TimeDelta,
     /// Share of the members for whom WHOOP answers every call with a 5xx, 0 to 1.
     pub failing_share: f64,
@@ -18,7 +18,7 @@ pub struct CallConditions {
 }
 
 impl CallConditions {
-    /// A WHOOP that answers every call at once.
+    /// Conditions without failures or delays: WHOOP answers every call at once.
     pub const fn ideal() -> Self {
         Self {
             refresh_duration: TimeDelta::zero(),
@@ -38,17 +38,17 @@ impl Default for CallConditions {
     }
 }
 
-/// A time in which WHOOP answers every call with a 5xx. Its token endpoint still answers, which
-/// is the more expensive case: without a token no call would be made.
+/// Period in which WHOOP answers every call with a 5xx. Its token endpoint still answers, which is
+/// the more expensive case: without a token no call would be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outage {
-    /// Time from the beginning of the simulation.
+    /// Time from the beginning of the simulation to the beginning of the outage.
     pub begins_after: TimeDelta,
     pub duration: TimeDelta,
 }
 
 impl Outage {
-    /// An outage of an hour. Days are counted from 1.
+    /// Creates an outage of one hour. `day` counts from 1; `hour` is in UTC.
     pub fn one_hour(day: u32, hour: u32) -> Self {
         let days = TimeDelta::days(i64::from(day) - 1);
         Self {
@@ -57,8 +57,8 @@ impl Outage {
         }
     }
 
-    /// Outages of an hour at times that the seed decides: `per_month` in 30 days, in even
-    /// stretches of the simulated days.
+    /// Creates `per_month` outages of one hour per 30 days. The simulated days are divided into
+    /// equal parts; the seed decides the time of the outage in each part.
     pub fn spread_evenly(per_month: u32, days: u32, seed: u64) -> Vec<Self> {
         let count = i64::from(days) * i64::from(per_month) / 30;
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
@@ -73,7 +73,7 @@ impl Outage {
             .collect()
     }
 
-    /// The first and the last moment of the outage, if the simulation begins at `begins`.
+    /// Returns the beginning and the end of the outage for a simulation that begins at `begins`.
     pub(crate) fn span(self, begins: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
         let from = begins + self.begins_after;
         (from, from + self.duration)

@@ -9,7 +9,7 @@ pub(super) struct SimulationCounters {
     /// Pages after the first one of a list.
     pub(super) second_pages: u64,
     pub(super) calls_by_id: u64,
-    /// Calls for members whose calls always fail.
+    /// Calls for members for whom every call fails.
     pub(super) calls_of_failing_members: u64,
     pub(super) calls_during_outages: u64,
     pub(super) refreshes: u64,
@@ -21,11 +21,14 @@ pub(super) struct SimulationCounters {
     pub(super) selected_members: u64,
     pub(super) deferred_members: u64,
     pub(super) skipped_for_quota: u64,
-    /// Seconds behind WHOOP at a visit, in the order of [`DataType::ALL`].
+    /// Seconds by which the stored data is behind WHOOP at an app request, in the order of
+    /// [`DataType::ALL`].
     pub(super) lags: [Vec<i64>; 4],
-    /// The same of nights that were left because they have their score.
+    /// Seconds behind WHOOP at an app request, for data types that were due but not read because
+    /// the quota is scarce.
     pub(super) skipped_read_lags: Vec<i64>,
-    /// Seconds since members who did not come were read.
+    /// Seconds since the last read of the least recently read data type, for members who did not
+    /// open the app.
     pub(super) inactive_ages: Vec<i64>,
     pub(super) max_inactive_age: i64,
     pub(super) launch: LaunchCounters,
@@ -34,16 +37,16 @@ pub(super) struct SimulationCounters {
 /// Counters of a launch.
 #[derive(Debug, Default)]
 pub(super) struct LaunchCounters {
-    /// New members whose first sync has ended.
+    /// New members with a completed first sync.
     pub(super) first_syncs: usize,
     pub(super) last_first_sync: Option<DateTime<Utc>>,
     /// App requests of new members that waited for the first sync.
     pub(super) shared_first_sync: u64,
-    /// App requests of other members until the last first sync.
+    /// App requests of other members before the last first sync of the launch ended.
     pub(super) app_requests: u64,
     pub(super) deferred_app_requests: u64,
     pub(super) longest_wait: TimeDelta,
-    /// App requests of all members after the last first sync.
+    /// App requests of all members after the last first sync of the launch ended.
     pub(super) app_requests_afterwards: u64,
     pub(super) deferred_app_requests_afterwards: u64,
 }
@@ -54,7 +57,7 @@ impl LaunchCounters {
         self.last_first_sync = Some(now);
     }
 
-    /// Notes the answer to an app request of another member.
+    /// Records the answer to an app request of a member who is not part of the launch.
     pub(super) fn record_answer(&mut self, time: TimeDelta, is_deferred: bool) {
         self.app_requests += 1;
         self.deferred_app_requests += u64::from(is_deferred);
@@ -79,13 +82,13 @@ impl SimulationCounters {
         self.max_inactive_age = self.max_inactive_age.max(age.num_seconds());
     }
 
-    /// All calls, the oldest first.
+    /// Returns all calls, the oldest first.
     pub(super) fn calls(&self) -> &[(DateTime<Utc>, PriorityClass, u32)] {
         &self.calls
     }
 
-    /// The most calls that any window of this length holds. Counted from the
-    /// calls themselves, not from what the budget believes.
+    /// Returns the maximum number of calls in any window of this length. Counts the calls
+    /// themselves, not the entries of the quota ledger.
     pub(super) fn max_calls_within(&self, length: TimeDelta) -> u32 {
         let calls = self.calls();
         let (mut most, mut sum, mut oldest) = (0, 0, calls.iter());

@@ -4,18 +4,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// New members who connect beside those who are connected already.
+/// New members who connect in addition to the members who are already connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Launch {
     pub members: usize,
-    /// Time within which they connect, each at a random moment.
+    /// Time within which the new members connect, each at a random moment.
     pub within: TimeDelta,
-    /// Time of the first connect, from the beginning of the simulation.
+    /// Time from the beginning of the simulation to the first connect.
     pub begins_after: TimeDelta,
 }
 
 impl Launch {
-    /// A launch at 18:00 of the second day, when members also open the app.
+    /// Creates a launch at 18:00 of the second day, when existing members also open the app.
     pub fn second_evening(members: usize, within: TimeDelta) -> Self {
         Self {
             members,
@@ -24,7 +24,7 @@ impl Launch {
         }
     }
 
-    /// The moments at which the members connect, in order.
+    /// Returns the times at which the members connect, in ascending order.
     pub(crate) fn connect_times(&self, begins: DateTime<Utc>, seed: u64) -> Vec<DateTime<Utc>> {
         let mut dice = ChaCha8Rng::seed_from_u64(seed ^ 0x1a0c_4d05);
         let within = self.within.num_milliseconds().max(1);

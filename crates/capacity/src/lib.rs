@@ -29,26 +29,27 @@ use whoop_core::quota::QuotaLimits;
 /// Parameters of a simulation.
 #[derive(Debug, Clone)]
 pub struct SimulationParameters {
-    /// Midnight of the first day, in UTC, where everybody lives here.
+    /// Midnight of the first day in UTC. Members are in UTC unless `day_variation` gives them other
+    /// offsets.
     pub begins: DateTime<Utc>,
     pub users: usize,
-    /// Members who come on a day, 0 to 1, on average.
+    /// Share of the members who open the app on a day, 0 to 1, on average.
     pub active_share: f64,
     pub days: u32,
     pub day_variation: DayVariation,
-    /// How WHOOP's webhooks arrive; `None` where they do not.
+    /// Loss and delay of WHOOP's webhooks; `None` if WHOOP sends no webhooks.
     pub webhooks: Option<WebhookConditions>,
     pub seed: u64,
     pub limits: QuotaLimits,
-    /// How old a day may be before a visit reads it again.
+    /// Freshness interval: age after which an app request reads a day again.
     pub freshness: TimeDelta,
     pub call_conditions: CallConditions,
-    /// New members beside the `users`.
+    /// Launch: new members in addition to `users`.
     pub launch: Option<Launch>,
 }
 
 impl SimulationParameters {
-    /// The generated members: first the `users`, then those of the launch.
+    /// Returns the generator of all members: first the `users`, then those of the launch.
     pub fn member_generator(&self) -> MemberGenerator {
         MemberGenerator {
             users: self.users + self.launch.map_or(0, |launch| launch.members),

@@ -1,4 +1,4 @@
-//! Generated members: when they wake, train and open the app.
+//! Generated members: the times at which they wake, train and open the app.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng};
@@ -7,40 +7,40 @@ use whoop_core::{DataType, plan::app_opens::AppOpenHistory};
 
 const HOUR_SECONDS: i64 = 60 * 60;
 
-/// How long a nap and a workout wait for their scores.
+/// Time until WHOOP scores a nap or a workout.
 const SCORE_DELAY: TimeDelta = TimeDelta::minutes(3);
 
-/// Something that happens to a member.
+/// An event in a member's life that changes WHOOP's data or opens the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberEvent {
-    /// WHOOP has last night's sleep, without its score.
+    /// WHOOP has last night's sleep, but not its score.
     SleepRecorded,
-    /// WHOOP has the score of the sleep, and the recovery.
+    /// WHOOP has scored the sleep and the recovery.
     NightScored,
     /// WHOOP has scored last night again.
     NightRescored,
-    /// WHOOP has a nap, or its score.
+    /// WHOOP has a new nap, or the score of one.
     NapChanged,
-    /// WHOOP has a new workout, or its score.
+    /// WHOOP has a new workout, or the score of one.
     WorkoutChanged,
-    /// The member deletes a workout. The next list of workouts lacks it, and it is asked for by
-    /// its id. It represents the other reasons for calls by id as well: old records with a
-    /// pending score, and changes of records that are older than a page.
+    /// The member deletes a workout. The next list of workouts lacks it, so it is requested by its
+    /// id. This event also represents the other reasons for calls by id: old records with a pending
+    /// score, and changes of records that are older than one page.
     WorkoutDeleted,
     /// The member opens the app.
     AppOpened,
 }
 
-/// What sets some of the members' days apart. Shares, 0 to 1.
+/// Differences between the members' days. Shares are between 0 and 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DayVariation {
-    /// Nights, naps and workouts that a strap uploads, or WHOOP scores, hours later.
+    /// Share of nights, naps and workouts that the strap uploads, or WHOOP scores, hours later.
     pub late_scores: f64,
-    /// Nights of which WHOOP has nothing, as without the strap.
+    /// Share of nights without a record, such as a night without the strap.
     pub missed_nights: f64,
-    /// Days with a nap.
+    /// Share of days with a nap.
     pub naps: f64,
-    /// Days on which one record has to be asked for by its id.
+    /// Share of days on which one record has to be requested by its id.
     pub deletions: f64,
     /// UTC offsets of the members in hours, assigned cyclically.
     pub utc_offsets: &'static [i64],
@@ -58,12 +58,12 @@ impl Default for DayVariation {
     }
 }
 
-/// How what WHOOP announces arrives.
+/// Loss and delay of WHOOP's webhooks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WebhookConditions {
-    /// The share that never does, 0 to 1.
+    /// Share of the webhooks that never arrive, 0 to 1.
     pub lost_share: f64,
-    /// The longest that one is on its way, and waits to be worked off.
+    /// Maximum delay of a webhook: its transport and its time in the inbox.
     pub max_delay: TimeDelta,
 }
 
@@ -76,16 +76,16 @@ impl Default for WebhookConditions {
     }
 }
 
-/// What is alike on all of a member's days, but for half an hour or so.
+/// Habits of a member that are the same every day, within about half an hour.
 struct MemberHabits {
-    /// After midnight.
+    /// Time after midnight.
     wakes_at: TimeDelta,
     first_open_after: TimeDelta,
-    /// After midnight.
+    /// Time after midnight.
     second_open_at: TimeDelta,
 }
 
-/// When WHOOP has what of a night.
+/// Times at which WHOOP has the sleep of a night, its score and a second score.
 struct NightTimes {
     stored: DateTime<Utc>,
     scored: DateTime<Utc>,
@@ -93,8 +93,8 @@ struct NightTimes {
 }
 
 impl NightTimes {
-    /// The strap uploads it hours later, or WHOOP scores it then. Still on the day
-    /// that begins at `midnight`.
+    /// Delays the upload of the night, or only its score, by some hours, but not beyond the end of
+    /// the day that begins at `midnight`.
     fn delay_upload_or_score(&mut self, midnight: DateTime<Utc>, dice: &mut ChaCha8Rng) {
         let late = TimeDelta::seconds(dice.random_range(4 * HOUR_SECONDS..14 * HOUR_SECONDS));
         if dice.random_bool(0.5) {
@@ -120,7 +120,7 @@ impl NightTimes {
 /// An event and its time.
 type TimedEvent = (DateTime<Utc>, MemberEvent);
 
-/// WHOOP has something, and some time later its score.
+/// Returns the events of a record: one when WHOOP has it, and one when WHOOP has its score.
 fn with_score_event(at: DateTime<Utc>, after: TimeDelta, event: MemberEvent) -> [TimedEvent; 2] {
     [(at, event), (at + after, event)]
 }
@@ -132,10 +132,10 @@ pub struct ScheduledEvent {
     pub event: MemberEvent,
 }
 
-/// Members who are the same for the same seed.
+/// Generator of members and their events; the same seed gives the same members.
 ///
-/// Some come nearly every day and some hardly ever; on average the active share
-/// comes on a day, in the first hours after waking and again in the evening.
+/// Some members open the app nearly every day and others hardly ever. On average the active share
+/// opens it on a day: in the first hours after waking and again in the evening.
 #[derive(Debug, Clone, Copy)]
 pub struct MemberGenerator {
     pub users: usize,
@@ -145,7 +145,8 @@ pub struct MemberGenerator {
 }
 
 impl MemberGenerator {
-    /// Events on the members' local days that begin within 24 hours from `midnight` on, unordered.
+    /// Returns the events of the members' local days that begin within 24 hours after `midnight`,
+    /// unordered.
     pub fn day_events(&self, midnight: DateTime<Utc>) -> Vec<ScheduledEvent> {
         let offsets = self.day_variation.utc_offsets.iter().cycle();
         let members = (0..self.users).zip(offsets);
@@ -162,7 +163,7 @@ impl MemberGenerator {
             .collect()
     }
 
-    /// Events after `midnight` on the members' local days that began before it.
+    /// Returns the events after `midnight` of the members' local days that began before it.
     pub fn carried_over_events(&self, midnight: DateTime<Utc>) -> Vec<ScheduledEvent> {
         let mut rest = self.day_events(midnight - TimeDelta::days(1));
         rest.retain(|happening| happening.at >= midnight);
@@ -171,7 +172,7 @@ impl MemberGenerator {
 
     fn member_day_events(&self, member: usize, midnight: DateTime<Utc>) -> Vec<TimedEvent> {
         let mut dice = self.rng_for(member, midnight);
-        // Thrown first: `comes` throws no other.
+        // Drawn first, because `opens_app_on` draws this number and no other.
         let comes = dice.random::<f64>() < self.open_probability(member);
         let mut within = |from: i64, until: i64| TimeDelta::seconds(dice.random_range(from..until));
 
@@ -240,7 +241,7 @@ impl MemberGenerator {
         let mut dice = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(2));
         let mut within = |until: i64| TimeDelta::seconds(dice.random_range(0..until));
         MemberHabits {
-            // From five to nine, mostly about seven.
+            // Between 5:00 and 9:00, mostly about 7:00.
             wakes_at: TimeDelta::hours(5)
                 + within(HOUR_SECONDS)
                 + within(HOUR_SECONDS)
@@ -250,7 +251,7 @@ impl MemberGenerator {
         }
     }
 
-    /// The visits of the four weeks before a day.
+    /// Returns the days on which a member opened the app in the four weeks before `midnight`.
     pub fn app_opens_before(&self, member: usize, midnight: DateTime<Utc>) -> AppOpenHistory {
         (1..=28)
             .rev()
@@ -261,14 +262,15 @@ impl MemberGenerator {
             })
     }
 
-    /// Whether WHOOP answers all calls for a member with a 5xx; true of this share of the members.
+    /// Whether WHOOP answers all calls for a member with a 5xx. This is true for `share` of the
+    /// members.
     pub fn always_fails(&self, member: usize, share: f64) -> bool {
         let mut dice = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(3));
         dice.random_bool(share)
     }
 
-    /// Records of a data type that a member has on a day, on average. One member in a hundred trains
-    /// more than twice a day.
+    /// Returns the average number of records of a data type that a member has on a day. One member
+    /// in a hundred trains more than twice a day.
     pub fn records_per_day(&self, member: usize, data_type: DataType) -> f64 {
         match data_type {
             DataType::Recovery | DataType::Cycle => 1.0,
@@ -284,19 +286,20 @@ impl MemberGenerator {
         self.rng_for(member, midnight).random::<f64>() < self.open_probability(member)
     }
 
-    /// How likely the member comes on a day; the mean over all is the share.
+    /// Returns the probability that the member opens the app on a day. The mean over all members is
+    /// the active share.
     fn open_probability(&self, member: usize) -> f64 {
         let place: f64 = self.rng_for(member, DateTime::UNIX_EPOCH).random();
         place.powf(1.0 / self.active_share - 1.0)
     }
 
-    /// How long before the first day a member was last read.
+    /// Returns the time between the last read of a member and the first simulated day.
     pub fn initial_read_age(&self, member: usize) -> TimeDelta {
         let mut dice = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(1));
         TimeDelta::seconds(dice.random_range(0..10 * 24 * HOUR_SECONDS))
     }
 
-    /// When WHOOP's announcement of something is here; `None` if it gets lost.
+    /// Returns the time at which the webhook about an event arrives; `None` if it is lost.
     pub fn webhook_arrival(
         &self,
         happening: &ScheduledEvent,

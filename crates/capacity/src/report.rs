@@ -1,4 +1,4 @@
-//! What came out, and whether it is good enough.
+//! The result of a simulation and the goals that it has to meet.
 
 mod launch;
 mod outage;
@@ -12,14 +12,14 @@ use super::{SimulationParameters, counters::SimulationCounters};
 pub use launch::LaunchReport;
 pub use outage::OutageReport;
 
-/// Behind WHOOP at a visit, where webhooks say what changed.
+/// Maximum lag behind WHOOP at an app request, if WHOOP sends webhooks for the data type.
 const MAX_LAG_WITH_WEBHOOKS: TimeDelta = TimeDelta::minutes(5);
 
-/// The same for the running cycle, of which there are no webhooks, and for
-/// everything where there are none.
+/// Maximum lag behind WHOOP at an app request for the running cycle, about which WHOOP sends no
+/// webhooks, and for every data type if there are no webhooks at all.
 const MAX_LAG: TimeDelta = TimeDelta::minutes(15);
 
-/// What a simulation came to.
+/// The result of a simulation.
 #[derive(Debug, Clone, Serialize)]
 pub struct SimulationReport {
     pub users: usize,
@@ -30,50 +30,51 @@ pub struct SimulationReport {
     pub calls_per_minute: u32,
     pub calls_per_day: u32,
     pub calls: u64,
-    /// The most calls in any 60 seconds.
+    /// Maximum number of calls in any 60 seconds.
     pub most_in_a_minute: u32,
-    /// The most calls in any 24 hours.
+    /// Maximum number of calls in any 24 hours.
     pub most_in_a_day: u32,
     pub by_day: Vec<DayCalls>,
-    /// Calls in each hour of the day, on average.
+    /// Average number of calls in each hour of the day.
     pub by_hour: Vec<f64>,
     pub visits: u64,
-    /// Visits that were answered without WHOOP.
+    /// App requests that were answered without a call to WHOOP.
     pub visits_without_a_call: u64,
-    /// Visits for which the quota was not enough.
+    /// App requests that were deferred because the quota did not suffice.
     pub visits_put_off: u64,
-    /// Turns of members in scheduled runs.
+    /// Members selected by scheduled runs.
     pub turns: u64,
-    /// Turns that the quota ended.
+    /// Selected members with a sync that ended because the quota did not suffice.
     pub turns_put_off: u64,
-    /// Members whom a run left to their next visit, on average.
+    /// Average number of members per run that were skipped because the quota did not suffice.
     pub left: u64,
-    /// At a visit, type by type.
+    /// Lag behind WHOOP at an app request, per data type.
     pub behind: Vec<TypeLag>,
-    /// At a visit, of what was left out because calls were scarce: a night that
-    /// has its score and may have got another, a recovery before the sleep's.
+    /// Lag behind WHOOP at an app request, for reads that were skipped because the quota was
+    /// scarce: a night that has its score (WHOOP may have scored it again), or a recovery before
+    /// the sleep has its score.
     pub settled: DurationPercentiles,
-    /// Since members who did not come were read.
+    /// Time since the last read, for members who did not open the app.
     pub away: DurationPercentiles,
     /// Pages after the first one of a list.
     pub second_pages: u64,
-    /// Calls for single records.
+    /// Calls for single records by id.
     pub calls_by_id: u64,
-    /// Token refreshes, which the quota does not count.
+    /// Token refreshes; the quota does not count them.
     pub refreshes: u64,
     /// Calls for members for whom WHOOP answers every call with a 5xx.
     pub calls_of_failing_members: u64,
-    /// Their visits, which no goal includes.
+    /// App requests of these members. No goal includes them.
     pub visits_of_failing_members: u64,
-    /// `None` if WHOOP always answered.
+    /// Result of the outages; `None` if there was none.
     pub outages: Option<OutageReport>,
     pub launch: Option<LaunchReport>,
     pub goals: Vec<GoalResult>,
-    /// Whether every goal was held.
+    /// Whether every goal was met.
     pub held: bool,
 }
 
-/// The calls of one day.
+/// Calls of one day.
 #[derive(Debug, Clone, Serialize)]
 pub struct DayCalls {
     pub day: usize,
@@ -81,16 +82,16 @@ pub struct DayCalls {
     pub interactive: u64,
     pub webhook: u64,
     pub scheduled: u64,
-    /// Calls for members who do not use the app.
+    /// Calls for inactive members, who do not use the app.
     pub inactive: u64,
-    /// Calls for history.
+    /// Calls for the backfill of history.
     pub backfill: u64,
     pub total: u64,
-    /// Visits for which the quota was not enough.
+    /// App requests that were deferred because the quota did not suffice.
     pub visits_put_off: u64,
 }
 
-/// How far one type is behind WHOOP.
+/// Lag of one data type behind WHOOP.
 #[derive(Debug, Clone, Serialize)]
 pub struct TypeLag {
     pub data_type: DataType,
@@ -99,7 +100,7 @@ pub struct TypeLag {
     pub spread: DurationPercentiles,
 }
 
-/// Seconds: of half, of 95 in a hundred, of all.
+/// Median, 95th percentile and maximum of durations, in seconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct DurationPercentiles {
     pub count: usize,
@@ -124,7 +125,7 @@ impl DurationPercentiles {
     }
 }
 
-/// Something that has to be so.
+/// A limit that the simulation has to meet, and the measured value.
 #[derive(Debug, Clone, Serialize)]
 pub struct GoalResult {
     pub name: String,

@@ -1,4 +1,4 @@
-//! Days in seconds: events in their order, and for each of them what the service does.
+//! Discrete-event simulation of the service: handles all events of the simulated days in order.
 
 mod app_request;
 mod call;
@@ -28,13 +28,13 @@ use super::{
     counters::SimulationCounters, simulated_member::SimulatedMember,
 };
 
-/// Minimum remaining lifetime of an access token that is used.
+/// Minimum remaining lifetime of an access token. A token with less is refreshed before a call.
 const MIN_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(1);
 
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
-/// Time after an outage in which members may still see data of before: until the next probe, and
-/// until WHOOP has sent the webhooks of the outage.
+/// Time after an outage in which app requests may still return data from before it: until the next
+/// probe succeeds and WHOOP has sent the webhooks of the outage.
 const OUTAGE_AFTERMATH: TimeDelta = TimeDelta::minutes(2);
 
 struct Simulation<'a> {
@@ -57,7 +57,7 @@ struct Simulation<'a> {
     counters: SimulationCounters,
 }
 
-/// Lives through the days. The same setting gives the same report.
+/// Simulates all days and returns the report. The same parameters give the same report.
 pub fn simulate(setting: &SimulationParameters) -> SimulationReport {
     let mut simulation = Simulation::new(setting);
     let begins = setting.begins;
@@ -90,7 +90,7 @@ pub fn simulate(setting: &SimulationParameters) -> SimulationReport {
     SimulationReport::of(setting, simulation.counters)
 }
 
-/// The state of a member when the simulation begins.
+/// Returns the state of a member at the beginning of the simulation.
 fn initial_member(
     setting: &SimulationParameters,
     crowd: &MemberGenerator,
@@ -106,7 +106,7 @@ fn initial_member(
         .last
         .is_some_and(|last| begins - last <= TimeDelta::days(1));
     let mut member = if came_yesterday {
-        // Their second visit read what had changed until then.
+        // Yesterday's second app request read all changes up to then.
         let at = begins - last_read_before.min(TimeDelta::hours(4));
         SimulatedMember::up_to_date(at, visits, all_open.map(|_| WebhookSignals::default()))
     } else {
@@ -125,7 +125,7 @@ impl<'a> Simulation<'a> {
         let members: Vec<SimulatedMember> = (0..setting.users)
             .map(|member| initial_member(setting, &crowd, member))
             .collect();
-        // The needs of the classes as the last run before midnight set them.
+        // The expected calls of the priority classes, as the last run before midnight sets them.
         let standings: Vec<_> = members
             .iter()
             .map(|one| one.sync_state(begins, begins))
@@ -203,7 +203,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// WHOOP has something new of a member, and sends webhooks about it.
+    /// Applies a new or changed record of a member at WHOOP, and sends the webhooks about it.
     fn apply_member_event(&mut self, now: DateTime<Utc>, happening: &ScheduledEvent) {
         let Some(member) = self.members.get_mut(happening.member) else {
             return;
@@ -213,7 +213,7 @@ impl<'a> Simulation<'a> {
         if let Some(arrives) =
             webhooks.and_then(|webhooks| self.member_generator.webhook_arrival(happening, webhooks))
         {
-            // During an outage WHOOP sends no webhooks.
+            // WHOOP sends no webhooks during an outage; they follow after its end.
             let arrives = match self.outage_at(arrives) {
                 Some((_, ends)) => ends + (arrives - now),
                 None => arrives,
@@ -241,7 +241,7 @@ impl<'a> Simulation<'a> {
         self.events.add(ready_at, SimulationEvent::TokenReady(id));
     }
 
-    /// Ends a task and begins what follows from its purpose.
+    /// Ends a task and begins the next step that its purpose requires.
     fn end_task(&mut self, now: DateTime<Utc>, id: TaskId) {
         let Some(task) = self.tasks.remove(id) else {
             return;
@@ -255,13 +255,13 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// The outage that WHOOP has at a moment.
+    /// Returns the beginning and end of the outage at a moment, if there is one.
     fn outage_at(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let mut outages = self.outages.iter().copied();
         outages.find(|(begins, ends)| (*begins..*ends).contains(&now))
     }
 
-    /// Whether an outage of WHOOP decides what an app request at this moment sees.
+    /// Whether an outage affects the data that an app request at this moment gets.
     fn is_affected_by_outage(&self, now: DateTime<Utc>) -> bool {
         self.outage_at(now).is_some() || self.outage_at(now - OUTAGE_AFTERMATH).is_some()
     }

@@ -1,4 +1,4 @@
-//! A simulated member: what is stored of them, and what WHOOP has beyond it.
+//! A simulated member: the stored data, and the changes at WHOOP that are not stored yet.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use whoop_core::{
@@ -14,7 +14,7 @@ use whoop_core::{
 
 use super::MemberEvent;
 
-/// Longest pause before a failing data type is tried again.
+/// Maximum pause before a failing data type is read again.
 const LONGEST_BACKOFF: TimeDelta = TimeDelta::days(7);
 
 #[derive(Debug, Clone)]
@@ -22,27 +22,27 @@ pub(super) struct SimulatedMember {
     pub(super) coverage: [Coverage; 4],
     pub(super) app_opens: AppOpenHistory,
     pub(super) signals: Option<WebhookSignals>,
-    /// The access token lives until then.
+    /// Time at which the access token expires.
     pub(super) token_expires_at: DateTime<Utc>,
-    /// WHOOP answers every call with a 5xx.
+    /// Whether WHOOP answers every call for this member with a 5xx.
     pub(super) always_fails: bool,
-    /// Start of the history that is to be read; `None` if the member's history is complete.
+    /// Start of the history that is still to be read; `None` if the history is complete.
     pub(super) backfill_from: Option<DateTime<Utc>>,
     failures: [Option<ReadFailures>; 4],
-    /// The oldest change at WHOOP that was not read.
+    /// Time of the oldest change at WHOOP that was not read, per data type.
     unread_since: [Option<DateTime<Utc>>; 4],
-    /// Changes at WHOOP since the last read.
+    /// Times of the changes at WHOOP since the last read, per data type.
     changes: [Vec<DateTime<Utc>>; 4],
-    /// Time of the latest webhook about a data type.
+    /// Time of the latest webhook, per data type.
     signal_at: [Option<DateTime<Utc>>; 4],
-    /// Deleted workouts that are still stored.
+    /// Number of workouts that were deleted at WHOOP and are still stored.
     deleted_workouts: u32,
     scored_night: Option<NaiveDate>,
     sleep_read: Option<NaiveDate>,
     recovery_read: Option<NaiveDate>,
 }
 
-/// Reads of a data type that have failed since the last success.
+/// Failures of a data type since its last successful read.
 #[derive(Debug, Clone, Copy)]
 struct ReadFailures {
     since: DateTime<Utc>,
@@ -50,8 +50,9 @@ struct ReadFailures {
 }
 
 impl ReadFailures {
-    /// Whether the data type is not tried again yet, by the rule of `whoop_storage::standing`. `latest_read` is the time
-    /// of the latest successful read of any member.
+    /// Whether the data type is in its backoff pause, by the rule of
+    /// `whoop_storage::member_states`. `latest_read` is the time of the latest successful read of
+    /// any member.
     fn is_backing_off(self, now: DateTime<Utc>, latest_read: DateTime<Utc>) -> bool {
         let pause = (self.last_attempt_at - self.since) / 2;
         self.since < latest_read && now < self.last_attempt_at + pause.min(LONGEST_BACKOFF)
@@ -59,7 +60,7 @@ impl ReadFailures {
 }
 
 impl SimulatedMember {
-    /// A member whose whole history is stored, last read some time ago.
+    /// Creates a member with a completely stored history, last read at `last`.
     pub(super) fn new(
         last: DateTime<Utc>,
         visits: AppOpenHistory,
@@ -92,7 +93,7 @@ impl SimulatedMember {
         }
     }
 
-    /// A member without changes at WHOOP since the last read.
+    /// Creates a member without changes at WHOOP since the last read.
     pub(super) fn up_to_date(
         last: DateTime<Utc>,
         visits: AppOpenHistory,
@@ -104,7 +105,7 @@ impl SimulatedMember {
         }
     }
 
-    /// A member who connects at `now`, whose history is to be read from `history_from` on.
+    /// Creates a member who connects at `now`, with a history to be read from `history_from` on.
     pub(super) fn connecting(
         now: DateTime<Utc>,
         history_from: DateTime<Utc>,
@@ -118,7 +119,7 @@ impl SimulatedMember {
         }
     }
 
-    /// Makes this a member for whom every call fails, and has failed since the last read.
+    /// Makes every call for this member fail. The failures began at the last read.
     pub(super) fn set_always_failing(&mut self, last_attempt_at: DateTime<Utc>) {
         self.always_fails = true;
         for (failure, one) in self.failures.iter_mut().zip(&self.coverage) {
@@ -130,8 +131,8 @@ impl SimulatedMember {
         }
     }
 
-    /// The member as the planner knows them. `latest_read` is the time of the latest successful
-    /// read of any member.
+    /// Returns the member's state as the planner sees it. `latest_read` is the time of the latest
+    /// successful read of any member.
     pub(super) fn sync_state(
         &self,
         now: DateTime<Utc>,
@@ -157,7 +158,7 @@ impl SimulatedMember {
         }
     }
 
-    /// WHOOP has something new. Returns the types of which it sends an event.
+    /// Applies a change at WHOOP. Returns the data types for which WHOOP sends a webhook.
     pub(super) fn apply_event(
         &mut self,
         event: MemberEvent,
@@ -171,7 +172,8 @@ impl SimulatedMember {
             MemberEvent::WorkoutChanged | MemberEvent::WorkoutDeleted => &[DataType::Workout],
             MemberEvent::AppOpened => &[],
         };
-        // A recovery that waits for its score is announced, and says nothing.
+        // WHOOP also announces the recovery with a pending score, but there is no change to read
+        // yet.
         let changed: &[DataType] = match event {
             MemberEvent::SleepRecorded => &[DataType::Sleep],
             _ => announced,
@@ -191,7 +193,7 @@ impl SimulatedMember {
         announced
     }
 
-    /// A webhook about a data type arrives.
+    /// Opens the signal of a data type when a webhook about it arrives.
     pub(super) fn receive_webhook(&mut self, data_type: DataType, now: DateTime<Utc>) {
         if let Some(signals) = &mut self.signals {
             signals.open(data_type);
@@ -203,7 +205,8 @@ impl SimulatedMember {
         }
     }
 
-    /// The latest change that a read of a data type shows now, if WHOOP has not announced it.
+    /// Returns the latest change that a read of a data type shows now, if WHOOP has not announced
+    /// it.
     pub(super) fn unannounced_change(
         &self,
         data_type: DataType,
@@ -218,8 +221,9 @@ impl SimulatedMember {
         is_unannounced(change, one.last_sync_at, signal_at, now).then_some(change)
     }
 
-    /// Opens the signals of the data types that were read before an instant, if webhooks of the member
-    /// arrived lately; see `whoop_storage::table::webhook_signal::doubt`.
+    /// Opens the signals of the data types that were last read before `read_before`, if a webhook
+    /// of the member arrived within [`SILENCE_TRUSTED_FOR`]; see
+    /// `whoop_storage::table::webhook_signal::open_read_before`.
     pub(super) fn reopen_signals(&mut self, read_before: DateTime<Utc>, now: DateTime<Utc>) {
         let arrived_lately = |at: &DateTime<Utc>| now - *at < SILENCE_TRUSTED_FOR;
         if !self.signal_at.iter().flatten().any(arrived_lately) {
@@ -237,7 +241,7 @@ impl SimulatedMember {
     }
 
     /// Stores a window up to the present that was read to its end. Returns the number of stored
-    /// records that the list lacked, which are asked for by their ids.
+    /// records that the list lacked; they are requested by their ids.
     pub(super) fn store_window(&mut self, call: &ReadRequest, now: DateTime<Utc>) -> u32 {
         self.extend_coverage(call, now);
         let unread = self.unread_since.iter_mut().zip(&mut self.changes);
@@ -260,7 +264,7 @@ impl SimulatedMember {
         }
     }
 
-    /// Stores a page of history.
+    /// Adds a page of a list to the coverage of its data type.
     pub(super) fn extend_coverage(&mut self, call: &ReadRequest, now: DateTime<Utc>) {
         for one in &mut self.coverage {
             if one.data_type == call.data_type {
@@ -276,7 +280,7 @@ impl SimulatedMember {
         }
     }
 
-    /// Notes that a read failed.
+    /// Records a failed read.
     pub(super) fn read_failed(&mut self, data_type: DataType, now: DateTime<Utc>) {
         for (failure, one) in self.failures.iter_mut().zip(DataType::ALL) {
             if one == data_type {
@@ -289,7 +293,7 @@ impl SimulatedMember {
         }
     }
 
-    /// Time since which the reads of a data type have been failing.
+    /// Returns the time since which the reads of a data type have been failing.
     pub(super) fn failing_since(&self, data_type: DataType) -> Option<DateTime<Utc>> {
         let mut failures = self.failures.iter().zip(DataType::ALL);
         let (failure, _) = failures.find(|(_, one)| *one == data_type)?;
@@ -300,12 +304,12 @@ impl SimulatedMember {
         self.coverage.iter().find(|one| one.data_type == data_type)
     }
 
-    /// Whether all data types were read since they connected.
+    /// Whether all data types were read since the member connected.
     pub(super) fn was_ever_read(&self) -> bool {
         self.coverage.iter().all(|one| one.last_sync_at.is_some())
     }
 
-    /// Whether a webhook announced a change of the data type that was not read since.
+    /// Whether a webhook announced a change of the data type that was not read yet.
     pub(super) fn has_signal(&self, data_type: DataType, now: DateTime<Utc>) -> bool {
         use whoop_core::plan::webhook_signals::Signal;
         self.signals
@@ -330,13 +334,13 @@ impl SimulatedMember {
         }
     }
 
-    /// How far what is stored is behind what WHOOP has.
+    /// Returns the time by which the stored data of a data type is behind WHOOP's.
     pub(super) fn data_lag(&self, data_type: DataType, now: DateTime<Utc>) -> TimeDelta {
         let mut types = self.coverage.iter().zip(self.unread_since);
         let Some((coverage, unread)) = types.find(|(one, _)| one.data_type == data_type) else {
             return TimeDelta::zero();
         };
-        // The running cycle changes all the time.
+        // The running cycle changes continuously.
         let since = match data_type {
             DataType::Cycle => coverage.last_sync_at,
             _ => unread,
@@ -346,7 +350,7 @@ impl SimulatedMember {
         })
     }
 
-    /// How long ago the type that was longest not read was read.
+    /// Returns the time since the last read of the least recently read data type.
     pub(super) fn oldest_read_age(&self, now: DateTime<Utc>) -> TimeDelta {
         let oldest = self
             .coverage

@@ -1,5 +1,5 @@
-//! The capacity targets of the design, with late refreshes, failing members, an outage and calls
-//! by id, and the limits of the quota.
+//! Capacity targets of the design and limits of the quota, tested with slow refreshes, failing
+//! members, an outage and calls by id.
 
 use chrono::TimeDelta;
 use whoop_capacity::{
@@ -22,8 +22,8 @@ fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> SimulationP
         limits: QuotaLimits::default(),
         freshness: TimeDelta::minutes(15),
         call_conditions: CallConditions {
-            // An outage at the hour of most first visits moves more calls into 24 hours than the
-            // quota allows: see docs/decisions.md.
+            // An outage at the hour of most first app requests moves more calls into 24 hours than
+            // the quota allows: see docs/decisions.md.
             outages: vec![Outage::one_hour(2, 18)],
             ..CallConditions::default()
         },
@@ -84,7 +84,7 @@ fn sixteen_hundred_new_members_within_an_hour_beside_quiet_ones() {
 
             assert!(report.held, "seed {seed}: {launch:?} {:?}", report.goals);
             assert_eq!(launch.members_read, 1_600);
-            // 8,000 calls at 100 a minute.
+            // 8,000 calls take 80 minutes at 100 calls per minute.
             assert!(launch.last_member_read_after_seconds > 80 * 60);
             assert!(launch.visits_of_others > 0);
             assert_eq!(launch.visits_of_others_put_off, 0);

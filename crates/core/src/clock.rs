@@ -2,16 +2,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
-/// Where the present comes from.
+/// Source of the current time.
 ///
-/// Passed in, so that a test can stand at 23:59 of the night the clocks change.
+/// The caller passes it in, so that a test can set any time, such as 23:59 before a clock change.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// The present, cut to microseconds: PostgreSQL keeps no more, and a value
-    /// must survive the round trip.
+    /// Returns the current time, truncated to microseconds: PostgreSQL stores no more digits, and a
+    /// value must be the same after it was stored and read.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -27,7 +27,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved; for tests and simulated days.
+/// A clock that changes its time only when it is set; for tests and simulations.
 #[derive(Debug, Clone)]
 pub struct FixedClock(Arc<Mutex<DateTime<Utc>>>);
 
@@ -36,7 +36,7 @@ impl FixedClock {
         Self(Arc::new(Mutex::new(now)))
     }
 
-    /// Moves every clone of this clock.
+    /// Sets the time of this clock and all its clones.
     pub fn set(&self, now: DateTime<Utc>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }

@@ -1,47 +1,49 @@
-//! What has been read of a member, per data type, and what counts as proof that nothing is missing.
+//! Coverage: the time span of each data type that was read completely, and the rules for proving
+//! it.
 //!
-//! A list that ends, an empty page and a 404 in place of a page say that WHOOP showed nothing
-//! older. They do not prove it: WHOOP answers so for a moment while the records exist. Three
-//! things are proof:
+//! A list that ends, an empty page and a 404 in place of a page mean that WHOOP showed nothing
+//! older. They are no proof, because WHOOP sometimes answers like this for a moment although the
+//! records exist. Three things are proof:
 //!
-//! - **of a span**: a page that shows a record older than the span. WHOOP lists without a gap, so
-//!   everything between that record and the window's end was on the pages;
+//! - **of a span**: a page that shows a record older than the span. WHOOP lists records without
+//!   gaps, so everything between that record and the window's end was on the pages;
 //! - **of the beginning of history**: the same end of the list, seen again at least
 //!   [`CONFIRM_AFTER`] later. Until then it is a [`ListEnd`], and the span is not covered;
-//! - **of a deletion**: see `sync`, which asks for a record by its id.
+//! - **of a deletion**: see `sync`, which requests the record by its id.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use crate::{DataType, plan::LOOK_BACK};
 
-/// Interval after which the same end of a list is believed: on another day, also if the runs of
-/// two days are not at the same minute.
+/// Minimum time after which the same end of a list confirms the beginning of history. It is less
+/// than 24 hours, so that the run of the next day can confirm it although it starts at another
+/// minute.
 pub const CONFIRM_AFTER: TimeDelta = TimeDelta::hours(20);
 
-/// Clocks of two machines may differ by this much. A time farther in the future was written by a
-/// clock that was wrong, and proves nothing.
+/// Maximum difference between the clocks of two machines. A time farther in the future was written
+/// by a wrong clock and proves nothing.
 pub const CLOCK_SKEW_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// The sync log of one data type.
+/// The covered time span of one data type of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
     pub data_type: DataType,
-    /// When a whole window up to that moment was last stored.
+    /// End of the latest window up to the present that was read and stored completely.
     pub last_sync_at: Option<DateTime<Utc>>,
-    /// Everything WHOOP had from here …
+    /// Start of the coverage: every record of WHOOP between here and `covered_until` is stored.
     pub covered_from: Option<DateTime<Utc>>,
-    /// … to here is stored, as of `last_sync_at`.
+    /// End of the coverage, as of `last_sync_at`.
     pub covered_until: Option<DateTime<Utc>>,
-    /// An older span of which everything is stored. After a long absence of the member the backfill
-    /// reads the gap between it and `covered_from`.
+    /// An older covered span. After a long absence of the member the backfill reads the gap between
+    /// this span and `covered_from`.
     pub earlier: Option<CoveredSpan>,
-    /// Nothing is older than `covered_from`: WHOOP's list ended there on two days.
+    /// Whether the history begins at `covered_from`: WHOOP's list ended there on two days.
     pub whole_history: bool,
-    /// WHOOP's list ended once, and not yet on another day.
+    /// End of WHOOP's list that was seen once and not confirmed yet.
     pub list_end: Option<ListEnd>,
 }
 
-/// A span of time.
+/// A time span of which every record is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CoveredSpan {
     pub from: DateTime<Utc>,
@@ -53,8 +55,9 @@ impl CoveredSpan {
         self.from <= from && until <= self.until
     }
 
-    /// The part of a coverage that is kept behind a gap. WHOOP scores and edits records after they were
-    /// read, so that the last three weeks, as far as any window looks back, are read again with the gap.
+    /// Returns the part of a coverage that is kept behind a gap. WHOOP scores and edits records
+    /// after they were read, so the last [`LOOK_BACK`] of the coverage is read again together with
+    /// the gap.
     fn behind_gap(from: DateTime<Utc>, until: DateTime<Utc>) -> Option<Self> {
         let until = until - LOOK_BACK;
         (from < until).then_some(Self { from, until })
@@ -68,23 +71,24 @@ impl CoveredSpan {
     }
 }
 
-/// The end of a list, as WHOOP showed it.
+/// The end of WHOOP's list as it was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListEnd {
     /// The oldest record on the list; `None` if it was empty.
     pub oldest: Option<DateTime<Utc>>,
-    /// Time at which the list first ended there.
+    /// Time at which the list was first seen to end there.
     pub seen_at: DateTime<Utc>,
 }
 
 impl ListEnd {
-    /// A time in the future was written by a process whose clock was ahead, and is ignored.
+    /// Whether the end was seen in the past. A later time was written by a process with a clock
+    /// that was ahead, and is ignored.
     fn is_past(&self, now: DateTime<Utc>) -> bool {
         self.seen_at <= now
     }
 }
 
-/// The result of reading a window to its end.
+/// The result of reading a window completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowRead {
     /// The end of the window.
@@ -93,12 +97,12 @@ pub struct WindowRead {
     pub oldest: Option<DateTime<Utc>>,
     /// Whether WHOOP named no further page.
     pub list_ended: bool,
-    /// The present.
+    /// Time of the read.
     pub read_at: DateTime<Utc>,
 }
 
 impl Coverage {
-    /// A data type of which nothing was ever read.
+    /// Returns the coverage of a data type that was never read.
     pub const fn empty(data_type: DataType) -> Self {
         Self {
             data_type,
@@ -111,7 +115,7 @@ impl Coverage {
         }
     }
 
-    /// The same coverage with an older span. The two become one if nothing between them is unread.
+    /// Returns this coverage with an older span. Joins the two if nothing between them is unread.
     #[must_use]
     pub fn with_earlier(self, earlier: Option<CoveredSpan>) -> Self {
         let Some((covered_from, span)) = self.covered_from.zip(earlier) else {
@@ -131,7 +135,7 @@ impl Coverage {
         }
     }
 
-    /// Whether it is proven that every record of the span is stored.
+    /// Whether every record of the span is proven to be stored.
     pub fn contains(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         let (Some(covered_from), Some(covered_until)) = (self.covered_from, self.covered_until)
         else {
@@ -141,36 +145,39 @@ impl Coverage {
         is_in_coverage || self.earlier.is_some_and(|span| span.contains(from, until))
     }
 
-    /// Whether every record of the span is stored that WHOOP has shown, proven or claimed once.
+    /// Whether every record of the span that WHOOP has shown is stored. In contrast to
+    /// [`Self::contains`], an end of the list that was seen only once is accepted.
     pub fn was_listed(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         let claimed = Self {
-            // While a gap is being filled, an end of the list proves nothing for the time behind it.
+            // While a gap is being filled, an end of the list proves nothing about the time behind
+            // the gap.
             whole_history: self.whole_history || self.list_end.is_some() && self.earlier.is_none(),
             ..self.clone()
         };
         claimed.contains(from, until)
     }
 
-    /// The last time at which the type was read, unless that is in the future.
+    /// Returns the time of the last read up to the present, unless it lies in the future.
     pub fn last_read_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.last_sync_at
             .filter(|last| *last <= now + CLOCK_SKEW_TOLERANCE)
     }
 
-    /// Whether the type was read up to the present less than this long ago.
+    /// Whether the data type was read up to the present within the last `interval`.
     pub fn was_read_within(&self, interval: TimeDelta, now: DateTime<Utc>) -> bool {
         self.last_read_at(now)
             .is_some_and(|last| now - last < interval)
     }
 
-    /// Whether WHOOP's list ended so recently that asking again would prove nothing.
+    /// Whether the end of WHOOP's list was seen so recently that another read could not confirm it
+    /// yet.
     pub fn has_recent_list_end(&self, now: DateTime<Utc>) -> bool {
         self.list_end
             .filter(|end| end.is_past(now))
             .is_some_and(|end| now < end.seen_at + CONFIRM_AFTER)
     }
 
-    /// Whether the type was read up to the present since then, by whomever.
+    /// Whether any process has read the data type up to the present since `before`.
     pub fn was_read_since(&self, before: &LastReads) -> bool {
         let mut known = DataType::ALL.into_iter().zip(before);
         known
@@ -178,20 +185,20 @@ impl Coverage {
             .is_some_and(|(_, before)| self.last_sync_at > *before)
     }
 
-    /// The coverage after a window was read to its end.
+    /// Returns the coverage after a window was read completely.
     #[must_use]
     pub fn with_read(&self, read: WindowRead) -> Self {
         let from = read
             .oldest
             .map_or(read.until, |oldest| oldest.min(read.until));
-        // An older record disproves that nothing was older.
+        // A record before the beginning of the history disproves it.
         let mut whole_history =
             self.whole_history && self.covered_from.is_none_or(|known| known <= from);
         let meets_coverage =
             whole_history || self.covered_from.is_none_or(|known| read.until >= known);
         if !meets_coverage {
-            // The time between the window and the coverage was not read, so that the end of the
-            // list proves nothing for it, and the window is not remembered.
+            // The time between the window and the coverage was not read. So the end of the list
+            // proves nothing about it, and the window is not recorded.
             return Self {
                 whole_history,
                 ..self.clone()
@@ -208,7 +215,7 @@ impl Coverage {
                 seen_at,
             });
         } else if list_end.is_some_and(|end| end.oldest.is_none_or(|oldest| from < oldest)) {
-            // WHOOP shows a record behind the end that the list had.
+            // WHOOP shows a record that is older than the known end of the list.
             list_end = None;
         }
         let is_read_between = read.list_ended && whole_history;
@@ -243,11 +250,10 @@ impl Coverage {
     }
 }
 
-/// When each type was last read up to the present, in the order of
-/// [`DataType::ALL`].
+/// Time of the last read up to the present of each data type, in the order of [`DataType::ALL`].
 pub type LastReads = [Option<DateTime<Utc>>; 4];
 
-/// The last reads of these types; `None` for those that are not among them.
+/// Returns the last reads; `None` for each data type without an entry in `coverage`.
 pub fn last_reads(coverage: &[Coverage]) -> LastReads {
     DataType::ALL.map(|data_type| {
         let mut known = coverage.iter().filter(|one| one.data_type == data_type);
@@ -255,10 +261,10 @@ pub fn last_reads(coverage: &[Coverage]) -> LastReads {
     })
 }
 
-/// The instants of a date at an offset from UTC, in seconds east.
+/// Returns the start and the end of a date at an offset from UTC, in seconds east.
 ///
-/// From midnight to midnight; offsets do not change within it because WHOOP
-/// gives offsets, not zones.
+/// The span is always 24 hours long: WHOOP gives offsets and not time zones, so the offset does not
+/// change within a date.
 pub fn span_of_date(date: NaiveDate, offset_seconds: i32) -> (DateTime<Utc>, DateTime<Utc>) {
     let midnight =
         date.and_time(NaiveTime::MIN).and_utc() - TimeDelta::seconds(i64::from(offset_seconds));
@@ -276,7 +282,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
     }
 
-    /// A page that shows a record at `oldest`, and a next page.
+    /// The result of reading a page that shows a record at `oldest` and names a next page.
     fn page(oldest: i64, until: i64) -> WindowRead {
         WindowRead {
             until: at(until),
@@ -286,7 +292,7 @@ mod tests {
         }
     }
 
-    /// The last page of a list, read at this hour.
+    /// The result of reading the last page of a list at hour `read_at`.
     fn last_page(oldest: Option<i64>, until: i64, read_at: i64) -> WindowRead {
         WindowRead {
             until: at(until),
@@ -405,7 +411,7 @@ mod tests {
         assert!(on_demand.contains(at(100), at(120)));
     }
 
-    /// As of a member who never trains: every run of the day finds the same empty list.
+    /// Example: a member who never trains. Every run of the day finds the same empty list.
     #[test]
     fn an_empty_list_that_is_read_several_times_a_day_is_believed_a_day_later() {
         let mut known = Coverage::empty(DataType::Workout);
@@ -419,7 +425,8 @@ mod tests {
         assert!(next_day.contains(at(-90_000), at(32)));
     }
 
-    /// As of an app that asks for a member's first days before the backfill has come so far.
+    /// Example: an app asks for a member's first days before the backfill has read the time after
+    /// them.
     #[test]
     fn the_end_of_a_list_behind_a_hole_is_no_beginning_of_the_history() {
         let recent = covered(700, 720);
@@ -470,7 +477,7 @@ mod tests {
 
         assert!(back.contains(at(5_000), at(5_100)));
         assert!(back.contains(at(0), at(496)));
-        // WHOOP may have changed these three weeks after they were read.
+        // WHOOP may have changed the records of these three weeks after they were read.
         assert!(!back.contains(at(496), at(497)));
         assert!(!back.contains(at(400), at(5_050)));
         let with_list_end = Coverage {
@@ -516,7 +523,7 @@ mod tests {
         assert!(!back.whole_history && !back.contains(at(0), at(50)));
         assert!(back.contains(at(100), at(496)));
 
-        // Only workouts may be so rare: the list shows that nothing was between.
+        // Only workouts are this rare. The list shows that there was no record in between.
         let list_ended = whole.with_read(last_page(Some(100), 5_100, 5_100));
         assert!(list_ended.contains(at(0), at(5_100)));
     }
@@ -539,13 +546,13 @@ mod tests {
         assert_eq!(forgotten, Coverage::empty(DataType::Sleep));
     }
 
-    /// The hour of a member's first record.
+    /// Hour of the member's first record.
     const FIRST: i64 = 400;
 
-    /// Present of the last step.
+    /// Maximum hour that any step of the model can reach.
     const LAST: i64 = 12_000;
 
-    /// A coverage, and the hours that were really read.
+    /// A coverage and the hours that were really read.
     struct CoverageModel {
         now: i64,
         known: Coverage,
@@ -561,7 +568,8 @@ mod tests {
             }
         }
 
-        /// Reads the hours between the two, and those before the first record with them.
+        /// Reads the hours from `from` to `until`. If the list ends, the hours before the first
+        /// record count as read, too.
         fn read(&mut self, from: i64, until: DateTime<Utc>) {
             let until_hour = (until - at(0)).num_hours();
             let from = from.min(until_hour);
@@ -597,7 +605,7 @@ mod tests {
             }
         }
 
-        /// An hour that is called covered and was not read.
+        /// Returns an hour that the coverage contains although it was not read.
         fn hole(&self) -> Option<i64> {
             (0..self.now).find(|hour| {
                 self.known.contains(at(*hour), at(hour + 1))
@@ -625,7 +633,7 @@ mod tests {
     }
 
     proptest! {
-        /// Law 3: whatever is read, and in whatever order, no hole is ever called covered, and the
+        /// Law 3: for any reads in any order, the coverage never contains an unread hour, and the
         /// backfill closes every gap.
         #[test]
         fn no_hole_is_ever_called_covered(steps in steps()) {

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The four kinds of record that WHOOP lists page by page.
+/// The four data types that WHOOP lists page by page.
 #[derive(
     Debug,
     Clone,
@@ -25,10 +25,10 @@ pub enum DataType {
 }
 
 impl DataType {
-    /// Every type, in the order of the contract.
+    /// All data types, in the order of the API contract.
     pub const ALL: [Self; 4] = [Self::Recovery, Self::Sleep, Self::Workout, Self::Cycle];
 
-    /// The word used in tables, routes and flags.
+    /// Returns the name of the data type in tables, routes and command-line options.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recovery => "recovery",
@@ -38,7 +38,7 @@ impl DataType {
         }
     }
 
-    /// The OAuth scope by which a member allows it at WHOOP.
+    /// Returns the OAuth scope that a member has to grant for the data type.
     pub const fn scope(self) -> &'static str {
         match self {
             Self::Recovery => "read:recovery",
@@ -48,7 +48,7 @@ impl DataType {
         }
     }
 
-    /// Those that a space-separated list of scopes does not allow.
+    /// Returns the data types that a space-separated list of scopes does not allow.
     pub fn not_granted(scopes: &str) -> Vec<Self> {
         let is_missing = |one: &Self| !scopes.split(' ').any(|scope| scope == one.scope());
         Self::ALL.into_iter().filter(is_missing).collect()
@@ -61,7 +61,7 @@ impl fmt::Display for DataType {
     }
 }
 
-/// A word that names no data type.
+/// Error: a word is not the name of a data type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no data type; use recovery, sleep, workout or cycle")]
 pub struct UnknownDataType(pub String);

@@ -1,14 +1,15 @@
-//! A member's days: which date a cycle, its recovery and its main sleeps belong to, and which
-//! cycle a date shows.
+//! Assignment of local dates: the date of each cycle, recovery and main sleep, and the cycle that a
+//! date shows.
 //!
-//! A cycle, its recovery and its main sleeps are one group. They belong to the date of the main
-//! sleep that the recovery names, else of the longest one, else of the cycle's middle. If two
-//! closed cycles with a main sleep claim one date, the later one belongs to the next date,
-//! provided that more than half of it lies there and nothing else claims that date. Each date
-//! shows one cycle: with a scored recovery before one with an unscored recovery before one
-//! without, then the longest sleep, then the later start. The rest of the date is in `others`.
+//! A cycle, its recovery and its main sleeps are one group. The date of a group is the date of the
+//! main sleep that the recovery names, else of the longest main sleep, else of the cycle's middle.
+//! If two closed cycles with a main sleep claim one date, the later one moves to the next date,
+//! provided that more than half of it lies there and no other group claims that date. Each date
+//! shows one cycle: one with a scored recovery before one with an unscored recovery before one
+//! without a recovery; then the cycle with the longest sleep; then the one that starts later. The
+//! other groups of the date are in `others`.
 //!
-//! All of this is a function of the set of records. The order in which they arrive decides nothing.
+//! The result depends only on the set of records, not on the order in which they arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,11 +21,12 @@ use crate::{
     record::{Cycle, Recovery, Sleep},
 };
 
-/// WHOOP closes a cycle after 24 hours without a strap; few last longer than two days. A cycle
-/// that is still open after that is one of which no end was read.
+/// Maximum length of a running cycle. WHOOP closes a cycle after 24 hours without the strap, and
+/// few cycles last longer than two days. An older cycle without an end has ended, but the end was
+/// not read.
 const LONGEST_CYCLE: TimeDelta = TimeDelta::hours(48);
 
-/// The part of a sleep that decides its date, and that of its cycle.
+/// The fields of a sleep that decide its date and the date of its cycle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SleepTimes {
     pub id: SleepId,
@@ -33,7 +35,7 @@ pub struct SleepTimes {
     pub end: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
     pub nap: bool,
-    /// Time asleep; if that is not scored, the time from start to end.
+    /// Time asleep, or the time from start to end if the sleep has no score.
     pub ranking_duration: TimeDelta,
 }
 
@@ -61,12 +63,12 @@ impl From<&Sleep> for SleepTimes {
     }
 }
 
-/// The part of a cycle that decides its date.
+/// The fields of a cycle that decide its date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CycleTimes {
     pub id: CycleId,
     pub start: DateTime<Utc>,
-    /// `None` while it is running.
+    /// `None` if the cycle is still running.
     pub end: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
 }
@@ -82,7 +84,7 @@ impl CycleTimes {
         local_date::of_sleepless_cycle(self.start, self.end, self.timezone_offset.as_deref())
     }
 
-    /// Whether more than half of it lies on a date, at its own offset.
+    /// Whether more than half of the cycle lies on a date, at the cycle's own offset.
     fn lies_mostly_on(&self, date: NaiveDate) -> bool {
         let Some(end) = self.end else { return false };
         let offset = self.timezone_offset.as_deref().and_then(offset::parse);
@@ -107,7 +109,7 @@ impl From<&Cycle> for CycleTimes {
     }
 }
 
-/// The part of a recovery that decides its date.
+/// The fields of a recovery that decide its date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveryLinks {
     pub cycle_id: CycleId,
@@ -127,27 +129,28 @@ impl From<&Recovery> for RecoveryLinks {
     }
 }
 
-/// Records of one member, each once. Days may be wrong if records of dates around them are missing.
+/// Records of one member, each once. Dates may be wrong if records of neighbouring dates are
+/// missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DateAssignmentInput {
     pub cycles: Vec<CycleTimes>,
     pub recoveries: Vec<RecoveryLinks>,
-    /// Naps are passed over.
+    /// Sleeps; naps are ignored.
     pub sleeps: Vec<SleepTimes>,
 }
 
-/// The date of a record, and its part in it.
+/// The date of a record, and whether the date shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DateAssignment {
-    /// The date of the day that shows it. A main sleep may end on another date.
+    /// The date of the day that contains the record. A main sleep may end on another date.
     pub local_date: NaiveDate,
-    /// Whether the date shows another cycle.
+    /// Whether the date shows another cycle, so that this record is in `others`.
     pub in_others: bool,
-    /// The offset at which the date was read; that of the main sleep, if there is one.
+    /// The UTC offset that was used to determine the date: the main sleep's, if there is one.
     pub timezone_offset: Option<String>,
 }
 
-/// The places of all records but naps and workouts.
+/// The dates of all cycles, recoveries and main sleeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DateAssignments {
     pub cycles: BTreeMap<CycleId, DateAssignment>,
@@ -155,25 +158,26 @@ pub struct DateAssignments {
     pub sleeps: BTreeMap<SleepId, DateAssignment>,
 }
 
-/// A cycle, or a main sleep that belongs to no known cycle.
+/// Identifies a group: a cycle, or a main sleep without a known cycle.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum GroupKey {
     Cycle(CycleId),
     Sleep(SleepId),
 }
 
-/// A cycle, its recovery and its main sleeps.
+/// A cycle with its recovery and its main sleeps.
 #[derive(Debug, Clone, Default)]
 struct CycleGroup<'a> {
     cycle: Option<&'a CycleTimes>,
     recovery: Option<&'a RecoveryLinks>,
     sleeps: Vec<&'a SleepTimes>,
-    /// The main sleep that dates the group; WHOOP may name one of another cycle.
+    /// The main sleep that decides the date of the group. A recovery may name a sleep of another
+    /// cycle.
     dating_sleep: Option<&'a SleepTimes>,
 }
 
 impl CycleGroup<'_> {
-    /// The date that it claims, and the offset at which the date was read.
+    /// Returns the date that the group claims, and the offset that was used to determine it.
     fn claimed_date(&self) -> Option<(NaiveDate, Option<&str>)> {
         if let Some(night) = self.dating_sleep {
             return Some((night.local_date(), night.timezone_offset.as_deref()));
@@ -181,8 +185,9 @@ impl CycleGroup<'_> {
         if let Some(cycle) = self.cycle {
             return Some((cycle.local_date(), cycle.timezone_offset.as_deref()));
         }
-        // A recovery that came before its sleep and its cycle: a stand-in until either arrives.
-        // WHOOP creates it at upload, hours after waking at worst.
+        // The recovery arrived before its sleep and its cycle. Its creation time gives a
+        // provisional date until one of them arrives: WHOOP creates a recovery at upload, at most
+        // some hours after waking.
         let recovery = self.recovery?;
         Some((date_at(recovery.created_at, None), None))
     }
@@ -192,7 +197,7 @@ impl CycleGroup<'_> {
         cycle.or(self.dating_sleep.map(|night| night.start))
     }
 
-    /// The order of groups on one date: the greatest is shown.
+    /// Returns the sort key of groups on one date: the date shows the group with the greatest key.
     fn precedence(&self) -> (u8, Option<TimeDelta>, Option<DateTime<Utc>>) {
         let by_recovery = match self.recovery {
             Some(recovery) if recovery.is_scored => 2,
@@ -204,7 +209,7 @@ impl CycleGroup<'_> {
     }
 }
 
-/// The day of each record.
+/// Assigns a local date to each record.
 pub fn assign_dates(facts: &DateAssignmentInput) -> DateAssignments {
     let groups = group_records(facts);
     let claims: BTreeMap<&GroupKey, (NaiveDate, Option<&str>)> = groups
@@ -287,8 +292,8 @@ fn group_records(facts: &DateAssignmentInput) -> BTreeMap<GroupKey, CycleGroup<'
     groups
 }
 
-/// The cycle of a main sleep: the one that it names, else the one with a recovery that names it, else
-/// the one in which it began.
+/// Returns the cycle of a main sleep: the cycle that the sleep names, else the cycle with a
+/// recovery that names the sleep, else the cycle in which the sleep began.
 fn find_cycle(sleep: &SleepTimes, facts: &DateAssignmentInput) -> Option<CycleId> {
     if sleep.cycle_id.is_some() {
         return sleep.cycle_id;
@@ -307,8 +312,9 @@ fn find_cycle(sleep: &SleepTimes, facts: &DateAssignmentInput) -> Option<CycleId
         })
 }
 
-/// The later of two closed cycles with a main sleep that claim one date, if most of it lies on
-/// the next date and nothing claims that one.
+/// Returns the groups that move to the next date. If two closed cycles with a main sleep claim one
+/// date, the later one moves if most of it lies on the next date and no other group claims that
+/// date.
 fn groups_moved_to_next_date<'a>(
     groups: &BTreeMap<GroupKey, CycleGroup<'_>>,
     claims: &BTreeMap<&'a GroupKey, (NaiveDate, Option<&str>)>,

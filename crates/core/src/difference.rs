@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::DataType;
 
-/// A stored row: its columns by name, without those that only this service sets.
+/// A stored row: column values by name, without the columns that only this service sets.
 pub type ColumnValues = Map<String, Value>;
 
 /// The row of a record before and after WHOOP's records were stored; `None` if there is no row.
@@ -17,17 +17,17 @@ pub struct RowChange {
     pub after: Option<ColumnValues>,
 }
 
-/// A record that was not stored as WHOOP has it.
+/// A record with a stored version that differed from WHOOP's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RecordDifference {
     pub data_type: DataType,
     pub record_id: String,
-    /// The date of the day that shows the record, or that showed it.
+    /// Date of the day that shows the record, or showed it before.
     pub local_date: Option<NaiveDate>,
     pub cause: DifferenceCause,
-    /// Whether the record is stored now as WHOOP has it; `false` in a dry run.
+    /// Whether WHOOP's version is stored now; `false` in a dry run.
     pub healed: bool,
-    /// The columns that differ, if the record was stored and still is.
+    /// Columns that differ, if the record was stored before and still is.
     pub fields: Vec<FieldDifference>,
 }
 
@@ -39,7 +39,7 @@ pub struct FieldDifference {
     pub after: Value,
 }
 
-/// The kind of a difference; see [`Cause::description`].
+/// The cause of a difference; see [`DifferenceCause::description`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceCause {
@@ -61,7 +61,7 @@ impl DifferenceCause {
         }
     }
 
-    /// The meaning, for people.
+    /// Returns an explanation for the operator.
     pub const fn description(self) -> &'static str {
         match self {
             Self::Missing => "WHOOP has the record and it was not stored",
@@ -76,8 +76,8 @@ impl DifferenceCause {
 }
 
 impl RowChange {
-    /// Adds a later change of the same record. If the earlier one was rolled back, as in a dry
-    /// run, the columns of both count.
+    /// Merges a later change of the same record. If the earlier change was rolled back, as in a dry
+    /// run, the columns of both changes count.
     pub fn merge(&mut self, later: Self) {
         match (&mut self.after, later.before, later.after) {
             (Some(row), Some(before), Some(after)) => {
@@ -90,7 +90,7 @@ impl RowChange {
         }
     }
 
-    /// The difference that this change of a record repaired, if any column differs.
+    /// Returns the difference that this change removed, if any column differs.
     pub fn difference(
         &self,
         data_type: DataType,
@@ -129,8 +129,8 @@ impl RowChange {
     }
 }
 
-/// Whether a column holds the date of a record or follows from it. A recovery has the offset of
-/// its night.
+/// Whether a column contains the date of a record or is derived from it. A recovery has the offset
+/// of its night.
 fn depends_on_date(data_type: DataType, column: &str) -> bool {
     match column {
         "local_date" | "night_date" | "in_others" => true,
@@ -154,7 +154,7 @@ fn updated_at(row: &ColumnValues) -> Option<DateTime<Utc>> {
     row.get("updated_at")?.as_str()?.parse().ok()
 }
 
-/// The date of the day that shows a row.
+/// Returns the date of the day that shows a row.
 fn shown_date(row: &ColumnValues) -> Option<NaiveDate> {
     let dates = ["night_date", "local_date"].into_iter();
     dates
@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// A row of a version that WHOOP made at this hour.
+    /// Creates a row of a version that WHOOP made at this hour.
     fn row(hour: u32, columns: &Value) -> Option<ColumnValues> {
         let mut row = json!({"updated_at": format!("2026-10-20T{hour:02}:00:00+00:00"), "local_date": "2026-10-20"});
         let row = row.as_object_mut().unwrap();

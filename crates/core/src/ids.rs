@@ -2,15 +2,15 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The app's own name for a member: a Supabase UUID, or any other text.
+/// The app's id of a member: a Supabase UUID or any other text.
 ///
-/// One to 128 characters without control characters. It is the first part of
-/// every key, so nothing can be stored without one.
+/// It has 1 to 128 characters and no control characters. It is the first column of every primary
+/// key, so every stored record has one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserId(String);
 
-/// Why a text cannot name a member.
+/// Reason why a text is not a valid user id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUserId {
     #[error("a user id must not be empty")]
@@ -48,7 +48,7 @@ impl TryFrom<String> for UserId {
         if length > Self::MAX_CHARS {
             return Err(InvalidUserId::TooLong(length));
         }
-        // PostgreSQL cannot hold NUL, and a log line must stay one line.
+        // PostgreSQL cannot store NUL, and a line break would split a log line.
         if text.chars().any(char::is_control) {
             return Err(InvalidUserId::ControlCharacter);
         }
@@ -68,7 +68,7 @@ impl fmt::Display for UserId {
     }
 }
 
-/// WHOOP's number of a cycle; past 2^31 within a year or two.
+/// WHOOP's numeric id of a cycle. It will exceed 2^31 within a year or two.
 #[derive(
     Debug,
     Clone,
@@ -109,11 +109,11 @@ macro_rules! uuid_text {
 }
 
 uuid_text! {
-    /// WHOOP's UUID of a sleep or nap, kept letter for letter.
+    /// WHOOP's UUID of a sleep or nap, kept exactly as sent.
     SleepId
 }
 uuid_text! {
-    /// WHOOP's UUID of a workout, kept letter for letter.
+    /// WHOOP's UUID of a workout, kept exactly as sent.
     WorkoutId
 }
 

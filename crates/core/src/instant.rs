@@ -1,12 +1,13 @@
-//! Instants as WHOOP writes them: UTC, always three decimals.
+//! Serialization of instants in WHOOP's format: UTC with three decimals.
 //!
-//! chrono's own form drops the decimals of a whole second, so a record would
-//! not leave as it came. Use with `#[serde(with = "instant")]`.
+//! chrono's default format drops the decimals of a whole second, so a record would be written in
+//! another form than WHOOP sent it. Use with `#[serde(with = "instant")]`.
 
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// `2026-09-30T05:21:07.412Z`; six decimals where there really are six.
+/// Formats an instant, such as `2026-09-30T05:21:07.412Z`; with six decimals if it has
+/// microseconds.
 pub fn to_text(instant: DateTime<Utc>) -> String {
     let precision = if instant.nanosecond().is_multiple_of(1_000_000) {
         SecondsFormat::Millis
@@ -24,7 +25,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, 
     DateTime::<Utc>::deserialize(from)
 }
 
-/// The same for an instant that may be absent.
+/// Serialization of an optional instant in the same format.
 pub mod option {
     use super::{DateTime, Deserialize, Deserializer, Serializer, Utc, to_text};
 

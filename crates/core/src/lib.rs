@@ -1,16 +1,17 @@
-//! The pure heart: WHOOP's records, the member's day, and what to ask next.
+//! Domain logic without I/O: WHOOP's records, the member's day, and the planning of reads.
 //!
-//! Nothing here does I/O, awaits, or reads a clock. The parts:
+//! This crate performs no I/O, has no async code and reads no clock. Its parts:
 //!
-//! - [`record`]: the four records as WHOOP sends them, read leniently and
-//!   kept to the last digit;
-//! - [`local_date`] and [`days`]: which date a record belongs to, and which cycle a date shows;
-//! - [`coverage`] and [`plan`]: what is known of a member, and which calls
-//!   that leaves to make;
+//! - [`record`]: the four data types as WHOOP sends them, parsed leniently and kept without loss of
+//!   digits;
+//! - [`local_date`] and [`date_assignment`]: the date of each record, and the cycle that a date
+//!   shows;
+//! - [`coverage`] and [`plan`]: the time spans that were read, and the calls that are still
+//!   necessary;
 //! - [`quota`]: the quota ledger: permits for calls to WHOOP, by priority class;
 //! - [`difference`]: differences between the stored records and WHOOP's;
-//! - [`day`]: the one-call day that an app shows;
-//! - [`Clock`]: the only door to the present, passed in by the caller.
+//! - [`day`]: the day that an app shows;
+//! - [`Clock`]: the only source of the current time, passed in by the caller.
 
 mod clock;
 pub mod coverage;

@@ -1,12 +1,11 @@
-//! WHOOP's `timezone_offset`: an offset, never a zone.
+//! WHOOP's `timezone_offset`: an offset from UTC, not a time zone.
 //!
-//! Each record carries the offset at which it was recorded, so daylight saving
-//! and travel are already in it; the member's present zone says nothing about
-//! last Tuesday's.
+//! Each record has the offset at which it was recorded, so daylight saving time and travel are
+//! already included. The member's current offset does not apply to older records.
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Offset, Utc};
 
-/// Reads `+hh:mm`, `-hh:mm` or `Z`; `None` for anything else.
+/// Parses `+hh:mm`, `-hh:mm` or `Z`. Returns `None` for any other text.
 pub fn parse(text: &str) -> Option<FixedOffset> {
     if matches!(text, "Z" | "z") {
         return Some(Utc.fix());
@@ -23,17 +22,17 @@ pub fn parse(text: &str) -> Option<FixedOffset> {
     }
     let hours: i32 = hours.parse().ok()?;
     let minutes: i32 = minutes.parse().ok()?;
-    // The widest offset in use is +14:00; 18 h is where ISO 8601 ends.
+    // The greatest offset in use is +14:00. Offsets of 19 hours and more are invalid.
     if hours > 18 || minutes > 59 {
         return None;
     }
     FixedOffset::east_opt(sign * (hours * 3600 + minutes * 60))
 }
 
-/// The calendar date that a person at this offset reads off the wall.
+/// Returns the calendar date of an instant at an offset.
 ///
-/// An absent offset is taken as UTC: the record is kept, on the one date that
-/// needs no guess about where the member was.
+/// An absent offset is treated as UTC, so that the record is kept without a guess about the
+/// member's location.
 pub fn local_date(instant: DateTime<Utc>, timezone_offset: Option<&str>) -> NaiveDate {
     let offset = timezone_offset.and_then(parse).unwrap_or_else(|| Utc.fix());
     instant.with_timezone(&offset).date_naive()

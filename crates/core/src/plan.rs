@@ -1,7 +1,7 @@
-//! Which calls to make: from what is known of a member to windows to read.
+//! Planning of reads: derives the windows to read from the state of a member.
 //!
-//! A call costs the same for one record as for 25, so a window asks for as far
-//! back as one full page goes and goes on only as far as it must.
+//! A call costs the same for 1 record as for 25. So a window begins as far back as a full page
+//! usually reaches, and further pages are read only if necessary.
 
 pub mod app_opens;
 pub mod day_query;
@@ -16,76 +16,78 @@ pub use day_query::{DayQuery, NightState, RefreshMode};
 
 use crate::{DataType, coverage::Coverage};
 
-/// WHOOP's maximum; asking for more is a 400, not a clamp.
+/// Page size: WHOOP's maximum. WHOOP answers a greater limit with a 400.
 pub const PAGE_SIZE: usize = 25;
 
-/// How far back any window may ask; a full page of nights goes about as far.
+/// Maximum look-back of a window; a full page of nights reaches about as far.
 ///
-/// WHOOP rescores and edits nights for days after they end, and `start` filters
-/// by when a thing happened, so a window that began where the last one stopped
-/// would keep the first, wrong score.
+/// WHOOP scores and edits nights again for days after they end, and its `start` parameter filters
+/// by the time of the event. A window that began at the end of the previous one would therefore
+/// miss later scores.
 pub const LOOK_BACK: TimeDelta = TimeDelta::days(21);
 
-/// What every window reads, however full the pages are.
+/// Minimum look-back of every window, even if the first page is full before it.
 pub(crate) const MIN_LOOK_BACK: TimeDelta = TimeDelta::hours(48);
 
-/// What a night run reads.
+/// Minimum look-back of the windows of a night run.
 const MIN_LOOK_BACK_AT_NIGHT: TimeDelta = TimeDelta::days(7);
 
-/// Maximum number of records of a data type that one sync asks for by id because their score is open and
-/// they are older than [`LOOK_BACK`]: enough for a bad week, little enough not to eat the quota.
+/// Maximum number of records of a data type that one sync requests by id because their score is
+/// pending and they are older than [`LOOK_BACK`]. It covers a week of missing scores without using
+/// much of the quota.
 pub const MAX_READS_BY_ID: usize = 10;
 
-/// History that is read after a connect, without a scheduled run.
+/// Length of the history that is read after a connect, before any scheduled run.
 pub const BACKFILL_AFTER_CONNECT: TimeDelta = TimeDelta::days(30);
 
-/// A night that ends on a date may begin a day and a half before it does, at
-/// any offset.
+/// Maximum time between the beginning of a night and the start of the date on which it ends, at any
+/// offset.
 pub(crate) const NIGHT_MARGIN: TimeDelta = TimeDelta::hours(36);
 
 /// The part of one list that is read.
 ///
-/// Pages come newest first. Reading ends with the page that shows a record older than
-/// `must_reach`, or with WHOOP's last page. WHOOP is never given a `start`: a page costs the same,
-/// and one that shows an older record proves that nothing before it is missing.
+/// Pages are ordered newest first. The read ends with the page that shows a record older than
+/// `must_reach`, or with WHOOP's last page. Requests never have a `start`: a page costs the same
+/// without it, and a page that shows an older record proves that no record after that one is
+/// missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadWindow {
-    /// Everything that happened since then is read.
+    /// Start of the window: every record since then is read.
     pub must_reach: DateTime<Utc>,
-    /// Only what began before then is read.
+    /// End of the window: only records that began before then are read.
     pub end: DateTime<Utc>,
 }
 
 impl ReadWindow {
-    /// The calls that reading this takes, for a member with a record a day: a
-    /// full page goes back about as far as [`LOOK_BACK`].
+    /// Returns the expected number of calls for a member with one record per day: a full page
+    /// reaches back about as far as [`LOOK_BACK`].
     pub fn expected_calls(&self) -> u32 {
         let pages = (self.end - self.must_reach).num_seconds() / LOOK_BACK.num_seconds();
         u32::try_from(pages).unwrap_or(0).saturating_add(1)
     }
 }
 
-/// Why something is read.
+/// The reason for a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadReason {
-    /// Nothing was ever read.
+    /// The data type was never read.
     NeverRead,
-    /// It is the slot's turn.
+    /// The scheduled run of a slot reads the data type.
     Slot,
-    /// The member has not come for two weeks.
+    /// The member has not opened the app for two weeks.
     Fortnight,
-    /// Somebody named the member, a date, or wants it anew.
+    /// An operator or an app named the member or a date, or requested a forced read.
     Asked,
-    /// WHOOP said that it changed.
+    /// A webhook announced a change.
     Webhook,
-    /// What is stored of a day that may still change is too old.
+    /// The day may still change, and its stored data is stale.
     Stale,
-    /// The day was never read to its end.
+    /// The day was never read completely.
     Missing,
 }
 
-/// One thing to read: a page, or a few.
+/// A read of one data type, which takes one or more calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadRequest {
     pub data_type: DataType,
@@ -94,13 +96,13 @@ pub struct ReadRequest {
 }
 
 impl ReadRequest {
-    /// Calls that this takes; see [`Window::calls`].
+    /// Returns the expected number of calls; see [`ReadWindow::expected_calls`].
     pub fn expected_calls(&self) -> u32 {
         self.window.expected_calls()
     }
 }
 
-/// The four runs of a day.
+/// The four scheduled runs of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Slot {
     Morning,
@@ -121,8 +123,8 @@ impl Slot {
         }
     }
 
-    /// What changes most since the slot before: nights in the morning,
-    /// activity through the day, everything once at night.
+    /// Returns the data types that changed most since the previous slot: sleep and recovery in the
+    /// morning, activity during the day, all data types at night.
     pub const fn data_types(self) -> &'static [DataType] {
         match self {
             Self::Morning => &[DataType::Recovery, DataType::Sleep],
@@ -131,7 +133,7 @@ impl Slot {
         }
     }
 
-    /// The local hour at which it begins by default.
+    /// Returns the local hour at which the run begins by default.
     pub const fn hour(self) -> u32 {
         match self {
             Self::Morning => 8,
@@ -141,7 +143,7 @@ impl Slot {
         }
     }
 
-    /// The slot whose hour was the last to strike.
+    /// Returns the slot that began most recently at this local hour.
     pub fn at_hour(local_hour: u32) -> Self {
         let mut latest_first = Self::ALL.into_iter().rev();
         latest_first
@@ -157,12 +159,12 @@ impl Slot {
     }
 }
 
-/// The window of a scheduled run, or of a member who is waiting (no slot).
+/// Returns the window of a scheduled run, or of an app request (without a slot).
 ///
-/// It overlaps what was read before, so that no gap opens after days without a run, and reaches back
-/// to the oldest record that still waits for its score. After an absence of more than [`LOOK_BACK`]
-/// it reads the newest days only, as of a data type that was never read: the backfill
-/// ([`history`]) reads the time before them, so that no window costs more than about two pages.
+/// It overlaps the coverage, so that no gap opens after days without a run, and reaches back to the
+/// oldest record with a pending score. After an absence of more than [`LOOK_BACK`] it reads only
+/// the newest days, as for a data type that was never read: the backfill ([`backfill_window`])
+/// reads the time before them. So no window costs more than about two pages.
 pub fn sync_window(
     slot: Option<Slot>,
     coverage: &Coverage,
@@ -183,13 +185,14 @@ pub fn sync_window(
     }
 }
 
-/// The next page of history: the one that ends just behind the oldest instant covered, so that a
-/// backfill resumes wherever it was stopped.
+/// Returns the next page of history: it ends just behind the start of the coverage, so that a
+/// backfill resumes at the point where it stopped.
 ///
-/// A gap after a long absence is filled first, from its newer end; when a page reaches the span behind it, the two spans become one.
+/// A gap after a long absence is filled first, from its newer end. When a page reaches the span
+/// behind the gap, the two spans become one.
 ///
-/// `None` if WHOOP has nothing older, if older records are not kept, and while the end of WHOOP's
-/// list is not confirmed on another day.
+/// Returns `None` if WHOOP has no older records, if older records are not kept, or while the end of
+/// WHOOP's list is not confirmed on another day.
 pub fn backfill_window(
     coverage: &Coverage,
     kept_from: Option<DateTime<Utc>>,
@@ -313,8 +316,8 @@ mod tests {
     }
 
     proptest! {
-        /// Law 3: at least 48 hours, 7 days at night, and no gap after an absence of up to three
-        /// weeks.
+        /// Law 3: a window reaches back at least 48 hours, 7 days at night, and there is no gap
+        /// after an absence of up to three weeks.
         #[test]
         fn every_window_looks_back_joins_what_was_read_before_and_costs_two_pages_at_most(
             minutes_ago in 0_i64..200_000,

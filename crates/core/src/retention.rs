@@ -1,28 +1,28 @@
-//! How long records are kept, where the operator bounds it.
+//! Retention: the number of days for which records are kept, if the operator limits it.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use crate::{coverage::span_of_date, offset};
 
-/// A number of days; what is older leaves the database at night.
+/// Number of days for which records are kept. Older records are deleted at night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention(u32);
 
-/// Where a member's kept days begin.
+/// Start of a member's kept days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionStart {
-    /// The oldest date that stays.
+    /// The oldest date that is kept.
     pub date: NaiveDate,
-    /// Its midnight, at the member's present offset.
+    /// Midnight at the start of that date, at the member's current offset.
     pub instant: DateTime<Utc>,
 }
 
 impl Retention {
-    /// Every window reads up to 23 days back, and a page of nights somewhat farther. Less than that
-    /// would be fetched again after each night.
+    /// Minimum number of days. Every window reads up to 23 days back, and a page of nights somewhat
+    /// farther. With fewer days, records would be read again after every nightly deletion.
     pub const MIN_DAYS: u32 = 31;
 
-    /// `None` for fewer days than [`Retention::LEAST_DAYS`].
+    /// Returns `None` for fewer days than [`Retention::MIN_DAYS`].
     pub const fn of_days(days: u32) -> Option<Self> {
         if days >= Self::MIN_DAYS {
             Some(Self(days))
@@ -31,7 +31,8 @@ impl Retention {
         }
     }
 
-    /// Counted in the member's own dates: today and that many before it.
+    /// Returns the start of the kept days: today at the member's offset, and the configured number
+    /// of days before it.
     pub fn kept_from(self, now: DateTime<Utc>, timezone_offset: Option<&str>) -> RetentionStart {
         let today = offset::local_date(now, timezone_offset);
         let date = today
@@ -76,7 +77,7 @@ mod tests {
     }
 
     proptest! {
-        /// No record that a window of the same day reads is one that leaves.
+        /// No window reads a record that is old enough to be deleted on the same day.
         #[test]
         fn what_the_longest_window_reads_stays(
             seconds in 0_i64..4_000_000_000, days in 31_u32..40_000, hours in -12_i32..=14

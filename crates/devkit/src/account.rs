@@ -3,9 +3,9 @@ use std::process::Command;
 
 use crate::PostgresStartError;
 
-/// The account that the server runs under when we are root.
+/// Account that runs the server when this process runs as root.
 ///
-/// PostgreSQL refuses root, and containers often have nothing else.
+/// PostgreSQL refuses to run as root, and containers often have no other user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerAccount {
     pub(crate) name: String,
@@ -14,7 +14,7 @@ pub(crate) struct ServerAccount {
 }
 
 impl ServerAccount {
-    /// `None`: we are an ordinary user, and so is the server.
+    /// Returns `None` if this process is not root: the server then runs as the same user.
     pub(crate) fn detect() -> Result<Option<Self>, PostgresStartError> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -32,7 +32,7 @@ impl ServerAccount {
 }
 
 fn choose_account(passwd: &str) -> Option<ServerAccount> {
-    // `_postgres` is the name that macOS gives it.
+    // macOS names the account `_postgres`.
     ["postgres", "_postgres", "nobody"]
         .iter()
         .find_map(|wanted| passwd.lines().find_map(|line| parse_account(line, wanted)))
@@ -50,7 +50,7 @@ fn parse_account(line: &str, wanted: &str) -> Option<ServerAccount> {
     })
 }
 
-/// macOS writes `nobody` as -2.
+/// Parses an account's id; macOS writes that of `nobody` as -2.
 fn parse_id(text: &str) -> Option<u32> {
     text.parse()
         .ok()

@@ -1,7 +1,7 @@
-//! A runtime of our own for making and dropping databases.
+//! A runtime for creating and dropping databases that lives as long as the process.
 //!
-//! Each test has a runtime that ends with it, and a database is dropped from
-//! `Drop`, where nothing can be awaited. This one outlives them all.
+//! The runtime of a test ends with the test, and a database is dropped in `Drop`, which cannot
+//! await. This runtime outlives all tests.
 
 use std::sync::LazyLock;
 use std::sync::mpsc;
@@ -18,35 +18,35 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a process that may run tests may start a thread")
 });
 
-/// Runs a future on the lasting runtime, from any other.
+/// Runs a future on the process-wide runtime; callable from any other runtime.
 pub(crate) async fn run<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
     match RUNTIME.spawn(future).await {
         Ok(output) => output,
-        // Nothing cancels these tasks, so it panicked: so do we.
+        // These tasks are never cancelled, so the task panicked. The panic is passed on.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-/// Leaves a future to the lasting runtime.
+/// Starts a future on the process-wide runtime and does not wait for it.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     RUNTIME.spawn(future);
 }
 
-/// Runs a future on the lasting runtime and blocks until it is done.
+/// Runs a future on the process-wide runtime and blocks until it is done.
 pub(crate) fn block_on(future: impl Future<Output = ()> + Send + 'static) {
     let (done, wait) = mpsc::channel::<()>();
     RUNTIME.spawn(async move {
         future.await;
         drop(done);
     });
-    // The channel closes when the task ends, in whichever way.
+    // The channel closes when the task ends, even if it panics.
     let _ = wait.recv();
 }
 
-/// Connects; the connection is driven by the runtime that this is called on.
+/// Connects to a database. The calling runtime drives the connection.
 pub(crate) async fn connect(url: &str) -> Result<Client, Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    // It ends with the client, and its errors reach the client's callers.
+    // The task ends when the client is dropped; errors are returned by the client's methods.
     tokio::spawn(connection);
     Ok(client)
 }

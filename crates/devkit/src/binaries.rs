@@ -5,7 +5,7 @@ use crate::fetch;
 use crate::host::ServerHost;
 use crate::{Environment, PostgresStartError};
 
-/// The oldest version whose behaviour the project relies on.
+/// Oldest supported major version of PostgreSQL.
 const MIN_MAJOR_VERSION: u32 = 13;
 
 /// A PostgreSQL version, such as 15.18; a beta has minor version zero.
@@ -21,7 +21,7 @@ impl fmt::Display for PostgresVersion {
     }
 }
 
-/// A folder whose `initdb` and `postgres` run here.
+/// A folder with `initdb` and `postgres` that run on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresBinaries {
     pub folder: PathBuf,
@@ -29,10 +29,10 @@ pub struct PostgresBinaries {
 }
 
 impl PostgresBinaries {
-    /// The server programs to use: the ones named, the newest found, or fetched.
+    /// Locates the server programs: those of `PG_BIN_DIR`, else the newest installed ones, else
+    /// fetched ones.
     ///
-    /// `PG_BIN_DIR` is a decision and wins; it is an error if no server is
-    /// there, rather than a reason to use a different one.
+    /// If `PG_BIN_DIR` is set but has no server, this is an error; no other server is used instead.
     pub fn locate(environment: &Environment) -> Result<Self, PostgresStartError> {
         Self::locate_on(&ServerHost::new(environment)?)
     }
@@ -60,10 +60,9 @@ impl PostgresBinaries {
             .max_by_key(|binaries| binaries.version)
     }
 
-    /// Runs `postgres --version` as the account that will run the server.
+    /// Runs `postgres --version` under the account that will run the server.
     ///
-    /// So a folder that the account cannot read, and a program built for
-    /// another machine, are found out here.
+    /// This detects a folder that the account cannot read and a program built for another machine.
     pub(crate) fn probe(host: &ServerHost, dir: &Path) -> Result<Self, String> {
         for program in ["initdb", "postgres"] {
             if !dir.join(program).is_file() {
@@ -104,7 +103,7 @@ impl PostgresBinaries {
     }
 }
 
-/// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` and its like.
+/// Parses texts such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
 fn parse_version(text: &str) -> Option<PostgresVersion> {
     let (_, after) = text.split_once("(PostgreSQL) ")?;
     let number = after.split_whitespace().next()?;

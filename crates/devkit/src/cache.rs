@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::host::{ServerHost, is_open_to_all};
 
-/// Our folder among this user's caches, if there is a place for one.
+/// Returns the devkit's folder among the user's caches, or `None` if there is no suitable place.
 ///
-/// What lies in it is run, so it has to be ours alone to write: a folder that
-/// somebody else put at a name we would use is passed over.
+/// The files in it are executed, so only this user may be able to write to it: a folder that
+/// another user created under the expected name is skipped.
 pub(crate) fn folder(host: &ServerHost) -> Option<PathBuf> {
     let uid = rustix::process::geteuid();
     let for_other_account = host.account.is_some();
@@ -19,7 +19,7 @@ pub(crate) fn folder(host: &ServerHost) -> Option<PathBuf> {
         .map(|home| home.join("whoop-devkit"))
         .collect();
     if for_other_account {
-        // Root's home is usually closed to the account that runs the server.
+        // The account that runs the server usually cannot enter root's home.
         candidates.push(PathBuf::from("/var/cache/whoop-devkit"));
     }
     let name = format!("whoop-devkit-{}", uid.as_raw());
@@ -31,7 +31,8 @@ pub(crate) fn folder(host: &ServerHost) -> Option<PathBuf> {
     })
 }
 
-/// A closed folder is passed over before anything is made inside it.
+/// Whether the folder is absent or open to every account. A closed folder is skipped before
+/// anything is created in it.
 fn is_open_or_absent(folder: &Path) -> bool {
     !folder.exists() || is_open_to_all(folder)
 }
@@ -47,7 +48,7 @@ fn create_folder(folder: &Path, readable_by_all: bool) -> bool {
 }
 
 fn is_ours(folder: &Path, uid: u32) -> bool {
-    // Not followed: a link in a temp folder is somebody else's to point.
+    // Links are not followed, because another user could create one in a temp folder.
     folder.symlink_metadata().is_ok_and(|metadata| {
         metadata.is_dir() && metadata.uid() == uid && metadata.mode() & 0o022 == 0
     })

@@ -11,30 +11,30 @@ use crate::{PostgresBinaries, PostgresStartError, cache, fetch, random, tree};
 
 pub(crate) const SUPERUSER: &str = "whoop";
 
-/// What a cluster is born with. Part of the key of the kept template.
+/// Arguments of `initdb`. They are part of the cached template's key.
 const INITDB_ARGUMENTS: &[&str] = &[
     "--no-sync",
     "--username=whoop",
-    // Loopback is open to every user of the machine, so it takes a password.
+    // Every user of the machine can connect to loopback, so a password is required.
     "--auth=scram-sha-256",
     "--encoding=UTF8",
     "--locale=C",
-    // A cluster begins with one segment; the usual 16 MB would be half of it.
+    // A new cluster has one WAL segment; the default of 16 MB would be half of its size.
     "--wal-segsize=1",
 ];
 
-/// Raised when a template made by older code no longer does.
+/// Increased when templates made by older code can no longer be used.
 const TEMPLATE_FORMAT: u32 = 1;
 
-/// An initialised cluster in a folder of its own, not started yet.
+/// An initialized cluster in its own folder that was not started yet.
 pub(crate) struct Cluster {
     pub(crate) folder: PathBuf,
     pub(crate) password: String,
 }
 
 impl Cluster {
-    /// Copies the kept template where there is one (a tenth of the time), else
-    /// runs initdb and keeps the result for the next process.
+    /// Creates a cluster by copying the cached template, which takes a tenth of the time. If there
+    /// is none, runs initdb and caches the result for the next process.
     pub(crate) fn create(
         host: &ServerHost,
         binaries: &PostgresBinaries,
@@ -59,13 +59,13 @@ impl Cluster {
                 let ClusterPassword { text, verifier } = ClusterPassword::random();
                 run_initdb(host, binaries, folder.path(), &verifier)?;
                 if let Some(template) = &template {
-                    // Not being able to keep it costs time, never correctness.
+                    // A failure to cache it costs only time.
                     let _ = template.save(&folder.path().join("data"), &text);
                 }
                 text
             }
         };
-        // The supervisor removes it from here on.
+        // From here on the supervisor removes the folder.
         Ok(Self {
             folder: folder.keep(),
             password,
@@ -113,12 +113,12 @@ fn run_initdb(
     fs::remove_file(&password_file).while_doing("remove", &password_file)
 }
 
-/// A cluster kept in the cache, to be copied instead of made.
+/// A cluster in the cache that is copied to create new ones.
 ///
-/// It holds `data`, the `size` of that in bytes and, readable by us alone, the
-/// `password` baked into it.
-/// All clusters of one user share that password: it keeps other users out, and
-/// one's own processes could read each other's memory anyway.
+/// It has the folder `data`, the file `size` with the number of bytes in `data`, and the file
+/// `password`, readable by this user only, with the password of the cluster. All clusters of one
+/// user share that password: it keeps other users out, and processes of the same user could read
+/// each other's memory anyway.
 struct ClusterTemplate {
     folder: PathBuf,
 }
@@ -138,10 +138,11 @@ impl ClusterTemplate {
         })
     }
 
-    /// `None` if there is none, or one that is no longer whole.
+    /// Copies the cluster to `data` and returns its password. Returns `None` if there is no
+    /// template or if it is incomplete.
     ///
-    /// A power cut may leave files empty (syncing a thousand of them takes
-    /// seconds on a busy disk), and temp folders are cleaned file by file.
+    /// A power failure may empty files (syncing a thousand of them takes seconds on a busy disk),
+    /// and temp folders are cleaned file by file.
     fn copy_to(&self, data: &Path) -> Option<String> {
         let password = fs::read_to_string(self.folder.join("password")).ok()?;
         let size = fs::read_to_string(self.folder.join("size")).ok();
@@ -165,7 +166,7 @@ impl ClusterTemplate {
                 .while_doing("write in", staging.path())?;
         }
         match fs::rename(staging.path(), &self.folder) {
-            // Another process was first, and its cluster is as good.
+            // Another process was faster; its cluster is just as good.
             Err(error) if !fetch::already_exists(&error) => {
                 Err(error).while_doing("move the cluster to", &self.folder)
             }

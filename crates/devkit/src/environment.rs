@@ -1,31 +1,31 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Everything this crate takes from its surroundings, read in one place.
+/// All inputs that this crate reads from its environment, read in one place.
 ///
-/// It is a value so that a test can describe a machine without PostgreSQL
-/// instead of changing variables under the feet of other tests.
+/// A test can construct one to describe a machine without PostgreSQL, and does not have to change
+/// variables that other tests read.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// A server whose owner lets tests make and drop databases on it.
+    /// Address of a server on which tests may create and drop databases: `DATABASE_URL`.
     pub database_url: Option<String>,
     /// Whether tests go through a pooler in transaction mode: `TEST_POOLER=transaction`.
     pub test_pooler: Option<String>,
-    /// Language of the messages of PostgreSQL in tests: `TEST_MESSAGES=de`. English by default.
+    /// Language of PostgreSQL's messages in tests: `TEST_MESSAGES=de`. English by default.
     pub test_messages: Option<String>,
-    /// Where the person said that the server's programs are.
+    /// Folder of the server's programs: `PG_BIN_DIR`.
     pub pg_bin_dir: Option<PathBuf>,
-    /// The folders of `PATH`.
+    /// Folders of `PATH`.
     pub path: Vec<PathBuf>,
-    /// Folders where systems install server programs off the `PATH`.
+    /// Folders in which systems install server programs that are not on the `PATH`.
     pub install_folders: Vec<PathBuf>,
-    /// Where caches of this user belong, best first.
+    /// Folders for caches of this user, best first.
     pub cache_homes: Vec<PathBuf>,
     pub temp_dir: PathBuf,
     /// Names of the `PG…` variables that are set.
     ///
-    /// `PGDATA`, `PGPORT` or `PGOPTIONS` of somebody's shell would otherwise
-    /// reach our server.
+    /// Variables of the user's shell such as `PGDATA`, `PGPORT` or `PGOPTIONS` would otherwise
+    /// affect the private server.
     pub pg_variables: Vec<OsString>,
 }
 
@@ -79,8 +79,8 @@ fn absolute_path_variable(variable: &str) -> Option<PathBuf> {
 }
 
 fn install_folders(home: Option<&Path>) -> Vec<PathBuf> {
-    // Debian and Ubuntu, Red Hat's and PostgreSQL's own packages, Homebrew on
-    // Apple and on Intel chips: each version has a folder of its own.
+    // Debian and Ubuntu, the packages of Red Hat and PostgreSQL, Homebrew on Apple and on Intel
+    // chips: each version has its own folder.
     let mut folders: Vec<PathBuf> = [
         ("/usr/lib/postgresql", ""),
         ("/usr", "pgsql-"),

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why there is no server: what happened, to what, and what to do.
+/// Reason why there is no server: what happened, to what, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresStartError {
@@ -75,7 +75,7 @@ pub enum PostgresStartError {
     DatabaseUrl,
 }
 
-/// Attaches what was done, and to what, to an `io::Error`.
+/// Adds the action and its path to an `io::Error`.
 pub(crate) trait IoResultExt<T> {
     fn while_doing(
         self,

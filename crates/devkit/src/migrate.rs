@@ -8,7 +8,7 @@ use whoop_storage::{Database, DatabaseConfig, PoolerMode};
 
 use crate::{TestDbError, random};
 
-/// Brings an empty database to the newest schema, as `sync-worker migrate` does.
+/// Migrates an empty database to the newest schema, as `sync-worker migrate` does.
 pub(crate) async fn apply(url: &str) -> Result<(), TestDbError> {
     let database = Database::new(&DatabaseConfig {
         url: SecretString::from(url),
@@ -22,7 +22,7 @@ pub(crate) async fn apply(url: &str) -> Result<(), TestDbError> {
     Ok(())
 }
 
-/// Changes whenever a migration does.
+/// Returns a hash that changes whenever a migration changes.
 pub(crate) fn fingerprint() -> Result<String, TestDbError> {
     let mut digest = Sha256::new();
     for (name, sql) in migration_scripts()? {

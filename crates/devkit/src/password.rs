@@ -5,10 +5,10 @@ use sha2::{Digest, Sha256};
 
 use crate::random;
 
-/// A password that cannot be guessed, and what a server keeps of it.
+/// A random password, and the verifier that a server stores for it.
 pub(crate) struct ClusterPassword {
     pub(crate) text: String,
-    /// PostgreSQL takes this where it takes a password, and stores it as it is.
+    /// Text that PostgreSQL accepts in place of a password and stores unchanged.
     pub(crate) verifier: String,
 }
 
@@ -21,11 +21,10 @@ impl ClusterPassword {
     }
 }
 
-/// A SCRAM verifier of one round instead of the usual 4096.
+/// Computes a SCRAM verifier of one round instead of the usual 4096.
 ///
-/// The rounds protect passwords that people make up. Here are 128 random
-/// bits, and each round is paid by the client at each connection: in a debug
-/// build the usual number takes 60 ms.
+/// The rounds protect passwords that people choose. This password has 128 random bits, and the
+/// client computes every round at each connection: in a debug build the usual number takes 60 ms.
 fn scram_verifier(password: &str, salt: &[u8]) -> String {
     // RFC 5802: the first round signs the salt and the round's number.
     let salted = hmac_sha256(password.as_bytes(), &[salt, &1_u32.to_be_bytes()]);

@@ -14,28 +14,27 @@ use crate::host::ServerHost;
 use crate::supervisor::Supervisor;
 use crate::{Environment, PostgresStartError, ports, tree};
 
-/// Connections to PostgreSQL for each database: fewer than one test's pools have, so that
-/// they are shared, and more than the two that a refresh of tokens takes at once.
+/// Maximum connections to PostgreSQL per database: fewer than the pools of one test have, so that
+/// they are shared, and more than the two that a token refresh uses at the same time.
 const POOL_SIZE: u32 = 5;
 
-/// How long a client waits for one of them. Who waits longer waits for somebody who waits
-/// for it, and that should be seen.
+/// Maximum time that a client waits for such a connection. A longer wait means that clients wait
+/// for each other, and the test should fail.
 const QUERY_WAIT_SECONDS: u32 = 20;
 
 const PORT_TRIES: u32 = 10;
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A PgBouncer in transaction mode in front of a PostgreSQL, gone when this
-/// process goes.
+/// A PgBouncer in transaction mode in front of a PostgreSQL. It ends with this process.
 pub struct PgBouncer {
     _supervisor: Supervisor,
     port: u16,
 }
 
 impl PgBouncer {
-    /// Starts one in front of the server of this address, which has to be a
-    /// superuser's: it looks up the passwords of the others. Blocks the thread.
+    /// Starts a PgBouncer in front of the server at this address. The address has to be a
+    /// superuser's, because PgBouncer looks up the passwords of other roles. Blocks the thread.
     pub fn start(environment: &Environment, server: &Url) -> Result<Self, PostgresStartError> {
         let host = ServerHost::new(environment)?;
         let program = find_program(environment)?;
@@ -65,7 +64,7 @@ impl PgBouncer {
             tree::change_owner(folder.path(), account)
                 .while_doing("change the owner of", folder.path())?;
         }
-        // The supervisor removes it from here on.
+        // From here on the supervisor removes the folder.
         let folder = folder.keep();
         let command: [OsString; 2] = [program.into(), folder.join("ini").into()];
         let mut supervisor = Supervisor::start(host, &folder, command)?;
@@ -76,10 +75,10 @@ impl PgBouncer {
         })
     }
 
-    /// The same address, through it.
+    /// Returns the same address, but through the pooler.
     pub fn url(&self, direct: &str) -> String {
         let mut url = Url::parse(direct).expect("PostgreSQL was reached at this address");
-        // Only an address without a host refuses, and it was reached by TCP.
+        // This fails only for an address without a host, but PostgreSQL was reached by TCP.
         let _ = url.set_host(Some("127.0.0.1"));
         let _ = url.set_port(Some(self.port));
         url.into()
@@ -87,7 +86,7 @@ impl PgBouncer {
 }
 
 fn find_program(environment: &Environment) -> Result<PathBuf, PostgresStartError> {
-    // Debian's place for what only root may start is on root's PATH alone.
+    // Debian installs it in a folder that is only on root's PATH.
     let beside = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
     let mut folders = environment.path.iter().chain(&beside);
     folders
@@ -121,7 +120,8 @@ fn ini_content(server: &Url, folder: &Path, port: u16) -> String {
     )
 }
 
-/// In the clear: PgBouncer proves itself to PostgreSQL with it.
+/// Returns the user list with the password in plain text, with which PgBouncer authenticates itself
+/// to PostgreSQL.
 fn auth_file_content(server: &Url) -> String {
     let password = server.password().unwrap_or_default();
     format!("\"{}\" \"{password}\"\n", server.username())
@@ -139,7 +139,7 @@ fn wait_until_ready(
     let deadline = Instant::now() + READY_TIMEOUT;
     loop {
         let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-        // An answering port could be another's, who was quicker.
+        // A port that accepts connections may belong to another process that took it first.
         if log.contains("process up") && TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Ok(());
         }

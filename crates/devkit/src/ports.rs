@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use crate::PostgresStartError;
 use crate::error::IoResultExt;
 
-/// A port that was free a moment ago; the server finds out whether it still is.
+/// Returns a port that was free a moment ago. The server notices if it is taken by now.
 pub(crate) fn free() -> Result<u16, PostgresStartError> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())

@@ -10,10 +10,11 @@ use crate::host::ServerHost;
 use crate::supervisor::Supervisor;
 use crate::{Environment, PostgresStartError, ports};
 
-/// The data lives as long as the process, so nothing waits for the disk.
+/// Settings of the server. Its data is deleted when the process ends, so no write waits for the
+/// disk.
 ///
-/// The rest is as PostgreSQL ships it: a plan seen in a test should be the
-/// plan of a plain server.
+/// The others are PostgreSQL's defaults, so that a query plan in a test is that of a default
+/// server.
 const SETTINGS: &[&str] = &[
     "fsync=off",
     "synchronous_commit=off",
@@ -21,7 +22,7 @@ const SETTINGS: &[&str] = &[
     "max_connections=200",
     "shared_buffers=64MB",
     "listen_addresses=127.0.0.1",
-    // Socket paths may have some 100 bytes, and macOS' temp folders take most.
+    // A socket path may have about 100 bytes, and macOS' temp folders use most of them.
     "unix_socket_directories=",
     "timezone=UTC",
     "log_timezone=UTC",
@@ -31,10 +32,10 @@ const PORT_TRIES: u32 = 10;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A PostgreSQL server of this process alone, gone when it goes.
+/// A PostgreSQL server of this process alone, which ends with it.
 ///
-/// Dropping it stops the server and removes its data. If this process is
-/// killed instead, the same happens within seconds.
+/// Dropping it stops the server and removes its data. If this process is killed, the same happens
+/// within seconds.
 pub struct PrivatePostgres {
     supervisor: Option<Supervisor>,
     cluster: Cluster,
@@ -45,13 +46,13 @@ pub struct PrivatePostgres {
 impl PrivatePostgres {
     /// Starts a server with an empty cluster, on a port that the system picks.
     ///
-    /// Takes a fifth of a second; the first time on a machine a second, or as
-    /// long as fetching PostgreSQL takes. Blocks the thread.
+    /// Takes a fifth of a second; the first time on a machine a second, or as long as fetching
+    /// PostgreSQL takes. Blocks the thread.
     pub fn start() -> Result<Self, PostgresStartError> {
         Self::start_in(&Environment::from_process(), None)
     }
 
-    /// Starts a server on the port wished for, or on another if that is taken.
+    /// Starts a server on the requested port, or on another one if that is taken.
     pub fn start_in(
         environment: &Environment,
         wish: Option<u16>,
@@ -109,7 +110,7 @@ impl PrivatePostgres {
         ready.map(|()| server)
     }
 
-    /// The address of one of its databases, for its superuser.
+    /// Returns the address of one of its databases, for its superuser.
     pub fn url(&self, database: &str) -> String {
         let Self { port, cluster, .. } = self;
         let password = &cluster.password;
@@ -124,12 +125,12 @@ impl PrivatePostgres {
         self.version
     }
 
-    /// Where everything of this server lies: its data and its log.
+    /// Returns the folder with all of the server's files: its data and its log.
     pub fn folder(&self) -> &Path {
         &self.cluster.folder
     }
 
-    /// Stops the server and waits until nothing is left of it.
+    /// Stops the server and waits until its process and its files are gone.
     pub fn stop(self) {
         drop(self);
     }
@@ -138,14 +139,14 @@ impl PrivatePostgres {
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
         drop(self.supervisor.take());
-        // The supervisor has removed it, unless somebody killed that as well.
+        // The supervisor has removed it already, unless the supervisor was killed, too.
         let _ = fs::remove_dir_all(&self.cluster.folder);
     }
 }
 
-/// Waits for our own data folder to say that its server accepts connections.
+/// Waits until the server's own data folder shows that it accepts connections.
 ///
-/// An answering port proves nothing: another server may have it.
+/// A port that accepts connections proves nothing, because another server may have it.
 fn wait_until_ready(
     supervisor: &mut Supervisor,
     cluster: &Cluster,
@@ -173,7 +174,8 @@ fn wait_until_ready(
     }
 }
 
-/// Line 4 of `postmaster.pid` is the port and line 8 the state.
+/// Whether the server is ready on this port: line 4 of `postmaster.pid` is the port and line 8 the
+/// state.
 fn says_ready(status: &str, port: u16) -> bool {
     let mut lines = status.lines();
     let port_is_ours = lines
@@ -182,7 +184,8 @@ fn says_ready(status: &str, port: u16) -> bool {
     port_is_ours && lines.nth(3).is_some_and(|line| line.trim() == "ready")
 }
 
-/// The server runs with `LC_ALL=C`, so the words are these.
+/// Whether the log shows that the port was taken. The server runs with `LC_ALL=C`, so its messages
+/// are in English.
 fn says_port_taken(log: &str) -> bool {
     log.contains("could not bind")
 }

@@ -5,16 +5,16 @@ use whoop_storage::PoolerMode;
 
 use crate::{Environment, PgBouncer, PostgresStartError, PrivatePostgres, sweep};
 
-/// The server that databases are made on.
+/// The server on which databases are created.
 #[non_exhaustive]
 pub enum DatabaseServer {
     Private(PrivatePostgres),
-    /// Somebody's server, named by `DATABASE_URL`; others may be using it too.
+    /// An existing server, named by `DATABASE_URL`, which other processes may be using, too.
     Shared(Url),
 }
 
 impl DatabaseServer {
-    /// The server of `DATABASE_URL`, or a private one where that is not set.
+    /// Returns the server of `DATABASE_URL`, or starts a private one if that is not set.
     pub fn from_environment() -> Result<Self, PostgresStartError> {
         Self::from(&Environment::from_process())
     }
@@ -30,7 +30,7 @@ impl DatabaseServer {
             .ok_or(PostgresStartError::DatabaseUrl)
     }
 
-    /// The address of one of its databases.
+    /// Returns the address of one of its databases.
     pub fn url(&self, database: &str) -> String {
         match self {
             Self::Private(postgres) => postgres.url(database),
@@ -42,14 +42,15 @@ impl DatabaseServer {
         }
     }
 
-    /// Drops the databases that killed runs left here long ago.
+    /// Drops test databases of killed runs that are more than a day old, and templates that were
+    /// not used for 30 days.
     ///
-    /// Tests do it once a process on a shared server.
+    /// Each test process does this once on a shared server.
     pub async fn drop_leftovers(&self) -> Result<(), tokio_postgres::Error> {
         sweep::drop_leftovers(self).await
     }
 
-    /// The address of the database from which others are made and dropped.
+    /// Returns the address of the database from which others are created and dropped.
     pub fn admin_url(&self) -> String {
         match self {
             Self::Private(postgres) => postgres.url("postgres"),
@@ -58,11 +59,11 @@ impl DatabaseServer {
     }
 }
 
-/// This process' server, started by whoever asks first. Blocks while it starts.
+/// Returns this process' server. The first call starts it and blocks meanwhile.
 ///
 /// # Panics
 ///
-/// If there can be none, each caller with the reason.
+/// If it cannot be started. Every call then panics with the reason.
 pub fn server() -> &'static DatabaseServer {
     static SERVER: OnceLock<Result<DatabaseServer, PostgresStartError>> = OnceLock::new();
     match SERVER.get_or_init(DatabaseServer::from_environment) {
@@ -71,12 +72,12 @@ pub fn server() -> &'static DatabaseServer {
     }
 }
 
-/// The pooler that tests go through, if they are to: `TEST_POOLER=transaction`.
-/// Blocks while it starts.
+/// Returns the pooler that tests go through, if `TEST_POOLER=transaction` requests one. The first
+/// call blocks while it starts.
 ///
 /// # Panics
 ///
-/// If there can be none, each caller with the reason.
+/// If it cannot be started. Every call then panics with the reason.
 pub(crate) fn pooler() -> Option<&'static PgBouncer> {
     static POOLER: OnceLock<Result<Option<PgBouncer>, PostgresStartError>> = OnceLock::new();
     match POOLER.get_or_init(|| start_pooler(&Environment::from_process())) {
@@ -85,11 +86,12 @@ pub(crate) fn pooler() -> Option<&'static PgBouncer> {
     }
 }
 
-/// What stands in front of the address of a [`TestDb`](crate::TestDb). Blocks as that does.
+/// Returns the pooler mode of [`TestDb`](crate::TestDb) addresses. The first call blocks while the
+/// pooler starts.
 ///
 /// # Panics
 ///
-/// If there is to be a pooler and can be none.
+/// If a pooler is requested and cannot be started.
 pub fn pooler_mode() -> PoolerMode {
     match pooler() {
         Some(_) => PoolerMode::Transaction,

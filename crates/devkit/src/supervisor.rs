@@ -8,15 +8,15 @@ use crate::host::ServerHost;
 
 const SCRIPT: &str = include_str!("supervisor.sh");
 
-/// The shell that ends the server, and removes its folder, when we are gone.
+/// The shell that stops the server and removes its folder when this process ends.
 ///
-/// Dropping it does both at once and waits. Statics are never dropped and a
-/// killed process drops nothing, so it hangs on a pipe: the system closes our
-/// end whatever happens. (Linux could signal the server itself on the death
-/// of its parent, but means the parent's thread, and macOS has no such thing.)
+/// Dropping it does both at once and waits. Statics are never dropped and a killed process drops
+/// nothing, so the shell also watches a pipe: the system closes the other end when this process
+/// ends in any way. (Linux can signal the server itself on the death of its parent, but that refers
+/// to the parent's thread, and macOS cannot.)
 pub(crate) struct Supervisor {
     shell: Child,
-    // No child of ours inherits it: Rust opens pipes close-on-exec.
+    // Child processes do not inherit it, because Rust opens pipes close-on-exec.
     pipe: Option<ChildStdin>,
 }
 
@@ -33,11 +33,11 @@ impl Supervisor {
             .args(server)
             .current_dir(folder)
             .stdin(Stdio::piped())
-            // Test runners wait for whoever holds the output of a test.
+            // Test runners wait for every process that holds the output of a test.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Ctrl-C goes to the terminal's whole process group. The pipe alone
-            // decides when the server goes, after those who still use it.
+            // Ctrl-C is sent to the terminal's whole process group. The server must stop only when
+            // the pipe closes, after the processes that still use it.
             .process_group(0)
             .spawn()
             .map_err(|source| PostgresStartError::Run {
@@ -48,7 +48,7 @@ impl Supervisor {
         Ok(Self { shell, pipe })
     }
 
-    /// Whether the shell itself is gone, which nothing of ours makes it do.
+    /// Whether the shell itself has ended, which this crate never causes.
     pub(crate) fn is_gone(&mut self) -> bool {
         !matches!(self.shell.try_wait(), Ok(None))
     }
@@ -57,7 +57,7 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         drop(self.pipe.take());
-        // Fails only if the shell has been waited for already.
+        // This fails only if the shell has been waited for already.
         let _ = self.shell.wait();
     }
 }

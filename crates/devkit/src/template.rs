@@ -2,24 +2,24 @@ use tokio_postgres::{Client, Error};
 
 use crate::{DatabaseServer, TestDbError, admin, migrate};
 
-/// Comments on template databases: finished, and on which day last used.
+/// Comment of a complete template database; the date of its last use follows.
 pub(crate) const TEMPLATE_COMMENT: &str = "whoop-devkit template, used ";
 
-/// "whoop" in ASCII: the advisory lock of whoever makes a template.
+/// Advisory lock of the process that creates a template: "whoop" in ASCII.
 const TEMPLATE_LOCK_ID: i64 = 0x77_68_6f_6f_70;
 
-/// Makes sure that the migrated database to copy is there, and names it.
+/// Ensures that the migrated template database exists, and returns its name.
 ///
-/// It is kept on a shared server, named for its migrations, so that the next
-/// process finds it. A comment is its mark of completion: a process killed
-/// while migrating leaves none, and the next one begins anew.
+/// A shared server keeps it under a name that depends on the migrations, so that the next process
+/// finds it. A comment marks it as complete: a process that is killed while migrating has not set
+/// it, and the next process starts again.
 pub(crate) async fn ensure(server: &DatabaseServer) -> Result<String, TestDbError> {
     let name = format!("whoop_tpl_{}", migrate::fingerprint()?);
     let client = admin::connect(&server.admin_url())
         .await
         .map_err(TestDbError::Connect)?;
-    // Released with the connection. It holds per database, so it excludes all
-    // who have the same DATABASE_URL.
+    // Released when the connection closes. Advisory locks are per database, so this excludes all
+    // processes with the same DATABASE_URL.
     client
         .execute("SELECT pg_advisory_lock($1)", &[&TEMPLATE_LOCK_ID])
         .await
@@ -54,7 +54,7 @@ async fn build_template(
     server: &DatabaseServer,
     name: &str,
 ) -> Result<(), TestDbError> {
-    // One at a time: neither may run inside a transaction.
+    // One statement at a time, because neither may run inside a transaction.
     for statement in [
         format!("DROP DATABASE IF EXISTS {name}"),
         format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"),
@@ -65,7 +65,7 @@ async fn build_template(
             .map_err(TestDbError::Create)?;
     }
     migrate::apply(&server.url(name)).await?;
-    // A database with somebody connected to it cannot be copied.
+    // A database with an open connection cannot be copied.
     client
         .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
         .await

@@ -9,7 +9,7 @@ use whoop_storage::PoolerMode;
 use crate::server::pooler;
 use crate::{DatabaseServer, admin, random, server, sweep, template};
 
-/// A database for one test, dropped with it.
+/// A database for one test, dropped at the end of the test.
 pub struct TestDb {
     server: &'static DatabaseServer,
     name: String,
@@ -17,7 +17,7 @@ pub struct TestDb {
     pooled: Option<String>,
 }
 
-/// Why a test got no database.
+/// Reason why a test got no database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestDbError {
@@ -37,36 +37,38 @@ pub enum TestDbError {
 }
 
 impl TestDb {
-    /// A database with the newest schema and no rows.
+    /// Creates a database with the newest schema and no rows.
     ///
     /// # Panics
     ///
-    /// With the reason, if there can be none: a test cannot go on without.
+    /// With the reason, if the database cannot be created, because a test cannot continue without
+    /// it.
     pub async fn new() -> Self {
         Self::unwrap_or_panic(Self::migrated().await)
     }
 
-    /// A database with nothing in it, for tests of the migrations themselves.
+    /// Creates an empty database, for tests of the migrations themselves.
     ///
     /// # Panics
     ///
-    /// As [`TestDb::new`].
+    /// Like [`TestDb::new`].
     pub async fn empty() -> Self {
         let server = started_server().await;
         Self::unwrap_or_panic(Self::copy_of(server, "template0".to_owned()).await)
     }
 
-    /// The address for what is tested: through the pooler where tests go through one.
+    /// Returns the address for the code under test: that of the pooler if tests go through one.
     pub fn url(&self) -> &str {
         self.pooled.as_ref().unwrap_or(&self.url)
     }
 
-    /// The address for what no pooler lets through, such as listening.
+    /// Returns the address without a pooler, for statements that a pooler does not support, such as
+    /// LISTEN.
     pub fn direct_url(&self) -> &str {
         &self.url
     }
 
-    /// What stands in front of [`TestDb::url`].
+    /// Returns the mode of the pooler in front of [`TestDb::url`].
     pub fn pooler(&self) -> PoolerMode {
         match self.pooled {
             Some(_) => PoolerMode::Transaction,
@@ -78,12 +80,12 @@ impl TestDb {
         &self.name
     }
 
-    /// A connection of the test's own, for statements that check or prepare; never
-    /// through a pooler.
+    /// Opens a connection for statements with which a test checks or prepares data; never through a
+    /// pooler.
     ///
     /// # Panics
     ///
-    /// If the server that made the database a moment ago is gone.
+    /// If the server that created the database a moment ago is gone.
     pub async fn client(&self) -> Client {
         match admin::connect(&self.url).await {
             Ok(client) => client,
@@ -92,7 +94,7 @@ impl TestDb {
     }
 
     async fn migrated() -> Result<Self, TestDbError> {
-        // Once a process; a failure is not kept, so that each test tells it.
+        // Done once per process. A failure is not stored, so that each test reports it.
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
         let server = started_server().await;
@@ -130,16 +132,16 @@ impl Drop for TestDb {
         let admin_url = self.server.admin_url();
         let name = std::mem::take(&mut self.name);
         let dropping = async move {
-            // The best that can be done: a leftover on a shared server is swept
-            // up another day, and a private server takes it along.
+            // Errors are ignored: on a shared server a later sweep drops the database, and a
+            // private server is removed with all its databases.
             if let Ok(client) = admin::connect(&admin_url).await {
                 let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
                 let _ = client.batch_execute(&drop).await;
             }
         };
         match self.server {
-            // PostgreSQL takes 0.1 s where a connection is still open. The next
-            // test need not wait for it, nor the end of the process.
+            // PostgreSQL takes 0.1 s if a connection is still open. Neither the next test nor the
+            // end of the process has to wait for that.
             DatabaseServer::Private(_) => admin::spawn(dropping),
             DatabaseServer::Shared(_) => admin::block_on(dropping),
         }
@@ -153,7 +155,7 @@ async fn started_server() -> &'static DatabaseServer {
     if matches!(server, DatabaseServer::Shared(_)) {
         SWEPT
             .get_or_init(|| async {
-                // Whatever stands in its way will be told by what comes next.
+                // The next statement reports whatever makes this fail.
                 let _ = admin::run(sweep::drop_leftovers(server)).await;
             })
             .await;
@@ -164,12 +166,12 @@ async fn started_server() -> &'static DatabaseServer {
 async fn run_blocking<T: Send + 'static>(start: fn() -> T) -> T {
     match tokio::task::spawn_blocking(start).await {
         Ok(started) => started,
-        // The runtime is shutting down only when no test runs on it.
+        // The runtime shuts down only when no test runs on it.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-/// Makes a database whose name says when, by the clock of the server.
+/// Creates a database with the current date of the server's clock in its name.
 async fn create_database(server: &DatabaseServer, template: String) -> Result<String, TestDbError> {
     let client = admin::connect(&server.admin_url())
         .await

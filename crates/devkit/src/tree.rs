@@ -1,4 +1,4 @@
-//! Whole folders: made, copied, given away, made readable.
+//! Operations on whole folders: create, copy, change the owner, make readable.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::account::ServerAccount;
 
-/// A new folder that nobody else can enter.
+/// Creates a folder that other users cannot enter.
 pub(crate) fn temp_folder(parent: &Path, prefix: &str) -> io::Result<TempDir> {
     tempfile::Builder::new()
         .prefix(prefix)
@@ -17,7 +17,7 @@ pub(crate) fn temp_folder(parent: &Path, prefix: &str) -> io::Result<TempDir> {
         .tempdir_in(parent)
 }
 
-/// Writes a new file that nobody else can read.
+/// Creates a file that other users cannot read.
 pub(crate) fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
     fs::OpenOptions::new()
         .write(true)
@@ -27,9 +27,9 @@ pub(crate) fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
         .write_all(secret.as_bytes())
 }
 
-/// Copies a folder of plain files and tells the bytes in them.
+/// Copies a folder of plain files and returns the number of bytes in them.
 ///
-/// Where the file system can, the copies share their blocks.
+/// If the file system supports it, the copies share their blocks.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     fs::DirBuilder::new().mode(0o700).create(to)?;
@@ -42,7 +42,7 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<u64> {
         } else if kind.is_file() {
             bytes += fs::copy(entry.path(), target)?;
         } else {
-            // Followed as root, a link could lead out of the folder.
+            // Following a link as root could access files outside the folder.
             return Err(io::Error::other(format!(
                 "{} is neither a file nor a folder",
                 entry.path().display()
@@ -52,10 +52,10 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Gives a folder away, its content first.
+/// Gives a folder to another account, its content first.
 ///
-/// Until the folder itself changes hands nobody but us can reach inside, so
-/// nothing can be swapped for a link while root walks it.
+/// Until the owner of the folder itself changes, only this user can access its content, so no file
+/// can be replaced by a link while root walks the folder.
 pub(crate) fn change_owner(folder: &Path, account: &ServerAccount) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -68,7 +68,7 @@ pub(crate) fn change_owner(folder: &Path, account: &ServerAccount) -> io::Result
     lchown(folder, Some(account.uid), Some(account.gid))
 }
 
-/// Lets every account read a folder; `runnable` says which files are programs.
+/// Makes a folder readable for every account; `runnable` selects the files that are programs.
 pub(crate) fn make_readable(folder: &Path, runnable: &dyn Fn(&Path) -> bool) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     for entry in fs::read_dir(folder)? {

@@ -1,4 +1,4 @@
-//! Which of the servers on a machine is used.
+//! The choice between the servers on a machine.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use whoop_devkit::{Environment, PostgresBinaries, PostgresStartError};
 
-/// A folder with programs that do nothing but tell a version.
+/// Creates a folder with programs that only print a version.
 fn pretend(machine: &Path, name: &str, version: &str) -> PathBuf {
     let folder = machine.join(name);
     fs::create_dir(&folder).unwrap();

@@ -1,4 +1,5 @@
-//! What is left of a private server when its process ends badly, and who may run one.
+//! Cleanup of a private server after its process ended abnormally, and the accounts that may run
+//! one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -16,10 +17,10 @@ use whoop_devkit::PrivatePostgres;
 
 const NOBODY: u32 = 65_534;
 
-/// Not a test: what the other tests run in a process of its own.
+/// Not a test: the other tests run it in a separate process.
 ///
-/// It holds a server until its standard input ends, then leaves it to the
-/// end of the process, as a `static` would.
+/// It holds a server until its standard input ends. The server then ends with the process, like one
+/// in a `static`.
 #[test]
 fn holds_a_server() {
     if std::env::var_os("WHOOP_DEVKIT_HOLD").is_none() {
@@ -38,7 +39,7 @@ fn holds_a_server() {
 
 struct Holder {
     process: Child,
-    // Closed, it would be an error to the test runner that writes to it.
+    // Kept open, because the test runner in that process fails if it cannot write to it.
     _output: BufReader<ChildStdout>,
     port: u16,
     folder: PathBuf,
@@ -117,7 +118,7 @@ fn a_killed_process_leaves_no_server_and_no_folder() {
     let server = holder.server_pid();
     assert!(holder.answers() && is_alive(&server));
 
-    // SIGKILL: it gets no chance to clean up.
+    // SIGKILL: the process cannot clean up.
     holder.process.kill().unwrap();
     holder.process.wait().unwrap();
 
@@ -178,7 +179,8 @@ fn an_ordinary_user_gets_a_server_too() {
         println!("skipped: this run is an ordinary user's, as are all the other tests of it");
         return;
     }
-    // The build's folder may be closed to others, so the program moves out.
+    // Other users may not be able to enter the build's folder, so the program is copied to another
+    // one.
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("lifetime");
     fs::copy(this_program(), &program).unwrap();

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use whoop_devkit::{Environment, PgBouncer, PostgresStartError, server};
 
-/// `None` where none is installed: only who asks for it needs it.
+/// Returns `None` if no PgBouncer is installed, because most developers do not need it.
 async fn pgbouncer() -> Option<PgBouncer> {
     let starting = || {
         let url = server().admin_url().parse().unwrap();

@@ -110,7 +110,7 @@ fn a_free_port_that_is_wished_for_is_had() {
 #[tokio::test]
 async fn a_damaged_cluster_template_is_made_anew() {
     let cache = tempfile::tempdir().unwrap();
-    // Whoever runs the tests, the account of the server gets to see its files.
+    // If the tests run as root, the server's account needs access to the files.
     std::fs::set_permissions(cache.path(), Permissions::from_mode(0o755)).unwrap();
     let environment = Environment {
         cache_homes: vec![cache.path().to_path_buf()],
@@ -137,7 +137,7 @@ fn template_of(cache: PathBuf) -> PathBuf {
     template
 }
 
-/// A machine with neither PostgreSQL nor npm.
+/// Returns a machine with neither PostgreSQL nor npm.
 fn bare_machine() -> Environment {
     Environment {
         temp_dir: std::env::temp_dir(),

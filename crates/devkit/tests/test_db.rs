@@ -26,13 +26,13 @@ async fn exists(name: &str) -> bool {
 async fn a_database_is_dropped_with_its_test() {
     let db = TestDb::new().await;
     let name = db.name().to_owned();
-    // A connection that is still open does not keep it.
+    // An open connection does not keep the database.
     let _client = db.client().await;
     assert!(exists(&name).await);
 
     drop(db);
 
-    // On a private server it goes in the background.
+    // On a private server the database is dropped in the background.
     let deadline = Instant::now() + Duration::from_secs(10);
     while exists(&name).await {
         assert!(Instant::now() < deadline, "{name} is still there");
@@ -92,7 +92,7 @@ async fn many_tests_may_ask_at_once() {
     }
 }
 
-/// On a shared server, what a run left that was killed long ago goes; the rest stays.
+/// On a shared server, a sweep drops only databases of runs that were killed long ago.
 #[tokio::test]
 async fn a_database_made_today_is_never_swept() {
     let db = TestDb::new().await;

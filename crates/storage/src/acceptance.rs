@@ -1,4 +1,5 @@
-//! Whether WHOOP accepts a member's tokens, and those of the other members at the same time.
+//! WHOOP's acceptance of access tokens: for one member, and for all other members in the same
+//! period.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -10,9 +11,9 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_refresh};
 
-/// Since when WHOOP's API refuses access tokens that it has just issued to this member.
+/// Returns the time since which WHOOP's API rejects new access tokens of this member.
 ///
-/// Returns `None` if a sync of the member succeeded after that.
+/// Returns `None` if WHOOP accepts them, or if a sync of the member succeeded after that time.
 pub async fn rejected_since(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -32,7 +33,7 @@ pub async fn rejected_since(
     Ok(Some(since).filter(|_| !is_over))
 }
 
-/// Notes the first time that WHOOP's API refused an access token that it had just issued.
+/// Stores `now` as the time since which WHOOP's API rejects new access tokens of this member.
 pub async fn note_rejected(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -51,19 +52,19 @@ pub async fn note_rejected(
     Ok(())
 }
 
-/// How WHOOP treats the members other than one.
+/// Result of [`other_members_since`]: recent successes of all members except one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OtherMembersActivity {
     /// Whether another member is connected.
     pub are_connected: bool,
     /// Whether a sync of another member succeeded after the instant.
     pub were_synced: bool,
-    /// Whether another member's tokens were renewed after the instant.
+    /// Whether another member's tokens were refreshed after the instant.
     pub were_refreshed: bool,
 }
 
-/// How WHOOP treated the other members after an instant. A look-up that spans members, made only
-/// while WHOOP refuses this one.
+/// Returns which operations succeeded for the other members after an instant. The query reads rows
+/// of all members, so it is made only while WHOOP rejects this member's tokens.
 pub async fn other_members_since(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -80,7 +81,7 @@ pub async fn other_members_since(
     })
 }
 
-/// Whether a query of a member and an instant finds a row.
+/// Whether a query with a member and an instant as parameters finds a row.
 async fn row_exists(
     conn: &mut PgConnection,
     sql: &'static str,

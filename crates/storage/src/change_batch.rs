@@ -1,5 +1,6 @@
-//! What a transaction changes of a member, gathered as it goes and numbered at its
-//! end. Whoever writes a record notes it here.
+//! The changes that one transaction makes to the records of one member. They are collected during
+//! the transaction and get their sequence numbers at its end. All code that writes records adds its
+//! changes here.
 
 use std::collections::HashMap;
 
@@ -10,12 +11,12 @@ use whoop_core::{DataType, UserId};
 
 use crate::{PgConnection, StorageError, prepared::prepared, table::change::notify_payload};
 
-/// What happened to a record.
+/// Operation on a record, as the change feed names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RecordOperation {
-    /// It is new, or different.
+    /// The record is new or has changed.
     Upsert,
-    /// It left.
+    /// The record was deleted.
     Delete,
 }
 
@@ -34,13 +35,13 @@ struct PendingChange {
     id: String,
     op: RecordOperation,
     local_date: NaiveDate,
-    /// The day before the transaction; `None` for a record that is new.
+    /// The record's local date before the transaction; `None` for a new record.
     former_date: Option<NaiveDate>,
     updated_at: Option<DateTime<Utc>>,
 }
 
-/// What one transaction changes of one member: each record once, as it is in the
-/// end.
+/// Changes of one transaction to one member's records. Each record appears once, with its final
+/// state.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeBatch {
     pending: Vec<PendingChange>,
@@ -48,7 +49,7 @@ pub(crate) struct ChangeBatch {
 }
 
 impl ChangeBatch {
-    /// A record was written; `former` is the day that it belonged to before.
+    /// Adds a written record. `former` is its local date before the write; `None` for a new record.
     pub(crate) fn add_written(
         &mut self,
         data_type: DataType,
@@ -67,7 +68,8 @@ impl ChangeBatch {
         });
     }
 
-    /// A record that was here belongs to another day, or says something else of it.
+    /// Adds a stored record that moved to another local date, or for which the assignment within
+    /// the date or the offset changed.
     pub(crate) fn add_date_change(
         &mut self,
         data_type: DataType,
@@ -108,8 +110,8 @@ impl ChangeBatch {
         }
     }
 
-    /// Gives them the member's next numbers, and lets listeners know once the
-    /// transaction is committed. The caller has the member's turn.
+    /// Assigns the member's next sequence numbers to the changes, stores them and notifies
+    /// listeners when the transaction commits. The caller holds the member's row lock.
     pub(crate) async fn write(
         self,
         conn: &mut PgConnection,

@@ -1,4 +1,4 @@
-//! Following a member: the changes after a number, and word of new ones.
+//! The change feed of a member: the changes after a sequence number, and notifications of new ones.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,57 +15,56 @@ use crate::{
     },
 };
 
-/// A change, with the record as it is now.
+/// A change, with the current state of its record.
 #[derive(Debug)]
 pub struct FeedEntry {
     pub row: ChangeRow,
-    /// `None` for one that left, then or since, and where a later change carries
-    /// the record.
+    /// `None` if the change is a deletion, if the record was deleted later, or if a later change on
+    /// the same page carries the record.
     pub record: Option<DatedRecord>,
 }
 
-/// What came after a number.
+/// A page of the change feed: the changes after a sequence number.
 #[derive(Debug)]
 pub struct FeedPage {
-    /// In their order, without a gap.
+    /// Changes in the order of their sequence numbers, without a gap.
     pub entries: Vec<FeedEntry>,
-    /// The member's latest number.
+    /// The member's latest sequence number.
     pub latest: i64,
-    /// Since when the member's numbers are counted; `None` for one who never
-    /// connected.
+    /// Start of the member's numbering; `None` for a member who never connected.
     pub counted_since: Option<DateTime<Utc>>,
 }
 
-/// An answer to whoever follows a member.
+/// Answer to a reader of the change feed.
 #[derive(Debug)]
 pub enum FeedResult {
     Page(FeedPage),
-    /// What came after the number is not kept any more, or the number is of
-    /// another life of the member: read everything, then go on from here.
+    /// The changes after this sequence number are no longer stored, or the number is from before
+    /// the member was erased. The reader has to read all records again and continue from `latest`.
     Gone {
         latest: i64,
     },
 }
 
-/// What came after a number, without the records.
+/// The changes after a sequence number, without the records.
 #[derive(Debug)]
 pub enum FeedRows {
     Rows {
         rows: Vec<ChangeRow>,
         numbers: SequenceNumbers,
     },
-    /// The member never connected, or was erased, and so were the numbers.
+    /// The member never connected, or was erased together with the numbering.
     UnknownMember,
     Gone {
         latest: i64,
     },
 }
 
-/// The numbers after one, so many at most.
+/// Returns at most `limit` changes after a sequence number, without the records.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn rows_after(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -83,18 +82,18 @@ pub async fn rows_after(
         return Ok(FeedRows::Gone { latest });
     }
     let rows = change::list_after(conn, user_id, since, limit).await?;
-    // They may have been forgotten between the two questions.
+    // A purge may have deleted changes between the two queries.
     Ok(match rows.first() {
         Some(first) if first.seq != since + 1 => FeedRows::Gone { latest },
         _ => FeedRows::Rows { rows, numbers },
     })
 }
 
-/// A member's changes after a number, so many at most.
+/// Returns at most `limit` changes of a member after a sequence number, with the records.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn after(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -112,8 +111,8 @@ pub async fn after(
             }));
         }
     };
-    // After the changes: a record is as new as its last change or newer, and a newer
-    // one has a change of its own that comes later.
+    // The records are read after the changes. Each record is therefore at least as new as its last
+    // change here; if it is newer, a change with a higher sequence number follows.
     let mut records = load_current_records(conn, user_id, &rows).await?;
     let mut changes = Vec::with_capacity(rows.len());
     for row in rows.into_iter().rev() {
@@ -133,7 +132,7 @@ pub async fn after(
     }))
 }
 
-/// The records that changes speak of, as they are now.
+/// Loads the current state of the records that the changes name.
 async fn load_current_records(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -162,16 +161,16 @@ async fn load_current_records(
     Ok(present)
 }
 
-/// Hears at once of every member who changes, through a connection of its own.
+/// Receives a notification for every member with new changes, on a dedicated connection.
 pub struct ChangeListener(PgConnection);
 
 impl Database {
-    /// Begins to listen. Not through a pooler in transaction mode, which gives the
-    /// connection to somebody else.
+    /// Subscribes to the notifications. Does not work through a pooler in transaction mode, which
+    /// gives the server connection to another client after each transaction.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn listen(&self) -> Result<ChangeListener, StorageError> {
         let mut conn = self.connect_dedicated().await?;
         conn.batch_execute(&format!("LISTEN {NOTIFY_CHANNEL}"))
@@ -181,11 +180,11 @@ impl Database {
 }
 
 impl ChangeListener {
-    /// Waits for the next; see [`change::signal_of`].
+    /// Waits for the next notification and returns its payload; see [`change::notify_payload`].
     ///
     /// # Errors
     ///
-    /// The connection is lost: whatever happened meanwhile was not heard.
+    /// The connection is lost. Notifications sent in the meantime are lost too.
     pub async fn next(&mut self) -> Result<String, StorageError> {
         match self.0.next_notification().await {
             Some(notification) => Ok(notification.payload),

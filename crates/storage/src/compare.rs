@@ -1,4 +1,4 @@
-//! Stores a page as every sync does, and returns the rows that this changed, before and after.
+//! Stores a page in the same way as a sync, and returns the changed rows before and after.
 
 use std::collections::BTreeMap;
 
@@ -29,16 +29,16 @@ type Savepoint = <PgConnection as AsyncConnection>::TransactionManager;
 /// Changed rows by data type and id.
 pub type RowChanges = BTreeMap<(DataType, String), RowChange>;
 
-/// Stores a page as [`page::store`] does, and assigns the dates of all its records again, also of
-/// those that did not change.
+/// Stores a page as [`page::store`] does, and assigns the local dates of all its records again,
+/// including those that did not change.
 ///
-/// The change feed names the rows that were written, of this data type and of others, and it does
-/// so only afterwards. Therefore the page is stored in a savepoint first, which is rolled back to
-/// read the rows before, and then again.
+/// The change feed lists the rows that were written, of this data type and of others, but only
+/// after the write. Therefore the page is first stored in a savepoint. The savepoint is rolled back
+/// to read the rows as they were before, and then the page is stored a second time.
 ///
 /// # Errors
 ///
-/// As [`page::store`].
+/// The same as [`page::store`].
 pub async fn store_with_changes<R: RecordTable>(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -46,7 +46,7 @@ pub async fn store_with_changes<R: RecordTable>(
     rejected: &[RejectedRecord],
     now: DateTime<Utc>,
 ) -> Result<(StoreCounts, RowChanges), StorageError> {
-    // Until the end of the transaction no other one writes the member's records.
+    // The row lock keeps other transactions from writing the member's records until this one ends.
     users::lock_member(conn, user_id).await?;
     let numbers = change::sequence_numbers(conn, user_id).await?;
     let latest = numbers.map_or(0, |numbers| numbers.latest);
@@ -100,8 +100,8 @@ struct StoredRow {
     row: Value,
 }
 
-/// The rows with these data types and ids. Columns that PostgreSQL computes or that only this
-/// service sets are not included.
+/// Loads the rows with these data types and ids, without the columns that PostgreSQL computes or
+/// that only this service sets.
 async fn rows(
     conn: &mut PgConnection,
     user_id: &UserId,

@@ -1,4 +1,4 @@
-//! From a `postgres://` address to an open connection.
+//! Parses a `postgres://` address and opens connections to it.
 
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
@@ -17,31 +17,31 @@ use crate::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Verification of the server's identity by a connection.
+/// Verification of the PostgreSQL server's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerVerification {
     /// The server is on this machine.
     Local,
-    /// The server's certificate is verified; the word is the `sslmode` that does it.
+    /// The server's certificate is verified. The text is the value of `sslmode`.
     Verified(&'static str),
-    /// The server is on another machine and its certificate is not verified: another
-    /// machine could answer in its place. The word is the `sslmode`.
+    /// The server is on another machine and its certificate is not verified, so another machine
+    /// could impersonate it. The text is the value of `sslmode`.
     Unverified(&'static str),
 }
 
-/// An address of PostgreSQL, and the checks of the server that answers there.
+/// Address of PostgreSQL, and the TLS settings for connections to it.
 #[derive(Clone)]
 pub(crate) struct ServerAddress {
     config: Config,
     pooler: PoolerMode,
     mode: SslMode,
-    /// `None` speaks in the clear.
+    /// `None` means connections without TLS.
     tls: Option<MakeRustlsConnect>,
 }
 
 impl ServerAddress {
-    /// Reads an address, with `sslmode` and `sslrootcert` taken out of it:
-    /// tokio-postgres knows neither `verify-full` nor the other.
+    /// Parses an address. `sslmode` and `sslrootcert` are removed and handled here, because
+    /// tokio-postgres supports neither `sslmode=verify-full` nor `sslrootcert`.
     pub(crate) fn parse(url: &str, pooler: PoolerMode) -> Result<Self, StorageError> {
         let mut url = Url::parse(url).map_err(|error| {
             StorageError::Config(format!("it is no postgres:// address ({error})"))
@@ -51,7 +51,8 @@ impl ServerAddress {
                 "it does not begin with postgres://".to_owned(),
             ));
         }
-        // Or a part of the password would be looked up, and told, as the host.
+        // A part of the password would otherwise be parsed as the host: it would be looked up in
+        // DNS and shown in error messages.
         if url.path().contains('@') || url.fragment().is_some() {
             return Err(StorageError::Config(
                 "its password has a `/`, `?` or `#` as it is; write it as %2F, %3F or %23, and `@` \
@@ -122,7 +123,7 @@ impl ServerAddress {
 
     pub(crate) async fn establish(&self) -> ConnectionResult<PgConnection> {
         let refused = |error: tokio_postgres::Error| {
-            // tokio-postgres says "db error" and keeps the reason for its source.
+            // tokio-postgres only displays "db error"; the reason is in the error's source.
             let reason = error
                 .as_db_error()
                 .map(|error| sqlstate::with_code(&error.to_string(), error.code().code()));
@@ -142,7 +143,7 @@ impl ServerAddress {
     }
 }
 
-/// Whether every host is this machine, by socket or loopback address.
+/// Whether all hosts are this machine: a Unix socket or a loopback address.
 fn is_local(config: &Config) -> bool {
     let is_loopback = |host: &str| {
         host == "localhost" || IpAddr::from_str(host).is_ok_and(|address| address.is_loopback())
@@ -151,15 +152,16 @@ fn is_local(config: &Config) -> bool {
         Host::Tcp(name) => is_loopback(name),
         Host::Unix(_) => true,
     });
-    // Where addresses are given, names are only what certificates are compared with.
+    // The names are used only to check certificates if addresses (`hostaddr`) are given.
     match config.get_hostaddrs() {
         [] => hosts_are_local,
         addresses => addresses.iter().all(IpAddr::is_loopback),
     }
 }
 
-/// tokio-postgres' errors name options, never the address; the chain is kept
-/// because its first sentence alone ("error connecting to server") says little.
+/// Formats an error with all its sources. The errors of tokio-postgres name options but never
+/// contain the address. The first message alone ("error connecting to server") is not specific
+/// enough.
 fn without_url(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

@@ -16,29 +16,29 @@ use crate::{
     connect::{ServerAddress, ServerVerification},
 };
 
-/// A connection out of the pool; back in it when dropped.
+/// A connection from the pool. It returns to the pool when it is dropped.
 pub type PooledConnection = Object<AsyncDieselConnectionManager<PgConnection>>;
 
-/// How long a caller waits for a connection before it is told to come back.
+/// Maximum time that a caller waits for a connection before the request fails as unavailable.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How to reach PostgreSQL.
+/// Settings of the connections to PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// `postgres://…`; `sslmode` and `sslrootcert` are honoured.
+    /// Address as `postgres://…`, with optional `sslmode` and `sslrootcert`.
     pub url: SecretString,
-    /// Connections this process may hold.
+    /// Maximum number of connections of this process.
     pub pool_size: usize,
     pub pooler: PoolerMode,
 }
 
-/// What stands in front of PostgreSQL; its name is what `DATABASE_POOLER` says.
+/// Connection pooler between this process and PostgreSQL, as set by `DATABASE_POOLER`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolerMode {
-    /// Nothing, or a pooler that leaves a connection to whoever opened it.
+    /// No pooler, or one that assigns a server connection to a client until the client disconnects.
     Session,
-    /// A pooler that gives it to somebody else after each transaction: nothing is
-    /// prepared on it, and nothing is listened to.
+    /// A pooler that assigns a server connection for one transaction only. Prepared statements and
+    /// `LISTEN` do not work through it.
     Transaction,
 }
 
@@ -51,17 +51,17 @@ impl PoolerMode {
     }
 }
 
-/// How many connections are where.
+/// Numbers of connections in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
     pub in_use: usize,
     pub idle: usize,
-    /// Callers that wait for one.
+    /// Number of callers that wait for a connection.
     pub waiting: usize,
     pub max: usize,
 }
 
-/// The pool of connections to the members' PostgreSQL.
+/// Connection pool for the PostgreSQL database with the members' data.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool<PgConnection>,
@@ -77,22 +77,22 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Makes the pool; connects only when it is first used.
+    /// Creates the pool. The first connection is opened when it is needed.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Config`] for an address that cannot be one.
+    /// [`StorageError::Config`] if the address is invalid.
     pub fn new(config: &DatabaseConfig) -> Result<Self, StorageError> {
         Self::with_statement_timeout(config, None)
     }
 
-    /// The same, whose statements PostgreSQL ends after so long. Behind a pooler in
-    /// transaction mode nothing is set, as it would be others' as well: there it is
-    /// the role's own setting.
+    /// Creates the pool like [`Database::new`], with a timeout after which PostgreSQL cancels a
+    /// statement. The timeout is not set behind a pooler in transaction mode, because it would
+    /// apply to other clients of the same server connection too; set it for the role instead.
     ///
     /// # Errors
     ///
-    /// As for [`Database::new`].
+    /// The same as [`Database::new`].
     pub fn with_statement_timeout(
         config: &DatabaseConfig,
         statement_timeout: Option<Duration>,
@@ -102,7 +102,7 @@ impl Database {
             .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
         let address = ServerAddress::parse(config.url.expose_secret(), config.pooler)?;
         let mut manager = ManagerConfig::default();
-        // A test query at each checkout would double the round trips of a read.
+        // A test query at each checkout would double the number of round trips of a read.
         manager.recycling_method = RecyclingMethod::Fast;
         let to = address.clone();
         manager.custom_setup = Box::new(move |_| {
@@ -118,7 +118,7 @@ impl Database {
             }
             .boxed()
         });
-        // The manager wants a URL; the setup above does not read it.
+        // The manager requires a URL, but the setup function above does not use it.
         let manager = AsyncDieselConnectionManager::new_with_config("postgres://", manager);
         let pool = Pool::builder(manager)
             .max_size(config.pool_size.max(1))
@@ -133,12 +133,11 @@ impl Database {
         Ok(Self { pool, address })
     }
 
-    /// Checks an address without connecting: its parts, and the root certificate that it
-    /// names.
+    /// Checks an address without connecting: its parts, and the root certificate that it names.
     ///
     /// # Errors
     ///
-    /// The reason, without a part of the password.
+    /// The reason, which contains no part of the password.
     pub fn check_address(url: &str) -> Result<(), String> {
         match ServerAddress::parse(url, PoolerMode::Session) {
             Ok(_) => Ok(()),
@@ -147,12 +146,12 @@ impl Database {
         }
     }
 
-    /// Verification of the server's identity by connections.
+    /// Returns whether, and by which `sslmode`, connections verify the server's identity.
     pub fn server_verification(&self) -> ServerVerification {
         self.address.verification()
     }
 
-    /// How the pool stands at this moment.
+    /// Returns the current numbers of connections in the pool.
     pub fn pool_status(&self) -> PoolStatus {
         let status = self.pool.status();
         PoolStatus {
@@ -163,16 +162,16 @@ impl Database {
         }
     }
 
-    /// Connections that this process may hold.
+    /// Returns the maximum number of connections of this process.
     pub fn max_connections(&self) -> usize {
         self.pool.status().max_size
     }
 
-    /// A connection, or [`StorageError::Unavailable`] after a bounded wait.
+    /// Takes a connection from the pool, and waits at most five seconds for a free one.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away, or every connection is taken.
+    /// PostgreSQL is unavailable, or every connection is in use.
     pub async fn get(&self) -> Result<PooledConnection, StorageError> {
         self.pool.get().await.map_err(|error| {
             StorageError::Unavailable(match error {
@@ -182,7 +181,7 @@ impl Database {
         })
     }
 
-    /// A connection outside the pool, for migrations.
+    /// Opens a connection outside the pool, such as for migrations.
     pub(crate) async fn connect_dedicated(&self) -> Result<PgConnection, StorageError> {
         self.address
             .establish()
@@ -190,12 +189,13 @@ impl Database {
             .map_err(|error| StorageError::Unavailable(error.into()))
     }
 
-    /// Whether what is two connections here is one to PostgreSQL, because a pooler in
-    /// transaction mode stands between. `false` may be luck: it had another one free.
+    /// Whether two client connections share one server connection, which means that a pooler in
+    /// transaction mode is in use. `false` is not certain: such a pooler may have had a second free
+    /// server connection.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn shares_connections(&self) -> Result<bool, StorageError> {
         let (mut one, mut other) = (
             self.connect_dedicated().await?,
@@ -204,11 +204,11 @@ impl Database {
         Ok(backend_of(&mut one).await? == backend_of(&mut other).await?)
     }
 
-    /// Whether PostgreSQL answers and has every migration of this build.
+    /// Checks that PostgreSQL is reachable and has every migration of this build.
     ///
     /// # Errors
     ///
-    /// It does not; the error says which of the two.
+    /// PostgreSQL is unreachable or a migration is missing; the error distinguishes the two.
     pub async fn check(&self) -> Result<(), StorageError> {
         let mut conn = self.get().await?;
         diesel::sql_query("SELECT 1").execute(&mut conn).await?;

@@ -1,8 +1,9 @@
-//! Settles the days of a member after records were written or deleted.
+//! Assigns local dates again after a member's records were written or deleted.
 //!
-//! Which date a cycle, its recovery and its main sleeps belong to, and which cycle a date shows,
-//! depends on records that may arrive before or after them ([`whoop_core::date_assignment`]). So whatever is
-//! written, the dates around it are computed again from all that is stored of them.
+//! The local date of a cycle, its recovery and its main sleeps, and the cycle that a date shows,
+//! depend on neighbouring records, which may arrive earlier or later
+//! ([`whoop_core::date_assignment`]). After every write, the dates around the written records are
+//! therefore computed again from all stored records near them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,7 @@ use crate::{
 pub(crate) struct AffectedRecords {
     pub(crate) cycles: BTreeSet<String>,
     pub(crate) sleeps: BTreeSet<String>,
-    /// The dates that records had before.
+    /// The local dates that the records had before.
     dates: BTreeSet<NaiveDate>,
 }
 
@@ -41,7 +42,8 @@ impl AffectedRecords {
         self.sleeps.extend(ties.sleep_id.map(|id| id.0.clone()));
     }
 
-    /// A record had this date. A workout decides nothing beside itself.
+    /// Adds the former local date of a record. Workouts are ignored, because they do not influence
+    /// the dates of other records.
     pub(crate) fn add_date(&mut self, data_type: DataType, date: NaiveDate) {
         if data_type != DataType::Workout {
             self.dates.insert(date);
@@ -53,13 +55,14 @@ impl AffectedRecords {
     }
 }
 
-/// The number of dates that are loaded before and after a date. Its cycles depend on cycles that claim this
-/// date or the next one, and these may belong to a date later. A main sleep without a cycle id may
-/// have begun in a cycle of three dates before.
+/// The numbers of dates before and after a date for which records are loaded. The cycles of a date
+/// depend on cycles that claim this date or the next one, and those may belong to one date later. A
+/// main sleep without a cycle id may have begun in a cycle of three dates earlier.
 const DATES_BEFORE: i64 = 4;
 const DATES_AFTER: i64 = 3;
 
-/// Settles the dates around what was touched, and notes what changed its date or its place in it.
+/// Assigns the local dates around the affected records, and adds a change for each record with a
+/// new date or with a new position within its date.
 pub(crate) async fn assign_local_dates(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -82,7 +85,7 @@ pub(crate) async fn assign_local_dates(
             })
             .await?;
         settled.extend(sure);
-        // What went farther meets others there.
+        // A record that moved beyond these dates may affect the records of its new date.
         touched = AffectedRecords {
             dates: moved.difference(&settled).copied().collect(),
             ..AffectedRecords::default()
@@ -91,7 +94,7 @@ pub(crate) async fn assign_local_dates(
     Ok(())
 }
 
-/// Settles all dates of a member. The caller has locked the member's row.
+/// Assigns all local dates of a member again. The caller holds the member's row lock.
 pub(crate) async fn assign_all_local_dates(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -108,15 +111,17 @@ fn dates_around(date: NaiveDate, before: i64, after: i64) -> impl Iterator<Item 
     (-before..=after).map(move |days| date + TimeDelta::days(days))
 }
 
-/// The records that may decide the dates of those that were touched.
+/// Records that can influence the local dates of the affected records.
 #[derive(Debug, Default)]
 struct RelatedRecords {
     dates: BTreeSet<NaiveDate>,
-    /// Cycles that were touched; only these and the sleeps may have dates with unknown surroundings.
+    /// Ids of the affected cycles. Outside `dates` and the dates next to them, only these cycles
+    /// and the affected sleeps may get a new date, because the neighbours of other records are not
+    /// all loaded.
     affected_cycles: BTreeSet<String>,
-    /// Sleeps that were touched.
+    /// Ids of the affected sleeps.
     affected_sleeps: BTreeSet<String>,
-    /// The cycles of all records that are needed.
+    /// Ids of the cycles of all records to load.
     related_cycles: Vec<String>,
 }
 
@@ -275,7 +280,7 @@ impl SleepDateRow {
     }
 }
 
-/// Records with the days that they have now.
+/// Stored records with their current local dates.
 struct StoredDates {
     cycles: Vec<CycleDateRow>,
     recoveries: Vec<RecoveryDateRow>,
@@ -283,7 +288,7 @@ struct StoredDates {
 }
 
 impl StoredDates {
-    /// Loads what is near, or all of the member.
+    /// Loads the records near the affected ones, or all records of the member if `near` is `None`.
     async fn load(
         conn: &mut PgConnection,
         user_id: &UserId,
@@ -365,8 +370,9 @@ impl StoredDates {
         })
     }
 
-    /// Writes the days that are not as they should be, of those that `is_sure` of by their ids,
-    /// their date and their new date. Returns the former and the new dates of these records.
+    /// Writes the local dates that differ from the computed ones, for the records that `is_sure`
+    /// accepts by their ids, old date and new date. Returns the old and the new dates of the
+    /// written records.
     async fn write_changed_dates(
         &self,
         conn: &mut PgConnection,
@@ -417,7 +423,7 @@ impl StoredDates {
         }
         let mut sleeps = DateUpdates::default();
         for row in &self.sleeps {
-            // A nap is a part of no night.
+            // A nap belongs to no night, so it has no computed assignment.
             let place = days.sleeps.get(&SleepId(row.id.clone())).cloned();
             let place = place.unwrap_or(DateAssignment {
                 local_date: row.local_date,
@@ -465,7 +471,7 @@ impl StoredDates {
     }
 }
 
-/// Places to write, column by column.
+/// Date assignments to write, one vector per column.
 #[derive(Default)]
 struct DateUpdates {
     ids: Vec<String>,

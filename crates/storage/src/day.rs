@@ -1,7 +1,7 @@
 //! A member's day, read in one round trip.
 //!
-//! One statement asks six tables: each statement has a cost of its own, at both ends,
-//! that is several times what its rows cost. Of a record only what a day shows is read.
+//! One statement reads six tables, because each additional statement costs several times as much as
+//! its rows, for the client and for the server. Only the columns that a day shows are read.
 
 mod rows;
 mod statement;
@@ -19,26 +19,26 @@ use whoop_core::{
 use self::{rows::DayParts, statement::DayRow};
 use crate::{PgConnection, PooledConnection, StorageError, prepared::prepared};
 
-/// Everything that answers for one date of one member.
+/// All stored data that is needed to show one date of one member.
 #[derive(Debug, Clone)]
 pub struct StoredDay {
     /// `None` for a member who never connected.
     pub member: Option<DayMember>,
-    /// Of all four types; those never read included.
+    /// Coverage of all four data types, including those never read.
     pub coverage: Vec<Coverage>,
-    /// What a day shows of them: what WHOOP sent beside that is not read.
+    /// The records of the day, with only the values that a day shows.
     pub records: DayRecords,
-    /// What webhooks say; `None` if they are not known to arrive.
+    /// Open webhook signals; `None` if webhooks are not known to arrive for this member.
     pub signals: Option<WebhookSignals>,
 }
 
-/// Of a member, what decides about a day.
+/// The columns of a member that a day depends on.
 #[derive(Debug, Clone)]
 pub struct DayMember {
     pub connection: WhoopConnection,
     pub timezone_offset: Option<String>,
     pub last_seen_at: Option<DateTime<Utc>>,
-    /// Time of the latest webhook.
+    /// Time of the member's latest webhook.
     pub signal_at: Option<DateTime<Utc>>,
 }
 
@@ -46,7 +46,7 @@ pub struct DayMember {
 ///
 /// # Errors
 ///
-/// PostgreSQL is away, or a row was changed by hand into something unreadable.
+/// PostgreSQL is unavailable, or a row contains an invalid value because it was edited by hand.
 pub async fn read(
     conn: &PooledConnection,
     user_id: &UserId,

@@ -1,4 +1,4 @@
-//! A span of days in a few numbers each, for charts: one statement for all of it.
+//! Main numbers of each day in a date range, for charts, read in one statement.
 
 use chrono::NaiveDate;
 use diesel::{
@@ -22,7 +22,7 @@ use crate::{
     table::sync_log::{SyncLogRow, coverage_of},
 };
 
-/// The function is in SQL for those who read with SQL; see `migrations/`.
+/// The SQL function is defined in `migrations/`, so that clients that read with SQL can use it too.
 const DAYS: &str = "SELECT * FROM whoop_days($1, $2, $3) ORDER BY local_date";
 
 #[derive(QueryableByName)]
@@ -47,11 +47,11 @@ struct DayRangeRow {
     workouts: Option<i64>,
 }
 
-/// Every date of a span, both ends included, oldest first.
+/// Returns every date of a range, both ends included, in ascending order.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn read(
     conn: &PooledConnection,
     user_id: &UserId,
@@ -59,13 +59,13 @@ pub async fn read(
     to: NaiveDate,
 ) -> Result<Vec<BriefDay>, StorageError> {
     let conn: &PgConnection = conn;
-    // Not prepared: a plan for any span expects a day or two of it, and joins so that
-    // a year takes five times as long.
+    // The statement is not prepared: a generic plan assumes a range of one or two days, and its
+    // joins make a year take five times as long.
     let days = sql_query(DAYS)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Date, _>(from)
         .bind::<Date, _>(to);
-    // They travel together, and so do their answers.
+    // The three queries are sent together in one round trip.
     let (timezone_offset, log, days) = try_join!(
         whoop_users::table
             .find(user_id.as_str())
@@ -105,7 +105,8 @@ pub async fn read(
     Ok(days.into_iter().map(brief).collect())
 }
 
-/// Whether a date was read, of a date that runs as far as it had got.
+/// Whether a date was read completely; a date that has not ended yet, up to the end of the
+/// coverage.
 fn was_read(coverage: &Coverage, date: NaiveDate, offset_seconds: i32) -> bool {
     let (from, until) = span_of_date(date, offset_seconds);
     let read_until = coverage.covered_until.map_or(until, |at| at.min(until));

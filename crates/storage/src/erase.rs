@@ -1,4 +1,4 @@
-//! Deleting a member: every row in every table, in the caller's transaction.
+//! Deletes all rows of a member in all tables, within the caller's transaction.
 
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
@@ -9,7 +9,7 @@ use crate::{
     table::{adopted, audit, change::notify_change, users},
 };
 
-/// Those that name a member; the member itself last, which the others refer to.
+/// Tables with rows of a member. `whoop_users` is last because the other tables refer to it.
 const TABLES: [&str; 13] = [
     "whoop_cycle",
     "whoop_recovery",
@@ -26,28 +26,26 @@ const TABLES: [&str; 13] = [
     "whoop_users",
 ];
 
-/// Deletes every row of a member, in the member's turn; returns how many there
-/// were.
+/// Deletes all rows of a member under the member's row lock, and returns their number.
 ///
-/// Without the turn, a page that is being stored and this would each wait for
-/// rows of the other.
+/// The row lock prevents a deadlock with a transaction that stores a page.
 ///
-/// Table by table rather than by the foreign keys alone, so that they can be
-/// counted. The keys see to what a later table adds.
+/// The rows are deleted table by table so that they can be counted. The foreign keys delete the
+/// rows of tables that are not in the list.
 ///
-/// The audit trail keeps its rows, under the pseudonym.
+/// The rows of the audit trail are kept, with the pseudonym instead of the member's id.
 ///
 /// # Errors
 ///
-/// [`StorageError::MemberGone`] if somebody else was faster; PostgreSQL refused
-/// or is gone.
+/// [`StorageError::MemberGone`] if another process has erased the member already. PostgreSQL is
+/// unavailable or rejects a query.
 pub async fn erase(
     conn: &mut PgConnection,
     user_id: &UserId,
     pseudonym: &str,
 ) -> Result<i64, StorageError> {
     users::lock_member(conn, user_id).await?;
-    // What WHOOP has said of the account, unless it serves another member too.
+    // Webhook events of the WHOOP account, unless another member uses the same account.
     let mut deleted = diesel::sql_query(
         "DELETE FROM whoop_webhook_event e USING whoop_users u \
          WHERE u.user_id = $1 AND e.whoop_user_id = u.whoop_user_id \
@@ -63,18 +61,18 @@ pub async fn erase(
             .execute(conn)
             .await?;
     }
-    // What an older service left of them is not taken over any more.
+    // Data of the legacy service about this member must not be imported later.
     note_erased(conn, user_id).await?;
     audit::pseudonymise(conn, user_id.as_str(), pseudonym).await?;
     notify_change(conn, user_id.as_str()).await?;
     Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
 }
 
-/// Notes that a member was erased, so that no legacy data of theirs is imported later.
+/// Marks a member as erased, so that the member's legacy data is not imported later.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn note_erased(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     if legacy::exists(conn).await? {
         adopted::note_erased(conn, user_id).await?;

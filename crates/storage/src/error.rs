@@ -2,9 +2,9 @@ use diesel::result::{DatabaseErrorKind, Error as Diesel};
 
 use crate::sqlstate;
 
-/// What PostgreSQL did.
+/// Failure of a database operation.
 ///
-/// `Display` says it in a sentence without the source; the log walks the chain.
+/// `Display` gives one sentence without the source; the log prints the whole error chain.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -86,12 +86,13 @@ impl From<Diesel> for StorageError {
     }
 }
 
-/// In the words of the TLS library, which has one language.
+/// A word that every certificate error of the TLS library contains. Its messages are always in
+/// English.
 const CERTIFICATE_ERROR_WORD: &str = "certificate";
 
 impl StorageError {
-    /// Whether it is the database's state, and not one member's row: the next member would
-    /// meet it as well.
+    /// Whether the failure concerns the whole database and not one member's rows. Requests for
+    /// other members would fail in the same way.
     pub const fn is_database_wide(&self) -> bool {
         matches!(
             self,
@@ -114,8 +115,8 @@ impl StorageError {
         }
     }
 
-    /// Whether PostgreSQL is there, and does not let in who asks, or has no such database:
-    /// no waiting changes that.
+    /// Whether PostgreSQL is reachable but rejects the login, or the database does not exist. A
+    /// retry cannot succeed.
     pub fn is_auth_error(&self) -> bool {
         let Self::Unavailable(source) = self else {
             return false;
@@ -132,7 +133,7 @@ impl StorageError {
         false
     }
 
-    /// Whether the same request may well succeed in a moment.
+    /// Whether the same request may succeed if it is repeated shortly after.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Busy(_))
     }

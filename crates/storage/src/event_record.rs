@@ -1,4 +1,4 @@
-//! What is stored of the record that an event speaks of.
+//! The stored records that a webhook event refers to.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -10,15 +10,16 @@ use whoop_core::{CycleId, DataType, UserId};
 
 use crate::{PgConnection, StorageError, prepared::prepared};
 
-/// A stored record.
+/// A stored record that a webhook event refers to.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct EventRecord {
-    /// Its own id, which of a recovery is not the one that the event has.
+    /// The record's own id. For a recovery it differs from the id in the event, which is the id of
+    /// the sleep.
     #[diesel(sql_type = Text)]
     pub id: String,
     #[diesel(sql_type = Timestamptz)]
     pub happened_at: DateTime<Utc>,
-    /// Whether it waits for its score.
+    /// Whether the record is pending: WHOOP has not scored it yet.
     #[diesel(sql_type = Bool)]
     pub is_open: bool,
     #[diesel(sql_type = Nullable<Text>)]
@@ -26,18 +27,18 @@ pub struct EventRecord {
 }
 
 impl EventRecord {
-    /// Of a sleep, the cycle that began with it.
+    /// Returns the id of the cycle that began with this sleep.
     pub fn started_cycle(&self) -> Option<CycleId> {
         self.cycle_id.as_ref()?.parse().ok().map(CycleId)
     }
 }
 
-/// The record that an event of this type and id is about; of a recovery, all that
-/// were judged from the sleep.
+/// Finds the record with the data type and id of an event. An event of a recovery has the id of a
+/// sleep; all recoveries that belong to this sleep are returned.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn find_by_event(
     conn: &mut PgConnection,
     user_id: &UserId,

@@ -1,9 +1,8 @@
-//! Everything that is stored of a member, batch by batch.
+//! All stored data of a member, read in batches.
 //!
-//! Each batch is a short query of its own: whoever downloads slowly holds no
-//! connection and no transaction. Records are paged by when WHOOP made them
-//! and by their id, which never change, so writers that go on meanwhile make
-//! none appear twice or be left out.
+//! Each batch is a separate short query, so a slow download holds no connection and no transaction.
+//! Records are paged by WHOOP's creation time and id, which never change. Concurrent writes
+//! therefore cause no duplicate and no missing record.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -22,13 +21,13 @@ use crate::{
     table::{audit, cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow},
 };
 
-/// Rows that are read, and held in memory, at a time.
+/// Maximum number of rows that are read and held in memory at a time.
 pub const BATCH: i64 = 500;
 
-/// Set-aside records may be long.
+/// Maximum number of rejected records per batch; it is lower because their texts can be long.
 const REJECTED_BATCH: i64 = 50;
 
-/// Where an export stands.
+/// Position of an export, from which the next batch is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportCursor(ExportPosition);
 
@@ -42,7 +41,7 @@ enum ExportPosition {
     End,
 }
 
-/// The types in the order in which they are exported.
+/// Data types in the order of the export.
 const EXPORT_ORDER: [DataType; 4] = [
     DataType::Cycle,
     DataType::Recovery,
@@ -50,15 +49,15 @@ const EXPORT_ORDER: [DataType; 4] = [
     DataType::Workout,
 ];
 
-/// Something that is stored.
+/// One exported row.
 #[derive(Debug)]
 pub enum ExportItem {
     /// The profile, the connection and the consent.
     Member(Value),
     Record(Box<RecordRow>),
-    /// What was read of one type, and when.
+    /// Coverage and sync state of one data type.
     SyncLog(Value),
-    /// A record of WHOOP that could not be read.
+    /// A rejected record: WHOOP sent it, but it could not be stored.
     Rejected(Value),
     /// A row of the audit trail about the member.
     Audit(Value),
@@ -86,11 +85,11 @@ struct RejectedJsonRow {
     raw_hash: Vec<u8>,
 }
 
-/// The next batch and where to go on; `None` at the end.
+/// Returns the next batch and the position after it, or `None` at the end.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn next(
     conn: &mut PgConnection,
     user_id: &UserId,

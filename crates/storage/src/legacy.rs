@@ -1,7 +1,7 @@
-//! What the service that stood here before left, moved aside as `predecessor_…`.
+//! Data of the legacy service. Its tables were renamed to `predecessor_…`.
 //!
-//! Its tables have several shapes, so a row is read as JSON: a column that is not
-//! there is null. Nothing is ever written to them.
+//! The columns of these tables differ between installations, so rows are read as JSON and a missing
+//! column is null. The tables are never written to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::{Database, PgConnection, StorageError};
 const USERS: &str = "predecessor_whoop_users";
 const TOKENS: &str = "predecessor_whoop_oauth_tokens";
 
-/// Tables that may hold whole records of WHOOP, and of which type.
+/// Legacy tables that may contain complete WHOOP records, and the data type of these records.
 const RECORD_TABLES: [(&str, Option<DataType>); 6] = [
     ("predecessor_whoop_cycle", Some(DataType::Cycle)),
     ("predecessor_whoop_sleep", Some(DataType::Sleep)),
@@ -30,31 +30,31 @@ const RECORD_TABLES: [(&str, Option<DataType>); 6] = [
     ("predecessor_whoop_raw_data", None),
 ];
 
-/// A member as the older service knew them.
+/// A member in the tables of the legacy service.
 #[derive(Debug, Clone)]
 pub struct LegacyAccount {
-    /// The app's id: the Supabase user where the row names one, else the row's own.
+    /// The app's id: the Supabase user if the row names one, otherwise the row's own id.
     pub user_id: String,
     pub whoop_user_id: Option<i64>,
     pub access_token: Option<SecretString>,
     pub refresh_token: Option<SecretString>,
     pub expires_at: Option<DateTime<Utc>>,
-    /// As WHOOP writes it: separated by blanks.
+    /// Granted scopes in WHOOP's format, separated by spaces.
     pub scope: Option<String>,
-    /// `false` where the member had disconnected.
+    /// `false` if the member had disconnected.
     pub is_active: bool,
 }
 
-/// Something that lay in a `raw_data`.
+/// The content of one `raw_data` column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyRecord {
-    /// Known of the tables that held one type each.
+    /// `Some` if the table contains only one data type.
     pub data_type: Option<DataType>,
-    /// JSON, or nothing where the row had none.
+    /// JSON text; `None` if the column was null.
     pub text: Option<String>,
 }
 
-/// The tables that are there, each with its columns.
+/// The legacy tables that exist, each with its columns.
 #[derive(Debug, Clone, Default)]
 pub struct LegacyTables(BTreeMap<String, BTreeSet<String>>);
 
@@ -90,11 +90,11 @@ struct LegacyRowCount {
     rows: i64,
 }
 
-/// Whether an older service left anything at all.
+/// Whether any table of the legacy service exists.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub(crate) async fn exists(conn: &mut PgConnection) -> Result<bool, StorageError> {
     let tables: LegacyRowCount = diesel::sql_query(
         "SELECT count(*) AS rows FROM pg_class \
@@ -106,11 +106,11 @@ pub(crate) async fn exists(conn: &mut PgConnection) -> Result<bool, StorageError
 }
 
 impl LegacyTables {
-    /// Looks at what `migrate` moved aside, if anything.
+    /// Finds the legacy tables that `migrate` has renamed, if there are any.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn find(database: &Database) -> Result<Self, StorageError> {
         let mut conn = database.get().await?;
         let columns: Vec<LegacyColumnRow> = diesel::sql_query(
@@ -138,7 +138,8 @@ impl LegacyTables {
             .is_some_and(|columns| columns.contains(column))
     }
 
-    /// Tables with records, and whether a row says by the app's id whose it is.
+    /// Returns the existing tables with records, their data type, and whether they have a column
+    /// with the app's user id.
     fn record_tables(&self) -> impl Iterator<Item = (&'static str, Option<DataType>, bool)> {
         RECORD_TABLES
             .into_iter()
@@ -146,18 +147,19 @@ impl LegacyTables {
             .map(|(table, data_type)| (table, data_type, self.has_column(table, "user_id")))
     }
 
-    /// The column with what WHOOP sent, under the name that this table has for it.
+    /// Returns the name of the column with WHOOP's JSON in this table.
     fn raw_column(&self, table: &str) -> Option<&'static str> {
         ["raw_data", "records"]
             .into_iter()
             .find(|column| self.has_column(table, column))
     }
 
-    /// Everybody who had an account or of whom there are records, by the app's id.
+    /// Returns all members of the legacy service by the app's id: those with an account and those
+    /// with records only.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn accounts(&self, database: &Database) -> Result<Vec<LegacyAccount>, StorageError> {
         let mut conn = database.get().await?;
         let users = self.rows(&mut conn, USERS).await?;
@@ -189,7 +191,7 @@ impl LegacyTables {
         Ok(accounts.into_values().collect())
     }
 
-    /// The rows of a table as JSON; none where it is not there.
+    /// Returns the rows of a table as JSON; none if the table does not exist.
     async fn rows(&self, conn: &mut PgConnection, table: &str) -> Result<Vec<Value>, StorageError> {
         if !self.0.contains_key(table) {
             return Ok(Vec::new());
@@ -202,12 +204,12 @@ impl LegacyTables {
         Ok(parsed.filter_map(Result::ok).collect())
     }
 
-    /// Everything in `raw_data` of one member: what their id names, and where a table
-    /// knows no ids, what WHOOP's number of them does.
+    /// Returns all records of one member from the `raw_data` columns. Rows are matched by the app's
+    /// user id, or by the WHOOP user id if the table has no user ids.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn raw_records(
         &self,
         database: &Database,
@@ -224,7 +226,7 @@ impl LegacyTables {
                 (false, Some(number), _) if self.has_column(table, "whoop_user_id") => {
                     ("whoop_user_id::text = $1".to_owned(), number.to_string())
                 }
-                // As PostgreSQL writes the member of an object.
+                // The pattern matches `user_id` in PostgreSQL's JSON text format.
                 (false, Some(number), Some(column)) => (
                     format!("{column}::text ~ $1"),
                     format!("\"user_id\": \"?{number}[\",}}]"),
@@ -244,11 +246,11 @@ impl LegacyTables {
         Ok(found)
     }
 
-    /// Rows with records that name nobody, in tables that know whose a row is.
+    /// Counts the records without an owner in the tables that have a user id column.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn count_ownerless_rows(&self, database: &Database) -> Result<i64, StorageError> {
         let mut conn = database.get().await?;
         let mut rows = 0;
@@ -267,7 +269,7 @@ impl LegacyTables {
     }
 }
 
-/// The accounts of both shapes: tokens in the user's row, or in a table of their own.
+/// Reads the accounts from both table layouts: tokens in the user's row, or in a separate table.
 fn accounts_of(users: &[Value], tokens: &[Value]) -> BTreeMap<String, LegacyAccount> {
     let mut accounts = BTreeMap::new();
     for user in users {
@@ -281,7 +283,7 @@ fn accounts_of(users: &[Value], tokens: &[Value]) -> BTreeMap<String, LegacyAcco
                 let of = text(row, "user_id");
                 of.as_deref() == Some(&own_id) || of.as_deref() == Some(&user_id)
             })
-            // Of several pairs the youngest is the one that lives.
+            // Only the latest of several token pairs is valid.
             .max_by_key(|row| time_field(row, "expires_at"));
         let (tokens, scope) = match apart {
             Some(row) if text(user, "access_token").is_none() => (row, text(row, "scope")),
@@ -320,7 +322,8 @@ fn number(row: &Value, name: &str) -> Option<i64> {
         .or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-/// With or without an offset; without one it is UTC, as the older service wrote it.
+/// Parses a time with or without an offset. The legacy service wrote times without an offset in
+/// UTC.
 fn time_field(row: &Value, name: &str) -> Option<DateTime<Utc>> {
     let text = text(row, name)?;
     let with_offset = DateTime::parse_from_rfc3339(&text).map(|at| at.with_timezone(&Utc));

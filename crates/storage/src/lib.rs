@@ -1,26 +1,27 @@
-//! PostgreSQL: one file a table, typed rows, and nothing that speaks HTTP.
+//! PostgreSQL storage: one file per table, typed rows, no HTTP.
 //!
-//! - [`Database`]: the pool, and how to reach a server (TLS included);
-//! - [`migrate`]: the one place that changes the schema;
-//! - [`records`]: records of any type, and in WHOOP's own shape;
-//! - [`follow`]: a member's changes, told in their order and heard of at once;
-//! - [`export`]: everything of a member, batch by batch;
-//! - [`subject`]: what is stored of the record that an event speaks of;
-//! - [`retention`]: what is too old leaves;
-//! - [`rotate`]: sealed anew when keys change;
+//! - [`Database`]: the connection pool, and connections to the server (TLS included);
+//! - [`migrate`]: the only module that changes the schema;
+//! - [`records`]: records of any data type, as rows and in WHOOP's format;
+//! - [`change_feed`]: a member's changes in order, and notifications of new ones;
+//! - [`export`]: all stored data of a member, in batches;
+//! - [`event_record`]: the stored records that a webhook event refers to;
+//! - [`retention`]: deletes records that are older than the retention period;
+//! - [`rotate`]: seals tokens again when keys change;
 //! - [`service_key`]: the text, the digest and the scopes of a service key;
 //! - [`pseudonym`]: keyed pseudonyms of members;
-//! - [`serving_role`]: lets a role serve that may not change the schema;
-//! - [`seal`]: tokens are sealed before they are written;
-//! - [`overview`]: all members at a glance;
-//! - [`known`]: what a plan has to know of members;
-//! - [`compare`]: the rows that storing a page changes, before and after;
-//! - [`page`]: a page of records, stored in one transaction, newest wins;
+//! - [`serving_role`]: grants for the database role of the running service, which cannot change the
+//!   schema;
+//! - [`seal`]: encryption of tokens before they are stored;
+//! - [`overview`]: summaries of all members for operators;
+//! - [`member_snapshot`]: the state of members that a sync is planned from;
+//! - [`compare`]: stores a page and returns the changed rows before and after;
+//! - [`page`]: stores a page of records in one transaction; newest wins;
 //! - [`day`]: a member's day, read in one round trip;
-//! - [`position`]: how far a server is, which tells how far a replica is behind;
-//! - [`range`]: a span of days in a few numbers each;
-//! - [`erase`](mod@erase): everything of a member who leaves, deleted;
-//! - [`table`]: the tables, each with its row and its queries.
+//! - [`replication_lag`]: write-ahead log positions of the primary and of a replica;
+//! - [`day_range`]: the main numbers of each day in a date range;
+//! - [`erase`](mod@erase): deletes all data of a member;
+//! - [`table`]: the tables, each with its rows and queries.
 
 pub mod acceptance;
 mod change_batch;

@@ -1,22 +1,24 @@
-//! Waiting for table locks without blocking the readers of the table.
+//! Waits for table locks without blocking the readers of the table.
 //!
 //! A statement that changes a table or creates a policy waits until every open transaction that has
-//! read the table ends: a backup, an export. While it waits, every later statement on that table waits
-//! behind it. So each attempt waits for a short time only, and is repeated after a pause.
+//! read the table ends, such as a backup or an export. Meanwhile, every later statement on that
+//! table waits behind it. Therefore each attempt waits only for a short time, and is repeated after
+//! a pause.
 
 use std::time::Duration;
 
-/// Bounds the wait for one lock, for the rest of the transaction. No statement of the API waits
-/// longer than this behind a migration.
+/// Limits the wait for a lock to 2 seconds, for the rest of the transaction. No statement of the
+/// API waits longer than this behind a migration.
 pub(crate) const SET_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// About five minutes, of which at most one is spent waiting for a lock.
+/// Maximum number of attempts. Together they take about five minutes, of which at most one minute
+/// is spent waiting for a lock.
 const MAX_ATTEMPTS: u32 = 30;
 
-/// The attempts of one step that needs table locks.
+/// Number of attempts of one step that needs table locks.
 #[derive(Debug, Default)]
 pub(crate) struct LockRetry {
     attempts: u32,

@@ -1,4 +1,4 @@
-//! Calls to WHOOP for one member's app requests, counted over 24 hours.
+//! Number of calls to WHOOP that app requests of one member caused within 24 hours.
 
 use diesel::{
     QueryableByName,
@@ -17,19 +17,20 @@ struct MemberCallsRow {
     resets_in_s: f64,
 }
 
-/// Counts a call. Returns the seconds until the count starts again if the member has made `limit` calls already; then
-/// the call is not counted.
+/// Counts a call. If the member has made `limit` calls already, the call is not counted, and the
+/// seconds until the count restarts are returned.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn count_call(
     conn: &mut PgConnection,
     user_id: &UserId,
     limit: u32,
 ) -> Result<Option<f64>, StorageError> {
     let counted: Vec<MemberCallsRow> = prepared(
-        // Calls side by side wait for each other's row, and see its values and a later clock then.
+        // Concurrent calls wait for each other's row lock. Then they see the updated values and a
+        // later `clock_timestamp()`.
         "UPDATE whoop_users SET \
              interactive_calls = CASE \
                  WHEN interactive_calls_since BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() \

@@ -1,8 +1,8 @@
 //! The member lease: one sync per member at a time, across processes.
 //!
-//! A lease is a column that expires, never a session lock: it works through
-//! every pooler, and a holder that was killed is forgotten by itself. The
-//! database's clock judges, because the machines' clocks differ.
+//! A lease is a column that expires, not a session lock. It works through every pooler, and the
+//! lease of a killed process expires by itself. Expiry is judged by the database's clock, because
+//! the clocks of the machines differ.
 
 use std::time::Duration;
 
@@ -16,19 +16,21 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared};
 
-/// How long an interactive caller's wish for the lease lasts. It is renewed while the caller waits.
+/// Time for which an interactive caller's request for the lease is valid. The caller renews it
+/// while it waits.
 const WANTED_DURATION: Duration = Duration::from_secs(2);
 
-/// Answer to a claim.
+/// Result of an attempt to claim the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseClaim {
     Held {
-        /// An interactive caller waits for the lease.
+        /// Whether an interactive caller waits for the lease.
         is_wanted: bool,
-        /// Id of the member's token pair while WHOOP's profile has not confirmed its account.
+        /// Id of the member's token pair until WHOOP's profile has confirmed its account.
         unidentified_pair: Option<Uuid>,
     },
-    /// Another process holds it, an interactive caller comes first, or there is no such member.
+    /// Another process holds the lease, an interactive caller waits for it and has precedence, or
+    /// the member does not exist.
     Refused,
 }
 
@@ -40,11 +42,11 @@ struct LeaseRow {
     unidentified_pair: Option<Uuid>,
 }
 
-/// Takes or extends the lease. `is_interactive`: before background work that waits for it.
+/// Claims or extends the lease. `is_interactive` gives the claim precedence over background work.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn claim(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -74,11 +76,11 @@ pub async fn claim(
     }))
 }
 
-/// Gives the lease back; nothing happens if it is no longer ours.
+/// Releases the lease; does nothing if another holder has it.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn release(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -95,11 +97,11 @@ pub async fn release(
     Ok(())
 }
 
-/// Asks the holder of the lease to give it up: an interactive caller waits for it.
+/// Asks the holder of the lease to release it, because an interactive caller waits.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn request_release(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -119,7 +121,7 @@ pub async fn request_release(
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn is_held(conn: &mut PgConnection, user_id: &UserId) -> Result<bool, StorageError> {
     let held = prepared("SELECT 1 FROM whoop_users WHERE user_id = $1 AND lease_until > now()")
         .bind::<Text, _>(user_id.as_str())

@@ -1,5 +1,5 @@
-//! What is known of members before WHOOP is asked: what was read, and what still
-//! waits for a score. For one member or for thousands, the same few queries.
+//! The stored state of members from which a sync is planned: coverage and pending records. The
+//! number of queries is the same for one member and for thousands.
 
 use std::collections::HashMap;
 
@@ -22,22 +22,22 @@ use crate::{
     },
 };
 
-/// A member, as a plan has to know them.
+/// The state of a member that a sync is planned from.
 #[derive(Debug, Clone)]
 pub struct MemberSnapshot {
     pub member: UserRow,
-    /// The types that the member granted, those never read included.
+    /// Coverage of the data types that the member granted, including those never read.
     pub coverage: Vec<Coverage>,
-    /// The oldest first.
+    /// Pending records, the oldest first.
     pub pending_records: Vec<PendingRecord>,
 }
 
-/// A record that still waits for its score.
+/// A record that WHOOP has not scored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingRecord {
     pub data_type: DataType,
     pub id: String,
-    /// A recovery tells only when it was made.
+    /// Start of the record; for a recovery, its creation time.
     pub happened_at: DateTime<Utc>,
 }
 
@@ -53,11 +53,11 @@ struct PendingRecordRow {
     happened_at: DateTime<Utc>,
 }
 
-/// What is known of those of these members who ever connected, by their ids.
+/// Loads the snapshots of these members by id. Members who never connected are omitted.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn load(
     conn: &PgConnection,
     user_ids: &[&str],
@@ -103,11 +103,11 @@ pub async fn load(
     Ok(known)
 }
 
-/// The records of one member that still wait for their score, the oldest first.
+/// Returns the pending records of one member, the oldest first.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn list_pending_records(
     conn: &mut PgConnection,
     user_id: &str,
@@ -129,8 +129,9 @@ fn open_query(user_ids: &[&str]) -> PreparedQuery<'static> {
     prepared(format!("{sql} ORDER BY happened_at, id")).bind::<Array<Text>, _>(ids)
 }
 
-/// The query for records of all data types that wait for their score. `condition` gets the name of the
-/// column with the record's time. The other condition is that of the partial indexes, word for word.
+/// Returns the query for pending records of all data types. `condition` receives the name of the
+/// column with the record's time. The condition on `score_state` must be identical to the one of
+/// the partial indexes.
 pub(crate) fn pending_records_sql(condition: impl Fn(&str) -> String) -> String {
     let of = |data_type: DataType, happened_at: &str| {
         format!(

@@ -1,4 +1,4 @@
-//! All connected members at once, as a run has to know them.
+//! The sync states of all connected members, from which a scheduled run selects.
 
 use std::collections::HashMap;
 
@@ -19,12 +19,13 @@ use whoop_core::{
 
 use crate::{PgConnection, StorageError, member_snapshot::pending_records_sql, prepared::prepared};
 
-/// A connected member before a run.
+/// A connected member and the state that a scheduled run needs.
 #[derive(Debug, Clone)]
 pub struct ConnectedMember {
     pub user_id: String,
     pub sync_state: MemberSyncState,
-    /// Whether no older history can be read now: WHOOP has none, or showed the end of its lists today.
+    /// Whether no older history can be read now: WHOOP has none, or the end of its list was seen
+    /// within the last 20 hours.
     pub history_complete: bool,
 }
 
@@ -68,11 +69,11 @@ struct PendingCountRow {
     records: i64,
 }
 
-/// All connected members, by their id; two queries, however many there are.
+/// Returns all connected members, ordered by id, with two queries in total.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn list(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -128,7 +129,7 @@ pub async fn list(
     Ok(members)
 }
 
-/// Records per member and data type that wait for their score and are older than `$1`.
+/// Returns the query for the number of pending records older than `$1`, per member and data type.
 fn old_pending_counts_sql() -> String {
     let open = pending_records_sql(|happened_at| format!("{happened_at} < $1"));
     format!("SELECT user_id, data_type, count(*) AS records FROM ({open}) AS open GROUP BY 1, 2")
@@ -145,7 +146,7 @@ impl ConnectedMember {
         Self {
             user_id: row.user_id,
             sync_state: MemberSyncState {
-                // The order of `DataType::ALL`.
+                // The order is that of `DataType::ALL`.
                 last_sync_at: [row.recovery, row.sleep, row.workout, row.cycle],
                 not_granted: types(row.not_granted).collect(),
                 is_failing: row.is_failing,

@@ -1,7 +1,7 @@
-//! Applies `migrations/`; the one place that changes the schema.
+//! Applies `migrations/`. No other module changes the schema.
 //!
-//! Several migrators at once take turns through an advisory lock that belongs
-//! to a transaction, so it works behind every pooler and goes with its holder.
+//! Concurrent migrators exclude each other through an advisory lock of a transaction, which works
+//! behind every pooler and is released when its holder's connection ends.
 
 use std::time::Duration;
 
@@ -25,20 +25,21 @@ use crate::{
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
-/// "whoop" in ASCII: any number that nobody else picks.
+/// Key of the advisory lock: "whoop" in ASCII, which other applications are unlikely to use.
 const ADVISORY_LOCK_KEY: i64 = 0x77_68_6f_6f_70;
 
-/// Waiting happens here and not in PostgreSQL: a waiter inside a blocking lock
-/// holds a snapshot, and building an index concurrently would wait for it.
+/// Interval between two attempts to take the advisory lock. This process polls, because a session
+/// that waits inside PostgreSQL holds a snapshot, and `CREATE INDEX CONCURRENTLY` would wait for
+/// that.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What a run of [`apply`] did.
+/// Result of [`apply`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MigrationReport {
-    /// Names of the migrations applied just now, in order.
+    /// Names of the migrations applied by this run, in order.
     pub migrations: Vec<String>,
-    /// Tables and functions of an older service that were renamed, as
-    /// `(before, after)`; told at every run until they are gone.
+    /// Renamed tables and functions of the legacy service as `(before, after)`. Every run reports
+    /// them until they are dropped.
     pub renamed_objects: Vec<(String, String)>,
 }
 
@@ -62,20 +63,20 @@ struct RenamedObjectRow {
     renamed: String,
 }
 
-/// Brings the schema up to this build; does nothing where it already is.
+/// Applies all missing migrations of this build.
 ///
 /// # Errors
 ///
-/// The server is away, or a migration was refused (it is rolled back whole).
+/// PostgreSQL is unavailable, or a migration failed (it is rolled back completely).
 pub async fn apply(database: &Database) -> Result<MigrationReport, StorageError> {
     run(database, MigrationDirection::Up).await
 }
 
-/// Takes every migration back, newest first. The members' records go with it.
+/// Reverts every migration, the newest first. This deletes the members' records.
 ///
 /// # Errors
 ///
-/// As [`apply`].
+/// The same as [`apply`].
 pub async fn revert_all(database: &Database) -> Result<MigrationReport, StorageError> {
     run(database, MigrationDirection::Down).await
 }
@@ -86,8 +87,8 @@ enum MigrationDirection {
     Down,
 }
 
-/// A transaction that nobody else who changes the schema is in; it ends with
-/// its connection.
+/// Opens a transaction that holds the advisory lock for schema changes. The lock is released when
+/// the returned connection is closed.
 pub(crate) async fn lock_schema(database: &Database) -> Result<PgConnection, StorageError> {
     let mut lock = database.connect_dedicated().await?;
     loop {
@@ -100,8 +101,8 @@ pub(crate) async fn lock_schema(database: &Database) -> Result<PgConnection, Sto
         if taken.locked {
             return Ok(lock);
         }
-        // Waiters inside a transaction would keep a pooler's connections, of which
-        // whoever has the lock needs one more.
+        // The transaction is ended before the wait. Otherwise waiting migrators would occupy the
+        // connections of a pooler, and the holder of the lock needs one more.
         lock.batch_execute("ROLLBACK").await?;
         tokio::time::sleep(LOCK_POLL_INTERVAL).await;
     }
@@ -114,8 +115,8 @@ async fn run(
     let mut lock = lock_schema(database).await?;
     let worker = database.connect_dedicated().await?;
     let runtime = tokio::runtime::Handle::current();
-    // Diesel's harness blocks, and panics on a current-thread runtime unless it
-    // stands on a thread that may block.
+    // Diesel's migration harness blocks its thread, and panics on a current-thread runtime unless
+    // it runs on a blocking thread.
     let migrations = tokio::task::spawn_blocking(move || {
         let _runtime = runtime.enter();
         run_steps(&mut AsyncMigrationHarness::new(worker), direction)
@@ -135,7 +136,7 @@ async fn run(
     })
 }
 
-/// Applies or reverts one migration after the other, each in a transaction of its own.
+/// Applies or reverts the migrations one by one, each in its own transaction.
 fn run_steps(
     harness: &mut AsyncMigrationHarness<PgConnection>,
     direction: MigrationDirection,
@@ -163,8 +164,8 @@ fn run_steps(
     Ok(done)
 }
 
-/// Repeats a step while other transactions hold the tables that it changes. A failed attempt is
-/// rolled back whole.
+/// Repeats a step while other transactions hold locks on the tables that it changes. A failed
+/// attempt is rolled back completely.
 fn retry_while_locked(
     mut step: impl FnMut() -> migration::Result<MigrationVersion<'static>>,
 ) -> migration::Result<MigrationVersion<'static>> {
@@ -183,14 +184,15 @@ fn retry_while_locked(
     }
 }
 
-/// The type of the harness' error is private to it, so the code in its text decides.
+/// Whether the error is a lock conflict. The error type of Diesel's harness is private, so the code
+/// in the text decides.
 fn is_lock_conflict(error: &(dyn std::error::Error + 'static)) -> bool {
     let text = error.to_string();
     let mut lines = text.lines().filter_map(sqlstate::code_of);
     lines.any(sqlstate::is_lock_conflict)
 }
 
-/// The migrations of this build, each with a limit on its wait for a lock.
+/// The migrations of this build, each with a timeout for its locks.
 struct WithLockTimeout<T>(T);
 
 impl MigrationSource<Pg> for WithLockTimeout<EmbeddedMigrations> {
@@ -222,7 +224,7 @@ impl Migration<Pg> for WithLockTimeout<Box<dyn Migration<Pg>>> {
     }
 }
 
-/// What Diesel's harness says is a text, and may be of the pooler's doing.
+/// Converts an error text of Diesel's harness. It may have been caused by a pooler.
 fn migration_error(reason: String) -> StorageError {
     let mut codes = reason.lines().filter_map(sqlstate::code_of);
     match codes.any(sqlstate::is_foreign_statement) {
@@ -246,7 +248,7 @@ async fn list_renamed_objects(
         .collect())
 }
 
-/// Diesel reports versions; people read names.
+/// Converts versions, which Diesel reports, into migration names.
 fn migration_names(versions: &[String]) -> Vec<String> {
     versions
         .iter()
@@ -259,7 +261,7 @@ fn migration_names(versions: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Version and name of every migration of this build.
+/// Returns the version and the name of every migration of this build.
 fn known_migrations() -> Vec<(String, String)> {
     MigrationSource::<Pg>::migrations(&MIGRATIONS)
         .unwrap_or_default()
@@ -268,10 +270,10 @@ fn known_migrations() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether every migration of this build is there.
+/// Checks that every migration of this build was applied.
 ///
-/// One more than this build knows is fine: an older binary serves on while a
-/// newer schema rolls out.
+/// Additional migrations are accepted, so an older binary continues to serve while a newer schema
+/// is deployed.
 pub(crate) async fn check_applied(conn: &mut PgConnection) -> Result<(), StorageError> {
     let applied: Vec<MigrationVersionRow> =
         diesel::sql_query("SELECT version FROM __diesel_schema_migrations")

@@ -1,4 +1,4 @@
-//! All members at a glance, for administrators.
+//! Summaries of all members, for operators.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::{Database, StorageError, prepared::prepared};
 
-/// One member, summed up.
+/// Summary of one member.
 #[derive(Debug, Clone, serde::Serialize, QueryableByName)]
 pub struct MemberSummary {
     #[diesel(sql_type = Text)]
@@ -18,24 +18,25 @@ pub struct MemberSummary {
     pub status: String,
     #[diesel(sql_type = Timestamptz)]
     pub connected_at: DateTime<Utc>,
-    /// When the app last asked for this member.
+    /// Time of the member's last app request.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_seen_at: Option<DateTime<Utc>>,
-    /// The oldest of the granted types' last reads; null if one was never read.
+    /// Time of the oldest last sync among the granted data types; null if one of them was never
+    /// synced.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_sync_at: Option<DateTime<Utc>>,
-    /// Records ever written, of all types together.
+    /// Total number of records written, of all data types.
     #[diesel(sql_type = BigInt)]
     pub records_synced: i64,
     #[diesel(sql_type = Nullable<Text>)]
     pub last_error: Option<String>,
 }
 
-/// The members, by their ids; only those of a status if one is given.
+/// Returns the members ordered by id, optionally only those with a status.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn list(
     database: &Database,
     status: Option<&str>,
@@ -58,7 +59,7 @@ pub async fn list(
     .await?)
 }
 
-/// The last run of a slot, or of those that had none.
+/// The last run of a slot, or the last run without a slot.
 #[derive(Debug, Clone, serde::Serialize, QueryableByName, utoipa::ToSchema)]
 pub struct LastRun {
     #[diesel(sql_type = Nullable<Text>)]
@@ -69,7 +70,7 @@ pub struct LastRun {
     pub status: String,
     #[diesel(sql_type = Timestamptz)]
     pub started_at: DateTime<Utc>,
-    /// Null while it is running, and if its process was killed.
+    /// Null while the run is in progress, and if its process was killed.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub finished_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = BigInt)]
@@ -84,11 +85,11 @@ pub struct LastRun {
     pub detail: Option<String>,
 }
 
-/// The last run of each slot, the latest first.
+/// Returns the last run of each slot, the latest first.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn last_runs(database: &Database) -> Result<Vec<LastRun>, StorageError> {
     let mut conn = database.get().await?;
     let mut runs: Vec<LastRun> = prepared(
@@ -106,7 +107,7 @@ pub async fn last_runs(database: &Database) -> Result<Vec<LastRun>, StorageError
     Ok(runs)
 }
 
-/// WHOOP's webhooks, summed up.
+/// Summary of the webhook inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct InboxSummary {
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -115,20 +116,21 @@ pub struct InboxSummary {
     pub pending: i64,
     #[diesel(sql_type = BigInt)]
     pub dead: i64,
-    /// Since when the oldest event is due, of those that the API reads at once.
+    /// Earliest due time of the pending events of connected members.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub overdue_since: Option<DateTime<Utc>>,
-    /// Connected members of whom none came for so long.
+    /// Number of connected members without a recent webhook.
     #[diesel(sql_type = BigInt)]
     pub quiet: i64,
 }
 
-/// How the inbox stands. Members without a webhook since `quiet_since` are quiet. If calls are scarce,
-/// the events of members who were not seen since `seen_since` wait on purpose.
+/// Summarizes the webhook inbox. Members without a webhook since `quiet_since` count as quiet. If
+/// `seen_since` is given, `overdue_since` includes only members with an app request after it,
+/// because events of other members are deferred on purpose while the quota is short.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn summarize_inbox(
     database: &Database,
     quiet_since: DateTime<Utc>,
@@ -154,22 +156,22 @@ pub async fn summarize_inbox(
     .await?)
 }
 
-/// What somebody should look at.
+/// Numbers of problems that the operator should look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct ProblemCounts {
-    /// Connected members of whom the last sync of a type failed.
+    /// Number of connected members with a data type that failed to sync last time.
     #[diesel(sql_type = BigInt)]
     pub failing: i64,
-    /// Records that could not be read and are set aside.
+    /// Number of rejected records.
     #[diesel(sql_type = BigInt)]
     pub rejected_records: i64,
 }
 
-/// Counts what somebody should look at.
+/// Counts the problems that the operator should look at.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn count_problems(database: &Database) -> Result<ProblemCounts, StorageError> {
     let mut conn = database.get().await?;
     Ok(prepared(

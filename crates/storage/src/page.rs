@@ -1,4 +1,4 @@
-//! Storing a page of records: one statement, newest wins, the day settled.
+//! Stores a page of records in one statement (newest wins), then assigns local dates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,20 +23,20 @@ use crate::{
     table::{RecordTable, record_denial, rejected_record, users},
 };
 
-/// What was changed later than so long from now was not: WHOOP's clock and ours agree
-/// within seconds, and where they do not a version of today is still no older.
+/// Maximum difference between WHOOP's clock and the server's. A stored `updated_at` that is more
+/// than one hour in the future is treated as wrong and does not block newer versions.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
-/// What became of the records of a page.
+/// Outcome of storing a page: the number of records per result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct StoreCounts {
     pub inserted: u64,
     pub updated: u64,
-    /// Already there, in this version or a newer one.
+    /// Records that are stored already with the same content, or in a newer version.
     pub unchanged: u64,
-    /// WHOOP no longer has them; they left.
+    /// Records that were deleted because WHOOP no longer has them.
     pub deleted: u64,
-    /// Set aside with a reason.
+    /// Records that were set aside with a reason.
     pub rejected: u64,
 }
 
@@ -76,20 +76,20 @@ struct FormerCycleRow {
     cycle_id: Option<String>,
 }
 
-/// Stores a page of one member, within the caller's transaction.
+/// Stores a page of one member within the caller's transaction.
 ///
-/// Takes the member's turn first, so that writers of one member follow one
-/// another and each sees what the one before it stored. A record whose
-/// `updated_at` is older than the stored one changes nothing; at the same
-/// `updated_at` the fresher reading wins where it differs, and so it does over a
-/// stored one that claims to be of a time to come: nothing would ever be newer.
+/// First takes the member's row lock, so that concurrent writes of one member run one after another
+/// and each sees the result of the one before. A record with an older `updated_at` than the stored
+/// one changes nothing. With the same `updated_at`, the new version replaces the stored one if
+/// their contents differ. The new version also replaces a stored one with an `updated_at` more than
+/// one hour in the future, which would otherwise block all later versions.
 ///
-/// A record that belongs to another WHOOP member, and one that PostgreSQL
-/// refuses, is set aside and the others are stored.
+/// A record of another WHOOP account, or one that PostgreSQL rejects, is set aside; the other
+/// records are stored.
 ///
 /// # Errors
 ///
-/// [`StorageError::MemberGone`] if the member was erased meanwhile.
+/// [`StorageError::MemberGone`] if the member was erased in the meantime.
 pub async fn store<R: RecordTable>(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -232,7 +232,7 @@ async fn write<R: RecordTable>(
         .collect();
     let rows = serde_json::to_string(&rows)
         .map_err(|error| StorageError::Query(Diesel::SerializationError(error.into())))?;
-    // A savepoint, so that a refused page leaves the caller's transaction whole.
+    // A savepoint keeps the caller's transaction usable if PostgreSQL rejects the page.
     conn.transaction(async |conn| {
         prepared(upsert_sql::<R>())
             .bind::<Text, _>(user_id.as_str())
@@ -245,7 +245,7 @@ async fn write<R: RecordTable>(
     .await
 }
 
-/// The page again, record by record, so that one bad one costs only itself.
+/// Stores the page again record by record, so that an invalid record does not affect the others.
 async fn one_by_one<R: RecordTable>(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -278,8 +278,8 @@ fn reject_record<R: Record>(record: &R, reason: String) -> RejectedRecord {
     }
 }
 
-/// Whether PostgreSQL objects to a value rather than to us or to the moment. Anything else fails
-/// the page, which is read again: a good record must not be set aside.
+/// Whether PostgreSQL rejected a value of the record. Any other error fails the whole page, which
+/// is then read again: a valid record must not be set aside because of an outage or a bug.
 fn is_value_error(error: &Diesel) -> bool {
     match error {
         Diesel::DatabaseError(_, information) => {
@@ -289,7 +289,7 @@ fn is_value_error(error: &Diesel) -> bool {
     }
 }
 
-/// The date of the day that shows a row.
+/// Returns the SQL expression for the date of the day that shows a row.
 fn day_date_sql(data_type: DataType, row: &str) -> String {
     match data_type {
         DataType::Sleep => format!("coalesce({row}.night_date, {row}.local_date)"),
@@ -297,14 +297,14 @@ fn day_date_sql(data_type: DataType, row: &str) -> String {
     }
 }
 
-/// One statement for any number of rows: they come as one JSON parameter, so
-/// the text is the same for every page and can be prepared once.
+/// Returns the upsert statement for any number of rows. The rows are passed as one JSON parameter,
+/// so the text is the same for every page and is prepared only once.
 ///
-/// What it returns of a row is as it is afterwards, but for `former_date`: a
-/// query within a statement sees what was there before it.
+/// The returned values are those after the upsert, except `former_date`: a subquery within the
+/// statement sees the row as it was before.
 fn upsert_sql<R: RecordTable>() -> String {
-    // What the record itself decides. The day of a cycle is settled afterwards, and
-    // a recovery's offset as well: both are their night's.
+    // Columns that the record itself determines. The local date of a cycle, and the local date and
+    // offset of a recovery, are assigned afterwards, because they depend on the night's sleep.
     let of_itself: &[&str] = match R::DATA_TYPE {
         DataType::Recovery => &[],
         DataType::Cycle => &["timezone_offset"],

@@ -1,7 +1,7 @@
-//! A statement of our own text, prepared once a connection.
+//! SQL text statements that are prepared once per connection.
 //!
-//! Diesel's `sql_query` may hold anything, and is therefore parsed and planned
-//! anew each time. Here the text is the same each time, and what differs is bound.
+//! Diesel's `sql_query` accepts any text and is therefore parsed and planned on each execution. The
+//! texts here are always the same, and only the bound values differ.
 
 use std::{borrow::Cow, marker::PhantomData};
 
@@ -13,9 +13,9 @@ use diesel::{
     sql_types::{HasSqlType, Untyped},
 };
 
-/// A statement with `$1`, `$2` … in its text, bound in this order.
+/// A statement with parameters `$1`, `$2` …, to which values are bound in this order.
 ///
-/// Its columns are read by their names, or in the order of the types `ST`.
+/// The columns are read by name, or in the order of the types `ST`.
 pub(crate) struct PreparedQuery<'a, ST = Untyped> {
     sql: Cow<'static, str>,
     binds: Vec<Box<dyn BindValue + 'a>>,
@@ -47,7 +47,7 @@ where
 }
 
 impl<'a> PreparedQuery<'a> {
-    /// Reads the columns in the order of these types, which costs less.
+    /// Reads the columns in the order of these types, which is faster than by name.
     pub(crate) fn with_column_types<ST>(self) -> PreparedQuery<'a, ST> {
         PreparedQuery {
             sql: self.sql,
@@ -72,7 +72,7 @@ impl<'a, Columns> PreparedQuery<'a, Columns> {
 
 impl<ST> QueryFragment<Pg> for PreparedQuery<'_, ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // Diesel numbers what is bound in the order in which it meets it.
+        // Diesel numbers the parameters in the order in which they are pushed.
         let mut numbers: Vec<usize> = Vec::with_capacity(self.binds.len());
         let mut parts = self.sql.split('$');
         out.push_sql(parts.next().unwrap_or_default());
@@ -107,7 +107,7 @@ impl<ST> Query for PreparedQuery<'_, ST> {
 impl<ST> QueryId for PreparedQuery<'_, ST> {
     type QueryId = ();
 
-    /// The text is the key of the cache.
+    /// The statement cache uses the text as its key.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 

@@ -1,8 +1,10 @@
-//! Pseudonyms of members: HMAC-SHA-256 of their id under a key that is derived from `TOKEN_KEYS`.
+//! Pseudonyms of members: HMAC-SHA-256 of the member's id with a key that is derived from
+//! `TOKEN_KEYS`.
 //!
-//! A plain digest of an id is no pseudonym: it can be computed from the list of ids. This one
-//! can be computed only with the key. It changes when another key comes first in `TOKEN_KEYS`, and
-//! when a key leaves `TOKEN_KEYS`, nobody can match its pseudonyms any more.
+//! A plain digest of an id would be no pseudonym, because it can be computed from the list of ids.
+//! This one can be computed only with the key. The pseudonym changes when another key comes first
+//! in `TOKEN_KEYS`. After a key is removed from `TOKEN_KEYS`, its pseudonyms cannot be matched to
+//! members any more.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -10,9 +12,9 @@ use sha2::Sha256;
 /// Purpose of a pseudonym. A member has a different pseudonym for each purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PseudonymPurpose {
-    /// `member` of a request line.
+    /// The field `member` of a line in the request log.
     Log,
-    /// `user_id` of the audit trail, after an erasure.
+    /// The column `user_id` of the audit trail, after the member was erased.
     Audit,
 }
 
@@ -25,14 +27,14 @@ impl PseudonymPurpose {
     }
 }
 
-/// Hex digits of the pseudonym that one key gives.
+/// Computes the pseudonym of a member with one key, in hexadecimal digits.
 pub(crate) fn pseudonym(
     key: &[u8],
     place: PseudonymPurpose,
     user_id: &str,
     bytes: usize,
 ) -> String {
-    // A key of its own for each place: the one that seals is used for nothing else.
+    // Each purpose has its own derived key; the key for sealing is used only to seal.
     let own = mac(key, &[b"whoop pseudonym ", place.label()]);
     let digest = mac(&own, &[user_id.as_bytes()]);
     digest

@@ -1,5 +1,5 @@
-//! Settles the days of members again: after an upgrade that changed the rules, and after changes
-//! by a process of an older version, which does not settle as this one.
+//! Assigns the local dates of members again: after an upgrade that changed the rules, and after
+//! writes by a process of an older version, which does not follow the new rules.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
@@ -10,12 +10,12 @@ use crate::{
     table::users,
 };
 
-/// Settles the days of all members that need it, one transaction per member. Returns the number of
-/// members. A run that is interrupted is continued by the next.
+/// Assigns the local dates of all members that need it, in one transaction per member, and returns
+/// the number of members. If a run is interrupted, the next one continues it.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn reassign_local_dates(database: &Database) -> Result<u64, StorageError> {
     let mut conn = database.connect_dedicated().await?;
     let outdated: Vec<String> = whoop_users::table
@@ -44,7 +44,7 @@ pub async fn reassign_local_dates(database: &Database) -> Result<u64, StorageErr
             .await;
         match settled {
             Ok(()) => count += 1,
-            // Erased meanwhile.
+            // The member was erased in the meantime.
             Err(StorageError::MemberGone(_)) => {}
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! Records of any type: as their tables hold them, and in WHOOP's own shape.
+//! Records of any data type: as rows of their tables, and in WHOOP's format.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// A record as its table holds it.
+/// A record as a row of its table.
 #[derive(Debug)]
 pub enum RecordRow {
     Cycle(CycleRow),
@@ -28,7 +28,7 @@ pub enum RecordRow {
     Workout(WorkoutRow),
 }
 
-/// A record in WHOOP's own shape.
+/// A record in WHOOP's format.
 #[derive(Debug, serde::Serialize)]
 #[serde(untagged)]
 pub enum WhoopRecord {
@@ -38,7 +38,7 @@ pub enum WhoopRecord {
     Workout(Box<Workout>),
 }
 
-/// A record as it is now, and the member's day that it belongs to.
+/// A record in its current state, with its local date.
 #[derive(Debug, serde::Serialize)]
 pub struct DatedRecord {
     pub local_date: NaiveDate,
@@ -74,7 +74,7 @@ impl RecordRow {
         }
     }
 
-    /// Where it stands on a [`page`].
+    /// Returns the record's position in a [`page`].
     pub fn page_cursor(&self) -> PageCursor {
         let (created_at, id) = self.export_key();
         PageCursor {
@@ -84,7 +84,8 @@ impl RecordRow {
         }
     }
 
-    /// Where it stands among all of its type: by what never changes.
+    /// Returns the record's position among all records of its data type: its creation time and id,
+    /// which never change.
     pub(crate) fn export_key(&self) -> (DateTime<Utc>, String) {
         match self {
             Self::Cycle(row) => (row.created_at, row.id.clone()),
@@ -94,11 +95,11 @@ impl RecordRow {
         }
     }
 
-    /// Column by column, as [`columns`] names them.
+    /// Returns the row as a flat JSON object with the names of [`columns`].
     ///
     /// # Errors
     ///
-    /// A value that JSON does not have.
+    /// The row contains a value that JSON cannot represent.
     pub fn to_flat_json(&self) -> Result<Value, serde_json::Error> {
         match self {
             Self::Cycle(row) => serde_json::to_value(row),
@@ -108,11 +109,11 @@ impl RecordRow {
         }
     }
 
-    /// As WHOOP sent it, with its day.
+    /// Converts the row into WHOOP's format, with its local date.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Corrupt`] where somebody changed the row by hand.
+    /// [`StorageError::Corrupt`] if the row was edited by hand and is invalid.
     pub fn into_dated_record(self, whoop_user_id: i64) -> Result<DatedRecord, StorageError> {
         Ok(DatedRecord {
             local_date: self.local_date(),
@@ -120,11 +121,11 @@ impl RecordRow {
         })
     }
 
-    /// As WHOOP sent it.
+    /// Converts the row into WHOOP's format.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Corrupt`] where somebody changed the row by hand.
+    /// [`StorageError::Corrupt`] if the row was edited by hand and is invalid.
     pub fn into_record(self, whoop_user_id: i64) -> Result<WhoopRecord, StorageError> {
         Ok(match self {
             Self::Cycle(row) => WhoopRecord::Cycle(row.into_record(whoop_user_id)?),
@@ -135,7 +136,7 @@ impl RecordRow {
     }
 }
 
-/// The columns of all four tables together, those of every table first.
+/// Returns the columns of all four tables, beginning with those that every table has.
 pub fn columns() -> Vec<&'static str> {
     let common = [
         "id",
@@ -161,7 +162,7 @@ pub fn columns() -> Vec<&'static str> {
         .collect()
 }
 
-/// Where a page of records ended. The next one begins below it.
+/// Position of the last record of a page, after which the next page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageCursor {
     pub local_date: NaiveDate,
@@ -169,21 +170,22 @@ pub struct PageCursor {
     pub id: String,
 }
 
-/// Which records of a type are meant. Dates are the member's own, both included.
+/// Range of local dates; both ends are included.
 #[derive(Debug, Clone, Default)]
 pub struct DateRange {
     pub from: Option<NaiveDate>,
     pub to: Option<NaiveDate>,
 }
 
-/// Records of a type, the newest day first, below a place.
+/// Returns at most `limit` records of a data type after the cursor, in descending order of their
+/// local dates.
 ///
-/// A record keeps its place unless WHOOP moves it to another day, so whoever pages
-/// while others write sees each record once.
+/// The position of a record changes only when its local date changes. A reader that pages during
+/// concurrent writes therefore sees each other record exactly once.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn page(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -216,7 +218,8 @@ pub async fn page(
                     .lt(at)
                     .or($table::created_at.eq(at).and($table::id.lt(&below.id)));
                 query = query
-                    // For the index, which knows the date alone.
+                    // This redundant condition lets PostgreSQL use the index, which covers only the
+                    // date.
                     .filter($table::local_date.le(date))
                     .filter($table::local_date.lt(date).or(is_below));
             }
@@ -232,11 +235,11 @@ pub async fn page(
     })
 }
 
-/// Those of a type and of these ids that are stored.
+/// Returns the stored records of a data type with these ids.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn by_id(
     conn: &mut PgConnection,
     user_id: &UserId,

@@ -1,4 +1,4 @@
-//! Records that WHOOP no longer has: which may be gone, and their leaving.
+//! Finds stored records that WHOOP no longer lists, and deletes them.
 
 use std::collections::HashSet;
 
@@ -18,28 +18,29 @@ use crate::{
     table::{record_denial, rejected_record, users},
 };
 
-/// No record's day is farther than this from when it happened, at any offset.
+/// Maximum difference between a record's local date and the UTC date of its times, at any offset.
 const DATE_MARGIN: TimeDelta = TimeDelta::days(2);
 
-/// The part of a list that was read.
+/// The part of WHOOP's list that was read.
 #[derive(Debug, Clone, Copy)]
 pub struct ListedWindow<'a> {
     pub data_type: DataType,
-    /// Only records that lie wholly between the two are looked for.
+    /// Only records that lie completely between `from` and `until` are compared with the list.
     pub from: DateTime<Utc>,
     pub until: DateTime<Utc>,
-    /// What was stored later may have come after the list was read.
+    /// Start of the read. Records stored after it are ignored, because they may have been created
+    /// after the list was read.
     pub began_at: DateTime<Utc>,
-    /// What the list held.
+    /// Ids of the records on the list.
     pub ids: &'a HashSet<String>,
 }
 
-/// A stored record that was not on the list.
+/// A stored record that is missing from WHOOP's list.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct MissingRecord {
     #[diesel(sql_type = Text)]
     pub id: String,
-    /// For a recovery the time at which WHOOP created it, as on the list.
+    /// Start of the record; for a recovery, WHOOP's creation time, by which the list is ordered.
     #[diesel(sql_type = Timestamptz)]
     pub happened_at: DateTime<Utc>,
 }
@@ -48,14 +49,14 @@ pub struct MissingRecord {
 struct RemovedRow {
     #[diesel(sql_type = Text)]
     id: String,
-    /// The date of the day that showed it.
+    /// The date of the day that showed the record.
     #[diesel(sql_type = Date)]
     local_date: NaiveDate,
     #[diesel(sql_type = Nullable<Text>)]
     cycle_id: Option<String>,
 }
 
-/// A record that left.
+/// A deleted record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedRecord {
     pub data_type: DataType,
@@ -63,19 +64,19 @@ pub struct RemovedRecord {
     pub local_date: NaiveDate,
 }
 
-/// The stored records of the span that were not on the list, the newest first.
+/// Returns the stored records of the window that are missing from the list, the newest first.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn find_missing(
     conn: &mut PgConnection,
     user_id: &UserId,
     listed: ListedWindow<'_>,
 ) -> Result<Vec<MissingRecord>, StorageError> {
-    // What is still going on, as the running cycle, is on the list as well. A recovery
-    // has no times: it happened when its sleep did, or its cycle; and if
-    // neither is here, before it was made. The days are there for the index.
+    // Records that have not ended, such as the running cycle, are on the list as well. A recovery
+    // has no start and end: those of its sleep are used, or of its cycle, or its creation time if
+    // neither is stored. The condition on the dates lets PostgreSQL use the index.
     let sql = match listed.data_type {
         DataType::Recovery => {
             "SELECT r.id, r.created_at AS happened_at \
@@ -124,11 +125,11 @@ struct FoundRow {
     found: bool,
 }
 
-/// Whether a record is stored that happened before an instant.
+/// Whether a record from before an instant is stored.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn has_older_record(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -157,14 +158,14 @@ pub async fn has_older_record(
     Ok(row.found)
 }
 
-/// Removes a record that WHOOP no longer has, within the caller's transaction
-/// and in the member's turn. A sleep takes its recovery along.
+/// Deletes a record that WHOOP no longer has, within the caller's transaction and under the
+/// member's row lock. A sleep is deleted together with its recovery.
 ///
-/// Returns what left.
+/// Returns the deleted records.
 ///
 /// # Errors
 ///
-/// [`StorageError::MemberGone`] if the member was erased meanwhile.
+/// [`StorageError::MemberGone`] if the member was erased in the meantime.
 pub async fn remove_record(
     conn: &mut PgConnection,
     user_id: &UserId,

@@ -1,4 +1,4 @@
-//! How far a server is in the log that a replica follows, in bytes.
+//! Positions in the write-ahead log, in bytes, from which the lag of a replica is computed.
 
 use diesel::{
     QueryableByName,
@@ -14,11 +14,11 @@ struct WalPositionRow {
     position: Option<i64>,
 }
 
-/// What a primary has written.
+/// Returns the position up to which a primary has written.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away, or this is no primary.
+/// PostgreSQL is unavailable, or the server is not a primary.
 pub async fn written(conn: &mut PgConnection) -> Result<i64, StorageError> {
     read(
         conn,
@@ -27,11 +27,12 @@ pub async fn written(conn: &mut PgConnection) -> Result<i64, StorageError> {
     .await
 }
 
-/// What a replica shows. A server that is none shows everything.
+/// Returns the position up to which a replica has replayed the log; the maximum for a server that
+/// is not a replica.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn replayed(conn: &mut PgConnection) -> Result<i64, StorageError> {
     let sql = "SELECT CASE WHEN pg_is_in_recovery() \
                     THEN (pg_last_wal_replay_lsn() - '0/0')::BIGINT \

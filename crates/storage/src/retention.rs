@@ -1,4 +1,4 @@
-//! Records that are older than the operator keeps them.
+//! Deletes records that are older than the operator's retention period.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::{
@@ -18,14 +18,14 @@ struct PurgedRow {
     local_date: NaiveDate,
 }
 
-/// Removes what is older, within the caller's transaction and in the member's
-/// turn, and lets the log say so: what left is not covered any more.
+/// Deletes older records within the caller's transaction and under the member's row lock, and
+/// removes their time span from the coverage.
 ///
-/// Returns how many rows left.
+/// Returns the number of deleted rows.
 ///
 /// # Errors
 ///
-/// [`StorageError::MemberGone`] if the member was erased meanwhile.
+/// [`StorageError::MemberGone`] if the member was erased in the meantime.
 pub async fn purge_records(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -36,7 +36,7 @@ pub async fn purge_records(
     let mut removed = 0;
     let mut changes = ChangeBatch::default();
     for data_type in DataType::ALL {
-        // A main sleep stays or goes with the day that shows it.
+        // A main sleep is deleted together with the day that shows it.
         let date = match data_type {
             DataType::Sleep => "coalesce(night_date, local_date)",
             _ => "local_date",
@@ -78,11 +78,11 @@ pub async fn purge_records(
     Ok(removed as u64)
 }
 
-/// Removes the runs that began before an instant.
+/// Deletes the scheduled runs that began before an instant.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn purge_runs(
     conn: &mut PgConnection,
     before: DateTime<Utc>,

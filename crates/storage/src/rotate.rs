@@ -1,4 +1,4 @@
-//! Sealing everything anew with the first key, while everything runs.
+//! Seals stored tokens again with the first key while the service runs.
 
 use diesel::{
     QueryableByName,
@@ -11,39 +11,40 @@ use crate::{
     seal::{SealError, SealedText, TokenKeys},
 };
 
-/// The tables that hold sealed tokens, and whom each row is sealed for.
+/// Tables with sealed tokens, and the column with the owner that each row is sealed for.
 const SEALED_TABLES: [(&str, &str); 3] = [
     ("whoop_tokens", "user_id"),
     ("whoop_revocation", "id"),
     ("whoop_unconfirmed_connect", "user_id"),
 ];
 
-/// Rows that are looked at between two looks at whether to stop.
+/// Number of rows that are processed before the next check for a stop request.
 pub const BATCH: usize = 100;
 
-/// Rows that are opened for a look, and not sealed anew.
+/// Number of rows that are loaded at a time to test whether a key opens them.
 const AT_ONCE: usize = 1_000;
 
-/// A row that is not sealed with the first key.
+/// A row that is sealed with another key than the first.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct OutdatedRow {
-    /// Which of the tables.
+    /// Name of the row's table.
     #[diesel(sql_type = Text)]
     pub table_name: String,
-    /// A member, or a permission that is to be ended.
+    /// Id of a member, or of a pending revocation.
     #[diesel(sql_type = Text)]
     pub owner: String,
 }
 
-/// What became of a row.
+/// Result for one row.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ResealOutcome {
     Done,
-    /// Gone, or sealed anew by a refresh meanwhile.
+    /// The row was deleted, or a refresh has sealed it with the first key in the meantime.
     NotNeeded,
-    /// No key of ours opens it; it is as it was.
+    /// None of the keys opens the row; it was not changed.
     DoesNotOpen(SealError),
-    /// Somebody holds it for so long that it is better tried again.
+    /// Another transaction holds the row's lock for longer than the timeout. The row can be tried
+    /// again.
     RowLocked,
 }
 
@@ -63,7 +64,7 @@ struct OwnedSealedRow {
     row: SealedRow,
 }
 
-/// How many rows a key seals.
+/// Number of rows that are sealed with one key.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct KeyUse {
     #[diesel(sql_type = Text)]
@@ -72,7 +73,7 @@ pub struct KeyUse {
     pub rows: i64,
 }
 
-/// The next rows that are not sealed with the first key, after one of them.
+/// Returns the next rows after `after` that are not sealed with the first key.
 pub async fn list_outdated(
     database: &Database,
     keys: &TokenKeys,
@@ -101,8 +102,8 @@ pub async fn list_outdated(
         .await?)
 }
 
-/// Seals one row anew, under its lock: a refresh that stores a new pair comes
-/// before or after, and never in between.
+/// Seals one row again under its row lock, so that a concurrent refresh stores its new pair either
+/// before or after.
 pub async fn reseal(
     database: &Database,
     keys: &TokenKeys,
@@ -165,11 +166,11 @@ pub async fn reseal(
     Ok(ResealOutcome::Done)
 }
 
-/// The rows that name a key and are not opened by the one of that name.
+/// Returns the rows that name this key but that the key does not open.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn list_unopenable(
     database: &Database,
     keys: &TokenKeys,
@@ -206,7 +207,7 @@ pub async fn list_unopenable(
     Ok(unopenable)
 }
 
-/// How many rows each key seals now.
+/// Returns the number of rows that each key seals now.
 pub async fn count_rows_by_key(database: &Database) -> Result<Vec<KeyUse>, StorageError> {
     let each: Vec<String> = SEALED_TABLES
         .iter()

@@ -1,5 +1,5 @@
-//! The tables as Diesel sees them; `migrations/` is where they are defined.
-//! A test compares the two.
+//! Diesel's definitions of the tables. The tables are created by `migrations/`; a test compares
+//! both.
 
 diesel::table! {
     whoop_users (user_id) {

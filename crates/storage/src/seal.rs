@@ -1,8 +1,8 @@
-//! Tokens at rest: XChaCha20-Poly1305 under a key that is not in the database.
+//! Encryption of stored tokens: XChaCha20-Poly1305 with a key that is not in the database.
 //!
-//! A sealed text is bound to its owner, a member or a row: moved to another's it
-//! does not open. Several keys open, the first seals, so keys can be changed while
-//! everything runs.
+//! A sealed text is bound to its owner, a member or a row, and cannot be opened for another owner.
+//! Every key of `TOKEN_KEYS` opens and the first one seals, so keys can be changed while the
+//! service runs.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use crate::pseudonym::{PseudonymPurpose, pseudonym};
 const NONCE_BYTES: usize = 24;
 const KEY_BYTES: usize = 32;
 
-/// Why a token could not be sealed or opened. Holds nothing secret.
+/// Reason why a token could not be sealed or opened. Contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     #[error(
@@ -39,7 +39,7 @@ struct SealingKey {
     bytes: SecretSlice<u8>,
 }
 
-/// The keys of `TOKEN_KEYS`, in their order.
+/// The keys of `TOKEN_KEYS`, in order.
 pub struct TokenKeys(Vec<SealingKey>);
 
 impl fmt::Debug for TokenKeys {
@@ -50,20 +50,20 @@ impl fmt::Debug for TokenKeys {
     }
 }
 
-/// A sealed text and the key that opens it.
+/// A sealed text and the id of the key that opens it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedText {
     pub key_id: String,
-    /// The nonce, then the ciphertext with its tag.
+    /// The nonce, followed by the ciphertext with its authentication tag.
     pub bytes: Vec<u8>,
 }
 
 impl TokenKeys {
-    /// Reads `id:base64-32-bytes[,id:…]`.
+    /// Parses `id:base64-32-bytes[,id:…]`.
     ///
     /// # Errors
     ///
-    /// [`SealError::Keys`] with what is wrong; never with a part of a key.
+    /// [`SealError::Keys`] with the reason, which contains no part of a key.
     pub fn parse(text: &SecretString) -> Result<Self, SealError> {
         let mut keys: Vec<SealingKey> = Vec::new();
         for (position, entry) in text.expose_secret().split(',').enumerate() {
@@ -98,24 +98,24 @@ impl TokenKeys {
         Ok(XChaCha20Poly1305::new(&key))
     }
 
-    /// The id of the key that seals.
+    /// Returns the id of the key that seals.
     pub fn sealing_key_id(&self) -> &str {
         self.0.first().map_or("", |key| key.id.as_str())
     }
 
-    /// Whether a key of this id is among them.
+    /// Whether there is a key with this id.
     pub fn has_key(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id == id)
     }
 
-    /// The pseudonym of a member for the request log, by the first key.
+    /// Returns the pseudonym of a member in the request log, computed with the first key.
     pub fn log_pseudonym(&self, user_id: &str) -> String {
         let first = self.0.first().map(|key| key.bytes.expose_secret());
         pseudonym(first.unwrap_or_default(), PseudonymPurpose::Log, user_id, 8)
     }
 
-    /// The pseudonyms of an erased member in the audit trail, one for each key; new rows have the
-    /// first.
+    /// Returns the pseudonyms of an erased member in the audit trail, one per key. New rows have
+    /// the one of the first key.
     pub fn audit_pseudonyms(&self, user_id: &str) -> Vec<String> {
         self.0
             .iter()
@@ -131,7 +131,7 @@ impl TokenKeys {
             .collect()
     }
 
-    /// The pseudonym that replaces the id of an erased member in the audit trail.
+    /// Returns the pseudonym that replaces the id of an erased member in the audit trail.
     pub fn audit_pseudonym(&self, user_id: &str) -> String {
         self.audit_pseudonyms(user_id)
             .into_iter()
@@ -139,11 +139,11 @@ impl TokenKeys {
             .unwrap_or_default()
     }
 
-    /// Seals a text for one owner, with the first key.
+    /// Seals a text for an owner with the first key.
     ///
     /// # Errors
     ///
-    /// [`SealError::NoRandomness`] without a fresh nonce.
+    /// [`SealError::NoRandomness`] if the operating system provides no random nonce.
     pub fn seal(&self, owner: &str, text: &SecretString) -> Result<SealedText, SealError> {
         let key = self
             .0
@@ -166,11 +166,11 @@ impl TokenKeys {
         })
     }
 
-    /// Opens what was sealed for this owner.
+    /// Opens a text that was sealed for this owner.
     ///
     /// # Errors
     ///
-    /// The key is not there, or the text was changed or moved.
+    /// The key is missing, the text was modified, or it was sealed for another owner.
     pub fn open(&self, owner: &str, sealed: &SealedText) -> Result<SecretString, SealError> {
         let key = self
             .0

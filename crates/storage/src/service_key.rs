@@ -1,7 +1,7 @@
 //! Service keys: the text that a caller sends, its digest, and the scopes of a key.
 //!
-//! A key is `wsk_` and the base64url of 32 random bytes with a checksum of 4. The checksum is
-//! public: it distinguishes a mistyped or made-up key from a real one without a query.
+//! A key is `wsk_` followed by the base64url encoding of 32 random bytes and a checksum of 4 bytes.
+//! The checksum is public: it detects a mistyped or invented key without a query.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -12,21 +12,21 @@ use zeroize::Zeroizing;
 
 use crate::seal::SealError;
 
-/// Beginning of every key, by which people and secret scanners recognise one.
+/// Prefix of every key, by which people and secret scanners recognise one.
 pub const PREFIX: &str = "wsk_";
 
 const RANDOM_BYTES: usize = 32;
 const CHECKSUM_BYTES: usize = 4;
 
-/// SHA-256 of a key: what the database has of it.
+/// SHA-256 of a key; the database stores only this digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest(pub(crate) [u8; 32]);
 
-/// A new key and its digest. The key is to be shown once and then forgotten.
+/// Creates a new key and its digest. The key must be shown only once and not stored.
 ///
 /// # Errors
 ///
-/// [`SealError::NoRandomness`] if the operating system gives no random numbers.
+/// [`SealError::NoRandomness`] if the operating system provides no random numbers.
 pub fn generate() -> Result<(SecretString, KeyDigest), SealError> {
     let mut bytes = Zeroizing::new([0_u8; RANDOM_BYTES + CHECKSUM_BYTES]);
     let (random, checksum) = bytes.split_at_mut(RANDOM_BYTES);
@@ -37,7 +37,7 @@ pub fn generate() -> Result<(SecretString, KeyDigest), SealError> {
     Ok((SecretString::from(key), digest))
 }
 
-/// The digest of a key, or `None` if the text is not one: wrong prefix, length or checksum.
+/// Returns the digest of a key, or `None` if the text has a wrong prefix, length or checksum.
 pub fn digest_of(credentials: &str) -> Option<KeyDigest> {
     let encoded = credentials.strip_prefix(PREFIX)?;
     let mut bytes = Zeroizing::new([0_u8; RANDOM_BYTES + CHECKSUM_BYTES]);
@@ -59,13 +59,13 @@ fn checksum_of(random: &[u8]) -> [u8; CHECKSUM_BYTES] {
 /// Permission of a service key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Read members' data: every `GET` that is not an operator's.
+    /// Permits to read members' data: every `GET` route except those of the operator.
     Read,
-    /// Connect members, and have their data read from WHOOP now.
+    /// Permits to connect members and to sync their data.
     Sync,
-    /// Disconnect and erase members.
+    /// Permits to disconnect and erase members.
     Erase,
-    /// Read and use the operator's routes.
+    /// Permits the operator's routes.
     Operate,
 }
 
@@ -93,7 +93,7 @@ impl fmt::Display for Scope {
 pub struct ScopeSet(BTreeSet<Scope>);
 
 impl ScopeSet {
-    /// Every scope.
+    /// Returns all scopes.
     pub fn all() -> Self {
         Scope::ALL.into_iter().collect()
     }
@@ -106,7 +106,7 @@ impl ScopeSet {
         self.0.iter().copied()
     }
 
-    /// Reads the column. A word that this version does not know gives no right.
+    /// Parses the column. Scopes that this version does not know are ignored.
     pub(crate) fn parse_column(text: &str) -> Self {
         let known = |word: &str| Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
         text.split(',').filter_map(known).collect()
@@ -119,7 +119,7 @@ impl FromIterator<Scope> for ScopeSet {
     }
 }
 
-/// Comma-separated, as the column has it.
+/// Comma-separated, as in the column.
 impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<&str> = self.0.iter().map(|scope| scope.as_str()).collect();
@@ -131,7 +131,7 @@ impl fmt::Display for ScopeSet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName(String);
 
-/// A text that cannot name a key.
+/// The text is not a valid key name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a name has 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen, such as `backend` or `nightly-report.2`"

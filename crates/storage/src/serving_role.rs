@@ -1,4 +1,5 @@
-//! The role that serves: it reads and writes every row, and changes no table.
+//! The database role of the running service: it can read and write every row, but cannot change the
+//! schema.
 
 use diesel::{
     OptionalExtension, QueryableByName,
@@ -16,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServingRole {
     pub name: String,
-    /// Why it could change the schema all the same, and how to end that.
+    /// Reason why the role can change the schema nevertheless, and how to correct that.
     pub warning: Option<String>,
 }
 
@@ -34,11 +35,11 @@ struct RolePrivilegesRow {
     creates: bool,
 }
 
-/// Whether there is such a role at all; asked before anything is changed for it.
+/// Checks that the role exists. Called before anything is changed for it.
 ///
 /// # Errors
 ///
-/// [`StorageError::NoSuchRole`]; or PostgreSQL is away.
+/// [`StorageError::NoSuchRole`], or PostgreSQL is unavailable.
 pub async fn check_exists(database: &Database, role: &str) -> Result<(), StorageError> {
     let mut conn = database.get().await?;
     let found: Option<RoleNameRow> =
@@ -53,12 +54,12 @@ pub async fn check_exists(database: &Database, role: &str) -> Result<(), Storage
     }
 }
 
-/// Lets a role serve, and gives every role that serves already what it needs of tables that a
-/// migration has added. Takes no table lock unless a policy is missing.
+/// Grants a role the privileges to serve, and grants all serving roles access to tables that were
+/// added by a migration. Takes no table lock unless a policy is missing.
 ///
 /// # Errors
 ///
-/// [`StorageError::NoSuchRole`]; or only the owner of the tables may do this.
+/// [`StorageError::NoSuchRole`], or the current role does not own the tables.
 pub async fn grant_serving(
     database: &Database,
     role: Option<&str>,
@@ -82,7 +83,8 @@ pub async fn grant_serving(
     let tables: Vec<RoleNameRow> = diesel::sql_query("SELECT whoop_serving_tables() AS name")
         .load(&mut conn)
         .await?;
-    // Apart from the migrators' lock: each table is locked in a transaction of its own.
+    // This connection is not the one with the schema lock, because each table is locked in a
+    // separate transaction.
     let mut worker = database.connect_dedicated().await?;
     let mut serving = Vec::with_capacity(names.len());
     for name in names {
@@ -90,7 +92,7 @@ pub async fn grant_serving(
         for table in &tables {
             grant_serving_on_table(&mut worker, &name, &table.name).await?;
         }
-        // The remaining grants lock no table.
+        // The remaining grants take no table lock.
         diesel::sql_query("SELECT whoop_let_serve($1)")
             .bind::<Text, _>(&name)
             .execute(&mut worker)
@@ -101,8 +103,8 @@ pub async fn grant_serving(
     Ok(serving)
 }
 
-/// Gives a role its privileges and its policy on one table. The lock that a new policy needs is held
-/// alone, so that no deadlock can arise, and only for a moment.
+/// Grants a role its privileges and its row-level security policy on one table. A new policy needs
+/// a table lock; the transaction holds no other lock, so it cannot deadlock, and it is short.
 async fn grant_serving_on_table(
     conn: &mut PgConnection,
     role: &str,

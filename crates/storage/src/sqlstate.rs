@@ -1,56 +1,54 @@
-//! PostgreSQL's error codes. Its messages come in the server's language; the code does not change.
+//! PostgreSQL's error codes. The language of its messages depends on the server; the codes do not.
 //!
-//! Diesel's error types have no place for the code, so it is the end of every message, where an
-//! operator can look it up as well.
+//! Diesel's error types have no field for the code, so it is appended to every message. Operators
+//! can look it up there as well.
 
-/// `value out of range (SQLSTATE 22003)`.
+/// Appends the code to a message, such as `value out of range (SQLSTATE 22003)`.
 pub(crate) fn with_code(message: &str, code: &str) -> String {
     format!("{message} (SQLSTATE {code})")
 }
 
-/// The code at the end of a message; `None` for an error that is not PostgreSQL's.
+/// Returns the code at the end of a message; `None` if the error is not PostgreSQL's.
 pub(crate) fn code_of(message: &str) -> Option<&str> {
     let (_, code) = message.rsplit_once("(SQLSTATE ")?;
     let code = code.strip_suffix(')')?;
     (code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(code)
 }
 
-/// The server stops, starts, ends the connection or gives up on the statement.
+/// Whether the server is starting or stopping, closed the connection, or cancelled the statement.
 pub(crate) fn is_unavailable(code: &str) -> bool {
-    // 57014: statement timeout. 25P03: a transaction was idle for too long. 53300: no connection
-    // is free.
+    // 57014: statement timeout. 25P03: idle-in-transaction timeout. 53300: too many connections.
     code.starts_with("08") || code.starts_with("57") || matches!(code, "25P03" | "53300")
 }
 
-/// Another transaction was faster or holds a lock: a serialization failure, a deadlock, a lock
-/// timeout.
+/// Whether another transaction interfered: a serialization failure, a deadlock or a lock timeout.
 pub(crate) fn is_lock_conflict(code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03")
 }
 
-/// A value that PostgreSQL cannot store, whatever the moment.
+/// Whether PostgreSQL can never store a value, regardless of the time of the attempt.
 pub(crate) fn is_value_error(code: &str) -> bool {
     // 22: data exception. 23502: not null. 23514: check.
     code.starts_with("22") || matches!(code, "23502" | "23514")
 }
 
-/// A prepared statement of another connection: a pooler stands in between.
+/// Whether a prepared statement belongs to another connection, which means that a pooler is in use.
 pub(crate) fn is_foreign_statement(code: &str) -> bool {
     matches!(code, "26000" | "42P05")
 }
 
-/// The role, the password or the database is wrong; waiting changes nothing.
+/// Whether the role, the password or the database is wrong. A retry cannot succeed.
 pub(crate) fn is_refused_login(code: &str) -> bool {
     code.starts_with("28") || code == "3D000"
 }
 
-/// A table is missing: the migrations were not applied.
+/// Code for a missing table: the migrations were not applied.
 pub(crate) const UNDEFINED_TABLE: &str = "42P01";
 
-/// The role lacks a privilege.
+/// Code for a role without the required privilege.
 pub(crate) const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
-/// No space left on the server's disk.
+/// Code for a full disk of the server.
 pub(crate) const DISK_FULL: &str = "53100";
 
 #[cfg(test)]

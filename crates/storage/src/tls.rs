@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, by libpq's `sslmode` and `sslrootcert`.
+//! TLS connections to PostgreSQL, configured by libpq's `sslmode` and `sslrootcert`.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -15,19 +15,20 @@ use rustls::{
 
 use crate::StorageError;
 
-/// The words of `sslmode`, which mean what they mean to libpq. Its `allow` is read as
-/// `prefer`, which encrypts more often.
+/// The values of `sslmode`, with the same meaning as in libpq. Its `allow` is treated as `prefer`,
+/// which encrypts in more cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SslMode {
-    /// Not encrypted.
+    /// The connection is not encrypted.
     Disable,
-    /// Encrypted if the server offers it; the certificate is not verified.
+    /// The connection is encrypted if the server offers it; the certificate is not verified.
     Prefer,
-    /// Encrypted; the certificate is not verified.
+    /// The connection is encrypted; the certificate is not verified.
     Require,
-    /// Encrypted; the certificate was signed by one of the roots.
+    /// The connection is encrypted; the certificate was signed by one of the roots.
     VerifyCa,
-    /// Encrypted; the certificate was signed by one of the roots and names the host.
+    /// The connection is encrypted; the certificate was signed by one of the roots and names the
+    /// host.
     VerifyFull,
 }
 
@@ -56,15 +57,15 @@ impl SslMode {
     }
 }
 
-/// The root certificates that `sslrootcert` names.
+/// The root certificates given by `sslrootcert`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RootCertificates {
-    /// `sslrootcert=system`, or none given.
+    /// `sslrootcert=system`, or no value.
     System,
     File(PathBuf),
 }
 
-/// Rules for checking the server's certificate.
+/// Rules for verifying the server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsRules {
     pub(crate) mode: SslMode,
@@ -72,15 +73,14 @@ pub(crate) struct TlsRules {
 }
 
 impl TlsRules {
-    /// Combines `sslmode` and `sslrootcert` as libpq does. It differs in two places, both
-    /// stricter: without `sslmode`, a server on another machine is verified (libpq:
-    /// `prefer`), and `verify-ca` without a root certificate of one's own is `verify-full`,
-    /// because every public authority would do otherwise.
+    /// Combines `sslmode` and `sslrootcert` like libpq, with two stricter defaults. Without
+    /// `sslmode`, the certificate of a server on another machine is verified (libpq: `prefer`).
+    /// `verify-ca` without `sslrootcert` means `verify-full`, because otherwise a certificate of
+    /// any public authority would be accepted.
     ///
     /// # Errors
     ///
-    /// The two contradict each other: a root certificate is there to verify, and a mode
-    /// that does not verify would ignore it.
+    /// The two contradict each other: a root certificate was given, but the mode would not use it.
     pub(crate) fn new(
         mode: Option<SslMode>,
         roots: Option<RootCertificates>,
@@ -113,11 +113,11 @@ impl TlsRules {
         Ok(Self { mode, roots })
     }
 
-    /// The TLS side of a connection; `None` for one that is not encrypted.
+    /// Returns the TLS configuration, or `None` for connections without TLS.
     ///
     /// # Errors
     ///
-    /// The file of the root certificates cannot be read, or holds none.
+    /// The file with the root certificates cannot be read or contains none.
     pub(crate) fn client_config(&self) -> Result<Option<ClientConfig>, StorageError> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -141,14 +141,14 @@ impl TlsRules {
     }
 }
 
-/// The provider is named here and never taken from the process: with two in
-/// the tree the default panics.
+/// The provider is given explicitly: with two providers in the dependency tree, rustls panics when
+/// it selects the default one.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
 impl RootCertificates {
-    /// Reads the value of `sslrootcert`; an empty one is none, as to libpq.
+    /// Parses the value of `sslrootcert`. An empty value means none, as in libpq.
     pub(crate) fn parse(value: &str) -> Option<Self> {
         match value {
             "" => None,
@@ -160,7 +160,7 @@ impl RootCertificates {
     fn load(&self) -> Result<RootCertStore, StorageError> {
         let mut roots = RootCertStore::empty();
         let Self::File(path) = self else {
-            // A broken certificate in the system's store must not close the door.
+            // An invalid certificate in the system's store must not prevent connections.
             let (_, _) =
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             return Ok(roots);
@@ -185,16 +185,16 @@ impl RootCertificates {
     }
 }
 
-/// Checks made by [`Verifier`].
+/// Checks made by [`CertificateVerifier`].
 #[derive(Debug)]
 enum CertificateCheck {
-    /// The certificate was signed by one of the roots; it may name another host.
+    /// The certificate was signed by one of the roots; the host name is not compared.
     Chain(RootCertStore),
     Nothing,
 }
 
-/// Checks less of a certificate than rustls does by itself: libpq's `verify-ca`,
-/// `require` and `prefer`.
+/// Verifier that checks less than rustls does by default, for libpq's `verify-ca`, `require` and
+/// `prefer`.
 #[derive(Debug)]
 struct CertificateVerifier {
     check: CertificateCheck,

@@ -7,19 +7,19 @@ use crate::{
     seal::{SealError, SealedText, TokenKeys},
 };
 
-/// A pair of tokens, opened.
+/// A decrypted token pair.
 #[derive(Debug, Clone)]
 pub struct OAuthTokens {
     pub access_token: SecretString,
-    /// Absent where the member did not grant `offline`.
+    /// `None` if the member did not grant `offline`.
     pub refresh_token: Option<SecretString>,
-    /// What the member granted, as a space-separated list.
+    /// Granted scopes, separated by spaces.
     pub scope: String,
-    /// When the access token ends.
+    /// Expiry of the access token.
     pub expires_at: DateTime<Utc>,
 }
 
-/// What is inside the seal.
+/// The plaintext of a sealed pair.
 #[derive(Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 struct SealedPair {
     access_token: String,
@@ -27,7 +27,7 @@ struct SealedPair {
 }
 
 impl OAuthTokens {
-    /// Seals the pair for its owner: a member, or a row that has none any more.
+    /// Seals the pair for its owner: a member, or a row without a member.
     pub(crate) fn seal(&self, keys: &TokenKeys, owner: &str) -> Result<SealedText, StorageError> {
         let exposed = |token: &SecretString| token.expose_secret().to_owned();
         let pair = SealedPair {

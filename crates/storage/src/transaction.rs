@@ -6,21 +6,21 @@ use crate::{Database, PgConnection, PooledConnection, StorageError};
 
 type PgTransactionManager = <PgConnection as AsyncConnection>::TransactionManager;
 
-/// A transaction: committed by [`Transaction::commit`], otherwise rolled back.
+/// A transaction that is committed by [`Transaction::commit`] and otherwise rolled back.
 ///
-/// Dropped without either, as when its task is cancelled, the connection is
-/// closed instead of going back to the pool, and PostgreSQL rolls back.
+/// A transaction that is dropped without either, such as when its task is cancelled, closes its
+/// connection instead of returning it to the pool, and PostgreSQL rolls back.
 pub struct Transaction(Option<PooledConnection>);
 
 const CONNECTION_PRESENT: &str =
     "only commit, rollback and drop take it, and nothing comes after them";
 
 impl Database {
-    /// Opens a transaction on a connection of the pool.
+    /// Opens a transaction on a connection from the pool.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away, or every connection is taken.
+    /// PostgreSQL is unavailable, or every connection is in use.
     pub async fn begin(&self) -> Result<Transaction, StorageError> {
         let mut transaction = Transaction(Some(self.get().await?));
         PgTransactionManager::begin_transaction(&mut *transaction).await?;
@@ -29,22 +29,22 @@ impl Database {
 }
 
 impl Transaction {
-    /// Makes everything done through it last.
+    /// Commits all changes of the transaction.
     ///
     /// # Errors
     ///
-    /// PostgreSQL refused or is gone; then nothing was done.
+    /// PostgreSQL is unavailable or rejects the commit; no change is stored then.
     pub async fn commit(mut self) -> Result<(), StorageError> {
         PgTransactionManager::commit_transaction(&mut *self).await?;
         self.0 = None;
         Ok(())
     }
 
-    /// Undoes everything done through it, and gives the connection back.
+    /// Rolls back all changes of the transaction and returns the connection to the pool.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is gone; then nothing was done either.
+    /// PostgreSQL is unavailable; no change is stored then either.
     pub async fn rollback(mut self) -> Result<(), StorageError> {
         PgTransactionManager::rollback_transaction(&mut *self).await?;
         self.0 = None;
@@ -54,8 +54,8 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        // The pool looks at a connection only when somebody wants it again. Until
-        // then it would keep the transaction open, and the member's turn with it.
+        // The pool checks a connection only when it is taken again. Until then, the transaction
+        // would stay open and hold its locks, such as the member's row lock.
         if let Some(conn) = self.0.take() {
             drop(PooledConnection::take(conn));
         }

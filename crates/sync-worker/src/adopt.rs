@@ -1,4 +1,4 @@
-//! `sync-worker adopt`: members, tokens and records of an older service taken over.
+//! `sync-worker adopt`: imports members, tokens and records of the legacy service.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -157,7 +157,7 @@ fn sum_by_type(
     parts.join(", ")
 }
 
-/// A line for whoever needs somebody to look.
+/// Returns a line for a member that needs the operator's attention, otherwise `None`.
 fn problem_line(one: &MemberAdoption) -> Option<String> {
     let word = match one.outcome {
         AdoptionOutcome::ReauthRequired => "has to connect again",

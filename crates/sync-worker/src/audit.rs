@@ -13,7 +13,7 @@ use crate::{
 
 #[derive(Serialize)]
 struct ListAuditResult {
-    /// The newest first.
+    /// Newest first.
     entries: Vec<AuditRow>,
     exit_code: u8,
 }

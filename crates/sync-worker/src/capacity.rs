@@ -1,4 +1,4 @@
-//! `sync-worker capacity`: how many members the quota carries.
+//! `sync-worker capacity`: the number of members that the quota supports.
 
 use chrono::{DateTime, TimeDelta};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
@@ -15,7 +15,7 @@ use crate::{
     exit::CommandError,
 };
 
-/// The longest bar.
+/// Maximum length of a bar, in characters.
 const MAX_BAR_LENGTH: f64 = 48.0;
 
 #[derive(Serialize)]
@@ -30,7 +30,8 @@ pub(crate) async fn capacity(
     console: &Console,
 ) -> Result<ExitStatus, CommandError> {
     let setting = SimulationParameters {
-        // Every day is alike, so any would do; always the same for the same seed.
+        // Any start will do, because all days are alike. It is fixed, so that a seed always gives
+        // the same result.
         begins: DateTime::UNIX_EPOCH + TimeDelta::days(20_000),
         users: args.users as usize,
         active_share: args.active_share,
@@ -66,7 +67,8 @@ pub(crate) async fn capacity(
             "a launch begins on the second day: use --days 2 or more".to_owned(),
         ));
     }
-    // Hours of computing at the most: a signal is to find the process awake.
+    // The simulation can compute for hours. On a blocking thread it does not keep the process from
+    // handling signals.
     let report = tokio::task::spawn_blocking(move || simulate(&setting))
         .await
         .map_err(|error| CommandError::could_not_run(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! `sync-worker changes`: the numbers by which apps keep their copies.
+//! `sync-worker changes`: the sequence numbers with which apps update their copies.
 
 use serde::Serialize;
 use whoop_core::{Clock, SystemClock};
@@ -11,7 +11,7 @@ use crate::{
 
 #[derive(Serialize)]
 struct RestartChangesResult {
-    /// Members whose numbers begin anew.
+    /// Number of members with restarted sequence numbers.
     members: u64,
     exit_code: u8,
 }

@@ -1,4 +1,4 @@
-//! What can be typed. The flags that the API has too come from the engine.
+//! The command line's arguments. Flags that the API also has are defined in `whoop_sync`.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::{expiry::ExpiryArg, slot::SlotArg, time_arg::TimeArg};
 
 /// Keeps the WHOOP records of every connected member in PostgreSQL.
 ///
-/// Made for cron: a command does its work once and ends.
+/// Made for cron: a command does its work once and exits.
 #[derive(Debug, Parser)]
 #[command(
     name = "sync-worker",
@@ -41,71 +41,72 @@ const EXIT_CODES: &str = "Exit codes: 0 all done, 1 could not run (database, con
 
 #[derive(Debug, Subcommand)]
 pub enum WorkerCommand {
-    /// Bring the database's tables up to this version; does nothing where they are.
+    /// Bring the database's tables up to this version; does nothing if they are up to date.
     Migrate(MigrateArgs),
     /// Sync the connected members with WHOOP once, as one of the day's four runs.
     Run(Box<RunArgs>),
-    /// Go on with members' history, page by page, back to their first record.
+    /// Backfill members' history page by page, back to their first record.
     ///
-    /// It may be stopped at any moment and goes on where it was. Every night run
-    /// does the same with what the day has left.
+    /// It can be stopped at any moment; the next backfill continues from there. Every night run
+    /// does the same with the quota that is still unused on that day.
     Backfill(Box<BackfillArgs>),
     /// Read WHOOP again, store what differs, and report each difference.
     ///
     /// A difference has one of five causes: `missing`, `older`, `altered`, `wrong_date`, `gone`.
-    /// Without `--user` the calls have the priority of a back-fill. A deferred run starts from the
+    /// Without `--user` the calls have the priority of a backfill. A deferred run starts from the
     /// beginning.
     Reconcile(Box<ReconcileArgs>),
-    /// How many members WHOOP's quota carries: days of generated members, in
-    /// memory, planned as the product plans.
+    /// Simulate how many members WHOOP's quota supports: generated members in memory, planned as
+    /// the service plans its runs.
     ///
-    /// Ends with 1 where the quota or a goal of freshness is not held.
+    /// Exits with 1 if the quota does not suffice or a freshness goal is missed.
     Capacity(CapacityArgs),
-    /// Take members, tokens and records over from the service that stood here before.
+    /// Import members, tokens and records of the legacy service.
     ///
-    /// Reads the tables that `migrate` moved aside as `predecessor_…`. Tokens are sealed
-    /// and shown to WHOOP, refreshed for that at most once, so nobody has to connect
-    /// again. Running it twice changes nothing. Stop the older service for good first.
+    /// Reads the tables that `migrate` renamed to `predecessor_…`. Tokens are sealed and verified
+    /// at WHOOP, with at most one refresh each, so that members do not have to connect again.
+    /// Running it twice changes nothing. Stop the legacy service for good first.
     Adopt(Box<AdoptArgs>),
-    /// The whole service on one page: members, quota, last runs.
+    /// Show the whole service on one page: members, quota, last runs.
     Status(StatusArgs),
-    /// What is wrong, and what to do about it. Makes one call to WHOOP, and asks it whether
-    /// it knows the app, which is none.
+    /// Check the service, and print each problem with what to do about it. Sends one call to WHOOP,
+    /// and one request to verify the WHOOP app's credentials, which does not count as a call.
     ///
-    /// Ends with 0 where nothing but warnings is found, 3 where there is a
-    /// problem, 1 where the settings or the database do not allow to look.
+    /// Exits with 0 if it finds nothing but warnings, 3 if there is a problem, and 1 if the
+    /// settings or the database prevent the checks.
     Doctor(Box<DoctorArgs>),
-    /// Print what makes a shell complete commands and flags.
+    /// Print a script with which a shell completes commands and flags.
     Completions(CompletionsArgs),
     /// Print the manual page, for `man -l -`.
     Man,
-    /// Who there is, how they stand, and letting them go.
+    /// List, inspect, disconnect and erase members.
     #[command(subcommand)]
     Users(UsersCommand),
-    /// WHOOP's webhooks: what came in, what waits, what was given up.
+    /// Manage WHOOP's webhooks: received, pending and dead events.
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
-    /// The keys that seal members' tokens.
+    /// Manage the keys that seal members' tokens.
     #[command(subcommand)]
     Keys(TokenKeysCommand),
-    /// The numbered changes by which apps keep their copies.
+    /// Manage the change feed with which apps update their copies.
     #[command(subcommand)]
     Changes(ChangesCommand),
-    /// Service keys of the team's backends: create, list and revoke them.
+    /// Manage the service keys of the team's backends: create, list and revoke them.
     ///
-    /// A change takes effect at once in every API, without a restart.
+    /// A change takes effect at once in every API process, without a restart.
     #[command(subcommand)]
     ServiceKeys(ServiceKeysCommand),
-    /// List the audit trail: connects, disconnects, exports, erasures and reads, with their callers.
+    /// List the audit trail: connects, disconnects, exports, erasures and reads, with their
+    /// callers.
     ///
-    /// Newest first. An erased member is found by id while the key of `TOKEN_KEYS` that was first
-    /// at the erasure is still there.
+    /// Newest first. An erased member is found by id as long as `TOKEN_KEYS` still has the key that
+    /// was its first one at the erasure.
     Audit(ListAuditArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ServiceKeysCommand {
-    /// Create a key and print it. It is shown this once and stored nowhere.
+    /// Create a key and print it. It is printed only this once and not stored.
     Create(CreateServiceKeyArgs),
     /// List all keys with their scopes, state and last use.
     List(ListServiceKeysArgs),
@@ -113,12 +114,12 @@ pub enum ServiceKeysCommand {
     Revoke(RevokeServiceKeyArgs),
 }
 
-/// A scope as it is typed.
+/// The scope argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ScopeArg {
     /// Read members' data.
     Read,
-    /// Connect members, and have their data read from WHOOP now.
+    /// Connect members, and sync their data from WHOOP on request.
     Sync,
     /// Disconnect and erase members.
     Erase,
@@ -154,8 +155,8 @@ pub struct CreateServiceKeyArgs {
     )]
     pub scopes: Vec<ScopeArg>,
 
-    /// Last day of the key (YYYY-MM-DD, in UTC), or an instant such as 2027-01-31T08:00:00Z; without
-    /// an end if not given.
+    /// Last day of the key (YYYY-MM-DD, in UTC), or an instant such as 2027-01-31T08:00:00Z. By
+    /// default the key does not expire.
     #[arg(long, value_name = "DATE")]
     pub expires: Option<ExpiryArg>,
 
@@ -181,15 +182,16 @@ pub struct RevokeServiceKeyArgs {
 
 #[derive(Debug, Args)]
 pub struct ListAuditArgs {
-    /// Only rows about this member, an erased one included.
+    /// Only rows about this member, even if the member was erased.
     #[arg(long, value_name = "ID")]
     pub user: Option<UserId>,
 
-    /// Only rows since: YYYY-MM-DD, or an instant such as 2026-01-31T08:00:00Z.
+    /// Only rows from this time on: YYYY-MM-DD, or an instant such as 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "WHEN")]
     pub since: Option<TimeArg>,
 
-    /// Only rows of this caller: member, whoop, key:NAME, cli:USER, or all of a kind: key, cli.
+    /// Only rows of this caller: member, whoop, key:NAME or cli:USER; key and cli match all callers
+    /// of that kind.
     #[arg(long, value_name = "CALLER", value_parser = parse_caller)]
     pub caller: Option<String>,
 
@@ -219,16 +221,16 @@ fn parse_caller(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Subcommand)]
 pub enum ChangesCommand {
-    /// Have every app with a copy read everything anew; after a backup was restored.
+    /// Make every app read all its data again, after a backup was restored.
     ///
-    /// An older database gives numbers once more that apps have had already. Run this
-    /// before anything else is started on it.
+    /// A restored database repeats sequence numbers that apps already know. Run this before you
+    /// start anything else on it.
     Restart(RestartChangesArgs),
 }
 
 #[derive(Debug, Args)]
 pub struct RestartChangesArgs {
-    /// It is meant.
+    /// Confirm the restart. Every app will download all its data again.
     #[arg(long)]
     pub yes: bool,
 
@@ -238,58 +240,59 @@ pub struct RestartChangesArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum WebhooksCommand {
-    /// What came in, the latest first; kept for 30 days.
+    /// List received events, the latest first. Events are kept for 30 days.
     List(ListEventsArgs),
-    /// Work off what is due, once. The API does the same all the time.
+    /// Process all due events once. The API does this continuously.
     #[command(after_help = EXIT_CODES)]
     Drain(Box<DrainWebhooksArgs>),
-    /// Have events worked off again, those that were given up or any others.
+    /// Process events again, dead ones or any others.
     Replay(ReplayWebhooksArgs),
 }
 
-/// How an event stands, as the table has it.
+/// State of an event, as stored in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum EventStateArg {
-    /// To be worked off.
+    /// Not processed yet.
     Pending,
-    /// Worked off.
+    /// Processed.
     Done,
-    /// Given up after too many tries.
+    /// Dead: no longer retried after too many attempts.
     Dead,
-    /// Of a type that this version knows nothing of.
+    /// Its event type is unknown to this version.
     UnknownType,
-    /// Of nobody who is connected.
+    /// Its WHOOP user is not a connected member.
     UnknownMember,
 }
 
-/// Which events are meant; all of it must be true.
+/// Filter of events; an event has to match all of its conditions.
 #[derive(Debug, Args)]
 pub struct EventFilterArgs {
-    /// The event of this number; repeat it for several.
+    /// Only the event with this number; repeat it for several.
     #[arg(long = "id", value_name = "N")]
     pub ids: Vec<i64>,
 
-    /// Only this member's.
+    /// Only events of this member.
     #[arg(long, value_name = "ID")]
     pub user: Option<UserId>,
 
-    /// Only what came in since: YYYY-MM-DD, or an instant as 2026-01-31T08:00:00Z.
+    /// Only events received from this time on: YYYY-MM-DD, or an instant such as
+    /// 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "WHEN")]
     pub since: Option<TimeArg>,
 
-    /// Only what came in until then, a whole date included.
+    /// Only events received before this time. A date includes the whole day.
     #[arg(long, value_name = "WHEN")]
     pub until: Option<TimeArg>,
 }
 
 #[derive(Debug, Args)]
 pub struct ListEventsArgs {
-    /// Only those that stand so; separate several by commas.
+    /// Only events in this state; separate several by commas.
     #[arg(long = "state", value_enum, value_delimiter = ',')]
     pub states: Vec<EventStateArg>,
 
-    /// So many at most.
+    /// Maximum number of events.
     #[arg(long, value_name = "N", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
@@ -312,7 +315,7 @@ pub struct DrainWebhooksArgs {
 
 #[derive(Debug, Args)]
 pub struct ReplayWebhooksArgs {
-    /// Only those that stand so; separate several by commas.
+    /// Only events in this state; separate several by commas.
     #[arg(long = "state", value_enum, value_delimiter = ',')]
     pub states: Vec<EventStateArg>,
 
@@ -325,22 +328,22 @@ pub struct ReplayWebhooksArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum UsersCommand {
-    /// All members, with their connection and their last sync. `written` counts each
-    /// writing of a record: one that was rescored twice counts three times.
+    /// List all members with their connection and their last sync. `written` counts every write of
+    /// a record: a record that was rescored twice counts three times.
     List(ListMembersArgs),
-    /// One member: connection, consent, and what was read of each type.
+    /// Show one member: connection, consent, and what was read of each data type.
     Show(ShowMemberArgs),
-    /// Show the stored tokens of members in `reauth_required` to WHOOP once more. A member whose
-    /// tokens WHOOP renews is connected again.
+    /// Try the stored tokens of members in `reauth_required` at WHOOP once more. A member is
+    /// connected again if WHOOP refreshes the tokens.
     #[command(after_help = EXIT_CODES)]
     Retry(Box<RetryMembersArgs>),
-    /// End a member's connection; what is stored stays.
+    /// End a member's connection; the stored data is kept.
     Disconnect(Box<DisconnectMemberArgs>),
-    /// End a member's connection and delete everything that is stored of them.
+    /// End a member's connection and delete all data of the member.
     Erase(Box<EraseMemberArgs>),
 }
 
-/// How a member stands, as the table has it.
+/// Status of a member, as stored in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum MemberStatusArg {
@@ -361,7 +364,7 @@ impl MemberStatusArg {
 
 #[derive(Debug, Args)]
 pub struct ListMembersArgs {
-    /// Only those who stand so.
+    /// Only members with this status.
     #[arg(long, value_enum)]
     pub status: Option<MemberStatusArg>,
 
@@ -371,7 +374,7 @@ pub struct ListMembersArgs {
 
 #[derive(Debug, Args)]
 pub struct ShowMemberArgs {
-    /// Your id of the member.
+    /// The member's id in your app.
     #[arg(value_name = "ID")]
     pub user: UserId,
 
@@ -394,7 +397,7 @@ pub struct RetryMembersArgs {
 
 #[derive(Debug, Args)]
 pub struct DisconnectMemberArgs {
-    /// Your id of the member.
+    /// The member's id in your app.
     #[arg(value_name = "ID")]
     pub user: UserId,
 
@@ -407,7 +410,7 @@ pub struct DisconnectMemberArgs {
 
 #[derive(Debug, Args)]
 pub struct EraseMemberArgs {
-    /// Erase without asking.
+    /// Skip the confirmation.
     #[arg(long)]
     pub yes: bool,
 
@@ -417,16 +420,16 @@ pub struct EraseMemberArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum TokenKeysCommand {
-    /// Seal everything with the first of `TOKEN_KEYS`, while everything runs.
+    /// Seal all stored tokens with the first key of `TOKEN_KEYS`. The service can keep running.
     ///
-    /// Put the new key first in `TOKEN_KEYS` everywhere, keep the old one behind
-    /// it, run this, and then take the old one out.
+    /// Put the new key first in `TOKEN_KEYS` of every process, keep the old one after it, run this,
+    /// and then remove the old one.
     Rotate(RotateTokenKeysArgs),
 }
 
 #[derive(Debug, Args)]
 pub struct AdoptArgs {
-    /// Say what there is, write nothing, and do not ask WHOOP.
+    /// Report what would be imported; write nothing and do not call WHOOP.
     #[arg(long)]
     pub dry_run: bool,
 
@@ -439,7 +442,7 @@ pub struct AdoptArgs {
 
 #[derive(Debug, Args)]
 pub struct RotateTokenKeysArgs {
-    /// Count what there is to do, and change nothing.
+    /// Count the rows to seal, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
 
@@ -450,10 +453,10 @@ pub struct RotateTokenKeysArgs {
     pub common: CommonArgs,
 }
 
-/// What every command has.
+/// Arguments of all commands that use the database.
 #[derive(Debug, Args)]
 pub struct CommonArgs {
-    /// Print one JSON object on standard output, and nothing else there.
+    /// Print one JSON object to standard output and nothing else.
     #[arg(long)]
     pub json: bool,
 
@@ -465,7 +468,7 @@ pub struct CommonArgs {
 }
 
 impl WorkerCli {
-    /// `None` for what only prints.
+    /// Returns `None` for commands that only print.
     pub fn common(&self) -> Option<&CommonArgs> {
         Some(match &self.command {
             WorkerCommand::Migrate(args) => &args.common,
@@ -500,7 +503,7 @@ impl WorkerCli {
         })
     }
 
-    /// Every setting that keeps the command from running.
+    /// Returns every invalid setting that prevents the command from running.
     pub fn setting_faults(&self) -> SettingFaults {
         let mut faults = self.unreadable_settings.clone();
         if let Some(args) = self.database_args() {
@@ -510,14 +513,14 @@ impl WorkerCli {
         faults
     }
 
-    /// The database that the command works on, if it works on one and its settings are right.
+    /// Returns the database that the command uses, if it uses one and its settings are valid.
     pub fn database(&self) -> Option<Database> {
         self.database_args()?.database().ok()
     }
 
     fn database_args(&self) -> Option<&DatabaseArgs> {
         match self.command {
-            // Members are simulated in memory.
+            // The members are simulated in memory.
             WorkerCommand::Capacity(_) => None,
             _ => self.common().map(|common| &common.database),
         }
@@ -551,8 +554,8 @@ impl WorkerCli {
 
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// Let this role serve: it may read and write every row, and change no
-    /// table. Roles that were given once are renewed by themselves.
+    /// Grant this role what the service needs: to read and write every row, but to change no table.
+    /// Roles that were granted earlier are updated automatically.
     #[arg(long, env = "DATABASE_SERVING_ROLE", value_name = "ROLE")]
     pub serving_role: Option<String>,
 
@@ -563,24 +566,23 @@ pub struct MigrateArgs {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct RunArgs {
-    /// Which run of the day; `auto` goes by the clock and the time zone (TZ).
+    /// Run of the day; `auto` chooses it by the clock and the time zone (TZ).
     ///
-    /// morning: recovery and sleep. afternoon, evening: workout and cycle.
-    /// night: all four, and history back to each member's first record.
+    /// morning: recovery and sleep. afternoon, evening: workout and cycle. night: all four, and
+    /// history back to each member's first record.
     #[arg(long, value_enum)]
     pub slot: SlotArg,
 
-    /// Only this type instead of the slot's: recovery, sleep, workout or cycle.
-    /// Repeat it for several.
+    /// Only this data type instead of the slot's: recovery, sleep, workout or cycle. Repeat it for
+    /// several.
     #[arg(long = "data-type", value_name = "TYPE", value_delimiter = ',')]
     pub data_types: Vec<DataType>,
 
-    /// Read back to here at the least: YYYY-MM-DD, or an instant as
-    /// 2026-01-31T08:00:00Z.
+    /// Read back at least to here: YYYY-MM-DD, or an instant such as 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "WHEN")]
     pub since: Option<TimeArg>,
 
-    /// Print the plan with its cost; call nothing, write nothing.
+    /// Print the plan and its number of calls; call nothing, write nothing.
     #[arg(long)]
     pub dry_run: bool,
 
@@ -591,8 +593,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct BackfillArgs {
-    /// Back to here and no farther: YYYY-MM-DD, or an instant as
-    /// 2026-01-31T08:00:00Z.
+    /// Read back to here and no farther: YYYY-MM-DD, or an instant such as 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "WHEN")]
     pub from: Option<TimeArg>,
 
@@ -603,16 +604,16 @@ pub struct BackfillArgs {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct ReconcileArgs {
-    /// From here on: YYYY-MM-DD, or an instant as 2026-01-31T08:00:00Z; the last 30
-    /// days if not given.
+    /// Start of the span: YYYY-MM-DD, or an instant such as 2026-01-31T08:00:00Z. Default: 30 days
+    /// before its end.
     #[arg(long, value_name = "WHEN")]
     pub from: Option<TimeArg>,
 
-    /// Up to here, a whole date included; up to now if not given.
+    /// End of the span; a date includes the whole day. Default: now.
     #[arg(long, value_name = "WHEN")]
     pub to: Option<TimeArg>,
 
-    /// Report what differs and change nothing. WHOOP is called as without it.
+    /// Report differences and change nothing. WHOOP is called as without this flag.
     #[arg(long)]
     pub dry_run: bool,
 
@@ -620,30 +621,30 @@ pub struct ReconcileArgs {
     pub work: WorkArgs,
 }
 
-/// What all commands have that work through members.
+/// Arguments of all commands that work on members with calls to WHOOP.
 #[derive(Debug, Args)]
 pub struct WorkArgs {
-    /// Only this member; repeat it for several. Without it: everybody connected.
+    /// Only this member; repeat it for several. Default: all connected members.
     #[arg(long = "user", value_name = "ID")]
     pub users: Vec<UserId>,
 
-    /// Members that are worked on at the same time.
+    /// Maximum number of members that are processed at the same time.
     #[arg(long, value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub parallel: u16,
 
-    /// Calls to WHOOP that this run may make; what is left is put off.
+    /// Maximum number of calls to WHOOP in this run; the rest of the work is deferred.
     #[arg(long, value_name = "N")]
     pub max_calls: Option<u64>,
 
-    /// How long to wait for a database that is away when the run begins, such as one
-    /// that is restarted at that hour. Then it ends with 1, as it does at once without.
+    /// Maximum time to wait for a database that is unavailable when the run begins, for example
+    /// because it restarts. After that the command exits with 1.
     #[arg(long, env = "DATABASE_WAIT_SECONDS", value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub database_wait_seconds: u64,
 
-    /// Write the run's metrics here when it ends, for node-exporter's textfile
-    /// collector; name it *.prom.
+    /// File to write the run's metrics to when it ends, for node-exporter's textfile collector;
+    /// name it *.prom.
     #[arg(long, env = "METRICS_FILE", value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
 
@@ -680,12 +681,12 @@ pub struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// Which shell.
+    /// Shell for which to print the script.
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
 }
 
-/// On or off.
+/// Setting that is on or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SwitchArg {
     On,
@@ -694,15 +695,15 @@ pub enum SwitchArg {
 
 #[derive(Debug, Args)]
 pub struct CapacityArgs {
-    /// Connected members.
+    /// Number of connected members.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200_000))]
     pub users: u32,
 
-    /// Members who open the app on a day, twice each: 0.25 for a quarter.
+    /// Share of members who open the app on a day, twice each: 0.25 for a quarter.
     #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = parse_share)]
     pub active_share: f64,
 
-    /// Days to live through.
+    /// Number of days to simulate.
     #[arg(long, value_name = "D", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=366))]
     pub days: u32,
 
@@ -710,55 +711,58 @@ pub struct CapacityArgs {
     #[arg(long, value_enum, default_value_t = SwitchArg::Off)]
     pub webhooks: SwitchArg,
 
-    /// Of the webhooks, those that never arrive.
+    /// Share of webhooks that never arrive.
     #[arg(long, value_name = "SHARE", default_value_t = WebhookConditions::default().lost_share, value_parser = parse_share)]
     pub webhooks_lost: f64,
 
-    /// How long the slowest webhook is on its way.
+    /// Delay of the slowest webhook, in minutes.
     #[arg(long, value_name = "MINUTES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_440))]
     pub webhooks_late: u32,
 
-    /// Nights, naps and workouts that are uploaded or scored hours later.
+    /// Share of nights, naps and workouts that are uploaded or scored hours later.
     #[arg(long, value_name = "SHARE", default_value_t = DayVariation::default().late_scores, value_parser = parse_share)]
     pub late_scores: f64,
 
-    /// Nights of which WHOOP has nothing, as without the strap.
+    /// Share of nights without data at WHOOP, for example because the member did not wear the
+    /// strap.
     #[arg(long, value_name = "SHARE", default_value_t = DayVariation::default().missed_nights, value_parser = parse_share)]
     pub missed_nights: f64,
 
-    /// Days with a nap.
+    /// Share of days with a nap.
     #[arg(long, value_name = "SHARE", default_value_t = DayVariation::default().naps, value_parser = parse_share)]
     pub naps: f64,
 
-    /// Days of a member on which one record is asked for by its id, for example after a deletion.
+    /// Share of a member's days on which one record is read by its id, for example after a
+    /// deletion.
     #[arg(long, value_name = "SHARE", default_value_t = DayVariation::default().deletions, value_parser = parse_share)]
     pub deletions: f64,
 
-    /// Time that WHOOP takes to refresh a token, in milliseconds.
+    /// Time that WHOOP needs to refresh a token, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 700, value_parser = clap::value_parser!(u32).range(0..=120_000))]
     pub refresh_ms: u32,
 
-    /// Members for whom WHOOP answers every call with a 5xx.
+    /// Share of members for which WHOOP answers every call with a 5xx status.
     #[arg(long, value_name = "SHARE", default_value_t = CallConditions::default().failing_share, value_parser = parse_share)]
     pub failing_members: f64,
 
-    /// Outages of WHOOP in 30 days, of an hour each, at times that the seed decides.
+    /// Number of outages of WHOOP in 30 days. Each lasts an hour; the seed decides when they begin.
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "outages", value_parser = clap::value_parser!(u32).range(0..=100))]
     pub outages_per_month: u32,
 
-    /// An outage of WHOOP of an hour: 2:18 begins at 18:00 of the second day. Repeat it for several.
+    /// One outage of WHOOP that lasts an hour: 2:18 begins at 18:00 of the second day. Repeat it
+    /// for several.
     #[arg(long = "outage", value_name = "DAY:HOUR", value_parser = parse_outage)]
     pub outages: Vec<Outage>,
 
-    /// New members who connect from 18:00 of the second day on, beside the `--users`.
+    /// Number of new members who connect from 18:00 of the second day on, in addition to `--users`.
     #[arg(long, value_name = "N", requires = "within", value_parser = clap::value_parser!(u32).range(1..=200_000))]
     pub launch: Option<u32>,
 
-    /// Minutes within which the members of the `--launch` connect.
+    /// Time in which the members of `--launch` connect, in minutes.
     #[arg(long, value_name = "MINUTES", requires = "launch", value_parser = clap::value_parser!(u32).range(1..=1_440))]
     pub within: Option<u32>,
 
-    /// The same seed gives the same members.
+    /// Seed of the random numbers; the same seed gives the same members.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
 

@@ -1,4 +1,4 @@
-//! What is made from the command line itself.
+//! Shell completions and manual pages, generated from the command line's definition.
 
 use clap::CommandFactory;
 
@@ -16,7 +16,7 @@ pub(crate) fn print_completions(
     Ok(ExitStatus::Done)
 }
 
-/// The page of the program, then one of each command.
+/// Prints the manual page of the program, followed by one page per command.
 pub(crate) fn print_man_pages(console: &Console) -> Result<ExitStatus, CommandError> {
     let mut command = WorkerCli::command();
     command.build();

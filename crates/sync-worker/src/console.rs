@@ -1,4 +1,4 @@
-//! Where people read: a terminal with bars and tables, or a log.
+//! Output for people: bars and tables on a terminal, otherwise log lines.
 
 use std::{
     fmt,
@@ -20,18 +20,18 @@ pub struct Console {
     is_terminal: bool,
     bars: MultiProgress,
     sink: ResultSink,
-    /// Whether a result could not be written.
+    /// Whether writing a result has failed.
     write_failed: Arc<AtomicBool>,
 }
 
-/// Where results go.
+/// Destination of results.
 #[derive(Debug, Clone)]
 enum ResultSink {
     StandardOutput,
     Captured(CapturedResults),
 }
 
-/// Results that were kept instead of printed.
+/// Results that are kept in memory instead of printed.
 #[derive(Debug, Clone, Default)]
 pub struct CapturedResults(Arc<Mutex<Vec<u8>>>);
 
@@ -42,7 +42,7 @@ impl CapturedResults {
     }
 }
 
-/// What `--json` prints where there is no result.
+/// Output of `--json` if the command has no result.
 #[derive(Serialize)]
 struct ErrorResult<'a> {
     error: &'a str,
@@ -50,7 +50,8 @@ struct ErrorResult<'a> {
 }
 
 impl Console {
-    /// A terminal if standard error is one, as that is where people read.
+    /// Creates a console of this process. It is a terminal if standard error is one, because people
+    /// read standard error.
     pub fn of_process() -> Self {
         let is_terminal = io::stderr().is_terminal();
         let target = if is_terminal {
@@ -66,7 +67,8 @@ impl Console {
         }
     }
 
-    /// No terminal, and results go to whoever runs the worker in its process.
+    /// Creates a console without a terminal. Its results are returned to the caller that runs the
+    /// worker in its own process.
     pub fn capturing() -> (Self, CapturedResults) {
         let kept = CapturedResults::default();
         let console = Self {
@@ -86,13 +88,14 @@ impl Console {
         &self.bars
     }
 
-    /// Standard error for log lines, which steps around a bar.
+    /// Returns a writer of log lines to standard error that keeps the lines from overwriting a
+    /// progress bar.
     pub fn log_writer(&self) -> impl Fn() -> LogWriter + Send + Sync + 'static {
         let bars = self.bars.clone();
         move || LogWriter(bars.clone())
     }
 
-    /// A result for people, on standard output.
+    /// Prints a result for people to standard output.
     pub(crate) fn print(&self, text: impl fmt::Display) {
         let said = match &self.sink {
             ResultSink::StandardOutput => self
@@ -103,28 +106,28 @@ impl Console {
                 &text,
             ),
         };
-        // Only now: a log line steps around the bars as well.
+        // Logged after the bars are resumed, because writing a log line suspends them as well.
         if let Err(error) = said {
             self.write_failed.store(true, Ordering::Relaxed);
             tracing::error!(%error, "the result could not be written to standard output");
         }
     }
 
-    /// Whether somebody waits for a result in vain, as on a full disk. A reader
-    /// who has gone does not.
+    /// Whether a result could not be written, for example because the disk is full. A pipe that its
+    /// reader has closed does not count.
     pub(crate) fn write_failed(&self) -> bool {
         self.write_failed.load(Ordering::Relaxed)
     }
 
-    /// Something for people that is not the result, on standard error.
+    /// Prints a message for people that is not the result, to standard error.
     pub(crate) fn print_to_stderr(&self, text: impl fmt::Display) {
-        // Where standard error is closed, nobody is left to be told.
+        // If standard error is closed, there is no other place for the message.
         let _ = self
             .bars
             .suspend(|| write_line(&mut io::stderr().lock(), &text));
     }
 
-    /// The one object that `--json` promises.
+    /// Prints the one object that `--json` promises.
     pub(crate) fn print_json(&self, result: &impl Serialize) {
         match serde_json::to_string(result) {
             Ok(text) => self.print(text),
@@ -135,7 +138,7 @@ impl Console {
     pub(crate) fn print_error(&self, refusal: &CommandError, json: bool) {
         let CommandError { exit, message } = refusal;
         if *exit == ExitStatus::WrongUsage {
-            // As clap says it.
+            // The format of clap's own errors.
             self.print_to_stderr(format_args!(
                 "error: {message}\n\nFor more information, try '--help'."
             ));
@@ -155,7 +158,7 @@ impl Console {
     }
 }
 
-/// `println!` would panic where a pipe's reader has gone, as with `| head`.
+/// Writes a line. `println!` would panic if the reader of a pipe has closed it, as in `| head`.
 fn write_line(to: &mut dyn Write, text: &dyn fmt::Display) -> io::Result<()> {
     match writeln!(to, "{text}").and_then(|()| to.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -163,7 +166,7 @@ fn write_line(to: &mut dyn Write, text: &dyn fmt::Display) -> io::Result<()> {
     }
 }
 
-/// One log line on its way to standard error.
+/// Writer of log lines to standard error.
 #[derive(Debug)]
 pub struct LogWriter(MultiProgress);
 

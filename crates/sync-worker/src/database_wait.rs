@@ -1,4 +1,5 @@
-//! A run whose hour comes while PostgreSQL is restarted is done all the same, a little later.
+//! Retries the first database connection of a run, so that a run that begins while PostgreSQL
+//! restarts is only delayed.
 
 use std::{
     future::Future,
@@ -11,11 +12,12 @@ use whoop_storage::StorageError;
 
 use crate::{ExitStatus, exit::CommandError};
 
-/// Asks until PostgreSQL answers, or says something that waiting does not change.
+/// Repeats `ask` until PostgreSQL answers, or fails in a way that waiting does not change.
 ///
 /// # Errors
 ///
-/// Its last answer once `patience` is used up; that it was told to `stop` meanwhile.
+/// The last error once `patience` has passed, or an error that reports the stop if `stop` is
+/// cancelled meanwhile.
 pub(crate) async fn wait_for_database<T, F>(
     patience: Duration,
     stop: &CancellationToken,
@@ -32,7 +34,8 @@ where
         .without_max_times();
     let asking = ask
         .retry(pauses)
-        // A try takes its time as well, where nobody answers at all.
+        // Measured by the clock, because an attempt takes long itself if the server does not
+        // respond.
         .when(|error| error.is_transient() && !error.is_auth_error() && began.elapsed() < patience)
         .notify(|error, pause| {
             let reason = error as &dyn std::error::Error;

@@ -7,13 +7,13 @@ use serde_json::Value;
 use whoop_core::difference::{DifferenceCause, RecordDifference};
 use whoop_sync::run::{ComparisonSummary, RunReport};
 
-/// The maximum number of differences in the table; the rest is counted.
+/// Maximum number of differences in the table; the rest is counted.
 const MAX_ROWS: usize = 40;
 
-/// The maximum number of columns per record; the rest is counted.
+/// Maximum number of columns per record; the rest is counted.
 const MAX_FIELDS: usize = 3;
 
-/// The maximum number of characters of a value.
+/// Maximum number of characters of a value.
 const MAX_VALUE_LENGTH: usize = 24;
 
 pub(crate) fn text(report: &RunReport, compared: &ComparisonSummary) -> String {
@@ -51,7 +51,7 @@ pub(crate) fn text(report: &RunReport, compared: &ComparisonSummary) -> String {
     text
 }
 
-/// The number of differences per cause, each with its meaning.
+/// Lists the number of differences per cause, each with its meaning.
 fn cause_counts(report: &RunReport) -> String {
     let mut counts: BTreeMap<DifferenceCause, u64> = BTreeMap::new();
     for (_, difference) in report.differences() {
@@ -88,12 +88,13 @@ fn difference_table(report: &RunReport) -> Table {
     table
 }
 
-/// The columns that differ, in one cell.
+/// Returns the columns that differ, as the text of one cell.
 pub(crate) fn changed_fields(difference: &RecordDifference) -> String {
     let fields = &difference.fields;
     let mut words: Vec<String> = fields
         .iter()
-        // A newer version always has another `updated_at`.
+        // A newer version always has another `updated_at`, so the column is only shown if it is the
+        // only one.
         .filter(|field| field.name != "updated_at" || fields.len() == 1)
         .map(|field| {
             let (before, after) = (short_value(&field.before), short_value(&field.after));

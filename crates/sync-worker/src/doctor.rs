@@ -1,4 +1,4 @@
-//! `sync-worker doctor`: what is wrong, and what to do about it.
+//! `sync-worker doctor`: problems of the service, and what to do about them.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(crate) async fn doctor(
             ExitStatus::SomeFailed
         }
         Ok(()) => ExitStatus::Done,
-        // What follows needs what is missing.
+        // The remaining checks depend on what is missing.
         Err(problems) => {
             checks.extend(problems);
             ExitStatus::CouldNotRun
@@ -61,7 +61,8 @@ async fn run_checks(
         )
     };
     if !faults.is_empty() {
-        // The operator who installs the service has more than one thing to set.
+        // All faults are reported at once, because an operator who installs the service has several
+        // things to set.
         let problems = faults.iter().map(|fault| wrong_setting(fault.to_string()));
         return Err(problems.collect());
     }
@@ -112,7 +113,7 @@ fn build_engine(args: &DoctorArgs) -> Result<Engine, ConfigError> {
         .engine(database, clock, EngineSettings::default())
 }
 
-/// A line a check; sentences are too long for a table.
+/// Returns one line per check. The sentences are too long for a table.
 fn text(checks: &[DoctorCheck]) -> String {
     let mut lines = Vec::new();
     for one in checks {

@@ -1,15 +1,15 @@
-/// How a command ended, for scripts and for Kubernetes.
+/// Outcome of a command, as an exit code for scripts and Kubernetes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// All that was asked is done.
+    /// The command has done all its work.
     Done,
-    /// The database or the configuration does not allow it.
+    /// The database or the configuration prevents the command.
     CouldNotRun,
-    /// The command line makes no sense.
+    /// The command line is invalid.
     WrongUsage,
-    /// It ran, and some members failed.
+    /// The command ran, and some members failed.
     SomeFailed,
-    /// It ran, and some work was put off: by the quota, or by a stop.
+    /// The command ran, and some work was deferred because of the quota or a stop.
     Deferred,
 }
 
@@ -25,7 +25,7 @@ impl ExitStatus {
     }
 }
 
-/// Why a command did not run: what is wrong, and what to do about it.
+/// Reason why a command did not run, and what to do about it.
 #[derive(Debug)]
 pub(crate) struct CommandError {
     pub(crate) exit: ExitStatus,

@@ -8,14 +8,14 @@ use crate::time_arg::TimeArg;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpiryArg(DateTime<Utc>);
 
-/// A text that is neither a date nor an instant.
+/// Error for a text that is neither a date nor an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "use the last day of the key, such as 2027-01-31, or an instant, such as 2027-01-31T08:00:00Z"
 )]
 pub struct InvalidExpiry;
 
-/// An end that has passed.
+/// Error for an end in the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "--expires lies in the past, so the key would never work; name a day to come, such as the last of next year"
@@ -37,7 +37,7 @@ impl FromStr for ExpiryArg {
 }
 
 impl ExpiryArg {
-    /// The first instant at which the key does not work.
+    /// Returns the first instant at which the key no longer works.
     pub(crate) fn after(self, now: DateTime<Utc>) -> Result<DateTime<Utc>, ExpiryInPast> {
         if self.0 > now {
             Ok(self.0)

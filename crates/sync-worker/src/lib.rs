@@ -1,15 +1,15 @@
-//! The command line: scheduled runs, and administration.
+//! The command line: scheduled runs and administration.
 //!
-//! - [`cli`]: what can be typed;
-//! - [`exit`]: what the exit codes mean;
+//! - [`cli`]: the arguments;
+//! - [`exit`]: the exit codes;
 //! - [`adopt`], [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`], [`webhooks`], [`changes`],
 //!   [`service_keys`], [`audit`],
-//!   [`print`]: one file a command;
-//! - [`console`]: a terminal, or a log;
+//!   [`print`]: one file per command;
+//! - [`console`]: output to a terminal or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
 //!
-//! Nothing here waits for tomorrow: cron, a systemd timer or Kubernetes does.
-//! Runs may overlap; a member is synced by one of them at a time.
+//! No command schedules itself: cron, a systemd timer or Kubernetes does. Runs may overlap; only
+//! one of them syncs a member at a time.
 
 mod adopt;
 mod audit;
@@ -55,12 +55,13 @@ pub use console::Console;
 use exit::CommandError;
 pub use exit::ExitStatus;
 
-/// Does what the command line asks for, within this process.
+/// Runs the command in this process and returns its exit code.
 pub async fn run(cli: WorkerCli) -> u8 {
     run_until_stopped(cli, &Console::of_process(), CancellationToken::new()).await
 }
 
-/// The same, until told to stop: the page in hand is finished first.
+/// Runs the command and returns its exit code. If `stop` is cancelled, the command finishes the
+/// current page and then ends.
 pub async fn run_until_stopped(cli: WorkerCli, console: &Console, stop: CancellationToken) -> u8 {
     let exit = match execute(&cli, console, stop).await {
         Ok(exit) => exit,
@@ -71,7 +72,7 @@ pub async fn run_until_stopped(cli: WorkerCli, console: &Console, stop: Cancella
     };
     if exit == ExitStatus::Done && console.write_failed() {
         if cli.common().is_none() {
-            // There is no log to say it.
+            // This command has no log in which the error could be written.
             console
                 .print_to_stderr("error: standard output could not be written; is the disk full?");
         }
@@ -86,7 +87,7 @@ async fn execute(
     stop: CancellationToken,
 ) -> Result<ExitStatus, CommandError> {
     let faults = cli.setting_faults();
-    // The doctor reports them as what it found.
+    // The doctor reports them as its findings.
     if !faults.is_empty() && !matches!(cli.command, WorkerCommand::Doctor(_)) {
         check_usage(&cli.command)?;
         return Err(CommandError::could_not_run(faults.to_string()));
@@ -132,7 +133,7 @@ async fn execute(
     }
 }
 
-/// Refuses flags that contradict each other or the clock, which no setting is needed for.
+/// Refuses flags that contradict each other or lie in the future. This check needs no settings.
 fn check_usage(command: &WorkerCommand) -> Result<(), CommandError> {
     let now = SystemClock.now();
     match command {

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(run_until_cut_off(cli, &console));
-    // What was cut off is not waited for.
+    // Does not wait for work that was cut off.
     runtime.shutdown_background();
     code.into()
 }

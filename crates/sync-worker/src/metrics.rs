@@ -1,5 +1,4 @@
-//! What a run leaves for Prometheus: a file that node-exporter's textfile
-//! collector picks up.
+//! Metrics of a run for Prometheus, in a file that node-exporter's textfile collector reads.
 
 use std::{
     fs, io,
@@ -36,7 +35,7 @@ struct MemberStatusLabels {
     status: String,
 }
 
-/// Why the file was not written.
+/// Reason why the file was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MetricsError {
     #[error("the metrics could not be collected")]
@@ -49,7 +48,7 @@ pub(crate) enum MetricsError {
     },
 }
 
-/// Writes the file in one step: whoever reads it meanwhile sees the one before.
+/// Writes the file in one step: a process that reads it meanwhile gets the previous file.
 pub(crate) async fn write(
     path: &Path,
     engine: &Engine,
@@ -62,7 +61,7 @@ pub(crate) async fn write(
         source,
     };
     let mut beside = path.as_os_str().to_owned();
-    // The collector reads *.prom alone.
+    // The collector reads only `*.prom` files.
     beside.push(".part");
     fs::write(&beside, text).map_err(unwritten)?;
     fs::rename(&beside, path).map_err(unwritten)

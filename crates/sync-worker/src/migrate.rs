@@ -6,13 +6,13 @@ use crate::{Console, ExitStatus, cli::MigrateArgs, exit::CommandError};
 
 #[derive(Serialize)]
 struct MigrateResult {
-    /// Applied just now, in order.
+    /// Migrations that were applied just now, in order.
     applied: Vec<String>,
-    /// Tables and functions of an older service that made room.
+    /// Tables and functions of the legacy service that were renamed to make room.
     set_aside: Vec<SetAsideObject>,
-    /// The number of members with days that were settled again, because the rules changed.
+    /// Number of members with local dates that were assigned again, because the rules changed.
     members_settled: u64,
-    /// Roles that may serve, and read and write every row.
+    /// Roles of the service, which may read and write every row.
     serving_roles: Vec<GrantedRole>,
     exit_code: u8,
 }
@@ -106,7 +106,7 @@ fn print_text(migrated: &MigrateResult, console: &Console) {
     }
 }
 
-/// What PostgreSQL did, and where it is; the address without its password.
+/// Error with PostgreSQL's reason and the server's address, without the password.
 pub(crate) fn database_error(args: &DatabaseArgs, error: &StorageError) -> CommandError {
     let place = args
         .host_and_port()
@@ -128,7 +128,7 @@ pub(crate) fn database_error(args: &DatabaseArgs, error: &StorageError) -> Comma
     })
 }
 
-/// The sentence with its causes; none of them holds the address.
+/// Returns the error's message with its causes; none of them contains the address.
 fn error_chain(error: &StorageError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

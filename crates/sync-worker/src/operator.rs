@@ -6,14 +6,14 @@ use whoop_storage::{
     table::audit::{self, Actor},
 };
 
-/// The user of the operating system who runs this command, or the number of one without a name, as
-/// in a container.
+/// Returns the operating system's user that runs this command, or the user's number if it has no
+/// name, as in a container.
 pub(crate) fn current_operator() -> Actor {
     let number = || format!("uid-{}", rustix::process::getuid().as_raw());
     Actor::cli(&whoami::username().unwrap_or_else(|_| number()))
 }
 
-/// Adds a row for a command, before the command changes anything.
+/// Adds an audit row for a command, before the command changes anything.
 pub(crate) async fn record_action(
     database: &Database,
     action: &'static str,
@@ -31,7 +31,7 @@ pub(crate) async fn record_action(
     audit::insert(&mut conn, &[entry]).await
 }
 
-/// Adds a row for each of these members, or one row if the command is about all of them.
+/// Adds an audit row for each of these members, or one row if the command is about all of them.
 pub(crate) async fn record_action_for(
     database: &Database,
     action: &'static str,

@@ -1,11 +1,11 @@
-//! A dry run for people: who would be read, from when on, for how many calls.
+//! Text of a dry run: the members to sync, the start of each window, and the number of calls.
 
 use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use whoop_core::plan::{ReadReason, Slot};
 use whoop_sync::dry_run::{DryRunReport, PlannedMember, PlannedWindow};
 
-/// The calls of the whole plan; history comes on top.
+/// Returns the calls of the whole plan, without those of the backfill.
 pub(crate) fn planned_calls(planned: &[PlannedMember]) -> u64 {
     planned.iter().map(|one| u64::from(one.calls())).sum()
 }

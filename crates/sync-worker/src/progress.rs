@@ -7,9 +7,9 @@ use crate::{Console, differences};
 
 const BAR_TEMPLATE: &str = "{bar:30} {pos}/{len} members  {rate}{elapsed} so far{left}";
 
-/// Shows a run as it goes: a bar on a terminal, a line a member in a log.
+/// Reports a run's progress: a bar on a terminal, one line per member in a log.
 pub(crate) struct ProgressReporter {
-    /// `None` where nobody looks.
+    /// `None` if the output is not a terminal.
     bar: Option<ProgressBar>,
 }
 
@@ -23,14 +23,15 @@ impl ProgressReporter {
                         .with_key("rate", write_rate)
                         .with_key("left", write_time_left),
                 ),
-                // The default says less, and a run matters more than its bar.
+                // With an invalid template, the bar keeps its default style: the run matters more
+                // than its bar.
                 Err(_) => bar,
             }
         });
         Self { bar }
     }
 
-    /// Takes the bar away, to make room for the result.
+    /// Removes the bar, to make room for the result.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -38,10 +39,10 @@ impl ProgressReporter {
     }
 }
 
-/// Members a second; nothing before the first, which says nothing yet.
+/// Writes the members per second; nothing before the first member, when the rate is unknown.
 fn write_rate(state: &ProgressState, to: &mut dyn fmt::Write) {
     if state.pos() > 0 {
-        // A bar that cannot be written is no bar.
+        // A rate that cannot be written is only missing in the bar.
         let _ = write!(to, "{:.1}/s  ", state.per_sec());
     }
 }
@@ -103,7 +104,7 @@ fn log_member(report: &MemberReport) {
             reauth_required = report.reauth_required,
             "failed"
         ),
-        // Not even begun, as perhaps a thousand others: the summary counts them.
+        // Not even begun. There may be thousands of such members; the summary counts them.
         MemberOutcome::Deferred | MemberOutcome::Stopped if report.types.is_empty() => {
             tracing::debug!(member, error, "not begun");
         }

@@ -14,10 +14,10 @@ use crate::{
     run::{execute_plan, new_plan, open_engine, resolve_start},
 };
 
-/// The span that is compared if `--from` is not given.
+/// Length of the compared span if `--from` is not given.
 const DEFAULT_SPAN: TimeDelta = TimeDelta::days(30);
 
-/// The span that is compared: its beginning, and its end if that is not now.
+/// Returns the span to compare: its start, and its end if that is not now.
 ///
 /// # Errors
 ///
@@ -29,7 +29,8 @@ pub(crate) fn compared_span(
     let until = args.to.map(|to| to.end()).filter(|until| *until < now);
     let from =
         resolve_start("--from", args.from, now)?.unwrap_or(until.unwrap_or(now) - DEFAULT_SPAN);
-    // A date is longer than a day, from where it begins first to where it ends last.
+    // A date lasts longer than 24 hours: from its start in the easternmost time zone to its end in
+    // the westernmost.
     let is_backward = match (args.from, args.to) {
         (Some(from), Some(to)) => from.end() > to.end(),
         _ => until.is_some_and(|until| until <= from),

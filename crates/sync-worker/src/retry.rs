@@ -1,4 +1,4 @@
-//! `sync-worker users retry`: the stored tokens of members in `reauth_required`, tried once more.
+//! `sync-worker users retry`: tries the stored tokens of members in `reauth_required` once more.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     users::{open_database, unknown_member},
 };
 
-/// Maximum wait for one refresh: longer than it can take.
+/// Maximum wait for one refresh; a refresh always takes less.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Serialize)]
@@ -30,7 +30,7 @@ struct RetryMembersResult {
 #[derive(Serialize)]
 struct RetriedMember {
     user_id: UserId,
-    /// Absent if WHOOP could not be asked.
+    /// Absent if WHOOP could not be reached.
     outcome: Option<RetryOutcome>,
     error: Option<String>,
 }

@@ -13,15 +13,15 @@ use crate::{
 
 #[derive(Debug, Default, Serialize)]
 struct RotateResult {
-    /// The key that seals now.
+    /// Id of the key that seals now.
     key: String,
     resealed: u64,
-    /// Those that only `--dry-run` left as they are.
+    /// Rows sealed with another key, which only `--dry-run` does not change.
     outdated: u64,
-    /// As they were: no key in `TOKEN_KEYS` opens them.
+    /// Unchanged rows, because no key in `TOKEN_KEYS` opens them.
     failed: Vec<RotateFailure>,
     stopped: bool,
-    /// Rows by the key that seals them, afterwards.
+    /// Number of rows per sealing key, after the rotation.
     in_use: Vec<KeyUsage>,
     exit_code: u8,
 }
@@ -115,12 +115,12 @@ async fn reseal_all(
             break;
         }
     }
-    // Whoever held them has had the time of all the others.
+    // The processes that held these row locks have had time to release them.
     for row in held {
         let outcome = rotate::reseal(database, keys, &row).await?;
         rotated.record_outcome(&row, outcome);
     }
-    // What the key has sealed before today may be another's of the same name.
+    // Rows that name the current key may be sealed with a different key of the same name.
     for (row, error) in rotate::list_unopenable(database, keys, keys.sealing_key_id()).await? {
         rotated.record_outcome(&row, ResealOutcome::DoesNotOpen(error));
     }

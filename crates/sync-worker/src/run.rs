@@ -46,9 +46,9 @@ struct DryRunResult<'a> {
     members: usize,
     fresh: usize,
     left: usize,
-    /// Members whose history is gone on with, in calls that are not counted here.
+    /// Members with a backfill after the sync. Its calls are not in `calls`.
     histories: usize,
-    /// At the least; history comes on top.
+    /// Minimum number of calls; the backfill adds more.
     calls: u64,
     plan: &'a [PlannedMember],
     exit_code: u8,
@@ -77,7 +77,7 @@ pub(crate) async fn run(
     execute_plan(&engine, &plan, &args.work, console, stop).await
 }
 
-/// Runs a plan, and tells how that went.
+/// Executes a plan and reports the outcome.
 pub(crate) async fn execute_plan(
     engine: &Engine,
     plan: &RunRequest,
@@ -98,7 +98,7 @@ pub(crate) async fn execute_plan(
     if let Some(path) = &args.metrics_file
         && let Err(error) = metrics::write(path, engine, &report, engine.clock().now()).await
     {
-        // The run is done, whoever hears of it.
+        // The run itself is done; missing metrics do not make it fail.
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(%error, cause, "the run's metrics are not written");
     }
@@ -146,19 +146,19 @@ fn sync_plan(
     let errand = SyncRequest {
         reason: ReadReason::Asked,
         slot: Some(slot),
-        // In one order, and each once.
+        // In a fixed order, and without duplicates.
         data_types: DataType::ALL
             .into_iter()
             .filter(|data_type| chosen.contains(data_type))
             .collect(),
         since,
-        // The night has the whole day's leftovers of the quota.
+        // The night run may use the quota that the day did not use.
         backfill: slot == Slot::Night,
     };
     Ok(new_plan(RunTask::Sync(errand), &args.work, console))
 }
 
-/// A task for the members that were named, or for all.
+/// Creates the plan of a task for the members that were named, or for all.
 pub(crate) fn new_plan(task: RunTask, args: &WorkArgs, console: &Console) -> RunRequest {
     let mut users: Vec<UserId> = Vec::new();
     for user in &args.users {
@@ -178,7 +178,7 @@ pub(crate) fn new_plan(task: RunTask, args: &WorkArgs, console: &Console) -> Run
     }
 }
 
-/// An instant to read back to.
+/// Returns the instant to read back to, or an error if it lies in the future.
 pub(crate) fn resolve_start(
     flag: &str,
     since: Option<TimeArg>,
@@ -190,8 +190,8 @@ pub(crate) fn resolve_start(
         .map_err(|error| CommandError::wrong_usage(format!("{flag}: {error}")))
 }
 
-/// The engine over a database that is there and has every migration, and knows
-/// every member that was named.
+/// Opens the engine. Its database is reachable, has every migration, and has every member that was
+/// named.
 pub(crate) async fn open_engine(
     args: &WorkArgs,
     clock: Arc<dyn Clock>,

@@ -26,7 +26,7 @@ use crate::{
 #[derive(Serialize)]
 struct CreateServiceKeyResult<'a> {
     name: &'a str,
-    /// The key itself, printed this once.
+    /// The key itself, printed only this once.
     key: &'a str,
     scopes: Vec<&'static str>,
     created_at: DateTime<Utc>,

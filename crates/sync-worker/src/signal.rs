@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: first asked, then made to.
+//! SIGTERM and SIGINT: a request to stop first, then a forced end.
 
 use std::{io, time::Duration};
 
@@ -6,14 +6,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Console;
 
-/// Kubernetes, systemd and the contract give ten seconds; one is for the end.
+/// Time to stop, in seconds: Kubernetes, systemd and the contract give ten, of which one is
+/// reserved for the exit.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 
-/// Cancels `stop` at the first signal. Returns when work that has not ended by
-/// then must be cut off: after nine seconds, or at the second signal.
+/// Cancels `stop` at the first signal. Returns when work that is still running must be cut off:
+/// after nine seconds, or at the second signal.
 ///
-/// What is cut off loses nothing but its leases, which end by themselves. Signals are received from
-/// the call on, and not only once the future is polled: the work may begin first.
+/// Work that is cut off loses only its leases, which expire. Signals are received from the call on,
+/// even before the future is polled, because the work may begin first.
 pub fn cancel_on_signal(
     stop: CancellationToken,
     console: &Console,

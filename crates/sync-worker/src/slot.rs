@@ -2,7 +2,7 @@ use chrono::{DateTime, Local, Timelike, Utc};
 use clap::ValueEnum;
 use whoop_core::plan::Slot;
 
-/// A run of the day as it is typed.
+/// The run of the day, as a command line argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SlotArg {
     Morning,
@@ -13,7 +13,7 @@ pub enum SlotArg {
 }
 
 impl SlotArg {
-    /// The slot at this moment, by the machine's time zone.
+    /// Returns the slot at this moment, in the machine's time zone.
     pub(crate) fn at(self, now: DateTime<Utc>) -> Slot {
         match self {
             Self::Morning => Slot::Morning,

@@ -1,4 +1,4 @@
-//! What a run came to, for people and for the log.
+//! Result of a run, for people and for the log.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -9,17 +9,17 @@ use whoop_sync::{MemberOutcome, run::RunReport};
 
 use crate::{ExitStatus, differences};
 
-/// Reasons that are listed one by one; the rest is counted.
+/// Maximum number of reasons that are listed; the rest is counted.
 const MAX_REASONS: usize = 20;
 
-/// A run that came to its end.
+/// A run that has ended.
 pub(crate) struct RunSummary<'a> {
     pub(crate) report: &'a RunReport,
     pub(crate) elapsed: Duration,
     pub(crate) exit: ExitStatus,
 }
 
-/// One line with everything that an alarm may look at.
+/// Logs one line with everything that an alert may use.
 pub(crate) fn log_summary(ended: &RunSummary<'_>) {
     let RunSummary {
         report,
@@ -55,7 +55,7 @@ pub(crate) fn log_summary(ended: &RunSummary<'_>) {
     );
 }
 
-/// Tables and lists.
+/// Returns tables and lists.
 pub(crate) fn text(ended: &RunSummary<'_>) -> String {
     let RunSummary {
         report,
@@ -202,7 +202,7 @@ fn push_reasons(text: &mut String, report: &RunReport, outcome: MemberOutcome) {
     }
 }
 
-/// The first member that was put off says why; it is the same for the others.
+/// Returns the reason of the first deferred member; the others have the same.
 fn deferral_reason(report: &RunReport) -> Option<&str> {
     report
         .reports

@@ -2,29 +2,29 @@ use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-/// A date begins first in Kiribati. Counted from there, a date covers that day
-/// of every member, wherever they live.
+/// Offset of the time zone in which a date begins first (Kiribati, UTC+14). A date that is counted
+/// from there covers the day of every member, wherever they live.
 const EARLIEST_OFFSET: TimeDelta = TimeDelta::hours(14);
 
-/// … and ends last on Baker Island.
+/// Offset of the time zone in which a date ends last (Baker Island, UTC-12).
 const LATEST_OFFSET: TimeDelta = TimeDelta::hours(12);
 
-/// WHOOP was founded two years later; nothing can be older.
+/// Earliest start. WHOOP was founded two years later, so no record is older.
 const EARLIEST_DATE: NaiveDate = NaiveDate::from_ymd_opt(2010, 1, 1).expect("a date");
 
-/// From when on to read: an instant, or a whole date.
+/// Limit of the span to read: an instant, or a whole date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeArg {
     Instant(DateTime<Utc>),
     Date(NaiveDate),
 }
 
-/// A text that is neither a date nor an instant.
+/// Error for a text that is neither a date nor an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("use a date like 2026-01-31 or an instant like 2026-01-31T08:00:00Z")]
 pub struct InvalidTimeArg;
 
-/// A moment that has not come yet.
+/// Error for a time in the future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it lies in the future; WHOOP has no records from then yet. Name a past date or instant")]
 pub(crate) struct TimeInFuture;
@@ -36,7 +36,7 @@ impl FromStr for TimeArg {
         if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self::Instant(instant.to_utc()));
         }
-        // chrono would also take 2026-1-5 and +12026-01-05.
+        // chrono would also accept 2026-1-5 and +12026-01-05.
         if text.len() != "2026-01-31".len() {
             return Err(InvalidTimeArg);
         }
@@ -47,7 +47,7 @@ impl FromStr for TimeArg {
 }
 
 impl TimeArg {
-    /// The instant to read back to; `today` is the date on this machine's wall.
+    /// Returns the instant to read back to; `today` is the date in this machine's time zone.
     pub(crate) fn start(
         self,
         now: DateTime<Utc>,
@@ -63,7 +63,7 @@ impl TimeArg {
         Ok(instant)
     }
 
-    /// The instant up to which to read: a date is read to where it ends last.
+    /// Returns the instant up to which to read. A date ends when it ends in the last time zone.
     pub(crate) fn end(self) -> DateTime<Utc> {
         match self {
             Self::Date(date) => {

@@ -59,7 +59,7 @@ struct DataTypeEntry<'a> {
     records_synced: i64,
     covered_from: Option<DateTime<Utc>>,
     covered_until: Option<DateTime<Utc>>,
-    /// The older span behind a gap that the backfill has not read yet.
+    /// Older span behind a gap that the backfill has not read yet.
     earlier_from: Option<DateTime<Utc>>,
     earlier_until: Option<DateTime<Utc>>,
     whole_history: bool,
@@ -252,7 +252,8 @@ fn text(shown: &ShowMemberResult<'_>) -> String {
     format!("{}\n{table}", lines.join("\n"))
 }
 
-/// `leave` with everything, once that is sure.
+/// `sync-worker users erase`: disconnects the member and deletes all their data, after a
+/// confirmation.
 pub(crate) async fn erase(
     args: &EraseMemberArgs,
     console: &Console,
@@ -313,7 +314,7 @@ pub(crate) async fn disconnect(
     Ok(ExitStatus::Done)
 }
 
-/// What is erased does not come back, so it is asked for twice.
+/// Asks the operator to type the member's id, because an erasure cannot be undone.
 fn confirm_erase(user_id: &UserId, console: &Console) -> Result<(), CommandError> {
     if !console.is_terminal() || !io::stdin().is_terminal() {
         return Err(CommandError::wrong_usage(
@@ -324,7 +325,7 @@ fn confirm_erase(user_id: &UserId, console: &Console) -> Result<(), CommandError
         "Everything that is stored of {user_id} will be deleted. Type the id to go on:"
     ));
     let mut typed = String::new();
-    // What cannot be read is not a yes.
+    // Input that cannot be read does not confirm.
     let read = io::stdin().lock().read_line(&mut typed).is_ok();
     if read && typed.trim() == user_id.as_str() {
         Ok(())

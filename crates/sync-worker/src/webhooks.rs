@@ -1,4 +1,4 @@
-//! `sync-worker webhooks`: the inbox, and its dead letters.
+//! `sync-worker webhooks`: the inbox and its dead letters.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,9 +28,9 @@ use crate::{
 
 #[derive(Serialize)]
 struct ListEventsResult {
-    /// Of all events, by their state.
+    /// Number of all events, per state.
     counts: BTreeMap<String, i64>,
-    /// The latest first.
+    /// Latest first.
     events: Vec<WebhookEventRow>,
     exit_code: u8,
 }
@@ -60,7 +60,7 @@ impl EventStateArg {
     }
 }
 
-/// The filter of a command line.
+/// Converts the command line's filter.
 fn event_filter(
     which: &EventFilterArgs,
     states: &[EventStateArg],

@@ -1,5 +1,5 @@
-//! Members of an older service taken over: their connection, and the whole records of
-//! WHOOP that it kept. Nobody has to connect again.
+//! Imports the members of the legacy service: their connection, and WHOOP's complete records that
+//! the service kept. Members do not have to connect again if WHOOP still accepts their tokens.
 
 use std::collections::BTreeMap;
 
@@ -29,58 +29,61 @@ use whoop_storage::{
 
 use crate::{Engine, SyncContext, SyncError};
 
-/// Records that are stored in one transaction.
+/// Number of records that are stored in one transaction.
 const RECORDS_PER_TRANSACTION: usize = 200;
 
-/// What became of a member of the older service.
+/// Outcome of importing a member of the legacy service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdoptionOutcome {
-    /// Connected, and WHOOP took the tokens.
+    /// Connected, and WHOOP accepts the tokens.
     Connected,
-    /// WHOOP no longer takes the tokens, or there were none: the member has to connect
-    /// again. Their records are here.
+    /// WHOOP no longer accepts the tokens, or there were none: the member has to connect again.
+    /// Their records are stored.
     ReauthRequired,
-    /// Had disconnected, and stays so. Their records are here.
+    /// The member had disconnected, and is stored as disconnected. Their records are stored.
     Disconnected,
-    /// Was taken over by a run before, and is left alone.
+    /// An earlier run imported the member, so this run changes nothing.
     Already,
-    /// The quota is spent or WHOOP does not answer: the next run goes on.
+    /// The quota is used up, the run was stopped or the failure is temporary; the next run
+    /// continues.
     PutOff,
-    /// Neither a token nor a whole record is left of them.
+    /// The legacy service has neither usable tokens nor a complete record of the member.
     Nothing,
-    /// Could not be taken over; the error says why.
+    /// The import failed; `error` has the reason.
     Failed,
 }
 
-/// One member, taken over or not.
+/// Result of importing one member.
 #[derive(Debug, Clone, Serialize)]
 pub struct MemberAdoption {
     pub user_id: String,
     pub outcome: AdoptionOutcome,
-    /// Whole records that are stored now, by type.
+    /// Complete records that are stored now, by data type.
     pub records: BTreeMap<&'static str, u64>,
-    /// Of them, those that were stored before in this version or a newer one.
+    /// Number of these records that were stored before in the same or a newer version.
     pub unchanged: u64,
-    /// Whole records that belong to somebody else or that PostgreSQL refused: set aside.
+    /// Number of complete records that were set aside, because they belong to another WHOOP account
+    /// or PostgreSQL rejected them.
     pub set_aside: u64,
-    /// Rows without a whole record of WHOOP, by type where it is known: to be read again.
+    /// Rows without a complete record of WHOOP, by data type if it is known. A sync reads them
+    /// again.
     pub read_again: BTreeMap<&'static str, u64>,
     pub error: Option<String>,
 }
 
-/// What [`Engine::adopt`] came to.
+/// Result of [`Engine::adopt`].
 #[derive(Debug, Default, Serialize)]
 pub struct AdoptReport {
     pub dry_run: bool,
     pub members: Vec<MemberAdoption>,
-    /// Rows that name no member.
+    /// Number of rows that name no member.
     pub of_nobody: i64,
     pub calls: u64,
     pub stopped: bool,
 }
 
-/// The whole records of a member, and what was none.
+/// The complete records of a member, and the number of rows without one.
 #[derive(Debug, Default)]
 struct AdoptableRecords {
     cycles: Vec<Cycle>,
@@ -91,15 +94,16 @@ struct AdoptableRecords {
 }
 
 impl Engine {
-    /// Takes everybody over who is not here yet. Twice changes nothing.
+    /// Imports all members of the legacy service who were not imported before. A second run changes
+    /// nothing.
     ///
-    /// The tokens are sealed first and shown to WHOOP afterwards, so that a refresh
-    /// goes the way of every refresh: what WHOOP gives in return is never lost. With
-    /// `dry_run` nothing is written and WHOOP is not asked.
+    /// The tokens are stored before they are sent to WHOOP, so that a refresh is an ordinary one
+    /// and WHOOP's answer is never lost. With `dry_run`, nothing is written and WHOOP is not
+    /// called.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away. What was taken over until then stays.
+    /// PostgreSQL is unavailable. Members who were imported before the error remain imported.
     pub async fn adopt(
         &self,
         dry_run: bool,
@@ -166,7 +170,7 @@ impl Engine {
             .await?;
         let number = account.whoop_user_id.or_else(|| found.whoop_user_id());
         if number != account.whoop_user_id {
-            // Now that their number is known, what names them by that alone.
+            // The member's WHOOP user id is known now, and some rows are found only by it.
             found = self
                 .find_legacy_records(left_behind, account, number)
                 .await?;
@@ -239,8 +243,9 @@ impl Engine {
                 .await?;
         }
         let mut stored = page::StoreCounts::default();
-        // A recovery's day is its night's, and a night's may be its cycle's: in this
-        // order each finds what it needs, and in any other they settle in the end.
+        // A recovery takes its local date from its sleep, and a sleep may take its own from its
+        // cycle. In this order each record finds the one it needs; any other order ends with the
+        // same dates.
         stored += self.store_legacy_records(user_id, &found.cycles).await?;
         stored += self.store_legacy_records(user_id, &found.sleeps).await?;
         stored += self
@@ -263,8 +268,8 @@ impl Engine {
         member.ok_or_else(|| StorageError::MemberGone(user_id.to_string()).into())
     }
 
-    /// The member's row and their tokens, sealed, in one transaction. Whoever is here
-    /// already stays as they are: their tokens are younger.
+    /// Stores the member's row and their sealed tokens in one transaction. A member who is already
+    /// stored is not changed, because their tokens are newer.
     async fn insert_legacy_connection(
         &self,
         user_id: &UserId,
@@ -305,7 +310,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks WHOOP for the profile, which shows that the tokens work and names their account.
+    /// Requests the profile from WHOOP, which shows that the tokens work and which account they are
+    /// of.
     async fn verify_legacy_tokens(
         &self,
         member: &users::UserRow,
@@ -316,7 +322,7 @@ impl Engine {
         let Some(pair) = member.unidentified_pair else {
             return Ok(AdoptionOutcome::Connected);
         };
-        // The legacy service knew the account: its first sync shows whether the tokens work.
+        // The legacy service knew the account, so the first sync shows whether the tokens work.
         let is_known = member.whoop_user_id != UNKNOWN_ACCOUNT;
         let checked = match self.fetch_account(user_id, pair, job).await {
             Err(error) if is_known && error.is_profile_refused() => {
@@ -359,7 +365,7 @@ impl Engine {
     }
 }
 
-/// Reason that tokens are useless although WHOOP accepts them.
+/// Reason that tokens are unusable although WHOOP accepts them.
 const fn unusable_tokens_reason(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::OtherAccount => Some("the older service's tokens were of another WHOOP account"),
@@ -370,7 +376,7 @@ const fn unusable_tokens_reason(error: &SyncError) -> Option<&'static str> {
     }
 }
 
-/// How a member stands by what the older service knew.
+/// Returns the outcome to expect from the legacy service's data alone.
 fn expected_outcome(account: &LegacyAccount) -> AdoptionOutcome {
     let has_token = account.access_token.is_some() || account.refresh_token.is_some();
     match (account.is_active, has_token) {
@@ -381,7 +387,7 @@ fn expected_outcome(account: &LegacyAccount) -> AdoptionOutcome {
 }
 
 fn legacy_tokens(account: &LegacyAccount, now: DateTime<Utc>) -> OAuthTokens {
-    // One whose end is not known is taken for over: a refresh says for certain.
+    // An unknown expiry counts as expired: the refresh shows whether the tokens still work.
     let expires_at = account
         .expires_at
         .filter(|_| account.access_token.is_some());
@@ -409,7 +415,8 @@ impl AdoptableRecords {
         found
     }
 
-    /// Whether everything in it was a whole record, and there was one.
+    /// Adds the records of a raw row. Returns true if there is at least one and all of them are
+    /// complete.
     fn add_raw(&mut self, raw: &LegacyRecord) -> bool {
         let Some(text) = &raw.text else { return false };
         let Ok(records) = parse_records(text) else {
@@ -449,7 +456,7 @@ impl AdoptableRecords {
             .collect()
     }
 
-    /// WHOOP's number of the member, by most of their records.
+    /// The WHOOP user id that most of the member's records have.
     fn whoop_user_id(&self) -> Option<i64> {
         let mut votes: BTreeMap<i64, usize> = BTreeMap::new();
         let numbers = (self.cycles.iter().map(Record::whoop_user_id))
@@ -480,7 +487,7 @@ fn push_parsed<R: Record>(records: &mut Vec<R>, raw: &RawValue) -> bool {
     }
 }
 
-/// The records of a text: one, a list of them, or a page as WHOOP sends it.
+/// Returns the records in a text: a single record, a list of records, or a page in WHOOP's format.
 fn parse_records(text: &str) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
     #[derive(serde::Deserialize)]
     struct LegacyRecordPage {
@@ -495,7 +502,7 @@ fn parse_records(text: &str) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
     }
 }
 
-/// What a record is of, by what only its type has.
+/// Detects the data type of a record by the fields that only this type has.
 fn detect_data_type(raw: &RawValue) -> Option<DataType> {
     let record: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(raw.get()).ok()?;

@@ -1,7 +1,7 @@
-//! A member's history, from the newest to the oldest.
+//! Reads a member's history, from the newest to the oldest record.
 //!
-//! Each page is a walk of its own and one transaction with the log, so it goes
-//! on wherever it was stopped, by whomever.
+//! Each page is read on its own and stored in one transaction with the sync log, so that any
+//! process can continue an interrupted backfill.
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -18,12 +18,12 @@ use crate::{
 };
 
 impl Engine {
-    /// Reads a member's history back to `from`, or to their first record. What
-    /// was never read at all is read up to the present first.
+    /// Reads a member's history back to `from`, or to their first record. Data types that were
+    /// never read are read up to the present first.
     ///
     /// # Errors
     ///
-    /// Only what concerns no single type, such as a database that is away.
+    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
     pub async fn backfill_member(
         &self,
         user_id: &UserId,
@@ -53,9 +53,9 @@ impl Engine {
         Ok(report)
     }
 
-    /// Goes on with the history of these types, a page of each at a time, back to
-    /// `from`, or to the first record. Between two rounds the member is free for
-    /// whoever wants them.
+    /// Continues the backfill of these data types, one page of each at a time, back to `from` or to
+    /// the first record. The member lease is free between two rounds, so that other callers can
+    /// sync the member.
     pub(crate) async fn backfill_types(
         &self,
         user_id: &UserId,
@@ -67,7 +67,7 @@ impl Engine {
         let mut rounds = BackfillRounds::new(data_types);
         let ended = async {
             let back_to = self.limit_to_retention(user_id, from).await?;
-            // No turn, and no leave of the quota, for what is complete.
+            // A complete history needs neither the member lease nor quota permits.
             let coverage = self.load_coverage(user_id).await?;
             let now = self.clock.now();
             let is_left = |one: &Coverage| plan::backfill_window(one, back_to, now).is_some();
@@ -102,15 +102,16 @@ impl Engine {
             );
         }
         let mut report = MemberReport::from_types(user_id, types);
-        // What came between two rounds is no failure of what was read.
+        // An error between two rounds concerns the member; the data types that were read have not
+        // failed.
         if let Err(error) = ended {
             report.merge(MemberReport::from_error(user_id, &error));
         }
         report
     }
 
-    /// Where reading back ends, which is `from` at the earliest: what is not kept is
-    /// not read.
+    /// Returns the earliest time to read back to: `from`, or the start of the retention period if
+    /// that is later. `None` means the member's first record.
     pub(crate) async fn limit_to_retention(
         &self,
         user_id: &UserId,
@@ -122,8 +123,7 @@ impl Engine {
         Ok(self.kept_from(timezone_offset.as_deref()).max(from))
     }
 
-    /// One page of each type whose history is not complete. The caller holds the
-    /// lease.
+    /// Reads one page of each data type that has an incomplete history. The caller holds the lease.
     async fn backfill_round(
         &self,
         user_id: &UserId,
@@ -137,7 +137,7 @@ impl Engine {
             let known = coverage
                 .iter()
                 .find(|known| known.data_type == one.data_type);
-            // A page that brought nothing older would be asked for ever.
+            // A page that did not extend the coverage would be requested again and again.
             let known = known.filter(|known| one.previous_coverage.as_ref() != Some(*known));
             one.window = known.and_then(|known| plan::backfill_window(known, back_to, now));
             one.previous_coverage = known.cloned();
@@ -176,17 +176,17 @@ impl Engine {
     }
 }
 
-/// Histories that are read side by side.
+/// Backfills of several data types that are read concurrently.
 struct BackfillRounds {
     unfinished: Vec<TypeBackfill>,
     finished: Vec<(DataType, ReadProgress, Result<(), SyncError>)>,
 }
 
-/// One type's history, as far as it has come.
+/// Progress of the backfill of one data type.
 struct TypeBackfill {
     data_type: DataType,
     read: ReadProgress,
-    /// What was covered before the last page.
+    /// The coverage before the last page was read.
     previous_coverage: Option<Coverage>,
     window: Option<ReadWindow>,
 }
@@ -205,7 +205,8 @@ impl BackfillRounds {
         }
     }
 
-    /// Every type with how it ended; those that are left go on another time.
+    /// Returns each data type with its result. An unfinished backfill has no error; a later run
+    /// continues it.
     fn into_results(self) -> impl Iterator<Item = (DataType, ReadProgress, Result<(), SyncError>)> {
         let left = self.unfinished.into_iter();
         self.finished

@@ -1,5 +1,5 @@
-//! Syncs that no caller waits for: an app request that comes between only interrupts them, and a span
-//! that reaches far back is read page by page.
+//! Syncs for which no caller waits. An app request of the member interrupts them, and a span that
+//! reaches far back is read page by page.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{
@@ -14,19 +14,20 @@ use crate::{
 };
 
 impl SyncRequest {
-    /// Whether it reads farther back than any window, so that it must not delay other members.
+    /// Whether the sync reads back farther than any normal window, so that it must not delay other
+    /// members.
     pub fn exceeds_look_back(&self, now: DateTime<Utc>) -> bool {
         self.since.is_some_and(|since| since < now - LOOK_BACK)
     }
 }
 
 impl Engine {
-    /// Syncs one member in the background. If [`Errand::reads_history`], it runs in the backfill class and
-    /// gives up the member lease after each page.
+    /// Syncs one member in the background. If [`SyncRequest::exceeds_look_back`], the sync runs in
+    /// the backfill class and releases the member lease after each page.
     ///
     /// # Errors
     ///
-    /// Only what concerns no single type, such as a database that is away.
+    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
     pub async fn sync_in_background(
         &self,
         user_id: &UserId,
@@ -51,7 +52,8 @@ impl Engine {
         }
     }
 
-    /// Syncs a member, again after each app request of the member that came between.
+    /// Syncs a member. If an app request of the member interrupts the sync, it is repeated
+    /// afterwards.
     async fn sync_until_complete(
         &self,
         user_id: &UserId,
@@ -67,7 +69,8 @@ impl Engine {
         }
     }
 
-    /// Reads these types back to `since`, whatever is covered, after their newest days were read.
+    /// Reads these data types back to `since`, regardless of their coverage, after their newest
+    /// records were read.
     async fn backfill_since(
         &self,
         user_id: &UserId,
@@ -104,8 +107,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Reads one page after the other, each with the member lease, from `end` or the present to `since`
-    /// or the member's first record.
+    /// Reads page after page, each under the member lease, from `end` or the present back to
+    /// `since` or the member's first record.
     async fn read_pages_backwards(
         &self,
         user_id: &UserId,
@@ -117,7 +120,7 @@ impl Engine {
     ) -> Result<(), SyncError> {
         let mut oldest = end.unwrap_or_else(|| self.clock.now());
         while oldest > since {
-            // The record at `oldest` is older than this, so that one page is enough.
+            // The record at `oldest` is older than this `end`, so that one page is enough.
             let end = oldest + TimeDelta::milliseconds(1);
             let window = ReadWindow {
                 must_reach: end,

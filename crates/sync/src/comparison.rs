@@ -1,4 +1,4 @@
-//! Stored records compared with WHOOP's.
+//! Compares stored records with WHOOP's.
 
 use std::collections::BTreeSet;
 
@@ -19,17 +19,18 @@ use whoop_storage::{
 
 use crate::window::ReadProgress;
 
-/// The result of comparing a member's records.
+/// The result of comparing a member's records with WHOOP's.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ReconcileFindings {
-    /// The number of WHOOP's records that were compared.
+    /// Number of WHOOP's records that were compared.
     pub compared: u64,
-    /// Each record once, also if it was found while several data types were read.
+    /// The records that differ. Each is listed once, even if the reads of several data types found
+    /// it.
     pub differences: Vec<RecordDifference>,
 }
 
 impl ReconcileFindings {
-    /// Joins what was found while one data type after the other was read.
+    /// Merges the comparisons of the data types.
     pub(crate) fn merge(comparisons: impl Iterator<Item = TypeComparison>, dry_run: bool) -> Self {
         let mut compared = 0;
         let mut changes = RowChanges::new();
@@ -52,12 +53,12 @@ impl ReconcileFindings {
     }
 }
 
-/// A comparison of one data type of one member.
+/// The comparison of one data type of one member.
 #[derive(Debug, Default)]
 pub(crate) struct TypeComparison {
-    /// Whether everything that is stored is rolled back.
+    /// Whether all stored changes are rolled back.
     pub(crate) dry_run: bool,
-    /// The ids of the records that were compared: pages overlap.
+    /// Ids of the records that were compared; a set, because pages overlap.
     pub(crate) compared: BTreeSet<String>,
     /// Rows of any data type, in the order in which they changed.
     pub(crate) changes: Vec<((DataType, String), RowChange)>,
@@ -81,7 +82,8 @@ impl TypeComparison {
 }
 
 impl ReadProgress {
-    /// Stores records within the caller's transaction, and compares them if they are read for that.
+    /// Stores records within the caller's transaction, and compares them with the stored ones if
+    /// this read is a comparison.
     pub(crate) async fn store_records<R: RecordTable>(
         &mut self,
         transaction: &mut Transaction,

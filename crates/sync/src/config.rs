@@ -1,4 +1,4 @@
-//! The settings that the API and the worker share: each a flag, each a variable.
+//! Settings that the API and the worker share. Each is a flag and an environment variable.
 
 mod address;
 mod command_line;
@@ -35,7 +35,7 @@ use crate::{Engine, EngineSettings};
 
 const DASHBOARD_HINT: &str = "take it from the app's page at https://developer-dashboard.whoop.com";
 
-/// A setting that keeps a process from starting.
+/// A setting that prevents a process from starting.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -53,7 +53,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The error of one setting, for a report of all of them.
+    /// Returns the error as the fault of one setting, for a report of all faults.
     pub fn to_fault(&self) -> SettingFault {
         let message = self.to_string();
         match self {
@@ -66,24 +66,23 @@ impl ConfigError {
     }
 }
 
-/// Where PostgreSQL is.
+/// Connection to PostgreSQL.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "PostgreSQL")]
 pub struct DatabaseArgs {
-    /// `postgres://…`; `sslmode` and `sslrootcert` mean what they mean to libpq
-    /// (required)
+    /// `postgres://…`; `sslmode` and `sslrootcert` have the same meaning as in libpq (required)
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL",
           value_parser = database_address)]
     pub database_url: Option<SecretString>,
 
-    /// Connections that this process may hold; a refresh of tokens takes two.
+    /// Maximum number of connections of this process; a token refresh takes two.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub database_pool_size: u16,
 
-    /// `transaction` where a pooler in transaction mode stands in front (`PgBouncer`,
-    /// Supavisor at port 6543): then no statement is prepared beforehand, and changes
-    /// are looked for instead of listened to.
+    /// `transaction` if a pooler in transaction mode is in front of PostgreSQL (`PgBouncer`,
+    /// Supavisor at port 6543). Then no statement is prepared in advance, and the service polls for
+    /// changes instead of listening for notifications.
     #[arg(
         long,
         env = "DATABASE_POOLER",
@@ -94,7 +93,7 @@ pub struct DatabaseArgs {
     pub database_pooler: PoolerMode,
 }
 
-/// Storage, which the modes are of, knows nothing of command lines.
+/// Parses a pooler mode. The storage crate, which defines the modes, does not depend on clap.
 fn pooler_mode() -> impl TypedValueParser<Value = PoolerMode> {
     let modes = [PoolerMode::Session, PoolerMode::Transaction];
     PossibleValuesParser::new(modes.map(PoolerMode::name)).map(move |name| {
@@ -103,11 +102,11 @@ fn pooler_mode() -> impl TypedValueParser<Value = PoolerMode> {
     })
 }
 
-/// Reads an address of PostgreSQL.
+/// Parses the URL of a PostgreSQL database.
 ///
 /// # Errors
 ///
-/// The reason, without a part of the password.
+/// The reason, without any part of the password.
 pub fn database_address(text: &str) -> Result<SecretString, String> {
     Database::check_address(text)
         .map_err(|reason| format!("{reason}; example: {DATABASE_EXAMPLE}"))?;
@@ -117,7 +116,7 @@ pub fn database_address(text: &str) -> Result<SecretString, String> {
 const DATABASE_EXAMPLE: &str = "postgres://user:password@db.example:5432/app?sslmode=verify-full";
 
 impl DatabaseArgs {
-    /// The settings without which there is no pool.
+    /// Faults of the settings that the pool requires.
     pub fn faults(&self) -> Vec<SettingFault> {
         self.database()
             .err()
@@ -126,21 +125,21 @@ impl DatabaseArgs {
             .collect()
     }
 
-    /// The pool; nothing is connected yet.
+    /// Creates the pool, without connecting.
     ///
     /// # Errors
     ///
-    /// There is no address, or it is not usable.
+    /// The URL is missing or unusable.
     pub fn database(&self) -> Result<Database, ConfigError> {
         self.pool(None, self.database_pool_size.into(), None)
     }
 
-    /// A pool of so many connections; to another server of the same kind, if named,
-    /// and with a limit to its statements, if there is one.
+    /// Creates a pool of `pool_size` connections: to the server `elsewhere` if it is given, and
+    /// with a statement timeout if one is given.
     ///
     /// # Errors
     ///
-    /// No address, or one that cannot be one.
+    /// The URL is missing or unusable.
     pub fn pool(
         &self,
         elsewhere: Option<&SecretString>,
@@ -163,12 +162,13 @@ impl DatabaseArgs {
         )?)
     }
 
-    /// Whether PostgreSQL's notifications arrive.
+    /// Whether PostgreSQL's notifications arrive; a pooler in transaction mode does not deliver
+    /// them.
     pub fn supports_listen(&self) -> bool {
         self.database_pooler == PoolerMode::Session
     }
 
-    /// The address as messages may show it: host and port, nothing secret.
+    /// Host and port of the database for messages, without secrets.
     pub fn host_and_port(&self) -> Option<String> {
         let url = Url::parse(self.database_url.as_ref()?.expose_secret()).ok()?;
         let host = url.host_str().filter(|host| !host.is_empty())?;
@@ -176,8 +176,8 @@ impl DatabaseArgs {
     }
 }
 
-/// Logs a warning if another machine could answer in the place of PostgreSQL; the setting is
-/// the one that names the server.
+/// Logs a warning if another machine could answer in place of PostgreSQL. `setting` is the variable
+/// that names the server.
 pub fn warn_if_unverified(setting: &'static str, database: &Database) {
     if let ServerVerification::Unverified(sslmode) = database.server_verification() {
         tracing::warn!(
@@ -189,15 +189,15 @@ pub fn warn_if_unverified(setting: &'static str, database: &Database) {
     }
 }
 
-/// What WHOOP allows the app.
+/// WHOOP's limits for the WHOOP app.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LimitArgs {
-    /// Calls a minute that WHOOP allows the app, all processes together.
+    /// Maximum calls per minute that WHOOP allows the WHOOP app, for all processes together.
     #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = QuotaLimits::default().per_minute,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub whoop_calls_per_minute: u32,
 
-    /// Calls a day that WHOOP allows the app, all processes together.
+    /// Maximum calls per day that WHOOP allows the WHOOP app, for all processes together.
     #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = QuotaLimits::default().per_day,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub whoop_calls_per_day: u32,
@@ -212,15 +212,16 @@ impl LimitArgs {
     }
 }
 
-/// The WHOOP app, and the keys that seal its members' tokens.
+/// Credentials of the WHOOP app, and the keys that seal its members' tokens.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "WHOOP")]
 pub struct WhoopArgs {
-    /// The app's id, from WHOOP's developer dashboard (required)
+    /// Client id of the WHOOP app, from WHOOP's developer dashboard (required)
     #[arg(long, env = "WHOOP_CLIENT_ID", value_name = "ID")]
     pub whoop_client_id: Option<String>,
 
-    /// The app's secret, from the same page; never in a mobile app (required)
+    /// Client secret of the WHOOP app, from the same page; never put it into a mobile app
+    /// (required)
     #[arg(
         long,
         env = "WHOOP_CLIENT_SECRET",
@@ -230,12 +231,12 @@ pub struct WhoopArgs {
     )]
     pub whoop_client_secret: Option<SecretString>,
 
-    /// The callback as it is registered for the app, letter for letter (required)
+    /// Callback URL, exactly as it is registered for the WHOOP app (required)
     #[arg(long, env = "WHOOP_REDIRECT_URL", value_name = "URL",
           value_parser = address::callback_address)]
     pub whoop_redirect_url: Option<Url>,
 
-    /// Base of `/v2/…`.
+    /// Base URL of `/v2/…`.
     #[arg(
         long,
         env = "WHOOP_API_URL",
@@ -245,7 +246,7 @@ pub struct WhoopArgs {
     )]
     pub whoop_api_url: Url,
 
-    /// Base of `/auth` and `/token`.
+    /// Base URL of `/auth` and `/token`.
     #[arg(
         long,
         env = "WHOOP_OAUTH_URL",
@@ -265,13 +266,13 @@ pub struct WhoopArgs {
 /// The keys that seal members' tokens.
 #[derive(Debug, Clone, Args)]
 pub struct KeyArgs {
-    /// `id:base64-of-32-bytes[,id:…]`: the first seals, all open (required)
+    /// `id:base64-of-32-bytes[,id:…]`: the first key seals, all keys open (required)
     #[arg(long, env = "TOKEN_KEYS", hide_env_values = true, value_name = "KEYS",
           value_parser = token_keys)]
     pub token_keys: Option<SecretString>,
 }
 
-/// Checks the keys; never says a part of one.
+/// Checks the keys. The error contains no part of a key.
 fn token_keys(text: &str) -> Result<SecretString, String> {
     let keys = SecretString::from(text);
     TokenKeys::parse(&keys).map_err(|error| error.to_string())?;
@@ -287,7 +288,7 @@ fn client_secret(text: &str) -> Result<SecretString, String> {
 }
 
 impl KeyArgs {
-    /// The settings without which there are no keys.
+    /// Faults of the settings that the keys require.
     pub fn faults(&self) -> Vec<SettingFault> {
         self.keys()
             .err()
@@ -296,11 +297,12 @@ impl KeyArgs {
             .collect()
     }
 
-    /// The keys, read.
+    /// Parses the keys.
     ///
     /// # Errors
     ///
-    /// There are none, or one of them is no key; never with a part of one.
+    /// `TOKEN_KEYS` is missing, or one of its keys is malformed. The error contains no part of a
+    /// key.
     pub fn keys(&self) -> Result<TokenKeys, ConfigError> {
         let keys = self.token_keys.as_ref().ok_or(ConfigError::Missing {
             name: "TOKEN_KEYS",
@@ -330,7 +332,7 @@ impl WhoopArgs {
         require_dashboard_setting(self.whoop_redirect_url.as_ref(), "WHOOP_REDIRECT_URL")
     }
 
-    /// Every setting without which there is no [`engine`](Self::engine).
+    /// Faults of all settings that [`engine`](Self::engine) requires.
     pub fn faults(&self) -> Vec<SettingFault> {
         [
             self.keys.keys().err(),
@@ -355,7 +357,7 @@ impl WhoopArgs {
         Ok(WhoopClient::new(config, clock)?)
     }
 
-    /// The engine over a database.
+    /// Creates the engine for a database.
     ///
     /// # Errors
     ///
@@ -376,11 +378,11 @@ impl WhoopArgs {
     }
 }
 
-/// What is taken for a webhook of WHOOP's.
+/// Limits for accepting WHOOP's webhooks.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct WebhookArgs {
-    /// How long ago WHOOP may have signed a webhook, in seconds. It tries for about
-    /// an hour, and a retry may have the first timestamp.
+    /// Maximum age of a webhook's signature, in seconds. WHOOP repeats a webhook for about an hour,
+    /// and a repetition may have the first timestamp.
     #[arg(long, env = "WEBHOOK_MAX_AGE_SECONDS", default_value_t = 4500, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(60..=86_400))]
     pub webhook_max_age_seconds: u32,
@@ -395,15 +397,16 @@ impl WebhookArgs {
     }
 }
 
-/// How old today's data may be.
+/// Maximum age of today's data.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct FreshnessArgs {
-    /// How old today's data may be, in seconds, before a request asks WHOOP.
+    /// Maximum age of today's data, in seconds; a request for older data calls WHOOP.
     #[arg(long, env = "FRESHNESS_SECONDS", default_value_t = 900, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub freshness_seconds: u32,
 
-    /// [`Settings::forced_reads_every`]. Not a flag; tests with a clock that does not move set it to zero.
+    /// Value of [`EngineSettings::forced_read_interval`]. It is not a flag; tests with a clock that
+    /// does not move set it to zero.
     #[arg(skip = EngineSettings::default().forced_read_interval)]
     pub forced_read_interval: TimeDelta,
 }
@@ -414,11 +417,11 @@ impl FreshnessArgs {
     }
 }
 
-/// How long records are kept.
+/// Retention of records.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct RetentionArgs {
-    /// Days that records are kept, at least 31 because a sync may read more than three weeks back. Older
-    /// records are deleted at night. For ever if not given.
+    /// Number of days that records are kept, at least 31 because a sync may read more than three
+    /// weeks back. Older records are deleted at night. Unlimited if not given.
     #[arg(long, env = "RETENTION_DAYS", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(i64::from(Retention::MIN_DAYS)..=36_500))]
     pub retention_days: Option<u32>,
@@ -433,7 +436,7 @@ impl RetentionArgs {
 /// Retention of the audit trail.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct AuditArgs {
-    /// Days that rows of the audit trail are kept; older ones are deleted at night.
+    /// Number of days that rows of the audit trail are kept; older rows are deleted at night.
     #[arg(long, env = "AUDIT_RETENTION_DAYS", default_value_t = 365, value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(30..=3650))]
     pub audit_retention_days: u32,
@@ -445,14 +448,14 @@ impl AuditArgs {
     }
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
     Json,
 }
 
-/// What is logged, and how.
+/// Format and filter of the log.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
@@ -465,27 +468,27 @@ pub struct LogArgs {
     )]
     pub log_format: LogFormat,
 
-    /// Levels by module, as tracing's filter reads them: `info,whoop_sync=debug`.
+    /// Log levels by module, in the syntax of tracing's filter: `info,whoop_sync=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER",
           value_parser = log_filter::parse)]
     pub rust_log: String,
 }
 
 impl LogArgs {
-    /// Sends log lines to standard error, from now on and for the process.
+    /// Writes the process's log lines to standard error from now on.
     ///
     /// # Errors
     ///
-    /// The filter cannot be read.
+    /// The filter is invalid.
     pub fn init(&self) -> Result<(), ConfigError> {
         self.init_to(io::stderr)
     }
 
-    /// As [`LogArgs::init`], through a writer that leads to standard error.
+    /// Does the same as [`LogArgs::init`], through a writer that writes to standard error.
     ///
     /// # Errors
     ///
-    /// The filter cannot be read.
+    /// The filter is invalid.
     pub fn init_to<W>(&self, writer: W) -> Result<(), ConfigError>
     where
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -495,7 +498,8 @@ impl LogArgs {
                 name: "RUST_LOG",
                 reason: error.to_string(),
             })?;
-        // Its errors are whatever strangers send that is no HTTP.
+        // `actix_http::h1` logs an error for every request that is not valid HTTP, which any client
+        // can send.
         if !self.rust_log.contains("actix_http")
             && let Ok(quiet) = "actix_http::h1=off".parse()
         {
@@ -503,10 +507,10 @@ impl LogArgs {
         }
         let lines = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            // Colours are for eyes; a file or a collector would keep the codes.
+            // Colours are for terminals; a file or a log collector would store the colour codes.
             .with_ansi(io::stderr().is_terminal())
             .with_writer(writer);
-        // A second call, as in a process of several parts, changes nothing.
+        // A second call in the same process changes nothing.
         let _already_set = match self.log_format {
             LogFormat::Text => lines.try_init(),
             LogFormat::Json => lines.json().flatten_event(true).try_init(),

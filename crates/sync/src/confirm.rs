@@ -1,9 +1,10 @@
 //! Connects that the app has to confirm (`CONNECT_CONFIRM=required`).
 //!
-//! A person can be sent a link to another member's connect, and would hand over
-//! their records to that member. So the callback keeps the token pair, gives the browser a
-//! one-time word, and the app hands the word in with its member's JWT: the app of the person
-//! who consented is signed in as that person, and the word does not fit.
+//! An attacker can send a person a link to a connect that the attacker began. The person's records
+//! would then be stored for the attacker's member. Therefore the callback stores only the token
+//! pair and gives the browser a one-time word, which the app sends with its member's JWT. The app
+//! of the person who consented is signed in as that person and not as the attacker's member, so the
+//! service refuses the word.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
@@ -29,10 +30,10 @@ use crate::{
     held_pair::ConnectClaim,
 };
 
-/// Longest word that is looked up, in bytes.
+/// Maximum length of a word that is looked up, in bytes.
 const MAX_WORD_BYTES: usize = 100;
 
-/// A connect that waits for the app.
+/// A connect that waits for the app's confirmation.
 pub struct PendingConfirmation {
     /// The one-time word for the app.
     pub word: String,
@@ -54,7 +55,7 @@ pub enum ConfirmError {
     Unknown,
     #[error("this connect was not confirmed within ten minutes; begin again")]
     Expired,
-    /// The tokens were dropped, and the permission is revoked.
+    /// The tokens were deleted, and the permission will be revoked.
     #[error("another member began this connect; nothing was connected")]
     OtherMember,
     #[error("WHOOP no longer accepts this permission; begin again")]
@@ -66,12 +67,12 @@ pub enum ConfirmError {
 }
 
 impl Engine {
-    /// Takes a callback without connecting the member: the tokens are kept until the app
-    /// confirms the connect.
+    /// Handles a callback without connecting the member: the tokens are kept until the app confirms
+    /// the connect.
     ///
     /// # Errors
     ///
-    /// The state or the code is not good, or WHOOP is out of order.
+    /// The state or the code is invalid, or WHOOP or PostgreSQL failed.
     pub async fn prepare_confirmation(
         &self,
         state: &str,
@@ -81,8 +82,8 @@ impl Engine {
         let return_to = pending.return_to.clone();
         let engine = self.clone();
         let (state, code) = (state.to_owned(), SecretString::from(code));
-        // A task of its own: the code works once, so a browser that hangs up must not come
-        // between WHOOP's answer and the commit.
+        // The task is separate because the code works once: a browser that disconnects must not
+        // interrupt the work between WHOOP's answer and the commit.
         let kept =
             tokio::spawn(async move { engine.exchange_and_keep(&state, &pending, &code).await })
                 .await
@@ -99,8 +100,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The word is not good, it is another member's, or WHOOP or PostgreSQL is away. The
-    /// word stays good if the failure may pass.
+    /// The word is unknown, expired or another member's, or WHOOP or PostgreSQL failed. After a
+    /// failure of PostgreSQL the word is still valid.
     pub async fn confirm_connect(
         &self,
         user_id: &UserId,
@@ -133,10 +134,11 @@ impl Engine {
             .await
         {
             Ok(first_sync) => Ok(first_sync),
-            // Confirmed, erased or replaced by another request meanwhile.
+            // Another request confirmed or replaced the connect meanwhile, or the member was
+            // erased.
             Err(SyncError::ConnectWithdrawn) => Err(ConfirmError::Unknown),
             Err(error) => {
-                // The word stays good if PostgreSQL failed.
+                // The word is still valid if PostgreSQL failed.
                 if !matches!(error, SyncError::Storage(_)) {
                     self.discard_unconfirmed(word).await?;
                 }
@@ -187,8 +189,9 @@ impl Engine {
             transaction.rollback().await?;
             return Err(SyncError::ConnectWithdrawn);
         }
-        // Of two connects of one member, the later counts. The permission of the earlier may
-        // be the same account's, so it ends only after the later was confirmed or is over.
+        // If a member has two unconfirmed connects, the later one counts. Both may be of the same
+        // account, so the earlier permission is revoked only after the later connect was confirmed
+        // or has expired.
         if let Some(earlier) = unconfirmed_connect::take_of(&mut transaction, user_id).await? {
             let due_at = now + unconfirmed_connect::LIFETIME + TimeDelta::minutes(1);
             self.schedule_revocation(&mut transaction, earlier, due_at)
@@ -207,7 +210,7 @@ impl Engine {
         Ok(word)
     }
 
-    /// Deletes an unconfirmed connect, and has its permission revoked.
+    /// Deletes an unconfirmed connect, and schedules the revocation of its permission.
     async fn discard_unconfirmed(&self, word: &str) -> Result<(), StorageError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
@@ -217,8 +220,7 @@ impl Engine {
         transaction.commit().await
     }
 
-    /// Deletes the expired unconfirmed connects, and has their permissions
-    /// revoked.
+    /// Deletes the expired unconfirmed connects, and schedules the revocation of their permissions.
     pub(crate) async fn revoke_expired_unconfirmed(&self) -> Result<(), StorageError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
@@ -228,8 +230,8 @@ impl Engine {
         transaction.commit().await
     }
 
-    /// Deletes the unconfirmed connect of a member who leaves; returns the revocation, if
-    /// there was one.
+    /// Deletes the unconfirmed connect of a member who disconnects. Returns its scheduled
+    /// revocation, or the outcome if none is possible; `None` if there was no such connect.
     pub(crate) async fn take_unconfirmed(
         &self,
         transaction: &mut Transaction,
@@ -245,7 +247,7 @@ impl Engine {
         }
     }
 
-    /// Notes a permission to be ended; `None` if the pair cannot be opened.
+    /// Schedules the revocation of a permission; `None` if the pair cannot be opened.
     async fn schedule_revocation(
         &self,
         transaction: &mut Transaction,

@@ -1,4 +1,4 @@
-//! Connecting a member: from a random state to stored tokens.
+//! Connects members: from a random state to stored tokens.
 
 use std::time::Duration;
 
@@ -34,23 +34,23 @@ const STORE_PAUSES: [Duration; 3] = [
     Duration::from_secs(2),
 ];
 
-/// A pair that is to be stored for a member.
+/// A token pair to store for a member.
 pub(crate) struct GrantedConnection<'a> {
     pub(crate) user_id: &'a UserId,
     pub(crate) tokens: OAuthTokens,
     pub(crate) consent: Option<String>,
 }
 
-/// A member who has just connected, and where the app wants them back.
+/// A member who has just connected, and the app's address to send them to.
 #[derive(Debug)]
 pub struct CompletedConnect {
     pub user_id: UserId,
     pub return_to: Option<String>,
-    /// Goes on by itself; whoever wants to see its end may wait for it.
+    /// The first sync. It runs without being awaited; a caller may wait for its end.
     pub first_sync: JoinHandle<()>,
 }
 
-/// Why a callback from WHOOP led to no connection.
+/// Reason that a callback from WHOOP made no connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -60,7 +60,7 @@ pub enum ConnectError {
     StateUsed { return_to: Option<String> },
     #[error("this state has expired; a connect has to be finished within ten minutes")]
     StateExpired { return_to: Option<String> },
-    /// The state was good, so the app can be told.
+    /// The state was valid, so the failure can be reported to the app at `return_to`.
     #[error("WHOOP did not complete the connect")]
     Failed {
         return_to: Option<String>,
@@ -72,11 +72,11 @@ pub enum ConnectError {
 }
 
 impl Engine {
-    /// Begins a connect: the address of WHOOP's consent page.
+    /// Begins a connect. Returns the address of WHOOP's consent page.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn begin_connect(
         &self,
         user_id: &UserId,
@@ -97,24 +97,25 @@ impl Engine {
         Ok(self.whoop.authorization_url(&state))
     }
 
-    /// Ends a connect that WHOOP or the member refused: where to send them.
+    /// Ends a connect that WHOOP or the member refused. Returns the address to send the member to.
     ///
     /// # Errors
     ///
-    /// The state is not one of a connect under way.
+    /// The state is not that of a connect under way.
     pub async fn cancel_connect(&self, state: &str) -> Result<Option<String>, ConnectError> {
         Ok(self.consume_state(state).await?.return_to)
     }
 
     /// Completes a connect, and starts the first sync without waiting for it.
     ///
-    /// The connection is stored before any call that counts. If WHOOP names another account within a second, the
-    /// connect fails; later, the member has to connect again.
+    /// The connection is stored before any call that counts against the quota. If WHOOP names
+    /// another account within a second, the connect fails; if it does so later, the member has to
+    /// connect again.
     ///
     /// # Errors
     ///
-    /// The state or the code is not good, the token endpoint fails, or the account is another member's. A
-    /// pair that WHOOP issued is revoked then.
+    /// The state or the code is invalid, the token endpoint fails, or the member's stored data is
+    /// of another WHOOP account. If WHOOP has already issued a pair, it is revoked.
     pub async fn complete_connect(
         &self,
         state: &str,
@@ -124,8 +125,8 @@ impl Engine {
         let return_to = pending.return_to.clone();
         let engine = self.clone();
         let (state, code) = (state.to_owned(), SecretString::from(code));
-        // A task of its own: the code works once, so a browser that hangs up
-        // must not come between WHOOP's answer and our commit.
+        // The task is separate because the code works once: a browser that disconnects must not
+        // interrupt the work between WHOOP's answer and the commit.
         let connected =
             tokio::spawn(async move { engine.exchange_and_connect(&state, pending, &code).await })
                 .await
@@ -178,13 +179,13 @@ impl Engine {
         }
     }
 
-    /// The pair for a code, and what was granted.
+    /// Exchanges a code for a token pair with the granted scopes.
     pub(crate) async fn exchange_code(
         &self,
         code: &SecretString,
     ) -> Result<OAuthTokens, SyncError> {
         let pair = self.whoop.exchange_code(code.expose_secret()).await?;
-        // What WHOOP says was granted; the whole list where it is silent.
+        // The scopes that WHOOP lists as granted; all requested scopes if it lists none.
         let scope = pair
             .scope
             .filter(|scope| !scope.is_empty())
@@ -197,11 +198,11 @@ impl Engine {
         })
     }
 
-    /// Stores a pair for the member, and begins the first sync.
+    /// Stores a token pair for the member, and begins the first sync.
     ///
     /// # Errors
     ///
-    /// The pair is of another account, or its claim is gone; PostgreSQL is away.
+    /// The pair is of another account, its claim no longer exists, or PostgreSQL is unavailable.
     pub(crate) async fn connect_member(
         &self,
         connection: &GrantedConnection<'_>,
@@ -211,7 +212,7 @@ impl Engine {
             user_id, tokens, ..
         } = connection;
         let pair = Uuid::new_v4();
-        // A connection that works is not replaced by one that may be of another account.
+        // A working connection is not replaced by a pair that may be of another account.
         let account = if self.has_active_connection(user_id).await? {
             self.try_fetch_account(&tokens.access_token).await?
         } else {
@@ -232,7 +233,8 @@ impl Engine {
         }))
     }
 
-    /// The account of a pair that is not stored yet; `None` if WHOOP or the quota takes too long.
+    /// Requests the account of a pair that is not stored yet; `None` if WHOOP or the quota takes
+    /// too long, or WHOOP fails.
     async fn try_fetch_account(
         &self,
         access_token: &SecretString,
@@ -247,7 +249,7 @@ impl Engine {
         }
     }
 
-    /// Stores the connection, again after a failure that passes.
+    /// Stores the connection, and repeats this after a temporary failure.
     async fn store_with_retries(
         &self,
         connection: &GrantedConnection<'_>,
@@ -286,7 +288,7 @@ impl Engine {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         if !claim.redeem(&mut transaction).await? {
-            // An earlier attempt may have stored it and lost the answer.
+            // An earlier attempt may have stored the connection without receiving the confirmation.
             let stored = tokens::find(&mut transaction, &self.keys, user_id).await?;
             transaction.rollback().await?;
             let ours = tokens.access_token.expose_secret();
@@ -300,7 +302,8 @@ impl Engine {
         if before.is_some_and(|before| before.unidentified_pair.is_some())
             && let Some(superseded) = tokens::find(&mut transaction, &self.keys, user_id).await?
         {
-            // It may be of another account; if it is of the same one, it is not revoked.
+            // The superseded pair may be of another account; if it is of the same one, it is not
+            // revoked.
             let id = Uuid::new_v4();
             revocation::insert(&mut transaction, &self.keys, id, &superseded, now).await?;
         }
@@ -329,7 +332,7 @@ impl Engine {
     }
 }
 
-/// The member who began a connect.
+/// Returns the member who began a connect.
 pub(crate) fn member_of(pending: &PendingConnect) -> Result<UserId, SyncError> {
     let parsed = pending.user_id.parse();
     Ok(parsed.map_err(|_| StorageError::MemberGone(pending.user_id.clone()))?)

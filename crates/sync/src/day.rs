@@ -1,4 +1,4 @@
-//! The day an app asks for: from the database, after WHOOP where it must be.
+//! The day that an app requests: from the database, after a read from WHOOP if necessary.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use whoop_core::{
@@ -16,17 +16,18 @@ use whoop_storage::{
 
 use crate::{Engine, MemberOutcome, MemberReport, SyncContext, SyncError};
 
-/// A visit is noted at most this often: it is a write on a path of reads.
+/// Minimum interval between two notes of an app open: a note is a write, and requests for a day
+/// otherwise only read.
 const APP_OPEN_INTERVAL: TimeDelta = TimeDelta::minutes(5);
 
-/// What a request for a day did at WHOOP.
+/// Result of reading a day from WHOOP.
 #[derive(Debug, Clone)]
 struct DayFetch {
     sync: SyncOutcome,
     detail: Option<String>,
-    /// Whether it spared calls; see [`DayQuery::thrifty`].
+    /// Whether reads may have been skipped to save calls; see [`DayQuery::conserve_quota`].
     conserve_quota: bool,
-    /// The spans that were just read, also those of an old day that do not join the coverage.
+    /// The spans that were just read, including those of an old day that do not join the coverage.
     complete_spans: Vec<(DataType, DateTime<Utc>, DateTime<Utc>)>,
 }
 
@@ -40,8 +41,8 @@ impl DayFetch {
         }
     }
 
-    /// The coverage, as far as this answer is concerned: of an old day that was read on demand,
-    /// the span that was read, which is not remembered.
+    /// Returns the coverage for this answer. If an old day was read on demand, this is the span
+    /// that was read, which is not stored.
     fn effective_coverage(&self, coverage: Vec<Coverage>, until: DateTime<Utc>) -> Vec<Coverage> {
         let with = |one: Coverage| {
             let mut proven = self.complete_spans.iter();
@@ -63,21 +64,21 @@ impl DayFetch {
     }
 }
 
-/// What the database alone says of a day.
+/// A day as far as the database alone can answer it.
 #[derive(Debug, Clone)]
 pub struct DatabaseDay {
-    /// `None` where WHOOP has to be asked first.
+    /// `None` if WHOOP has to be called first.
     pub day: Option<Day>,
-    /// Whether the visit is to be noted, by [`Engine::note_seen`].
+    /// Whether the app open has to be noted, with [`Engine::note_app_open`].
     pub is_new_app_open: bool,
 }
 
 impl Engine {
-    /// The member's date now, at the offset of their latest record.
+    /// Returns the member's current date, at the UTC offset of their latest record.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn today(&self, user_id: &UserId) -> Result<NaiveDate, SyncError> {
         let mut conn = self.database.get().await?;
         let member = users::find(&mut conn, user_id).await?;
@@ -87,13 +88,12 @@ impl Engine {
         Ok(offset::local_date(self.clock.now(), timezone_offset))
     }
 
-    /// A member's day from what is stored alone, where that answers; read through a
-    /// connection of the caller's, which may be a replica's. Without a date, the
-    /// member's today.
+    /// Returns a member's day from stored data alone, if that suffices. Reads through the caller's
+    /// connection, which may be to a replica. Without a date, this is the member's today.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn day_from_database(
         &self,
         conn: &DatabaseConnection,
@@ -103,7 +103,7 @@ impl Engine {
     ) -> Result<DatabaseDay, SyncError> {
         let now = self.clock.now();
         let read = |date| stored_day::read(conn, user_id, date, now);
-        // Most members' today is that of their last record, and near ours.
+        // The local date of most members equals the UTC date, so that one read suffices.
         let guess = date.unwrap_or_else(|| now.date_naive());
         let mut stored = read(guess).await?;
         let date = date.unwrap_or_else(|| local_today(&stored, now));
@@ -117,12 +117,12 @@ impl Engine {
         })
     }
 
-    /// A member's day. Asks WHOOP only for what [`DayQuery::calls`] names.
+    /// Returns a member's day. Calls WHOOP only for [`DayQuery::read_requests`].
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away. What goes wrong at WHOOP is told in `meta`, and
-    /// what is stored is answered.
+    /// PostgreSQL is unavailable. An error of WHOOP is reported in `meta`, and the answer has the
+    /// stored data.
     pub async fn day(
         &self,
         user_id: &UserId,
@@ -143,13 +143,13 @@ impl Engine {
         };
         let engine = self.clone();
         let member = user_id.clone();
-        // A task of its own: an app that hangs up must not leave half a sync.
+        // The task is separate so that an app that disconnects does not interrupt the sync.
         let fetch =
             tokio::spawn(async move { engine.fetch_day(&member, &job, date, refresh).await })
                 .await?;
         let mut stored = self.load_stored_day(user_id, date).await?;
         let fetch = fetch.unwrap_or_else(|error| DayFetch {
-            // A new member's first sync holds the lease while it waits for the quota.
+            // The first sync of a new member holds the lease while it waits for the quota.
             sync: if error.quota_wait().is_some() || is_new && matches!(error, SyncError::Busy) {
                 SyncOutcome::Deferred
             } else {
@@ -165,7 +165,7 @@ impl Engine {
         Ok(compose_day(user_id, &stored, &query, &fetch))
     }
 
-    /// Syncs what the day lacks, or waits for whoever already does.
+    /// Syncs the data that the day lacks, or waits for a process that already does.
     async fn fetch_day(
         &self,
         user_id: &UserId,
@@ -184,9 +184,9 @@ impl Engine {
             return Ok(fetch_from_report(&report, thrifty));
         }
         let lease = self.acquire_lease(user_id, job).await?;
-        // Read again under the lease: its former holder may have fetched this.
+        // The day is read again under the lease, because the former holder may have read the data.
         let stored = self.load_stored_day(user_id, date).await?;
-        // What a forced request waited for is as fresh as it can be.
+        // A forced request that waited for another sync uses the result of that sync.
         let left = if lease.waited && refresh == RefreshMode::Force {
             RefreshMode::Auto
         } else {
@@ -215,7 +215,8 @@ impl Engine {
         })
     }
 
-    /// Reads what only now is known to be there; see [`DayQuery::calls`].
+    /// Reads records that only the first reads showed to be necessary; see
+    /// [`DayQuery::read_requests`].
     async fn read_dependent_types(
         &self,
         user_id: &UserId,
@@ -232,7 +233,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The day, if it needs no call to WHOOP.
+    /// Returns the day if it needs no call to WHOOP.
     fn answer_without_sync(
         &self,
         user_id: &UserId,
@@ -250,7 +251,7 @@ impl Engine {
             _ if !is_connected => SyncOutcome::Off,
             RefreshMode::Never => SyncOutcome::Off,
             RefreshMode::Auto => SyncOutcome::NotNeeded,
-            // All of it was read a moment ago.
+            // All data types were read within the interval for forced reads.
             RefreshMode::Force => SyncOutcome::Shared,
         };
         let fetch = DayFetch::without_read(sync, thrifty);
@@ -295,11 +296,11 @@ impl Engine {
         }
     }
 
-    /// Notes that somebody looks at this member's data.
+    /// Notes that an app requests this member's data.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn note_app_open(&self, user_id: &UserId) -> Result<(), SyncError> {
         let mut conn = self.database.get().await?;
         users::mark_seen(&mut conn, user_id, self.clock.now(), APP_OPEN_INTERVAL).await?;
@@ -313,7 +314,7 @@ impl Engine {
         })
     }
 
-    /// Beside the answer, not before it.
+    /// Notes the app open concurrently, so that the answer does not wait for it.
     fn spawn_app_open_note(&self, user_id: &UserId, stored: &StoredDay) {
         if !self.is_new_app_open(stored) {
             return;
@@ -339,7 +340,7 @@ fn connection_of(stored: &StoredDay) -> ConnectionStatus {
         .map_or(ConnectionStatus::NeverConnected, |member| member.connection)
 }
 
-/// The member's date at an instant, at the offset of their latest record.
+/// Returns the member's date at `now`, at the UTC offset of their latest record.
 fn local_today(stored: &StoredDay, now: DateTime<Utc>) -> NaiveDate {
     let member = stored.member.as_ref();
     offset::local_date(
@@ -377,7 +378,7 @@ fn compose_day(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &D
         .iter()
         .map(|one| one.last_sync_at)
         .min()
-        // A type that was never read makes the day one that never was.
+        // If a data type was never read, the day counts as never read.
         .flatten();
     let stale = if query.is_live() {
         !coverage.iter().all(|one| query.is_current(one))

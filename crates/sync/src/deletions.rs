@@ -1,15 +1,15 @@
-//! Stored records that WHOOP no longer shows, and when that deletes them.
+//! Detects stored records that WHOOP no longer shows, and deletes them.
 //!
-//! WHOOP answers 404 for a moment for records that exist, and a list can miss one. A record is
+//! WHOOP sometimes answers 404 for records that exist, and a list can miss a record. A record is
 //! deleted only after two independent denials:
 //!
-//! - a list shows records on both sides of it and not the record, and its id answers 404; or
+//! - a list shows an older and a newer record but not this one, and its id answers 404; or
 //! - a `*.deleted` webhook, and its id answers 404; or
 //! - its id answers 404 twice, at least an hour apart.
 //!
-//! If a list is empty, its records are asked for by id only when reading it has failed for a day.
-//! A bounded number of records is asked for at a time, so that a fault at WHOOP costs few calls
-//! and deletes little.
+//! If a list is empty, its records are requested by id only after reads of the list have failed for
+//! a day. Each sync requests a limited number of records by id, so that a fault at WHOOP costs few
+//! calls and deletes few records.
 
 use chrono::{DateTime, Datelike, Utc};
 use whoop_client::{ListedRecord, PageWalker, WhoopError};
@@ -29,24 +29,25 @@ use crate::{
     window::ReadProgress,
 };
 
-/// Records without a neighbour on the list that are asked for by id in one sync.
+/// Maximum number of records without a neighbour on the list that one sync requests by id.
 const MAX_WITHOUT_NEIGHBOUR: usize = 2;
 
-/// Stored records that the pages of a window should have shown and did not.
+/// Stored records that the pages of a window should contain but do not.
 #[derive(Debug, Default)]
 pub(crate) struct UnlistedRecords {
-    /// The list shows an older and a newer record.
+    /// Records for which the list shows an older and a newer record.
     between_listed: Vec<String>,
-    /// The list shows no older record, or no newer one.
+    /// Records for which the list shows no older record, or no newer one.
     without_neighbour: Vec<String>,
-    /// The list ended although older records are stored, so that its end is not believed.
+    /// Whether the list ended although older records are stored, so that its end is not trusted.
     pub(crate) ended_early: bool,
-    /// The list was empty: it may be that of an account of which WHOOP shows nothing at all.
+    /// Whether the list was empty. It may be the list of an account for which WHOOP shows no
+    /// records at all.
     list_is_empty: bool,
 }
 
 impl UnlistedRecords {
-    /// Compares the pages of a window that was read to its end with what is stored.
+    /// Compares the pages of a completely read window with the stored records.
     pub(crate) async fn find<R: RecordTable + ListedRecord>(
         conn: &mut PgConnection,
         user_id: &UserId,
@@ -86,7 +87,7 @@ impl UnlistedRecords {
 }
 
 impl Engine {
-    /// Asks by id for stored records that a list did not show.
+    /// Requests stored records by id that a list did not show.
     pub(crate) async fn fetch_unlisted<R: RecordTable + ListedRecord>(
         &self,
         user_id: &UserId,
@@ -107,7 +108,7 @@ impl Engine {
         if ended_early || read.comparison.is_none() {
             at_the_ends = daily_share(at_the_ends, MAX_WITHOUT_NEIGHBOUR, today);
         }
-        // An operator who reconciles asks for every record at once.
+        // A reconcile requests all records at once.
         if read.comparison.is_none() {
             if between.len() > MAX_READS_BY_ID {
                 tracing::warn!(
@@ -131,7 +132,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether no read of the type ended well for a day.
+    /// Whether no read of the data type has succeeded for a day.
     async fn has_failed_for_a_day(
         &self,
         user_id: &UserId,
@@ -142,8 +143,8 @@ impl Engine {
         Ok(since.is_some_and(|since| self.clock.now() - since >= CONFIRM_AFTER))
     }
 
-    /// Asks by id. An id that WHOOP cannot read is no record of WHOOP's: another program wrote it,
-    /// and it must not keep the other records from being looked at.
+    /// Requests a record by id. If WHOOP cannot parse the id, another program wrote the record;
+    /// this is logged, and the other records are still requested.
     async fn fetch_by_id_or_warn(
         &self,
         user_id: &UserId,

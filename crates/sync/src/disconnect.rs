@@ -1,4 +1,4 @@
-//! Leaving: what is stored goes first, then the permission at WHOOP.
+//! Disconnects members: first deletes the stored tokens, then ends the permission at WHOOP.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -15,31 +15,31 @@ use whoop_storage::{
 
 use crate::{Engine, SyncContext, SyncError};
 
-/// What leaving came to.
+/// Result of a disconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DisconnectResult {
     pub revocation: RevocationOutcome,
-    /// The member's connection now.
+    /// The status of the member's connection after the disconnect.
     pub connection: ConnectionStatus,
-    /// Of everything stored of the member, where it was deleted.
+    /// Receipt for the deletion of all data of the member; `None` if the data was kept.
     pub receipt: Option<ErasureReceipt>,
 }
 
-/// What became of the permission at WHOOP.
+/// Outcome of ending the permission at WHOOP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationOutcome {
-    /// WHOOP confirmed that it is gone.
+    /// WHOOP confirmed that the permission has ended.
     Done,
-    /// WHOOP did not answer; it is tried again until it does.
+    /// WHOOP did not answer; the revocation is repeated later.
     Pending,
-    /// There was none, or it was gone already.
+    /// There was no permission, or it had already ended.
     NotNeeded,
-    /// The same WHOOP account serves another member who is connected: ending
-    /// it would end theirs as well.
+    /// The same WHOOP account serves another connected member; the revocation would also end the
+    /// access of that member.
     InUse,
-    /// Our tokens are dead or cannot be opened. If the permission still stands,
-    /// only the member can end it, in WHOOP's own app.
+    /// The stored tokens no longer work or cannot be opened. If the permission still exists, only
+    /// the member can end it, in WHOOP's app.
     NotPossible,
 }
 
@@ -56,38 +56,39 @@ impl DisconnectResult {
 }
 
 impl Engine {
-    /// Ends a member's connection: the tokens destroyed, revoked at WHOOP.
+    /// Ends a member's connection: deletes the tokens and revokes the permission at WHOOP.
     ///
-    /// One transaction ends all that is here, and notes the permission that is
-    /// to be ended there under a name that leads to nobody. So a WHOOP that is
-    /// out of order keeps nobody from leaving, and a crash loses nothing. The same transaction
-    /// writes the audit trail; after an erasure it names the member by a pseudonym.
+    /// One transaction deletes the tokens and schedules the revocation under an id that does not
+    /// identify the member. Therefore members can disconnect while WHOOP is unavailable, and a
+    /// crash loses nothing. The same transaction writes the audit trail; after an erasure it names
+    /// the member by a pseudonym.
     ///
-    /// A connect under way is ended as well, also of a member who never completed one: its
-    /// state is deleted, so that the callback finds none.
+    /// A connect under way is ended as well, even if the member never completed one: its state is
+    /// deleted, so that the callback does not find it.
     ///
     /// # Errors
     ///
-    /// [`SyncError::NotConnected`] for a member who never connected or began to;
-    /// PostgreSQL away.
+    /// [`SyncError::NotConnected`] for a member who neither connected nor began to; PostgreSQL is
+    /// unavailable.
     pub async fn disconnect(
         &self,
         user_id: &UserId,
         erase: bool,
         by: &Actor,
     ) -> Result<DisconnectResult, SyncError> {
-        // The pair of a refresh that takes longer is revoked when WHOOP has given it.
+        // If a refresh takes longer than this wait, its new pair is revoked when WHOOP has issued
+        // it.
         let patience = SyncContext::interactive().lease_timeout;
         self.wait_for_refresh(user_id, patience).await?;
         let mut transaction = self.database.begin().await?;
         oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
-        // First: a callback that stores its pair at this moment holds its state, and its
+        // States are deleted first: a callback that is storing its pair holds its state, and its
         // member is visible after this.
         let mut pending =
             oauth_states::delete_for_member(&mut transaction, user_id.as_str()).await?;
         let unconfirmed = self.take_unconfirmed(&mut transaction, user_id).await?;
         pending += usize::from(unconfirmed.is_some());
-        // No refresh of this member's tokens stores a pair after this.
+        // After this lock, no refresh of this member's tokens stores a pair.
         tokens::lock_row(&mut transaction, user_id).await?;
         let member = users::find(&mut transaction, user_id).await?;
         if member.is_none() && pending == 0 {
@@ -154,7 +155,7 @@ impl Engine {
         })
     }
 
-    /// Hands the member's pair over to whoever ends the permission.
+    /// Schedules the revocation of the member's token pair.
     async fn schedule_member_revocation(
         &self,
         transaction: &mut Transaction,

@@ -1,4 +1,4 @@
-//! What is wrong with the service, and what to do about it.
+//! Checks the service for problems, and names a remedy for each.
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -12,38 +12,39 @@ use whoop_storage::{
 
 use crate::{Engine, SyncError};
 
-/// Clocks that differ by more make tokens seem valid that are not.
+/// Maximum difference between two clocks. With a larger one, invalid tokens may seem valid.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(30);
 
-/// What waits longer is worked off by nobody.
+/// Maximum time that a due event waits in the inbox. If it waits longer, no process drains the
+/// inbox.
 const MAX_INBOX_DELAY: TimeDelta = TimeDelta::hours(1);
 
-/// Four runs a day, and the longest pause between two is nine hours.
+/// Maximum time between the ends of two runs. Four runs a day are usual, at most nine hours apart.
 const MAX_RUN_INTERVAL: TimeDelta = TimeDelta::hours(26);
 
-/// A run that takes longer was most likely killed.
+/// Maximum duration of a run. A longer run was most likely killed.
 const MAX_RUN_DURATION: TimeDelta = TimeDelta::hours(6);
 
-/// How a [`Check`] came out.
+/// Result of a [`DoctorCheck`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CheckState)]
 pub enum CheckState {
     Ok,
-    /// It works, and will not for long.
+    /// It works now but needs attention soon.
     Warning,
     /// It does not work.
     Problem,
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DoctorCheck {
-    /// What was looked at, such as `database`, `quota`, `webhooks`.
+    /// The name of the check, such as `database`, `quota`, `webhooks`.
     #[schema(value_type = String)]
     pub check: &'static str,
     pub state: CheckState,
-    /// What was found, for people.
+    /// The finding, as text for the operator.
     pub detail: String,
     pub what_to_do: Option<String>,
 }
@@ -73,17 +74,18 @@ impl DoctorCheck {
 }
 
 impl Engine {
-    /// Looks at everything but the settings and the way to the database. Makes one
-    /// call to WHOOP, and asks for a token that it cannot get. What was found before an error stays in `checks`.
+    /// Runs all checks except those of the settings and of the route to the database. Sends one
+    /// call to WHOOP, and a token request that cannot succeed. After an error, `checks` still has
+    /// the earlier results.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn run_checks(&self, checks: &mut Vec<DoctorCheck>) -> Result<(), StorageError> {
         checks.push(check_connection(&self.database));
         checks.push(check_keys(self).await?);
         checks.push(check_database_clock(self).await?);
-        // The budget stands before the call to WHOOP, which takes one of it.
+        // The quota is checked before the call to WHOOP, which uses one permit.
         checks.push(check_quota(self).await?);
         checks.extend(check_whoop(self).await);
         checks.extend(check_members(&self.database).await?);
@@ -93,7 +95,7 @@ impl Engine {
     }
 }
 
-/// Whether another machine could answer in the place of PostgreSQL.
+/// Checks whether another machine could answer in place of PostgreSQL.
 fn check_connection(database: &Database) -> DoctorCheck {
     let name = "connection to PostgreSQL";
     match database.server_verification() {

@@ -1,4 +1,4 @@
-//! What a run would read, told without a call to WHOOP.
+//! Reports the reads of a run, without a call to WHOOP.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -16,29 +16,29 @@ use crate::{
     run_selection::SelectedMember,
 };
 
-/// Members that are asked for at once: few questions, and no answer too large.
+/// Number of members per query: few queries, and no result that is too large.
 const MEMBERS_PER_QUERY: usize = 500;
 
-/// What a run would do.
+/// Result of a dry run.
 #[derive(Debug)]
 pub struct DryRunReport {
     pub members: Vec<PlannedMember>,
-    /// Members of whom everything was read a moment ago.
+    /// Number of members with up-to-date data.
     pub up_to_date: usize,
-    /// Members who are read when they come, because the quota is scarce.
+    /// Number of members who are read only when their app requests data, because the quota is
+    /// scarce.
     pub skipped_for_quota: usize,
-    /// Members whose history is gone on with; how many calls that takes is not known
-    /// before.
+    /// Number of members with further history to read; the calls for this are not known in advance.
     pub backfills: usize,
 }
 
-/// One member of a dry run: what would be read.
+/// One member of a dry run, and the windows that would be read.
 #[derive(Debug, Serialize)]
 pub struct PlannedMember {
     pub user_id: String,
-    /// Why this member has a turn.
+    /// Reason that this member is selected.
     pub reason: ReadReason,
-    /// Why nothing can be read of this member.
+    /// Reason that nothing can be read of this member.
     pub error: Option<String>,
     pub windows: Vec<PlannedWindow>,
 }
@@ -48,28 +48,28 @@ pub struct PlannedWindow {
     pub data_type: DataType,
     pub start: DateTime<Utc>,
     pub end: DateTime<Utc>,
-    /// Why the type is read.
+    /// Reason that the data type is read.
     pub reason: ReadReason,
-    /// Calls this takes, for a member with a record a day.
+    /// Expected calls for this window, for a member with one record a day.
     pub calls: u32,
-    /// Older pages follow, until the member's first record; how many is not
-    /// known before.
+    /// Whether older pages follow, until the member's first record; their number is not known in
+    /// advance.
     pub history: bool,
 }
 
 impl PlannedMember {
-    /// Calls that are sure to be made.
+    /// Expected calls for the member, without the history.
     pub fn calls(&self) -> u32 {
         self.windows.iter().map(|window| window.calls).sum()
     }
 }
 
 impl Engine {
-    /// What a run would read, without a call to WHOOP.
+    /// Returns the reads of a run, without a call to WHOOP.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn dry_run(&self, plan: &RunRequest) -> Result<DryRunReport, SyncError> {
         let visits = self.select_members(plan).await?;
         let goes_on = matches!(&plan.task, RunTask::Sync(errand) if errand.backfill);

@@ -22,21 +22,21 @@ use crate::{
     tokens::TokenRefreshes,
 };
 
-/// What can be set of the engine.
+/// Settings of the engine.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineSettings {
-    /// How old today's data may be before a request asks WHOOP.
+    /// Maximum age of today's data; a request for older data calls WHOOP.
     pub freshness: TimeDelta,
-    /// Minimum interval between two reads of a data type that callers force. One that comes earlier
-    /// shares the result of the last read.
+    /// Minimum interval between two reads of a data type that callers force. A forced read that is
+    /// requested earlier shares the result of the last read.
     pub forced_read_interval: TimeDelta,
-    /// How long records are kept; `None` for ever.
+    /// Time for which records are kept; `None` keeps them for ever.
     pub retention: Option<Retention>,
     /// Retention of the audit trail.
     pub audit_retention: TimeDelta,
-    /// What WHOOP allows the app, all processes together.
+    /// WHOOP's limits for the WHOOP app, for all processes together.
     pub limits: QuotaLimits,
-    /// How old a webhook may be.
+    /// Tolerance for the timestamp of a webhook's signature.
     pub signed_within: TimestampTolerance,
 }
 
@@ -53,18 +53,18 @@ impl Default for EngineSettings {
     }
 }
 
-/// What is left of WHOOP's quota.
+/// Remaining quota of the WHOOP app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemainingQuota {
-    /// Calls in the last 60 seconds fewer than the limit.
+    /// Calls that remain in the minute window: the limit minus the calls of the last 60 seconds.
     pub minute: u32,
-    /// Calls in the last 24 hours fewer than the limit.
+    /// Calls that remain in the day window: the limit minus the calls of the last 24 hours.
     pub day: u32,
-    /// WHOOP has refused a call and answers none for so long.
+    /// Time until calls are sent again, if WHOOP has refused one.
     pub closed_for: Option<Duration>,
 }
 
-/// Everything a sync needs; cheap to clone, made once a process.
+/// Resources and settings that a sync needs. Cheap to clone; created once per process.
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub database: Database,
@@ -76,7 +76,7 @@ pub struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) refreshes: Arc<TokenRefreshes>,
     pub(crate) record_counters: Arc<RecordCounters>,
-    /// One permit for each first sync that may run.
+    /// Limits the number of concurrent first syncs.
     pub(crate) first_sync_slots: Arc<Semaphore>,
 }
 
@@ -102,7 +102,8 @@ impl Engine {
         }
     }
 
-    /// WHOOP at a job's pace, each call counted against the budget.
+    /// Returns a WHOOP client with the retry policy and priority class of a context. It counts each
+    /// call against the quota.
     pub fn whoop_for(&self, job: &SyncContext) -> WhoopClient {
         let quota = MemberQuota {
             quota: Arc::clone(&self.quota),
@@ -116,12 +117,11 @@ impl Engine {
             .with_quota_gate(Arc::new(quota))
     }
 
-    /// How many calls a member who waits may still cause, as all processes
-    /// together stand.
+    /// Calls that an interactive request can still make, after the calls of all processes.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn remaining_quota(&self) -> Result<RemainingQuota, StorageError> {
         let mut conn = self.database.get().await?;
         let current = call_budget::read(&mut conn).await?;
@@ -136,26 +136,28 @@ impl Engine {
         })
     }
 
-    /// Whether WHOOP answers, and what time it is there. Takes one call.
+    /// Checks that WHOOP answers, and compares its clock with this machine's. Uses one call of the
+    /// quota.
     ///
     /// # Errors
     ///
-    /// WHOOP is away, or the quota does not allow a call.
+    /// WHOOP is unavailable, or the quota does not allow a call.
     pub async fn ping(&self) -> Result<PingResult, SyncError> {
         Ok(self.whoop_for(&SyncContext::interactive()).ping().await?)
     }
 
-    /// Whether WHOOP knows this app. Takes no call: the token endpoint is not counted.
+    /// Checks that WHOOP accepts the client id and the client secret. Uses no call of the quota,
+    /// because the token endpoint is not counted.
     ///
     /// # Errors
     ///
-    /// WHOOP does not know it, or is away.
+    /// WHOOP does not accept them, or is unavailable.
     pub async fn check_app_credentials(&self) -> Result<(), SyncError> {
         Ok(self.whoop.check_app_credentials().await?)
     }
 
-    /// The pseudonym of a member in request lines: the same for all processes with the same
-    /// `TOKEN_KEYS`.
+    /// Returns the pseudonym of a member for the log lines of requests: the same in all processes
+    /// with the same `TOKEN_KEYS`.
     pub fn log_pseudonym(&self, user_id: &str) -> String {
         self.keys.log_pseudonym(user_id)
     }
@@ -164,7 +166,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// PostgreSQL refused or is gone.
+    /// PostgreSQL is unavailable or rejects the entries.
     pub async fn write_audit(&self, entries: &[AuditEntry]) -> Result<(), StorageError> {
         let mut conn = self.database.get().await?;
         audit::insert(&mut conn, entries).await
@@ -175,7 +177,7 @@ impl Engine {
     }
 }
 
-/// 256 random bits that fit into a URL.
+/// Returns 256 random bits as text that fits into a URL.
 pub(crate) fn random_text() -> Result<String, StorageError> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|_| SealError::NoRandomness)?;

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use whoop_client::{BrokenList, ErrorAction, WhoopError};
 use whoop_storage::StorageError;
 
-/// Which side failed, and why.
+/// An error of a sync or of a connection to WHOOP.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
@@ -11,19 +11,21 @@ pub enum SyncError {
     Whoop(WhoopError),
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// There is no member of this name, or they disconnected.
+    /// The member does not exist, or has disconnected.
     #[error("no member of this id is connected to WHOOP")]
     NotConnected,
     /// Only the member can repair this, by connecting again.
     #[error("WHOOP no longer accepts this connection; the member has to connect WHOOP again")]
     ReauthRequired,
-    /// Asking all the same would earn a 401 that reads like a dead token's.
+    /// The member did not grant the scope. A call without it would get a 401, like one with a dead
+    /// token.
     #[error("the member did not grant {scope} at WHOOP; connecting again can add it")]
     NotGranted { scope: &'static str },
     /// No record is read with a token pair before WHOOP has confirmed its account.
     #[error("WHOOP has not yet confirmed the account of this member's connection")]
     AccountUnconfirmed,
-    /// Two people's nights must not lie under one member.
+    /// The token pair is of another WHOOP account than the stored records. The records of two
+    /// persons must not be stored for one member.
     #[error(
         "this member's stored data is of another WHOOP account; erase it before connecting this one"
     )]
@@ -33,27 +35,29 @@ pub enum SyncError {
         "the member disconnected, was erased or connected again while the connect was completed"
     )]
     ConnectWithdrawn,
-    /// Somebody else is syncing this member and did not finish in time.
+    /// Another sync of this member is running, and did not finish in time.
     #[error("another sync of this member is still running")]
     Busy,
-    /// Background work ended before its next call, because an interactive caller waits for the member.
+    /// Background work stopped before its next call, because an interactive caller waits for the
+    /// member.
     #[error("an app request of this member comes first")]
     Yielded,
-    /// One member's app requests made as many calls in 24 hours as one member may.
+    /// One member's app requests have made the maximum number of calls that a member may make in 24
+    /// hours.
     #[error("this member has used their share of the WHOOP calls of a day; more are possible in {} s", retry_after.as_secs())]
     MemberShareUsed { retry_after: Duration },
     #[error("the run was told to stop")]
     Stopped,
-    /// `--max-calls` is used up.
+    /// The run has made as many calls as `--max-calls` allows.
     #[error("the run has made all the calls it was allowed")]
     CallLimitReached,
-    /// WHOOP's pages do not lead to an end.
+    /// The pages of WHOOP's list do not lead to an end.
     #[error("WHOOP's list of {data_type} records cannot be read to its end now: {cause}")]
     BrokenList {
         data_type: whoop_core::DataType,
         cause: BrokenList,
     },
-    /// An end that contradicts what is stored is no end.
+    /// A list ended although older records are stored, so its end is not trusted.
     #[error(
         "WHOOP's list of {data_type} records {how} although older ones are stored here; it is read again later"
     )]
@@ -61,10 +65,11 @@ pub enum SyncError {
         data_type: whoop_core::DataType,
         how: &'static str,
     },
-    /// The token pair could not be renewed now; the next refresh may succeed.
+    /// The token pair could not be renewed; the next refresh may succeed.
     #[error("the access token could not be refreshed: {}", .0.error_chain())]
     RefreshFailed(Arc<Self>),
-    /// The caller waits no longer; the refresh goes on, and the next request gets its result.
+    /// The refresh takes longer than the caller waits. It continues, and the next request gets its
+    /// result.
     #[error("WHOOP has not answered the token refresh yet; try again in a minute")]
     RefreshPending,
     /// The API refuses an access token that WHOOP has just issued.
@@ -73,13 +78,13 @@ pub enum SyncError {
          until it accepts other members' tokens and still refuses this one"
     )]
     TokenRejected,
-    /// The work was cut off from inside, which is a defect.
+    /// The task panicked or was cancelled, which is a defect.
     #[error("the work ended unexpectedly")]
     Aborted,
 }
 
 impl SyncError {
-    /// How long to wait where it is the quota that stands in the way.
+    /// Returns the time until the quota allows another call, if the quota caused the error.
     pub fn quota_wait(&self) -> Option<Duration> {
         match self {
             Self::Whoop(
@@ -93,12 +98,12 @@ impl SyncError {
         }
     }
 
-    /// Whether nothing went wrong, and the rest is only left for later.
+    /// Whether nothing failed and the rest of the work is only deferred.
     pub fn is_deferred(&self) -> bool {
         self.quota_wait().is_some() || matches!(self, Self::Stopped | Self::Yielded)
     }
 
-    /// Whether the day's quota is gone, so that a run should end.
+    /// Whether the quota or an outage prevents further calls, so that a run should end.
     pub const fn ends_run(&self) -> bool {
         matches!(
             self,
@@ -117,17 +122,17 @@ impl SyncError {
         }
     }
 
-    /// Whether the member's tokens could not be refreshed now, although they may still be good.
+    /// Whether the member's tokens could not be refreshed, although they may still be valid.
     pub const fn is_refresh_failure(&self) -> bool {
         matches!(self, Self::RefreshFailed(_) | Self::RefreshPending)
     }
 
-    /// Whether the same refresh may succeed within a second.
+    /// Whether the same refresh may succeed if it is repeated after a second.
     pub(crate) fn is_retryable(&self) -> bool {
         matches!(self, Self::RefreshFailed(cause) if cause.is_transient())
     }
 
-    /// The error of a refresh, for one of the callers that shared it.
+    /// Returns the error of a refresh for one of the callers that shared it.
     pub(crate) fn from_shared_refresh(error: &Arc<Self>) -> Self {
         match error.as_ref() {
             Self::NotConnected => Self::NotConnected,
@@ -139,7 +144,7 @@ impl SyncError {
         }
     }
 
-    /// Whether WHOOP does not show a profile, and will not show it to the same token pair later.
+    /// Whether WHOOP refuses the profile, and will refuse it for the same token pair later too.
     pub const fn is_profile_refused(&self) -> bool {
         matches!(
             self,
@@ -147,8 +152,8 @@ impl SyncError {
         )
     }
 
-    /// Whether WHOOP does not let this service in, whoever the member: the client id or
-    /// the client secret is wrong.
+    /// Whether WHOOP rejects this service for all members: the client id or the client secret is
+    /// wrong.
     pub fn is_app_rejected(&self) -> bool {
         match self {
             Self::Whoop(WhoopError::TokenRefused { transient, .. }) => !transient,
@@ -157,8 +162,8 @@ impl SyncError {
         }
     }
 
-    /// The sentence for the member and the app: of what is the operator's alone, such as
-    /// the names of keys and PostgreSQL's words, only that it is.
+    /// Returns the message for the member and the app. It omits internal details, such as the names
+    /// of keys and PostgreSQL's messages.
     pub fn user_message(&self) -> String {
         match self {
             Self::Storage(StorageError::Seal(_)) => "the tokens of this member cannot be opened \
@@ -174,7 +179,7 @@ impl SyncError {
             error if error.is_app_rejected() => {
                 "WHOOP refuses this service; its log says why".to_owned()
             }
-            // Without the addresses of proxies.
+            // The causes are omitted, because they may contain addresses of proxies.
             Self::Whoop(error @ (WhoopError::Transport(_) | WhoopError::QuotaUnavailable(_))) => {
                 error.to_string()
             }
@@ -183,7 +188,7 @@ impl SyncError {
         }
     }
 
-    /// The sentence with its causes, for the operator's logs and reports.
+    /// Returns the message with its causes, for the operator's logs and reports.
     pub fn error_chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
@@ -201,7 +206,7 @@ impl SyncError {
 impl From<WhoopError> for SyncError {
     fn from(error: WhoopError) -> Self {
         match error {
-            // WHOOP has no part in it: the database did not answer.
+            // The database failed, not WHOOP.
             WhoopError::QuotaUnavailable(source) => match source.downcast::<StorageError>() {
                 Ok(storage) => Self::Storage(*storage),
                 Err(source) => Self::Whoop(WhoopError::QuotaUnavailable(source)),

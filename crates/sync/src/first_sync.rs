@@ -1,7 +1,8 @@
-//! The first sync after a connect: the account, the newest days, the body measurement, then 30 days.
+//! The first sync after a connect: confirms the account, then reads the newest days, the body
+//! measurement and 30 days of history.
 //!
-//! Hundreds of members may connect within minutes. Their first syncs stand in one queue of the process and
-//! use the quota as scheduled runs do, so that no other member waits for them.
+//! Hundreds of members may connect within minutes. Their first syncs wait in one queue of the
+//! process and have the priority of scheduled runs, so that no other member waits for them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -22,24 +23,24 @@ use crate::{
     member_sync::SyncRequest,
 };
 
-/// Number of first syncs that one process runs at a time. Each holds a member lease.
+/// Maximum number of first syncs that one process runs at a time. Each holds a member lease.
 pub(crate) const MAX_CONCURRENT_FIRST_SYNCS: usize = 8;
 
-/// Time after a connect in which a first sync that has not ended is tried again. After that, scheduled runs
-/// alone read the member.
+/// Time after a connect in which an unfinished first sync is resumed. Later, only scheduled runs
+/// read the member.
 const RESUME_WINDOW: TimeDelta = TimeDelta::days(7);
 
 /// The scope of the body measurement.
 const BODY_SCOPE: &str = "read:body_measurement";
 
 impl Engine {
-    /// Begins the first sync of a member who has just connected with this access token, and waits for a
-    /// moment whether WHOOP confirms the account.
+    /// Begins the first sync of a member who has just connected with this access token. Waits for
+    /// WHOOP to confirm the account, for at most [`PROFILE_TIMEOUT`].
     ///
     /// # Errors
     ///
-    /// The pair is of another account, WHOOP refuses it, or another connect has replaced it. No first sync
-    /// goes on then.
+    /// The pair is of another account, WHOOP refuses it, or another connect has replaced it. The
+    /// first sync then ends.
     pub(crate) async fn begin_first_sync(
         &self,
         user_id: &UserId,
@@ -55,7 +56,7 @@ impl Engine {
             if let Err(error) = &ready {
                 tracing::info!(member = %user_id, %error, "the first sync has not begun");
             }
-            // The caller may have answered already that the member is connected.
+            // The caller may have timed out and reported that the member is connected.
             let _ = identified.send(ready);
             if is_ready {
                 engine.run_first_sync(&user_id, &job).await;
@@ -67,11 +68,12 @@ impl Engine {
         }
     }
 
-    /// Goes on with first syncs that have not ended: their process was stopped, or the quota was used up.
+    /// Resumes first syncs that have not ended, because their process was stopped or the quota was
+    /// used up.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn resume_first_syncs(&self, job: &SyncContext) -> Result<(), SyncError> {
         let pending = {
             let mut conn = self.database.get().await?;
@@ -91,7 +93,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes the member lease once, for which WHOOP has to confirm the account.
+    /// Takes and releases the member lease, which requires that WHOOP confirms the account. Fails
+    /// if this access token is no longer stored.
     async fn confirm_account(
         &self,
         user_id: &UserId,
@@ -118,8 +121,9 @@ impl Engine {
         }
     }
 
-    /// The newest days, the body measurement, then 30 days; each only if it was not read before. Returns
-    /// `false` if the newest days could not be read.
+    /// Reads the newest days, the body measurement, then 30 days of history. Data types that were
+    /// read after the connect are not read again. Returns `false` if the newest days could not be
+    /// read.
     async fn read_first_days(
         &self,
         user_id: &UserId,
@@ -158,7 +162,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// Data types that were not read since the member connected.
+    /// Data types that were not read after the member connected.
     async fn unread_types_since(
         &self,
         user_id: &UserId,
@@ -171,7 +175,7 @@ impl Engine {
         Ok(unread.map(|one| one.data_type).collect())
     }
 
-    /// `None` if WHOOP does not give it for this member.
+    /// Reads the body measurement; `None` if WHOOP does not provide it for this member.
     async fn fetch_body(
         &self,
         user_id: &UserId,
@@ -195,7 +199,7 @@ impl Engine {
     }
 }
 
-/// Whether the member is not connected by this pair, and will not be.
+/// Whether the error is final: the member is not connected with this pair.
 const fn is_final(error: &SyncError) -> bool {
     error.is_profile_refused()
         || matches!(

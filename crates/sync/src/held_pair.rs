@@ -1,8 +1,8 @@
 //! The token pair of a connect under way.
 //!
-//! It is stored at once where revocations wait, and taken out in the transaction that
-//! stores it for its member. A connect that fails, is withdrawn or is killed in between
-//! leaves no permission at WHOOP that nobody knows of.
+//! The pair is stored at once, among the scheduled revocations. The transaction that stores it for
+//! its member removes it from there. If the connect fails, is withdrawn or is killed before that,
+//! the pair is revoked, and no unknown permission remains at WHOOP.
 
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ const MAX_HOLD: TimeDelta = TimeDelta::minutes(5);
 /// Pauses between attempts to store the pair.
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
-/// Record that must still exist when the connection is stored.
+/// Row that must still exist when the connection is stored.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ConnectClaim<'a> {
-    /// The spent state of a callback, and its held pair.
+    /// The used state of a callback, and its held pair.
     Callback { state: &'a str, held: Uuid },
-    /// An unconfirmed connect.
+    /// The word of an unconfirmed connect.
     Word(&'a str),
 }
 
 impl ConnectClaim<'_> {
-    /// Takes it, in the transaction that stores the connection. Returns `false` if it is
-    /// gone: the member was erased or disconnected, or the pair is being revoked.
+    /// Deletes the claim, in the transaction that stores the connection. Returns `false` if it no
+    /// longer exists: the member was erased or disconnected, or the pair is being revoked.
     pub(crate) async fn redeem(self, conn: &mut PgConnection) -> Result<bool, StorageError> {
         match self {
             Self::Callback { state, held } => Ok(oauth_states::lock_used(conn, state).await?
@@ -43,7 +43,7 @@ impl ConnectClaim<'_> {
 }
 
 impl Engine {
-    /// Stores the pair of a connect under way.
+    /// Stores the pair of a connect under way among the scheduled revocations.
     pub(crate) async fn hold_pair(&self, tokens: &OAuthTokens) -> Result<Uuid, SyncError> {
         let id = Uuid::new_v4();
         let mut pauses = RETRY_PAUSES.into_iter();
@@ -52,8 +52,8 @@ impl Engine {
                 (Ok(()), _) => return Ok(id),
                 (Err(_), Some(pause)) => tokio::time::sleep(pause).await,
                 (Err(error), None) => {
-                    // Not revoked: only the database knows whether the WHOOP account
-                    // serves another member.
+                    // The pair is not revoked here, because only the database knows whether the
+                    // WHOOP account serves another member.
                     tracing::error!(
                         %error,
                         "the tokens of a connect could not be stored; the member can end the \
@@ -71,14 +71,14 @@ impl Engine {
         revocation::insert_held(&mut conn, &self.keys, id, tokens, now, now + MAX_HOLD).await
     }
 
-    /// Has the held pair of a connect that failed revoked.
+    /// Makes the held pair of a failed connect due for revocation.
     pub(crate) async fn revoke_held_pair(&self, held: Uuid) {
         let given_up = async {
             let mut conn = self.database.get().await?;
             revocation::revoke_held(&mut conn, held, self.clock.now()).await
         };
         if let Err(error) = given_up.await {
-            // It becomes due by itself.
+            // The held pair becomes due without this after `MAX_HOLD`.
             tracing::warn!(%error, "the permission of a failed connect is revoked later");
         }
     }

@@ -1,7 +1,8 @@
-//! The WHOOP account of a new token pair. The token endpoint does not name it, and the profile costs a call.
+//! Identifies the WHOOP account of a new token pair. The token endpoint does not name it, and the
+//! profile costs a call.
 //!
-//! The pair is stored first. The next holder of the member lease asks for the profile before any record is
-//! read, so that the records of two accounts never lie under one member.
+//! The pair is stored first. The next holder of the member lease requests the profile before any
+//! record is read, so that the records of two accounts are never stored for one member.
 
 use std::time::Duration;
 
@@ -17,20 +18,21 @@ use whoop_storage::table::{
 
 use crate::{Engine, SyncContext, SyncError, tokens::PROFILE_SCOPE};
 
-/// Maximum time that a connect waits for the profile. The connection is stored before.
+/// Maximum time that a connect waits for the profile.
 pub(crate) const PROFILE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Pause before a refused pair is revoked: the member may be connecting again with the right account.
+/// Delay before a refused pair is revoked: the member may be connecting again with the right
+/// account.
 const REVOCATION_DELAY: TimeDelta = TimeDelta::minutes(1);
 
 impl Engine {
-    /// Confirms the account of a pair by WHOOP's profile. A pair that cannot be the member's is removed and
-    /// revoked, and the member has to connect again. The caller holds the lease.
+    /// Confirms the account of a pair with WHOOP's profile. A pair that cannot be the member's is
+    /// removed and revoked, and the member has to connect again. The caller holds the lease.
     ///
     /// # Errors
     ///
-    /// [`SyncError::OtherAccount`], or that WHOOP does not show the profile with this pair: both are final.
-    /// Otherwise the pair stays, and the next holder of the lease asks again.
+    /// [`SyncError::OtherAccount`], or WHOOP refuses the profile for this pair; both are final.
+    /// After any other error the pair is kept, and the next holder of the lease asks again.
     pub(crate) async fn identify_member(
         &self,
         user_id: &UserId,
@@ -46,7 +48,7 @@ impl Engine {
         identified
     }
 
-    /// The same, without a consequence for the pair if it is refused.
+    /// Does the same as [`Engine::identify_member`], but keeps a pair that is refused.
     pub(crate) async fn fetch_account(
         &self,
         user_id: &UserId,
@@ -63,7 +65,7 @@ impl Engine {
         let mut transaction = self.database.begin().await?;
         let identified = users::identify(&mut transaction, user_id, pair, &account, now).await?;
         if identified {
-            // The first sync reads all that was announced before.
+            // The first sync reads all changes that were announced before.
             webhook_event::finish_updates(&mut transaction, account.whoop_user_id, now).await?;
             transaction.commit().await?;
             return Ok(());
@@ -72,7 +74,7 @@ impl Engine {
         transaction.rollback().await?;
         match member {
             Some(member) if member.unidentified_pair == Some(pair) => Err(SyncError::OtherAccount),
-            // Another process was faster.
+            // Another process has identified the member meanwhile.
             Some(member)
                 if member.unidentified_pair.is_none()
                     && member.whoop_user_id == account.whoop_user_id =>
@@ -84,7 +86,7 @@ impl Engine {
         }
     }
 
-    /// Removes a pair that is not the member's, and has it revoked.
+    /// Removes a pair that is not the member's, and schedules its revocation.
     async fn reject_pair(
         &self,
         user_id: &UserId,
@@ -129,7 +131,7 @@ pub(crate) fn account_of(profile: MemberProfile) -> ProfileAccount {
     }
 }
 
-/// Reason that a pair cannot be used, if asking again cannot change that.
+/// Reason that a pair cannot be used, if asking WHOOP again cannot change that.
 const fn rejection_detail(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::OtherAccount => {

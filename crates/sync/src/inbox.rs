@@ -1,9 +1,9 @@
-//! WHOOP's webhooks: stored, and answered by reading what they announced.
+//! Receives WHOOP's webhooks, and reads the changes that they announce.
 //!
-//! An event is a hint that a data type of a member changed. It is stored before it is answered, and
-//! in the same transaction the signal of the data type is opened for every member of the account.
-//! A signal is closed by whatever reads the data type as a list up to the present after it, and so
-//! order, duplicates and delays of events change nothing.
+//! An event announces that a data type of a member changed. It is stored before WHOOP gets an
+//! answer, and the same transaction opens the signal of the data type for every member of the
+//! account. A signal is closed by any later read of the data type's list up to the present, so that
+//! order, duplicates and delays of events do not matter.
 
 mod disposition;
 mod drain;
@@ -25,22 +25,23 @@ pub use drain::DrainReport;
 
 use crate::Engine;
 
-/// Why a webhook was not taken.
+/// Reason that a webhook was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookReceiveError {
     #[error(transparent)]
     Refused(#[from] WebhookError),
-    /// WHOOP is to send it again.
+    /// WHOOP should send the webhook again.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
 impl Engine {
-    /// Verifies that a webhook is WHOOP's, and stores it with its signal. Returns whether it is new.
+    /// Verifies that WHOOP sent a webhook, and stores it with its signal. Returns whether it is
+    /// new.
     ///
     /// # Errors
     ///
-    /// It is not WHOOP's, or it could not be stored.
+    /// WHOOP did not send it, or it could not be stored.
     pub async fn receive_webhook(
         &self,
         envelope: WebhookEnvelope<'_>,
@@ -77,7 +78,7 @@ impl Engine {
     }
 }
 
-/// The data type that an event announces; `None` if its type is unknown.
+/// Returns the data type that an event announces; `None` if the event's type is unknown.
 fn announced_data_type(event_type: &str) -> Option<DataType> {
     let (data_type, change) = event_type.split_once('.')?;
     let data_type = data_type.parse().ok()?;

@@ -1,4 +1,5 @@
-//! The member lease in one process: waiting for it, keeping it, giving it up for an interactive caller.
+//! The member lease in one process: waits for it, extends it, and releases it for an interactive
+//! caller.
 
 use std::{
     collections::HashMap,
@@ -22,19 +23,19 @@ use whoop_storage::{
 
 use crate::{Engine, SyncContext, SyncError, engine::random_text};
 
-/// How long a holder that was killed blocks its member.
+/// Time for which the lease of a killed holder blocks its member.
 const LEASE_TTL: Duration = Duration::from_secs(60);
 
-/// Interval at which a holder extends the lease and looks whether an interactive caller waits.
+/// Interval at which a holder extends the lease and checks whether an interactive caller waits.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Interval at which a waiting caller tries again.
+/// Interval at which a waiting caller tries to claim the lease again.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Interval at which an interactive caller renews its wish for the lease.
+/// Interval at which an interactive caller repeats its request for the lease.
 const WANT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Callers of this process that wait for a member's lease: one of them asks PostgreSQL.
+/// Callers of this process that wait for a member's lease. Only the first of them asks PostgreSQL.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseQueues(Mutex<HashMap<UserId, Weak<AsyncMutex<()>>>>);
 
@@ -51,7 +52,7 @@ impl LeaseQueues {
     }
 }
 
-/// The right to sync one member, until released.
+/// The right to sync one member, until it is released.
 pub(crate) struct MemberLease {
     engine: Engine,
     user_id: UserId,
@@ -60,22 +61,22 @@ pub(crate) struct MemberLease {
     wanted: CancellationToken,
     heartbeat: JoinHandle<()>,
     unidentified_pair: Option<Uuid>,
-    /// Whether another holder had to end first.
+    /// Whether the caller had to wait for another holder.
     pub(crate) waited: bool,
 }
 
-/// A member lease, and the job to use while it is held.
+/// A member lease, and the context to use while it is held.
 pub(crate) struct LeasedContext {
     pub(crate) context: SyncContext,
     lease: MemberLease,
 }
 
 impl Engine {
-    /// Takes the member lease, after making sure of a living token.
+    /// Takes the member lease, after making sure that the access token is valid.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Busy`] after the job's `lease_patience`.
+    /// [`SyncError::Busy`] after the context's `lease_timeout`.
     pub(crate) async fn lease_member(
         &self,
         user_id: &UserId,
@@ -99,8 +100,8 @@ impl Engine {
         Ok(turn.lease.release().await?)
     }
 
-    /// Waits for the lease, for the job's `lease_patience`. The account of a member who has just connected
-    /// is confirmed before anything else.
+    /// Waits for the lease, for at most the context's `lease_timeout`. If the member has just
+    /// connected, their account is confirmed before anything else.
     pub(crate) async fn acquire_lease(
         &self,
         user_id: &UserId,
@@ -133,7 +134,8 @@ impl Engine {
         self.wait_for_lease(user_id, job).await
     }
 
-    /// A claim is never cancelled half-way: its lease would be held by no one until it expires.
+    /// Waits for the lease. A claim is never cancelled half-way: its lease would block the member
+    /// until it expires.
     async fn wait_for_lease(
         &self,
         user_id: &UserId,
@@ -163,7 +165,7 @@ impl Engine {
         Err(SyncError::Busy)
     }
 
-    /// `None` if another process holds it.
+    /// Claims the lease; `None` if another process holds it.
     async fn try_claim_lease(
         &self,
         user_id: &UserId,
@@ -232,7 +234,7 @@ impl MemberLease {
 }
 
 impl Drop for MemberLease {
-    /// A lease that is dropped without release ends by itself.
+    /// Stops extending the lease. A lease that is dropped without release expires.
     fn drop(&mut self) {
         self.heartbeat.abort();
     }

@@ -1,18 +1,18 @@
 //! The engine that joins WHOOP and PostgreSQL; the API and the worker call it.
 //!
-//! - [`Engine`]: what every operation needs, made once a process;
-//! - [`tokens`]: access tokens that work, and their refresh;
-//! - [`connect`]: from a state to stored tokens, and back out again;
-//! - [`confirm`]: a connect that counts once the app has confirmed it;
-//! - [`member`]: one member's sync, one at a time across processes;
-//! - [`day`]: the day an app asks for, fetched first where it must be;
-//! - [`inbox`]: WHOOP's webhooks, taken in and worked off;
+//! - [`Engine`]: the resources that every operation needs, created once per process;
+//! - [`tokens`]: valid access tokens, and their refresh;
+//! - [`connect`]: connects a member, from a random state to stored tokens;
+//! - [`confirm`]: connects that the app has to confirm;
+//! - [`member_sync`]: the sync of one member, one at a time across processes;
+//! - [`day`]: the day that an app requests, read from WHOOP first if necessary;
+//! - [`inbox`]: receives and processes WHOOP's webhooks;
 //! - [`reconcile`]: compares a span with WHOOP and repairs it;
 //! - [`run`]: a scheduled run over many members;
-//! - [`dry_run`]: what such a run would read;
-//! - [`overview`], [`doctor`]: how the service stands, and what is wrong with it;
-//! - [`adopt`]: members of an older service taken over;
-//! - [`config`]: the flags and variables that every binary shares.
+//! - [`dry_run`]: the windows that such a run would read;
+//! - [`overview`], [`doctor`]: the state of the service, and its problems;
+//! - [`adopt`]: imports the members of the legacy service;
+//! - [`config`]: the flags and variables that all programs share.
 
 pub mod adopt;
 mod backfill;

@@ -1,4 +1,4 @@
-//! One member's sync: the types side by side, each with its own fate.
+//! Syncs one member: reads the data types concurrently, each with its own result.
 
 use std::sync::Arc;
 
@@ -21,21 +21,22 @@ use crate::{
     window::ReadProgress,
 };
 
-/// What to read of one member.
+/// A request to sync one member.
 #[derive(Debug, Clone)]
 pub struct SyncRequest {
     pub slot: Option<Slot>,
-    /// Why what was read before is read again.
+    /// Reason for reading data types that were read before.
     pub reason: ReadReason,
     pub data_types: Vec<DataType>,
-    /// Reads back to at least here, whatever is covered, and never less than without it.
+    /// Reads back at least to this time, regardless of the coverage. It never makes a window
+    /// shorter.
     pub since: Option<DateTime<Utc>>,
-    /// Goes on into history, page by page, until its first record.
+    /// Whether the sync continues with the history, page by page, until the first record.
     pub backfill: bool,
 }
 
 impl SyncRequest {
-    /// All four types as somebody asks for them, without older history.
+    /// Creates a caller's request for all four data types, without older history.
     pub fn of_all_types() -> Self {
         Self {
             slot: None,
@@ -47,15 +48,15 @@ impl SyncRequest {
     }
 }
 
-/// A call of an errand.
+/// A planned read of a sync request.
 pub(crate) struct PlannedRead {
     pub(crate) call: ReadRequest,
-    /// Records beyond the window that are asked for by their ids.
+    /// Number of records older than the window that are requested by their ids.
     pub(crate) by_id: usize,
     pub(crate) coverage: Coverage,
 }
 
-/// The calls of an errand, from what is known of the member.
+/// Plans the reads of a sync request, from the stored state of the member.
 pub(crate) fn plan_reads(
     known: &MemberSnapshot,
     errand: &SyncRequest,
@@ -73,7 +74,7 @@ pub(crate) fn plan_reads(
             let oldest_open =
                 pending_scores::oldest_pending_within(&known.pending_records, data_type, reach);
             let mut window = plan::sync_window(errand.slot, coverage, oldest_open, now);
-            // What is not kept is not brought back.
+            // Records that are older than the retention period are not read.
             if let Some(since) = errand
                 .since
                 .map(|since| Some(since).max(kept_from).unwrap_or(since))
@@ -100,12 +101,12 @@ pub(crate) fn plan_reads(
 }
 
 impl Engine {
-    /// Syncs one member, alone: if somebody else is at it, waits and then asks
-    /// for what is left.
+    /// Syncs one member, under the member lease. If another process is syncing the member, waits
+    /// for it, and then reads only the data types that it has not read.
     ///
     /// # Errors
     ///
-    /// Only what concerns no single type, such as a database that is away.
+    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
     pub async fn sync_member(
         &self,
         user_id: &UserId,
@@ -116,13 +117,13 @@ impl Engine {
         self.lease_and_sync(user_id, job, errand, &decided_on).await
     }
 
-    /// Syncs one member for a caller. Data types that were read up to the present less than
-    /// [`crate::Settings::forced_reads_every`] ago, and as far back as the caller asks, are not read
-    /// again.
+    /// Syncs one member for a caller. Data types that were read up to the present within
+    /// [`crate::EngineSettings::forced_read_interval`], and as far back as the caller asks, are not
+    /// read again.
     ///
     /// # Errors
     ///
-    /// As [`Engine::sync_member`].
+    /// The same as for [`Engine::sync_member`].
     pub async fn sync_on_request(
         &self,
         user_id: &UserId,
@@ -162,9 +163,9 @@ impl Engine {
         self.sync_member(user_id, job, &left).await
     }
 
-    /// The same, where it was decided when the last reads were these. What
-    /// somebody else has read since is theirs, and shared: of two runs that
-    /// overlap, and of a request that meets a run, one calls WHOOP.
+    /// Does the same as [`Engine::sync_member`], if the sync was planned when the last reads were
+    /// `decided_on`. Data types that another process has read after that are shared: if two runs
+    /// overlap, or a request and a run, only one of them calls WHOOP.
     pub(crate) async fn sync_unless_read(
         &self,
         user_id: &UserId,
@@ -214,7 +215,7 @@ impl Engine {
         Ok(report)
     }
 
-    /// The report of a member whose tokens could not be refreshed: every data type failed.
+    /// Returns the report of a member if the tokens could not be refreshed: every data type failed.
     pub(crate) async fn report_token_failure(
         &self,
         user_id: &UserId,
@@ -241,7 +242,7 @@ impl Engine {
         errand: &SyncRequest,
         decided_on: &LastReads,
     ) -> Result<bool, SyncError> {
-        // No other sync is known to have read as far back.
+        // Another sync may not have read as far back.
         if errand.since.is_some() {
             return Ok(false);
         }
@@ -252,7 +253,8 @@ impl Engine {
         Ok(wanted.all(|one| one.was_read_since(decided_on)))
     }
 
-    /// The caller holds the lease.
+    /// Reads the data types of the request that no other process has read. The caller holds the
+    /// lease.
     async fn sync_leased(
         &self,
         user_id: &UserId,
@@ -267,7 +269,7 @@ impl Engine {
         let now = self.clock.now();
         let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
         let mut foreseen = plan_reads(&known, errand, kept_from, now);
-        // No other sync is known to have read as far back.
+        // Another sync may not have read as far back.
         if errand.since.is_none() {
             foreseen.retain(|one| !one.coverage.was_read_since(decided_on));
         }
@@ -280,14 +282,14 @@ impl Engine {
         }
         let calls = foreseen.into_iter().map(|one| one.call).collect();
         let mut report = self.read_windows(user_id, job, now, calls).await;
-        // A webhook asks for no score of long ago.
+        // A webhook is no reason to request old records that still wait for their score.
         if report.outcome == MemberOutcome::Done && errand.reason != ReadReason::Webhook {
             self.fetch_all_pending(user_id, job, &mut report).await;
         }
         Ok(report)
     }
 
-    /// `None` for somebody who never connected.
+    /// Loads the stored state of a member; `None` for a member who never connected.
     async fn load_snapshot(&self, user_id: &UserId) -> Result<Option<MemberSnapshot>, SyncError> {
         let conn = self.database.get().await?;
         let mut known = member_snapshot::load(&conn, &[user_id.as_str()]).await?;
@@ -301,10 +303,10 @@ impl Engine {
         ))
     }
 
-    /// Reads windows of several types side by side. The caller holds the lease.
+    /// Reads windows of several data types concurrently. The caller holds the lease.
     ///
-    /// `planned_at` is the present that the windows were made for: one that
-    /// ends before it, as for an old day on demand, does not make a type fresh.
+    /// `planned_at` is the time for which the windows were planned. A window that ends earlier,
+    /// such as that of an old day on demand, does not make a data type fresh.
     pub(crate) async fn read_windows(
         &self,
         user_id: &UserId,
@@ -334,7 +336,7 @@ impl Engine {
         MemberReport::from_types(user_id, types)
     }
 
-    /// What a window cannot reach: open records, by their id.
+    /// Requests pending records that are older than any window, by their ids.
     async fn fetch_all_pending(
         &self,
         user_id: &UserId,
@@ -342,10 +344,10 @@ impl Engine {
         report: &mut MemberReport,
     ) {
         let oldest = self.clock.now() - LOOK_BACK;
-        // Where WHOOP answers 404 to everything, by id it would do so too.
+        // If WHOOP answers 404 for the list, it would also do so for each id.
         let there = report.types.iter().filter(|one| !one.not_found);
         let mut types: Vec<DataType> = there.map(|one| one.data_type).collect();
-        // Sleeps first: they tell how far back a recovery lies.
+        // Sleeps are first, because a recovery takes its local date from its sleep.
         types.sort_by_key(|data_type| *data_type != DataType::Sleep);
         for data_type in types {
             let mut read = ReadProgress::default();
@@ -359,7 +361,8 @@ impl Engine {
         }
     }
 
-    /// Notes that a type is about to be read, which also makes its row in the log.
+    /// Notes that a data type is about to be read, and creates its row in the sync log if there is
+    /// none.
     pub(crate) async fn begin_attempt(
         &self,
         user_id: &UserId,

@@ -1,4 +1,4 @@
-//! The whole service at a glance, for administrators.
+//! Overview of the whole service, for administrators.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct Overview {
     pub quota: ServiceQuota,
     /// The last run of each slot, the latest first.
     pub runs: Vec<LastRun>,
-    /// Connected members whose last sync failed.
+    /// Number of connected members with a failed last sync.
     pub failing: i64,
     pub rejected_records: i64,
     /// WHOOP's webhooks of the last 30 days by their state.
@@ -27,7 +27,7 @@ pub struct Overview {
     pub freshness: ServiceFreshness,
 }
 
-/// What is left of WHOOP's quota.
+/// Remaining quota of the WHOOP app.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = ServiceQuota)]
 pub struct ServiceQuota {
@@ -35,37 +35,38 @@ pub struct ServiceQuota {
     pub calls_per_day: u32,
     pub left_in_minute: u32,
     pub left_in_day: u32,
-    /// Calls of the last 24 hours, by on whose behalf.
+    /// Calls of the last 24 hours, by priority class.
     #[schema(value_type = BTreeMap<String, u32>)]
     pub spent: BTreeMap<&'static str, u32>,
 }
 
-/// How old what members see may be.
+/// Age of the data that members see.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = ServiceFreshness)]
 pub struct ServiceFreshness {
-    /// By type, of the active member whose was read longest ago: the age in seconds.
+    /// Per data type: seconds since the last sync of the least recently synced active member.
     #[schema(value_type = BTreeMap<String, f64>)]
     pub oldest_seconds: BTreeMap<String, f64>,
-    /// From a change at WHOOP until it could be read here, over seven days; null
-    /// without a change.
+    /// Median time from a change at WHOOP until it could be read here, over seven days; null if
+    /// there was no change.
     pub median_delay_seconds: Option<f64>,
     pub p95_delay_seconds: Option<f64>,
-    /// When WHOOP's latest webhook came in.
+    /// Time at which WHOOP's latest webhook arrived.
     pub last_webhook_at: Option<DateTime<Utc>>,
 }
 
-/// Whoever was not seen for longer is read once in a fortnight.
+/// Maximum time since the last app request of an active member. Other members are read once in two
+/// weeks.
 pub const ACTIVE_WINDOW: TimeDelta = TimeDelta::days(7);
 
-/// Of so many days' changes the delays are told.
+/// Time window for the delay percentiles: 7 days.
 const DELAY_WINDOW: TimeDelta = TimeDelta::days(7);
 
-/// Reads the overview; `limits` are what WHOOP allows the app.
+/// Reads the overview. `limits` are WHOOP's limits for the WHOOP app.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn read_overview(
     database: &Database,
     limits: QuotaLimits,

@@ -1,4 +1,4 @@
-//! Records that still wait for their score, beyond the reach of any window.
+//! Requests records that still wait for their score and are older than any window.
 
 use chrono::{DateTime, Datelike, Utc};
 use whoop_core::{DataType, UserId, plan::MAX_READS_BY_ID};
@@ -6,19 +6,19 @@ use whoop_storage::member_snapshot::{self, PendingRecord};
 
 use crate::{Engine, SyncContext, SyncError, record_by_id::FirstDenial, window::ReadProgress};
 
-/// At most `most` of these ids, other ones each day: all come round, also behind some that never
-/// settle or that WHOOP has and does not list.
+/// Returns at most `most` of these ids, a different share each day. All ids are included within a
+/// few days, even if some records never get their score, or exist at WHOOP but are in no list.
 pub(crate) fn daily_share(mut ids: Vec<String>, most: usize, day: i32) -> Vec<String> {
     if ids.len() > most {
         let share = usize::try_from(day).unwrap_or(0) % ids.len().div_ceil(most);
-        // At most the length: the last share begins before the end.
+        // The rotation is at most the length, because the last share begins before the end.
         ids.rotate_left(share * most);
         ids.truncate(most);
     }
     ids
 }
 
-/// When the oldest open record of a type happened that a window can reach.
+/// Returns the time of the oldest pending record of a data type that a window can reach.
 pub(crate) fn oldest_pending_within(
     open: &[PendingRecord],
     data_type: DataType,
@@ -27,11 +27,11 @@ pub(crate) fn oldest_pending_within(
     let mut within = open
         .iter()
         .filter(|one| one.data_type == data_type && one.happened_at > reach);
-    // The oldest comes first.
+    // The oldest record is the first.
     within.next().map(|one| one.happened_at)
 }
 
-/// Those of a type beyond the reach of a window.
+/// Returns the pending records of a data type that no window can reach.
 pub(crate) fn pending_beyond(
     open: &[PendingRecord],
     data_type: DataType,
@@ -42,7 +42,7 @@ pub(crate) fn pending_beyond(
 }
 
 impl Engine {
-    /// Asks by id for what is open of a type and older than `before`.
+    /// Requests the pending records of a data type that are older than `before`, by their ids.
     pub(crate) async fn fetch_pending(
         &self,
         user_id: &UserId,

@@ -1,8 +1,8 @@
 //! WHOOP's quota in one process: permits from the shared ledger, one queue per priority class.
 //!
-//! A permit is taken when a request is about to be sent. Callers of one class stand in one queue: the first
-//! of them asks the ledger for as many permits as there are callers, so that the row is changed once for all
-//! of them.
+//! A permit is taken when a request is about to be sent. Callers of one class wait in one queue:
+//! the first of them asks the ledger for as many permits as there are callers, so that the row is
+//! changed once for all of them.
 
 use std::{
     sync::{
@@ -36,7 +36,7 @@ use whoop_storage::{
 /// Maximum number of permits that one process takes at once.
 const MAX_PERMITS_PER_REQUEST: u32 = 16;
 
-/// Time that the caller in front needs to ask the ledger, which no caller's patience includes.
+/// Extra time after a caller's deadline, in which the caller in front asks the ledger.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Waits longer than this are logged at level `info`.
@@ -53,17 +53,17 @@ pub(crate) struct PermitPool {
     was_scarce: AtomicBool,
 }
 
-/// Callers of one class.
+/// The queue of the callers of one class.
 #[derive(Debug)]
 struct ClassQueue {
     waiting: AtomicU32,
     /// Permits that the first caller took for all of them.
     permits: Semaphore,
-    /// When the ledger granted the latest of them.
+    /// Time at which the ledger granted the latest of these permits.
     taken_at: Mutex<DateTime<Utc>>,
     /// Held by the caller that asks the ledger.
     request_lock: AsyncMutex<()>,
-    /// The ledger's last answer, while it holds.
+    /// The ledger's last answer, while it is valid.
     wait: Mutex<Option<PermitWait>>,
 }
 
@@ -87,7 +87,7 @@ struct PermitWait {
 }
 
 impl PermitWait {
-    /// The wait for a ledger that does not answer in time.
+    /// The wait if the ledger does not answer in time.
     fn one_second() -> Self {
         Self {
             until: Instant::now() + Duration::from_secs(1),
@@ -124,7 +124,7 @@ impl PermitPool {
         call_budget::read(&mut conn).await
     }
 
-    /// Stores how many calls a day the classes need.
+    /// Stores the number of calls per day that each class needs.
     pub(crate) async fn store_expected_calls(
         &self,
         day: ExpectedCalls,
@@ -136,18 +136,18 @@ impl PermitPool {
         .await
     }
 
-    /// Whether reads that can be spared are to be spared.
+    /// Whether calls are scarce, so that reads that are not necessary are skipped.
     pub(crate) async fn is_scarce(&self) -> Result<bool, StorageError> {
         let current = self.read_ledger().await?;
         Ok(self.note_usage(&current.ledger, current.now))
     }
 
-    /// [`Quota::is_scarce`] when the ledger was last read.
+    /// Returns the result of [`PermitPool::is_scarce`] when the ledger was last read.
     pub(crate) fn was_scarce(&self) -> bool {
         self.was_scarce.load(Ordering::Relaxed)
     }
 
-    /// Waits for a permit, no longer than `patience`, which it uses up.
+    /// Waits for a permit, for at most `patience`, and subtracts the time of the wait from it.
     async fn take_permit(
         self: &Arc<Self>,
         class: PriorityClass,
@@ -181,7 +181,7 @@ impl PermitPool {
                     asks = queue.request_lock.lock() => Some(asks),
                 }
             };
-            // The caller in front may be more patient and wait for longer than this one can.
+            // The caller in front may have more patience, and wait longer than this caller can.
             let asks = match timeout_at(deadline + LEDGER_TIMEOUT, in_front).await {
                 Ok(Some(asks)) => asks,
                 Ok(None) => return Ok(()),
@@ -194,7 +194,8 @@ impl PermitPool {
             };
             let wait = match queue.current_wait() {
                 Some(wait) => wait,
-                // A task of its own: permits of a caller that leaves meanwhile must not be lost.
+                // The task is separate so that no permits are lost if this caller is cancelled
+                // meanwhile.
                 None => match tokio::spawn(Arc::clone(self).request_permits(class)).await {
                     Ok(asked) => match asked? {
                         Some(wait) => wait,
@@ -241,13 +242,13 @@ impl PermitPool {
                 reason,
             }),
         };
-        // The end of an outage cannot be foreseen: every caller asks.
+        // The end of an outage cannot be predicted, so every caller asks.
         let is_foreseen = |wait: &PermitWait| matches!(wait.reason, WaitReason::Quota(_));
         *lock(&queue.wait) = wait.filter(is_foreseen);
         Ok(wait)
     }
 
-    /// Gives back permits that were taken for callers who are gone.
+    /// Gives back permits that were taken for callers that no longer wait.
     fn return_unused_permits(self: &Arc<Self>, class: PriorityClass) {
         let queue = &self.queues[class.index()];
         let waiting = queue.waiting.load(Ordering::Relaxed);
@@ -273,13 +274,13 @@ impl PermitPool {
         });
     }
 
-    /// Changes the ledger; again from the start if another process was faster. `change` says whether there
-    /// is anything to write.
+    /// Changes the ledger, and starts again if another process changed it first. `change` returns
+    /// whether there is anything to write.
     async fn update_ledger<T>(
         &self,
         mut change: impl FnMut(&mut QuotaLedger, DateTime<Utc>) -> (bool, T) + Send,
     ) -> Result<T, StorageError> {
-        // One of the processes that meet always succeeds; jitter keeps them apart.
+        // One of the processes that compete always succeeds; jitter separates the others.
         let mut pauses = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(1))
             .with_max_delay(Duration::from_millis(50))
@@ -389,12 +390,12 @@ impl PermitPool {
 }
 
 impl ClassQueue {
-    /// The ledger's last answer, if it still holds.
+    /// Returns the ledger's last answer, if it is still valid.
     fn current_wait(&self) -> Option<PermitWait> {
         lock(&self.wait).filter(|wait| wait.until > Instant::now())
     }
 
-    /// The ledger's last answer, if it names a time after `deadline`.
+    /// Returns the ledger's last answer, if it names a time after `deadline`.
     fn wait_after(&self, deadline: Instant) -> Option<PermitWait> {
         self.current_wait().filter(|wait| wait.until > deadline)
     }
@@ -441,7 +442,7 @@ impl Drop for QueuePlace<'_> {
     }
 }
 
-/// The quota as the calls of one member and one priority class use it.
+/// The quota for the calls of one member in one priority class.
 #[derive(Debug)]
 pub(crate) struct MemberQuota {
     pub(crate) quota: Arc<PermitPool>,
@@ -450,7 +451,7 @@ pub(crate) struct MemberQuota {
     pub(crate) member_hash: u64,
     /// Cancelled when an interactive caller waits for the member.
     pub(crate) lease_wanted: CancellationToken,
-    /// A failed call is no evidence of an outage.
+    /// Whether a failed call is no evidence of an outage.
     pub(crate) is_known_to_fail: bool,
 }
 

@@ -21,9 +21,9 @@ const DATA_TYPE_ORDER: [DataType; 4] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReconcileRequest {
     pub from: DateTime<Utc>,
-    /// Up to the present if not given.
+    /// End of the span; the present if not given.
     pub until: Option<DateTime<Utc>>,
-    /// Reports differences and changes nothing.
+    /// Whether differences are only reported, and nothing is changed.
     pub dry_run: bool,
 }
 
@@ -32,7 +32,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Only what concerns no single type, such as a database that is away.
+    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
     pub async fn reconcile_member(
         &self,
         user_id: &UserId,
@@ -48,7 +48,7 @@ impl Engine {
             match compared.await {
                 Ok(one) => report.merge(MemberReport::from_types(user_id, vec![one])),
                 Err(SyncError::Busy) if report.types.is_empty() => return Err(SyncError::Busy),
-                // What was compared before is told all the same.
+                // The report keeps the data types that were compared before.
                 Err(error) => {
                     report.merge(MemberReport::from_error(user_id, &error));
                     break;
@@ -86,7 +86,7 @@ impl Engine {
         };
         let now = self.clock.now();
         let end = reconcile.until.map_or(now, |until| until.min(now));
-        // What is not kept is not brought back, and is no difference.
+        // Records that are older than the retention period are not read, and are no difference.
         let from = self
             .limit_to_retention(user_id, Some(reconcile.from))
             .await?;

@@ -1,4 +1,4 @@
-//! One record, asked for by its id: stored as it is, or denied.
+//! Requests one record by its id: stores it, or notes that WHOOP denies it.
 
 use whoop_client::{ListedRecord, RecordLookup};
 use whoop_core::{
@@ -19,28 +19,28 @@ use crate::{
 /// The first of the two denials of a record; the second is the 404 for its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FirstDenial {
-    /// A list shows its neighbours on both sides, and not the record.
+    /// A list shows its neighbours on both sides, but not the record.
     List,
-    /// A `*.deleted` webhook.
+    /// A `*.deleted` webhook announced that the record is gone.
     Webhook,
-    /// Only another 404, at least an hour ago.
+    /// Another 404 for its id, at least an hour ago.
     NotFound,
 }
 
 /// WHOOP's answer for a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordAnswer {
-    /// It was stored, or is too old to be kept.
+    /// WHOOP has the record. It was stored, or is older than the retention period.
     Found,
-    /// 404, which deletes nothing yet.
+    /// WHOOP answered 404 for the first time; the record is not deleted yet.
     DeniedOnce,
-    /// 404, and it was denied before: nothing of it is stored any more.
+    /// WHOOP answered 404 after an earlier denial; the record is deleted.
     Gone,
 }
 
 impl Engine {
-    /// Makes the record that is stored under an id equal to WHOOP's. A 404 deletes it only if it
-    /// is the second of two independent denials.
+    /// Makes the record that is stored under an id equal to WHOOP's. A 404 deletes it only if it is
+    /// the second of two independent denials.
     pub(crate) async fn fetch_by_id(
         &self,
         user_id: &UserId,
@@ -70,7 +70,7 @@ impl Engine {
                     .await
             }
             DataType::Cycle | DataType::Recovery => {
-                // Both go by the cycle's number, which we wrote ourselves.
+                // Both are stored under the number of the cycle.
                 let Ok(cycle) = id.parse().map(CycleId) else {
                     return Ok(RecordAnswer::Found);
                 };

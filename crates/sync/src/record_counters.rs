@@ -1,14 +1,14 @@
-//! What became of the records of a process, for its metrics.
+//! Counts the records that a process stored, by outcome, for its metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use whoop_core::DataType;
 use whoop_storage::page::StoreCounts;
 
-/// What a record can become, in the order of the counters.
+/// Outcomes of storing a record, in the order of the counters.
 const OUTCOMES: [&str; 5] = ["inserted", "updated", "unchanged", "deleted", "rejected"];
 
-/// So many records of a type that became the same.
+/// Number of records of one data type with the same outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordCount {
     pub data_type: DataType,
@@ -17,7 +17,7 @@ pub struct RecordCount {
     pub records: u64,
 }
 
-/// Counted since the process began, once it is committed.
+/// Counters for the lifetime of the process. Records count when they are committed.
 #[derive(Debug, Default)]
 pub(crate) struct RecordCounters([[AtomicU64; OUTCOMES.len()]; DataType::ALL.len()]);
 
@@ -53,12 +53,12 @@ impl RecordCounters {
 }
 
 impl crate::Engine {
-    /// What became of every record that this process stored.
+    /// Returns the number of records that this process stored, by data type and outcome.
     pub fn record_counts(&self) -> Vec<RecordCount> {
         self.record_counters.counts().collect()
     }
 
-    /// What became of every request that this process sent to WHOOP.
+    /// Returns the number of requests that this process sent to WHOOP, by outcome.
     pub fn request_counts(&self) -> Vec<whoop_client::RequestCount> {
         self.whoop.request_counts()
     }

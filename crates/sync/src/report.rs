@@ -1,4 +1,4 @@
-//! What became of a sync, for whoever asked for it.
+//! Results of a sync, for its caller.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,43 +7,43 @@ use whoop_storage::page::StoreCounts;
 
 use crate::{ReconcileFindings, SyncError, comparison::TypeComparison};
 
-/// What became of a member's sync.
+/// Outcome of a member's sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberOutcome {
     Done,
-    /// Somebody else's sync of the same member was waited for.
+    /// The caller shares the result of another sync of the same member.
     Shared,
-    /// Put off because of WHOOP's quota, or of the calls a run may make.
+    /// Deferred because of WHOOP's quota, or because the run has used up its calls.
     Deferred,
     Failed,
-    /// Told to stop before the end.
+    /// Stopped before the end.
     Stopped,
 }
 
-/// What became of one type.
+/// Result of one data type.
 #[derive(Debug, Serialize)]
 pub struct TypeReport {
     pub data_type: DataType,
     #[serde(flatten)]
     pub stored: StoreCounts,
-    /// Why it failed, for the operator.
+    /// Reason for the failure, for the operator.
     pub error: Option<String>,
-    /// The member's report joins them.
+    /// The comparison of this data type; the member's report merges them.
     #[serde(skip)]
     pub(crate) comparison: Option<TypeComparison>,
     #[serde(skip)]
     pub cause: Option<SyncError>,
-    /// WHOOP answered 404 in place of a list.
+    /// Whether WHOOP answered 404 in place of a list.
     #[serde(skip)]
     pub(crate) not_found: bool,
-    /// The span of which every record is stored now, as far as WHOOP's pages prove it.
+    /// The span of which every record is stored, as far as WHOOP's pages prove it.
     #[serde(skip)]
     pub(crate) complete_span: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl TypeReport {
-    /// Adds what came of more work on the same type.
+    /// Adds the result of more work on the same data type.
     pub(crate) fn merge(&mut self, more: Self) {
         self.stored += more.stored;
         if more.cause.is_some() {
@@ -53,7 +53,7 @@ impl TypeReport {
     }
 }
 
-/// What became of one member.
+/// Result of one member.
 #[derive(Debug, Serialize)]
 pub struct MemberReport {
     pub user_id: String,
@@ -62,16 +62,16 @@ pub struct MemberReport {
     /// The differences from WHOOP, if the member was compared.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub findings: Option<ReconcileFindings>,
-    /// For the operator.
+    /// Reason for the failure or deferral, for the operator.
     pub error: Option<String>,
-    /// The same for the member; see [`SyncError::told`].
+    /// The same reason for the member; see [`SyncError::user_message`].
     #[serde(skip)]
     pub user_message: Option<String>,
-    /// Seconds until the quota allows more, where it stood in the way.
+    /// Seconds until the quota allows more calls, if the quota was the reason.
     pub retry_after_seconds: Option<u64>,
-    /// The connection is lost until the member connects again.
+    /// Whether the member has to connect again.
     pub reauth_required: bool,
-    /// Whether a run has to end with this member: the quota is gone.
+    /// Whether a run has to end with this member, because the quota is used up.
     #[serde(skip)]
     pub ends_the_run: bool,
 }
@@ -102,7 +102,7 @@ impl MemberReport {
         }
     }
 
-    /// Adds what came of more work on the same member.
+    /// Adds the result of more work on the same member.
     pub(crate) fn merge(&mut self, more: Self) {
         for one in more.types {
             match self
@@ -114,7 +114,7 @@ impl MemberReport {
                 None => self.types.push(one),
             }
         }
-        // Why something failed is worth more than why the rest was left.
+        // The first failure or deferral is kept; a later one does not replace it.
         if matches!(self.outcome, MemberOutcome::Done | MemberOutcome::Shared) {
             self.outcome = more.outcome;
             self.error = more.error;
@@ -125,8 +125,7 @@ impl MemberReport {
         self.ends_the_run |= more.ends_the_run;
     }
 
-    /// What is told of a member with whom something went wrong that concerns no
-    /// single type.
+    /// Creates the report of a member after an error that concerns no single data type.
     pub(crate) fn from_error(user_id: &UserId, error: &SyncError) -> Self {
         let outcome = match error {
             SyncError::Stopped => MemberOutcome::Stopped,
@@ -156,13 +155,14 @@ impl MemberReport {
         }
     }
 
-    /// Whether nothing speaks against more work on the member.
+    /// Whether more work on the member is useful: nothing has failed so far, and WHOOP answered no
+    /// list with 404.
     pub(crate) fn can_continue(&self) -> bool {
         matches!(self.outcome, MemberOutcome::Done | MemberOutcome::Shared)
             && !self.types.iter().any(|one| one.not_found)
     }
 
-    /// Whether the sync gave way to an app request before it was complete.
+    /// Whether the sync ended early because of an app request.
     pub(crate) fn has_yielded(&self) -> bool {
         let mut causes = self.types.iter().filter_map(|one| one.cause.as_ref());
         causes.any(|cause| matches!(cause, SyncError::Yielded))
@@ -174,7 +174,7 @@ impl MemberReport {
         causes.any(SyncError::is_refresh_failure)
     }
 
-    /// What was stored of all types together.
+    /// Returns the stored counts of all data types together.
     pub fn stored(&self) -> StoreCounts {
         self.types
             .iter()

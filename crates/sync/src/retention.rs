@@ -1,6 +1,5 @@
-//! The night's tidying: records older than `RETENTION_DAYS`, audit rows older than
-//! `AUDIT_RETENTION_DAYS`, old runs, old changes, old events, connects that were never
-//! completed.
+//! Nightly clean-up: deletes records older than `RETENTION_DAYS`, audit rows older than
+//! `AUDIT_RETENTION_DAYS`, old runs, changes and events, and connects that were never completed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{UserId, plan::selection::FORTNIGHT, retention::RetentionStart};
@@ -11,30 +10,31 @@ use whoop_storage::{
 
 use crate::{Engine, SyncError};
 
-/// How long the list of runs goes back.
+/// Time for which runs are kept.
 const RUN_RETENTION: TimeDelta = TimeDelta::days(90);
 
-/// How long an app may be offline and still catch up.
+/// Time for which changes are kept. An app that was offline for a shorter time can still catch up.
 const CHANGE_RETENTION: TimeDelta = TimeDelta::days(30);
 
-/// How long WHOOP's events can be looked at.
+/// Time for which webhook events are kept.
 const EVENT_RETENTION: TimeDelta = TimeDelta::days(30);
 
-/// How long an event stays pending. A member who does not come is read within this time.
+/// Time for which a pending event is kept. A member who does not use the app is read within this
+/// time.
 const PENDING_EVENT_RETENTION: TimeDelta = FORTNIGHT;
 
-/// The same of events that concern nobody who is a member, or not any more.
+/// Time for which events of accounts without a member are kept.
 const UNKNOWN_ACCOUNT_RETENTION: TimeDelta = TimeDelta::days(1);
 
-/// Time after which the id of nobody who is stored becomes a pseudonym in the audit trail. A connect
-/// may be under way until then.
+/// Time after which an id in the audit trail that belongs to no stored member becomes a pseudonym.
+/// A connect may be under way until then.
 const UNKNOWN_ID_RETENTION: TimeDelta = TimeDelta::days(1);
 
-/// Ids that become pseudonyms between two looks.
+/// Number of ids per query that become pseudonyms.
 const IDS_PER_QUERY: i64 = 500;
 
 impl Engine {
-    /// The first date of a member of which records are kept; `None` if all are.
+    /// Returns the first date for which a member's records are kept; `None` if all are kept.
     pub(crate) async fn member_kept_from(
         &self,
         user_id: &UserId,
@@ -50,7 +50,7 @@ impl Engine {
         ))
     }
 
-    /// The instant since which a member's records are kept; `None` if all are.
+    /// Returns the time from which a member's records are kept; `None` if all are kept.
     pub(crate) fn kept_from(&self, timezone_offset: Option<&str>) -> Option<DateTime<Utc>> {
         let kept = self
             .settings
@@ -59,17 +59,17 @@ impl Engine {
         Some(kept.instant)
     }
 
-    /// Removes what is too old of every member, also of those who left, whom no
-    /// sync visits any more. Returns how many rows that were.
+    /// Deletes the expired data of all members. This includes disconnected members, because no sync
+    /// reads them any more. Returns the number of deleted rows of records.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn purge_expired(&self) -> Result<u64, SyncError> {
         let now = self.clock.now();
         let members = {
             let mut conn = self.database.get().await?;
-            // With a clock that is ahead, more would be deleted than is too old.
+            // If the clock is ahead, rows would be deleted too early.
             sync_log::check_clock(&conn, now).await?;
             retention::purge_runs(&mut conn, now - RUN_RETENTION).await?;
             change::purge(&mut conn, now - CHANGE_RETENTION).await?;

@@ -1,4 +1,5 @@
-//! Ending permissions at WHOOP of members who left, until WHOOP has heard it.
+//! Revokes the permissions of disconnected members at WHOOP, and repeats this until WHOOP confirms
+//! it.
 
 use std::time::Duration;
 
@@ -18,41 +19,42 @@ use crate::{
     Engine, SyncContext, SyncError, disconnect::RevocationOutcome, tokens::renewed_tokens,
 };
 
-/// After so long a refresh token is worth nothing any more.
+/// Time after which a revocation is given up, because the refresh token has certainly expired.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(30);
 
-/// The longest pause between two attempts.
+/// Maximum pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Time that an app takes to confirm a connect.
+/// Time within which an app usually confirms a connect. Revocations wait while an unconfirmed
+/// connect is this recent.
 const CONFIRM_WINDOW: TimeDelta = TimeDelta::minutes(1);
 
 /// Maximum time that a revocation waits for connects under way.
 const MAX_WAIT_FOR_CONNECTS: TimeDelta = TimeDelta::hours(1);
 
-/// How many pauses make an hour.
+/// Number of attempts within an hour.
 const ATTEMPTS_PER_HOUR: i32 = 6;
 
-/// How long to wait after so many attempts: a minute, and twice as long each time.
+/// Returns the pause after this number of attempts: one minute, doubled with each attempt.
 fn pause_after(attempts: i32) -> Duration {
     let doublings = attempts.clamp(1, 16) - 1;
     (Duration::from_secs(60) * (1 << doublings)).min(MAX_PAUSE)
 }
 
 impl Engine {
-    /// Tries the permissions that are due, until one is put off: a WHOOP that is
-    /// out of order is not asked again for each. Returns how many are settled.
+    /// Revokes the permissions that are due, until one is deferred: while WHOOP is unavailable, it
+    /// is not asked for each of them. Returns the number of completed revocations.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn revoke_due(&self, job: &SyncContext) -> Result<usize, SyncError> {
         self.revoke_expired_unconfirmed().await?;
         let due = {
             let now = self.clock.now();
             let mut conn = self.database.get().await?;
-            // WHOOP ends every permission of an account at once. A pair of the same account
-            // that a connect is about to store would die with it.
+            // WHOOP ends every permission of an account at once. This would also end a pair of the
+            // same account that a connect is about to store.
             let is_connecting = revocation::is_any_held(&mut conn, now).await?
                 || users::is_any_unidentified(&mut conn).await?
                 || unconfirmed_connect::is_any_since(&mut conn, now - CONFIRM_WINDOW).await?;
@@ -73,8 +75,8 @@ impl Engine {
         Ok(settled)
     }
 
-    /// Goes on trying for an hour, for a process that stays; what is left then
-    /// is for the next scheduled run.
+    /// Repeats the revocations for an hour, in a process that continues to run. The next scheduled
+    /// run handles the rest.
     pub async fn retry_revocations(&self, stop: CancellationToken) {
         for attempts in 1..=ATTEMPTS_PER_HOUR {
             tokio::select! {
@@ -88,12 +90,12 @@ impl Engine {
         }
     }
 
-    /// One attempt at one permission.
+    /// Makes one attempt to revoke one permission.
     pub(crate) async fn revoke(&self, id: Uuid, job: &SyncContext) -> RevocationOutcome {
         match self.attempt_revocation(id, job).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                // The claim runs out by itself, and then it is tried again.
+                // The claim expires, and then the revocation is tried again.
                 tracing::error!(revocation = %id, %error, "a permission could not be ended now");
                 RevocationOutcome::Pending
             }
@@ -121,7 +123,8 @@ impl Engine {
         };
         let outcome = match self.end_permission(&mut claimed, job).await {
             Ok(outcome) => outcome,
-            // Dead: the member ended it in WHOOP's app, or it ran out.
+            // The pair is dead: the member ended the permission in WHOOP's app, or the pair has
+            // expired.
             Err(SyncError::Whoop(WhoopError::InvalidGrant | WhoopError::Unauthorized)) => {
                 RevocationOutcome::NotNeeded
             }
@@ -148,7 +151,7 @@ impl Engine {
         if !self.is_usable(&claimed.tokens, None) {
             self.refresh_claimed(claimed, job).await?;
         }
-        // It also tells whose the permission is, which is not kept here.
+        // The profile also names the account, which is not stored with the revocation.
         let mut profile = self.fetch_profile(claimed, job).await?;
         if matches!(profile, Err(WhoopError::Unauthorized)) {
             self.refresh_claimed(claimed, job).await?;
@@ -178,7 +181,8 @@ impl Engine {
         self.attempt(job, token, &profile).await
     }
 
-    /// The claim stands for the lock: nobody else holds this pair.
+    /// Refreshes the pair of a revocation. The claim replaces the lock: no other process uses this
+    /// pair.
     async fn refresh_claimed(
         &self,
         claimed: &mut ClaimedRevocation,

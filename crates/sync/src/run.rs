@@ -1,7 +1,7 @@
-//! A run over many members, for cron and for people.
+//! A run over many members, started by cron or by an operator.
 //!
-//! Nothing here loops until tomorrow: cron does that. A member that fails
-//! stops nobody else; a quota that is spent ends the run and says so.
+//! A run ends when its members are done; cron starts the next one. A member's failure does not stop
+//! the other members. If the quota is used up, the run ends and reports it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,29 +22,29 @@ use crate::{
     reconcile::ReconcileRequest, run_selection::SelectedMember,
 };
 
-/// What a run is to do.
+/// Request for a run: the task and its members.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
     /// `scheduled` or `manual`.
     pub trigger: &'static str,
     pub task: RunTask,
-    /// Only these; everybody who is connected if empty.
+    /// Members of the run; all connected members if empty.
     pub users: Vec<UserId>,
-    /// Members at the same time.
+    /// Maximum number of members that are synced concurrently.
     pub parallel: usize,
 }
 
-/// What is done for each member.
+/// The task of a run for each member.
 #[derive(Debug, Clone)]
 pub enum RunTask {
-    /// Reads what is due; the night goes on with histories.
+    /// Reads what is due; a night run also backfills histories.
     Sync(SyncRequest),
-    /// Goes on with history, and reads nothing else.
+    /// Backfills the history, and reads nothing else.
     Backfill {
-        /// Back to here; to each member's first record if not given.
+        /// Earliest time to read back to; each member's first record if not given.
         from: Option<DateTime<Utc>>,
     },
-    /// Compares what is stored with what WHOOP has.
+    /// Compares the stored records with WHOOP's.
     Reconcile(ReconcileRequest),
 }
 
@@ -56,7 +56,7 @@ impl RunTask {
         }
     }
 
-    /// Whether it leaves everything as it is.
+    /// Whether the task changes nothing.
     const fn is_dry_run(&self) -> bool {
         matches!(
             self,
@@ -65,7 +65,7 @@ impl RunTask {
     }
 }
 
-/// The first refusal of each priority class, which ends that class in this run.
+/// The first quota refusal of each priority class. It ends that class in this run.
 #[derive(Debug, Default)]
 struct ClassRefusals([OnceLock<QuotaRefusal>; PriorityClass::ALL.len()]);
 
@@ -92,10 +92,10 @@ impl ClassRefusals {
     }
 }
 
-/// A run that did not extend its time for this long was killed.
+/// Time after which a run that did not extend its lifetime counts as killed.
 const RUN_ALIVE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Extends the run's time in the database until dropped.
+/// Extends the run's lifetime in the database until it is dropped.
 struct RunKeepAlive(JoinHandle<()>);
 
 impl RunKeepAlive {
@@ -123,11 +123,11 @@ impl Drop for RunKeepAlive {
 }
 
 impl Engine {
-    /// Runs, telling `watch` of each member that is done.
+    /// Runs the task for all selected members, and notifies `watch` of each member that is done.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away. What goes wrong with a member is in the report.
+    /// PostgreSQL is unavailable. Errors of single members are in the report.
     pub async fn run(
         &self,
         plan: &RunRequest,
@@ -161,8 +161,8 @@ impl Engine {
         let mut reports = Vec::with_capacity(visits.members.len());
         let refusals = ClassRefusals::default();
         let mut turns: Vec<&SelectedMember> = visits.members.iter().collect();
-        // Members whom another process syncs, who are waiting in the app, or whose tokens WHOOP did not
-        // refresh come last.
+        // Members are repeated last if another process syncs them, if they are waiting in the app,
+        // or if WHOOP did not refresh their tokens.
         let mut attempt = job.without_lease_wait();
         while !turns.is_empty() {
             turns = self
@@ -177,7 +177,7 @@ impl Engine {
         if is_whole_night && let Err(error) = Box::pin(self.resume_first_syncs(job)).await {
             tracing::warn!(%error, "first syncs that have not ended could not be looked up");
         }
-        // The members were read: an error of the clean-up must not lose the run's report.
+        // The members were read already: an error of the clean-up must not lose the run's report.
         let tidied = if is_whole_night && !job.stop.is_cancelled() {
             self.purge_expired().await
         } else {
@@ -217,8 +217,8 @@ impl Engine {
         Ok(report)
     }
 
-    /// Syncs these members. Returns those to sync later, because another process syncs them
-    /// or they are waiting in the app.
+    /// Syncs these members. Returns the members to sync later, because another process syncs them,
+    /// they are waiting in the app, or their tokens could not be refreshed.
     async fn run_members<'v>(
         &self,
         plan: &RunRequest,
@@ -254,7 +254,7 @@ impl Engine {
         busy
     }
 
-    /// Goes on with histories, with what everybody's turn has left of the day.
+    /// Backfills histories, with the quota that the syncs of the members have not used.
     async fn run_backfills(
         &self,
         plan: &RunRequest,
@@ -264,7 +264,7 @@ impl Engine {
         watch: &(dyn RunObserver + Sync),
         reports: &mut Vec<MemberReport>,
     ) {
-        // Nothing of them could be read; as many attempts more would not help.
+        // Nothing of these members could be read; more attempts would not help.
         let is_out_of_order = |one: &MemberReport| {
             one.outcome == MemberOutcome::Failed && one.types.iter().all(|one| one.error.is_some())
         };
@@ -344,7 +344,8 @@ impl Engine {
     }
 }
 
-/// The report of a member who is not synced in this run; `None` if nothing speaks against it.
+/// Returns the report of a member who is not synced in this run; `None` if the member is to be
+/// synced.
 fn skipped_report(
     user_id: &UserId,
     job: &SyncContext,
@@ -366,9 +367,10 @@ fn skipped_report(
     })
 }
 
-/// Somebody who looks on: a progress bar, or the log.
+/// Observer of a run: a progress bar, or the log.
 pub trait RunObserver {
-    /// So many members have a turn; the histories of so many are gone on with after it.
+    /// Called once at the start: `members` will be synced; `histories` members get a history
+    /// backfill afterwards.
     fn on_start(&self, members: usize, histories: usize);
     fn on_member_done(&self, report: &MemberReport);
 }

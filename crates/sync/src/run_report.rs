@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The report of a run.
 
 use std::time::Duration;
 
@@ -9,36 +9,38 @@ use whoop_storage::{page::StoreCounts, table::sync_run::FinishedRunColumns};
 
 use crate::{MemberOutcome, MemberReport, reconcile::ReconcileRequest};
 
-/// What a run came to.
+/// The result of a run.
 ///
-/// Members that are neither synced nor failed nor put off were left by a stop.
+/// Members that are neither synced nor failed nor deferred were not processed, because the run was
+/// stopped.
 #[derive(Debug, Serialize)]
 pub struct RunReport {
     pub slot: Option<&'static str>,
-    /// Members who had a turn.
+    /// Number of members in `reports`.
     pub members: usize,
-    /// Members of whom everything was read a moment ago; they had none.
+    /// Number of members who were not selected, because their data is up to date.
     pub fresh: usize,
-    /// Members who are read when they come, because the quota is scarce.
+    /// Number of members who are read only when their app requests data, because the quota is
+    /// scarce.
     pub left: usize,
     pub synced: usize,
     pub failed: usize,
-    /// Put off because of the quota, or of the calls that were allowed.
+    /// Number of members who were deferred because of the quota, or because the run has used up its
+    /// calls.
     pub deferred: usize,
-    /// When the quota allows what was put off; `None` if it did not stand in
-    /// the way.
+    /// Time at which the quota allows the deferred work; `None` if the quota was not the reason.
     pub goes_on_at: Option<DateTime<Utc>>,
-    /// Told to stop, by a signal.
+    /// Whether a signal stopped the run.
     pub stopped: bool,
     pub calls: u64,
-    /// Rows that `RETENTION_DAYS` removed; only the night does.
+    /// Number of rows that `RETENTION_DAYS` removed; only night runs remove rows.
     pub removed_by_retention: u64,
-    /// The error of the night's clean-up, after which the members were read all the same.
+    /// The error of the nightly clean-up. The members were read nevertheless.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clean_up_error: Option<String>,
     #[serde(flatten)]
     pub stored: StoreCounts,
-    /// If the run compared what is stored with WHOOP.
+    /// The comparison with WHOOP, if the run was a reconcile.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<ComparisonSummary>,
     pub reports: Vec<MemberReport>,
@@ -51,10 +53,10 @@ pub struct ComparisonSummary {
     pub from: DateTime<Utc>,
     /// `None` for the present.
     pub to: Option<DateTime<Utc>>,
-    /// The number of WHOOP's records that were compared.
+    /// Number of WHOOP's records that were compared.
     pub compared: u64,
     pub differences: u64,
-    /// The number of differences that were repaired.
+    /// Number of differences that were repaired.
     pub healed: u64,
 }
 
@@ -74,7 +76,7 @@ impl ComparisonSummary {
 }
 
 impl RunReport {
-    /// What the members' reports come to; the rest is the run's own.
+    /// Sums up the members' reports. The caller sets the fields that concern the run itself.
     pub(crate) fn from_reports(reports: Vec<MemberReport>, now: DateTime<Utc>) -> Self {
         let count = |outcome| reports.iter().filter(|one| one.outcome == outcome).count();
         let waits = reports.iter().filter_map(|one| one.retry_after_seconds);
@@ -103,12 +105,12 @@ impl RunReport {
         }
     }
 
-    /// Members that a stop left before their end.
+    /// Number of members who are unfinished because the run was stopped.
     pub const fn unfinished(&self) -> usize {
         self.members - self.synced - self.failed - self.deferred
     }
 
-    /// All differences, each with the id of its member.
+    /// Returns all differences, each with the id of its member.
     pub fn differences(&self) -> impl Iterator<Item = (&str, &RecordDifference)> {
         self.reports.iter().flat_map(|member| {
             let differences = member.findings.iter().flat_map(|one| &one.differences);
@@ -116,7 +118,7 @@ impl RunReport {
         })
     }
 
-    /// The row of `whoop_sync_run`.
+    /// Returns the row for `whoop_sync_run`.
     pub(crate) fn finished_row(&self, now: DateTime<Utc>) -> FinishedRunColumns {
         FinishedRunColumns {
             status: if self.failed > 0 || self.clean_up_error.is_some() {

@@ -1,4 +1,4 @@
-//! Who has a turn in a run, decided by [`whoop_core::plan::roster`].
+//! Selects the members of a run, by the rules of [`whoop_core::plan::selection`].
 
 use whoop_core::{
     UserId,
@@ -17,27 +17,27 @@ use crate::{
     run::{RunRequest, RunTask},
 };
 
-/// The members of a run, in the order of their turns.
+/// The members of a run, in the order of their syncs.
 #[derive(Debug, Default)]
 pub(crate) struct RunSelection {
     pub(crate) members: Vec<SelectedMember>,
     pub(crate) up_to_date: usize,
     pub(crate) skipped_for_quota: usize,
-    /// `None` where only some members were looked at.
+    /// `None` if only some members were considered.
     pub(crate) expected_calls: Option<ExpectedCalls>,
-    /// Whose history is to be gone on with, once everybody had their turn.
+    /// Members to backfill after all members were synced.
     pub(crate) backfills: Vec<UserId>,
 }
 
-/// One member's turn.
+/// One selected member.
 #[derive(Debug)]
 pub(crate) struct SelectedMember {
     pub(crate) user_id: UserId,
     pub(crate) request: SyncRequest,
     pub(crate) class: PriorityClass,
     pub(crate) reason: ReadReason,
-    /// What was read when this was decided; `None` where somebody named the
-    /// member, and decides as it stands when their turn comes.
+    /// The last reads at the time of the selection. `None` if the operator asked for the sync: then
+    /// the state at the start of the member's sync decides.
     pub(crate) decided_on: Option<LastReads>,
 }
 
@@ -73,7 +73,7 @@ impl Engine {
                 self.select_by_plan(errand, &members).await
             }
             RunTask::Sync(errand) => Ok(asked(PriorityClass::Scheduled, errand)),
-            // Of everybody it takes what the day has left.
+            // A reconcile of all members uses the quota that other classes do not need.
             RunTask::Reconcile(_) if plan.users.is_empty() => {
                 Ok(asked(PriorityClass::Backfill, &SyncRequest::of_all_types()))
             }

@@ -1,4 +1,5 @@
-//! Records that were set aside, read again: an update may understand what an older version did not.
+//! Retries records that were set aside: a new version may be able to parse records that an older
+//! one could not.
 
 use serde_json::value::RawValue;
 use whoop_core::{
@@ -15,15 +16,15 @@ use whoop_storage::{
 
 use crate::{Engine, SyncError, window::is_within_retention};
 
-/// Records that are tried in one night.
+/// Maximum number of records that are retried in one night.
 const RECORDS_PER_NIGHT: i64 = 1_000;
 
 impl Engine {
-    /// Stores the records among those set aside that can be read now. Costs no call.
+    /// Stores the set-aside records that can be parsed now. Makes no call.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub(crate) async fn retry_set_aside(&self) -> Result<u64, SyncError> {
         let set_aside = {
             let mut conn = self.database.get().await?;

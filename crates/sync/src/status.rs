@@ -1,4 +1,4 @@
-//! How a member stands: the connection, and what has been read of each type.
+//! The status of a member: the connection, and the reads of each data type.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{DataType, UserId, day::ConnectionStatus};
@@ -14,24 +14,24 @@ use whoop_storage::{
 
 use crate::{Engine, SyncError};
 
-/// Since when delays are looked at.
+/// Time window for the delay percentiles: 7 days.
 const DELAY_WINDOW: TimeDelta = TimeDelta::days(7);
 
-/// A member's connection and logs.
+/// A member's connection and sync log.
 #[derive(Debug, Clone)]
 pub struct MemberStatus {
     pub connection: ConnectionStatus,
     /// `None` for a member who never connected.
     pub member: Option<UserRow>,
-    /// One entry a type, those never read included.
+    /// One entry per data type, including those that were never read.
     pub types: Vec<(DataType, Option<SyncLogRow>)>,
-    /// Records of WHOOP that could not be read.
+    /// Number of WHOOP's records that could not be read.
     pub rejected_records: i64,
     /// Whether a process is syncing this member now, or the first sync waits for the quota.
     pub syncing: bool,
-    /// Since when records are kept; `None` for ever.
+    /// Time from which records are kept; `None` if all are kept.
     pub kept_from: Option<DateTime<Utc>>,
-    /// How long changes of the last week took from WHOOP until they could be read.
+    /// Delays of the last week's changes, from the change at WHOOP until it could be read here.
     pub delays: DelayPercentiles,
 }
 
@@ -40,7 +40,8 @@ fn is_granted((_, log): &&(DataType, Option<SyncLogRow>)) -> bool {
 }
 
 impl MemberStatus {
-    /// Whether nothing older is left to read of any type, or is kept.
+    /// Whether the history of every granted data type was read back to its first record, or to the
+    /// start of the retention period.
     pub fn history_complete(&self) -> bool {
         let reaches_back = |log: &SyncLogRow| {
             log.whole_history
@@ -61,7 +62,7 @@ impl MemberStatus {
         logs.filter_map(|log| log.signal_at).max()
     }
 
-    /// Since when everything of every type is stored.
+    /// Time from which all records of every data type are stored.
     pub fn history_from(&self) -> Option<DateTime<Utc>> {
         let starts: Option<Vec<_>> = self
             .types
@@ -74,11 +75,11 @@ impl MemberStatus {
 }
 
 impl Engine {
-    /// Those of these members who never connected.
+    /// Returns the members of this list who never connected.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn find_unknown_members(
         &self,
         user_ids: &[UserId],
@@ -87,11 +88,11 @@ impl Engine {
         users::list_unknown(&mut conn, user_ids).await
     }
 
-    /// How a member stands.
+    /// Returns the status of a member.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away.
+    /// PostgreSQL is unavailable.
     pub async fn member_status(&self, user_id: &UserId) -> Result<MemberStatus, SyncError> {
         let mut conn = self.database.get().await?;
         let member = users::find(&mut conn, user_id).await?;

@@ -14,31 +14,31 @@ use whoop_core::{UserId, quota::PriorityClass};
 
 use crate::SyncError;
 
-/// How long the call in hand may still take once an end is asked for.
+/// Time that the current call may still take after a stop was requested.
 const CALL_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// The same once an interactive caller waits for the member. It waits for ten seconds, and the holder
-/// of the lease sees it after one.
+/// Time that the current call may still take when an interactive caller waits for the member. The
+/// caller waits for ten seconds, and the holder of the lease notices it after one.
 const YIELD_GRACE_PERIOD: Duration = Duration::from_secs(3);
 
-/// The same for a refresh, which is worth more: if its answer is lost, so may
-/// be the connection.
+/// Time that a refresh may still take after a stop was requested. It is longer, because a lost
+/// answer of WHOOP may end the connection.
 pub(crate) const REFRESH_GRACE_PERIOD: Duration = Duration::from_secs(7);
 
-/// Maximum wait of a caller for a token refresh. A refresh that takes longer is not lost: a member
-/// asks again, and a run comes back to the member at its end.
+/// Maximum wait of a caller for a token refresh. A refresh that takes longer is not lost: an app
+/// asks again, and a run tries the member again at its end.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// On whose behalf calls are made: how patient, how many, until when.
+/// The context of a sync: priority class, timeouts, limit of calls and stop signal.
 #[derive(Debug, Clone)]
 pub struct SyncContext {
     pub class: PriorityClass,
     pub retry_policy: RetryPolicy,
-    /// Maximum wait for a token refresh, which goes on without the caller after that.
+    /// Maximum wait for a token refresh, which then continues without the caller.
     pub refresh_timeout: Duration,
-    /// How long to wait for somebody else's sync of the same member.
+    /// Maximum wait for another sync of the same member.
     pub lease_timeout: Duration,
-    /// Asks for an end after the page in hand.
+    /// Stops the work after the current page.
     pub stop: CancellationToken,
     max_calls: Option<u64>,
     calls: Arc<AtomicU64>,
@@ -46,12 +46,12 @@ pub struct SyncContext {
     pub(crate) member_hash: u64,
     /// Cancelled when an interactive caller waits for the member whose lease is held.
     pub(crate) lease_wanted: CancellationToken,
-    /// The data type has been failing for long: another failure is no evidence of an outage.
+    /// Whether the data type is known to fail, so that another failure is no evidence of an outage.
     pub(crate) is_known_to_fail: bool,
 }
 
 impl SyncContext {
-    /// A member waits in the app.
+    /// Creates the context of a request for which a member waits in the app.
     pub fn interactive() -> Self {
         Self {
             class: PriorityClass::Interactive,
@@ -67,19 +67,20 @@ impl SyncContext {
         }
     }
 
-    /// A member who was never read waits in the app: as patient, behind the app requests of others. Hundreds
-    /// of members may connect within minutes.
+    /// Creates the context of a request for a member who was never read and waits in the app. It
+    /// has the timeouts of an interactive request but a lower priority, because hundreds of members
+    /// may connect within minutes.
     pub(crate) fn new_member() -> Self {
         Self::interactive().with_class(PriorityClass::Scheduled)
     }
 
-    /// Background work: no caller waits for it.
+    /// Creates the context of background work, for which no caller waits.
     pub fn scheduled(max_calls: Option<u64>, stop: CancellationToken) -> Self {
         Self {
             class: PriorityClass::Scheduled,
             retry_policy: RetryPolicy::scheduled(),
             refresh_timeout: REFRESH_TIMEOUT,
-            // The holder may itself be waiting for a limit to turn.
+            // The holder of the lease may itself be waiting for a limit to reset.
             lease_timeout: RetryPolicy::scheduled().max_wait,
             stop,
             max_calls,
@@ -90,8 +91,8 @@ impl SyncContext {
         }
     }
 
-    /// WHOOP said that something changed. Whoever is in the way is left alone, and
-    /// what does not work at once is tried again later.
+    /// Creates the context for processing webhooks. It does not wait for another sync of the
+    /// member, and failed work is repeated later.
     pub fn webhook(stop: CancellationToken) -> Self {
         Self {
             class: PriorityClass::Webhook,
@@ -101,7 +102,8 @@ impl SyncContext {
         }
     }
 
-    /// The same job with the rights of another class; calls count together.
+    /// Returns the same context with another priority class. Both contexts share one counter of
+    /// calls.
     #[must_use]
     pub fn with_class(&self, class: PriorityClass) -> Self {
         Self {
@@ -110,8 +112,8 @@ impl SyncContext {
         }
     }
 
-    /// The same job, which leaves alone whom somebody else is at; calls count
-    /// together.
+    /// Returns the same context, which does not wait for another sync of a member. Both contexts
+    /// share one counter of calls.
     #[must_use]
     pub(crate) fn without_lease_wait(&self) -> Self {
         Self {
@@ -120,8 +122,8 @@ impl SyncContext {
         }
     }
 
-    /// The same job, which has begun with a member and waits for whoever comes
-    /// between two of its turns; calls count together.
+    /// Returns the same context for continuing the work on a member: it waits if another caller
+    /// took the lease meanwhile. Both contexts share one counter of calls.
     #[must_use]
     pub(crate) fn with_lease_wait(&self) -> Self {
         Self {
@@ -130,17 +132,17 @@ impl SyncContext {
         }
     }
 
-    /// Maximum wait until the token endpoint takes requests again after a 429.
+    /// Maximum wait until the token endpoint accepts requests again after a 429.
     pub(crate) fn token_endpoint_timeout(&self) -> Duration {
         self.retry_policy.max_wait.min(self.lease_timeout)
     }
 
-    /// Whether a member waits for it in the app.
+    /// Whether a member waits in the app for the result.
     pub(crate) fn is_interactive(&self) -> bool {
         self.class == PriorityClass::Interactive
     }
 
-    /// The same job for one member, whose failed calls count as theirs.
+    /// Returns the same context for one member. Failed calls are attributed to this member.
     pub(crate) fn for_member(&self, user_id: &UserId) -> Self {
         let mut hasher = DefaultHasher::new();
         user_id.hash(&mut hasher);
@@ -150,8 +152,8 @@ impl SyncContext {
         }
     }
 
-    /// The same job for a data type that has been failing for long, or not; calls count together. A call
-    /// that is known to fail is not repeated at once.
+    /// Returns the same context for a data type that is known to fail, or is not. A call that is
+    /// known to fail is not repeated immediately. Both contexts share one counter of calls.
     pub(crate) fn for_known_failure(&self, is_known_to_fail: bool) -> Self {
         let retries = match is_known_to_fail {
             true => 0,
@@ -167,7 +169,8 @@ impl SyncContext {
         }
     }
 
-    /// The same job, which ends before its next call when `wanted` is cancelled; calls count together.
+    /// Returns the same context, which ends before its next call when `wanted` is cancelled. Both
+    /// contexts share one counter of calls.
     pub(crate) fn yielding_to(&self, wanted: &CancellationToken) -> Self {
         Self {
             lease_wanted: wanted.clone(),
@@ -175,7 +178,7 @@ impl SyncContext {
         }
     }
 
-    /// Whether it may make another call at all.
+    /// Fails if the limit of calls is used up.
     pub(crate) fn check_calls_left(&self) -> Result<(), SyncError> {
         match self.max_calls {
             Some(max) if self.calls() >= max => Err(SyncError::CallLimitReached),
@@ -183,12 +186,12 @@ impl SyncContext {
         }
     }
 
-    /// Calls made so far.
+    /// Number of calls that were made.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Waits for a call, but not much longer than until the end is asked for, or until an interactive
+    /// Waits for a call, for at most a few seconds after a stop was requested or an interactive
     /// caller waits for the member: WHOOP may be slow, or a limit may be used up.
     pub(crate) async fn finish_call<T>(
         &self,
@@ -205,7 +208,7 @@ impl SyncContext {
         }
     }
 
-    /// As [`Job::finish_call`], with the patience that a refresh deserves.
+    /// Does the same as [`SyncContext::finish_call`] for a refresh, which gets more time.
     pub(crate) async fn finish_refresh<T>(
         &self,
         refresh: impl Future<Output = T>,
@@ -229,7 +232,8 @@ impl SyncContext {
         }
     }
 
-    /// Takes leave for one call to WHOOP.
+    /// Counts one call to WHOOP before it is sent. Fails if the work is stopped or the limit of
+    /// calls is used up.
     pub(crate) fn count_call(&self) -> Result<(), SyncError> {
         if self.stop.is_cancelled() {
             return Err(SyncError::Stopped);
@@ -246,8 +250,8 @@ impl SyncContext {
             .map_err(|_| SyncError::CallLimitReached)
     }
 
-    /// Replaces the one call that was taken leave for by those really sent:
-    /// none where a gate was closed, several where WHOOP had to be asked again.
+    /// Replaces the one call that was counted in advance by the number of requests that were sent:
+    /// none if a gate was closed, several if the client repeated the call.
     pub(crate) fn correct_call_count(&self, sent: u64) {
         match sent.checked_sub(1) {
             Some(more) => self.calls.fetch_add(more, Ordering::Relaxed),

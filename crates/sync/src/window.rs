@@ -1,4 +1,4 @@
-//! Reads one window of one data type: pages in, rows out, then the sync log.
+//! Reads one window of one data type: reads pages, stores records, then updates the sync log.
 
 use chrono::{DateTime, Utc};
 use whoop_client::{ListPage, ListedRecord, PageWalker};
@@ -18,34 +18,34 @@ use crate::{
     Engine, SyncContext, SyncError, comparison::TypeComparison, deletions::UnlistedRecords,
 };
 
-/// The result of reading so far; it counts also if reading ends in an error, because each page is
-/// stored as it comes.
+/// The result of a read. It counts even if the read ends in an error, because each page is stored
+/// when it arrives.
 #[derive(Debug, Default)]
 pub(crate) struct ReadProgress {
     pub(crate) stored: StoreCounts,
     pub(crate) pages: u64,
-    /// WHOOP answered 404 in place of a list.
+    /// Whether WHOOP answered 404 in place of a list.
     pub(crate) not_found: bool,
-    /// If the records are read to compare them with the stored ones.
+    /// The comparison with the stored records, if this read is one.
     pub(crate) comparison: Option<TypeComparison>,
     /// Time of the latest webhook about the data type when the read began.
     pub(crate) signal_at: Option<DateTime<Utc>>,
     /// The span of the last window that was read to its end.
     pub(crate) complete_span: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    /// WHOOP's list ended in the last window.
+    /// Whether WHOOP's list ended in the last window.
     pub(crate) list_ended: bool,
 }
 
 impl ReadProgress {
-    /// Whether nothing of it is kept.
+    /// Whether nothing that was read is kept.
     pub(crate) fn is_dry_run(&self) -> bool {
         self.comparison.as_ref().is_some_and(|one| one.dry_run)
     }
 }
 
 impl Engine {
-    /// Reads a window page by page; each page is one transaction, and the sync log moves in that
-    /// of the last, unless the list ended before records that are stored.
+    /// Reads a window page by page. Each page is one transaction. The last one also updates the
+    /// sync log, unless the list ended although older records are stored.
     pub(crate) async fn read_window<R: RecordTable + ListedRecord>(
         &self,
         user_id: &UserId,
@@ -71,7 +71,7 @@ impl Engine {
             read.not_found |= page.not_found;
             let accepted = walker.accept(&page);
             warn_about_rejected(user_id, &page);
-            // Records that are not kept are not brought back.
+            // Records that are older than the retention period are not stored again.
             page.records
                 .retain(|record| is_within_retention(record, kept_from));
             let changes = page.records.iter().map(Record::updated_at);
@@ -108,7 +108,7 @@ impl Engine {
                     let completed = sync_log::CompletedWindow {
                         read: WindowRead {
                             until: window.end,
-                            // What is not kept is not covered.
+                            // Records that are older than the retention period are not covered.
                             oldest: walker.oldest().map(|oldest| match kept_from {
                                 Some(kept) => oldest.max(kept.instant),
                                 None => oldest,
@@ -139,7 +139,7 @@ impl Engine {
                 .detect_missed_webhooks(R::DATA_TYPE, latest_change, &before)
                 .await
         {
-            // The read is stored, and the next change that was not announced is noticed as well.
+            // The read is stored, and the next unannounced change is noticed as well.
             tracing::warn!(member = %user_id, %error, "could not check for missed webhooks");
         }
         let ended_early = unlisted.ended_early;

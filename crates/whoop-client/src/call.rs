@@ -1,4 +1,4 @@
-//! One call: the gate, the attempts, and what a reply's status means.
+//! A call to WHOOP's API: rate-limit gate, attempts, and the meaning of the reply's status.
 
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode,
@@ -12,13 +12,14 @@ use url::Url;
 
 use crate::{WhoopClient, WhoopError, request_count::outcome_label};
 
-/// A page of 25 nights is some 30 KB; nothing WHOOP sends comes near this.
+/// Maximum size of a reply. A page of 25 nights has about 30 KB, and no reply of WHOOP is much
+/// larger.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
-/// A call to the API, ready to be sent as often as it takes.
+/// A call to the API that can be sent several times.
 pub(crate) struct ApiCall<'a> {
     method: Method,
-    /// For logs and errors: the URL itself may hold a page token.
+    /// Path for logs and errors. The URL is not logged, because it may contain a page token.
     endpoint: &'static str,
     url: Url,
     access_token: &'a SecretString,
@@ -43,7 +44,7 @@ impl<'a> ApiCall<'a> {
 }
 
 impl WhoopClient {
-    /// Sends a call whose answer is JSON; `None` is a 404.
+    /// Sends a call with a JSON reply. Returns `None` for a 404.
     pub(crate) async fn fetch_json<T: DeserializeOwned>(
         &self,
         call: &ApiCall<'_>,
@@ -55,7 +56,7 @@ impl WhoopClient {
         .await
     }
 
-    /// Sends a call until it is answered or the pace's patience is used up.
+    /// Sends a call until it is answered, or until the limits of the retry policy are reached.
     pub(crate) async fn send_with_retries<T>(
         &self,
         call: &ApiCall<'_>,
@@ -89,7 +90,8 @@ impl WhoopClient {
             };
             time_left = time_left.saturating_sub(started.elapsed());
 
-            // The gate is closed now and says whether the wait is acceptable.
+            // The gate is closed now; the next wait for it returns the error if the wait is too
+            // long.
             if matches!(error, WhoopError::RateLimited { .. }) {
                 continue;
             }
@@ -144,7 +146,7 @@ impl WhoopClient {
         exchange.instrument(call_span(call.endpoint)).await
     }
 
-    /// Sends a request once and notes how that went in the current span.
+    /// Sends a request once and records the result in the current span.
     pub(crate) async fn send_traced(
         &self,
         request: RequestBuilder,
@@ -167,7 +169,8 @@ impl WhoopClient {
     }
 }
 
-/// Endpoint, status and time; never the URL, whose query may hold a token.
+/// Creates a span with endpoint, status and time. It has no URL, because the query may contain a
+/// token.
 pub(crate) fn call_span(endpoint: &'static str) -> Span {
     debug_span!(
         "whoop",
@@ -177,7 +180,7 @@ pub(crate) fn call_span(endpoint: &'static str) -> Span {
     )
 }
 
-/// What a status means that no caller has a meaning of its own for.
+/// Returns the error for a status that has no special meaning for the caller.
 pub(crate) fn status_error(status: StatusCode) -> WhoopError {
     let status = status.as_u16();
     if status >= 500 {
@@ -187,7 +190,7 @@ pub(crate) fn status_error(status: StatusCode) -> WhoopError {
     }
 }
 
-/// The whole body, decompressed, or an error once it is too large.
+/// Returns the whole decompressed body, or an error if it is too large.
 pub(crate) async fn read_body(mut response: Response) -> Result<Vec<u8>, WhoopError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(WhoopError::from_reqwest)? {
@@ -202,7 +205,7 @@ pub(crate) async fn read_body(mut response: Response) -> Result<Vec<u8>, WhoopEr
 }
 
 fn bearer_header(token: &SecretString) -> Result<HeaderValue, WhoopError> {
-    // What cannot be written into a header was never a token of WHOOP's.
+    // A token that cannot be written into a header was not issued by WHOOP.
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
         .map_err(|_| WhoopError::Unauthorized)?;
     value.set_sensitive(true);

@@ -22,9 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 const USER_AGENT: &str = concat!("whoop-backend/", env!("CARGO_PKG_VERSION"));
 
-/// WHOOP, as one app sees it.
+/// Client of WHOOP's API for one WHOOP app.
 ///
-/// Clones share connections, the gate and what is known of the quota.
+/// Clones share the connections, the rate-limit gates and the last known quota headers.
 #[derive(Clone)]
 pub struct WhoopClient {
     shared: Arc<ClientState>,
@@ -38,30 +38,31 @@ struct ClientState {
     clock: Arc<dyn Clock>,
     http: Client,
     api_gate: RateLimitGate,
-    /// The token endpoint may have limits of its own.
+    /// Separate gate, because the token endpoint may have limits of its own.
     token_gate: RateLimitGate,
     rate_limit: Mutex<Option<RateLimit>>,
     request_counters: RequestCounters,
 }
 
 impl WhoopClient {
-    /// Starts at the pace of a member who waits; see [`Whoop::with_pace`].
+    /// Creates a client with the retry policy of app requests; see
+    /// [`WhoopClient::with_retry_policy`].
     ///
     /// # Errors
     ///
-    /// A URL that is no web address, or a machine without root certificates.
+    /// Returns an error if a URL is not a web address, or if the machine has no root certificates.
     pub fn new(config: WhoopConfig, clock: Arc<dyn Clock>) -> Result<Self, WhoopError> {
         config.validate()?;
         let mut http = Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect would carry the token to wherever it points.
+            // A redirect would send the token to another server.
             .redirect(redirect::Policy::none());
         if config.is_loopback() {
             http = http.no_proxy();
         }
         if config.is_plain_http() {
-            // No roots to trust: a slim image without certificates will do.
+            // Plain HTTP needs no root certificates, so an image without them is sufficient.
             http = http.tls_certs_only([]);
         }
         let http = http.build().map_err(|error| {
@@ -85,7 +86,8 @@ impl WhoopClient {
         })
     }
 
-    /// The same WHOOP, called with other patience and counted anew.
+    /// Returns a client for the same WHOOP app with another retry policy and its own count of
+    /// requests.
     #[must_use]
     pub fn with_retry_policy(&self, pace: RetryPolicy) -> Self {
         Self {
@@ -96,7 +98,7 @@ impl WhoopClient {
         }
     }
 
-    /// The same WHOOP, called with leave of `allowance`.
+    /// Returns a client for the same WHOOP app that takes permits from `allowance`.
     #[must_use]
     pub fn with_quota_gate(&self, allowance: Arc<dyn QuotaGate>) -> Self {
         Self {
@@ -105,15 +107,15 @@ impl WhoopClient {
         }
     }
 
-    /// How many requests went to the API through this handle and its clones.
+    /// Returns the number of requests that this client and its clones sent to the API.
     ///
-    /// What WHOOP counts, which is more than was asked for where a call was
-    /// sent again. The token endpoint does not count.
+    /// Retries count, as they do at WHOOP. Requests to the token endpoint do not count.
     pub fn requests_sent(&self) -> u64 {
         self.requests_sent.load(Ordering::Relaxed)
     }
 
-    /// What became of every request of this process, whoever made it.
+    /// Returns the outcomes of all requests of this process, from any client with the same
+    /// connections.
     pub fn request_counts(&self) -> Vec<RequestCount> {
         self.shared.request_counters.counts()
     }
@@ -126,7 +128,7 @@ impl WhoopClient {
         self.requests_sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What the last reply that said so said about the quota.
+    /// Returns the quota from the latest reply that had all quota headers.
     pub fn rate_limit(&self) -> Option<RateLimit> {
         self.shared
             .rate_limit
@@ -135,7 +137,7 @@ impl WhoopClient {
             .clone()
     }
 
-    /// Keeps what a reply's headers say about the quota.
+    /// Stores the quota headers of a reply.
     pub(crate) async fn store_rate_limit(&self, headers: &HeaderMap) -> QuotaHeaders {
         let now = self.now();
         let quota = QuotaHeaders::from_headers(headers, now);

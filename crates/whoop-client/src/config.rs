@@ -3,15 +3,15 @@ use url::{Host, Url};
 
 use crate::WhoopError;
 
-/// WHOOP's client secrets have 64 characters. A short one is a mistake, and the webhooks
-/// that it signs could be forged.
+/// Minimum length of a client secret. WHOOP's secrets have 64 characters. A short one is a mistake,
+/// and with it the signatures of webhooks could be forged.
 const MIN_SECRET_BYTES: usize = 16;
 
 /// Checks the length of a client secret.
 ///
 /// # Errors
 ///
-/// The reason, without a part of the secret.
+/// Returns the reason, without any part of the secret.
 pub fn check_client_secret(secret: &SecretString) -> Result<(), String> {
     let bytes = secret.expose_secret().len();
     if bytes < MIN_SECRET_BYTES {
@@ -23,16 +23,16 @@ pub fn check_client_secret(secret: &SecretString) -> Result<(), String> {
     Ok(())
 }
 
-/// Where WHOOP is, and which app calls it.
+/// URLs of WHOOP, and the credentials of the WHOOP app.
 #[derive(Debug, Clone)]
 pub struct WhoopConfig {
-    /// The base of `/v2/…`.
+    /// Base of the `/v2/…` paths.
     pub api_url: Url,
-    /// The base of `/auth` and `/token`.
+    /// Base of `/auth` and `/token`.
     pub oauth_url: Url,
     pub client_id: String,
     pub client_secret: SecretString,
-    /// Must equal one that is registered for the app, letter for letter.
+    /// Must be exactly equal to a redirect URL that is registered for the WHOOP app.
     pub redirect_url: Url,
 }
 
@@ -51,12 +51,12 @@ impl WhoopConfig {
         check_client_secret(&self.client_secret).map_err(WhoopError::Config)
     }
 
-    /// Whether nothing here speaks TLS, as with a simulator next door.
+    /// Whether both URLs are plain HTTP, for example those of a local simulator.
     pub(crate) fn is_plain_http(&self) -> bool {
         self.api_url.scheme() == "http" && self.oauth_url.scheme() == "http"
     }
 
-    /// Whether both bases are on this machine, where no proxy has a say.
+    /// Whether both URLs are on this machine, so that no proxy is used.
     pub(crate) fn is_loopback(&self) -> bool {
         [&self.api_url, &self.oauth_url]
             .into_iter()
@@ -69,7 +69,8 @@ impl WhoopConfig {
     }
 }
 
-/// `base` with more segments; each is escaped, so an id cannot leave its place.
+/// Returns `base` with more path segments. Each segment is escaped, so an id cannot change the
+/// path.
 pub(crate) fn append_segments<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {

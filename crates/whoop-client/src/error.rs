@@ -1,48 +1,51 @@
 use std::time::Duration;
 
-/// What WHOOP did instead of answering.
+/// Reason for which a call to WHOOP has no result.
 ///
-/// No variant shows a token, a code, a secret or a URL's query.
+/// No variant contains a token, a code, a secret or the query of a URL.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WhoopError {
-    /// The access token is expired, replaced or revoked; WHOOP does not say
-    /// which. Compare it with the stored one, then refresh once.
+    /// The access token is expired, replaced or revoked; WHOOP does not distinguish these. The
+    /// caller should compare it with the stored token and then refresh once.
     #[error("WHOOP did not accept the access token")]
     Unauthorized,
-    /// A scope is missing, or the membership has lapsed.
+    /// A scope was not granted, or the membership has expired.
     #[error("WHOOP does not allow this call for this member")]
     Forbidden,
     #[error("WHOOP's {} limit is used up for another {} s", if *day { "daily" } else { "minute" }, retry_after.as_secs())]
     RateLimited {
         retry_after: Duration,
-        /// The day's limit, not the minute's: end the run rather than wait.
+        /// Whether the day limit is used up, and not the minute limit. A run should end instead of
+        /// waiting.
         day: bool,
     },
-    /// Calls to WHOOP pause, because it has not answered several members in a row.
+    /// The circuit breaker is open, because calls for several members failed in a row.
     #[error("WHOOP has not answered since {}; the next attempt is in {} s", since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), retry_after.as_secs())]
     Outage {
         since: chrono::DateTime<chrono::Utc>,
         retry_after: Duration,
     },
-    /// The call was not sent, because the caller gave way to one of higher priority.
+    /// The call was not sent: its wait for a permit ended, because a request of higher priority
+    /// needs the member lease.
     #[error("the call gave way to one of higher priority")]
     Yielded,
-    /// The refresh token or code was used, revoked, or never existed.
+    /// The refresh token or code was used before, was revoked, or never existed.
     #[error("WHOOP does not accept this refresh token or code any more")]
     InvalidGrant,
     #[error("{}", token_refusal_message(error, *transient))]
     TokenRefused {
-        /// OAuth's word for it, such as `invalid_client`.
+        /// OAuth's error code, such as `invalid_client`.
         error: String,
-        /// WHOOP says `invalid_request` in outages that pass by themselves.
+        /// Whether the error may be temporary: WHOOP answers `invalid_request` during short
+        /// outages.
         transient: bool,
     },
     #[error("WHOOP is out of order (status {status})")]
     Server { status: u16 },
     #[error("WHOOP answered with the unexpected status {status}")]
     Unexpected { status: u16 },
-    /// Whoever counts the calls of all processes cannot be asked.
+    /// The quota ledger, which counts the calls of all processes, is unavailable.
     #[error("WHOOP was not asked, because the calls that were made cannot be counted")]
     QuotaUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the connection to WHOOP failed")]
@@ -61,16 +64,16 @@ pub enum WhoopError {
     Config(String),
 }
 
-/// What to do about a [`WhoopError`].
+/// Recommended reaction to a [`WhoopError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorAction {
-    /// It may pass by itself.
+    /// Retry: the failure may be temporary.
     Retry,
-    /// Nothing will be answered before then.
+    /// Retry after this time: WHOOP answers no call before then.
     WaitFor(Duration),
-    /// Only the member can repair this.
+    /// Ask the member to connect again.
     Reconnect,
-    /// Trying the same again changes nothing.
+    /// Do not retry: the same call would fail again.
     GiveUp,
 }
 
@@ -80,7 +83,8 @@ impl WhoopError {
             Self::RateLimited { retry_after, .. } | Self::Outage { retry_after, .. } => {
                 ErrorAction::WaitFor(*retry_after)
             }
-            // For `Unauthorized`: once a fresh token is refused as well.
+            // `Unauthorized` requires a new connect only if a newly refreshed token is refused as
+            // well.
             Self::Unauthorized | Self::InvalidGrant => ErrorAction::Reconnect,
             Self::TokenRefused {
                 transient: true, ..
@@ -90,7 +94,7 @@ impl WhoopError {
             | Self::TimedOut
             | Self::QuotaUnavailable(_)
             | Self::Yielded
-            // A gateway's page of HTML is no reason to bother a member.
+            // An HTML page of a gateway is no reason to ask the member to connect again.
             | Self::Decode { .. } => ErrorAction::Retry,
             Self::TokenRefused { .. }
             | Self::Forbidden
@@ -100,7 +104,7 @@ impl WhoopError {
         }
     }
 
-    /// Whether the code or refresh token itself is what WHOOP refused.
+    /// Whether WHOOP refused the code or the refresh token itself.
     pub const fn is_invalid_grant(&self) -> bool {
         matches!(self, Self::InvalidGrant)
     }
@@ -111,10 +115,10 @@ impl WhoopError {
         matches!(self, Self::TokenRefused { error, .. } if error == "invalid_request")
     }
 
-    /// Whether WHOOP itself said no, so that nothing was done.
+    /// Whether WHOOP itself refused the request, so that it had no effect.
     ///
-    /// Otherwise the answer was lost, or is a gateway's: what was asked for may
-    /// have been done all the same.
+    /// Any other error means that the answer was lost or was sent by a gateway: the request may
+    /// have had its effect.
     pub const fn is_definite_refusal(&self) -> bool {
         matches!(
             self,
@@ -126,22 +130,22 @@ impl WhoopError {
         )
     }
 
-    /// Whether the same call is worth sending again at once.
+    /// Whether the same call should be retried immediately.
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Server { .. } | Self::Transport(_) => true,
-            // The body ended in the middle: cut off on its way.
+            // The body is incomplete, because the connection was cut off.
             Self::Decode { source, .. } => source.is_eof(),
             _ => false,
         }
     }
 
-    /// Whether WHOOP itself did not do its part, as in an outage.
+    /// Whether WHOOP failed to answer properly, as in an outage.
     pub(crate) fn is_upstream_failure(&self) -> bool {
         self.is_retryable() || matches!(self, Self::TimedOut | Self::Decode { .. })
     }
 
-    /// The only way from reqwest's error to ours: it carries the whole URL.
+    /// Converts an error of reqwest. All conversions use this function, because it removes the URL.
     pub(crate) fn from_reqwest(error: reqwest::Error) -> Self {
         Self::Transport(error.without_url())
     }

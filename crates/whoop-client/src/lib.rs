@@ -1,22 +1,23 @@
-//! WHOOP over HTTP.
+//! Client of WHOOP's HTTP API.
 //!
-//! [`Whoop`] is the door: OAuth, the four lists, single records, the member's
-//! profile. What it takes care of:
+//! [`WhoopClient`] is the entry point: OAuth, the four lists, single records and the member's
+//! profile. Its responsibilities:
 //!
-//! - one gate for the whole process: after a 429, or a reply that says that
-//!   nothing is left, no call goes out before WHOOP's limit has turned;
-//! - [`Pace`]: how long a call may wait and how often it is tried again, which
-//!   differs between a member who waits and a run at night;
-//! - one broken record does not take its page along;
-//! - no token, code or secret in an error, a log line or a debug output.
+//! - one rate-limit gate per process: after a 429, or after a reply without remaining calls, no
+//!   call is sent before WHOOP's limit resets;
+//! - [`RetryPolicy`]: maximum wait and number of retries of a call, which differ between app
+//!   requests and scheduled runs;
+//! - an invalid record does not prevent the rest of its page from being read;
+//! - no token, code or secret appears in errors, logs or debug output.
 //!
-//! [`Whoop::open_webhook`] checks that WHOOP signed a webhook, and reads it.
+//! [`WhoopClient::verify_webhook`] checks that WHOOP signed a webhook, and parses it.
 //!
-//! [`PageWalker`] is the state of reading one list to its end. It does no I/O: ask
-//! it for the next query, hand it the page.
+//! [`PageWalker`] is the state of reading one list to its end. It does no I/O: the caller gets the
+//! next query from it and passes the page to it.
 //!
-//! What it leaves to the caller: the budget shared between processes, which it
-//! asks before every request ([`Allowance`]), and the row lock around a refresh. A 401 is reported, not repaired.
+//! Responsibilities of the caller: the quota ledger that all processes share, from which the client
+//! takes a permit before every request ([`QuotaGate`]), and the row lock during a refresh. A 401 is
+//! reported as an error; the client does not refresh the token.
 
 mod call;
 mod client;

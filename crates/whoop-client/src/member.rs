@@ -1,11 +1,11 @@
-//! The member: who it is, how tall and heavy, and how to let go of it.
+//! The member's profile, body measurement, and the revocation of access.
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::{WhoopClient, WhoopError, call::ApiCall};
 
-/// Whose access token it is; a token reply does not say.
+/// Profile of an access token's member. A token reply does not contain the member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberProfile {
     pub user_id: i64,
@@ -14,7 +14,7 @@ pub struct MemberProfile {
     pub last_name: Option<String>,
 }
 
-/// The present values; WHOOP keeps no history of them.
+/// Current body measurement; WHOOP keeps no history of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BodyMeasurement {
     pub height_meter: Option<f64>,
@@ -34,7 +34,7 @@ impl WhoopClient {
             .ok_or(WhoopError::Unexpected { status: 404 })
     }
 
-    /// `None` where the member never entered any.
+    /// Returns `None` if the member never entered a body measurement.
     pub async fn fetch_body_measurement(
         &self,
         access_token: &SecretString,
@@ -45,11 +45,11 @@ impl WhoopClient {
             .await
     }
 
-    /// Ends the member's permission, and the webhooks with it.
+    /// Revokes the member's permission at WHOOP, which also ends the webhooks.
     ///
     /// # Errors
     ///
-    /// [`WhoopError::Unauthorized`] also where it was ended before.
+    /// Returns [`WhoopError::Unauthorized`] also if the permission was revoked before.
     pub async fn revoke_access(&self, access_token: &SecretString) -> Result<(), WhoopError> {
         let endpoint = "v2/user/access";
         let url = self.api_url(endpoint.split('/'));

@@ -1,4 +1,4 @@
-//! The member's permission: asking for it, and keeping it alive.
+//! OAuth: the member's permission, and the exchange and refresh of token pairs.
 
 use std::time::Duration;
 
@@ -19,20 +19,20 @@ use crate::{
     request_count::outcome_label,
 };
 
-/// Everything this service reads; without `offline` there is no refresh token.
+/// Scopes of all data that this service reads. Without `offline`, WHOOP issues no refresh token.
 pub const SCOPES: &str =
     "offline read:profile read:body_measurement read:cycles read:recovery read:sleep read:workout";
 
-/// What WHOOP gives where it says nothing.
+/// Lifetime of an access token, if WHOOP's reply has none.
 const DEFAULT_TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
-/// An access token and the means to get the next one.
+/// An access token and the refresh token for the next pair.
 #[derive(Debug, Clone)]
 pub struct TokenPair {
     pub access_token: SecretString,
     pub refresh_token: Option<SecretString>,
     pub expires_in: TimeDelta,
-    /// As WHOOP echoes it, which may be less than what was granted.
+    /// Scope as WHOOP returns it, which may be less than the member granted.
     pub scope: Option<String>,
 }
 
@@ -50,9 +50,9 @@ struct TokenErrorReply {
 }
 
 impl WhoopClient {
-    /// Where to send a member who wants to connect.
+    /// Returns the URL of WHOOP's consent page for a member who wants to connect.
     ///
-    /// WHOOP wants at least eight characters of `state`.
+    /// WHOOP requires at least eight characters of `state`.
     pub fn authorization_url(&self, state: &str) -> Url {
         let config = self.config();
         let mut url = append_segments(&config.oauth_url, ["auth"]);
@@ -65,12 +65,12 @@ impl WhoopClient {
         url
     }
 
-    /// Trades the code of a redirect for the first pair. One attempt: a code
-    /// works once.
+    /// Exchanges the code of a redirect for the first token pair. Sends one request without
+    /// retries, because a code can be used once.
     ///
     /// # Errors
     ///
-    /// [`WhoopError::InvalidGrant`] for a code that was used or is too old.
+    /// Returns [`WhoopError::InvalidGrant`] if the code was used before or is too old.
     pub async fn exchange_code(&self, code: &str) -> Result<TokenPair, WhoopError> {
         let redirect_url = self.config().redirect_url.as_str();
         self.request_tokens(
@@ -84,15 +84,16 @@ impl WhoopClient {
         .await
     }
 
-    /// Trades a refresh token for the next pair, which ends the old one.
+    /// Exchanges a refresh token for the next pair, which invalidates the old pair.
     ///
-    /// One attempt: if its answer is lost, the refresh token is dead. Use [`crate::Pace::refresh`], so
-    /// that no caller's timeout cuts it off. A reply without a refresh token leaves the one that
-    /// was passed in.
+    /// Sends one request without retries: if the answer is lost, the refresh token is unusable. The
+    /// caller should use [`crate::RetryPolicy::refresh`], so that its own timeout does not cut the
+    /// request off. If the reply has no refresh token, the returned pair contains the one that was
+    /// passed in.
     ///
     /// # Errors
     ///
-    /// [`WhoopError::InvalidGrant`] once the token was used or revoked.
+    /// Returns [`WhoopError::InvalidGrant`] if the token was used before or revoked.
     pub async fn refresh_tokens(
         &self,
         refresh_token: &SecretString,
@@ -113,12 +114,13 @@ impl WhoopClient {
         Ok(pair)
     }
 
-    /// Whether WHOOP knows this app by its client id and client secret. Offers a code
-    /// that WHOOP never gave out: who may not ask at all is told so before that.
+    /// Checks that WHOOP accepts the client id and the client secret. Sends an invalid
+    /// authorization code: WHOOP checks the credentials first, so it refuses the code only if the
+    /// credentials are right.
     ///
     /// # Errors
     ///
-    /// [`WhoopError::TokenRefused`] where the id or the secret is wrong.
+    /// Returns [`WhoopError::TokenRefused`] if the id or the secret is wrong.
     pub async fn check_app_credentials(&self) -> Result<(), WhoopError> {
         let redirect_url = self.config().redirect_url.as_str();
         let asked = self
@@ -137,18 +139,20 @@ impl WhoopClient {
         }
     }
 
-    /// Waits until the token endpoint takes requests again after a 429, using up `patience`.
+    /// Waits until the token endpoint accepts requests again after a 429. Subtracts the wait from
+    /// `patience`.
     ///
     /// # Errors
     ///
-    /// [`WhoopError::RateLimited`] at once if the wait is longer.
+    /// Returns [`WhoopError::RateLimited`] immediately if the wait is longer than `patience`.
     pub async fn wait_for_token_endpoint(&self, patience: &mut Duration) -> Result<(), WhoopError> {
         self.token_gate().wait_until_open(patience).await
     }
 
-    /// Sends one token request. It counts for no quota, and passes a gate of its own: it is not
-    /// known whether the token endpoint shares the limits of the API. A 429 closes the API's gate
-    /// as well only if its `X-RateLimit` headers say that the app's quota is used up.
+    /// Sends one token request. It does not count against the quota and has a rate-limit gate of
+    /// its own, because it is not known whether the token endpoint shares the limits of the API. A
+    /// 429 closes the API's gate as well only if its `X-RateLimit` headers show that the app's
+    /// quota is used up.
     async fn request_tokens(
         &self,
         endpoint: &'static str,
@@ -196,7 +200,8 @@ impl WhoopClient {
 fn parse_token_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {
     let unreadable = || WhoopError::Decode {
         what: "a token reply",
-        // Not serde's own message: it quotes what it found, perhaps a token.
+        // serde's own message is not used, because it quotes the invalid value, which may be a
+        // token.
         source: serde_json::Error::custom("no access token where one belongs"),
     };
     let reply: TokenReply = serde_json::from_slice(body).map_err(|_| unreadable())?;
@@ -216,7 +221,8 @@ fn parse_token_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {
     })
 }
 
-/// Seconds, as a number or as text; an hour where it is neither.
+/// Parses a number of seconds, written as a number or as text. Returns one hour for any other
+/// value.
 fn parse_lifetime(value: &Value) -> TimeDelta {
     let seconds = match value {
         Value::String(text) => text.trim().parse().ok(),
@@ -250,7 +256,7 @@ fn token_error(status: StatusCode, quota: &QuotaHeaders, body: &[u8]) -> WhoopEr
     };
     match error.as_str() {
         "invalid_grant" => WhoopError::InvalidGrant,
-        // Seen in an outage; the same refresh token worked afterwards.
+        // WHOOP answered this during an outage; the same refresh token worked afterwards.
         "invalid_request" | "server_error" | "temporarily_unavailable" => {
             WhoopError::TokenRefused {
                 error,
@@ -264,7 +270,8 @@ fn token_error(status: StatusCode, quota: &QuotaHeaders, body: &[u8]) -> WhoopEr
     }
 }
 
-/// OAuth's error words are lower case; anything else might echo a secret.
+/// Returns an error code if it has the form of OAuth's codes (lower case). Any other text might
+/// contain a secret and is replaced.
 fn sanitize_error_code(error: String) -> String {
     let is_word = error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     if is_word {

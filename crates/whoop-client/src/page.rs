@@ -11,22 +11,21 @@ use whoop_core::{
 
 use crate::{WhoopClient, WhoopError, call::ApiCall};
 
-/// A record that WHOOP lists page by page, newest first.
+/// A record of one of WHOOP's lists, which are paginated and ordered newest first.
 pub trait ListedRecord: Record {
-    /// Below the API's base, without a slash in front.
+    /// Path of the list below the API's base, without a leading slash.
     const PATH: &'static str;
 
-    /// What a member has to grant for it.
+    /// Scope that a member has to grant for the list.
     const SCOPE: &'static str;
 
-    /// What the list is sorted by, where the record tells.
+    /// Returns the time by which the list is sorted, if the record contains it.
     ///
-    /// Recoveries are sorted by the start of their sleep, which they do not
-    /// carry.
+    /// Recoveries are sorted by the start of their sleep, which they do not contain.
     fn sort_key(&self) -> Option<DateTime<Utc>>;
 
-    /// An instant at or after this record's place in the list: whatever lies
-    /// after it was listed before it.
+    /// Returns a time at or after the record's sort time: all records with a later sort time
+    /// precede this record in the list.
     fn max_sort_key(&self) -> DateTime<Utc>;
 }
 
@@ -51,7 +50,7 @@ impl ListedRecord for Recovery {
         None
     }
 
-    /// A recovery is made after its sleep began.
+    /// WHOOP creates a recovery after its sleep began.
     fn max_sort_key(&self) -> DateTime<Utc> {
         self.created_at
     }
@@ -83,12 +82,12 @@ impl ListedRecord for Workout {
     }
 }
 
-/// Which page of a list; always of 25 records.
+/// Request for one page of a list; a page has 25 records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery {
-    /// Records that began before then.
+    /// Only records that began before this time are on the page.
     pub end: DateTime<Utc>,
-    /// `None` for the first page.
+    /// Token of the page; `None` for the first page.
     pub next_token: Option<String>,
 }
 
@@ -96,19 +95,19 @@ pub struct PageQuery {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListPage<R> {
     pub records: Vec<R>,
-    /// What could not be read, with its raw text.
+    /// Records that could not be parsed, with their raw text.
     pub rejected: Vec<RejectedRecord>,
-    /// `None` on the last page.
+    /// Token of the next page; `None` on the last page.
     pub next_token: Option<String>,
-    /// WHOOP said 404 where an empty list belongs.
+    /// Whether WHOOP answered 404 instead of an empty list.
     ///
-    /// Some say it means "nothing there", some say a scope is missing; so it
-    /// is an empty page to show, and no proof that records were deleted.
+    /// Reports differ on the meaning: no records, or a missing scope. So it is treated as an empty
+    /// page, but not as proof that records were deleted.
     pub not_found: bool,
 }
 
-/// The page as sent. A body without `records` is no page; `null` is an empty
-/// one, as `null` is everywhere at WHOOP.
+/// The page as sent. A body without `records` is an error; `null` means an empty page, because
+/// WHOOP uses `null` for absent values everywhere.
 #[derive(Deserialize)]
 struct RawPage {
     #[serde(deserialize_with = "null_is_empty")]
@@ -121,11 +120,11 @@ fn null_is_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Box<RawValue>
 }
 
 impl WhoopClient {
-    /// Reads one page. Records that cannot be read are set aside in it.
+    /// Fetches one page. Records that cannot be parsed are in `rejected`.
     ///
     /// # Errors
     ///
-    /// Any [`WhoopError`]; a 404 is one unless the member's profile answers.
+    /// Returns any [`WhoopError`]. A 404 is an error unless the member's profile can be fetched.
     pub async fn fetch_page<R: ListedRecord>(
         &self,
         access_token: &SecretString,
@@ -135,7 +134,7 @@ impl WhoopClient {
         let call = ApiCall::get(R::PATH, url, access_token);
         match self.fetch_json::<RawPage>(&call).await? {
             Some(raw) => Ok(raw.parse_records()),
-            // WHOOP has no such page: its token came from WHOOP itself.
+            // WHOOP does not know the page although it issued the token itself.
             None if query.next_token.is_some() => Err(WhoopError::Unexpected { status: 404 }),
             None => {
                 self.fetch_profile(access_token).await?;
@@ -169,7 +168,8 @@ impl RawPage {
 }
 
 impl PageQuery {
-    /// The request says `nextToken`, the reply `next_token`.
+    /// Appends the query parameters. The request's parameter is `nextToken`; the reply's field is
+    /// `next_token`.
     fn append_to(&self, mut url: Url) -> Url {
         {
             let mut query = url.query_pairs_mut();
@@ -187,7 +187,7 @@ fn format_millis(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// `end` is exclusive: cut off, it would leave out the last millisecond.
+/// Rounds up to milliseconds. `end` is exclusive, so truncation would exclude the last millisecond.
 fn round_up_to_millis(instant: DateTime<Utc>) -> DateTime<Utc> {
     let millisecond = TimeDelta::milliseconds(1);
     match instant.duration_trunc(millisecond) {

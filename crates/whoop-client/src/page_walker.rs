@@ -1,15 +1,15 @@
 //! Reads one WHOOP list page by page while the list changes.
 //!
-//! WHOOP's page tokens are offsets: a record that appears or disappears between two pages shifts
-//! the rest, so that the next page repeats a record or skips one. Where records carry their place
-//! in the list (cycles, sleeps, workouts), the walker therefore asks for each page by time:
-//! the page that ends just behind the oldest record read so far. Nothing can shift between such
-//! pages, and gaps between records need no explanation. The last record of a page is repeated on
-//! the next one.
+//! WHOOP's page tokens are offsets: a record that is added or deleted between two pages shifts the
+//! others, so that the next page repeats a record or skips one. If records contain the time by
+//! which the list is sorted (cycles, sleeps, workouts), the walker therefore requests each page by
+//! time: the page that ends just behind the oldest record read so far. Such pages cannot shift, and
+//! gaps between records need no explanation. The last record of a page is repeated on the next one.
 //!
-//! Recoveries are sorted by the start of their sleep, which they do not carry. They are read with
-//! WHOOP's tokens. A record that is inserted meanwhile repeats a recovery, which is harmless. One
-//! that is deleted meanwhile hides the recovery at the seam of two pages until the next read.
+//! Recoveries are sorted by the start of their sleep, which they do not contain. They are read with
+//! WHOOP's tokens. A record that is added in the meantime repeats a recovery, which is harmless. A
+//! record that is deleted in the meantime hides the recovery at the border of two pages until the
+//! next read.
 
 use std::collections::HashSet;
 
@@ -18,17 +18,17 @@ use whoop_core::plan::ReadWindow;
 
 use crate::{ListPage, ListedRecord, PageQuery};
 
-/// Pages without a single readable record after which a list is not read on.
+/// Maximum number of pages without a readable record in one list.
 const MAX_UNREADABLE_PAGES: u32 = 4;
 
-/// WHOOP's times have milliseconds, and `end` is exclusive.
+/// Precision of WHOOP's times. It is added to a time to include it, because `end` is exclusive.
 const MILLISECOND: TimeDelta = TimeDelta::milliseconds(1);
 
-/// The state of reading one window; it does no I/O.
+/// State of reading one window; it does no I/O.
 ///
 /// ```text
 /// while let Some(query) = walker.query() {
-///     let page = whoop.page(&token, &query).await?;
+///     let page = client.fetch_page(&token, &query).await?;
 ///     store(&page);
 ///     walker.accept(&page)?;
 /// }
@@ -47,13 +47,13 @@ pub struct PageWalker {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum WalkState {
     NextPage(PageQuery),
-    /// `must_reach` was reached; older records exist.
+    /// A record older than `must_reach` was read; the list has more records.
     WindowCovered,
     /// WHOOP named no further page.
     ListEnded,
 }
 
-/// WHOOP's pages do not lead anywhere: the list cannot be read now.
+/// Reason for which the list cannot be read to its end now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokenList {
@@ -81,7 +81,7 @@ impl PageWalker {
         }
     }
 
-    /// The next page to ask for; `None` after the last one.
+    /// Returns the query of the next page; `None` after the last one.
     pub const fn query(&self) -> Option<&PageQuery> {
         match &self.state {
             WalkState::NextPage(query) => Some(query),
@@ -89,11 +89,12 @@ impl PageWalker {
         }
     }
 
-    /// Takes the page that the last query asked for.
+    /// Processes the page of the last query.
     ///
     /// # Errors
     ///
-    /// [`BrokenList`]: the walk cannot go on. The records of the page are valid all the same.
+    /// Returns [`BrokenList`] if the list cannot be read further. The records of the page are
+    /// valid.
     pub fn accept<R: ListedRecord>(&mut self, page: &ListPage<R>) -> Result<(), BrokenList> {
         let WalkState::NextPage(asked) = &self.state else {
             return Ok(());
@@ -125,34 +126,35 @@ impl PageWalker {
         Ok(())
     }
 
-    /// Whether WHOOP named no further page. That is a claim and no proof that nothing is older.
+    /// Whether WHOOP named no further page. This is no proof that there are no older records.
     pub fn list_ended(&self) -> bool {
         self.state == WalkState::ListEnded
     }
 
-    /// The oldest record on the pages: every record of the window from here on was on them.
+    /// Returns the oldest time on the pages: every record of the window since then was on them.
     pub const fn oldest(&self) -> Option<DateTime<Utc>> {
         self.oldest
     }
 
-    /// The newest record on the pages.
+    /// Returns the newest time on the pages.
     pub const fn newest(&self) -> Option<DateTime<Utc>> {
         self.newest
     }
 
-    /// The ids on the pages, those of unreadable records included.
+    /// Returns the ids on the pages, including those of records that could not be parsed.
     pub const fn ids(&self) -> &HashSet<String> {
         &self.ids
     }
 
-    /// Strictly older than `must_reach`: the next page may hold one more of that very instant.
+    /// Whether the window is covered: the oldest record is strictly older than `must_reach`,
+    /// because the next page may contain another record with exactly that time.
     fn covers_window(&self) -> bool {
         self.oldest
             .is_some_and(|oldest| oldest < self.window.must_reach)
     }
 
-    /// The page behind this one: by time, or by WHOOP's token if the records do not carry their
-    /// time or all of a page began together.
+    /// Returns the query of the page after this one: by time, or by WHOOP's token if the records do
+    /// not contain their time or all records of the page began at the same time.
     fn query_after<R: ListedRecord>(
         &mut self,
         page: &ListPage<R>,
@@ -163,7 +165,7 @@ impl PageWalker {
         let oldest: Option<DateTime<Utc>> = starts.min().flatten();
         match oldest.map(|oldest| oldest + MILLISECOND) {
             Some(behind) if behind < end => {
-                // Tokens are offsets, which mean another record behind another end.
+                // Tokens are offsets. With another `end`, the same token means another record.
                 self.seen_tokens.clear();
                 Ok(PageQuery {
                     end: behind,

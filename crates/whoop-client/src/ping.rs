@@ -1,4 +1,4 @@
-//! Whether WHOOP can be reached, and what time it is there.
+//! Check of WHOOP's reachability and of its clock.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::DATE;
@@ -7,23 +7,23 @@ use tracing::Instrument;
 
 use crate::{WhoopClient, WhoopError, call::call_span};
 
-/// What an answer of WHOOP's tells, whatever it says.
+/// Result of a ping: any answer of WHOOP, with any status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PingResult {
     pub status: u16,
     pub round_trip: TimeDelta,
-    /// How far our clock is ahead of WHOOP's, to about a second; `None` where
-    /// the answer has no time.
+    /// Time by which this machine's clock is ahead of WHOOP's, with a precision of about a second;
+    /// `None` if the answer has no `Date` header.
     pub clock_ahead: Option<TimeDelta>,
 }
 
 impl WhoopClient {
-    /// Asks for a profile without a token. Any answer will do, also the refusal
-    /// that is due. It counts as a call.
+    /// Requests a profile without a token. Any answer counts as success, including the expected
+    /// 401. The request counts against the quota.
     ///
     /// # Errors
     ///
-    /// No answer, or no leave to call.
+    /// Returns an error if WHOOP does not answer or no permit is available.
     pub async fn ping(&self) -> Result<PingResult, WhoopError> {
         let mut patience = self.retry_policy().max_wait;
         self.api_gate().wait_until_open(&mut patience).await?;

@@ -4,30 +4,30 @@ use futures::future::BoxFuture;
 
 use crate::{RateLimit, WhoopError};
 
-/// Whoever counts the calls of all processes together.
+/// Access to the quota ledger, which counts the calls of all processes.
 ///
-/// Asked before every request to the API, repetitions included. The token
-/// endpoint does not count.
+/// The client takes a permit before every request to the API, including retries. Requests to the
+/// token endpoint need none.
 pub trait QuotaGate: Debug + Send + Sync {
-    /// Waits until one request may be sent, and no longer than `patience`,
-    /// which it uses up. The request is to be sent at once.
+    /// Waits for a permit for one request, at most `patience`, and subtracts the wait from
+    /// `patience`. The caller must send the request immediately.
     ///
     /// # Errors
     ///
-    /// [`WhoopError::RateLimited`] where the wait would be longer,
-    /// [`WhoopError::NoLeave`] where nobody can be asked.
+    /// Returns [`WhoopError::RateLimited`] if the wait would be longer than `patience`, and
+    /// [`WhoopError::QuotaUnavailable`] if the ledger is unavailable.
     fn take_permit<'a>(
         &'a self,
         patience: &'a mut Duration,
     ) -> BoxFuture<'a, Result<(), WhoopError>>;
 
-    /// Hears what a reply said about the quota.
+    /// Receives the quota headers of a reply.
     fn on_response_headers<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()>;
 
-    /// Hears whether WHOOP answered a request; not if with a 5xx or something that cannot be read.
+    /// Receives the outcome of a request: `false` if WHOOP did not answer, or answered with a 5xx
+    /// or with a body that cannot be parsed.
     fn on_call_outcome(&self, is_answered: bool) -> BoxFuture<'_, ()>;
 
-    /// Hears that nothing will be answered for so long; `day` if it is the
-    /// day's limit.
+    /// Receives a 429: WHOOP answers no call for `wait`. `day` means that the day limit is used up.
     fn on_rate_limited(&self, wait: Duration, day: bool) -> BoxFuture<'_, ()>;
 }

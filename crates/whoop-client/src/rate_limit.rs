@@ -5,25 +5,25 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// No window that WHOOP documents is longer; a larger number is no wait.
+/// Maximum length of a window that WHOOP documents. A larger number is not accepted as a wait.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What WHOOP last said about the app's quota.
+/// The quota of the WHOOP app, from the headers of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimit {
-    /// The limit that is nearest to being used up.
+    /// The limit of the window that is nearest to being used up.
     pub limit: u64,
-    /// Calls left of it.
+    /// Remaining calls of this limit.
     pub remaining: u64,
-    /// How long until it turns, counted from `said_at`.
+    /// Time until this limit resets, counted from `reported_at`.
     pub reset: Duration,
-    /// Every limit and the length of its window.
+    /// All limits with the lengths of their windows.
     pub windows: Vec<(u64, Duration)>,
     pub reported_at: DateTime<Utc>,
 }
 
 impl RateLimit {
-    /// Whether the limit that is nearest is the day's.
+    /// Whether `limit` is the day limit.
     pub fn is_day_limit(&self) -> bool {
         is_day_window(&self.windows, Some(self.limit))
     }
@@ -34,7 +34,7 @@ fn is_day_window(windows: &[(u64, Duration)], limit: Option<u64>) -> bool {
     window.is_some_and(|(_, length)| *length > MINUTE)
 }
 
-/// The same headers as they came: each may be absent or unreadable.
+/// The quota headers of a reply. Each may be absent or invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct QuotaHeaders {
     limit: Option<u64>,
@@ -69,24 +69,24 @@ impl QuotaHeaders {
         })
     }
 
-    /// How long no call will be answered, where this reply says so.
+    /// Returns the time for which WHOOP answers no further call, if no call remains.
     pub(crate) fn exhausted_for(&self) -> Option<Duration> {
         let reset = self.reset.filter(|_| self.remaining == Some(0))?;
         Some(at_least_one_second(reset))
     }
 
-    /// How long to stay away after a 429.
+    /// Returns the time to wait after a 429.
     pub(crate) fn retry_delay(&self) -> Duration {
         at_least_one_second(self.retry_after.or(self.reset).unwrap_or(MINUTE))
     }
 
-    /// Whether it is the day's limit that is used up.
+    /// Whether the day limit is used up.
     pub(crate) fn is_day_limit(&self, wait: Duration) -> bool {
         wait > MINUTE || is_day_window(&self.windows, self.limit)
     }
 }
 
-/// A reset of 0 s means "within this second".
+/// Returns at least one second, because a reset of 0 s means "within this second".
 fn at_least_one_second(wait: Duration) -> Duration {
     wait.max(Duration::from_secs(1))
 }
@@ -99,21 +99,22 @@ fn parse_number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// Seconds left; not an instant, which would be a far larger number.
+/// Parses a number of seconds. A much larger number would be a point in time and is ignored.
 fn parse_seconds(text: &str) -> Option<Duration> {
     parse_number(text)
         .map(Duration::from_secs)
         .filter(|wait| *wait <= DAY)
 }
 
-/// The other form that HTTP allows for `Retry-After`: a date.
+/// Parses the other format that HTTP allows for `Retry-After`: a date.
 fn parse_retry_date(text: impl AsRef<str> + Display, now: DateTime<Utc>) -> Option<Duration> {
     let then = DateTime::parse_from_rfc2822(text.as_ref()).ok()?.to_utc();
     let wait = (then - now).to_std().ok()?;
     Some(wait).filter(|wait| *wait <= DAY)
 }
 
-/// `100, 100;window=60, 10000;window=86400`
+/// Parses `100, 100;window=60, 10000;window=86400`: the nearest limit, and each limit with its
+/// window.
 fn parse_limits(text: &str) -> (Option<u64>, Vec<(u64, Duration)>) {
     let mut nearest = None;
     let mut windows = Vec::new();

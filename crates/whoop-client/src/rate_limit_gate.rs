@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::WhoopError;
 
-/// Where all calls of the process wait while WHOOP answers none.
+/// Rate-limit gate: all calls of the process wait here while WHOOP answers none.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimitGate {
     closure: Mutex<Option<GateClosure>>,
@@ -20,10 +20,10 @@ struct GateClosure {
 }
 
 impl RateLimitGate {
-    /// Closes for at least that long; never opens earlier than it would have.
+    /// Closes the gate for at least `wait`. A closed gate never opens earlier because of this.
     ///
-    /// Replies arrive in another order than WHOOP counted them, so a later one
-    /// with calls left proves nothing.
+    /// Replies arrive in another order than WHOOP counted them, so a later reply with remaining
+    /// calls proves nothing.
     pub(crate) fn close(&self, wait: Duration, day: bool) {
         let until = Instant::now() + wait;
         let mut closed = self.closure.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,13 +32,14 @@ impl RateLimitGate {
         }
     }
 
-    /// Waits until the gate is open, using up `patience`.
+    /// Waits until the gate is open, and subtracts the wait from `patience`.
     ///
     /// # Errors
     ///
-    /// [`WhoopError::RateLimited`] at once where the wait would be longer.
+    /// Returns [`WhoopError::RateLimited`] immediately if the wait would be longer than `patience`.
     pub(crate) async fn wait_until_open(&self, patience: &mut Duration) -> Result<(), WhoopError> {
-        // Again after each wait: somebody else may have closed it meanwhile.
+        // Checks again after each wait, because another call may have closed the gate in the
+        // meantime.
         while let Some(GateClosure { until, day }) = self.current_closure() {
             let wait = until.saturating_duration_since(Instant::now());
             if wait > *patience {

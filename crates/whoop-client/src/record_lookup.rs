@@ -7,13 +7,13 @@ use whoop_core::{
 
 use crate::{WhoopClient, WhoopError, call::ApiCall};
 
-/// What WHOOP has under an id.
+/// Result of a request for a record by its id.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RecordLookup<R> {
     Record(Box<R>),
-    /// WHOOP has none, any more or yet.
+    /// WHOOP has no such record: it was deleted or does not exist yet.
     NotFound,
-    /// It could not be read; here is its raw text.
+    /// The record could not be parsed; contains its raw text.
     Rejected(RejectedRecord),
 }
 
@@ -47,8 +47,8 @@ impl WhoopClient {
             .await
     }
 
-    /// The recovery of a cycle; [`Found::Gone`] is common, as for a nap-only
-    /// day or a night that is still being scored.
+    /// Fetches the recovery of a cycle. [`RecordLookup::NotFound`] is common, for example on a day
+    /// with only naps or while the night is being scored.
     pub async fn fetch_recovery(
         &self,
         access_token: &SecretString,
@@ -65,7 +65,7 @@ impl WhoopClient {
         path: &[&str],
         access_token: &SecretString,
     ) -> Result<RecordLookup<R>, WhoopError> {
-        // A URL drops such a segment, and the whole list would answer.
+        // A URL drops such a segment, so WHOOP would answer with the whole list.
         if path
             .iter()
             .any(|segment| matches!(*segment, "" | "." | ".."))

@@ -1,4 +1,4 @@
-//! What became of the requests of a process, for its metrics.
+//! Counts of the outcomes of a process's requests, for metrics.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::WhoopError;
 
-/// So many requests to an endpoint that ended in one way.
+/// Number of requests to one endpoint that had the same outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestCount {
     /// WHOOP's path without ids, such as `v2/recovery`.
@@ -30,7 +30,7 @@ pub(crate) fn outcome_label<T>(answer: &Result<T, WhoopError>) -> &'static str {
     }
 }
 
-/// Counted since the process began.
+/// Counters since the start of the process.
 #[derive(Debug, Default)]
 pub(crate) struct RequestCounters(Mutex<BTreeMap<(&'static str, &'static str), u64>>);
 

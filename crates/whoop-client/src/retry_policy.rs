@@ -2,20 +2,21 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// How patient a call is.
+/// Limits for the waits and retries of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How long the call may wait for WHOOP's limit to turn.
+    /// Maximum time for which the call waits for permits and for the reset of WHOOP's limit.
     pub max_wait: Duration,
-    /// How often it is sent again after a broken connection or a 5xx.
+    /// Maximum number of retries after a failed connection or a 5xx.
     pub retries: usize,
-    /// How long it may take, retries included and the wait for the limit not.
+    /// Maximum duration of the call including retries, without the wait for permits.
     pub call_timeout: Duration,
 }
 
 impl RetryPolicy {
-    /// A member is waiting in the app. While a run uses the quota a permit is free every 0.6 s, so
-    /// that three members who open the app at the same moment get their calls within this time.
+    /// Policy of app requests, for which a member waits. While a run uses the quota, a permit
+    /// becomes free every 0.6 s, so that three members who open the app at the same time get their
+    /// calls within this wait.
     pub const fn interactive() -> Self {
         Self {
             max_wait: Duration::from_secs(8),
@@ -24,8 +25,9 @@ impl RetryPolicy {
         }
     }
 
-    /// Nobody waits: a minute's limit may turn several times while others are
-    /// more urgent, a hiccup may pass. A day's limit is not waited for.
+    /// Policy of background work, for which no member waits. The minute limit may reset several
+    /// times while calls of higher priority are sent, and a short outage may end. The reset of the
+    /// day limit is not awaited.
     pub const fn scheduled() -> Self {
         Self {
             max_wait: Duration::from_secs(10 * 60),
@@ -34,9 +36,9 @@ impl RetryPolicy {
         }
     }
 
-    /// A token refresh: one request, whose answer is waited for far longer than any caller waits.
-    /// WHOOP replaces the pair when it reads the request, so an answer that is given up is a pair
-    /// that is lost.
+    /// Policy of token refreshes: one request with a timeout far longer than any caller waits.
+    /// WHOOP replaces the pair when it receives the request, so the pair is lost if the client
+    /// stops waiting for the answer.
     pub const fn refresh() -> Self {
         Self {
             max_wait: Duration::ZERO,
@@ -45,7 +47,8 @@ impl RetryPolicy {
         }
     }
 
-    /// The pauses between attempts; jittered, or a fleet would knock in step.
+    /// Returns the pauses between attempts. They have random jitter, so that processes do not retry
+    /// at the same time.
     pub(crate) fn backoff(&self) -> ExponentialBackoff {
         ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(200))

@@ -1,4 +1,4 @@
-//! WHOOP's webhooks: whether one comes from WHOOP, and what it says.
+//! WHOOP's webhooks: verification of the signature, and parsing of the event.
 
 use std::fmt;
 
@@ -11,27 +11,27 @@ use sha2::{Digest, Sha256};
 
 use crate::WhoopClient;
 
-/// Standard base64 of an HMAC-SHA256.
+/// Header with the signature: standard base64 of an HMAC-SHA256.
 pub const SIGNATURE_HEADER: &str = "X-WHOOP-Signature";
 
-/// Milliseconds since 1970.
+/// Header with the time of the signature in milliseconds since 1970.
 pub const TIMESTAMP_HEADER: &str = "X-WHOOP-Signature-Timestamp";
 
-/// The longest word of WHOOP's that is taken; ids and types are far shorter.
+/// Maximum length of a field of an event; WHOOP's ids and types are far shorter.
 const MAX_FIELD_CHARS: usize = 200;
 
-/// A webhook as it came in.
+/// A received webhook that is not verified yet.
 #[derive(Clone, Copy)]
 pub struct WebhookEnvelope<'a> {
-    /// The text of [`SIGNATURE_HEADER`].
+    /// Value of [`SIGNATURE_HEADER`].
     pub signature: Option<&'a str>,
-    /// The text of [`TIMESTAMP_HEADER`], which is signed as it stands.
+    /// Value of [`TIMESTAMP_HEADER`]; the signature covers exactly this text.
     pub timestamp: Option<&'a str>,
-    /// The raw bytes: written anew, the same JSON is signed differently.
+    /// Raw bytes of the body. If the JSON were serialized again, its signature would differ.
     pub body: &'a [u8],
 }
 
-/// How far from the present a signed timestamp may be.
+/// Maximum difference between a signed timestamp and the current time.
 #[derive(Debug, Clone, Copy)]
 pub struct TimestampTolerance {
     pub past: TimeDelta,
@@ -39,8 +39,8 @@ pub struct TimestampTolerance {
 }
 
 impl Default for TimestampTolerance {
-    /// WHOOP tries for about an hour, and it is not known whether a retry keeps the
-    /// first timestamp.
+    /// WHOOP retries a webhook for about an hour, and it is not known whether a retry has the first
+    /// timestamp.
     fn default() -> Self {
         Self {
             past: TimeDelta::minutes(75),
@@ -49,20 +49,20 @@ impl Default for TimestampTolerance {
     }
 }
 
-/// What WHOOP says: a record of a member is new, different, or gone.
+/// A webhook event: a record of a member was created, changed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookEvent {
-    /// The same in every copy of the event.
+    /// Id of the event, which is the same in every copy.
     pub trace_id: String,
-    /// `sleep.updated`, `recovery.deleted` …
+    /// Type of the event, such as `sleep.updated` or `recovery.deleted`.
     pub event_type: String,
-    /// Of a recovery, this is the id of its sleep.
+    /// Id of the record; for a recovery, the id of its sleep.
     pub record_id: String,
     pub whoop_user_id: i64,
     pub signed_at: DateTime<Utc>,
 }
 
-/// Why a webhook is not taken.
+/// Reason for which a webhook is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
@@ -81,18 +81,18 @@ pub enum WebhookError {
 }
 
 impl WebhookError {
-    /// Whether it is the proof that is not good, rather than what was proven.
+    /// Whether the signature or its timestamp is invalid, and not the signed event.
     pub const fn is_signature_error(&self) -> bool {
         !matches!(self, Self::Malformed(_))
     }
 }
 
 impl WhoopClient {
-    /// Opens a webhook: checks that WHOOP signed these bytes, and lately.
+    /// Verifies that WHOOP signed the webhook recently, and parses it.
     ///
     /// # Errors
     ///
-    /// Why it must not be taken.
+    /// Returns the reason for which the webhook must be refused.
     pub fn verify_webhook(
         &self,
         envelope: WebhookEnvelope<'_>,
@@ -118,8 +118,7 @@ fn verify_and_parse(
     let signature = BASE64_STANDARD
         .decode(signature)
         .map_err(|_| WebhookError::BadSignature)?;
-    // An HMAC takes a key of any length; the comparison takes the same time whatever
-    // is wrong.
+    // An HMAC accepts a key of any length. The comparison takes constant time.
     let mut mac = Hmac::<Sha256>::new_from_slice(client_secret.expose_secret().as_bytes())
         .map_err(|_| WebhookError::BadSignature)?;
     mac.update(timestamp.as_bytes());
@@ -159,7 +158,7 @@ fn parse_event(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, We
         _ => None,
     };
     Ok(WebhookEvent {
-        // Without one, what was signed is what makes two copies the same.
+        // Without a trace id, the hash of the signed content identifies copies of the event.
         trace_id: word("trace_id").unwrap_or_else(|| {
             let signed = Sha256::new()
                 .chain_update(signed_at.timestamp_millis().to_string())
@@ -173,7 +172,7 @@ fn parse_event(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, We
     })
 }
 
-/// A word that can be stored and shown in one line.
+/// Returns the value as text, if it can be stored and shown in one line.
 fn short_text(value: &Value) -> Option<String> {
     let word = match value {
         Value::String(text) => text.clone(),
@@ -193,7 +192,8 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 impl fmt::Debug for WebhookEnvelope<'_> {
-    /// Without the signature, which opens the door until it is too old.
+    /// Omits the signature, because it can be used to replay the webhook until its timestamp is too
+    /// old.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Envelope")
             .field("timestamp", &self.timestamp)
@@ -213,7 +213,7 @@ mod tests {
         r#"{"user_id":20481337,"id":"3f0b6a52-7c1e-4a8d-9b3e-51d2c07f9a10","#,
         r#""type":"recovery.updated","trace_id":"1d0b7a5e-53c4-4b2f-9e86-6a7f20c1d9ab"}"#,
     );
-    /// Worked out apart from this code.
+    /// Computed independently of this code.
     const SIGNATURE: &str = "BLpBIioCioffWdU0NtIS4Y3UG68MkyJnk/wgKA+uHJU=";
 
     fn secret() -> SecretString {
@@ -239,7 +239,7 @@ mod tests {
         verify_and_parse(&secret(), envelope, TimestampTolerance::default(), now)
     }
 
-    /// Signed as WHOOP would, whatever it is.
+    /// Verifies a body with a valid signature.
     fn signed(body: &[u8]) -> Result<WebhookEvent, WebhookError> {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret().expose_secret().as_bytes()).unwrap();
         mac.update(TIMESTAMP.as_bytes());
@@ -296,7 +296,8 @@ mod tests {
             timestamp: None,
             ..genuine()
         };
-        // The same bytes in hexadecimal; a dot between the two; other spaces.
+        // The same signature in hexadecimal; with a dot between timestamp and body; with other
+        // spaces in the body; empty.
         let other = [
             "04ba41222a028a87df59d53436d212e18dd41baf0c932267 93fc20280fae1c95",
             "E6KUguW1m2bLHkdnUdS6mBr3vxzNbYH8cUrKkxbs3yM=",

@@ -1,33 +1,33 @@
-//! Every call that reached the simulator's WHOOP.
+//! Log of the HTTP calls that the simulated WHOOP received.
 
 use std::collections::VecDeque;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-/// More than a day's quota many times over; the totals go on counting.
+/// Maximum number of logged calls, 20 times WHOOP's day quota. The oldest call is dropped first.
 const MAX_LOGGED_CALLS: usize = 200_000;
 
-/// One call to the API or to the OAuth server, as it was answered.
+/// One call to the API or to the OAuth server, with the status of its answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LoggedCall {
-    /// Counts from 1 and never starts again: `GET /_sim/calls?since=N`.
+    /// Sequence number from 1. It is never reused; `GET /_sim/calls?since=N` returns later calls.
     pub seq: u64,
     pub side: CallSide,
-    /// By the simulator's clock.
+    /// Time of the answer, by the simulator's clock.
     pub at: DateTime<Utc>,
     pub method: String,
     pub path: String,
     pub query: String,
-    /// 0 when no answer was given: a reset connection.
+    /// HTTP status of the answer; 0 if the connection was reset without an answer.
     pub status: u16,
     pub whoop_user_id: Option<i64>,
-    /// Real milliseconds from request to answer.
+    /// Milliseconds from request to answer, in real time.
     pub millis: u64,
 }
 
-/// Only calls to the API count against the quota.
+/// The server that received a call. Only calls to the API count against the quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallSide {
@@ -47,7 +47,7 @@ pub(crate) struct CallTotals {
     pub(crate) api: usize,
     pub(crate) oauth: usize,
     pub(crate) max_api_calls_in_60_seconds: usize,
-    /// Give this as `since` to count from here on.
+    /// Sequence number of the newest call. Passed as `since`, it selects only later calls.
     pub(crate) last_seq: u64,
 }
 

@@ -1,10 +1,10 @@
-//! The simulator's own time: real, frozen, shifted or sped up.
+//! The simulator's clock, which can be frozen, moved, or run faster than real time.
 
 use std::time::Instant;
 
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 
-/// What `speed` and `now` of the configuration become.
+/// Clock that starts at the configured `now` and advances with the configured `speed`.
 #[derive(Debug, Clone)]
 pub(crate) struct SimClock {
     set_at: Instant,
@@ -29,7 +29,7 @@ impl SimClock {
             .unwrap_or(self.sim_at)
     }
 
-    /// Moves the clock; it keeps running from there at its speed.
+    /// Sets the clock to `now`; it continues from there with the same speed.
     pub(crate) fn set(&mut self, now: DateTime<Utc>) {
         self.set_at = Instant::now();
         self.sim_at = now;
@@ -44,10 +44,10 @@ pub(crate) fn system_now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// An instant as WHOOP prints it: UTC, `Z`, always three decimals.
+/// Formats an instant like WHOOP: in UTC, with `Z` and three decimals of a second.
 pub(crate) fn format_instant(instant: DateTime<Utc>) -> String {
-    // By hand: reading a format string anew for each of a million instants is
-    // most of what a simulator's start would take.
+    // Formatted by hand: parsing a format string for each of a million instants would take
+    // most of the simulator's startup time.
     let (date, time) = (instant.date_naive(), instant.time());
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
@@ -61,7 +61,7 @@ pub(crate) fn format_instant(instant: DateTime<Utc>) -> String {
     )
 }
 
-/// An RFC 3339 instant, or `None` for anything else.
+/// Parses an RFC 3339 instant; returns `None` for any other text.
 pub(crate) fn parse(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text)
         .ok()

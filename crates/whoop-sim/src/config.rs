@@ -1,4 +1,4 @@
-//! How a simulator is set up.
+//! Configuration of a simulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -9,42 +9,42 @@ use crate::{
     webhook::{WebhookFaults, check_webhook_url},
 };
 
-/// Cycle ids of more people would no longer be unique.
+/// Maximum number of people. With more people, cycle ids would not be unique.
 pub(crate) const MAX_PEOPLE: usize = 16_384;
 pub(crate) const MAX_DAYS: u32 = 3_653;
 
-/// Everything that `Sim::start` can be told.
+/// Settings for `SimServer::start`.
 ///
-/// Made for struct update syntax:
+/// Can be built with struct update syntax:
 /// `SimConfig { people: 1, ..SimConfig::default() }`.
 #[derive(Debug, Clone)]
 pub struct SimConfig {
-    /// Port 0 takes any free one; `Sim::base_url` tells which.
+    /// Address to listen on. Port 0 picks a free port, which `SimServer::base_url` contains.
     pub listen: SocketAddr,
     pub seed: u64,
     pub people: usize,
-    /// How many days of history everybody has (a newcomer has fewer).
+    /// Days of history of each person. A `Newcomer` has at most 12, a `Decade` at least 3,653.
     pub days: u32,
-    /// `None` starts at the machine's time.
+    /// Time at which the clock starts; `None` is the machine's time.
     pub now: Option<DateTime<Utc>>,
-    /// Simulated seconds for each real one; 0 freezes the clock until it is moved.
+    /// Simulated seconds per real second; 0 freezes the clock until it is moved.
     pub speed: f64,
-    /// Records stay as they are at the start while the clock moves; only edits
-    /// change them. For tests of everything but time.
+    /// Whether records keep their state from the simulator's start while the clock moves, so that
+    /// only edits change them. For tests that do not depend on time.
     pub freeze_records: bool,
     pub calls_per_minute: u32,
     pub calls_per_day: u32,
     pub client_id: String,
     pub client_secret: String,
-    /// Exact matches. Empty: every loopback address is registered.
+    /// Registered redirect URLs, compared exactly. If empty, every loopback address is registered.
     pub redirect_urls: Vec<String>,
-    /// The consent page says yes by itself.
+    /// Whether the simulator grants consent without showing the consent page.
     pub auto_consent: bool,
-    /// How long an access token lives, by the simulator's clock.
+    /// Lifetime of an access token, by the simulator's clock.
     pub token_ttl_seconds: u32,
-    /// How to answer where WHOOP's own answer is not known for sure.
+    /// Options for cases in which WHOOP's own answer is not known for certain.
     pub protocol: ProtocolOptions,
-    /// Where changes are announced; `None` announces nothing.
+    /// URL of the webhook receiver; if `None`, no webhooks are sent.
     pub webhook_url: Option<String>,
     pub webhook_faults: WebhookFaults,
 }
@@ -73,18 +73,18 @@ impl Default for SimConfig {
     }
 }
 
-/// What happens to a member's grant when a spent refresh token comes back.
+/// Effect on a member's grant when a spent refresh token is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReuseMode {
-    /// The late one is refused; the winner's new pair stays good.
+    /// The second refresh is refused; the token pair from the first refresh stays valid.
     #[default]
     LoserRejected,
-    /// The whole family of tokens dies, the winner's included.
+    /// The grant is revoked, including the token pair from the first refresh.
     FamilyRevoked,
 }
 
-/// Why a simulator did not start.
+/// Reason why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
@@ -108,7 +108,7 @@ impl SimConfig {
         if !(self.speed.is_finite() && self.speed >= 0.0) {
             return wrong("speed must be 0 or a positive number");
         }
-        // Histories reach ten years back, and lives twenty years on.
+        // Records begin up to ten years before `now` and continue up to twenty years after it.
         let year = |now: DateTime<Utc>| chrono::Datelike::year(&now);
         if self
             .now

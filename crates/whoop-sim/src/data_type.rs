@@ -1,4 +1,4 @@
-//! The four kinds of records that WHOOP lists.
+//! WHOOP's four data types.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub enum SimDataType {
 impl SimDataType {
     pub const ALL: [Self; 4] = [Self::Cycle, Self::Recovery, Self::Sleep, Self::Workout];
 
-    /// The key of this type's list in `GET /_sim/truth`.
+    /// Returns the key of this data type's list in `GET /_sim/truth`.
     pub(crate) fn list_key(self) -> &'static str {
         match self {
             Self::Cycle => "cycles",

@@ -1,4 +1,4 @@
-//! Changes to a person's records, as an app or an editor at WHOOP makes them.
+//! Edits of a person's records, like those that a member makes in WHOOP's app.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use crate::{
     webhook::SimWebhookEvent,
 };
 
-/// Why an edit was not made.
+/// Reason why an edit was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
@@ -26,7 +26,7 @@ pub enum EditError {
     Invalid(&'static str),
 }
 
-/// The record with this id; a recovery is found by its cycle's or its sleep's.
+/// Returns the record with this id. A recovery is found by the id of its cycle or of its sleep.
 pub(crate) fn find_record<'a>(
     person: &'a Person,
     data_type: SimDataType,
@@ -38,8 +38,10 @@ pub(crate) fn find_record<'a>(
         .find(|record| record.id == id || record.sleep_id.as_deref() == Some(id))
 }
 
-/// What WHOOP announces when this record changes: a sleep's recovery changes
-/// and goes with it, and a recovery goes by its sleep's id.
+/// Returns the webhook events that WHOOP sends when this record is changed or deleted.
+///
+/// The events of a sleep include one for its recovery, which is changed or deleted too. The event
+/// of a recovery has the id of the sleep.
 pub(crate) fn webhook_events(
     person: &Person,
     data_type: SimDataType,
@@ -94,7 +96,7 @@ pub(crate) fn patch_record(
     if data_type == SimDataType::Sleep
         && let Some(recovery) = find_record(person, SimDataType::Recovery, id)
     {
-        // A recovery is listed by the times of its sleep.
+        // WHOOP sorts and filters recoveries by the times of their sleeps.
         let mut moved = recovery.clone();
         (moved.start, moved.end) = place;
         person.records.put(SimDataType::Recovery, moved);
@@ -102,7 +104,7 @@ pub(crate) fn patch_record(
     Ok(())
 }
 
-/// Deleting a sleep deletes its recovery, as WHOOP does.
+/// Deletes a record. Deleting a sleep also deletes its recovery, as WHOOP does.
 pub(crate) fn delete_record(
     person: &mut Person,
     data_type: SimDataType,
@@ -129,12 +131,11 @@ pub(crate) fn remove_record(person: &mut Person, data_type: SimDataType, id: &st
 
 /// Adds a record and returns its id.
 ///
-/// A recovery is listed by the times of its sleep, else of its cycle, else by its
-/// `created_at`.
+/// A recovery is sorted by the times of its sleep. If the sleep does not exist, the times of its
+/// cycle are used, and if the cycle does not exist either, its `created_at`.
 ///
-/// What the record leaves out of id, `user_id`, `created_at`, `updated_at`,
-/// `start`, `timezone_offset` and `score_state` is filled in; anything else is
-/// taken as it is, wrong types too.
+/// A missing id, `user_id`, `created_at`, `updated_at`, `start`, `timezone_offset` or `score_state`
+/// is filled in. All other values are stored unchanged, even with a wrong type.
 pub(crate) fn insert_record(
     person: &mut Person,
     data_type: SimDataType,
@@ -157,7 +158,7 @@ pub(crate) fn insert_record(
         if given.get("cycle_id").is_none() {
             value["cycle_id"] = json!(sleep.and_then(|sleep| sleep.cycle_id));
         }
-        // Neither the sleep nor the cycle needs to be there.
+        // The sleep and the cycle may both be missing.
         let cycle = value["cycle_id"].as_i64().map(|id| id.to_string());
         let cycle = cycle.and_then(|id| find_record(person, SimDataType::Cycle, &id));
         let created = value["created_at"].as_str().and_then(clock::parse);

@@ -1,4 +1,4 @@
-//! What was changed by hand, so that it is not undone by what happens later.
+//! Edits by hand, which are applied again to later versions of the records.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,12 +12,13 @@ type EditedRecordKey = (SimDataType, String);
 pub(crate) struct EditOverlay {
     patches: HashMap<EditedRecordKey, Vec<Value>>,
     deleted: HashSet<EditedRecordKey>,
-    /// Which cycle ends when the other, by its id, would have.
+    /// Ids of replaced cycles, each with the id of the cycle that ends in its place.
     replacements: HashMap<String, String>,
 }
 
 impl EditOverlay {
-    /// A score that settles later keeps what was written into the record.
+    /// Stores a patch without its `updated_at`. It is applied again to later versions of the
+    /// record, for example after WHOOP has scored it.
     pub(crate) fn add_patch(&mut self, data_type: SimDataType, id: &str, change: &Value) {
         let mut change = change.clone();
         if let Some(members) = change.as_object_mut() {
@@ -44,7 +45,7 @@ impl EditOverlay {
         self.replacements.get(cycle).map(String::as_str)
     }
 
-    /// A record of the story as it is after the edits; `None` if it was deleted.
+    /// Applies the edits to a generated record; returns `None` if the record was deleted.
     pub(crate) fn apply(&self, data_type: SimDataType, record: SimRecord) -> Option<SimRecord> {
         if self.deleted.is_empty() && self.patches.is_empty() {
             return Some(record);

@@ -1,4 +1,4 @@
-//! Things that go wrong on purpose.
+//! Faults that a test adds to the simulated WHOOP.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -6,53 +6,53 @@ use serde_json::{Value, json};
 
 use crate::clock;
 
-/// One fault, as `POST /_sim/faults` and `WorldHandle::fault` take it.
+/// One fault, for `POST /_sim/faults` and `WorldHandle::add_fault`.
 ///
-/// Made for struct update syntax:
+/// Can be built with struct update syntax:
 /// `Fault { times: Some(2), ..Fault::status("sleep", 500) }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// `cycle`, `recovery`, `sleep`, `workout`, `profile`, `body`, `access`,
-    /// `token`, `auth`; `api` for all that take an access token, `*` for all.
+    /// Affected route: `cycle`, `recovery`, `sleep`, `workout`, `profile`, `body`, `access`,
+    /// `token` or `auth`; `api` for all routes that need an access token, `*` for all requests.
     pub route: String,
     pub kind: FaultKind,
-    /// Strikes only requests of this member.
+    /// Limits the fault to requests of this member.
     #[serde(default)]
     pub whoop_user_id: Option<i64>,
-    /// Strikes only requests for this record by its id.
+    /// Limits the fault to requests whose path contains this record id.
     #[serde(default)]
     pub record_id: Option<String>,
-    /// For `status`.
+    /// Status of the reply, for `status`.
     #[serde(default)]
     pub status: Option<u16>,
-    /// For `status`: the reply's text; default empty.
+    /// Body of the reply, for `status`; empty by default.
     #[serde(default)]
     pub body: Option<String>,
-    /// Delay of `latency`, `late_answer` and `stall`.
+    /// Delay in milliseconds, for `latency`, `late_answer` and `stall`.
     #[serde(default)]
     pub millis: Option<u64>,
-    /// For `clock_skew`: how far WHOOP's clock is ahead, or behind when negative.
+    /// Error of WHOOP's clock in milliseconds, for `clock_skew`; negative if the clock is slow.
     #[serde(default)]
     pub skew_millis: Option<i64>,
-    /// How often it still strikes; absent: until it is taken away.
+    /// Number of requests that the fault still affects; if absent, it acts until it is removed.
     #[serde(default)]
     pub times: Option<u32>,
-    /// How likely it strikes, 0 to 1.
+    /// Probability that the fault affects a matching request, from 0 to 1.
     #[serde(default = "always")]
     pub probability: f64,
-    /// For `broken_record`: which member of the record; default `updated_at`.
+    /// Changed field of the record, for `broken_record`; `updated_at` by default.
     #[serde(default)]
     pub field: Option<String>,
-    /// For `broken_record`: what to put there; default a number.
+    /// New value of the field, for `broken_record`; a number by default.
     #[serde(default)]
     pub value: Option<Value>,
-    /// For `broken_record`: all records of the page instead of the middle one.
+    /// Whether `broken_record` changes all records of the page instead of the middle one.
     #[serde(default)]
     pub every_record: bool,
 }
 
-/// A year of milliseconds; beyond it nobody's clock is wrong by accident.
+/// Maximum clock skew: 366 days in milliseconds.
 const MAX_SKEW_MILLIS: u64 = 31_622_400_000;
 
 fn always() -> f64 {
@@ -62,37 +62,37 @@ fn always() -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// The request waits, then has its effect and its answer.
+    /// Delays the request; after that, the request is processed and answered.
     Latency,
-    /// The request has its effect at once; the answer is late.
+    /// Processes the request at once and delays the answer.
     LateAnswer,
-    /// Another status instead of the answer.
+    /// Answers with another status; the request is not processed.
     Status,
-    /// The connection ends without an answer.
+    /// Processes the request and closes the connection without an answer.
     Reset,
-    /// Half of the answer, then the connection ends.
+    /// Sends half of the answer, then closes the connection.
     Truncate,
-    /// A member of a record has the wrong type, or any other value.
+    /// Sets a field of a record to a value of the wrong type, or to any other value.
     BrokenRecord,
-    /// 200 with a page of HTML.
+    /// Answers with status 200 and an HTML page.
     NotJson,
-    /// Half of the answer, then nothing for a long time.
+    /// Sends half of the answer, then nothing for a long time.
     Stall,
-    /// 429 with the headers of a spent quota.
+    /// Answers with status 429 and the headers of a used-up quota.
     RateLimited,
-    /// Any access token is refused, as when it is too old.
+    /// Refuses every access token as if it had expired.
     ExpiredToken,
-    /// The true answer, named HTML.
+    /// Sends the correct answer with the content type of HTML.
     WrongContentType,
-    /// A collection without a record answers 404.
+    /// Answers 404 for a collection without records.
     EmptyNotFound,
-    /// A page of a collection has no record and no next token, whatever there is.
+    /// Removes all records and the next token from a page of a collection.
     EmptyPage,
-    /// A page of a collection lacks `next_token`, as if it were the last.
+    /// Removes `next_token` from a page of a collection, as if the page were the last.
     NoNextToken,
-    /// 400 with `{"error": "invalid_request"}`, as WHOOP's token endpoint answers during an outage.
+    /// Answers 400 with `{"error": "invalid_request"}`, like WHOOP's token endpoint in an outage.
     InvalidRequest,
-    /// `created_at`, `updated_at` and the `Date` header are by a clock that is off.
+    /// Shifts `created_at`, `updated_at` and the `Date` header, as if WHOOP's clock were wrong.
     ClockSkew,
 }
 
@@ -122,8 +122,8 @@ impl Fault {
         }
     }
 
-    /// Puts a value into every record of a route's pages, such as an unknown
-    /// field or an unknown word for `score_state`.
+    /// Creates a fault that sets a field in every record of a route's pages, such as an unknown
+    /// field or an unknown `score_state`.
     pub fn every_record(route: impl Into<String>, field: &str, value: Value) -> Self {
         Self {
             field: Some(field.to_owned()),
@@ -159,7 +159,7 @@ impl Fault {
     }
 }
 
-/// The faults that are switched on, in the order they were given.
+/// The active faults, in the order in which they were added.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveFaults(Vec<Fault>);
 
@@ -176,8 +176,8 @@ impl ActiveFaults {
         self.0.clear();
     }
 
-    /// The fault that strikes this request, if any: the first that fits and is
-    /// lucky. Its count goes down.
+    /// Returns the first fault that matches this request and is selected by its probability, and
+    /// decrements its `times`.
     pub(crate) fn trigger(
         &mut self,
         request: &FaultTarget<'_>,
@@ -196,7 +196,7 @@ impl ActiveFaults {
     }
 }
 
-/// The properties of a request by which faults select it.
+/// The properties of a request that decide which faults affect it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FaultTarget<'a> {
     pub(crate) route: &'a str,
@@ -217,8 +217,8 @@ impl FaultTarget<'_> {
     }
 }
 
-/// Takes the records, or only the next token, out of a page of a collection; any other body
-/// stays as it is.
+/// Removes the records and the next token, or only the next token, from a page of a collection.
+/// Returns any other body unchanged.
 pub(crate) fn shorten_page(kind: FaultKind, body: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(body) else {
         return body.to_owned();
@@ -238,9 +238,9 @@ pub(crate) fn shorten_page(kind: FaultKind, body: &str) -> String {
     crate::key_order::to_ordered_json(&value)
 }
 
-/// Breaks a record of a page, or the one object of another reply.
+/// Sets the fault's field in a record of a page, or in the object of another reply.
 ///
-/// A body that is no JSON object stays as it is.
+/// Returns a body that is not a JSON object unchanged.
 pub(crate) fn break_record(fault: &Fault, body: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(body) else {
         return body.to_owned();
@@ -255,7 +255,7 @@ pub(crate) fn break_record(fault: &Fault, body: &str) -> String {
     match value.get_mut("records").and_then(Value::as_array_mut) {
         Some(records) if fault.every_record => records.iter_mut().for_each(spoil),
         Some(records) => {
-            // The middle one: good records before and after it must survive.
+            // The middle record: a client must still accept the valid records around it.
             let middle = records.len() / 2;
             records.get_mut(middle).into_iter().for_each(spoil);
         }
@@ -264,8 +264,8 @@ pub(crate) fn break_record(fault: &Fault, body: &str) -> String {
     crate::key_order::to_ordered_json(&value)
 }
 
-/// Moves what WHOOP wrote down by its own clock; when something was measured
-/// stays, as the strap has a clock of its own.
+/// Shifts `created_at` and `updated_at`, which WHOOP sets by its own clock. The times of
+/// measurements do not change, because the strap has its own clock.
 pub(crate) fn skew_timestamps(body: &str, by: TimeDelta) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(body) else {
         return body.to_owned();

@@ -1,4 +1,4 @@
-//! The world in the hands of tests: direct, synchronous, no HTTP.
+//! Access to the simulated world for tests: direct, synchronous, without HTTP.
 
 use std::{
     fmt::Display,
@@ -24,7 +24,7 @@ use crate::{
     world::World,
 };
 
-/// A running simulator's world. Clones share it.
+/// Handle to the world of a running simulator. Clones share the same world.
 #[derive(Debug, Clone)]
 pub struct WorldHandle(Arc<Mutex<World>>);
 
@@ -34,17 +34,17 @@ impl WorldHandle {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
-        // A test that panicked while it held the lock says so itself; the world
-        // has no state that a panic could leave half done.
+        // A poisoned lock is used anyway: the thread that panicked reports the panic itself, and
+        // the world has no state that a panic could make inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The WHOOP user ids, in the order of the lives.
+    /// Returns the WHOOP user ids, in the order in which the people were created.
     pub fn people(&self) -> Vec<i64> {
         self.lock().people.ids().collect()
     }
 
-    /// One person as `GET /_sim/truth?whoop_user_id=…` shows them; null if unknown.
+    /// Returns one person like `GET /_sim/truth?whoop_user_id=…`; null if the id is unknown.
     pub fn truth(&self, whoop_user_id: i64) -> Value {
         let mut world = self.lock();
         world
@@ -70,7 +70,7 @@ impl WorldHandle {
         }
     }
 
-    /// Every call to the API and to the OAuth server, oldest first.
+    /// Returns the logged calls to the API and to the OAuth server, oldest first.
     pub fn calls(&self) -> Vec<LoggedCall> {
         self.lock().calls.since(0).cloned().collect()
     }
@@ -83,8 +83,8 @@ impl WorldHandle {
         self.lock().calls.clear();
     }
 
-    /// Changes a record by a JSON merge patch; `updated_at` becomes now unless
-    /// the patch sets it. `null` removes a member, `{"$null": true}` writes null.
+    /// Changes a record with a JSON merge patch. `updated_at` is set to the current time unless the
+    /// patch sets it. `null` removes a field, `{"$null": true}` sets it to null.
     pub fn patch(
         &self,
         whoop_user_id: i64,
@@ -102,7 +102,7 @@ impl WorldHandle {
         Ok(())
     }
 
-    /// Adds a record, as broken as you like, and returns its id.
+    /// Adds a record, which may be invalid, and returns its id.
     pub fn insert(
         &self,
         whoop_user_id: i64,
@@ -114,13 +114,13 @@ impl WorldHandle {
         let fresh = world.rng.fork();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
         let id = edit::insert_record(person, data_type, &record, now, fresh)?;
-        // A sleep that is new has no recovery yet.
+        // A new sleep has no recovery yet, so the events are those of the sleep alone.
         let events = edit::webhook_events(person, data_type, &id, false);
         world.announce_all(whoop_user_id, events);
         Ok(id)
     }
 
-    /// Deletes a record; with a sleep goes its recovery.
+    /// Deletes a record. Deleting a sleep also deletes its recovery.
     pub fn delete(
         &self,
         whoop_user_id: i64,
@@ -136,11 +136,11 @@ impl WorldHandle {
         Ok(())
     }
 
-    /// Where webhooks go from now on.
+    /// Sets the URL of the webhook receiver.
     ///
     /// # Panics
     ///
-    /// When it is no web address: the test is wrong.
+    /// Panics if `url` is not an http or https URL, which is an error in the test.
     pub fn send_webhooks_to(&self, url: &str) {
         if let Err(reason) = check_webhook_url(url) {
             panic!("not an address: {reason}");
@@ -150,13 +150,13 @@ impl WorldHandle {
         world.delivery_wakeup.notify_one();
     }
 
-    /// Every webhook that is kept, in the order of publishing.
+    /// Returns the stored webhook deliveries, in the order of publishing.
     pub fn webhooks(&self) -> Vec<WebhookDelivery> {
         self.lock().outbox.list().into_iter().cloned().collect()
     }
 
-    /// The receiver, the secret to sign with, and what is due; `None` without a
-    /// receiver.
+    /// Returns the receiver's URL, the secret for signatures and the webhooks that are due; `None`
+    /// if there is no receiver.
     pub(crate) fn take_due_webhooks(&self) -> Option<(String, String, Vec<OutgoingWebhook>)> {
         let mut world = self.lock();
         world.advance_connected_people();
@@ -172,7 +172,7 @@ impl WorldHandle {
         Some((url, config.client_secret.clone(), due))
     }
 
-    /// A nap was the main sleep: it begins a cycle and gets a recovery.
+    /// Changes a nap to a main sleep, which begins a cycle and gets a recovery.
     pub fn nap_to_sleep(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
         let mut world = self.lock();
         let (now, chance) = (world.now(), world.rng.fork());
@@ -183,7 +183,8 @@ impl WorldHandle {
         Ok(())
     }
 
-    /// A sleep was a nap: its cycle and its recovery go.
+    /// Changes a main sleep to a nap. Its cycle and its recovery are deleted unless the cycle has
+    /// another main sleep.
     pub fn sleep_to_nap(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
         let mut world = self.lock();
         let now = world.now();
@@ -211,11 +212,11 @@ impl WorldHandle {
         self.lock().people.add(role, count).ok_or(room)
     }
 
-    /// Switches a fault on.
+    /// Adds a fault, which affects requests from now on.
     ///
     /// # Panics
     ///
-    /// When the fault makes no sense, such as an unknown route: the test is wrong.
+    /// Panics if the fault is invalid, such as an unknown route, which is an error in the test.
     pub fn add_fault(&self, fault: Fault) {
         if let Err(reason) = fault.validate() {
             panic!("not a fault: {reason}");
@@ -227,12 +228,13 @@ impl WorldHandle {
         self.lock().faults.clear();
     }
 
-    /// Ends a member's grants as if they had done it in WHOOP's app.
+    /// Revokes a member's grants, as if the member had done so in WHOOP's app. Returns true if
+    /// there was one.
     pub fn revoke_grants(&self, whoop_user_id: i64) -> bool {
         self.lock().grants.revoke(whoop_user_id)
     }
 
-    /// Every access token is too old from now on; refresh tokens stay good.
+    /// Expires every access token now; refresh tokens stay valid.
     pub fn expire_access_tokens(&self) {
         let mut world = self.lock();
         let now = world.now();
@@ -243,7 +245,7 @@ impl WorldHandle {
         self.lock().grants.list().to_vec()
     }
 
-    /// How often a member's tokens were renewed, over all grants.
+    /// Returns the number of token refreshes of a member, over all grants.
     pub fn refresh_count(&self, whoop_user_id: i64) -> u32 {
         let world = self.lock();
         let grants = world.grants.list().iter();
@@ -253,7 +255,7 @@ impl WorldHandle {
             .sum()
     }
 
-    /// Another quota from now on, of which nothing is spent yet.
+    /// Sets a new quota, of which no call is used yet.
     pub fn set_limits(&self, calls_per_minute: u32, calls_per_day: u32) {
         let mut world = self.lock();
         world.config.calls_per_minute = calls_per_minute;
@@ -270,7 +272,7 @@ impl WorldHandle {
         world.set_protocol(protocol);
     }
 
-    /// A code as the consent page gives it, good for any registered redirect.
+    /// Issues an authorization code like the consent page. The code is valid for any redirect URL.
     pub fn issue_code(&self, whoop_user_id: i64, scopes: &[&str]) -> String {
         let mut world = self.lock();
         let now = world.now();

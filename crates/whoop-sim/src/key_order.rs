@@ -1,12 +1,12 @@
 //! Prints edited records with WHOOP's order of keys.
 //!
-//! A map of `serde_json` sorts its keys. Live replies do not, and a client that
-//! leaned on the order would be found out only by a faithful one.
+//! A map of `serde_json` sorts its keys, WHOOP does not. A client that depends on sorted keys
+//! fails only if the simulator has WHOOP's order.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-/// Every key WHOOP is known to send, in an order that fits all record types.
+/// The keys that WHOOP is known to send, in an order that fits all data types.
 const KEY_ORDER: &[&str] = &[
     "records",
     "next_token",
@@ -83,7 +83,7 @@ impl Serialize for OrderedJson<'_> {
         match self.0 {
             Value::Object(members) => {
                 let mut sorted: Vec<_> = members.iter().collect();
-                // Stable: keys that are not known stay in order, at the end.
+                // The sort is stable: unknown keys keep their order, at the end.
                 sorted.sort_by_key(|(key, _)| key_rank(key));
                 let mut map = serializer.serialize_map(Some(sorted.len()))?;
                 for (key, member) in sorted {

@@ -1,13 +1,13 @@
-//! A stateful simulator of the WHOOP developer API v2.
+//! A simulator of the WHOOP developer API v2 that keeps its state in memory.
 //!
-//! - `world`, `life`: the people and their records, in memory and pure
-//! - `member_api`, `oauth`: what WHOOP answers, as functions of the world
-//! - `http`, `server`: the thin layer that makes it reachable
-//! - `webhook`: what is announced of changes, signed and sent
-//! - `handle`: the world in the hands of tests
+//! - `world`, `life`: the people and their records, in memory and without I/O
+//! - `member_api`, `oauth`: WHOOP's answers, as functions of the world
+//! - `http`, `server`: the thin layer that serves these answers over HTTP
+//! - `webhook`: webhooks about changes, signed and sent
+//! - `handle`: access to the world for tests
 //!
-//! It shares no code with the rest of the workspace on purpose: a field name
-//! that is wrong in a client must not be wrong here in the same way.
+//! The simulator shares no code with the rest of the workspace on purpose: with shared code, a
+//! wrong field name in the client would be wrong here too, and no test would fail.
 
 mod call_log;
 mod clock;

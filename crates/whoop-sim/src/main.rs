@@ -1,4 +1,4 @@
-//! The simulator as a program.
+//! The `whoop-sim` program.
 
 use std::{io::Write, net::SocketAddr, process::ExitCode};
 
@@ -15,50 +15,50 @@ use whoop_sim::{
 #[derive(Debug, Parser)]
 #[command(name = "whoop-sim", version)]
 struct SimCli {
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
-    /// The same seed, now and days make the same people
+    /// Seed of the random data; the same seed, now and days give the same people
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// How many members there are, up to 16384
+    /// Number of members, up to 16384
     #[arg(long, default_value_t = 3)]
     people: usize,
-    /// How many days of history they have, up to 3653
+    /// Days of history of each member, up to 3653
     #[arg(long, default_value_t = 400)]
     days: u32,
-    /// Where the clock starts (RFC 3339); without it, at the machine's time
+    /// Time at which the clock starts (RFC 3339); the machine's time by default
     #[arg(long)]
     now: Option<DateTime<Utc>>,
-    /// Simulated seconds for each real one; 0 freezes the clock
+    /// Simulated seconds per real second; 0 freezes the clock
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
-    /// Records stay as they are at the start while the clock moves; without it,
-    /// nights end, scores settle, cycles grow
+    /// Keep the records unchanged while the clock moves; otherwise nights end, scores
+    /// are finished and the running cycle grows
     #[arg(long)]
     still: bool,
-    /// The app's quota a minute
+    /// Quota of calls per minute
     #[arg(long, default_value_t = 100)]
     calls_per_minute: u32,
-    /// The app's quota a day
+    /// Quota of calls per day
     #[arg(long, default_value_t = 10_000)]
     calls_per_day: u32,
-    /// Where to send webhooks
+    /// URL to which webhooks are sent
     #[arg(long)]
     webhook_url: Option<String>,
-    /// How likely a webhook is never sent, from 0 to 1
+    /// Probability that a webhook is never sent, from 0 to 1
     #[arg(long, default_value_t = 0.0)]
     webhook_lose: f64,
-    /// How likely a webhook is sent twice, from 0 to 1
+    /// Probability that a webhook is sent twice, from 0 to 1
     #[arg(long, default_value_t = 0.0)]
     webhook_duplicate: f64,
-    /// How late a webhook is at most
+    /// Maximum random delay of a webhook in seconds
     #[arg(long, default_value_t = 0)]
     webhook_delay_seconds: u64,
     /// Send webhooks that are due together in a random order
     #[arg(long)]
     webhook_reorder: bool,
-    /// Sign each retry of a webhook with its own time
+    /// Sign each retry of a webhook with a new timestamp
     #[arg(long)]
     webhook_fresh_timestamps: bool,
     /// The app's client id
@@ -67,34 +67,34 @@ struct SimCli {
     /// The app's client secret
     #[arg(long, default_value = "whoop-sim-secret")]
     client_secret: String,
-    /// A registered redirect URL, as often as needed; without any, every
-    /// loopback address is registered
+    /// Registered redirect URL, can be repeated; without any, every loopback address
+    /// is registered
     #[arg(long = "redirect-url")]
     redirect_urls: Vec<String>,
-    /// Answer every consent with yes, without a page
+    /// Grant every consent without showing the consent page
     #[arg(long)]
     auto_consent: bool,
-    /// How many seconds an access token lives, by the simulated clock
+    /// Lifetime of an access token in seconds, by the simulated clock
     #[arg(long, default_value_t = 3_600)]
     token_ttl_seconds: u32,
-    /// A limit over 25 gives 25 records instead of 400
+    /// Treat a limit over 25 as 25 instead of answering with status 400
     #[arg(long)]
     clamp_limit: bool,
-    /// How the last page says that it is the last
+    /// Value of the next-page token on the last page
     #[arg(long, value_enum, default_value = "null")]
     last_page: LastPageArg,
-    /// A collection without a record answers 404 instead of an empty page
+    /// Answer 404 instead of an empty page for a collection without records
     #[arg(long)]
     empty_is_not_found: bool,
-    /// A spent refresh token that comes back ends the whole grant
+    /// Revoke the whole grant if a spent refresh token is used again
     #[arg(long)]
     reuse_revokes_family: bool,
-    /// The status of a call that lacks its scope; 401, 403 and 404 were reported
+    /// Status of a call without the required scope; 401, 403 and 404 were reported
     #[arg(long, default_value_t = 401)]
     missing_scope_status: u16,
 }
 
-/// `next_token` on a last page.
+/// Form of `next_token` on the last page.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum LastPageArg {
     Absent,
@@ -177,7 +177,7 @@ async fn run(cli: SimCli) -> anyhow::Result<()> {
         sim.api_url(),
         sim.oauth_url(),
     );
-    // A reader that went away is no reason to stop.
+    // The simulator keeps running if stdout is closed.
     let _ = std::io::stdout().write_all(greeting.as_bytes());
 
     wait_for_shutdown().await?;

@@ -14,17 +14,17 @@ use crate::{
     world::World,
 };
 
-/// One request, without the parts that HTTP needs.
+/// One request to the API, independent of the HTTP library.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MemberApiRequest<'a> {
     pub(crate) method: &'a str,
-    /// What follows `/developer/`.
+    /// Path after `/developer/`.
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) access: Option<&'a BearerAccess>,
 }
 
-/// Where a request leads, found before anything is checked.
+/// Route of a request, determined before the token and the parameters are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MemberApiRoute<'a> {
     Profile,
@@ -34,16 +34,17 @@ enum MemberApiRoute<'a> {
     ById(SimDataType, &'a str),
     CycleSleep(&'a str),
     CycleRecovery(&'a str),
-    /// Not generally available; it tells of a membership that has lapsed.
+    /// Sleep stream, which WHOOP does not offer to every app: 403 for a lapsed membership,
+    /// otherwise 404.
     SleepStream,
-    /// v1 and its activity mapping are among these.
+    /// Any other path, including v1 and its activity mapping.
     Unknown,
 }
 
 impl<'a> MemberApiRoute<'a> {
     fn resolve(method: &str, path: &'a str) -> Self {
         let parts: Vec<&str> = path.split('/').collect();
-        // The server leaves the body of an answer to HEAD out.
+        // The HTTP server omits the body of an answer to HEAD.
         let method = if method == "HEAD" { "GET" } else { method };
         match (method, parts.as_slice()) {
             ("DELETE", ["v2", "user", "access"]) => Self::RevokeAccess,
@@ -84,7 +85,7 @@ impl<'a> MemberApiRoute<'a> {
     }
 }
 
-/// The name by which faults know a request; empty for what leads nowhere.
+/// Returns the name of a request's route in faults; empty for an unknown route.
 pub(crate) fn fault_route(method: &str, path: &str) -> &'static str {
     match MemberApiRoute::resolve(method, path) {
         MemberApiRoute::Profile => "profile",
@@ -195,8 +196,10 @@ fn single_record_reply<'a>(
     }
 }
 
-/// The offset counts from the newest record of the moment: what is inserted
-/// between two pages shifts the second, as it does at WHOOP.
+/// Returns one page of a collection.
+///
+/// The offset counts from the newest record at the time of the request. A record that is inserted
+/// between two requests therefore shifts the second page, as at WHOOP.
 fn collection_reply<'a>(
     records: impl Iterator<Item = &'a SimRecord>,
     page: &CollectionQuery,

@@ -1,9 +1,9 @@
-//! RFC 7396, JSON merge patch: how tests edit a record.
+//! JSON merge patch (RFC 7396), with which tests edit a record.
 
 use serde_json::{Map, Value};
 
-/// `null` removes a member, as the RFC has it. To make a member null, give
-/// `{"$null": true}`: WHOOP sends nulls, so tests need to write them.
+/// Applies a patch. `null` removes a field, as the RFC specifies. `{"$null": true}` sets a field to
+/// null, which tests need because WHOOP sends nulls.
 pub(crate) fn apply_merge_patch(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();

@@ -1,7 +1,6 @@
-//! A nap that was the night's sleep after all, and the other way round.
+//! Changes of a nap to a main sleep, and of a main sleep to a nap.
 //!
-//! The sleep keeps its id. What hangs on it moves: a recovery comes or goes, and
-//! so does the cycle that begins with it.
+//! The sleep keeps its id. Its recovery and the cycle that begins with it are created or deleted.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -14,7 +13,7 @@ use crate::{
     record::SimRecord,
 };
 
-/// How long the new night waits for its recovery's score.
+/// Time until WHOOP has scored the recovery of the new main sleep.
 const SCORED_AFTER: TimeDelta = TimeDelta::minutes(4);
 
 pub(crate) fn to_sleep(
@@ -47,7 +46,7 @@ pub(crate) fn to_sleep(
     patch_record(person, SimDataType::Sleep, id, &change, now)?;
     let change = json!({"end": clock::format_instant(start)});
     patch_record(person, SimDataType::Cycle, &old_id, &change, now)?;
-    // It may be the cycle that an earlier change to a nap took away.
+    // An earlier change to a nap may have deleted this cycle.
     person.edits.unmark_deleted(SimDataType::Cycle, &new_id);
     person.records.put(SimDataType::Cycle, cycle);
     if was_open {
@@ -91,7 +90,7 @@ pub(crate) fn to_nap(person: &mut Person, id: &str, now: DateTime<Utc>) -> Resul
         .find(|it| it.id != id && !it.nap)
         .map(|it| it.id.clone());
     if let Some(other_night) = other_night {
-        // The cycle keeps its other main sleep, to which the recovery belongs from now on.
+        // The cycle keeps its other main sleep, and the recovery now belongs to that sleep.
         patch_record(person, SimDataType::Sleep, id, &json!({"nap": true}), now)?;
         if find_record(person, SimDataType::Recovery, id).is_some() {
             let change = json!({"sleep_id": other_night});

@@ -1,11 +1,11 @@
-//! Numbers as WHOOP prints them.
+//! Numbers in WHOOP's format.
 
 use serde::{Serialize, Serializer};
 
-/// A single-precision value, printed with the digits such a value has.
+/// A single-precision value, printed with the digits of single precision.
 ///
-/// Live replies carry `33.841667`, never `33.84166666666667`, and whole values
-/// without a fraction: `1`, `88`.
+/// WHOOP sends `33.841667`, never `33.84166666666667`, and whole values without a fraction: `1`,
+/// `88`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SinglePrecision(f32);
 
@@ -20,7 +20,7 @@ impl SinglePrecision {
         Self(value as f32)
     }
 
-    /// The value rounded to so many decimals, for measures that are coarse.
+    /// Creates a value that is rounded to a number of decimals, for coarse measurements.
     pub(crate) fn rounded(value: f64, decimals: i32) -> Self {
         let factor = 10f64.powi(decimals);
         Self::new((value * factor).round() / factor)
@@ -32,13 +32,13 @@ impl Serialize for SinglePrecision {
         if self.0.fract() == 0.0 {
             return serializer.serialize_i64(round_to_int(f64::from(self.0)));
         }
-        // The shortest decimal that is this f32, then the f64 that prints so.
+        // Formats the f32 with as few digits as possible, then parses an f64 that prints the same.
         let shortest = self.0.to_string().parse::<f64>();
         serializer.serialize_f64(shortest.unwrap_or_else(|_| f64::from(self.0)))
     }
 }
 
-/// The nearest whole number; out of range and NaN are cut off, never a panic.
+/// Returns the nearest integer. A value out of range gives the limit of `i64`, NaN gives 0.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "rounded first, and `as` saturates"

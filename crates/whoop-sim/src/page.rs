@@ -1,4 +1,4 @@
-//! One page of a collection: the query WHOOP accepts and the offset tokens.
+//! Pages of a collection: the query parameters and the page tokens.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
@@ -9,7 +9,7 @@ use crate::{clock, protocol::LimitOverMax};
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 25;
 
-/// What a member of the API may ask of a collection.
+/// Query parameters of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CollectionQuery {
     pub(crate) limit: usize,
@@ -18,7 +18,7 @@ pub(crate) struct CollectionQuery {
     pub(crate) end: Option<DateTime<Utc>>,
 }
 
-/// The content of a token: `{"$":"o@1","o":5}`.
+/// The content of a page token: `{"$":"o@1","o":5}`.
 #[derive(Serialize, Deserialize)]
 struct PageToken {
     #[serde(rename = "$")]
@@ -27,7 +27,7 @@ struct PageToken {
 }
 
 impl CollectionQuery {
-    /// `None` is a 400. Unknown parameters are ignored.
+    /// Parses a query. `None` means status 400; unknown parameters are ignored.
     pub(crate) fn parse(query: &str, over_max: LimitOverMax) -> Option<Self> {
         let mut page = Self {
             limit: DEFAULT_LIMIT,
@@ -53,10 +53,10 @@ impl CollectionQuery {
         Some(page)
     }
 
-    /// Whether a record lies in the interval asked for.
+    /// Whether a record overlaps the requested interval.
     ///
-    /// It overlaps: a cycle that began before `start` and still ran at `start`
-    /// belongs to the answer, one that begins exactly at `end` does not.
+    /// A cycle that began before `start` and still ran at `start` is included. A cycle that begins
+    /// exactly at `end` is not.
     pub(crate) fn covers(
         &self,
         start: DateTime<Utc>,
@@ -69,7 +69,7 @@ impl CollectionQuery {
 }
 
 pub(crate) fn encode_page_token(offset: usize) -> String {
-    // By hand: the order of the two keys is part of what clients have seen.
+    // Formatted by hand to keep WHOOP's order of the two keys.
     STANDARD.encode(format!(r#"{{"$":"o@1","o":{offset}}}"#))
 }
 
@@ -111,7 +111,7 @@ mod tests {
             "start=2026-10-01",
             "start=yesterday",
             "end=2026-10-01T00:00:00",
-            // A plus that was not encoded arrives as a blank.
+            // A plus sign that is not percent-encoded is decoded as a space.
             "start=2026-10-01T00:00:00+02:00",
             "nextToken=zzz",
         ] {

@@ -1,4 +1,4 @@
-//! Everybody, most of them asleep: a history is made when it is first asked for.
+//! All simulated people. The history of a person is generated at its first use.
 
 use std::collections::HashMap;
 
@@ -14,13 +14,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct PersonRegistry {
     seed: u64,
-    /// The simulator's start, from which all histories count back.
+    /// The simulator's start. The days of a history count back from it.
     started_at: DateTime<Utc>,
     specs: Vec<PersonSpec>,
     generated: HashMap<usize, Person>,
 }
 
-/// What is known of somebody without their history.
+/// Data of a person that is available without generating the history.
 #[derive(Debug, Serialize)]
 pub(crate) struct PersonSummary {
     pub(crate) whoop_user_id: i64,
@@ -46,7 +46,8 @@ impl PersonRegistry {
         self.specs.len()
     }
 
-    /// Adds people of a life and returns their ids; `None` when there is no room.
+    /// Adds people with one life pattern and returns their ids; `None` if `MAX_PEOPLE` would be
+    /// exceeded.
     pub(crate) fn add(&mut self, role: PersonSpec, count: usize) -> Option<Vec<i64>> {
         let first = self.len();
         let end = first.checked_add(count).filter(|end| *end <= MAX_PEOPLE)?;
@@ -73,7 +74,7 @@ impl PersonRegistry {
         self.index(whoop_user_id).is_some()
     }
 
-    /// Somebody as they are at `now`, and what has happened since the last look.
+    /// Returns a person at the time `now`, and the records that were updated since the last call.
     pub(crate) fn person_at(
         &mut self,
         whoop_user_id: i64,

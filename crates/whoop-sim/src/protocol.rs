@@ -1,17 +1,17 @@
-//! Where nobody knows how WHOOP answers, or where it has answered in two ways.
+//! Options for cases in which WHOOP's answer is not known, or in which two answers were observed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::ReuseMode;
 
-/// How the simulator answers where the documents are silent or contradict what
-/// was seen. The defaults are what most clients report.
+/// The simulator's answers in cases that WHOOP's documentation does not describe, or describes
+/// differently from the observed answers. The defaults are what most clients report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ProtocolOptions {
     pub limit_over_max: LimitOverMax,
     pub last_page: LastPage,
     pub empty_collection: EmptyCollection,
-    /// What a call without the needed scope gets: 401, 403 and 404 were reported.
+    /// Status of a call without the required scope: 401, 403 and 404 were reported.
     pub missing_scope_status: u16,
     pub reuse_mode: ReuseMode,
 }
@@ -28,41 +28,41 @@ impl Default for ProtocolOptions {
     }
 }
 
-/// What becomes of a `limit` over 25.
+/// Answer to a `limit` over 25.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitOverMax {
-    /// 400
+    /// Status 400.
     #[default]
     Reject,
-    /// 25 records
+    /// A page of 25 records.
     Clamp,
 }
 
-/// How the last page says that it is the last.
+/// Form of `next_token` on the last page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LastPage {
-    /// No `next_token`.
+    /// The key is missing.
     Absent,
     #[default]
     Null,
-    /// `"next_token": ""`
+    /// The value is an empty string: `"next_token": ""`.
     Empty,
 }
 
-/// What a collection without a record answers.
+/// Answer for a collection without records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmptyCollection {
-    /// 200 and no records.
+    /// Status 200 and an empty page.
     #[default]
     Empty,
-    /// 404
+    /// Status 404.
     NotFound,
 }
 
-/// What is to be answered otherwise from now on; the rest stays.
+/// A change of the options; `None` keeps the current value.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ProtocolChange {

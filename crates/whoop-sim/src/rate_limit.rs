@@ -1,17 +1,17 @@
-//! The app's quota: so many calls a minute and a day, all members together.
+//! WHOOP's quota: the limits of calls per minute and per day, for all members together.
 
 use std::collections::VecDeque;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Both windows roll, the strictest reading of what WHOOP documents.
+/// The quota with two rolling windows, the strictest interpretation of WHOOP's documentation.
 #[derive(Debug)]
 pub(crate) struct RollingRateLimiter {
     minute: RollingWindow,
     day: RollingWindow,
 }
 
-/// What the three `X-RateLimit-*` headers say about one call.
+/// Decision about one call, with the values of the three `X-RateLimit-*` headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RateLimitDecision {
     pub(crate) allowed: bool,
@@ -20,7 +20,7 @@ pub(crate) struct RateLimitDecision {
     pub(crate) reset_seconds: i64,
 }
 
-/// How much of one window is used up.
+/// Limit of one window and the number of calls in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WindowUsage {
     pub(crate) limit: u32,
@@ -42,8 +42,8 @@ impl RollingRateLimiter {
         }
     }
 
-    /// Counts a call. A refused one is not counted, or a client that keeps
-    /// knocking would never be let in again.
+    /// Counts a call if the quota allows it. A refused call is not counted, because otherwise a
+    /// client that retries all the time would be refused forever.
     pub(crate) fn take(&mut self, now: DateTime<Utc>) -> RateLimitDecision {
         self.minute.drop_expired(now);
         self.day.drop_expired(now);
@@ -52,7 +52,7 @@ impl RollingRateLimiter {
             self.minute.calls.push_back(now);
             self.day.calls.push_back(now);
         }
-        // When both are used up the longer wait is the true one.
+        // If both windows are used up, the headers describe the one with the longer wait.
         let nearest = if self.day.remaining() < self.minute.remaining()
             || (self.day.remaining() == 0
                 && self.day.reset_seconds(now) > self.minute.reset_seconds(now))
@@ -72,12 +72,12 @@ impl RollingRateLimiter {
         }
     }
 
-    /// The minute and the day, without counting a call.
+    /// Returns the usage of the minute window and the day window without counting a call.
     pub(crate) fn usage(&self, now: DateTime<Utc>) -> (WindowUsage, WindowUsage) {
         (self.minute.usage(now), self.day.usage(now))
     }
 
-    /// For a clock that was turned back: calls of the future are no calls yet.
+    /// Removes the calls after `now`, for a clock that was set back.
     pub(crate) fn drop_after(&mut self, now: DateTime<Utc>) {
         self.minute.calls.retain(|at| *at <= now);
         self.day.calls.retain(|at| *at <= now);
@@ -116,13 +116,13 @@ impl RollingWindow {
         self.limit.saturating_sub(used)
     }
 
-    /// Seconds until the oldest call leaves the window, at least one.
+    /// Returns the seconds until the oldest call drops out of the window, at least one.
     fn reset_seconds(&self, now: DateTime<Utc>) -> i64 {
         let left = match self.calls.front() {
             Some(first) => self.length - (now - *first),
             None => self.length,
         };
-        // Rounded up: who waits exactly so long must be let in.
+        // Rounded up: a client that waits exactly this time must not be refused.
         let seconds = (left.num_milliseconds() + 999) / 1_000;
         seconds.clamp(1, self.length.num_seconds())
     }

@@ -1,4 +1,4 @@
-//! One record: the JSON text that is sent, and what is needed to find it.
+//! One record: its JSON text, and the values by which it is found and sorted.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,19 +6,22 @@ use serde_json::Value;
 
 use crate::{clock, data_type::SimDataType, key_order};
 
-/// The body is kept as text. It is what a reply carries to the letter, and a
-/// thousand people with years of nights stay small.
+/// A record with its body as JSON text.
+///
+/// Replies contain the text unchanged, and text keeps the memory of a thousand people with years
+/// of history small.
 #[derive(Debug, Clone)]
 pub(crate) struct SimRecord {
-    /// A recovery has no id of its own; here it is its cycle's.
+    /// Id of the record. A recovery has no id of its own and uses that of its cycle.
     pub(crate) id: String,
     pub(crate) cycle_id: Option<i64>,
     pub(crate) sleep_id: Option<String>,
     pub(crate) nap: bool,
-    /// For a recovery the times of its sleep, by which WHOOP sorts and filters.
+    /// Start of the record. A recovery has the start and end of its sleep, by which WHOOP sorts
+    /// and filters.
     pub(crate) start: DateTime<Utc>,
     pub(crate) end: Option<DateTime<Utc>>,
-    /// Of an open cycle: the growth that this body shows.
+    /// Time of the update that the body shows, for a running cycle.
     pub(crate) grown_at: Option<DateTime<Utc>>,
     pub(crate) body: String,
 }
@@ -42,10 +45,10 @@ impl SimRecord {
         }
     }
 
-    /// A record from any JSON object, as edits make them.
+    /// Creates a record from any JSON object, for edits. Returns `None` if it has no valid id.
     ///
-    /// The object may be as broken as a test wants it; only what it is found by
-    /// is read from it, and the place in time falls back on `place`.
+    /// The object may be invalid: only the values by which a record is found are read. `place` is
+    /// the start and end of a recovery, and replaces times that cannot be parsed.
     pub(crate) fn from_value(
         data_type: SimDataType,
         value: &Value,

@@ -1,10 +1,10 @@
-//! A person's records as they stand.
+//! The current records of a person.
 
 use serde_json::json;
 
 use crate::{clock, data_type::SimDataType, record::SimRecord};
 
-/// Kept oldest first, so that what happens next goes to the end.
+/// Records of all data types, oldest first, so that new records are appended.
 #[derive(Debug, Default)]
 pub(crate) struct RecordStore {
     cycles: Vec<SimRecord>,
@@ -32,7 +32,7 @@ impl RecordStore {
         }
     }
 
-    /// As the collections are listed.
+    /// Returns the records of a data type in the order of WHOOP's collections.
     pub(crate) fn newest_first(&self, data_type: SimDataType) -> impl Iterator<Item = &SimRecord> {
         self.records_of(data_type).iter().rev()
     }
@@ -44,14 +44,14 @@ impl RecordStore {
     /// Adds a record, or replaces the one with its id.
     pub(crate) fn put(&mut self, data_type: SimDataType, record: SimRecord) {
         let records = self.records_of_mut(data_type);
-        // The id decides ties, so that pages never depend on chance.
+        // Records with the same start are sorted by id, so that pages are deterministic.
         let place = |records: &[SimRecord], new: &SimRecord| {
             records.binary_search_by(|it| (it.start, &it.id).cmp(&(new.start, &new.id)))
         };
         match place(records, &record) {
             Ok(at) => records[at] = record,
             Err(_) => {
-                // An edit may have moved its older self to another time.
+                // The earlier version may have another start, because an edit changed it.
                 if let Some(old) = records.iter().rposition(|it| it.id == record.id) {
                     records.remove(old);
                 }
@@ -67,7 +67,7 @@ impl RecordStore {
         Some(records.remove(at))
     }
 
-    /// A cycle that took over from another ends where that one would have.
+    /// Ends the cycle `id`, which replaced the cycle `ended`, at the end of `ended`.
     pub(crate) fn end_cycle(&mut self, id: &str, ended: &SimRecord) {
         let Some(cycle) = self.find(SimDataType::Cycle, id) else {
             return;

@@ -1,4 +1,4 @@
-//! An answer before it becomes HTTP.
+//! Replies, independent of the HTTP library.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,8 @@ impl HttpReply {
         }
     }
 
-    /// 400, 404 and 429 of the API: WHOOP documents no body, so there is none.
+    /// Creates a reply without a body, for example for 400, 404 and 429, for which WHOOP documents
+    /// no body.
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
@@ -46,7 +47,8 @@ impl HttpReply {
         }
     }
 
-    /// The same words for an expired, a revoked, a wrong and a missing token.
+    /// Creates the reply for an expired, revoked, wrong or missing token. WHOOP's text is the same
+    /// for all.
     pub(crate) fn unauthorized(status: u16) -> Self {
         Self {
             content_type: Some("text/plain; charset=utf-8"),
@@ -55,7 +57,7 @@ impl HttpReply {
         }
     }
 
-    /// The OAuth server's errors.
+    /// Creates an error reply of the OAuth server.
     pub(crate) fn oauth_error(status: u16, error: &str, description: &str) -> Self {
         let body = json!({"error": error, "error_description": description});
         Self {
@@ -64,7 +66,7 @@ impl HttpReply {
         }
     }
 
-    /// The simulator's own refusals, which say what was wrong.
+    /// Creates an error reply of the simulator's own routes, with the reason.
     pub(crate) fn sim_error(status: u16, reason: &str) -> Self {
         Self {
             status,

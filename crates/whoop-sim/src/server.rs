@@ -1,4 +1,4 @@
-//! The running simulator: a server on a thread of its own.
+//! The running simulator: an HTTP server on its own thread.
 
 use std::{net::SocketAddr, thread::JoinHandle};
 
@@ -24,10 +24,10 @@ pub struct SimServer {
 }
 
 impl SimServer {
-    /// Starts a simulator; it listens when this returns.
+    /// Starts a simulator; it accepts connections when this returns.
     ///
-    /// The server has its own thread and its own runtime. Callers may be on any
-    /// runtime, block it, or pause its clock, and are still answered.
+    /// The server has its own thread and its own runtime, so it answers even if the calling test
+    /// blocks its runtime or pauses its clock.
     pub async fn start(config: SimConfig) -> Result<Self, SimError> {
         config.validate()?;
         let listen = config.listen;
@@ -63,17 +63,17 @@ impl SimServer {
         self.address
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// Returns the base URL, such as `http://127.0.0.1:PORT`.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What takes the place of `https://api.prod.whoop.com/developer`.
+    /// Returns the URL that replaces `https://api.prod.whoop.com/developer`.
     pub fn api_url(&self) -> String {
         format!("{}/developer", self.base_url())
     }
 
-    /// What takes the place of `https://api.prod.whoop.com/oauth/oauth2`.
+    /// Returns the URL that replaces `https://api.prod.whoop.com/oauth/oauth2`.
     pub fn oauth_url(&self) -> String {
         format!("{}/oauth/oauth2", self.base_url())
     }
@@ -82,13 +82,14 @@ impl SimServer {
         self.world.clone()
     }
 
-    /// Sends every webhook that is due now and returns when each is answered.
+    /// Sends all webhooks that are due now, waits for the answers and returns the number of
+    /// webhooks.
     ///
-    /// A round that the simulator began by itself is waited for as well; its
-    /// webhooks are not in the number that comes back.
+    /// If the simulator is already sending webhooks by itself, this waits for them first. They are
+    /// not part of the returned number.
     pub async fn deliver_webhooks(&self) -> usize {
-        // A client of its own: the connections of the other one belong to the
-        // server's runtime.
+        // A separate HTTP client: the connections of the other one belong to the server's
+        // runtime.
         match webhook::http_client() {
             Ok(http) => webhook::deliver_due(&self.world, &http, &self.delivery_lock).await,
             Err(error) => {
@@ -98,16 +99,16 @@ impl SimServer {
         }
     }
 
-    /// Stops the server and waits for its thread to end. Open calls are cut off.
+    /// Stops the server and waits for the end of its thread. Open calls are aborted.
     pub fn stop(mut self) {
         self.shut_down();
     }
 
     fn shut_down(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // The command is sent by the call itself; what it returns only waits.
+            // The call itself sends the command; the returned future only waits for the end.
             drop(self.server.stop(false));
-            // A panic there was already printed by that thread.
+            // If the thread panicked, it has already printed the panic.
             let _ = thread.join();
         }
     }
@@ -126,7 +127,7 @@ fn run_server(
     started: oneshot::Sender<Result<ServerHandle, std::io::Error>>,
 ) {
     actix_web::rt::System::new().block_on(async move {
-        // It ends with this runtime.
+        // This task ends with the runtime.
         actix_web::rt::spawn(webhook::run_delivery(world.clone(), gate));
         let data = web::Data::new(world);
         let server =

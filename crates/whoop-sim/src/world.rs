@@ -1,4 +1,4 @@
-//! Everything the simulator knows, in memory and apart from HTTP.
+//! The complete state of the simulator, in memory and independent of HTTP.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -20,8 +20,8 @@ use crate::{
     webhook::{SimWebhookEvent, WebhookOutbox},
 };
 
-/// A clock set to the year 9000 must not make anybody live until then: nobody
-/// lives on for longer than twenty years after the simulator's start.
+/// Maximum time after the simulator's start for which records are generated. It limits the work if
+/// the clock is set to the year 9000.
 const MAX_LIFETIME: TimeDelta = TimeDelta::days(20 * 365);
 
 #[derive(Debug)]
@@ -29,18 +29,18 @@ pub(crate) struct World {
     pub(crate) config: SimConfig,
     pub(crate) clock: SimClock,
     pub(crate) people: PersonRegistry,
-    /// Where the clock began.
+    /// Time at which the clock started.
     started_at: DateTime<Utc>,
     pub(crate) grants: GrantStore,
     pub(crate) limiter: RollingRateLimiter,
     pub(crate) faults: ActiveFaults,
     pub(crate) calls: CallLog,
     pub(crate) outbox: WebhookOutbox,
-    /// Its own dice: webhooks change nothing else in the world.
+    /// Random numbers of webhooks, separate so that webhooks do not change other random values.
     pub(crate) webhook_rng: SeededRng,
     /// Wakes the sender of webhooks.
     pub(crate) delivery_wakeup: Arc<Notify>,
-    /// For ids of inserted records and for faults that are only likely.
+    /// Random numbers for ids of inserted records and for faults with a probability.
     pub(crate) rng: SeededRng,
 }
 
@@ -60,7 +60,7 @@ impl World {
             outbox: WebhookOutbox::new(config.webhook_url.clone(), config.webhook_faults.clone()),
             webhook_rng: SeededRng::new(config.seed, u64::MAX - 1),
             delivery_wakeup: Arc::default(),
-            // People use the streams from 0 up.
+            // The people use the streams from 0 upwards.
             rng: SeededRng::new(config.seed, u64::MAX),
             config,
         }
@@ -81,7 +81,7 @@ impl World {
         self.grants.reuse_mode = protocol.reuse_mode;
     }
 
-    /// Tells the app's webhook about a change that was made just now.
+    /// Queues the webhook of a change that was made just now.
     pub(crate) fn announce(&mut self, whoop_user_id: i64, event: SimWebhookEvent) {
         self.announce_at(whoop_user_id, event, self.now());
     }
@@ -92,8 +92,8 @@ impl World {
         }
     }
 
-    /// The same for a change at another time. Nobody hears of people without a
-    /// live grant.
+    /// Queues the webhook of a change at the time `at`. Does nothing if the person has no active
+    /// grant.
     pub(crate) fn announce_at(
         &mut self,
         whoop_user_id: i64,
@@ -107,8 +107,8 @@ impl World {
         }
     }
 
-    /// Somebody as they are now; the app's webhook hears what happened since the
-    /// last look.
+    /// Returns a person at the current time, and queues the webhooks of all changes since the last
+    /// call.
     pub(crate) fn person(&mut self, whoop_user_id: i64) -> Option<&mut Person> {
         let until = if self.config.freeze_records {
             self.started_at
@@ -129,7 +129,7 @@ impl World {
             .map(|(person, _)| person)
     }
 
-    /// Lets happen what happens to everybody whom the app may hear of.
+    /// Advances all people with an active grant to the current time, which queues their webhooks.
     pub(crate) fn advance_connected_people(&mut self) {
         let live = self.grants.list().iter().filter(|it| !it.is_revoked);
         let connected: BTreeSet<i64> = live.map(|it| it.whoop_user_id).collect();
@@ -138,7 +138,8 @@ impl World {
         }
     }
 
-    /// Whom the consent page proposes: the first who has not connected yet.
+    /// Returns the person that the consent page proposes: the first one who is not connected, or
+    /// the first of all if all are connected.
     pub(crate) fn next_unconnected(&self) -> Option<i64> {
         let unbound = self.people.ids().find(|id| !self.grants.is_connected(*id));
         unbound.or_else(|| self.people.ids().next())
@@ -150,7 +151,7 @@ impl World {
             .trigger(request, || chance.float_between(0.0, 1.0))
     }
 
-    /// A person's complete history, each record as the API sends it.
+    /// Returns a person's complete history, with each record as the API sends it.
     pub(crate) fn truth(person: &Person) -> Value {
         let mut truth = json!({
             "whoop_user_id": person.whoop_user_id,

@@ -1,4 +1,4 @@
-//! Claims that are checked after the signature, and the settings for them.
+//! Claims that are checked after the signature, and their settings.
 
 use jsonwebtoken::{Validation, get_current_timestamp};
 use serde_json::{Map, Value};
@@ -24,22 +24,22 @@ const REQUIRE: ListSetting = ListSetting {
     example: "role=authenticated,aal=aal2",
 };
 
-/// Audience that is demanded if no other is set: Supabase's.
+/// Audience that is required by default: Supabase's.
 const DEFAULT_AUDIENCE: &str = "authenticated";
 
-/// Roles of Supabase's own keys. A token with one of them belongs to no member.
+/// Roles of Supabase's own keys. A token with one of them does not belong to a member.
 const NON_MEMBER_ROLES: [&str; 2] = ["anon", "service_role"];
 
-/// Demands on the claims of a member's JWT.
+/// Required values of the claims in a member's JWT.
 #[derive(Debug)]
 pub(super) struct ClaimRules {
-    /// Accepted values of `aud`; any if `None`.
+    /// Accepted values of `aud`; any value if `None`.
     audiences: Option<Vec<String>>,
-    /// Accepted values of `iss`; any if `None`.
+    /// Accepted values of `iss`; any value if `None`.
     issuers: Option<Vec<String>>,
     /// Accepted values of `client_id`, if a token has that claim.
     client_ids: Vec<String>,
-    /// Claims that every token must carry, with their values.
+    /// Claims that every token must have, with their values.
     required: Vec<(String, String)>,
     max_lifetime_seconds: u32,
 }
@@ -48,7 +48,7 @@ fn text(setting: Option<&String>) -> &str {
     setting.map(String::as_str).unwrap_or_default()
 }
 
-/// Settings for claims that cannot be used.
+/// Returns the invalid settings for claims.
 pub(crate) fn faults(args: &AuthArgs) -> Vec<SettingFault> {
     let required = parse_required_claims(text(args.auth_jwt_require.as_ref()));
     [
@@ -97,7 +97,7 @@ impl ClaimRules {
         self.issuers.is_none()
     }
 
-    /// Adds the audiences and issuers to the checks that are made with the signature.
+    /// Adds the audiences and issuers to the checks of the JWT library.
     pub(super) fn add_to(&self, validation: &mut Validation) {
         match &self.audiences {
             Some(audiences) => {
@@ -112,7 +112,8 @@ impl ClaimRules {
         }
     }
 
-    /// Checks the claims of a token after its signature, times, audience and issuer.
+    /// Checks the claims that the JWT library does not check: lifetime, client, role and required
+    /// claims.
     pub(super) fn check(
         &self,
         exp: f64,
@@ -174,8 +175,8 @@ impl ClaimRules {
         ))
     }
 
-    /// A token with `client_id` was issued to an OAuth client, such as a partner's app
-    /// that the member signed in to. It may act for the member only if it is listed.
+    /// Accepts a token with `client_id` only if the setting lists that id. Such a token was issued
+    /// to an OAuth client, such as a partner's app that the member signed in to.
     fn check_client(&self, client_id: Option<&Value>) -> Result<(), Problem> {
         let is_accepted = match client_id {
             None | Some(Value::Null) => true,
@@ -206,8 +207,8 @@ fn parse_required_claims(text: &str) -> Result<Vec<(String, String)>, ApiStartEr
         .collect()
 }
 
-/// Whether a claim has the value: texts as they are, numbers and booleans as JSON
-/// writes them, and an array if one of its elements has it.
+/// Whether a claim has the value: a text as it is, a number or boolean as JSON writes it, an array
+/// if one of its elements has the value.
 fn carries(claim: &Value, value: &str) -> bool {
     match claim {
         Value::String(text) => text == value,

@@ -1,10 +1,10 @@
-//! Findings about the settings for callers: in the log at the start, and in `doctor`.
+//! Warnings about the authentication settings, for the log at startup and for `doctor`.
 
 use whoop_sync::doctor::{CheckState, DoctorCheck};
 
 use super::Authenticator;
 
-/// Name of the check in `doctor`'s answer.
+/// Name of the check in the response of `doctor`.
 const CHECK_NAME: &str = "callers";
 
 struct CallerFinding {
@@ -53,7 +53,7 @@ impl Authenticator {
         }
     }
 
-    /// Checks for `doctor`.
+    /// Returns the checks of the authentication settings for `doctor`.
     pub(crate) fn doctor_checks(&self) -> Vec<DoctorCheck> {
         let mut findings = Vec::new();
         if self.anonymous_holder.is_some() {

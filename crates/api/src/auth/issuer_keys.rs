@@ -1,4 +1,4 @@
-//! Where the key set comes from: asked for seldom, kept for long.
+//! Fetches and caches the issuer's key set.
 
 use std::{
     fmt,
@@ -16,33 +16,33 @@ use whoop_core::Clock;
 use super::key_set::{KeyMatch, KeySet, VerificationKey};
 use crate::{background::BackgroundTasks, start_error::ApiStartError};
 
-/// How long a set is used before a new one is asked for.
+/// Age after which a key set is refreshed.
 const REFRESH_AFTER: TimeDelta = TimeDelta::minutes(10);
 
-/// Maximum age of a set that could not be refreshed; after that it is not used.
+/// Maximum age of a key set that could not be refreshed; an older one is not used.
 const MAX_KEY_SET_AGE: TimeDelta = TimeDelta::hours(24);
 
-/// The shortest time between two looks, whatever callers send.
+/// Minimum time between two requests to the issuer, however many tokens with an unknown key arrive.
 const MIN_FETCH_INTERVAL: TimeDelta = TimeDelta::seconds(30);
 
-/// The same where there is no set yet.
+/// Minimum time between two requests to the issuer before the first key set was read.
 const MIN_FIRST_FETCH_INTERVAL: TimeDelta = TimeDelta::seconds(1);
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest reply that is read, in bytes.
+/// Maximum size of the issuer's response, in bytes.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
-/// Why a key cannot be had.
+/// Reason that no key is available for a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeyLookupError {
-    /// The issuer has none for such a token.
+    /// The issuer has no key that fits the token.
     NoMatchingKey,
-    /// The issuer was never reached, or not for too long.
+    /// The issuer was never reached, or the last key set is too old.
     IssuerUnavailable,
 }
 
-/// One issuer's keys, shared by all requests.
+/// Key set of one issuer, shared by all requests.
 #[derive(Debug, Clone)]
 pub(super) struct IssuerKeys(Arc<IssuerKeysInner>);
 
@@ -52,7 +52,7 @@ struct IssuerKeysInner {
     clock: Arc<dyn Clock>,
     background: BackgroundTasks,
     cache: Mutex<CachedKeySet>,
-    /// Held by whoever asks the issuer.
+    /// Held by the task that requests the key set, so that only one request runs at a time.
     fetch_lock: AsyncMutex<()>,
 }
 
@@ -72,7 +72,8 @@ impl fmt::Debug for IssuerKeysInner {
 }
 
 impl IssuerKeys {
-    /// Reads nothing yet: the API starts also while the issuer is away.
+    /// Returns an empty cache without a request, so that the API can start while the issuer is
+    /// unavailable.
     pub(super) fn new(
         url: &Url,
         clock: Arc<dyn Clock>,
@@ -81,7 +82,7 @@ impl IssuerKeys {
         check_key_set_url(url)?;
         let http = Client::builder()
             .timeout(TIMEOUT)
-            // Whoever could redirect us could name keys of their own.
+            // A redirect could lead to a server that returns other keys.
             .redirect(redirect::Policy::none())
             .build()
             .map_err(ApiStartError::Http)?;
@@ -97,7 +98,7 @@ impl IssuerKeys {
         Ok(issuer)
     }
 
-    /// Does something with the key that a token's header means.
+    /// Calls `work` with the key that fits the token's header.
     pub(super) async fn with_key<T>(
         &self,
         header: &Header,
@@ -105,7 +106,8 @@ impl IssuerKeys {
     ) -> Result<T, KeyLookupError> {
         let (mut keys, is_stale) = self.usable_keys();
         if keys.is_some() && is_stale {
-            // The old ones do meanwhile: an issuer that is down locks nobody out.
+            // The cached keys are used during the refresh, so that callers are accepted while the
+            // issuer is unavailable.
             self.refresh_in_background();
         }
         let is_unknown = keys.as_ref().is_none_or(|keys| {
@@ -125,12 +127,12 @@ impl IssuerKeys {
         }
     }
 
-    /// The keys, if they may still be used, and whether a newer set should be read.
+    /// Returns the keys if they are not too old, and whether they should be refreshed.
     fn usable_keys(&self) -> (Option<Arc<KeySet>>, bool) {
         let known = self.lock();
         let now = self.0.clock.now();
         let is_stale = has_elapsed(known.loaded_at, REFRESH_AFTER, now);
-        // A key that the issuer withdrew meanwhile must not be accepted for ever.
+        // A key that the issuer withdrew must not be accepted indefinitely.
         let is_too_old = known
             .loaded_at
             .is_none_or(|loaded_at| (now - loaded_at).abs() >= MAX_KEY_SET_AGE);
@@ -161,11 +163,11 @@ impl IssuerKeys {
         has_elapsed(known.last_fetch_at, pause, self.0.clock.now())
     }
 
-    /// One look at the issuer, for everybody who wants one now.
+    /// Requests the key set once for all tasks that wait for it.
     async fn refresh(&self) {
         let issuer = self.clone();
-        // Beside the server's workers, where connections live on; and to its
-        // end, also where the caller hangs up.
+        // Runs as a background task instead of on a server worker, so that the HTTP client can
+        // reuse its connections and the request finishes even if the caller disconnects.
         let asked = self.0.background.spawn(async move {
             let _turn = issuer.0.fetch_lock.lock().await;
             if !issuer.may_fetch() {
@@ -185,7 +187,7 @@ impl IssuerKeys {
                 Err(reason) => tracing::warn!(reason, "AUTH_JWKS_URL gives no key set"),
             }
         });
-        // It ends early only with the process.
+        // The task ends early only if the process ends.
         let _ = asked.await;
     }
 
@@ -211,17 +213,19 @@ impl IssuerKeys {
             }
             body.extend_from_slice(&chunk);
         }
-        // A set without keys is an answer as well: every key was withdrawn.
+        // A set without keys is valid: the issuer withdrew all keys.
         KeySet::parse(&body).map_err(|_| "its answer is no key set".to_owned())
     }
 }
 
-/// A clock that was set back must not keep the keys for ever.
+/// Whether `span` has passed since `since`. Also true if the clock was set back, so that old keys
+/// are not used indefinitely.
 fn has_elapsed(since: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>) -> bool {
     since.is_none_or(|since| now < since || now - since >= span)
 }
 
-/// Keys that anybody on the way could change prove nothing.
+/// Refuses a key set address with credentials, or one without TLS outside of this machine: a third
+/// party could replace the keys on the way.
 pub(super) fn check_key_set_url(url: &Url) -> Result<(), ApiStartError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(ApiStartError::KeySetUrl(

@@ -1,4 +1,4 @@
-//! What a member's JWT must be, whatever it is signed with.
+//! Checks of a member's JWT that apply to every algorithm.
 
 use std::time::Duration;
 
@@ -13,24 +13,25 @@ use whoop_core::UserId;
 use super::claims::ClaimRules;
 use crate::problem::Problem;
 
-/// Clocks differ; a token is not late because of that.
+/// Tolerance for clock differences, in seconds.
 const LEEWAY_SECONDS: u64 = 30;
 
-/// The longest token that is looked at. Real ones have one or two thousand.
+/// Maximum length of a token in bytes. Real tokens have one or two thousand bytes.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 struct JwtClaims {
     sub: String,
-    /// Seconds since 1970; some write them with a fraction.
+    /// Expiry in seconds since 1970. Some issuers write a fraction.
     exp: f64,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
 
 impl ClaimRules {
-    /// The member that a token names, if this key signed it with one of these
-    /// algorithms. The key has them: a token cannot choose how it is checked.
+    /// Returns the member of a token and the token's remaining lifetime, if `key` signed the token
+    /// with one of `algorithms`. The algorithms belong to the key, so that a token cannot choose
+    /// how it is checked.
     pub(super) fn verify_token(
         &self,
         token: &str,
@@ -69,21 +70,21 @@ impl ClaimRules {
     }
 }
 
-/// By the clock that judges tokens, which is the machine's.
+/// Returns the time until `exp` by the system clock, which is also the clock of the token checks.
 fn lifetime_until(exp: f64) -> Duration {
     #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^52")]
     let left = exp - get_current_timestamp() as f64;
     Duration::try_from_secs_f64(left.max(0.0)).unwrap_or(Duration::MAX)
 }
 
-/// The part of a token that says which key is meant. Keys and addresses that a
-/// token brings along are not looked at.
+/// Returns the token's header, which names the key. Keys and addresses of keys in the header are
+/// ignored.
 pub(super) fn header_of(token: &str) -> Result<Header, Problem> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(invalid_token());
     }
     let header = decode_header(token).map_err(|_| invalid_token())?;
-    // It names rules that must be understood, and none of them is.
+    // `crit` lists extensions that the receiver must understand. This service supports none.
     if header.crit.is_some() {
         return Err(invalid_token());
     }

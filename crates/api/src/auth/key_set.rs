@@ -1,4 +1,4 @@
-//! The public keys of whoever signs the members' JWTs, by RFC 7517.
+//! The public keys of the issuer of the members' JWTs (RFC 7517).
 
 use std::fmt;
 
@@ -9,10 +9,11 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// More than any issuer has at a time.
+/// Maximum number of keys in a set; issuers have fewer.
 const MAX_KEYS: usize = 64;
 
-/// One key, and what it may be used for. The key decides, never a token.
+/// One key and the algorithms it may be used with. The key determines the algorithms, never the
+/// token.
 pub(super) struct VerificationKey {
     id: Option<String>,
     pub(super) algorithms: Vec<Algorithm>,
@@ -28,18 +29,18 @@ impl fmt::Debug for VerificationKey {
     }
 }
 
-/// Those keys of a set that can check a signature.
+/// The keys of a set that can verify a signature.
 #[derive(Debug, Default)]
 pub(super) struct KeySet(Vec<VerificationKey>);
 
-/// What a set says to a token's header.
+/// Result of looking up a token's key in the key set.
 #[derive(Debug)]
 pub(super) enum KeyMatch<'a> {
     Key(&'a VerificationKey),
-    /// No key of this name; a newer set may have one.
+    /// No key has this id; a newer set may have one.
     UnknownId,
-    /// There is such a key, and it does not sign this way. Or the token names
-    /// none, and none or several would do.
+    /// The key with this id does not support the token's algorithm. Or the token has no key id and
+    /// not exactly one key fits.
     NotUsable,
 }
 
@@ -49,8 +50,7 @@ struct KeySetDocument {
 }
 
 impl KeySet {
-    /// Reads a reply. Keys that are for something else, or of a kind that is
-    /// not known, are left out and cost the others nothing.
+    /// Parses the issuer's response. Keys for another purpose or of an unknown kind are ignored.
     pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
         let reply: KeySetDocument = serde_json::from_slice(body)?;
         let keys = reply
@@ -111,7 +111,7 @@ fn usable(key: &Jwk) -> Option<VerificationKey> {
         AlgorithmParameters::OctetKeyPair(its) if its.curve == EllipticCurve::Ed25519 => {
             &[Algorithm::EdDSA]
         }
-        // A secret that is published is none.
+        // A symmetric key that is published in a key set is not secret.
         _ => &[],
     };
     let algorithms: Vec<Algorithm> = match common.key_algorithm {

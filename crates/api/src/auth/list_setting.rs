@@ -2,10 +2,10 @@
 
 use crate::start_error::ApiStartError;
 
-/// The longest list that is accepted.
+/// Maximum number of elements in a list.
 const MAX_ELEMENTS: usize = 100;
 
-/// Names the setting in error messages.
+/// A setting that is a list, with the name and the example for error messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ListSetting {
     pub(super) name: &'static str,
@@ -21,7 +21,7 @@ impl ListSetting {
         }
     }
 
-    /// Splits a list; an empty text is an empty list.
+    /// Splits a list at its commas. An empty text is an empty list.
     pub(super) fn parse_list(self, text: &str) -> Result<Vec<String>, ApiStartError> {
         if text.is_empty() {
             return Ok(Vec::new());
@@ -40,7 +40,7 @@ impl ListSetting {
         Ok(elements)
     }
 
-    /// Splits a list in which `*` stands for any value: `None` if any is accepted.
+    /// Splits a list in which `*` alone means any value. Returns `None` if any value is accepted.
     pub(super) fn parse_list_or_any(
         self,
         text: &str,

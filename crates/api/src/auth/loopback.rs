@@ -1,4 +1,4 @@
-//! The `Host` header of requests without credentials (`--insecure-no-auth`).
+//! Check of the `Host` header for requests without credentials (`--insecure-no-auth`).
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +9,7 @@ use actix_web::http::{
 
 use crate::problem::Problem;
 
-/// Refuses a request that does not name this machine by a loopback name or address.
+/// Refuses a request unless its `Host` header is a loopback name or address.
 pub(super) fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(header::HOST);
     let is_loopback = match (hosts.next(), hosts.next()) {
@@ -29,7 +29,7 @@ fn is_loopback(host: &str) -> bool {
         return false;
     };
     let name = authority.host();
-    // An authority may hold credentials; a Host header may not.
+    // `Authority` accepts credentials in front of the host; a Host header must not have any.
     !host.contains('@')
         && (name.eq_ignore_ascii_case("localhost")
             || name == "[::1]"

@@ -1,4 +1,4 @@
-//! Who is calling: a member with a JWT, or a service with a key.
+//! Authentication of callers: a member by a JWT, a service by a key.
 
 pub(crate) mod claims;
 mod doctor;
@@ -27,15 +27,15 @@ use crate::{
     background::BackgroundTasks, config::AuthArgs, problem::Problem, start_error::ApiStartError,
 };
 
-/// What HS256 needs, by RFC 7518: as many bytes as its hash has.
+/// Minimum length of an HS256 secret in bytes: the size of the hash (RFC 7518).
 const MIN_SECRET_BYTES: usize = 32;
 
-/// Somebody who proved who they are.
+/// A caller with verified credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum VerifiedCaller {
-    /// May act for themselves, for as long as the token is good.
+    /// A member with the remaining lifetime of the token. May access only their own data.
     Member(UserId, Duration),
-    /// May act for any member, as far as its scopes go.
+    /// A service, which may access the data of every member within the scopes of its key.
     Service(Arc<KeyHolder>),
 }
 
@@ -47,12 +47,13 @@ pub(crate) struct KeyHolder {
     pub(crate) scopes: ScopeSet,
     /// Remaining lifetime of the key; unlimited if `None`.
     pub(crate) remaining_lifetime: Option<Duration>,
-    /// Digest of a key of the database, which may be revoked at any moment.
+    /// Digest of a key in the database, which can be revoked at any time.
     pub(crate) digest: Option<KeyDigest>,
 }
 
 impl KeyHolder {
-    /// Holder of a key that the settings name, or of none on loopback.
+    /// Returns the holder of a key in the settings, or of a request without credentials on
+    /// loopback.
     fn with_all_scopes(name: String) -> Arc<Self> {
         Arc::new(Self {
             name,
@@ -63,11 +64,11 @@ impl KeyHolder {
     }
 }
 
-/// Caller by the headers of a request, before any database query.
+/// A caller as the request's headers identify them, before any database query.
 #[derive(Debug)]
 pub(crate) enum ClaimedCaller {
     Verified(VerifiedCaller),
-    /// A well-formed service key; the database knows whether it is good.
+    /// A well-formed service key that has to be checked in the database.
     UnverifiedKey(KeyDigest),
 }
 
@@ -79,7 +80,7 @@ impl VerifiedCaller {
         }
     }
 
-    /// How long what was proven holds; for ever if `None`.
+    /// Remaining lifetime of the token or key; unlimited if `None`.
     pub(crate) fn remaining_lifetime(&self) -> Option<Duration> {
         match self {
             Self::Member(_, left) => Some(*left),
@@ -88,13 +89,13 @@ impl VerifiedCaller {
     }
 }
 
-/// Tells who is calling.
+/// Authenticates callers.
 pub(crate) struct Authenticator {
     rules: ClaimRules,
     secret: Option<DecodingKey>,
     issuer_keys: Option<IssuerKeys>,
     service_keys: ServiceKeys,
-    /// Holder used for every caller without credentials; only on loopback.
+    /// Holder for every caller without credentials; set only on loopback.
     anonymous_holder: Option<Arc<KeyHolder>>,
 }
 
@@ -145,7 +146,7 @@ impl Authenticator {
         })
     }
 
-    /// Identifies the caller by the headers, without a database query.
+    /// Identifies the caller by the request's headers, without a database query.
     pub(crate) async fn identify_by_headers(
         &self,
         headers: &HeaderMap,
@@ -153,7 +154,8 @@ impl Authenticator {
         if let Some(anybody) = &self.anonymous_holder
             && !headers.contains_key(header::AUTHORIZATION)
         {
-            // A web page that rebinds its own name to this machine sends that name.
+            // DNS rebinding: a web page whose domain resolves to this machine sends that domain in
+            // `Host`.
             loopback::check_host(headers)?;
             return Ok(ClaimedCaller::Verified(VerifiedCaller::Service(
                 Arc::clone(anybody),
@@ -164,7 +166,7 @@ impl Authenticator {
             return Ok(ClaimedCaller::Verified(VerifiedCaller::Service(holder)));
         }
         if credentials.starts_with(service_key::PREFIX) {
-            // A mistyped or made-up key costs no query.
+            // A malformed key is refused without a database query.
             return service_key::digest_of(credentials)
                 .map(ClaimedCaller::UnverifiedKey)
                 .ok_or_else(jwt::invalid_token);
@@ -177,7 +179,7 @@ impl Authenticator {
 
     async fn authenticate_member(&self, token: &str) -> Result<(UserId, Duration), Problem> {
         let header = jwt::header_of(token)?;
-        // The secret has its one algorithm, and public keys have none of its kind.
+        // HS256 is used only with the secret. A public key never has a symmetric algorithm.
         if header.alg == Algorithm::HS256 {
             let secret = self.secret.as_ref().ok_or_else(jwt::invalid_token)?;
             return self.rules.verify_token(token, secret, &[Algorithm::HS256]);
@@ -201,7 +203,7 @@ impl Authenticator {
     }
 }
 
-/// Reads `AUTH_JWT_SECRET`.
+/// Parses `AUTH_JWT_SECRET`.
 pub(crate) fn parse_jwt_secret(text: &str) -> Result<SecretString, ApiStartError> {
     check_secret(text.as_bytes())?;
     Ok(text.into())
@@ -215,14 +217,14 @@ fn check_secret(secret: &[u8]) -> Result<(), ApiStartError> {
     Ok(())
 }
 
-/// Reads `AUTH_JWKS_URL`.
+/// Parses `AUTH_JWKS_URL`.
 pub(crate) fn parse_key_set_url(text: &str) -> Result<Url, ApiStartError> {
     let url = Url::parse(text).map_err(|_error| ApiStartError::KeySetUrl("it is no address"))?;
     issuer_keys::check_key_set_url(&url)?;
     Ok(url)
 }
 
-/// Reads one of `AUTH_SERVICE_KEYS`.
+/// Parses one element of `AUTH_SERVICE_KEYS`.
 pub(crate) fn parse_service_key(digest: &str) -> Result<String, ApiStartError> {
     ServiceKeys::parse(&[digest.to_owned()])?;
     Ok(digest.to_owned())

@@ -1,4 +1,5 @@
-//! Service keys of the settings (`AUTH_SERVICE_KEYS`): every scope, no end, revoked by a restart.
+//! Service keys in the setting `AUTH_SERVICE_KEYS`. They have every scope and no expiry, and are
+//! revoked by a restart.
 
 use std::sync::Arc;
 
@@ -8,16 +9,17 @@ use subtle::ConstantTimeEq;
 use super::KeyHolder;
 use crate::start_error::ApiStartError;
 
-/// Digests of the keys with their holders, named `settings-1`, `settings-2` and so on in the order
-/// of the setting. Several, so that one can be changed without a gap.
+/// Digests of the keys with their holders, which are named `settings-1`, `settings-2` and so on in
+/// the order of the setting. Several keys can be valid, so that one can be replaced without an
+/// interruption.
 #[derive(Debug)]
 pub(super) struct ServiceKeys {
     keys: Vec<([u8; 32], Arc<KeyHolder>)>,
-    /// Whether the setting is `database`: keys are in the database.
+    /// Whether the setting is `database`: all keys are in the database.
     are_in_database: bool,
 }
 
-/// Value of the setting if all callers use keys from the database.
+/// Value of the setting if all callers use keys in the database.
 const DATABASE: &str = "database";
 
 impl ServiceKeys {
@@ -43,7 +45,7 @@ impl ServiceKeys {
         })
     }
 
-    /// Whether no service key can open anything, as far as the settings say.
+    /// Whether the setting has no key and does not refer to the database.
     pub(super) const fn is_empty(&self) -> bool {
         self.keys.is_empty() && !self.are_in_database
     }
@@ -52,8 +54,8 @@ impl ServiceKeys {
         self.keys.len()
     }
 
-    /// Returns the holder of a key. Every key is compared in constant time, so that the duration
-    /// reveals nothing.
+    /// Returns the holder of a key. All keys are compared, each in constant time, so that the
+    /// duration reveals nothing about them.
     pub(super) fn holder(&self, credentials: &str) -> Option<Arc<KeyHolder>> {
         let digest: [u8; 32] = Sha256::digest(credentials.as_bytes()).into();
         let mut found = None;

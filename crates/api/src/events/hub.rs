@@ -8,20 +8,20 @@ use tokio_util::sync::CancellationToken;
 use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::table::change::{MemberFeedState, notify_payload};
 
-/// Open streams of one member: a few devices, each with a tab too many. One more
-/// ends the oldest, which most likely lost its reader without a word.
+/// Maximum number of open streams of one member: a few devices with several tabs. One more closes
+/// the oldest, because its reader has most likely gone without closing it.
 const MAX_STREAMS_PER_MEMBER: usize = 8;
 
-/// How a member stands, as far as a follower has to know.
+/// State of a member that is published to their streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FollowedState {
-    /// The number of the latest change.
+    /// Sequence number of the latest change.
     pub(crate) latest: i64,
     pub(crate) connection: ConnectionStatus,
 }
 
 impl FollowedState {
-    /// Of a member who is not there.
+    /// State of a member who does not exist.
     const UNKNOWN_MEMBER: Self = Self {
         latest: 0,
         connection: ConnectionStatus::NeverConnected,
@@ -35,24 +35,24 @@ impl FollowedState {
     }
 }
 
-/// Nobody more may follow through this process.
+/// The process has the maximum number of open streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyStreams;
 
-/// All who follow somebody through this process.
+/// All open event streams of this process.
 #[derive(Debug)]
 pub(crate) struct EventHub {
     open_streams: Mutex<OpenStreams>,
     /// Maximum number of open streams.
     max_streams: usize,
-    /// Somebody follows who did not before.
+    /// Notified when a stream opens.
     pub(crate) member_added: Notify,
 }
 
 #[derive(Debug, Default)]
 struct OpenStreams {
     members: HashMap<String, FollowedMember>,
-    /// Members by what stands for them in PostgreSQL's notifications.
+    /// User ids by the payload that identifies the member in PostgreSQL's notifications.
     by_signal: HashMap<String, String>,
     count: usize,
     last_number: u64,
@@ -60,25 +60,25 @@ struct OpenStreams {
 
 #[derive(Debug)]
 struct FollowedMember {
-    /// The oldest first, each with what ends it.
+    /// Streams by number, the oldest first, each with the token that ends it.
     subscriptions: VecDeque<(u64, CancellationToken)>,
     state: watch::Sender<Option<FollowedState>>,
 }
 
-/// One stream; as long as it lives, the member is watched.
+/// One open stream. The member is watched until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     hub: Arc<EventHub>,
     user_id: UserId,
     number: u64,
-    /// Somebody newer needs the seat.
+    /// Cancelled when a newer stream replaces this one.
     pub(crate) replaced: CancellationToken,
-    /// `None` until the member was first looked at.
+    /// `None` until the member's state has been read once.
     pub(crate) state: watch::Receiver<Option<FollowedState>>,
 }
 
 impl EventHub {
-    /// Returns a hub that carries at most `max_streams` streams.
+    /// Returns a hub for at most `max_streams` streams.
     pub(crate) fn new(max_streams: usize) -> Self {
         Self {
             open_streams: Mutex::default(),
@@ -126,17 +126,17 @@ impl EventHub {
         })
     }
 
-    /// Open streams.
+    /// Number of open streams.
     pub(crate) fn stream_count(&self) -> usize {
         self.lock().count
     }
 
-    /// Everybody who is followed.
+    /// Returns the user ids of all members with an open stream.
     pub(super) fn followed_members(&self) -> Vec<String> {
         self.lock().members.keys().cloned().collect()
     }
 
-    /// Whether somebody is followed who was not looked at yet.
+    /// Returns the user ids of followed members without a state, because it was not read yet.
     pub(super) fn members_without_state(&self) -> Vec<String> {
         let followed = self.lock();
         let unseen = followed
@@ -146,13 +146,13 @@ impl EventHub {
         unseen.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The member that a notification stands for, if somebody follows them.
+    /// Returns the member that a notification identifies, if they have an open stream.
     pub(super) fn member_of_signal(&self, signal: &str) -> Option<String> {
         self.lock().by_signal.get(signal).cloned()
     }
 
-    /// Tells followers of these members how they stand; whoever has no pulse is not
-    /// there.
+    /// Publishes the states of the members in `asked` to their streams. A member without an entry
+    /// in `pulses` does not exist.
     pub(super) fn publish_states(&self, asked: &[String], pulses: &[MemberFeedState]) {
         let followed = self.lock();
         for name in asked {
@@ -185,7 +185,7 @@ impl EventHub {
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenStreams> {
-        // Nothing is left half-done under it.
+        // No holder of the lock can end with a change half made, so a poisoned lock is usable.
         self.open_streams
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,7 +1,7 @@
-//! Who follows whom, and how they hear of it.
+//! Event streams, and the watcher that notifies them of changes.
 //!
-//! A follower holds no queue: it knows the member's latest number, and reads what
-//! came after the one it has sent. So a slow reader costs no more than a quick one.
+//! A stream has no queue. It gets the member's latest sequence number, and reads the changes after
+//! the one that it has sent. A slow reader therefore costs no more than a fast one.
 
 mod hub;
 mod stream;

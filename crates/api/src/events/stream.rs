@@ -1,4 +1,4 @@
-//! One follower's stream.
+//! The event stream of one caller.
 
 use std::{collections::HashMap, convert::Infallible, time::Duration};
 
@@ -17,27 +17,27 @@ use whoop_storage::{
 use super::hub::{FollowedState, Subscription};
 use crate::{caller, problem::Problem, state::AppState};
 
-/// Shorter than what proxies take for silence.
+/// Interval between two signs of life, shorter than the idle timeout of proxies.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// After a break a browser comes back so soon.
+/// Field that makes a browser reconnect 2 seconds after a lost connection.
 const RETRY_FIELD: &str = "retry: 2000\n\n";
 
-/// Changes that are read at once.
+/// Maximum number of changes that are read at once.
 const MAX_CHANGES_PER_READ: i64 = 1000;
 
-/// Whoever follows is looking, which is noted so often.
+/// Interval at which an open stream is recorded as an app open.
 const APP_OPEN_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// A stream that begins.
+/// A request to open a stream.
 pub(crate) struct EventStreamRequest {
     pub(crate) user_id: UserId,
     pub(crate) subscription: Subscription,
-    /// The number of the last event that the follower has.
+    /// Sequence number of the last event that the caller received.
     pub(crate) last_event_id: Option<i64>,
-    /// For how long the token is good that it was opened with.
+    /// Remaining lifetime of the token or key that opened the stream; unlimited if `None`.
     pub(crate) remaining_lifetime: Option<Duration>,
-    /// The service key of the database that it was opened with.
+    /// Digest of the service key that opened the stream, if the key is in the database.
     pub(crate) key: Option<KeyDigest>,
 }
 
@@ -45,7 +45,7 @@ struct EventStream {
     state: web::Data<AppState>,
     user_id: UserId,
     subscription: Subscription,
-    /// What was told so far; `None` before the first look.
+    /// Sequence number of the last change that was sent; `None` before the first read.
     last_sent: Option<i64>,
     connection: Option<ConnectionStatus>,
     key: Option<KeyDigest>,
@@ -54,14 +54,14 @@ struct EventStream {
     app_open_recorded_at: Option<Instant>,
 }
 
-/// The text of the events, as they come.
+/// Returns the text of the events as they occur.
 pub(crate) fn open_stream(
     state: web::Data<AppState>,
     opening: EventStreamRequest,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let ends_at = opening
         .remaining_lifetime
-        // A token for ever ends with the process.
+        // An expiry too far ahead for the clock means no end.
         .and_then(|left| Instant::now().checked_add(left));
     let follower = EventStream {
         state,
@@ -83,7 +83,7 @@ pub(crate) fn open_stream(
 }
 
 impl EventStream {
-    /// The next events, or a sign of life. `None` at the end.
+    /// Returns the next events or a sign of life; `None` when the stream ends.
     async fn next_events(&mut self) -> Option<String> {
         let stopping = self.state.background.stop_token();
         let taken_away = self.subscription.replaced.clone();
@@ -104,7 +104,8 @@ impl EventStream {
         }
     }
 
-    /// Whether the service key that opened the stream was revoked or has expired; asked once a heartbeat.
+    /// Whether the service key that opened the stream was revoked or has expired; checked once per
+    /// heartbeat.
     async fn key_has_ended(&mut self) -> bool {
         let Some(digest) = self.key else {
             return false;
@@ -133,7 +134,7 @@ impl EventStream {
             }
             tokio::select! {
                 () = &mut silence => return ": still here\n\n".to_owned(),
-                // The hub outlives the streams.
+                // The hub exists longer than its streams, so the channel is never closed.
                 _ = self.subscription.state.changed() => {}
             }
         }
@@ -153,7 +154,7 @@ impl EventStream {
         Ok(text)
     }
 
-    /// An event for each day that changed since.
+    /// Returns one event for each day that changed after the sequence number `sent`.
     async fn read_day_events(&mut self, sent: i64, latest: i64) -> Result<String, Problem> {
         let user_id = self.user_id.clone();
         let found = self
@@ -168,7 +169,8 @@ impl EventStream {
             FeedRows::UnknownMember => 0,
             FeedRows::Gone { latest } => latest,
         };
-        // Too long ago, or of another life of the member.
+        // The changes after the caller's last event are no longer stored, or the member was erased
+        // since.
         self.last_sent = Some(latest_gone);
         Ok(format_event(
             "reset",
@@ -183,7 +185,7 @@ impl EventStream {
         };
         self.last_sent = Some(last.seq);
         if last.seq < latest {
-            // The rest with the next look, which is at once.
+            // The remaining changes are read in the next iteration, which starts immediately.
             self.subscription.state.mark_changed();
         }
         latest_change_by_date(rows)
@@ -209,8 +211,8 @@ impl EventStream {
     }
 }
 
-/// The days that changed, each with the number of its last change, in the order of
-/// those numbers: whoever has one has heard of every day before it.
+/// Returns the days that changed, each with the sequence number of its last change, in the order of
+/// these numbers. A caller who received one of them has also received all days before it.
 fn latest_change_by_date(rows: &[ChangeRow]) -> Vec<(NaiveDate, i64)> {
     let mut last: HashMap<NaiveDate, i64> = HashMap::new();
     for row in rows {

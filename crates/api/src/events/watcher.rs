@@ -7,17 +7,17 @@ use whoop_sync::Engine;
 
 use super::EventHub;
 
-/// How often everybody is looked at where nothing can be heard.
+/// Interval between two reads of all followed members if notifications are not available.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The same where it can: for what is lost all the same.
+/// The same interval while the process listens for notifications, in case one is lost.
 const POLL_INTERVAL_LISTENING: Duration = Duration::from_secs(15);
 
-/// Before another try to listen, or to look.
+/// Pause before the next attempt to listen, or to read.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps the hub up to date, as long as somebody follows somebody. `may_listen` is
-/// false behind a pooler in transaction mode.
+/// Keeps the hub up to date while streams are open. `may_listen` is false behind a pooler in
+/// transaction mode.
 pub(crate) async fn watch_members(
     engine: Engine,
     hub: Arc<EventHub>,
@@ -34,7 +34,7 @@ async fn run_watcher(engine: &Engine, hub: &EventHub, may_listen: bool) {
     let mut listener: Option<ChangeListener> = None;
     loop {
         if hub.stream_count() == 0 {
-            // A connection of its own is not worth keeping for nobody.
+            // The listener occupies a connection, which is not needed without streams.
             listener = None;
             hub.member_added.notified().await;
         }
@@ -63,7 +63,7 @@ async fn run_watcher(engine: &Engine, hub: &EventHub, may_listen: bool) {
     }
 }
 
-/// Passes on what is heard, until it is time to look at everybody.
+/// Publishes changes as notifications arrive, until it is time to read all followed members.
 async fn handle_signals(
     engine: &Engine,
     hub: &EventHub,

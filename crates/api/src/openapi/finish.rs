@@ -1,4 +1,4 @@
-//! What is the same for many routes, and so is said once, here.
+//! Parts of the OpenAPI document that many routes share.
 
 use actix_web::http::Method;
 use utoipa::{
@@ -16,10 +16,10 @@ use whoop_storage::service_key::Scope;
 
 use crate::scope;
 
-/// No control characters: they are refused in ids.
+/// Pattern for text without control characters, which are refused in ids.
 const PRINTABLE: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
 
-/// Operations whose body may be left out.
+/// Operations with an optional request body.
 const OPTIONAL_BODY_OPERATIONS: [&str; 2] = ["beginConnect", "syncNow"];
 
 pub(super) struct DocumentFinisher;
@@ -59,14 +59,14 @@ impl Modify for DocumentFinisher {
     }
 }
 
-/// Names the scope that a service key needs, of an operation that asks who calls.
+/// Adds the scope that a service key needs, if the operation requires authentication.
 fn add_scope(operation: &mut Operation, scope: Scope) {
     let security = operation.security.get_or_insert_default();
     if security.is_empty() {
         return;
     }
     if scope == Scope::Operate {
-        // A member's token opens none of them.
+        // A member's token gives no access to these operations.
         security.clear();
     }
     security.push(SecurityRequirement::new("serviceKey", [scope.as_str()]));
@@ -77,7 +77,8 @@ fn add_scope(operation: &mut Operation, scope: Scope) {
 }
 
 fn finish_operation(operation: &mut Operation) {
-    // Open to everybody, which an absent list leaves unsaid.
+    // A public operation gets an empty list, because an absent list does not declare that it is
+    // public.
     let is_guarded = !operation.security.get_or_insert_default().is_empty();
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
@@ -97,7 +98,7 @@ fn finish_operation(operation: &mut Operation) {
         responses.entry("415".to_owned()).or_insert_with(encoded);
     }
     if is_guarded {
-        // Of all routes of members together.
+        // The rate limit applies to all of a member's requests together.
         let responses = &mut operation.responses.responses;
         let asked_too_often =
             || problem_response("Too many requests of this member; see Retry-After");
@@ -125,7 +126,7 @@ fn finish_operation(operation: &mut Operation) {
     }
 }
 
-/// A response with a problem in its body.
+/// Returns a response with a problem in its body.
 fn problem_response(description: &str) -> RefOr<Response> {
     let mut response = Response::new(description);
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
@@ -134,7 +135,7 @@ fn problem_response(description: &str) -> RefOr<Response> {
     RefOr::T(response)
 }
 
-/// A parameter is there or it is not: it has no `null`.
+/// Removes `null` from a parameter's schema: a parameter is either present or absent.
 fn narrow_parameter(parameter: &mut Parameter) {
     let Some(RefOr::T(schema)) = &mut parameter.schema else {
         return;

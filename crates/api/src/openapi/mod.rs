@@ -6,7 +6,7 @@ use whoop_core::day::{ConnectionStatus, Day, MissingReason};
 use self::finish::DocumentFinisher;
 use crate::{problem::Problem, routes};
 
-/// The API as OpenAPI 3.1, made from the handlers themselves.
+/// Returns the OpenAPI 3.1 document, which is generated from the handlers.
 pub fn openapi_document() -> Document {
     ApiDescription::openapi()
 }

@@ -1,9 +1,9 @@
-//! What only reads, on the thread that serves it.
+//! Database reads on the thread that serves the request.
 //!
-//! A pooled connection lives on the runtime that opened it. The engine's live beside
-//! the server, as a sync must outlive its request; a read does not, and half of what
-//! it costs would be the way to another thread and back. So each worker of the server
-//! has a few connections of its own, to the replica where there is one.
+//! A pooled connection belongs to the runtime that opened it. The engine's connections belong to
+//! the background runtime, because a sync must continue after its request has ended. A read does
+//! not need that, and the switch to another thread and back would be half of its cost. Therefore
+//! each server worker has a few connections of its own, to the replica if there is one.
 
 mod replica;
 
@@ -16,12 +16,12 @@ use crate::{problem::Problem, state::AppState};
 
 pub(crate) use self::replica::{ReadReplica, watch_replica};
 
-/// Where one worker reads.
+/// Database connections of one worker for reads.
 #[derive(Debug)]
 pub(crate) struct ReadPool {
-    /// `None` where there are too few connections for one each.
+    /// `None` if there are too few connections to give each worker one.
     database: Option<Database>,
-    /// `None` where the primary is read.
+    /// `None` if the worker reads from the primary.
     replica: Option<Arc<ReadReplica>>,
 }
 
@@ -30,8 +30,8 @@ impl ReadPool {
         Self { database, replica }
     }
 
-    /// A connection that sees everything this member may have seen before. `None`
-    /// where only the primary does, or nothing else can be reached.
+    /// Returns a connection that has all changes that this member may have seen before. `None` if
+    /// only the primary has them, or if no connection is available.
     pub(crate) async fn member_connection(&self, user_id: &UserId) -> Option<PooledConnection> {
         let database = self.database.as_ref()?;
         if self
@@ -50,7 +50,8 @@ impl ReadPool {
         }
     }
 
-    /// This worker's own connection to the primary; `None` if it has none, or none that works.
+    /// Returns this worker's own connection to the primary; `None` if it has none, or none that
+    /// works.
     pub(crate) async fn primary_connection(&self) -> Option<PooledConnection> {
         let database = self.database.as_ref()?;
         if self.replica.is_some() {
@@ -63,7 +64,7 @@ impl ReadPool {
             .ok()
     }
 
-    /// Reads something of a member here, or through the engine where that fails.
+    /// Reads data of a member on this worker, or through the engine if that fails.
     pub(crate) async fn read<T, F>(
         &self,
         state: &AppState,
@@ -86,12 +87,12 @@ impl ReadPool {
         Ok(found)
     }
 
-    /// What went wrong here is tried again through the engine, which says what it is.
+    /// Logs a failed read. The engine repeats it and reports the error.
     pub(crate) fn log_fallback(error: &(dyn std::error::Error + 'static)) {
         tracing::debug!(error, "a read goes another way");
     }
 
-    /// Notes that the primary has something new of a member.
+    /// Records that the primary has new data of a member.
     pub(crate) fn note_write(&self, user_id: &UserId) {
         if let Some(replica) = &self.replica {
             replica.note_write(user_id);
@@ -99,7 +100,7 @@ impl ReadPool {
     }
 }
 
-/// How many connections each worker and the engine get of those a process may hold.
+/// Division of the process's database connections: the number for each worker, and for the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolSizes {
     pub(crate) worker: usize,
@@ -107,10 +108,11 @@ pub(crate) struct PoolSizes {
 }
 
 impl PoolSizes {
-    /// A refresh of tokens takes two.
+    /// Minimum for the engine: a token refresh needs two connections.
     const MIN_ENGINE_CONNECTIONS: usize = 2;
 
-    /// Half for the workers, if that is one for each.
+    /// Gives half of the connections to the workers if that is at least one for each; otherwise all
+    /// to the engine.
     pub(crate) fn of(connections: usize, workers: usize) -> Self {
         let worker = (connections / 2) / workers.max(1);
         let engine = connections - worker * workers;

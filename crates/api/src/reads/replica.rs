@@ -1,8 +1,8 @@
-//! A read replica, and what it may not be asked.
+//! Read replica, and the conditions under which it is used.
 //!
-//! It is behind. A member who saw something must not see what was before it, so of
-//! whoever changed lately the primary is read, and a replica that is far behind is not
-//! read at all.
+//! A replica lags behind the primary. A member who has seen new data must not see older data
+//! afterwards. Therefore members with recent changes are read from the primary, and a replica that
+//! lags too far behind is not used.
 
 use std::{
     collections::HashMap,
@@ -20,28 +20,29 @@ use whoop_core::UserId;
 use whoop_storage::{Database, StorageError, replication_lag, table::change::notify_payload};
 use whoop_sync::Engine;
 
-/// For so long after a change the primary is read of its member.
+/// Time after a change during which the member is read from the primary.
 const PRIMARY_READ_WINDOW: Duration = Duration::from_secs(60);
 
-/// A replica that has not seen what the primary had so long ago is not read. With
-/// the time between two looks this is less than [`SETTLES_WITHIN`].
+/// Maximum replication lag at which the replica is used. Together with [`LAG_CHECK_INTERVAL`] it
+/// must be less than [`PRIMARY_READ_WINDOW`].
 const MAX_REPLICATION_LAG: Duration = Duration::from_secs(30);
 
-/// How often it is looked how far behind it is.
+/// Interval between two checks of the replication lag.
 const LAG_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a look may take.
+/// Timeout of a check of the replication lag.
 const LAG_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Changed members that are remembered; with more, nobody is read from the replica
-/// for a while.
+/// Maximum number of changed members that are remembered. If more change, the replica is not used
+/// until the next successful check.
 const MAX_CHANGED_MEMBERS: usize = 200_000;
 
-/// What is known of the replica, by all workers of a process.
+/// State of the replica, shared by all workers of a process.
 pub(crate) struct ReadReplica {
-    /// Whether it is near enough, and every change is heard of.
+    /// Whether the replication lag is small enough and notifications arrive.
     is_usable: AtomicBool,
-    /// By what stands for them in notifications: until when the primary is read.
+    /// Time until which a member is read from the primary, by the payload of the member's
+    /// notifications.
     changed: Mutex<HashMap<String, Instant>>,
 }
 
@@ -54,7 +55,7 @@ impl fmt::Debug for ReadReplica {
 }
 
 impl ReadReplica {
-    /// Not read before it was looked at.
+    /// Returns a replica that is not used until the first successful check.
     pub(crate) fn new() -> Self {
         Self {
             is_usable: AtomicBool::new(false),
@@ -96,8 +97,8 @@ impl ReadReplica {
     }
 }
 
-/// Keeps what is known up to date. Behind a pooler in transaction mode nothing can be
-/// heard of what other processes write: then only our own writes are known.
+/// Keeps the state of the replica up to date. Behind a pooler in transaction mode notifications do
+/// not arrive: then only the changes made by this process are known.
 pub(crate) async fn watch_replica(
     engine: Engine,
     reads: Database,
@@ -112,7 +113,7 @@ pub(crate) async fn watch_replica(
     }
 }
 
-/// Ends never; while nothing can be heard the replica is not good.
+/// Listens for changes and never returns. The replica is not used while listening fails.
 async fn run_listener(engine: &Engine, replica: &ReadReplica, may_listen: bool) {
     if !may_listen {
         std::future::pending::<()>().await;
@@ -141,7 +142,7 @@ async fn run_lag_checks(engine: &Engine, reads: &Database, replica: &ReadReplica
             Ok(Ok((primary, replayed))) => {
                 let now = Instant::now();
                 marks.push((now, primary));
-                // What it has is not in question any more.
+                // Positions that the replica has reached no longer count as lag.
                 marks.retain(|(_, position)| *position > replayed);
                 let oldest = marks.first().map(|(at, _)| now - *at);
                 replica.set_usable(oldest.is_none_or(|behind| behind < MAX_REPLICATION_LAG));
@@ -156,7 +157,7 @@ async fn run_lag_checks(engine: &Engine, reads: &Database, replica: &ReadReplica
     }
 }
 
-/// Where the primary is and what the replica has, in bytes of the log.
+/// Returns the primary's position and the replica's position, in bytes of the write-ahead log.
 async fn read_log_positions(engine: &Engine, reads: &Database) -> Result<(i64, i64), StorageError> {
     let primary = replication_lag::written(&mut *engine.database.get().await?).await?;
     let replayed = replication_lag::replayed(&mut *reads.get().await?).await?;
@@ -186,7 +187,7 @@ mod tests {
         let replica = ReadReplica::new();
         replica.set_usable(true);
         replica.note_write(&member("alice"));
-        // As another process said it.
+        // A change notified by another process.
         replica.note_change(notify_payload("carol"));
 
         assert!(!replica.is_current_for(&member("alice")));

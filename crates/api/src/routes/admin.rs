@@ -1,4 +1,4 @@
-//! What an operator sees; for service keys alone.
+//! Routes for the operator, which require a service key.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ use crate::{
     self_checks::self_checks, state::AppState,
 };
 
-/// Events of one answer where no number is named, and at the most.
+/// Default and maximum number of events in one response.
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 500;
 
-/// How the service stands: members, quota, runs, webhooks, freshness.
+/// State of the service: members, quota, runs, webhooks and freshness.
 ///
-/// The numbers of `sync-worker status`.
+/// The numbers are the same as those of `sync-worker status`.
 #[utoipa::path(
     get, operation_id = "getOverview", path = "/api/v1/whoop/admin/status", tag = "Operations",
     responses(
@@ -52,11 +52,12 @@ pub(crate) struct DoctorResponse {
     checks: Vec<DoctorCheck>,
 }
 
-/// What is wrong with the service, and what to do about it.
+/// Problems of the service, and what to do about them.
 ///
-/// The checks of `sync-worker doctor`, as this process sees them, and those of the process
-/// itself: its limit of open files, its settings for callers. Makes one call to WHOOP, and
-/// asks WHOOP whether it knows the app, which counts as no call.
+/// Runs the checks of `sync-worker doctor` in this process, and checks of the process itself: its
+/// limit of open files and its settings for the authentication of callers. This makes one call to
+/// WHOOP. Another request, which does not count against the quota, checks whether WHOOP knows the
+/// WHOOP app.
 #[utoipa::path(
     post, operation_id = "examine", path = "/api/v1/whoop/admin/doctor", tag = "Operations",
     responses(
@@ -91,33 +92,33 @@ pub(crate) struct WebhooksQuery {
     limit: Option<String>,
 }
 
-/// [`State`] as it is described.
+/// State of a webhook event.
 #[derive(utoipa::ToSchema)]
 #[schema(as = WebhookState, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) enum WebhookStateSchema {
-    /// To be worked off.
+    /// The event waits to be processed.
     Pending,
     Done,
-    /// Given up after too many tries.
+    /// The event is no longer retried after too many attempts.
     Dead,
-    /// Of a type that this version knows nothing of.
+    /// This version does not know the event's type.
     UnknownType,
-    /// Of nobody who is connected.
+    /// The event does not belong to a connected member.
     UnknownMember,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct WebhooksResponse {
-    /// Of all events, by their state.
+    /// Number of events in each state, of all events.
     counts: BTreeMap<String, i64>,
-    /// The latest first.
+    /// The selected events, the latest first.
     events: Vec<WebhookEventRow>,
 }
 
-/// WHOOP's webhooks: what came in, what waits, what was given up.
+/// WHOOP's webhook events: received, waiting and no longer retried.
 ///
-/// The list of `sync-worker webhooks list`; kept for 30 days.
+/// The list is the same as that of `sync-worker webhooks list`. Events are kept for 30 days.
 #[utoipa::path(
     get, operation_id = "getWebhooks", path = "/api/v1/whoop/admin/webhooks", tag = "Operations",
     params(
@@ -166,7 +167,7 @@ pub(crate) async fn webhooks(
     ))
 }
 
-/// Which events; at least one of the two must be named.
+/// Selection of the events to replay; at least one of the two fields must be given.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplayRequest {
@@ -178,13 +179,14 @@ pub(crate) struct ReplayRequest {
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ReplayResponse {
-    /// Events that wait to be worked off again.
+    /// Number of events that will be processed again.
     replayed: u64,
 }
 
-/// Has webhooks worked off once more, from the first try.
+/// Processes webhook events again, from the first attempt.
 ///
-/// As `sync-worker webhooks replay`; those of an unknown type stay.
+/// The selection is the same as that of `sync-worker webhooks replay`. Events of an unknown type
+/// are not processed again.
 #[utoipa::path(
     post, operation_id = "replayWebhooks", path = "/api/v1/whoop/admin/webhooks/replay", tag = "Operations",
     request_body(content = ReplayRequest, description = "Which of them"),

@@ -19,10 +19,10 @@ pub(crate) struct CallbackQuery {
 pub(crate) struct CallbackResponse {
     #[schema(value_type = ConnectStatus)]
     status: ConnectStatus,
-    /// The member, once connected.
+    /// The app's id of the member, if the connect is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<String>,
-    /// The one-time word for `POST …/connect/{user_id}/confirm`.
+    /// One-time word for `POST …/connect/{user_id}/confirm`, if the app has to confirm the connect.
     #[serde(skip_serializing_if = "Option::is_none")]
     confirm: Option<String>,
 }
@@ -31,20 +31,22 @@ pub(crate) struct CallbackResponse {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ConnectStatus {
     Connected,
-    /// The app has to confirm it within ten minutes.
+    /// The app has to confirm the connect within ten minutes.
     Confirm,
 }
 
-/// Where WHOOP sends the member's browser after its consent page.
+/// Address to which WHOOP redirects the member's browser from its consent page.
 ///
-/// With a `return_to` the browser goes on to it, with `status=connected` or
-/// `error=` and a word; otherwise the answer is here. With `CONNECT_CONFIRM=required` the
-/// status is `confirm`, and `confirm=` has a one-time word that the app hands in at
-/// `POST …/connect/{user_id}/confirm` within ten minutes. The words: WHOOP's own,
-/// such as `access_denied` (the member said no, or did not allow the profile); `invalid_code`, `used_state`,
-/// `expired_state` (begin again); `other_whoop_account` (erase first);
-/// `whoop_unavailable`, `quota_spent` (later); `service_refused` (WHOOP does not know
-/// this service, and its operator has to see to it); `internal`.
+/// With a `return_to` the browser is redirected to it, with `status=connected`, or with `error=`
+/// and one of the words below. Without a `return_to` the outcome is in this response. With
+/// `CONNECT_CONFIRM=required` the status is `confirm`, and `confirm=` contains a one-time word that
+/// the app must send to `POST …/connect/{user_id}/confirm` within ten minutes.
+///
+/// The words are WHOOP's own, such as `access_denied` (the member refused, or did not allow the
+/// profile); `invalid_code`, `used_state` and `expired_state` (begin the connect again);
+/// `other_whoop_account` (erase the member's data first); `whoop_unavailable` and `quota_spent`
+/// (try again later); `service_refused` (WHOOP does not know this service; its operator has to
+/// act); `internal`.
 #[utoipa::path(
     get, operation_id = "finishConnect", path = "/api/v1/whoop/callback", tag = "Connection",
     params(
@@ -149,7 +151,7 @@ pub(crate) async fn receive(
     }
 }
 
-/// A callback with a good state that led to no connection, or one with a bad state.
+/// Responds to a callback that led to no connection, with a valid or an invalid state.
 fn failed_connect_response(error: ConnectError) -> Result<HttpResponse, Problem> {
     let ConnectError::Failed { return_to, source } = error else {
         return refused_connect_response(error);
@@ -181,7 +183,7 @@ fn failed_connect_response(error: ConnectError) -> Result<HttpResponse, Problem>
     }
 }
 
-/// WHOOP's word, if it is one an app can act on.
+/// Returns WHOOP's error word if it has the usual form, otherwise `whoop_refused`.
 fn error_word(error: &str) -> &str {
     let is_word = error.len() <= 40
         && error
@@ -213,13 +215,13 @@ fn redirect_response(return_to: &str, parameters: &[(&str, &str)]) -> HttpRespon
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, location))
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        // The address that led here holds a code.
+        // The address of this request contains an authorization code.
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .finish()
 }
 
-/// A connect that is over goes back to the app that began it, too: the browser
-/// may have been reloaded, or left open over lunch.
+/// Responds to a connect that has already ended. The browser is redirected to the app in this case,
+/// too: the member may have reloaded the page or opened it again much later.
 fn refused_connect_response(error: ConnectError) -> Result<HttpResponse, Problem> {
     let (word, name, return_to) = match &error {
         ConnectError::StateUsed { return_to } => ("used_state", "used-state", return_to),

@@ -9,7 +9,7 @@ use whoop_storage::{
 
 use crate::{json, member::PathMember, parameters, problem::Problem, state::AppState};
 
-/// Changes of one answer where no number is named, and at the most.
+/// Default and maximum number of changes in one response.
 const DEFAULT_LIMIT: i64 = 200;
 const MAX_LIMIT: i64 = 1000;
 
@@ -23,25 +23,25 @@ pub(crate) struct ChangesQuery {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ChangesResponse {
     user_id: String,
-    /// In their order; the numbers have no gap.
+    /// The changes in order of their sequence numbers, which have no gaps.
     changes: Vec<ChangeItem>,
-    /// What to ask for changes since the next time.
+    /// Value of `since` for the next request.
     next_since: i64,
-    /// Whether there are more of them already.
+    /// Whether more changes are available now.
     more: bool,
-    /// The member's latest number.
+    /// Sequence number of the member's latest change.
     latest: i64,
-    /// Since when the numbers are counted: another instant than the one before
-    /// means that the member was erased meanwhile, and everything begins anew.
+    /// Instant at which the sequence numbers of this member began. If it differs from that of the
+    /// previous response, the member was erased in the meantime and the numbers began again.
     counted_since: Option<DateTime<Utc>>,
 }
 
-/// What happened to a record.
+/// Kind of a change to a record.
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
 enum ChangeOp {
-    /// It is new, or another than before.
+    /// The record is new or was updated.
     Upsert,
     Delete,
 }
@@ -51,27 +51,27 @@ struct ChangeItem {
     seq: i64,
     #[schema(value_type = DataType)]
     data_type: String,
-    /// Of a recovery, its cycle's.
+    /// Id of the record. For a recovery it is the id of its cycle.
     id: String,
     #[schema(value_type = ChangeOp)]
     op: String,
-    /// The day the record belongs to; of one that left, the day it belonged to.
+    /// Local date of the record; for a deleted record, its last local date.
     local_date: NaiveDate,
-    /// The day it belonged to before, where that was another.
+    /// Previous local date of the record, if the change moved it to another date.
     previous_date: Option<NaiveDate>,
     changed_at: DateTime<Utc>,
-    /// The record as it is now, in WHOOP's own shape, with its `local_date`. Null
-    /// for one that left, and where a later change of the same record carries it.
+    /// The record as it is now, in WHOOP's own format, with its `local_date`. Null if the record
+    /// was deleted, or if a later change of the same record contains it.
     #[schema(value_type = Option<Object>)]
     record: Option<DatedRecord>,
 }
 
-/// What changed of a member's records, for an app that was offline.
+/// Changes of a member's records, for an app that was offline.
 ///
-/// Ask with the last `next_since`, apply the changes in their order, and go on
-/// while there are `more`: what the app has is then what is stored here. Changes
-/// are kept for 30 days. Where that is not long enough the answer is 410: forget
-/// everything, read it anew, and go on from the number in `latest`.
+/// Send the last `next_since`, apply the changes in their order, and repeat this while `more` is
+/// true. After that the app has the same data as this service. Changes are kept for 30 days. If the
+/// app was offline for longer, the response is 410: the app must delete its data, read everything
+/// again, and continue from the number in `latest`.
 #[utoipa::path(
     get, operation_id = "getChanges", path = "/api/v1/whoop/changes/{user_id}", tag = "Data",
     params(

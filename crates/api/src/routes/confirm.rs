@@ -7,7 +7,7 @@ use crate::{
     state::AppState,
 };
 
-/// Longest word that is accepted, in bytes.
+/// Maximum length of a word, in bytes.
 const MAX_WORD_BYTES: usize = 100;
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -25,11 +25,11 @@ pub(crate) struct ConfirmResponse {
     user_id: String,
 }
 
-/// Confirms a connect (`CONNECT_CONFIRM=required`).
+/// Confirms a connect, if `CONNECT_CONFIRM` is `required`.
 ///
-/// Nothing is connected before. The app calls this when the browser comes back with
-/// `status=confirm`, with the JWT of the member who is signed in to it. If another member
-/// began the connect, nothing is connected, and the permission is revoked at WHOOP.
+/// The member is not connected before this request. The app sends it when the browser returns with
+/// `status=confirm`, with the JWT of the member who is signed in. If another member began the
+/// connect, no WHOOP account is connected, and the permission is revoked at WHOOP.
 #[utoipa::path(
     post, operation_id = "confirmConnect", path = "/api/v1/whoop/connect/{user_id}/confirm", tag = "Connection",
     params(("user_id" = String, Path, description = "The app's id of the member")),

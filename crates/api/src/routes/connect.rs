@@ -3,28 +3,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::{body::JsonBody, caller, json, member::PathMember, problem::Problem, state::AppState};
 
-/// The longest consent text that is kept, in characters.
+/// Maximum length of a consent text, in characters.
 const MAX_CONSENT_CHARS: usize = 2000;
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConnectRequest {
-    /// Where to send the member afterwards: below one of `APP_RETURN_URLS`, or a path
-    /// of this server such as `/`, its Health page.
+    /// Address to which the browser is redirected after the connect: below one of
+    /// `APP_RETURN_URLS`, or a path of this server, such as `/` for the Health page.
     #[schema(format = "uri-reference", max_length = 2000)]
     return_to: Option<String>,
-    /// What the member agreed to, such as the version of a consent text.
+    /// Consent that the member gave, such as the version of a consent text.
     #[schema(max_length = 2000)]
     consent: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ConnectResponse {
-    /// WHOOP's consent page; open it in the member's browser within ten minutes.
+    /// Address of WHOOP's consent page. Open it in the member's browser within ten minutes.
     authorization_url: String,
 }
 
-/// Begins to connect a member to WHOOP.
+/// Begins the connect of a member to WHOOP.
 #[utoipa::path(
     post, operation_id = "beginConnect", path = "/api/v1/whoop/connect/{user_id}", tag = "Connection",
     params(("user_id" = String, Path, description = "The app's id of the member")),

@@ -14,11 +14,11 @@ use crate::{
 pub(crate) struct MemberConnection {
     user_id: String,
     connection: ConnectionStatus,
-    /// Why the connection is not as it should be, for people.
+    /// Reason for people, if the connection does not work.
     detail: Option<String>,
     connected_at: Option<DateTime<Utc>>,
     disconnected_at: Option<DateTime<Utc>>,
-    /// What the member agreed to when connecting, as the app named it.
+    /// Consent that the member gave when connecting, as the app sent it.
     consent: Option<String>,
     consented_at: Option<DateTime<Utc>>,
 }
@@ -31,24 +31,22 @@ pub(crate) struct DisconnectQuery {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct DisconnectResponse {
     user_id: String,
-    /// `disconnected`, or `never_connected` where nothing is left.
+    /// `disconnected`, or `never_connected` if no data of the member is stored any more.
     connection: ConnectionStatus,
-    /// Whether WHOOP confirmed that the permission is gone.
+    /// Whether WHOOP confirmed that the permission was revoked.
     revoked: bool,
-    /// What became of the permission: `done`; `pending` where WHOOP did not
-    /// answer and is asked again; `not_needed`; `in_use` where the same WHOOP
-    /// account serves another member; `not_possible` where only the member can
-    /// end it, in WHOOP's app.
+    /// Outcome of the revocation: `done`; `pending` if WHOOP did not answer and will be asked
+    /// again; `not_needed`; `in_use` if the same WHOOP account belongs to another member, too;
+    /// `not_possible` if only the member can revoke the permission, in WHOOP's app.
     #[schema(value_type = RevocationSchema, example = "done")]
     revocation: RevocationOutcome,
-    /// Whether everything stored of the member was deleted.
+    /// Whether all stored data of the member was deleted.
     erased: bool,
-    /// That it was deleted, for whoever must be able to show it. It is kept
-    /// without a word about whose data it was.
+    /// Receipt of the deletion, as proof. It is stored without any reference to the member.
     receipt: Option<ReceiptResponse>,
 }
 
-/// [`Revocation`] as it is described.
+/// Outcome of the revocation of a permission at WHOOP.
 #[derive(utoipa::ToSchema)]
 #[schema(as = Revocation, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
@@ -64,11 +62,11 @@ enum RevocationSchema {
 pub(crate) struct ReceiptResponse {
     id: Uuid,
     erased_at: DateTime<Utc>,
-    /// Rows that were deleted, in all tables together.
+    /// Number of rows that were deleted in all tables.
     deleted_rows: i64,
 }
 
-/// How a member stands with WHOOP.
+/// State of a member's connection to WHOOP.
 #[utoipa::path(
     get, operation_id = "getConnection", path = "/api/v1/whoop/connection/{user_id}", tag = "Connection",
     params(("user_id" = String, Path, description = "The app's id of the member")),
@@ -103,14 +101,14 @@ pub(crate) async fn read(
     Ok(json::respond(HttpResponse::Ok(), &body))
 }
 
-/// Disconnects a member: the tokens destroyed, the permission ended at WHOOP.
+/// Disconnects a member: destroys the tokens and revokes the permission at WHOOP.
 ///
-/// A connect under way is ended as well, also if the member has never completed one: the
-/// callback then answers `unknown-state`.
+/// A connect in progress is ended as well, even if the member has never completed one: its callback
+/// then answers `unknown-state`.
 ///
-/// With `erase=true` everything that is stored of the member is deleted, in one
-/// transaction, and a receipt is left. A WHOOP that does not answer keeps nobody
-/// from leaving: it is asked again until it does.
+/// With `erase=true` all stored data of the member is deleted in one transaction, and a receipt is
+/// kept. If WHOOP does not answer, the member is disconnected all the same, and the service repeats
+/// the revocation until WHOOP answers.
 #[utoipa::path(
     delete, operation_id = "disconnect", path = "/api/v1/whoop/connection/{user_id}", tag = "Connection",
     params(

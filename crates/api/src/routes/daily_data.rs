@@ -13,17 +13,17 @@ use crate::{
     state::AppState,
 };
 
-/// Whether WHOOP is asked first.
+/// Condition for reading from WHOOP before the response.
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) enum RefreshSchema {
-    /// Where the day is live or was never read, and what is stored is out of date.
+    /// Reads from WHOOP if the stored data is out of date and the day is current or was never read.
     Auto,
-    /// What is stored is answered.
+    /// Returns the stored data.
     Never,
-    /// In any case, but not what was read less than a minute ago: then `meta.sync` is `shared`. A
-    /// service key needs the scope `sync` for it.
+    /// Always reads from WHOOP, except what was read less than a minute ago: then `meta.sync` is
+    /// `shared`. A service key needs the scope `sync` for this.
     Force,
 }
 
@@ -33,10 +33,10 @@ pub(crate) struct DailyDataQuery {
     refresh: Option<String>,
 }
 
-/// A member's day: recovery, sleep, cycle and workouts in one answer.
+/// A member's day: recovery, sleep, cycle and workouts in one response.
 ///
-/// From the database; today, yesterday and recent days never read are fetched
-/// from WHOOP first if they are missing or out of date.
+/// The data comes from the database. Today, yesterday, and recent days that were never read are
+/// fetched from WHOOP first if they are missing or out of date.
 #[utoipa::path(
     get, operation_id = "getDay", path = "/api/v1/whoop/daily-data/{user_id}", tag = "Data",
     params(
@@ -89,7 +89,7 @@ pub(crate) async fn read(
     Ok(json::respond_unless_cached(&request, &day))
 }
 
-/// The day, if it can be read here and needs no call to WHOOP.
+/// Returns the day if this worker can read it and no call to WHOOP is needed.
 async fn read_stored_day(
     state: &AppState,
     reads: &ReadPool,

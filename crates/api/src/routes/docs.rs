@@ -1,4 +1,4 @@
-//! The API, browsable. Everything the page needs is in this binary.
+//! Browsable documentation of the API. All files of the page are in this binary.
 
 use std::{collections::BTreeMap, sync::Arc, sync::LazyLock};
 
@@ -12,7 +12,7 @@ use utoipa_swagger_ui::{Config, serve};
 use super::{get_or_head, wrong_method};
 use crate::{problem::Problem, static_file::StaticFile};
 
-/// Nothing from another host. The page styles itself as it goes.
+/// Content security policy: nothing from another host. The page sets inline styles while it runs.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
                       img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
@@ -28,14 +28,15 @@ const NAMES: [&str; 8] = [
     "swagger-ui-standalone-preset.js",
 ];
 
-/// The files, compressed when the first of them is asked for: the page needs no credential.
+/// The files, compressed only once, at the first request: the page needs no credentials, so every
+/// caller can request it.
 static FILES: LazyLock<BTreeMap<&str, StaticFile>> = LazyLock::new(|| {
     let config = Arc::new(
         Config::from("/openapi.json")
-            // A link to an operation is worth sending to somebody.
+            // Users can share links to single operations.
             .deep_linking(true)
             .display_request_duration(true)
-            // Neither token nor anything else stays in the browser.
+            // The browser stores neither the token nor other input.
             .persist_authorization(false),
     );
     let file = |name| {
@@ -59,7 +60,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         );
 }
 
-/// Its files are named relative to it.
+/// Redirects to the path with a slash at the end, because the page's files are named relative to
+/// it.
 async fn redirect_to_index() -> HttpResponse {
     HttpResponse::PermanentRedirect()
         .insert_header((header::LOCATION, "/docs/"))

@@ -23,21 +23,23 @@ pub(crate) struct EventsQuery {
 pub(crate) struct ServerSentEvent {
     /// `day`, `connection` or `reset`.
     event: Option<String>,
-    /// The number of the member's latest change.
+    /// Sequence number of the latest change that the caller has received; the stream can be resumed
+    /// from it.
     id: Option<String>,
-    /// JSON, by the kind of event.
+    /// JSON; its fields depend on the kind of event.
     data: String,
 }
 
-/// What happens to a member's days, as it happens: server-sent events.
+/// Changes to a member's days as they happen, as server-sent events.
 ///
-/// `day` with `{"date", "seq"}` when anything of a day changed, within a second of
-/// the change; read the day, or the changes. `connection` with `{"connection"}` at
-/// the beginning and when it changed. `reset` with `{"latest"}` where the number
-/// to resume from is too old: read everything anew. Each has the number of the
-/// latest change as its id, and a browser that lost the stream resumes by it.
-/// A comment every 15 s shows that the stream is alive; it ends when the token or the service key
-/// does that it was opened with. A member has eight of them; one more ends the
+/// `day` with `{"date", "seq"}`: data of the day changed; sent within one second of the change.
+/// Read the day or the changes. `connection` with `{"connection"}`: the status of the connection;
+/// sent at the beginning and when it changes. `reset` with `{"latest"}`: the number to resume from
+/// is too old; read everything again.
+///
+/// The id of each event is a sequence number, from which a browser resumes after it lost the
+/// stream. A comment every 15 seconds shows that the stream is alive. The stream ends when the
+/// token or service key that opened it ends. A member can have eight streams; one more ends the
 /// oldest.
 #[utoipa::path(
     get, operation_id = "followEvents", path = "/api/v1/whoop/events/{user_id}", tag = "Data",
@@ -81,7 +83,7 @@ pub(crate) async fn read(
             "this server has as many event streams open as it carries",
         )
     })?;
-    // What is wrong is told as such, before a stream begins that says nothing.
+    // Errors are returned here, before the response begins: an open stream could not report them.
     let name = user_id.to_string();
     state
         .run_on_engine(|engine| async move {
@@ -99,7 +101,7 @@ pub(crate) async fn read(
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        // nginx would hold the events back to send them together.
+        // nginx would otherwise buffer the events and send them together.
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(open_stream(state.clone(), opening)))
 }

@@ -27,7 +27,7 @@ use crate::{
     state::AppState,
 };
 
-/// Batches that may wait for a caller who reads slowly.
+/// Maximum number of batches that wait for a slow caller.
 const MAX_QUEUED_CHUNKS: usize = 2;
 
 /// Maximum time that a caller may take to read one batch.
@@ -36,7 +36,7 @@ const MAX_BATCH_TIME: Duration = Duration::from_secs(60);
 /// Maximum time of a whole export.
 const MAX_EXPORT_TIME: Duration = Duration::from_secs(10 * 60);
 
-/// Time after which it is worth asking again while an export of the same member is running.
+/// Value of `Retry-After`, in seconds, while an export of the same member is running.
 const RETRY_SECONDS: u64 = 10;
 
 #[derive(utoipa::ToSchema)]
@@ -52,16 +52,19 @@ pub(crate) struct ExportQuery {
     format: Option<String>,
 }
 
-/// Everything that is stored of a member, streamed.
+/// All stored data of a member, streamed.
 ///
-/// `ndjson`: a line `member`, a line for each record in WHOOP's own shape with
-/// its `type` and `local_date`, lines `sync_log`, `rejected` and `audit` (who read, exported or
-/// changed what of the member), and at the end
-/// a line `end` with the number of records; without it the download broke off.
-/// `csv`: the same as one table with the columns of the database, those of every
-/// type; what is no record stands as JSON in `extra`. Tokens are in neither.
-/// A member has one export at a time. It ends without the line `end` if the caller takes
-/// more than 60 s for one batch, or more than ten minutes for the whole.
+/// `ndjson`: one line `member`, one line for each record in WHOOP's own format with its `type` and
+/// `local_date`, lines `sync_log`, `rejected` and `audit` (who read, exported or changed data of
+/// the member), and a last line `end` with the number of records. If the last line is missing, the
+/// download was interrupted.
+///
+/// `csv`: the same data as one table with the database's columns of all data types. Rows that are
+/// not records have their content as JSON in the column `extra`.
+///
+/// Neither format contains tokens. A member can have one export at a time. It ends without the line
+/// `end` if the caller takes more than 60 seconds to read one batch, or more than ten minutes for
+/// the whole export.
 #[utoipa::path(
     get, operation_id = "exportAll", path = "/api/v1/whoop/export/{user_id}", tag = "Data",
     params(
@@ -113,7 +116,7 @@ pub(crate) async fn read(
                 Problem::unavailable("busy", "others are exporting now; try again in a moment")
             }
         })?;
-    // The first batch before the first header: what is wrong is told as such.
+    // The first batch is read before the response begins, so that errors can be returned as such.
     let mut writer = ExportWriter::new(format);
     let of = user_id.clone();
     let first = state
@@ -129,7 +132,7 @@ pub(crate) async fn read(
             "this member never connected WHOOP here",
         ));
     };
-    // Before the first byte: what is read without a trace was not audited.
+    // Written before the response begins, so that no data is read without a row in the audit trail.
     let entry = caller::audit_actor(&request)
         .entry("export", state.engine.clock().now())
         .about(user_id.as_str())
@@ -168,13 +171,13 @@ async fn read_batch(
     export::next(&mut conn, user_id, cursor).await
 }
 
-/// A part of the text, or its end. A stream that ends without that was cut off.
+/// A part of the text, or its end. A stream without the end was interrupted.
 enum ExportChunk {
     Text(web::Bytes),
     End,
 }
 
-/// Writes on while the caller reads.
+/// An export that is written while the caller reads.
 struct RunningExport {
     engine: Engine,
     user_id: UserId,
@@ -200,8 +203,8 @@ impl RunningExport {
                 Ok(Some((more, further))) => (text, cursor) = (more, further),
                 Ok(None) => break,
                 Err(error) => {
-                    // The status is long sent; a body that breaks off is all
-                    // that is left to say.
+                    // The status was sent long before. Only an interrupted body can report the
+                    // error.
                     tracing::error!(
                         member = %self.user_id,
                         error = &error as &dyn std::error::Error,
@@ -222,16 +225,17 @@ impl RunningExport {
             .await
             .is_ok()
         {
-            // Before the caller sees the end, who may ask for the next export at once.
+            // Dropped before the caller sees the end, because the caller may start the next export
+            // immediately.
             drop(permit);
-            // Nobody is left to hear it if this fails.
+            // If this fails, the caller has disconnected.
             let _ = delivery.send(ExportChunk::End).await;
         }
     }
 }
 
-/// Way of the parts to the caller, within [`MAX_BATCH_TIME`] each and [`MAX_EXPORT_TIME`]
-/// together.
+/// Sends the parts to the caller, each within [`MAX_BATCH_TIME`] and all within
+/// [`MAX_EXPORT_TIME`].
 struct ChunkSender {
     sender: mpsc::Sender<ExportChunk>,
     ends_at: Instant,

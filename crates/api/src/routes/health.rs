@@ -13,7 +13,7 @@ pub(crate) struct HealthResponse {
     status: &'static str,
 }
 
-/// Whether this process is alive.
+/// Liveness of this process.
 #[utoipa::path(
     get, operation_id = "getHealth", path = "/healthz", tag = "Operations",
     responses((status = 200, description = "It is", body = HealthResponse)),
@@ -22,7 +22,7 @@ pub(crate) async fn alive() -> HttpResponse {
     json::respond(HttpResponse::Ok(), &HealthResponse { status: "ok" })
 }
 
-/// Whether this process can serve: the database answers and is migrated.
+/// Readiness of this process: the database is available and migrated.
 #[utoipa::path(
     get, operation_id = "getReadiness", path = "/readyz", tag = "Operations",
     responses(
@@ -35,7 +35,7 @@ pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Pr
         .run_on_engine(|engine| async move { engine.database.check().await })
         .await?
         .map_err(|error| match error {
-            // Asked by whoever runs this, who has to know.
+            // The operator requests this and needs the reason.
             StorageError::NotMigrated(_) => Problem::unavailable("not-migrated", error.to_string()),
             error => error.into(),
         })?;
@@ -45,7 +45,7 @@ pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Pr
     ))
 }
 
-/// This API, described.
+/// OpenAPI description of this API.
 #[utoipa::path(
     get, operation_id = "getOpenapi", path = "/openapi.json", tag = "Operations",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
@@ -55,7 +55,8 @@ pub(crate) async fn openapi(request: HttpRequest) -> Result<HttpResponse, Proble
     Ok(file.answer(&request))
 }
 
-/// Written and compressed once: it needs no credential. `None` if it cannot be written.
+/// Serialized and compressed only once, because every caller can request it without credentials.
+/// `None` if it cannot be serialized.
 static OPENAPI_FILE: LazyLock<Option<StaticFile>> = LazyLock::new(|| {
     let text = json::to_vec(&openapi::openapi_document()).ok()?;
     Some(StaticFile::new("openapi.json", text))

@@ -16,15 +16,15 @@ use crate::{
     state::AppState,
 };
 
-/// Of how long the changes are whose delay is told.
+/// Time window of the changes in the reported delays.
 const DELAY_WINDOW: TimeDelta = TimeDelta::hours(1);
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Figures for Prometheus: requests, members by connection, the database.
+/// Metrics for Prometheus: requests, members by status of the connection, the database.
 ///
-/// They hold no member's name and need no token. `API_OPS_LISTEN` keeps them off the public
-/// address.
+/// They contain no user id, and the route needs no token. If `API_OPS_LISTEN` is set, the public
+/// address does not serve it.
 #[utoipa::path(
     get, operation_id = "getMetrics", path = "/metrics", tag = "Operations",
     responses(
@@ -54,7 +54,7 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
 async fn read_counts(
     state: &web::Data<AppState>,
 ) -> Result<Result<DatabaseCounts, StorageError>, Problem> {
-    // One counts, the others wait for it.
+    // One task counts, the others wait for its result.
     let mut known = state.metrics.cached_counts.lock().await;
     let recent = known.take().filter(|long| long.is_recent());
     let counted = state

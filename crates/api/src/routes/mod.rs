@@ -1,4 +1,4 @@
-//! One file a route, or a pair of routes about the same thing.
+//! The API's routes: one module per route, or per pair of related routes.
 
 pub(crate) mod admin;
 pub(crate) mod callback;
@@ -25,14 +25,14 @@ use actix_web::{
 
 use crate::problem::Problem;
 
-/// The routes that an address serves. Health checks are on every address.
+/// The groups of routes that an address serves. Every address serves the health checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ServedRoutes {
-    /// Members' routes, the Health page, the callback and webhooks.
+    /// Routes for members, the Health page, the callback and webhooks.
     pub(crate) members: bool,
     /// Metrics, the operator's page and its routes.
     pub(crate) operations: bool,
-    /// The description and its page.
+    /// The OpenAPI description and its page.
     pub(crate) docs: bool,
 }
 
@@ -42,7 +42,7 @@ fn api_path(tail: &str) -> String {
     format!("{API_PREFIX}/{tail}")
 }
 
-/// The routes of an address, with a clear answer to a wrong method.
+/// Configures the routes of an address. A request with a wrong method gets the allowed ones.
 pub(crate) fn configure(config: &mut web::ServiceConfig, surface: ServedRoutes) {
     if surface.members {
         config.configure(configure_members);
@@ -88,7 +88,7 @@ fn configure_members(config: &mut web::ServiceConfig) {
         ))
         .service(
             web::resource(api_path("events/{user_id}"))
-                // No HEAD: a stream without its body is nothing.
+                // No HEAD: the response consists of its body only.
                 .route(web::get().to(events::read))
                 .default_service(web::to(|| wrong_method("GET"))),
         )
@@ -100,13 +100,13 @@ fn configure_members(config: &mut web::ServiceConfig) {
         .service(
             web::resource(api_path("export/{user_id}"))
                 .wrap(Compress::default())
-                // No HEAD: it would read everything to say nothing.
+                // No HEAD: it would read all data without sending them.
                 .route(web::get().to(export::read))
                 .default_service(web::to(|| wrong_method("GET"))),
         )
         .service(
             web::resource(api_path("callback"))
-                // No HEAD: a preview of the link would spend the state in it.
+                // No HEAD: a preview of the link would use up the state in it.
                 .route(web::get().to(callback::receive))
                 .default_service(web::to(|| wrong_method("GET"))),
         )
@@ -156,7 +156,7 @@ fn configure_operations(config: &mut web::ServiceConfig) {
         .service(read_resource("/metrics", get_or_head().to(metrics::read)));
 }
 
-/// A route that only reads.
+/// Returns a resource that only reads.
 fn read_resource(path: &str, route: Route) -> impl HttpServiceFactory + 'static {
     web::resource(path.to_owned())
         .wrap(Compress::default())
@@ -164,7 +164,7 @@ fn read_resource(path: &str, route: Route) -> impl HttpServiceFactory + 'static 
         .default_service(web::to(|| wrong_method("GET, HEAD")))
 }
 
-/// A HEAD is a GET whose body is left out.
+/// Returns a route for GET and HEAD. A HEAD is a GET without a body in the response.
 fn get_or_head() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -1,4 +1,5 @@
-//! The Health page, the operator's page, and what opens them without a network.
+//! The Health page, the operator's page, and the service worker that opens the Health page without
+//! a network.
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
@@ -12,7 +13,7 @@ use crate::{pages::WebPages, problem::Problem, state::AppState};
 pub(crate) fn configure(config: &mut web::ServiceConfig, surface: ServedRoutes) {
     let members = [
         ("/", "index.html"),
-        // Here, as a worker has to lie at the root of what it opens.
+        // The service worker is at the root, because it controls only pages below its own path.
         ("/sw.js", "sw.js"),
     ];
     let operations = [("/admin", "admin.html")];
@@ -71,7 +72,7 @@ fn page_response(request: &HttpRequest, state: &AppState, name: &str) -> HttpRes
         "camera=(), geolocation=(), microphone=()",
     );
     if !rules.may_be_framed {
-        // For browsers that do not know `frame-ancestors`.
+        // For browsers that do not support `frame-ancestors`.
         add(header::X_FRAME_OPTIONS, "DENY");
     }
     match HeaderValue::try_from(rules.policy) {
@@ -79,7 +80,8 @@ fn page_response(request: &HttpRequest, state: &AppState, name: &str) -> HttpRes
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
             response
         }
-        // An origin that no header can hold: without a policy there is no page.
+        // The policy contains an origin that is not valid in a header. No page is served without
+        // its policy.
         Err(_) => Problem::not_found().error_response(),
     }
 }

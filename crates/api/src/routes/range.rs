@@ -8,7 +8,7 @@ use crate::{
     json, member::PathMember, parameters, problem::Problem, reads::ReadPool, state::AppState,
 };
 
-/// The longest span, in days: a year and a month.
+/// Maximum length of a span in days: a year and a month.
 const MAX_RANGE_DAYS: i64 = 400;
 
 #[derive(Debug, Deserialize)]
@@ -27,10 +27,10 @@ pub(crate) struct RangeResponse {
     days: Vec<BriefDay>,
 }
 
-/// A span of days in a few numbers each, for charts.
+/// A span of days with a few numbers for each day, for charts.
 ///
-/// From the database alone: WHOOP is not asked. Of each date it shows what the whole
-/// day shows; absent values are null.
+/// The data comes only from the database, without a call to WHOOP. The numbers of a date are those
+/// of the complete day; absent values are null.
 #[utoipa::path(
     get, operation_id = "getRange", path = "/api/v1/whoop/range/{user_id}", tag = "Data",
     params(

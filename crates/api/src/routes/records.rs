@@ -11,7 +11,7 @@ use crate::{
     state::AppState,
 };
 
-/// Records of one answer where no number is named, and at the most.
+/// Default and maximum number of records in one response.
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
 
@@ -25,18 +25,18 @@ pub(crate) struct RecordsQuery {
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct RecordPage {
-    /// As WHOOP sent them, with the member's day in `local_date`.
+    /// The records as WHOOP sent them, with the local date of the record in `local_date`.
     #[schema(value_type = Vec<Object>)]
     records: Vec<DatedRecord>,
-    /// Where the next page begins; null at the end.
+    /// Value of `cursor` for the next page; null on the last page.
     next_cursor: Option<String>,
 }
 
-/// Whole records of one type, the newest day first.
+/// Complete records of one data type, the newest day first.
 ///
-/// From the database alone. Page by page with `cursor`: what is written meanwhile
-/// makes no record appear twice or be left out. To keep up with a member ask for the
-/// changes instead.
+/// The data comes only from the database. Read the next page with `cursor`. Records that are
+/// written in the meantime cause no record to be repeated or missed. To keep a copy of a member's
+/// data up to date, use the changes instead.
 #[utoipa::path(
     get, operation_id = "getRecords", path = "/api/v1/whoop/records/{data_type}/{user_id}", tag = "Data",
     params(
@@ -93,7 +93,7 @@ pub(crate) async fn read(
             let (of, span, below) = (of.clone(), span.clone(), below.clone());
             async move {
                 let member = users::find(&mut conn, &of).await?;
-                // One more than is shown says whether there are more.
+                // One additional record shows whether there is another page.
                 let below = below.as_ref();
                 let rows =
                     records::page(&mut conn, &of, data_type, &span, below, limit + 1).await?;

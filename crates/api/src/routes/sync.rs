@@ -13,16 +13,17 @@ use crate::{
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SyncNowRequest {
-    /// Which types to read; all four if left out.
+    /// Data types to read; all four if absent.
     #[schema(value_type = Option<Vec<DataType>>, min_items = 1)]
     data_types: Option<Vec<String>>,
-    /// Reads back to here: a date or an RFC 3339 instant. What lies more than three weeks back is read in
-    /// the background.
+    /// Start of the span to read: a date or an RFC 3339 instant. If it is more than three weeks
+    /// ago, the span is read in the background.
     #[schema(
         pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d))?$"
     )]
     from: Option<String>,
-    /// Whether to wait for the result (the default). Without effect if `from` lies more than three weeks back.
+    /// Whether to wait for the result; true by default. Ignored if `from` is more than three weeks
+    /// ago.
     wait: Option<bool>,
 }
 
@@ -31,49 +32,50 @@ pub(crate) struct SyncStartedResponse {
     user_id: String,
     /// Always `running`.
     status: &'static str,
-    /// Where to look how it goes.
+    /// Address of the member's sync status.
     status_url: String,
 }
 
-/// What a sync did.
+/// Result of a sync.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncReport {
     user_id: String,
     #[schema(value_type = SyncOutcomeSchema)]
     outcome: MemberOutcome,
     types: Vec<SyncedType>,
-    /// Why not everything was read, for people.
+    /// Reason for people, if not everything was read.
     error: Option<String>,
-    /// Seconds until the quota allows more, where it stood in the way.
+    /// Seconds until the quota allows more calls, if the quota was used up.
     retry_after_seconds: Option<u64>,
-    /// The connection is lost until the member connects again.
+    /// Whether the member has to connect again.
     reauth_required: bool,
 }
 
-/// What became of the records of one type.
+/// Result for one data type, with its numbers of records.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncedType {
     data_type: DataType,
     inserted: u64,
     updated: u64,
-    /// Already here, in this version or a newer one.
+    /// Records that were already stored in this version or a newer one.
     unchanged: u64,
-    /// WHOOP no longer has them.
+    /// Records that WHOOP no longer has.
     deleted: u64,
-    /// Set aside, as they could not be read.
+    /// Records that could not be read and were set aside.
     rejected: u64,
     error: Option<String>,
 }
 
-/// [`Outcome`] as it is described.
+/// Outcome of a sync.
 #[derive(utoipa::ToSchema)]
 #[schema(as = SyncReportOutcome, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
 enum SyncOutcomeSchema {
     Done,
-    /// Another sync of the same member was waited for, or ended less than a minute ago.
+    /// The sync waited for another sync of the same member, or another one ended less than a minute
+    /// ago.
     Shared,
-    /// Put off because of WHOOP's quota.
+    /// Deferred because of WHOOP's quota.
     Deferred,
     Failed,
     Stopped,
@@ -108,12 +110,13 @@ impl From<TypeReport> for SyncedType {
 
 /// Reads a member's data from WHOOP now.
 ///
-/// With `wait: false`, or with a `from` more than three weeks back, the answer is 202 at once. Such a `from` is read as backfill,
-/// page by page, so that it delays no other request. A member has one such sync at a time: while
-/// it is queued or running, another request gets the same answer and starts none.
+/// With `wait: false`, or with a `from` more than three weeks ago, the response is 202 and is sent
+/// immediately. Such a `from` is read as a backfill, page by page, so that it delays no other
+/// request. A member has one such sync at a time: while it is queued or running, another request
+/// gets the same response and starts no sync.
 ///
-/// A data type that was read less than a minute ago is not read again. If that is true of all of them, the
-/// `outcome` is `shared`.
+/// A data type that was read less than a minute ago is not read again. If this applies to all data
+/// types of the request, the `outcome` is `shared`.
 #[utoipa::path(
     post, operation_id = "syncNow", path = "/api/v1/whoop/sync/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),
@@ -210,7 +213,7 @@ fn sync_response(report: MemberReport) -> Result<HttpResponse, Problem> {
     Ok(json::respond(HttpResponse::Ok(), &SyncReport::from(report)))
 }
 
-/// A member's id as one segment of a path.
+/// Encodes a user id as one segment of a path.
 fn encode_path_segment(user_id: &str) -> String {
     let mut url = PLACEHOLDER_URL.clone();
     if let Ok(mut segments) = url.path_segments_mut() {

@@ -13,31 +13,32 @@ use crate::{json, member::PathMember, problem::Problem, state::AppState};
 pub(crate) struct SyncStatus {
     user_id: String,
     connection: ConnectionStatus,
-    /// Whether a sync of this member is under way now. One that was begun with `POST sync` and the first sync
-    /// after a connect count until their end, also between two pages.
+    /// Whether a sync of this member is running. A sync that was started with `POST sync` and the
+    /// first sync after a connect count until their end, including the time between two pages.
     syncing: bool,
-    /// By type: `recovery`, `sleep`, `workout`, `cycle`.
+    /// Status per data type: `recovery`, `sleep`, `workout`, `cycle`.
     data_types: BTreeMap<&'static str, TypeStatus>,
     backfill: BackfillSummary,
-    /// Records of WHOOP that could not be read and are set aside.
+    /// Number of WHOOP's records that could not be read and were set aside.
     rejected_records: i64,
     freshness: FreshnessSummary,
 }
 
-/// How long changes took from WHOOP until they could be read here.
+/// Delay between a change at WHOOP and the time at which it was stored.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct FreshnessSummary {
-    /// Changes of the last seven days, without what is older than the connection.
+    /// Number of changes within the last seven days, without those that are older than the
+    /// connection.
     changes: i64,
-    /// In seconds; null without a change.
+    /// Median delay in seconds; null if there was no change.
     median_seconds: Option<f64>,
     p95_seconds: Option<f64>,
     /// Time of WHOOP's latest webhook about this member; null if none arrived since the member
-    /// connected. Without one for two days the runs read everything.
+    /// connected. If none arrives for two days, the scheduled runs read all data types.
     last_webhook_at: Option<DateTime<Utc>>,
 }
 
-/// How the last sync of a type went.
+/// Status of the last sync of a data type.
 #[derive(utoipa::ToSchema)]
 #[schema(as = TypeSyncStatus, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
@@ -46,7 +47,7 @@ enum TypeSyncStatusSchema {
     Running,
     Success,
     Failed,
-    /// The member did not allow it at WHOOP; it is not read.
+    /// The member did not allow access to this data type at WHOOP, so it is not read.
     NotGranted,
 }
 
@@ -56,7 +57,7 @@ struct TypeStatus {
     sync_status: String,
     last_sync_at: Option<DateTime<Utc>>,
     last_attempt_at: Option<DateTime<Utc>>,
-    /// Records ever written.
+    /// Total number of records that were written.
     records_synced: i64,
     covered_from: Option<DateTime<Utc>>,
     covered_until: Option<DateTime<Utc>>,
@@ -65,10 +66,10 @@ struct TypeStatus {
     last_error_at: Option<DateTime<Utc>>,
 }
 
-/// How far back everything is stored.
+/// Progress of the backfill: the history that is completely stored.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct BackfillSummary {
-    /// Whether WHOOP has nothing older left.
+    /// Whether WHOOP has no older data.
     complete: bool,
     stored_from: Option<DateTime<Utc>>,
 }
@@ -124,7 +125,7 @@ impl SyncStatus {
     }
 }
 
-/// What has been read of a member, type by type, and how that went.
+/// Sync status of a member, per data type.
 #[utoipa::path(
     get, operation_id = "getSyncStatus", path = "/api/v1/whoop/sync-status/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),

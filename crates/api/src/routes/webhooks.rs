@@ -12,13 +12,13 @@ use whoop_sync::{
 
 use crate::{body, cause::ResponseCause, problem::Problem, state::AppState};
 
-/// What WHOOP sends. More members are taken, and not looked at.
+/// An event that WHOOP sends. Additional fields are accepted and ignored.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct WhoopEvent {
-    /// WHOOP's number of the member.
+    /// WHOOP's id of the member.
     user_id: i64,
-    /// Of the record; of a recovery its sleep's.
+    /// Id of the record. For a recovery it is the id of its sleep.
     #[schema(
         min_length = 1,
         max_length = 200,
@@ -35,10 +35,10 @@ pub(crate) struct WhoopEvent {
     trace_id: Option<String>,
 }
 
-/// What WHOOP calls when a record is new, different, or gone.
+/// Receives an event from WHOOP when a record was created, updated or deleted.
 ///
-/// Answered once the event is stored; it is worked off afterwards. Not for apps:
-/// only WHOOP can sign one, with the client secret of the WHOOP app.
+/// The response is sent after the event was stored; the event is processed later. Apps cannot use
+/// this route: only WHOOP can sign an event, with the client secret of the WHOOP app.
 #[utoipa::path(
     post, operation_id = "receiveWebhook", path = "/webhooks/whoop", tag = "WHOOP",
     params(
@@ -65,7 +65,8 @@ pub(crate) async fn take(
     let body = body::read_body(&mut payload).await?;
     let header = |name| {
         let mut values = request.headers().get_all(name);
-        // Two of a kind: which of them was checked would be a guess.
+        // A repeated header is refused, because the signature check could have used the other
+        // value.
         match (values.next(), values.next()) {
             (Some(value), None) => value.to_str().ok().map(str::to_owned),
             _ => None,
@@ -108,7 +109,7 @@ fn refusal_problem(refused: &WebhookError) -> Problem {
     problem.with_cause(ResponseCause::warning("a webhook was refused", refused))
 }
 
-/// One that names no type is taken for what it says it is.
+/// Refuses a content type other than JSON. A request without a content type is accepted.
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What an operator may see and do over HTTP, and a member may not.
+//! Routes for the operator, which members must not use.
 
 use serde_json::{Value, json};
 

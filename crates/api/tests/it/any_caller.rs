@@ -1,6 +1,6 @@
-//! Law 11: a member sees only their own.
+//! Law 11: a member has access only to their own data.
 //!
-//! The routes come from the document, so a new one is in the table by itself.
+//! The routes come from the OpenAPI document, so that new routes are tested without a change here.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::Algorithm;
@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::harness::{Answer, Documented, JWT_SECRET, SERVICE_KEY, Stage, Token, documented};
 
-/// What the contract lets anybody ask: liveness, the figures, the description,
-/// the browser that comes back from WHOOP, and WHOOP itself, which signs.
+/// Routes that the contract opens to every caller: health checks, metrics, the API description, the
+/// callback for the browser from WHOOP, and the webhook, which requires WHOOP's signature.
 const OPEN_TO_ALL: [&str; 6] = [
     "/api/v1/whoop/callback",
     "/healthz",
@@ -24,7 +24,7 @@ fn is_an_operators(route: &Documented) -> bool {
     route.path.starts_with("/api/v1/whoop/admin/")
 }
 
-/// The routes that are not open to all: about one member, or for operators.
+/// Routes that require credentials: about one member, or for the operator.
 fn guarded() -> Vec<Documented> {
     let all: Vec<_> = documented()
         .into_iter()
@@ -36,7 +36,7 @@ fn guarded() -> Vec<Documented> {
     all
 }
 
-/// The routes about one member.
+/// Routes about one member.
 fn of_a_member() -> Vec<Documented> {
     let mut all = guarded();
     all.retain(|route| !is_an_operators(route));
@@ -53,7 +53,7 @@ async fn try_route(stage: &Stage, route: &Documented, authorization: Option<&str
     ask.send().await
 }
 
-/// Everything that must not open alice's door, with the name of the refusal.
+/// Credentials that must not give access to alice's data, with the expected error.
 fn strangers() -> Vec<(&'static str, Option<String>, &'static str)> {
     let alice = || Token::of("alice");
     let bearer = |token: String| Some(format!("Bearer {token}"));
@@ -301,14 +301,14 @@ async fn a_member_and_a_service_may_use_every_route_of_the_member() {
             let answer = ask.with_token(&member.token).send().await;
 
             if path.ends_with("/confirm") {
-                // Let in, and then asked for the word.
+                // The request is authorized; then the word is missing.
                 answer.assert_invalid("invalid-confirm", "confirm");
                 continue;
             }
             assert_eq!(answer.status, 200, "{who} at {path}: {}", answer.text);
         }
     }
-    // The deletions came last and were really made.
+    // The deletions are the last requests, and took effect.
     for member in [alice, bob] {
         let day = member.day("").await;
         assert_eq!(day["meta"]["connection"], "disconnected");
@@ -331,9 +331,9 @@ async fn what_is_open_to_all_opens_without_a_token_and_is_all_that_does() {
     assert_eq!(open, OPEN_TO_ALL);
     for path in open {
         let (method, expected) = match path.as_str() {
-            // Without a state the callback has nothing to tell to anybody.
+            // The callback without a state has no data to return.
             "/api/v1/whoop/callback" => (Method::GET, 400),
-            // Nobody but WHOOP can sign.
+            // Only WHOOP can sign.
             "/webhooks/whoop" => (Method::POST, 401),
             _ => (Method::GET, 200),
         };

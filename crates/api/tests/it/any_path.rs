@@ -1,4 +1,4 @@
-//! Law 13 in the path: whatever stands where a user id belongs.
+//! Law 13 for the path: any text in place of a user id.
 
 use reqwest::Method;
 
@@ -10,7 +10,7 @@ fn of_a_member() -> impl Iterator<Item = Documented> {
         .filter(|route| route.path.contains("{user_id}"))
 }
 
-/// What is refused, and what is a name like any other, as sent in a URL.
+/// User ids in the encoding of a URL that the API must refuse.
 fn refused() -> Vec<(&'static str, String)> {
     vec![
         ("10,000 characters", "a".repeat(10_000)),
@@ -39,7 +39,8 @@ async fn what_is_no_user_id_is_refused_by_every_route_and_changes_nothing() {
 
     for (what, user_id) in refused() {
         for route in of_a_member() {
-            // By hand: a client library would tidy up some of these.
+            // The request is written by hand, because a client library would normalize some of
+            // these paths.
             let request = format!(
                 "{} {} HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {SERVICE_KEY}\r\n\
                  Content-Length: 0\r\nConnection: close\r\n\r\n",
@@ -207,8 +208,8 @@ async fn a_head_is_a_get_without_its_body() {
         .into_iter()
         .filter(|route| route.method == Method::GET)
         .map(|route| route.of_member("alice"))
-        // A preview of a link must not spend the state in it, and nobody wants
-        // everything to be read for nothing; a stream is nothing without a body.
+        // HEAD is not supported for three routes: a preview of the link would use up the callback's
+        // state, an export would be read for nothing, and a stream consists of its body.
         .filter(|path| {
             let is_only_a_get = ["/callback", "/export/", "/events/"];
             !is_only_a_get.iter().any(|part| path.contains(part))
@@ -223,7 +224,7 @@ async fn a_head_is_a_get_without_its_body() {
 
         assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");
         for name in ["content-type", "content-length"] {
-            // The figures have moved on by the first of the two requests.
+            // The first of the two requests has changed the metrics.
             if (path.as_str(), name) != ("/metrics", "content-length") {
                 assert_eq!(head.header(name), get.header(name), "{name} of {path}");
             }

@@ -1,8 +1,8 @@
-//! Law 13 in the query.
+//! Law 13 for the query.
 
 use crate::harness::Stage;
 
-/// Sixty days before the stage's present, and its today.
+/// The current date of the test environment. Its data covers the sixty days before.
 const TODAY: &str = "2026-10-20";
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_date_that_has_begun_nowhere_is_refused() {
     }
     before.assert_unchanged(&stage.rows().await, "a future date");
 
-    // In Kiribati it is tomorrow already.
+    // In Kiribati (UTC+14) this date has begun.
     let day = alice.day("?date=2026-10-21").await;
     assert_eq!(day["date"], "2026-10-21");
 }

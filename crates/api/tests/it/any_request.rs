@@ -1,8 +1,8 @@
-//! Law 13 below HTTP's rules: what no client library would send.
+//! Law 13 below HTTP: requests that no client library would send.
 
 use crate::harness::{Stage, status_of};
 
-/// A server that lives answers the next question.
+/// Whether the server still answers requests.
 async fn lives(stage: &Stage) -> bool {
     stage.client.get("/healthz").send().await.status == 200
 }
@@ -30,7 +30,7 @@ async fn a_megabyte_of_header_or_query_is_turned_away() {
         let answer = stage.client.send_raw(request.as_bytes()).await;
         let status = status_of(&answer);
         let head: String = answer.chars().take(80).collect();
-        // 0: hung up while the rest was still being sent.
+        // The status is 0 if the server closed the connection during the request.
         assert!(status == 0 || (400..500).contains(&status), "{head}");
         assert!(lives(&stage).await, "{head}");
     }

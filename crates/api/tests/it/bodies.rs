@@ -1,4 +1,4 @@
-//! Law 13 in the body.
+//! Law 13 for the body.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -163,7 +163,8 @@ async fn a_sync_from_the_first_day_there_is_reads_everything() {
     let from = "2026-10-20T17:07:00+02:00";
     let synced = alice.post("sync", &json!({ "from": from })).await;
     assert_eq!(synced.expect(200)["outcome"], "done");
-    // That nothing is older is believed when WHOOP says so on another day.
+    // The service accepts that there is no older data only after WHOOP has confirmed it on two
+    // days.
     let status = alice.get("sync-status", "").await.expect(200);
     assert_eq!(status["backfill"]["complete"], false, "{status:#}");
     stage.advance(TimeDelta::hours(20));
@@ -183,7 +184,7 @@ async fn a_body_of_twenty_kilobytes_is_too_large() {
         answer.assert_problem(413, "body-too-large");
         assert_eq!(answer.json()["field"], "body");
 
-        // Without a length it is only seen on the way.
+        // Without a length, the size is known only while the body is read.
         let chunk = format!("3e8\r\n{}\r\n", " ".repeat(1_000));
         let request = format!(
             "POST {} HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {}\r\n\

@@ -1,4 +1,4 @@
-//! The way back from WHOOP.
+//! The callback from WHOOP.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -6,7 +6,7 @@ use whoop_sim::Fault;
 
 use crate::harness::{Answer, Stage};
 
-/// A callback with this query.
+/// Sends a callback with this query.
 async fn call_back(stage: &Stage, query: &[(&str, &str)]) -> Answer {
     let mut url: url::Url = "http://api/api/v1/whoop/callback".parse().unwrap();
     url.query_pairs_mut().extend_pairs(query);
@@ -14,7 +14,7 @@ async fn call_back(stage: &Stage, query: &[(&str, &str)]) -> Answer {
     stage.client.get(&path).send().await
 }
 
-/// A state just given out for alice, and a good code for it.
+/// Returns a new state for alice and a valid code for it.
 async fn state_and_code(stage: &Stage, return_to: Option<&str>) -> (String, String) {
     let member = stage.member("alice");
     let consent = member.begin(&json!({ "return_to": return_to })).await;
@@ -99,7 +99,7 @@ async fn a_state_works_once() {
 
     again.assert_invalid("used-state", "state");
     before.assert_unchanged(&stage.rows().await, "a state used again");
-    // A code that comes back to WHOOP would take the whole connection down.
+    // If a code were sent to WHOOP twice, WHOOP would revoke the connection.
     assert_eq!(stage.world().call_count(), 0);
     assert!(is_connected(&stage).await);
 }
@@ -203,7 +203,7 @@ async fn a_member_who_says_no_is_sent_back_with_whoops_word() {
         answer.location().as_str(),
         "hos://whoop/done?tab=health&error=access_denied"
     );
-    // Going back in the browser brings the same address once more.
+    // The browser's back button sends the same request again.
     let again = call_back(&stage, &query).await;
     assert_eq!(
         again.location().as_str(),
@@ -217,7 +217,7 @@ async fn without_a_way_back_a_no_is_told_on_the_page() {
     let stage = Stage::new().await;
     let (state, code) = state_and_code(&stage, None).await;
 
-    // WHOOP's no counts, whatever else the address holds.
+    // WHOOP's refusal takes precedence over the other parameters.
     let query = [
         ("state", state.as_str()),
         ("code", code.as_str()),
@@ -292,7 +292,7 @@ async fn a_connect_that_the_operator_has_to_mend_does_not_ask_to_try_later() {
     assert!(answer.header("retry-after").is_none());
 }
 
-/// Law 16: the connection is stored before any call that counts.
+/// Law 16: the connection is stored before any call that counts against the quota.
 #[tokio::test]
 async fn a_connect_succeeds_while_the_quota_is_used_up_or_the_profile_cannot_be_read() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! Law 14: a change can be followed.
+//! Law 14: an app can follow all changes.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use whoop_sim::SimDataType;
 
 use crate::harness::{Member, Stage};
 
-/// Every change after a number, asked for in pieces.
+/// Returns all changes after a sequence number, read in pages of `limit`.
 async fn all_after(member: &Member, mut since: i64, limit: i64) -> Vec<Value> {
     let mut changes = Vec::new();
     loop {
@@ -49,7 +49,7 @@ async fn the_numbers_count_from_one_without_a_gap_however_they_are_asked_for() {
     assert!(all.len() > 60, "{}", all.len());
     assert_eq!(numbers(&all), expected);
     assert_eq!(numbers(&by_seven), expected);
-    // The last change of each record carries it.
+    // The last change of each record contains the record.
     let mut last: BTreeMap<(String, String), &Value> = BTreeMap::new();
     for one in &all {
         assert_eq!(one["op"], "upsert");
@@ -90,7 +90,7 @@ async fn what_left_is_told_with_the_day_it_left() {
         .world()
         .delete(person, SimDataType::Sleep, id)
         .unwrap();
-    // No list shows a newer night, so one 404 proves nothing.
+    // No list shows a newer night, so one 404 is not enough to delete the records.
     for minutes in [1, 60] {
         stage.advance(TimeDelta::minutes(minutes));
         alice.day("?refresh=force").await;

@@ -1,4 +1,4 @@
-//! Claims that decide whether a well-signed token may act for a member.
+//! Claims that decide whether a token with a valid signature gives access to a member.
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
@@ -130,7 +130,7 @@ async fn a_token_that_lives_longer_than_a_day_is_refused() {
     day(&stage, &forever)
         .await
         .assert_problem(401, "lifetime-too-long");
-    // Nearly over, and issued for a week.
+    // This token expires soon, but was issued for a week.
     let week = alice()
         .with_time("iat", -7 * DAY + 600)
         .with_time("exp", 600);
@@ -258,7 +258,7 @@ async fn without_authentication_only_requests_to_this_machine_are_answered() {
         let ask = stage.client.get(&path).with_header("host", host);
         ask.send().await.expect(200);
     }
-    // With a credential the name does not matter.
+    // With credentials, the host name is not checked.
     let ask = stage
         .client
         .get(&path)

@@ -1,4 +1,4 @@
-//! `CONNECT_CONFIRM=required`: a connect counts once the app has confirmed it.
+//! `CONNECT_CONFIRM=required`: a connect takes effect after the app has confirmed it.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ async fn confirming() -> Stage {
     Stage::told(&["--connect-confirm=required".to_owned()]).await
 }
 
-/// This person consents to a connect that a member began: the word for the app.
+/// Lets `person` consent to a connect that `member` began, and returns the word for the app.
 async fn word_of(stage: &Stage, member: &Member, person: usize) -> String {
     let consent = member
         .begin(&json!({"return_to": "hos://whoop/done", "consent": "terms"}))
@@ -179,7 +179,7 @@ async fn a_confirmed_connect_succeeds_while_the_profile_cannot_be_read() {
     confirm(&alice, &word).await.expect(200);
     stage.world().clear_faults();
 
-    // The first sync may have met the profile again meanwhile.
+    // The first sync may have requested the profile again in the meantime.
     let day = alice.day("?refresh=force").await;
     let sync = day["meta"]["sync"].as_str();
     assert!(["done", "shared"].map(Some).contains(&sync), "{day}");
@@ -193,7 +193,7 @@ async fn of_two_confirmations_at_once_one_connects() {
 
     let (one, two) = tokio::join!(confirm(&alice, &word), confirm(&alice, &word));
 
-    // The second finds the stored connection to be its own, or the word used.
+    // The second request finds the same connection, or the word already used.
     let mut statuses = [one.status, two.status];
     statuses.sort_unstable();
     assert!(
@@ -201,7 +201,7 @@ async fn of_two_confirmations_at_once_one_connects() {
         "{statuses:?}"
     );
     alice.is_read().await;
-    // If both connected, the second may still be reading.
+    // If both requests connected, the sync of the second may still be running.
     let day = alice.day("?refresh=force").await;
     let sync = day["meta"]["sync"].as_str();
     assert!(["done", "shared"].map(Some).contains(&sync), "{sync:?}");

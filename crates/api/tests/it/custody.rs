@@ -1,5 +1,5 @@
-//! Law 8, seen from outside: two API processes and a worker want the tokens of
-//! one member at the same moment, and WHOOP is asked for new ones once.
+//! Law 8, tested from outside: two API processes and a worker need new tokens of one member at the
+//! same moment, and WHOOP receives only one refresh request.
 
 use clap::Parser;
 use futures::future::join_all;
@@ -11,7 +11,7 @@ use whoop_sync_worker::{Console, WorkerCli, run_until_stopped};
 
 use crate::harness::{Member, RunningApi, Stage, flags, simulator};
 
-/// The worker's own command line, over the same database and the same WHOOP.
+/// Runs the worker's command line with the same database and the same WHOOP.
 async fn night_run(database_url: &str, sim: &SimServer, api: &RunningApi) -> u8 {
     let shared = flags(api.client.address, database_url, sim);
     let known = ["--database-", "--whoop-", "--token-keys"];
@@ -51,7 +51,7 @@ async fn one_refresh_for_all(mode: ReuseMode) {
         sim.world().set_reuse_mode(mode);
         sim.world().expire_access_tokens();
         Stage::two_minutes_pass_since_reads(&db).await;
-        // Long enough for everybody to come before WHOOP answers the first.
+        // The latency is long enough for all requests to arrive before WHOOP answers the first.
         sim.world().add_fault(Fault {
             millis: Some(200),
             ..Fault::new("token", FaultKind::Latency)

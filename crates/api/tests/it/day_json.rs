@@ -1,12 +1,12 @@
-//! The day as it goes over the wire, to the letter.
+//! The exact JSON of a day.
 
 use serde_json::{Value, json};
 use whoop_sim::{SimConfig, SimDataType};
 
 use crate::harness::{Stage, two_months};
 
-/// The same text with a line for each member, nothing else changed: order,
-/// spelling of numbers and times stay as they were sent.
+/// Returns the same text with one line per field. Order and the spelling of numbers and times
+/// remain as they were sent.
 fn lines(text: &str) -> String {
     let (mut out, mut depth, mut in_string, mut escaped) = (String::new(), 0, false, false);
     let mut letters = text.chars().peekable();
@@ -21,7 +21,7 @@ fn lines(text: &str) -> String {
         match letter {
             '{' | '[' => {
                 out.push(letter);
-                // Nothing has no lines.
+                // An empty object or array has no lines.
                 match letters.next_if(|next| matches!(next, '}' | ']')) {
                     Some(close) => out.push(close),
                     None => {
@@ -337,7 +337,7 @@ async fn every_number_of_whoop_arrives_as_it_was_sent() {
 
 #[tokio::test]
 async fn no_day_of_anybody_has_a_whole_number_with_a_point() {
-    // One of each life that the simulator knows.
+    // One person of each kind that the simulator supports.
     let stage = Stage::with(SimConfig {
         people: 9,
         ..two_months()
@@ -349,7 +349,7 @@ async fn no_day_of_anybody_has_a_whole_number_with_a_point() {
             .connect_person(&format!("member {index}"), index)
             .await;
         for day in 10..=20 {
-            // The harness holds each against the schema.
+            // The test client validates each response against the schema.
             let answer = member
                 .get("daily-data", &format!("?date=2026-10-{day}"))
                 .await;

@@ -1,7 +1,6 @@
-//! The description: complete, and of the version it says.
+//! The OpenAPI description: it is complete and has the right version.
 //!
-//! That each answer is as described is seen by the harness, at every request
-//! of every test.
+//! The test client checks in every test that each response matches the description.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use crate::harness::{SERVICE_KEY, Stage, documented, schema_of};
 
-/// The router's own list, read as text: what is added there shows up here.
+/// Source text of the router, so that new routes are found.
 const ROUTER: &str = include_str!("../../src/routes/mod.rs");
 
 fn paths_of_the_router() -> BTreeSet<String> {
@@ -51,7 +50,7 @@ async fn the_description_and_the_router_know_the_same_methods() {
             .header("allow")
             .unwrap()
             .split(", ")
-            // A HEAD is described with its GET.
+            // HEAD is described together with GET.
             .filter(|method| *method != "HEAD")
             .map(str::to_owned)
             .collect();
@@ -115,7 +114,7 @@ fn every_operation_of_a_member_or_an_operator_asks_for_a_token_and_names_its_ref
         assert_eq!(asks, is_guarded, "{one:?}");
         for status in ["400", "401", "403", "503"] {
             let is_described = operation["responses"][status].is_object();
-            // Two of the operator's take nothing that could be wrong.
+            // Two of the operator's routes have no input that could be invalid.
             let is_needed = of_a_member || is_guarded && status != "400";
             assert!(is_described || !is_needed, "{one:?} lacks {status}");
         }

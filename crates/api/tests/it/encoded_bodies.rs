@@ -1,4 +1,4 @@
-//! Compressed request bodies: refused before they are read, so that they cost no memory.
+//! Compressed request bodies are refused before they are read, so that they cost no memory.
 
 use std::io::Write;
 
@@ -11,13 +11,13 @@ use whoop_devkit::TestDb;
 
 use crate::harness::{RunningApi, SERVICE_KEY, Stage, documented, simulator, webhooks::Webhook};
 
-/// Brotli of 256 MiB of zeros.
+/// 256 MiB of zeros, compressed with Brotli.
 const BROTLI_BOMB: &str = "z///f/gnAOKxQCD3/p/////wTwDEYQGA7v0/////4Z8AiMMiAN37f/7//8M/ARCHBQC69//8//+HfwIgDgsAdO//+f//D/8EQBwWAOje//P//x/+CYA4LADQvf/n//8//BMAcVgAoHv/z///f/gnAOKwAED3/p/////wTwDEYQGA7v0/////4Z8AiMMCAN37f/7//8M/ARCHBQC69//8//+HfwIgDgsAdO//+f//D/8EQBwWAOje//P//x/+CYA4LADQvf/n//8//BMAcVgAoHv/Pw==";
 
-/// What fits below the limit of 16 KiB when it is compressed.
+/// Number of bytes before compression; compressed they are below the limit of 16 KiB.
 const DEFLATED_BYTES: usize = 12 * 1024 * 1024;
 
-/// A Zstandard frame of 256 MiB of zeros: 2,048 blocks of one repeated byte.
+/// Returns a Zstandard frame of 256 MiB of zeros: 2,048 blocks of one repeated byte.
 fn zstd_bomb() -> Vec<u8> {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
     for block in 0..2_048 {
@@ -41,7 +41,7 @@ fn deflate_bomb() -> Vec<u8> {
     zlib.finish().unwrap()
 }
 
-/// The largest resident set that a process has had, in kilobytes.
+/// Returns the maximum resident set size of a process so far, in kilobytes.
 fn peak_memory_kb(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -79,7 +79,7 @@ async fn every_encoding_is_refused_on_every_route_and_costs_no_memory() {
             let answer = ask.with_header("content-encoding", encoding).send().await;
             answer.assert_problem(415, "encoded-body");
         }
-        // Two headers stand for one list.
+        // Two headers count as one list.
         let ask = api
             .client
             .ask(route.method.clone(), &route.of_member("alice"));
@@ -89,7 +89,7 @@ async fn every_encoding_is_refused_on_every_route_and_costs_no_memory() {
         answer.assert_problem(415, "encoded-body");
     }
     assert!(routes >= 4, "{routes} routes take a body");
-    // A route that takes no body does not decode one either.
+    // Routes without a body do not decode one either.
     let ask = api.client.get("/healthz").with_body(brotli.clone());
     let answer = ask
         .with_header("content-encoding", "br")
@@ -116,7 +116,8 @@ async fn a_webhook_is_signed_over_the_bytes_that_were_sent() {
         gzip.write_all(event.as_bytes()).unwrap();
         gzip.finish().unwrap()
     };
-    // Signed over what it decodes to, and over what it is: neither is decoded.
+    // The signature covers the decoded body in the first case, the encoded body in the second.
+    // Neither body is decoded.
     for signed in [
         webhook.with_body(gzipped.clone()),
         Webhook::of_bytes(gzipped, stage.clock_now()),

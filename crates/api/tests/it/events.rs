@@ -1,4 +1,4 @@
-//! What happens is told as it happens, to whoever follows.
+//! Event streams: changes are sent as they happen.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use whoop_sim::SimDataType;
 
 use crate::harness::{Member, Stage, Token, events::Events, until};
 
-/// Changes today's recovery at WHOOP, and has it read.
+/// Changes today's recovery at WHOOP and makes the service read it.
 async fn rescore(stage: &Stage, member: &Member, score: i32) {
     let person = stage.world().people()[0];
     let truth = stage.world().truth(person);
@@ -71,7 +71,7 @@ async fn a_stream_outlives_the_connections_to_the_database() {
         )
         .await;
 
-    // What is in the pool is found out to be closed one by one.
+    // The closed connections in the pool are detected one by one.
     let person = stage.world().people()[0];
     let truth = stage.world().truth(person);
     let cycle = &truth["recoveries"][0]["cycle_id"];
@@ -146,7 +146,7 @@ async fn nobody_hears_of_another_member() {
     let mut events = begun(&bob).await;
 
     rescore(&stage, &alice, 9).await;
-    // What comes next is bob's own.
+    // The following change is bob's.
     let person = stage.world().people()[1];
     let truth = stage.world().truth(person);
     let sleep = truth["sleeps"][0]["id"].as_str().unwrap();

@@ -1,5 +1,5 @@
-//! Whoever distributes the tables by member relies on it: each statement that an app's
-//! request leads to names the member whose rows it wants.
+//! An operator who distributes the tables by member relies on this: each statement that an app
+//! request causes contains the user id of the member.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use whoop_devkit::TestDb;
 
 use crate::harness::{Member, RunningApi, simulator};
 
-/// Tables that lie with their member.
+/// Tables with rows that belong to a member.
 const OF_MEMBERS: [&str; 9] = [
     "whoop_users",
     "whoop_tokens",
@@ -21,7 +21,7 @@ const OF_MEMBERS: [&str; 9] = [
     "whoop_rejected_record",
 ];
 
-/// The statements that PostgreSQL was given, as they are logged.
+/// Returns the statements that were sent to PostgreSQL, from the log.
 fn statements(log: &str) -> BTreeSet<&str> {
     log.lines()
         .filter(|line| line.contains("whoop_storage::wire"))
@@ -36,7 +36,7 @@ fn statements(log: &str) -> BTreeSet<&str> {
 fn names_the_member(statement: &str) -> bool {
     let plain = statement.replace(['"', '\\'], "");
     plain.starts_with("INSERT ")
-        // The name of a channel.
+        // The parameter is the name of a channel.
         || plain.starts_with("SELECT pg_notify(")
         || plain.contains("user_id = $")
         || plain.contains("user_id = ANY($")
@@ -76,7 +76,7 @@ async fn each_statement_of_the_serving_path_names_the_member() {
         .iter()
         .filter(|statement| OF_MEMBERS.iter().any(|table| statement.contains(table)))
         .collect();
-    // It really saw them: the day's own, and those that store.
+    // The log contains statements for every table, both reads and writes.
     for table in OF_MEMBERS {
         let is_seen = of_members.iter().any(|statement| statement.contains(table));
         assert!(is_seen, "no statement about {table} in {} bytes", log.len());
@@ -84,9 +84,9 @@ async fn each_statement_of_the_serving_path_names_the_member() {
     let of_anybody: Vec<&&&str> = of_members
         .iter()
         .filter(|statement| !names_the_member(statement))
-        // The background work on the webhook inbox looks for members with something to read.
+        // The background processing of the webhook inbox looks for members with signals to read.
         .filter(|statement| !statement.contains("FROM whoop_webhook_event"))
-        // A process that starts looks for first syncs to go on with.
+        // A process that starts looks for first syncs to resume.
         .filter(|statement| !statement.contains("first_sync_pending\\\" AND"))
         .collect();
     assert!(of_anybody.is_empty(), "{of_anybody:#?}");

@@ -1,5 +1,4 @@
-//! Everything that is stored, handed over: whole, to the member alone, and
-//! without ever being held in memory.
+//! Export: complete, only for the member, and never held in memory as a whole.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +17,7 @@ fn lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Numbers as they are, however they are written; null is absent.
+/// Converts numbers to one spelling and removes nulls.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
@@ -32,7 +31,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// What WHOOP has of somebody, by type and id.
+/// Returns the records that WHOOP has of a person, by data type and id.
 fn truth(stage: &Stage, person: usize) -> BTreeMap<(String, String), Value> {
     let world = stage.world();
     let truth = world.truth(world.people()[person]);
@@ -60,10 +59,10 @@ fn lines_of<'a>(
         .collect()
 }
 
-/// A download that is begun, and not read yet.
+/// Starts a download without reading its body.
 async fn begun(member: &Member) -> reqwest::Response {
     let url = format!("http://{}{}", member.client.address, member.path("export"));
-    // Not compressed: what is left unread must be more than the sockets hold.
+    // The response is not compressed, so that its unread part is larger than the socket buffers.
     let http = reqwest::Client::builder().no_gzip().build().unwrap();
     http.get(url)
         .bearer_auth(&member.token)
@@ -76,7 +75,7 @@ async fn with_everything() -> (Stage, Member) {
     let (stage, alice) = Stage::with_member().await;
     let from = (crate::harness::now() - chrono::TimeDelta::days(70)).to_rfc3339();
     alice.sync_back_to(&from).await;
-    // And one that cannot be read.
+    // One more record that cannot be read.
     let broken = json!("no offset at all");
     let fault = Fault {
         times: Some(1),
@@ -193,7 +192,7 @@ async fn there_is_nothing_to_export_of_a_stranger_and_no_third_format() {
     let answer = alice.get("export", "?format=xlsx").await;
     answer.assert_invalid("invalid-format", "format");
 
-    // Whoever leaves may take everything along, also afterwards.
+    // A member can still export their data after a disconnect.
     alice.delete("").await.expect(200);
     let answer = alice.get("export", "").await;
     assert!(answer.text.contains(r#"{"records":"#), "{}", answer.text);
@@ -228,7 +227,7 @@ async fn a_database_that_goes_in_the_middle_breaks_the_export_off() {
     assert!(broke, "the caller sees that it is not whole");
     let text = String::from_utf8_lossy(&text);
     assert!(!text.contains(r#""type":"end""#));
-    // And the place it took is free again.
+    // Its permit is free again.
     stage
         .execute("ALTER TABLE whoop_workout RENAME COLUMN gone TO id")
         .await;
@@ -260,10 +259,10 @@ async fn more_than_a_few_at_once_are_asked_to_wait() {
     let fifth = members[4].get("export", "").await;
     fifth.assert_problem(503, "busy");
     assert!(fifth.header("retry-after").is_some());
-    // Days are answered all the same.
+    // Other requests are still answered.
     members[4].day("").await;
 
-    // A member who hangs up makes room.
+    // A member who disconnects frees a permit.
     drop(open);
     until("there is room again", || async {
         members[4].get("export", "?format=csv").await.status == 200
@@ -285,7 +284,7 @@ async fn a_member_who_reads_nothing_of_an_export_keeps_no_other_member_from_thei
         let seconds: u64 = second.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=60).contains(&seconds), "{seconds}");
     }
-    // A service key exports the same member, not another one.
+    // A service key has no second export of the same member, but one of another member.
     let service = stage.service_for("alice").get("export", "").await;
     service.assert_problem(429, "export-running");
     let others = bob.get("export", "").await;
@@ -320,8 +319,8 @@ async fn an_export_that_is_refused_leaves_no_permit_behind() {
     }
 }
 
-/// As after many years: a record of each data type of these members, many times under other
-/// ids.
+/// Inserts many copies of one record of each data type of these members, with other ids, to
+/// simulate many years of data.
 async fn multiply(db: &TestDb, members: &[&str], times: u32) {
     let client = db.client().await;
     for kind in TYPES {
@@ -371,7 +370,7 @@ async fn eighty_thousand_records_are_exported_in_a_few_megabytes() {
         .await
         .expect(200);
     alice.is_read().await;
-    // Once, so that what is allocated only once is there.
+    // The first export makes the allocations that are made only once.
     alice.get("export", "").await;
     multiply(&db, &["alice"], 20_000).await;
     let before = resident_kb(api.pid());

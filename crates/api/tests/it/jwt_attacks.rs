@@ -1,5 +1,5 @@
-//! The tricks of those who forge tokens, each against an API that accepts a
-//! secret and an issuer's public keys.
+//! Known attacks with forged tokens, against an API that accepts a secret and an issuer's public
+//! keys.
 
 use base64::{
     Engine,
@@ -14,7 +14,7 @@ struct Scene {
     stage: Stage,
     rsa: Signer,
     elliptic: Signer,
-    /// Answers with the attacker's own key, to whoever comes.
+    /// Server that returns the attacker's own key to all callers.
     attacker: Issuer,
     attackers_key: Signer,
     _issuer: Issuer,
@@ -39,7 +39,7 @@ impl Scene {
         }
     }
 
-    /// Nothing may open with any of these, and nothing be stored.
+    /// Asserts that the API refuses all these tokens and stores nothing.
     async fn refuses_all(&self, forged: Vec<(String, String)>) {
         let before = self.stage.rows().await;
         for (what, token) in forged {
@@ -77,7 +77,7 @@ fn unsigned(header: &Value, signature: &str) -> String {
     format!("{}.{}.{signature}", part(header), part(&claims()))
 }
 
-/// HMAC with bytes that everybody knows.
+/// Returns a token signed by HMAC with public bytes.
 fn hmac(header: &Header, secret: &[u8]) -> String {
     encode(header, &claims(), &EncodingKey::from_secret(secret)).unwrap()
 }
@@ -205,7 +205,7 @@ async fn keys_that_a_token_brings_along_are_not_looked_at() {
         .iter()
         .map(|header| (format!("{header:?}"), key.sign_under(&alice, header)))
         .collect();
-    // A good key under rules that nobody here knows.
+    // A valid key, with a required extension that the API does not support.
     let critical = Header {
         kid: Some(scene.rsa.id.clone()),
         crit: Some(vec!["b64".to_owned()]),
@@ -282,7 +282,7 @@ async fn a_signature_is_of_this_text_and_by_this_key() {
         ] {
             forged.push((format!("a signature {what}"), format!("{text}.{other}")));
         }
-        // As another kind of key would have it.
+        // The header of a key of the other kind.
         let mut header = Header::new(signer.algorithm);
         header.kid = Some(signer.id.clone());
         let crossed = match signer.algorithm {
@@ -350,7 +350,7 @@ async fn times_and_names_of_the_wrong_kind_prove_nothing() {
             (what, scene.elliptic.sign(&token)),
         ]
     })
-    // A name of blanks is a name, though nobody's here: 403, and no data.
+    // A user id of blanks is valid but belongs to no member: the answer is 403 without data.
     .filter(|(what, _)| what != "sub: \" \"")
     .collect();
     scene.refuses_all(forged).await;

@@ -1,4 +1,4 @@
-//! Members whose tokens somebody else signs: Supabase's signing keys, Auth0.
+//! Members with tokens from an external issuer: Supabase's signing keys, Auth0.
 
 use futures::future::join_all;
 use jsonwebtoken::{Algorithm, Header};
@@ -14,7 +14,7 @@ async fn day(stage: &Stage, token: &str) -> Answer {
     alice.get("daily-data", "").await
 }
 
-/// An API that knows this issuer, and has read its keys.
+/// Starts an API that uses this issuer, and waits until it has read the keys.
 async fn with(issuer: &Issuer) -> Stage {
     let stage = Stage::told(&[issuer.flag()]).await;
     until("the keys were read", || async { issuer.asked() > 0 }).await;
@@ -41,7 +41,7 @@ async fn tokens_by_rsa_elliptic_curves_and_edwards_curves_are_their_members() {
         let other = day(&stage, &signer.sign(&Token::of("bob"))).await;
         other.assert_problem(403, "not-your-data");
     }
-    // Beside the secret, which still opens.
+    // Tokens signed with the secret are still accepted.
     day(&stage, &Token::of("alice").text()).await.expect(200);
     assert_eq!(issuer.asked(), 1);
 }
@@ -82,14 +82,14 @@ async fn a_key_that_appears_later_opens_and_one_that_is_gone_closes() {
     issuer.publish(&[&old, &new]);
     stage.clock.advance(chrono::TimeDelta::seconds(31));
 
-    // An unknown name is reason enough to look.
+    // An unknown key id causes a refresh of the key set.
     day(&stage, &new.sign(&alice)).await.expect(200);
     day(&stage, &old.sign(&alice)).await.expect(200);
     assert_eq!(issuer.asked(), 2);
 
     issuer.publish(&[&new]);
     stage.clock.advance(chrono::TimeDelta::minutes(11));
-    // This one finds them too old, and has a look taken.
+    // This request finds the key set too old and causes a refresh.
     day(&stage, &new.sign(&alice)).await.expect(200);
     until("the keys were read again", || async { issuer.asked() == 3 }).await;
     until("the old key does not open any more", || async {
@@ -189,7 +189,7 @@ async fn keys_that_could_not_be_refreshed_for_a_day_are_not_used() {
     stage.clock.advance(chrono::TimeDelta::minutes(61));
     let answer = day(&stage, &token).await;
     answer.assert_problem(503, "keys-unavailable");
-    // Members whose tokens the secret signs are not concerned.
+    // Members with tokens signed by the secret are not affected.
     day(&stage, &Token::of("alice").text()).await.expect(200);
 
     issuer.publish(&[&signer]);
@@ -208,7 +208,7 @@ async fn an_issuer_that_was_never_there_is_not_the_members_fault() {
     let answer = day(&stage, &token).await;
     answer.assert_problem(503, "keys-unavailable");
     assert!(answer.header("retry-after").is_some());
-    // Neither of these needs it.
+    // These two requests do not need the key set.
     stage
         .service_for("alice")
         .get("daily-data", "")

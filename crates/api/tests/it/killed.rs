@@ -1,4 +1,4 @@
-//! kill -9 between the answer and the work: what was acknowledged is never lost.
+//! `kill -9` between response and processing: an acknowledged webhook is never lost.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
     let truth = sim.world().truth(person);
     let recoveries: Vec<Value> = truth["recoveries"].as_array().unwrap().clone();
     for kill in 0..KILLS {
-        // A few rescored nights, each with its event.
+        // A few nights with new scores, each with its event.
         for nth in 0..random.random_range(1..4) {
             let recovery = &recoveries[random.random_range(0..15)];
             let score = random.random_range(1..99);
@@ -54,17 +54,18 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
             scores.retain(|(cycle, _)| cycle != &recovery["cycle_id"]);
             scores.push((recovery["cycle_id"].clone(), score));
         }
-        // At any moment: before it looks, while it asks WHOOP, while it stores.
+        // The kill comes at any moment: before the event is read, during a call to WHOOP, during a
+        // write.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..450))).await;
         api.signal(Signal::KILL);
         api.end().await;
-        // What it had under way may still take a lease.
+        // Its open connections may still claim a member lease.
         let of_the_dead = "SELECT 1 FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'whoop'";
         while !sql.query(of_the_dead, &[]).await.unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        // Whoever was killed blocks the member for a minute; not for this test.
+        // The killed process would hold the member lease for a minute; the test removes it.
         sql.batch_execute("UPDATE whoop_users SET lease_until = NULL")
             .await
             .unwrap();
@@ -95,7 +96,7 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
             .unwrap();
         assert_eq!(stored.get::<_, f64>(0), f64::from(score), "{cycle}");
     }
-    // And the numbers of the changes have no gap.
+    // The sequence numbers of the changes have no gap.
     let gap = "SELECT 1 FROM (SELECT seq - lag(seq) OVER (PARTITION BY user_id ORDER BY seq) AS step \
                FROM whoop_change) AS steps WHERE step <> 1";
     assert!(sql.query(gap, &[]).await.unwrap().is_empty());
@@ -103,7 +104,7 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
     api.end().await;
 }
 
-/// Through WHOOP's consent, and read once.
+/// Connects alice through WHOOP's consent page, and waits for the first sync.
 async fn connect(api: &RunningApi, person: i64) {
     let member = Member::new(&api.client, "alice");
     let consent = member.begin(&json!({})).await;

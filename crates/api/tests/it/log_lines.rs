@@ -1,5 +1,4 @@
-//! What the real program writes down and answers, at its most talkative: no
-//! secret.
+//! Log lines and responses of the real program with all logging enabled: they contain no secret.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::process::Signal;
@@ -35,7 +34,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
         }
     };
 
-    // Connect, with a consent and an address whose words are the member's own.
+    // A connect with a consent and a return address that contain text of the member.
     let alice = Member::new(&api.client, "alice-whose-name-is-hers");
     secrets.push(("the member's JWT", alice.token.clone()));
     let body = json!({"return_to": "hos://whoop/words-of-the-address"});
@@ -47,7 +46,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     alice.is_read().await;
     note_tokens(&mut secrets);
 
-    // Mistakes: the same state again, a made-up one, bad tokens, bad bodies.
+    // Invalid requests: the same state again, an invented state, invalid tokens and bodies.
     let again = callback.follow(&api.client).await;
     assert!(again.location().as_str().ends_with("error=used_state"));
     let made_up = "/api/v1/whoop/callback?state=made-up-state-text&code=made-up-code-text";
@@ -61,7 +60,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     api.client.get(&path).with_token(&expired).send().await;
     secrets.push(("an expired JWT", expired));
 
-    // A refresh, a day, a sync, the end.
+    // A token refresh, a day, a sync, and a disconnect.
     world.expire_access_tokens();
     Stage::two_minutes_pass_since_reads(&db).await;
     let day = alice.day("?refresh=force").await;
@@ -76,7 +75,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     service.post("sync", &json!({})).await.expect(200);
     let metrics = api.client.get("/metrics").send().await;
     assert!(metrics.text.contains("whoop_users"), "{}", metrics.text);
-    // A refusal that WHOOP words itself, and a permission that cannot be ended.
+    // A refusal with WHOOP's own text, and a permission that cannot be revoked.
     world.expire_access_tokens();
     world.add_fault(Fault::status("token", 503));
     Stage::two_minutes_pass_since_reads(&db).await;
@@ -93,13 +92,13 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     let (status, log) = api.end().await;
 
     assert!(status.success(), "{log}");
-    // It really was at its most talkative.
+    // All logging was enabled.
     for word in ["TRACE", "DEBUG", "tokio_postgres", "whoop_client", "actix"] {
         assert!(log.contains(word), "no {word} among {} bytes", log.len());
     }
     assert!(secrets.len() >= 14, "{}", secrets.len());
     let answers = api_answers.join("\n");
-    // They really hold what they should.
+    // The texts contain what they should.
     for (text, word) in [
         (&answers, "expired-token"),
         (&answers, "whoop_users"),
@@ -117,7 +116,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
             ("an answer", &answers),
         ];
         for (place, text) in places {
-            // The app is given the state, to send the member to WHOOP with it.
+            // The app receives the state, because it sends the member to WHOOP with it.
             if (*what, place) == ("the state", "an answer") {
                 continue;
             }
@@ -141,7 +140,7 @@ async fn a_statement_that_kept_somebody_waiting_is_named_and_its_values_are_not(
     let lock = other.transaction().await.unwrap();
     lock.execute("LOCK TABLE whoop_users", &[]).await.unwrap();
     let hold = async {
-        // PostgreSQL's own time, for longer than a statement should take.
+        // The sleep runs in PostgreSQL and is longer than a statement should take.
         lock.execute("SELECT pg_sleep(0.8)", &[]).await.unwrap();
         lock.commit().await.unwrap();
     };
@@ -161,13 +160,13 @@ async fn a_statement_that_kept_somebody_waiting_is_named_and_its_values_are_not(
     assert!(!line.contains("alice"), "{line}");
 }
 
-/// A text as it is, and as a column of bytes would show it.
+/// Returns a text as it is, and in the forms of a column of bytes.
 fn forms(secret: &str) -> [String; 3] {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     [secret.to_owned(), hex, STANDARD.encode(secret)]
 }
 
-/// The lines that hold all of these words.
+/// Returns the lines that contain all of these words.
 fn lines_with<'a>(log: &'a str, words: &[&str]) -> Vec<&'a str> {
     log.lines()
         .filter(|line| words.iter().all(|word| line.contains(word)))
@@ -190,7 +189,7 @@ async fn strangers_write_few_lines_and_the_rest_are_counted() {
     for _ in 0..REFUSED / 3 {
         refuse().await;
     }
-    // The next line that is written says how many were not.
+    // The next line that is written contains the number of suppressed lines.
     until("the suppressed lines are counted", || async {
         refuse().await;
         !lines_with(&api.log_so_far(), &["request refused", "suppressed="]).is_empty()

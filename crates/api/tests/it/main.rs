@@ -1,5 +1,5 @@
-//! The API as its callers see it: real requests, a real PostgreSQL, a
-//! simulated WHOOP, law by law.
+//! Integration tests of the API: real requests, a real PostgreSQL and a simulated WHOOP, by the
+//! laws of the contract.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 

@@ -1,4 +1,4 @@
-//! What the operator sees: true figures, and nobody's name.
+//! Metrics for the operator: the values are right and contain no user id.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ async fn metrics(stage: &Stage) -> String {
     answer.text
 }
 
-/// The value of a line that begins with this name and these labels.
+/// Returns the value of a metric with this name and these labels.
 fn value_of(text: &str, series: &str) -> Option<f64> {
     let line = text.lines().find(|line| {
         let rest = line.strip_prefix(series);

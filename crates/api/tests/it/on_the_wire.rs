@@ -1,4 +1,4 @@
-//! What travels beside the answers: tags, names of requests, encodings, origins.
+//! Headers of requests and responses: tags, request ids, encodings, origins.
 
 use reqwest::Method;
 use serde_json::json;
@@ -31,7 +31,7 @@ async fn what_the_app_has_already_is_not_sent_again_until_it_changes() {
         let ask = stage.client.get(&path).with_token(&alice.token);
         let other = ask.with_header("if-none-match", "W/\"other\"").send().await;
         assert_eq!(other.status, 200);
-        // Whose it is comes first: a tag opens nothing.
+        // Access is checked before the tag.
         let bob = Token::of("bob").text();
         let ask = stage.client.get(&path).with_token(&bob);
         ask.with_header("if-none-match", &tag)
@@ -83,7 +83,7 @@ async fn a_request_keeps_the_name_that_its_caller_gave_it() {
         let id = given.header("x-request-id").unwrap();
         assert_eq!(id.len(), 32, "{bad:?} became {id:?}");
     }
-    // Refusals and lost ways have one too.
+    // Refused requests and unknown paths have an id, too.
     let lost = stage.client.get("/nowhere").send().await;
     assert!(lost.header("x-request-id").is_some());
 }
@@ -170,7 +170,7 @@ async fn a_member_who_asks_too_often_is_told_when_to_come_back_and_others_are_no
     let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=20).contains(&seconds), "{seconds}");
     bob.get("connection", "").await.assert_status(200);
-    // A service asks for many.
+    // Requests with a service key are not limited.
     let service = stage.service_for("alice");
     for _ in 0..10 {
         service.get("connection", "").await.assert_status(200);

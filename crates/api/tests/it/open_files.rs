@@ -1,4 +1,4 @@
-//! More connections than the process may have open files.
+//! More connections than the limit of open files allows.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use whoop_devkit::TestDb;
 
 use crate::harness::{DEADLINE, RunningApi, SERVICE_KEY, simulator, status_of, until};
 
-/// Open files of a process.
+/// Returns the number of open files of a process.
 fn open_files(pid: u32) -> usize {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     files.count()
 }
 
-/// Asks for `/healthz` on a connection that stays open.
+/// Requests `/healthz` on a connection that remains open.
 async fn is_healthy(connection: &mut TcpStream) -> bool {
     let request = b"GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n";
     if connection.write_all(request).await.is_err() {
@@ -40,7 +40,7 @@ async fn more_idle_connections_than_open_files_stop_neither_old_nor_new_ones() {
     let mut first = TcpStream::connect(api.client.address).await.unwrap();
     assert!(is_healthy(&mut first).await);
 
-    // Twice the limit. Those beyond it wait in the kernel's queue.
+    // Twice the limit. Connections beyond the limit wait in the kernel's queue.
     let mut idle = Vec::new();
     for _ in 0..2 * LIMIT {
         idle.push(TcpStream::connect(api.client.address).await.unwrap());
@@ -51,7 +51,7 @@ async fn more_idle_connections_than_open_files_stop_neither_old_nor_new_ones() {
     .await;
 
     assert!(is_healthy(&mut first).await, "{}", api.log_so_far());
-    // The operator's way in is another one.
+    // The operations address has its own connections.
     let operations = api.operations.clone().unwrap();
     operations.get("/healthz").send().await.expect(200);
     let files = open_files(api.pid());
@@ -62,7 +62,7 @@ async fn more_idle_connections_than_open_files_stop_neither_old_nor_new_ones() {
         is_healthy(&mut new).await
     })
     .await;
-    // The database can still be reached: the pool has files of its own.
+    // The database is still available: files are reserved for the pool.
     api.client.get("/readyz").send().await.expect(200);
 
     api.signal(Signal::TERM);

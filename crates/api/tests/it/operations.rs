@@ -1,4 +1,4 @@
-//! A second address for the operator: metrics, the operator's page and its routes.
+//! Operations address: metrics, the operator's page and its routes.
 
 use std::net::TcpListener;
 
@@ -57,17 +57,17 @@ async fn each_route_is_on_its_own_address_and_the_state_is_the_same() {
         assert_eq!(status(&stage.client, path).await, 200, "{path}");
         assert_eq!(status(&operations, path).await, 200, "{path}");
     }
-    // The page finds its own files there.
+    // The operations address serves the files of its page.
     for path in ["/page/style.css", "/page/dom.js", "/page/icon.svg"] {
         assert_eq!(status(&operations, path).await, 200, "{path}");
     }
-    // Another method, and the replay that only operators may ask for.
+    // Routes with another method, which only operators may use, do not exist on this address.
     for path in ["admin/doctor", "admin/webhooks/replay"] {
         let path = format!("/api/v1/whoop/{path}");
         let ask = stage.client.post(&path).with_token(SERVICE_KEY);
         ask.send().await.assert_problem(404, "no-such-route");
     }
-    // The metrics count what members ask on the other address.
+    // The metrics count members' requests to the public address.
     Member::new(&stage.client, "alice").day("").await;
     let metrics = operations.get("/metrics").send().await.text;
     assert!(metrics.contains("daily-data/{user_id}"), "{metrics}");

@@ -1,4 +1,4 @@
-//! What is the operator's to know and to mend is not told to members.
+//! Information and faults that only concern the operator are not shown to members.
 
 use serde_json::json;
 

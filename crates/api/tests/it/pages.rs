@@ -1,5 +1,5 @@
-//! The pages' files: where they lie, and what a browser is told of them. What they
-//! show is tried in a browser, by `scripts/test-page`.
+//! Files of the pages: their paths and headers. `scripts/test-page` tests their content in a
+//! browser.
 
 use crate::harness::{Answer, Stage};
 
@@ -48,7 +48,7 @@ async fn what_opens_the_page_offline_is_listed_and_there() {
     let files = list["files"].as_object().unwrap();
     assert!(files.contains_key("/page/health.js"), "{list}");
     assert!(!files.contains_key("/page/admin.js"), "{list}");
-    // With what tells a file of this build from one of another.
+    // Each entry has the tag that distinguishes a file of this build from other builds.
     let shell = [("/", &list["shell"])];
     let files = files.iter().map(|(path, tag)| (path.as_str(), tag));
     for (path, tag) in files.chain(shell) {
@@ -111,7 +111,7 @@ async fn the_description_and_its_page_are_compressed_once_and_known_by_their_tag
         assert!(!plain.headers().contains_key("content-encoding"));
         let tag = plain.headers()["etag"].clone();
         let plain = plain.bytes().await.unwrap();
-        // Brotli is offered as well: only gzip is at hand.
+        // The client accepts Brotli, too, but only gzip is available.
         let packed = ask().header("accept-encoding", "br, gzip");
         let packed = packed.send().await.unwrap();
         assert_eq!(packed.headers()["content-encoding"], "gzip", "{path}");

@@ -1,4 +1,4 @@
-//! What a caller sees once WHOOP's quota is spent.
+//! Responses when WHOOP's quota is used up.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use whoop_sim::{Fault, FaultKind, SimConfig};
 
 use crate::harness::{Member, Stage, now, two_months, until};
 
-/// A member who was read, and a WHOOP that answers no more this minute.
+/// Returns a member after the first sync, and a WHOOP without quota for the current minute.
 async fn spent() -> (Stage, Member) {
     let stage = Stage::with(SimConfig {
         calls_per_minute: 60,
@@ -14,7 +14,7 @@ async fn spent() -> (Stage, Member) {
     })
     .await;
     let alice = stage.connect("alice").await;
-    // Somebody else of the same app uses up what is left.
+    // Another client of the same WHOOP app uses up the rest of the quota.
     let token = stage.world().grants()[0].access_token.clone();
     let url = format!("{}/v2/user/profile/basic", stage.sim.api_url());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -39,7 +39,7 @@ async fn a_sync_is_asked_to_come_back_when_the_minute_has_turned() {
     let (stage, alice) = spent().await;
     let calls = stage.world().call_count();
 
-    // The first one learns it from WHOOP, the second is not even sent.
+    // The first request gets WHOOP's refusal, the second is not sent.
     for _ in 0..2 {
         let answer = alice.post("sync", &json!({})).await;
         answer.assert_problem(429, "quota-spent");
@@ -126,7 +126,7 @@ async fn a_burst_of_background_syncs_is_one_sync() {
     let before = stage.world().call_count();
     alice.post("sync", &json!({})).await.expect(200);
     let calls_of_one = stage.world().call_count() - before;
-    // The first is under way until all have asked.
+    // The first sync is still running when all requests have been sent.
     stage.world().add_fault(Fault {
         millis: Some(3_000),
         ..Fault::new("*", FaultKind::Latency)
@@ -175,7 +175,8 @@ async fn a_background_sync_may_begin_once_the_last_one_is_over() {
     }
 }
 
-/// Law 9: a member's own background sync yields to their app, also while it waits for WHOOP's limit.
+/// Law 9: a member's own background sync yields to their app, even while it waits for WHOOP's
+/// limit.
 #[tokio::test]
 async fn a_background_sync_that_waits_for_the_quota_makes_no_other_request_busy() {
     let (stage, alice) = spent().await;
@@ -223,7 +224,7 @@ async fn a_sync_from_long_ago_is_background_work_and_app_requests_come_before_it
     assert_eq!(stage.text(ended).await, "4", "nothing of it was lost");
 }
 
-/// One forced read a minute: a member's app that asks in a loop makes no more calls.
+/// One forced read per minute: an app that sends requests in a loop causes no more calls.
 #[tokio::test]
 async fn a_forced_read_within_a_minute_is_shared() {
     let (stage, alice) = Stage::with_member().await;

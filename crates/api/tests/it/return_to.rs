@@ -1,4 +1,4 @@
-//! Where a connect may send a member back to.
+//! Addresses that a connect may return to.
 
 use serde_json::json;
 
@@ -94,7 +94,7 @@ async fn the_way_to_whoop_says_who_asks_for_what() {
     assert!(one.state().len() >= 32, "{url}");
     assert_ne!(one.state(), two.state());
     assert!(!url.as_str().contains("alice"), "{url}");
-    // Whoever reads the database cannot finish somebody's connect.
+    // A person with read access to the database cannot complete another member's connect.
     assert_eq!(stage.rows().await.tables_with(&one.state()), [""; 0]);
 }
 

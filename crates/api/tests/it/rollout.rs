@@ -1,4 +1,4 @@
-//! Migrations beside an API that serves.
+//! Migrations while an API serves.
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ const CALLERS: usize = 4;
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
     let db = TestDb::new().await;
-    // Roles are the server's, so it bears its database's name.
+    // Roles belong to the whole server, so the role's name contains the database's name.
     let role = format!("{}_serves", db.name());
     let owner = db.client().await;
     let create = format!("CREATE ROLE {role} LOGIN PASSWORD 'serving-word'");
@@ -36,7 +36,7 @@ async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
     url.set_password(Some("serving-word")).unwrap();
     let stage = Stage::at(url.as_str(), db, two_months()).await;
     let mut alice = stage.connect("alice").await;
-    // A member may ask ten times a second only.
+    // A service key is used because a member is limited to ten requests per second.
     SERVICE_KEY.clone_into(&mut alice.token);
 
     let (stop, answered) = (
@@ -48,7 +48,7 @@ async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
             let (alice, stop, answered) = (alice.clone(), Arc::clone(&stop), Arc::clone(&answered));
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    // Reads and writes of many tables, so that locks cross.
+                    // Reads and writes use many tables, so that their locks conflict.
                     let answer = match caller {
                         0 => alice.post("sync", &serde_json::json!({})).await,
                         1 => alice.get("export", "").await,

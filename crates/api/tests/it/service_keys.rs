@@ -1,4 +1,5 @@
-//! Service keys of the database: effective and revoked at once, and no further than their scopes.
+//! Service keys in the database: they take effect and are revoked immediately, and give no access
+//! beyond their scopes.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -22,7 +23,7 @@ async fn database(stage: &Stage) -> Database {
     .unwrap()
 }
 
-/// Makes a key as `sync-worker service-keys create` does.
+/// Creates a key like `sync-worker service-keys create`.
 async fn create(stage: &Stage, name: &str, scopes: &[Scope], days: Option<i64>) -> String {
     let (key, digest) = service_key::generate().unwrap();
     let database = database(stage).await;
@@ -118,7 +119,7 @@ async fn a_key_goes_as_far_as_its_scope_and_says_which_one_is_missing() {
             );
         }
     }
-    // Nothing of it happened.
+    // The refused requests had no effect.
     assert_eq!(
         alice.day("?refresh=never").await["meta"]["connection"],
         "connected"
@@ -259,7 +260,7 @@ async fn audited(stage: &Stage) -> Vec<Value> {
     serde_json::from_str(&stage.text(sql).await).unwrap()
 }
 
-/// Rows of a caller: action, member and detail.
+/// Returns the audit rows of a caller: action, member and detail.
 fn rows_of(rows: &[Value], caller: &str) -> Vec<(String, Value, Value)> {
     rows.iter()
         .filter(|row| row["caller"] == caller)

@@ -1,4 +1,4 @@
-//! The API as it should be run: by a role that may not change the schema.
+//! The recommended setup of the API: a role that cannot change the schema.
 
 use serde_json::json;
 use whoop_devkit::TestDb;
@@ -9,7 +9,7 @@ use crate::harness::{Stage, two_months};
 #[tokio::test]
 async fn a_role_that_only_serves_is_enough_for_every_route() {
     let db = TestDb::new().await;
-    // Roles are the server's, so it bears its database's name.
+    // Roles belong to the whole server, so the role's name contains the database's name.
     let role = format!("{}_serves", db.name());
     let owner = db.client().await;
     owner
@@ -48,7 +48,7 @@ async fn a_role_that_only_serves_is_enough_for_every_route() {
         metrics.text
     );
 
-    // Left while WHOOP is out of order, and ended there later.
+    // The member disconnects while WHOOP is unavailable; the permission is revoked later.
     stage.world().add_fault(Fault::status("*", 503));
     let left = alice.delete("").await.expect(200);
     assert_eq!(left["revocation"], "pending");

@@ -1,4 +1,4 @@
-//! A span of days, and whole records page by page.
+//! Spans of days, and complete records in pages.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ async fn range(member: &Member, from: NaiveDate, to: NaiveDate) -> Vec<Value> {
     found.expect(200)["days"].as_array().unwrap().clone()
 }
 
-/// Every record of a type, asked for in pages of this size.
+/// Returns every record of a data type, read in pages of `limit`.
 async fn all_records(member: &Member, data_type: &str, limit: usize) -> Vec<Value> {
     let mut found = Vec::new();
     let mut rest = format!("?limit={limit}");
@@ -36,7 +36,7 @@ async fn all_records(member: &Member, data_type: &str, limit: usize) -> Vec<Valu
 #[tokio::test]
 async fn each_day_of_a_span_shows_what_the_whole_day_shows() {
     let stage = Stage::new().await;
-    // Among them somebody who sleeps twice a day, naps, and leaves the strap off.
+    // One of these people sleeps twice a day, naps, and does not always wear the strap.
     for person in 0..3 {
         let member = stage
             .connect_person(&format!("person-{person}"), person)
@@ -59,7 +59,7 @@ async fn each_day_of_a_span_shows_what_the_whole_day_shows() {
                 "workouts": day["workouts"].as_array().unwrap().len(),
             });
             let mut brief = brief.clone();
-            // Null where nobody knows whether there were any.
+            // The value is null if it is unknown whether there were workouts.
             if brief["workouts"].is_null() {
                 assert!(day["missing"]["workouts"].is_string(), "{day}");
                 brief["workouts"] = json!(0);
@@ -124,7 +124,7 @@ async fn pages_of_any_size_hold_each_record_once_as_whoop_sent_it() {
         for limit in [1, 7] {
             assert_eq!(all_records(&alice, data_type, limit).await, all);
         }
-        // The beginning of history is still being read; what is here is WHOOP's.
+        // The oldest history is still being read; the stored records are the same as WHOOP's.
         let known: BTreeSet<String> = truth[plural]
             .as_array()
             .unwrap()
@@ -140,7 +140,7 @@ async fn pages_of_any_size_hold_each_record_once_as_whoop_sent_it() {
     }
 }
 
-/// One text for what is equal: 82.0 and 82 are one number, null is absent.
+/// Returns one text for equal values: 82.0 and 82 are one number, null is absent.
 fn plain(value: Value) -> String {
     fn numbers(value: &mut Value) {
         match value {

@@ -1,4 +1,4 @@
-//! How long a member waits, counted in WHOOP's answers.
+//! Response times, measured in the time of WHOOP's responses.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,8 @@ fn slow_down(stage: &Stage) {
     });
 }
 
-/// The shortest of a few tries: a busy machine is no slow API.
+/// Returns the shortest duration of three attempts, because a busy machine does not make the API
+/// slow.
 async fn quickest(mut attempt: impl AsyncFnMut() -> Duration) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..3 {

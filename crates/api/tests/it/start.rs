@@ -1,4 +1,4 @@
-//! What keeps the real program from starting, and how it says so.
+//! Settings that prevent the real program from starting, and its error messages.
 
 use whoop_devkit::TestDb;
 
@@ -7,7 +7,7 @@ use crate::harness::{Binary, JWT_SECRET, RunningApi, TOKEN_KEY, free_address, si
 const APP_SECRET: &str = "hush-hush-app-secret";
 const DATABASE_PASSWORD: &str = "hush-hush-password";
 
-/// Everything that is needed, as variables, and a port nobody else can take.
+/// All required variables, with a port that the system chooses.
 const GOOD: [(&str, &str); 7] = [
     ("API_LISTEN", "127.0.0.1:0"),
     (
@@ -27,7 +27,7 @@ const GOOD: [(&str, &str); 7] = [
     ),
 ];
 
-/// The program with one variable set to something else, or without it.
+/// Returns the program with one variable changed or removed.
 fn but_for(name: &str, value: Option<&str>) -> Binary {
     let mut binary = Binary::new();
     for (known, good) in GOOD.iter().filter(|(known, _)| *known != name) {
@@ -225,7 +225,7 @@ async fn all_that_is_wrong_is_said_at_once() {
     .await;
 }
 
-/// The program with good settings, which can then only fail at its address.
+/// A port that is in use, so that a program with valid settings fails only because of its address.
 struct Taken {
     listener: std::net::TcpListener,
 }
@@ -437,7 +437,7 @@ async fn help_shows_every_variable_and_no_value() {
         "{}",
         ended.stdout
     );
-    // Five settings, and three of which one is.
+    // Five required settings, and three of which one is required.
     assert_eq!(
         ended.stdout.matches("(required").count(),
         8,

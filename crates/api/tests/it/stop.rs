@@ -1,4 +1,4 @@
-//! The end of the real program.
+//! Stop of the real program.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use whoop_sim::{Fault, FaultKind, SimServer};
 
 use crate::harness::{Member, RunningApi, Stage, simulator, until};
 
-/// The contract gives ten seconds; a caller who keeps a connection open for
-/// the next request must not use them up.
+/// Maximum time for the stop. The contract allows ten seconds; a caller who keeps a connection open
+/// for the next request must not use them up.
 const QUICKLY: Duration = Duration::from_secs(3);
 
 async fn running(log_filter: &str) -> (TestDb, SimServer, RunningApi) {
@@ -23,7 +23,7 @@ async fn running(log_filter: &str) -> (TestDb, SimServer, RunningApi) {
 async fn an_idle_program_ends_at_once_and_well() {
     for signal in [Signal::TERM, Signal::INT] {
         let (_db, _sim, api) = running("info").await;
-        // This leaves a connection open behind it.
+        // The client keeps its connection open after this request.
         api.client.get("/readyz").send().await.expect(200);
 
         let asked = Instant::now();
@@ -66,8 +66,8 @@ async fn what_is_in_flight_is_answered_first() {
     );
 }
 
-/// Law 8: the old pair is dead once WHOOP has answered, so an end between that
-/// answer and the commit would cost the connection.
+/// Law 8: the old token pair is invalid after WHOOP has answered, so a stop between that response
+/// and the commit would lose the connection.
 #[tokio::test]
 async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
     let (db, sim, api) = running("info").await;

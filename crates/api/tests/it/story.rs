@@ -1,4 +1,4 @@
-//! A member from the first tap to the last.
+//! Life of a member from the connect to the erasure.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use whoop_sim::CallSide;
 
 use crate::harness::{Stage, now};
 
-/// The dates that a story of the present month and of long ago needs.
+/// Dates in the current month and long ago.
 const TODAY: &str = "2026-10-20";
 const TWO_WEEKS_OLD: &str = "2026-10-06";
 const BEFORE_THE_STRAP: &str = "2026-03-01";
@@ -25,7 +25,7 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     let stage = Stage::new().await;
     let member = stage.member("alice");
 
-    // Nobody knows them yet, and nobody asks WHOOP about them.
+    // The member is unknown, and WHOOP is not called.
     let day = member.day("").await;
     assert_eq!(day["meta"]["connection"], "never_connected");
     assert_eq!(day["meta"]["sync"], "off");
@@ -39,7 +39,7 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     assert_eq!(connection["connection"], "connected");
     assert_eq!(connection["consent"], "terms of 2026");
 
-    // The first load and every one after it come from the database.
+    // The first load and all later ones come from the database.
     stage.world().reset_calls();
     for _ in 0..3 {
         let day = member.day("").await;
@@ -53,7 +53,7 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     }
     assert_eq!(stage.world().call_count(), 0);
 
-    // A quarter of an hour later today is asked for anew: one call a type.
+    // A quarter of an hour later, today is read again: one call per data type.
     stage.advance(TimeDelta::minutes(16));
     let day = member.day("").await;
     assert_eq!(day["meta"]["source"], "whoop");
@@ -61,7 +61,7 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     assert_eq!(day["meta"]["last_synced_at"], "2026-10-20T15:23:00.000Z");
     assert_eq!(calls_of(&stage, CallSide::Api), 4);
 
-    // A day of the first sync is known, and stays so.
+    // A day within the first sync is stored and fresh.
     stage.world().reset_calls();
     let day = member.day(&format!("?date={TWO_WEEKS_OLD}")).await;
     assert_eq!(day["meta"]["sync"], "not_needed");
@@ -69,15 +69,15 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     assert!(part_is_there(&day, "sleep"), "{day:#}");
     assert_eq!(stage.world().call_count(), 0);
 
-    // What lies before the first sync waits for the back-fill …
+    // Days before the first sync wait for the backfill …
     let day = member.day(&format!("?date={BEFORE_THE_STRAP}")).await;
     for part in ["recovery", "sleep", "cycle", "workouts"] {
         assert_eq!(day["missing"][part], "not_synced", "{part}");
     }
     assert_eq!(stage.world().call_count(), 0);
 
-    // … or for a caller who asks for it. If WHOOP says on two days that it has nothing, it is
-    // known to have nothing.
+    // … or for a caller who requests them. If WHOOP returns nothing on two days, the service
+    // accepts that there is no data.
     for hours in [0, 20] {
         stage.advance(TimeDelta::hours(hours));
         member.sync_back_to("2026-02-01").await;
@@ -99,7 +99,7 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     }
     assert_eq!(status["rejected_records"], 0);
 
-    // Leaving: WHOOP is told, what was stored stays until it is erased.
+    // Disconnect: the permission is revoked at WHOOP; the data is kept until it is erased.
     let left = member.delete("").await.expect(200);
     assert_eq!(
         left,

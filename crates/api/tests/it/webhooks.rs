@@ -1,4 +1,4 @@
-//! Law 12: a webhook is a hint, and never lost.
+//! Law 12: a webhook is a hint, and is never lost.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::harness::{
     webhooks::{Webhook, event},
 };
 
-/// The latest sleep of the first person, and their recovery.
+/// Returns the id of the first person, their latest main sleep and its recovery.
 fn last_night(stage: &Stage) -> (i64, Value, Value) {
     let person = stage.world().people()[0];
     let truth = stage.world().truth(person);
@@ -62,13 +62,13 @@ async fn a_night_that_is_rescored_is_shown_at_once() {
 
     stage.hear().await;
 
-    // One call for each record, though three events spoke of them.
+    // One call for each record, although three events concerned them.
     assert_eq!(world.call_count(), 2, "{:?}", world.calls());
     assert_eq!(stage.inbox().await, ["done"; 3]);
     let day = alice.day("?refresh=never").await;
     assert_eq!(day["recovery"]["score"], 7, "{day:#}");
     assert_eq!(day["sleep"]["performance"], 11);
-    // And a visit finds nothing of the night to ask for.
+    // The next app request has no data of the night to read.
     stage.advance(TimeDelta::minutes(20));
     world.reset_calls();
     alice.day("").await;
@@ -132,14 +132,14 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_request() {
         .patch(person, SimDataType::Sleep, id, pending)
         .unwrap();
     stage.hear().await;
-    // An edited sleep comes with an event for its recovery.
+    // An edited sleep causes an event for its recovery, too.
     assert_eq!(stage.inbox().await, ["done", "done"]);
     assert_eq!(
         alice.day("?refresh=never").await["sleep"]["state"],
         "PENDING_SCORE"
     );
 
-    // Scored without another event, which was lost.
+    // The sleep is scored, but its event is lost.
     stage.hook_up(&json!({"lose": 1.0})).await;
     let scored = json!({"score_state": "SCORED", "score": sleep["score"]});
     stage
@@ -165,7 +165,7 @@ async fn the_same_event_again_is_known_and_works_nothing() {
     stage.world().reset_calls();
 
     webhook.send(&stage.client).await.assert_status(204);
-    // Signed anew, as a retry may be.
+    // The same event with a new signature, as in a retry.
     stage.advance(TimeDelta::minutes(30));
     Webhook::of(
         &event(person, "sleep.updated", id, "trace 1"),
@@ -178,7 +178,7 @@ async fn the_same_event_again_is_known_and_works_nothing() {
 
     assert_eq!(stage.inbox().await, ["done"]);
     assert_eq!(stage.world().call_count(), 0);
-    // Another type under the same trace is another event.
+    // An event with another type and the same trace id is a different event.
     Webhook::of(
         &event(person, "recovery.updated", id, "trace 1"),
         stage.clock_now(),
@@ -190,8 +190,8 @@ async fn the_same_event_again_is_known_and_works_nothing() {
     assert_eq!(stage.inbox().await, ["done", "done"]);
 }
 
-/// The second and third are what WHOOP's v1 sent, the fourth and fifth are paths, the last two
-/// share a trace.
+/// The second and third ids have the form of WHOOP's v1, the fourth and fifth are paths, the last
+/// two share a trace id.
 #[tokio::test]
 async fn ids_of_any_shape_are_taken_in_and_reach_no_other_path() {
     let (stage, alice) = Stage::with_member().await;
@@ -365,7 +365,7 @@ async fn what_is_not_whoops_is_refused_and_nothing_of_it_is_stored() {
     }
 
     before.assert_unchanged(&stage.rows().await, "what is not WHOOP's");
-    // And the good one is taken, also an hour late.
+    // The valid webhook is accepted, even an hour late.
     at(-74).send(&stage.client).await.assert_status(204);
 }
 
@@ -412,7 +412,7 @@ async fn of_a_member_who_has_to_reconnect_events_wait_for_that() {
     let id = sleep["id"].as_str().unwrap();
     stage.world().revoke_grants(person);
     alice.day("?refresh=force").await;
-    // Sent before WHOOP knew.
+    // WHOOP sent this event before it knew about the revoked permission.
     let late = Webhook::of(&event(person, "sleep.updated", id, "t"), stage.clock_now());
     late.send(&stage.client).await.assert_status(204);
     assert_eq!(stage.inbox().await, ["pending"]);

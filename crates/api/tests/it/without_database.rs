@@ -1,4 +1,4 @@
-//! PostgreSQL is away, comes back, or is not ready yet.
+//! PostgreSQL is unavailable, becomes available again, or is not migrated yet.
 
 use whoop_devkit::TestDb;
 
@@ -9,13 +9,14 @@ fn assert_away(answer: &Answer) {
     answer.assert_problem(503, "database-unavailable");
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds), "{seconds}");
-    // Where it is and who we are there is nobody's business.
+    // The response must not reveal the address or the credentials of the database.
     for secret in ["127.0.0.1", "hush", "postgres://", "nobody"] {
         assert!(!answer.text.contains(secret), "{}", answer.text);
     }
 }
 
-/// Without its word, a confirmation is refused before the database is asked.
+/// Adds the body that a confirmation requires: without a word it is refused before the database is
+/// used.
 fn with_needed_body(ask: Ask, path: &str) -> Ask {
     match path.ends_with("/confirm") {
         true => ask.with_json(&serde_json::json!({"confirm": "a-word"})),

@@ -6,30 +6,30 @@ use serde::Serialize;
 use super::GoalResult;
 use crate::{SimulationParameters, counters::SimulationCounters};
 
-/// Time from the beginning of a launch until all new members have their last two days.
+/// Maximum time from the beginning of a launch until all new members have their last two days.
 const MAX_FIRST_SYNC_TIME: TimeDelta = TimeDelta::minutes(90);
 
-/// Longest wait of another member's app request during a launch.
+/// Maximum wait of an app request of a member who is not part of the launch, during the launch.
 const MAX_APP_REQUEST_WAIT: TimeDelta = TimeDelta::minutes(1);
 
-/// First syncs of new members, and app requests of others meanwhile.
+/// First syncs of new members, and app requests of the other members in the meantime.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct LaunchReport {
     pub members: usize,
     pub within_seconds: i64,
-    /// New members who have their last two days.
+    /// New members for whom the last two days were read.
     pub members_read: usize,
-    /// Time from the beginning of the launch until the last of them had.
+    /// Time from the beginning of the launch until the last of these members was read.
     pub last_member_read_after_seconds: i64,
     /// App requests of new members that waited for the first sync.
     pub visits_that_shared_the_first_sync: u64,
     /// App requests of other members during the launch.
     pub visits_of_others: u64,
     pub visits_of_others_put_off: u64,
-    /// Longest time until one of them was answered, in seconds, rounded up.
+    /// Maximum time in seconds until one of these app requests was answered, rounded up.
     pub longest_wait_of_others_seconds: i64,
-    /// App requests of all members after the last first sync. No goal includes them: the calls of
-    /// the launch are in the day window for 24 hours.
+    /// App requests of all members after the last first sync. No goal includes them, because the
+    /// calls of the launch count in the day window for another 24 hours.
     pub visits_afterwards: u64,
     pub visits_afterwards_put_off: u64,
 }
@@ -40,7 +40,8 @@ impl LaunchReport {
         let begins = setting.begins + launch.begins_after;
         let ends = setting.begins + TimeDelta::days(setting.days.into());
         let counted = &tally.launch;
-        // Members who were not read in the simulated days were read at their end at the earliest.
+        // If some members were not read within the simulated days, the end of the simulation is the
+        // earliest possible time.
         let last_read = counted
             .last_first_sync
             .filter(|_| counted.first_syncs == launch.members)

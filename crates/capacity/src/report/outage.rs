@@ -6,17 +6,17 @@ use serde::Serialize;
 use super::GoalResult;
 use crate::{SimulationParameters, counters::SimulationCounters};
 
-/// Maximum number of calls in an hour in which WHOOP does not answer.
+/// Maximum number of calls per hour of an outage.
 const MAX_CALLS_PER_HOUR: i64 = 99;
 
-/// Calls and visits while WHOOP did not answer.
+/// Calls and app requests during outages.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct OutageReport {
     pub seconds: i64,
     pub calls: u64,
-    /// Calls in an hour of outage, on average.
+    /// Average number of calls per hour of outage.
     pub calls_per_hour: i64,
-    /// Visits during an outage or up to two minutes after it, which no goal includes.
+    /// App requests during an outage or up to two minutes after it. No goal includes them.
     pub visits: u64,
 }
 

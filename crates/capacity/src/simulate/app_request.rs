@@ -1,4 +1,4 @@
-//! App requests: a member opens the app and waits for the day.
+//! App requests: a member opens the app, and the request is answered with the day.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_client::RetryPolicy;
@@ -58,7 +58,7 @@ impl Simulation<'_> {
         if !is_done || !request.conserves_quota || request.is_second_round {
             return self.count_app_request(now, &task, &request);
         }
-        // The first reads may show that one more is needed.
+        // The result of the first reads may require one more read.
         let calls = self.reads_of_app_request(now, task.member, true);
         let mut request = AppRequest {
             is_second_round: true,
@@ -110,7 +110,7 @@ impl Simulation<'_> {
         }
         for data_type in DataType::ALL {
             let behind = member.data_lag(data_type, came);
-            // Spared only because calls are scarce.
+            // The read was due and was skipped only to conserve the quota.
             if request.due.contains(&data_type) && !request.requested.contains(&data_type) {
                 self.counters.skipped_read_lags.push(behind.num_seconds());
             } else {
@@ -150,7 +150,7 @@ impl Simulation<'_> {
         launch.is_some_and(|launch| now >= self.setting.begins + launch.begins_after)
     }
 
-    /// Whether all new members of the launch had their first sync.
+    /// Whether all new members of the launch have completed their first sync.
     fn has_launched(&self) -> bool {
         let launch = self.setting.launch;
         launch.is_some_and(|launch| self.counters.launch.first_syncs == launch.members)

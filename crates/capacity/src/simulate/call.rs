@@ -14,7 +14,7 @@ use super::{
 const LATENCY: TimeDelta = TimeDelta::milliseconds(300);
 
 impl Simulation<'_> {
-    /// Sends a task's requests side by side, as permits allow.
+    /// Queues the requests of a task; they are sent in parallel as permits are granted.
     pub(super) fn send_requests(&mut self, now: DateTime<Utc>, id: TaskId) {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
@@ -30,7 +30,7 @@ impl Simulation<'_> {
         self.request_permits(now, class);
     }
 
-    /// Sends a failed call again.
+    /// Queues a failed call again.
     pub(super) fn repeat_request(&mut self, now: DateTime<Utc>, id: TaskId, request: WhoopRequest) {
         let Some(class) = self.tasks.get_mut(id).map(|task| task.class) else {
             return;
@@ -62,14 +62,15 @@ impl Simulation<'_> {
         self.request_permits(now, class);
     }
 
-    /// Asks the ledger for a permit for each caller of a class.
+    /// Requests permits from the ledger for the queued calls of a priority class.
     fn request_permits(&mut self, now: DateTime<Utc>, class: PriorityClass) {
         let limits = self.setting.limits;
         let mut granted = Vec::new();
         let mut impatient = Vec::new();
         let mut refusal = None;
         if let Some(queue) = self.queues.get_mut(class.index()) {
-            // The end of an outage cannot be foreseen: every caller asks.
+            // Only refusals by the quota have a known end. The end of an outage is not known, so
+            // the ledger is asked every time.
             queue.refusal = queue.refusal.filter(|refusal| {
                 refusal.until > now && matches!(refusal.reason, WaitReason::Quota(_))
             });
@@ -211,7 +212,7 @@ impl Simulation<'_> {
         self.end_request(now, id, |_| {});
     }
 
-    /// Notes the result of a request, and ends its task after the last one.
+    /// Records the result of a request. Ends the task after its last request.
     fn end_request(
         &mut self,
         now: DateTime<Utc>,

@@ -17,7 +17,7 @@ pub(super) struct QueuedCall {
 }
 
 impl QueuedCall {
-    /// The caller waits no longer than until then.
+    /// Returns the time until which the call waits for a permit.
     pub(super) fn deadline(&self) -> DateTime<Utc> {
         self.queued_at + self.request.remaining_wait
     }
@@ -26,11 +26,11 @@ impl QueuedCall {
 #[derive(Debug, Default)]
 pub(super) struct CallQueue {
     calls: VecDeque<QueuedCall>,
-    /// No caller's deadline is earlier.
+    /// Earliest deadline of the queued calls, or an earlier time.
     earliest_deadline: Option<DateTime<Utc>>,
-    /// The ledger's last refusal.
+    /// Last refusal by the ledger.
     pub(super) refusal: Option<QueueRefusal>,
-    /// The callers ask again then.
+    /// Time at which permits are requested again for the queued calls.
     pub(super) retry_at: Option<DateTime<Utc>>,
 }
 
@@ -50,12 +50,12 @@ impl CallQueue {
         self.calls.is_empty()
     }
 
-    /// Removes the first callers, at most `count`.
+    /// Removes the first calls, at most `count`.
     pub(super) fn take_first(&mut self, count: usize) -> impl Iterator<Item = QueuedCall> {
         self.calls.drain(..count.min(self.calls.len()))
     }
 
-    /// Removes the callers that do not wait until the refusal ends.
+    /// Removes the calls with a deadline before the end of the refusal.
     pub(super) fn take_timed_out(&mut self, until: DateTime<Utc>) -> Vec<QueuedCall> {
         if self.earliest_deadline.is_none_or(|at| at >= until) {
             return Vec::new();

@@ -21,15 +21,15 @@ pub(super) enum SimulationEvent {
     MemberEvent(ScheduledEvent),
     /// A webhook arrives.
     WebhookArrives(SimulatedWebhook),
-    /// A webhook event whose read failed is due again.
+    /// A webhook event is due again after its read failed.
     WebhookRetried(SimulatedWebhook),
-    /// The quota refused a read for a webhook; the inbox goes on.
+    /// The inbox resumes after a pause that followed a refusal by the quota.
     InboxResumes,
     /// The next member of the launch connects.
     MemberConnects,
-    /// A stage of a new member's first sync that failed begins again.
+    /// A stage of a new member's first sync begins again after a failure.
     StageRepeated(usize, ConnectStage),
-    /// The access token of a task's member is valid.
+    /// A task's member has a valid access token.
     TokenReady(TaskId),
     /// WHOOP answers a call.
     CallAnswered {
@@ -39,13 +39,13 @@ pub(super) enum SimulationEvent {
     },
     /// A failed call is sent again.
     CallRepeated(TaskId, WhoopRequest),
-    /// The callers of a class ask the ledger again.
+    /// Permits are requested again for the queued calls of a priority class.
     QueueRetries(PriorityClass),
 }
 
 struct QueuedEvent {
     at: DateTime<Utc>,
-    /// Keeps events of one moment in the order in which they were added.
+    /// Sequence number: events of the same moment keep the order in which they were added.
     number: u64,
     event: SimulationEvent,
 }

@@ -1,4 +1,4 @@
-//! New members: the first sync, then the body measurement and a month of history.
+//! New members: the first sync, then the body measurement and 30 days of history.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_client::RetryPolicy;
@@ -19,21 +19,21 @@ use super::{
 };
 use crate::{MemberEvent, ScheduledEvent, simulated_member::SimulatedMember};
 
-/// The first sync reads this much, which is one page of each data type.
+/// Time span that the first sync reads: one page of each data type.
 const FIRST_SYNC_WINDOW: TimeDelta = TimeDelta::hours(48);
 
-/// Longest wait of a call of the first sync for its permit. On launch day the queue is some
-/// thousands of calls long.
+/// Maximum time that a call of the first sync waits for its permit. On launch day the queue holds
+/// several thousand calls.
 const FIRST_SYNC_MAX_WAIT: TimeDelta = TimeDelta::hours(3);
 
-/// Pause before a first sync that failed is tried again.
+/// Pause before a failed stage of a first sync is repeated.
 const STAGE_RETRY_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 /// Times after the connect at which a new member's app asks for data.
 const APP_REQUESTS_AFTER: [TimeDelta; 2] = [TimeDelta::seconds(10), TimeDelta::minutes(10)];
 
 impl Simulation<'_> {
-    /// A new member connects.
+    /// Adds a new member who connects at `now`, and begins the first sync.
     pub(super) fn connect_member(&mut self, now: DateTime<Utc>) {
         let place = self.members.len();
         let heard = self
@@ -70,7 +70,7 @@ impl Simulation<'_> {
                 self.counters.launch.record_first_sync(now);
                 ConnectStage::BodyMeasurement
             }
-            // The night's run goes on with histories that the quota does not allow now.
+            // If the quota does not allow the backfill now, the night's run continues it.
             ConnectStage::BodyMeasurement | ConnectStage::Backfill if !is_done => return,
             ConnectStage::BodyMeasurement | ConnectStage::Backfill => ConnectStage::Backfill,
         };
@@ -108,7 +108,7 @@ impl Simulation<'_> {
     }
 }
 
-/// One page of each data type.
+/// Returns the requests of the first sync: one page of each data type.
 fn first_sync_requests(now: DateTime<Utc>) -> impl Iterator<Item = WhoopRequest> {
     DataType::ALL.into_iter().map(move |data_type| {
         let call = ReadRequest {

@@ -1,4 +1,4 @@
-//! Scheduled runs: the planner's selection, some members at a time, and histories at night.
+//! Scheduled runs: the planner's selection, some members at a time, and the backfill at night.
 
 use std::collections::VecDeque;
 
@@ -19,18 +19,19 @@ use super::{
     task::{RequestTarget, SyncTask, TaskPurpose, WhoopRequest, longest_wait},
 };
 
-/// Members that a run syncs at the same time.
+/// Number of members that a run syncs at the same time.
 const PARALLEL_MEMBERS: usize = 4;
 
 pub(super) struct ActiveRun {
     slot: Slot,
     planned_at: DateTime<Utc>,
     entries: VecDeque<SelectionEntry>,
-    /// Members whose history is read after the selected members were synced.
+    /// Members for a backfill after the selected members are synced.
     backfills: VecDeque<usize>,
-    /// Members that are being synced.
+    /// Number of members that are being synced.
     running: usize,
-    /// Classes that the quota refused: they end in this run.
+    /// Priority classes for which permits were refused. The run begins no further syncs of these
+    /// classes.
     refused_classes: [bool; PriorityClass::ALL.len()],
 }
 
@@ -95,7 +96,7 @@ impl Simulation<'_> {
         self.release_held_webhooks(now);
     }
 
-    /// Begins with the next members of a run.
+    /// Begins the syncs of the next members of a run.
     fn begin_next_members(&mut self, now: DateTime<Utc>, number: usize) {
         while let Some(run) = self.runs.get_mut(number)
             && run.running < PARALLEL_MEMBERS
@@ -152,8 +153,8 @@ impl Simulation<'_> {
         self.begin_task(now, task.with(requests));
     }
 
-    /// The reads of a selected member, without those that another task has made since the run was
-    /// planned.
+    /// Returns the reads of a selected member, without those that another task has made since the
+    /// run was planned.
     fn reads_of_entry(
         &self,
         slot: Slot,
@@ -165,7 +166,7 @@ impl Simulation<'_> {
             return Vec::new();
         };
         if !member.was_ever_read() && member.backfill_from.is_some() {
-            // The member's first sync is under way.
+            // The member's first sync is running.
             return Vec::new();
         }
         let wanted = member.coverage.iter().filter(|one| {
@@ -215,7 +216,7 @@ impl Simulation<'_> {
         self.begin_next_members(now, number);
     }
 
-    /// The next page of history of each data type.
+    /// Returns the next page of history of each data type.
     pub(super) fn backfill_reads(&self, now: DateTime<Utc>, member: usize) -> Vec<ReadRequest> {
         let Some(member) = self.members.get(member) else {
             return Vec::new();
@@ -233,8 +234,8 @@ impl Simulation<'_> {
         member.coverage.iter().filter_map(call).collect()
     }
 
-    /// The requests for windows up to the present. The number of pages follows from the days of
-    /// the window and the member's records a day.
+    /// Returns the requests for windows up to the present. The number of pages is derived from the
+    /// length of the window and the member's records per day.
     pub(super) fn list_requests(
         &self,
         member: usize,
@@ -275,7 +276,7 @@ fn as_days(time: TimeDelta) -> f64 {
     time.num_seconds() as f64 / TimeDelta::days(1).num_seconds() as f64
 }
 
-/// The full pages of a window: each is followed by another one.
+/// Number of full pages of a window. Each full page is followed by another page.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,4 +1,4 @@
-//! Syncs of single members: their calls, and the result so far.
+//! Syncs of single members: their calls and the result so far.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_client::RetryPolicy;
@@ -15,29 +15,29 @@ const FIRST_PAUSE: TimeDelta = TimeDelta::milliseconds(200);
 
 const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(5);
 
-/// Place of a task in [`Tasks`].
+/// Index of a task in [`ActiveTasks`].
 pub(super) type TaskId = usize;
 
-/// The reason for a task, which decides what follows its calls.
+/// The purpose of a task, which decides the step that follows its calls.
 #[derive(Debug, Clone)]
 pub(super) enum TaskPurpose {
     AppRequest(AppRequest),
-    /// A selected member of a run, by the run's number.
+    /// A sync of a selected member of a run; the value is the run's number.
     SelectedMember(usize),
-    /// History, for a member of a run.
+    /// A backfill for a member of a run; the value is the run's number.
     Backfill(usize),
     Webhook(SimulatedWebhook),
     Connect(ConnectStage),
 }
 
-/// An app request that waits for calls.
+/// An app request that waits for its calls.
 #[derive(Debug, Clone)]
 pub(super) struct AppRequest {
-    /// Data types that would be read if calls were plentiful.
+    /// Data types that would be read if the quota were plentiful.
     pub(super) due: Vec<DataType>,
     pub(super) requested: Vec<DataType>,
     pub(super) conserves_quota: bool,
-    /// Whether the calls that follow from the first ones were made.
+    /// Whether the reads that follow from the result of the first ones were requested.
     pub(super) is_second_round: bool,
 }
 
@@ -50,46 +50,46 @@ pub(super) enum ConnectStage {
     Backfill,
 }
 
-/// Calls for one member that are made side by side.
+/// Calls for one member that run in parallel.
 #[derive(Debug, Clone)]
 pub(super) struct SyncTask {
     pub(super) member: usize,
     pub(super) class: PriorityClass,
     pub(super) purpose: TaskPurpose,
-    /// Time at which the task was begun, before its token was refreshed.
+    /// Time at which the task began, before the token refresh.
     pub(super) began_at: DateTime<Utc>,
     pub(super) requests: Vec<WhoopRequest>,
-    /// Requests that are neither answered nor refused.
+    /// Number of requests that are neither answered nor refused.
     pub(super) open_requests: usize,
     pub(super) refusal: Option<QueueRefusal>,
     pub(super) has_failed: bool,
 }
 
-/// The quota or the circuit breaker refused a call.
+/// Refusal of permits by the quota or the circuit breaker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueRefusal {
     pub(super) until: DateTime<Utc>,
     pub(super) reason: WaitReason,
 }
 
-/// A call, with the calls that follow from it.
+/// A call together with its follow-up calls.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WhoopRequest {
     pub(super) target: RequestTarget,
-    /// Time that the call may still wait for permits.
+    /// Time that the call may still wait for a permit.
     pub(super) remaining_wait: TimeDelta,
-    /// Number of its failures.
+    /// Number of times that the call failed.
     pub(super) failures: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RequestTarget {
-    /// A page of a list up to the present, and the number of pages after it.
+    /// A page of a list up to the present, and the number of further pages.
     List {
         read: ReadRequest,
         pages_left: u32,
     },
-    /// A page of a list that is older than the coverage.
+    /// A page of history, older than the coverage.
     Backfill(ReadRequest),
     ById,
     Profile,
@@ -105,7 +105,7 @@ impl WhoopRequest {
         }
     }
 
-    /// The pause before the call is sent again, or `None` if it is not.
+    /// Returns the pause before the call is sent again, or `None` if it is not retried.
     pub(super) fn retry_pause(&self, pace: &RetryPolicy) -> Option<TimeDelta> {
         let doubled = FIRST_PAUSE * (1 << self.failures.min(8));
         (self.failures < pace.retries).then_some(doubled.min(LONGEST_PAUSE))
@@ -146,12 +146,12 @@ impl SyncTask {
     }
 }
 
-/// The longest wait of a call for permits.
+/// Returns the maximum time that a call waits for a permit.
 pub(super) fn longest_wait(pace: RetryPolicy) -> TimeDelta {
     TimeDelta::from_std(pace.max_wait).unwrap_or(TimeDelta::MAX)
 }
 
-/// The tasks that are under way.
+/// The tasks that are running.
 #[derive(Debug, Default)]
 pub(super) struct ActiveTasks {
     tasks: Vec<Option<SyncTask>>,

@@ -1,4 +1,4 @@
-//! Webhooks: announced data types are read as lists, some members at a time.
+//! Webhooks: reads the lists of the announced data types, some members at a time.
 
 use std::collections::VecDeque;
 
@@ -19,16 +19,17 @@ use super::{
     task::{SyncTask, TaskPurpose, longest_wait},
 };
 
-/// Members that are read at the same time.
+/// Number of members that are read at the same time.
 const PARALLEL_MEMBERS: usize = 4;
 
-/// Longest pause after the quota refused a call.
+/// Maximum pause after the quota refused a call.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
 
-/// A failed event is retried until it has failed this often.
+/// Maximum number of attempts for an event.
 const MAX_ATTEMPTS: u32 = 16;
 
-/// Pause before the second attempt; each further pause is twice as long.
+/// Pause before the second attempt. Each further pause is twice as long, up to
+/// [`LAST_RETRY_AFTER`].
 const FIRST_RETRY_AFTER: TimeDelta = TimeDelta::seconds(5);
 
 const LAST_RETRY_AFTER: TimeDelta = TimeDelta::hours(1);
@@ -51,11 +52,11 @@ impl SimulatedWebhook {
     }
 }
 
-/// Events that were not answered by a read yet.
+/// Webhook events for which no read has succeeded yet.
 #[derive(Debug, Default)]
 pub(super) struct SimulatedInbox {
     waiting: VecDeque<SimulatedWebhook>,
-    /// Events of members whose signals wait for an app request, because calls are scarce.
+    /// Events that wait for an app request of the member because the quota is scarce.
     held: Vec<SimulatedWebhook>,
     running: usize,
     /// Arrival times of webhooks of any member, in ascending order.
@@ -72,7 +73,8 @@ impl Simulation<'_> {
         self.queue_webhook(now, announcement);
     }
 
-    /// Doubts the silence of webhooks after a read that showed an unannounced change.
+    /// Opens signals again after a read that showed a change without a webhook: webhooks were
+    /// missed, so the signals of that time are in doubt.
     pub(super) fn reopen_doubted_signals(&mut self, now: DateTime<Utc>, change: DateTime<Utc>) {
         let arrivals = &self.inbox.arrivals;
         let next = arrivals.partition_point(|at| *at < change - WHOOP_CLOCK_SKEW);
@@ -88,7 +90,7 @@ impl Simulation<'_> {
         self.drain_inbox(now);
     }
 
-    /// Looks at the events again that wait for an app request.
+    /// Queues the events that wait for an app request again.
     pub(super) fn release_held_webhooks(&mut self, now: DateTime<Utc>) {
         let held = std::mem::take(&mut self.inbox.held);
         self.inbox.waiting.extend(held);

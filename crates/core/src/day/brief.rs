@@ -3,30 +3,30 @@ use serde::Serialize;
 
 use super::parts::whole_kcal;
 
-/// A day in a few numbers, for charts. Absent is null, never zero.
+/// Key figures of a day, for charts. An absent figure is null, never zero.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct BriefDay {
     pub date: NaiveDate,
-    /// 0 to 100.
+    /// Recovery score, 0 to 100.
     pub recovery_score: Option<f64>,
-    /// RMSSD in milliseconds.
+    /// Heart rate variability (RMSSD) in milliseconds.
     pub hrv_rmssd_milli: Option<f64>,
-    /// Beats a minute.
+    /// Beats per minute.
     pub resting_heart_rate: Option<f64>,
-    /// Percent.
+    /// Sleep performance in percent.
     pub sleep_performance: Option<f64>,
-    /// Time asleep.
+    /// Time asleep in milliseconds.
     pub sleep_duration_milli: Option<i64>,
-    /// 0 to 21, not linear.
+    /// Strain, 0 to 21; the scale is not linear.
     pub strain: Option<f64>,
-    /// Whole kilocalories, rest included.
+    /// Whole kilocalories, including the energy used at rest.
     pub calories: Option<i64>,
-    /// How many; null where nobody has read so far back as to know.
+    /// Number of workouts; null if workouts were not read back to this date.
     pub workouts: Option<i64>,
 }
 
 impl BriefDay {
-    /// Whole kilocalories, as a whole day shows them.
+    /// Converts kilojoules to whole kilocalories, rounded as in [`super::Day`].
     pub fn calories_of(kilojoule: Option<f64>) -> Option<i64> {
         whole_kcal(kilojoule)
     }

@@ -6,14 +6,14 @@ use super::{
 };
 use crate::{DataType, UserId, coverage::Coverage, plan::DayQuery, record::ScoreState};
 
-/// What decides the reason for an absent part.
+/// The facts that decide the reason for an absent part.
 #[derive(Debug, Clone, Copy)]
 pub struct DayContext<'a> {
     pub query: &'a DayQuery,
-    /// One entry a type; a type without one was not granted.
+    /// One entry per data type. A data type without an entry was not granted.
     pub coverage: &'a [Coverage],
     pub connection: ConnectionStatus,
-    /// Whether this request was turned away by WHOOP's quota.
+    /// Whether WHOOP's quota deferred the sync for this request.
     pub quota_exhausted: bool,
 }
 
@@ -36,7 +36,7 @@ impl DayContext<'_> {
     }
 }
 
-/// Puts a day together. The order in which records are given does not matter.
+/// Assembles a day from its records. The order of the records does not matter.
 pub fn assemble_day(
     user_id: UserId,
     records: &DayRecords,
@@ -104,7 +104,7 @@ pub fn assemble_day(
     Day {
         user_id,
         date: known.query.date,
-        // A recovery without its score says nothing: it has no times either.
+        // A recovery without a score has no content: it has no times of its own either.
         recovery: recovery
             .filter(|recovery| recovery.score_state.is_scored())
             .map(RecoveryPart::from),

@@ -1,9 +1,9 @@
-//! The one-call day: what an app shows, with a reason for all that is absent.
+//! The day that an app shows, in one response, with a reason for each absent part.
 //!
-//! Nothing is rounded but kilocalories. A record that is not scored shows no figures, whatever it
-//! carries. A date shows one cycle with its recovery and all its main sleeps together; which one,
-//! [`crate::date_assignment`] decides when records are stored. The rest of the date is in `others`: nothing
-//! of a day is hidden.
+//! Only kilocalories are rounded. A record without a score shows no figures, even if it contains
+//! some. A date shows one cycle with its recovery and all its main sleeps;
+//! [`crate::date_assignment`] chooses the cycle when records are stored. All other records of the
+//! date are in `others`, so the day is complete.
 
 mod brief;
 mod compose;
@@ -21,7 +21,7 @@ pub use stored::{DanglingReferences, DayCycle, DayRecords, DayRecovery, DaySleep
 
 use crate::{UserId, instant};
 
-/// A member's day.
+/// The data of one member and one local date.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Day {
     #[schema(value_type = String, example = "user123")]
@@ -35,13 +35,13 @@ pub struct Day {
     /// Records of other cycles of the same date.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<OtherRecords>,
-    /// Why a part is absent or has no score yet, by the part's name.
+    /// Reason why a part is absent or has no score yet, by the part's name.
     #[schema(value_type = MissingParts)]
     pub missing: BTreeMap<&'static str, MissingReason>,
     pub meta: DayMeta,
 }
 
-/// Main sleeps, recoveries and cycles of the date beside the shown ones.
+/// Main sleeps, recoveries and cycles of the date that do not belong to the shown cycle.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, utoipa::ToSchema)]
 pub struct OtherRecords {
     pub sleeps: Vec<SleepPart>,
@@ -55,7 +55,7 @@ impl OtherRecords {
     }
 }
 
-/// `missing` as it is described: nothing else is ever in it.
+/// Schema of `missing`: the parts that can be absent. It has no other keys.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "only its description is used")]
 pub struct MissingParts {
@@ -69,7 +69,7 @@ pub struct MissingParts {
     workouts: Option<MissingReason>,
 }
 
-/// Why a part of a day is absent.
+/// Reason why a part of a day is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingReason {
@@ -77,32 +77,32 @@ pub enum MissingReason {
     PendingScore,
     /// WHOOP has the record and will never score it.
     Unscorable,
-    /// The span was read to its end and WHOOP has none.
+    /// The date was read completely and WHOOP has no such record.
     NotRecorded,
     /// Not read from WHOOP yet.
     NotSynced,
     /// Not read because the member has to connect WHOOP again.
     ReauthRequired,
-    /// Not read because WHOOP's quota is spent for now.
+    /// Not read because WHOOP's quota is used up for now.
     Quota,
-    /// Never read, because the member did not allow it at WHOOP.
+    /// Not read because the member did not grant the scope at WHOOP.
     NotGranted,
 }
 
-/// Where an answer comes from and how far it can be trusted.
+/// Source and freshness of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct DayMeta {
     pub source: AnswerSource,
     pub connection: ConnectionStatus,
-    /// The oldest of the granted types' last complete reads.
+    /// Time of the last complete read of the least recently read data type, among the granted ones.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub last_synced_at: Option<DateTime<Utc>>,
-    /// True when what is shown is older than it should be. A night that has its
-    /// score may be spared where calls are scarce.
+    /// True if the shown data is older than it should be. While the quota is scarce, the read of a
+    /// night that already has its score may be skipped.
     pub stale: bool,
     pub sync: SyncOutcome,
-    /// A sentence for a person, where `sync` needs one.
+    /// A sentence for the member that explains `sync`, if it needs an explanation.
     pub detail: Option<String>,
 }
 
@@ -111,11 +111,11 @@ pub struct DayMeta {
 #[schema(as = AnswerSource)]
 pub enum AnswerSource {
     Database,
-    /// This request read from WHOOP.
+    /// Data was read from WHOOP for this request.
     Whoop,
 }
 
-/// How a member stands with WHOOP.
+/// State of a member's connection to WHOOP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ConnectionStatus)]
@@ -137,19 +137,20 @@ impl ConnectionStatus {
     }
 }
 
-/// What a request for a day did about freshness.
+/// Result of the sync that a request for a day triggered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncOutcome {
     NotNeeded,
     Done,
-    /// Another sync of the same member was waited for, or all was read less than a minute before a forced
-    /// read.
+    /// The request used the result of another sync of the same member, or all data was read less
+    /// than a minute before this forced read.
     Shared,
-    /// Put off because of WHOOP's quota.
+    /// The sync was deferred because WHOOP's quota did not allow it.
     Deferred,
-    /// Tried without success; what is stored is answered.
+    /// The sync failed; the answer contains the stored data.
     Failed,
-    /// Not possible or not wanted: no connection, or `refresh=never`.
+    /// No sync was possible or wanted: the member is not connected, or the request has
+    /// `refresh=never`.
     Off,
 }

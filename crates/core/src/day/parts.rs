@@ -4,10 +4,10 @@ use serde::Serialize;
 use super::{DayCycle, DayRecovery, DaySleep, DayWorkout};
 use crate::{CycleId, SleepId, WorkoutId, instant};
 
-/// One kilocalorie in kilojoules.
+/// Kilojoules per kilocalorie.
 const KILOJOULE_PER_KCAL: f64 = 4.184;
 
-/// Whole kilocalories: the one number of a day that is rounded.
+/// Rounds to whole kilocalories, the only rounded figure of a day.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a float beyond i64 saturates, as it should"
@@ -16,7 +16,7 @@ pub(super) fn whole_kcal(kilojoule: Option<f64>) -> Option<i64> {
     kilojoule.map(|kilojoule| (kilojoule / KILOJOULE_PER_KCAL).round() as i64)
 }
 
-/// `7h 32m`; minutes are cut, not rounded: 59.9 s are no minute.
+/// Formats a duration as `7h 32m`. Minutes are truncated, not rounded: 59.9 s is 0 minutes.
 fn hours_and_minutes(milli: i64) -> String {
     let minutes = TimeDelta::milliseconds(milli).num_minutes();
     format!("{}h {}m", minutes / 60, minutes % 60)
@@ -24,11 +24,11 @@ fn hours_and_minutes(milli: i64) -> String {
 
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct RecoveryPart {
-    /// 0 to 100; WHOOP's bands are 0–33, 34–66, 67–100.
+    /// Recovery score, 0 to 100; WHOOP's bands are 0–33, 34–66 and 67–100.
     pub score: Option<f64>,
-    /// RMSSD in milliseconds.
+    /// Heart rate variability (RMSSD) in milliseconds.
     pub hrv: Option<f64>,
-    /// Resting heart rate, beats a minute.
+    /// Resting heart rate in beats per minute.
     pub rhr: Option<f64>,
     pub spo2: Option<f64>,
     /// Degrees Celsius.
@@ -59,19 +59,20 @@ impl From<&DayRecovery> for RecoveryPart {
 
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct SleepPart {
-    /// The main sleep that the recovery names, else the longest one. Figures that cannot be
-    /// summed are taken from it.
+    /// Id of the main sleep that the recovery names, else of the longest one. Figures that cannot
+    /// be summed are taken from this sleep.
     pub id: SleepId,
-    /// The ids of the main sleeps of the cycle, if there are several, in the order of their start.
+    /// Ids of all main sleeps of the cycle, in the order of their start; absent if there is only
+    /// one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<SleepId>,
-    /// Time asleep (light, slow wave and REM) for people: `7h 32m`.
+    /// Time asleep (light, slow wave and REM) as text: `7h 32m`.
     pub duration: Option<String>,
     pub duration_milli: Option<i64>,
     pub performance: Option<f64>,
     pub efficiency: Option<f64>,
     pub consistency: Option<f64>,
-    /// Breaths a minute.
+    /// Breaths per minute.
     pub respiratory_rate: Option<f64>,
     #[serde(with = "instant")]
     #[schema(value_type = DateTime<Utc>)]
@@ -94,7 +95,7 @@ pub struct SleepStages {
 }
 
 impl SleepStages {
-    /// `None` where WHOOP sent no stages, or they do not count.
+    /// Returns the sleep stages; `None` if WHOOP sent none or the sleep has no score.
     fn of(sleep: &DaySleep) -> Option<Self> {
         let stages = Self {
             light_milli: sleep.light_milli,
@@ -122,7 +123,7 @@ impl SleepStages {
     }
 }
 
-/// The sum of what is there.
+/// Returns the sum of the values that are present.
 fn sum_present(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.saturating_add(other)),
@@ -155,8 +156,8 @@ impl From<&DaySleep> for SleepPart {
 }
 
 impl SleepPart {
-    /// All main sleeps of one cycle as WHOOP's app shows them: as one night. `named` is the one
-    /// that the recovery was scored from.
+    /// Combines all main sleeps of one cycle into one night, as WHOOP's app shows them. `named` is
+    /// the sleep from which the recovery was scored.
     pub(super) fn from_main_sleeps(sleeps: &[&DaySleep], named: Option<&SleepId>) -> Option<Self> {
         let is_named = |sleep: &&&DaySleep| Some(&sleep.id) == named;
         let longest = || sleeps.iter().max_by_key(|sleep| sleep.sort_key());
@@ -178,7 +179,7 @@ impl SleepPart {
                 .iter()
                 .filter_map(|sleep| SleepStages::of(sleep))
                 .reduce(SleepStages::plus),
-            // As long as one of them waits for its score, so does the night.
+            // The night is pending as long as one of its sleeps has a pending score.
             state: pending
                 .next()
                 .map_or(part.state, |sleep| sleep.score_state.to_string()),
@@ -190,9 +191,9 @@ impl SleepPart {
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct CyclePart {
     pub id: CycleId,
-    /// 0 to 21, not linear.
+    /// Strain, 0 to 21; the scale is not linear.
     pub strain: Option<f64>,
-    /// Whole kilocalories, rest included.
+    /// Whole kilocalories, including the energy used at rest.
     pub calories: Option<i64>,
     pub kilojoule: Option<f64>,
     pub average_heart_rate: Option<f64>,
@@ -201,7 +202,7 @@ pub struct CyclePart {
     #[serde(with = "instant")]
     #[schema(value_type = DateTime<Utc>)]
     pub start: DateTime<Utc>,
-    /// Null while the cycle is still running.
+    /// Null if the cycle is still running.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub end: Option<DateTime<Utc>>,
@@ -245,7 +246,7 @@ pub struct WorkoutPart {
     pub average_heart_rate: Option<f64>,
     pub max_heart_rate: Option<f64>,
     pub distance_meter: Option<f64>,
-    /// Zones zero to five; null where WHOOP gave none.
+    /// Milliseconds in heart rate zones 0 to 5; null if WHOOP sent none.
     pub zones_milli: Option<[Option<i64>; 6]>,
     pub state: String,
 }

@@ -1,4 +1,4 @@
-//! The stored records of a date, with the columns that a day shows.
+//! Stored records of a date, with the columns that a day shows.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -21,9 +21,9 @@ pub struct DayRecovery {
     pub score_state: ScoreState,
     /// Whether the date shows another cycle; see [`crate::date_assignment`].
     pub in_others: bool,
-    /// The time at which this version was stored.
+    /// Time at which this version was stored.
     pub stored_at: DateTime<Utc>,
-    /// 0 to 100.
+    /// Recovery score, 0 to 100.
     pub recovery_score: Option<f64>,
     pub hrv_rmssd_milli: Option<f64>,
     pub resting_heart_rate: Option<f64>,
@@ -43,15 +43,16 @@ pub struct DaySleep {
     pub score_state: ScoreState,
     /// Whether the date shows another cycle; see [`crate::date_assignment`].
     pub in_others: bool,
-    /// The time at which this version was stored.
+    /// Time at which this version was stored.
     pub stored_at: DateTime<Utc>,
     pub light_milli: Option<i64>,
     pub slow_wave_milli: Option<i64>,
     pub rem_milli: Option<i64>,
     pub awake_milli: Option<i64>,
-    /// Baseline, debt, recent strain, and recent naps, which lower the need.
+    /// Sleep need in milliseconds: baseline, debt, recent strain, and recent naps, which lower the
+    /// need.
     pub needed_milli: [Option<i64>; 4],
-    /// Breaths a minute.
+    /// Breaths per minute.
     pub respiratory_rate: Option<f64>,
     pub performance_percentage: Option<f64>,
     pub consistency_percentage: Option<f64>,
@@ -62,12 +63,12 @@ pub struct DaySleep {
 pub struct DayCycle {
     pub id: CycleId,
     pub start: DateTime<Utc>,
-    /// `None` while it is running.
+    /// `None` if the cycle is still running.
     pub end: Option<DateTime<Utc>>,
     pub score_state: ScoreState,
     /// Whether the date shows another cycle; see [`crate::date_assignment`].
     pub in_others: bool,
-    /// 0 to 21, not linear.
+    /// Strain, 0 to 21; the scale is not linear.
     pub strain: Option<f64>,
     pub kilojoule: Option<f64>,
     pub average_heart_rate: Option<f64>,
@@ -88,12 +89,13 @@ pub struct DayWorkout {
     pub average_heart_rate: Option<f64>,
     pub max_heart_rate: Option<f64>,
     pub distance_meter: Option<f64>,
-    /// Zones zero to five.
+    /// Milliseconds in heart rate zones 0 to 5.
     pub zones_milli: [Option<i64>; 6],
 }
 
 impl DaySleep {
-    /// Light, slow wave and REM together; WHOOP has no field for it. `None` unless it is scored.
+    /// Returns the sum of light, slow wave and REM sleep, for which WHOOP has no field. `None`
+    /// unless the sleep is scored and all three are present.
     pub fn asleep_milli(&self) -> Option<i64> {
         if !self.score_state.is_scored() {
             return None;
@@ -102,13 +104,14 @@ impl DaySleep {
         Some(light_and_slow_wave.saturating_add(self.rem_milli?))
     }
 
-    /// The night's need. `None` unless every part of it is there.
+    /// Returns the sleep need of the night. `None` unless all four parts are present.
     pub(super) fn need_milli(&self) -> Option<i64> {
         let mut parts = self.needed_milli.into_iter();
         parts.try_fold(0_i64, |sum, part| Some(sum.saturating_add(part?)))
     }
 
-    /// Orders main sleeps by the time asleep; one without a score by its time from start to end.
+    /// Returns the sort key of main sleeps: the time asleep, or the time from start to end if the
+    /// sleep has no score.
     pub(super) fn sort_key(&self) -> (TimeDelta, DateTime<Utc>, &str) {
         let asleep = self.asleep_milli().and_then(TimeDelta::try_milliseconds);
         let lasted = || self.end.map(|end| end - self.start);
@@ -118,17 +121,17 @@ impl DaySleep {
 }
 
 impl DayCycle {
-    /// Whether its figures are shown: those of a scored cycle, and the running strain of an open
-    /// one. A running score without any energy is no measurement, because a living member spends
-    /// some in every minute.
+    /// Whether the cycle's figures are shown: those of a scored cycle, and the strain so far of a
+    /// running cycle. A running cycle with zero energy has not been measured, because a body always
+    /// uses energy.
     pub(super) fn shows_figures(&self) -> bool {
         let runs = self.end.is_none() && self.score_state == ScoreState::PendingScore;
         self.score_state.is_scored() || (runs && self.kilojoule.is_some_and(|spent| spent > 0.0))
     }
 }
 
-/// Records that are not stored although another record of the date names them: for each data
-/// type the time at which the record that names them was stored.
+/// Records that are not stored although another record of the date names them. Each field is the
+/// time at which the naming record was stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DanglingReferences {
     pub cycle: Option<DateTime<Utc>>,
@@ -136,7 +139,7 @@ pub struct DanglingReferences {
 }
 
 impl DanglingReferences {
-    /// The time for one data type. `None` if no absent record of it is named.
+    /// Returns the time for one data type. `None` if no absent record of it is named.
     pub const fn referenced_at(&self, data_type: DataType) -> Option<DateTime<Utc>> {
         match data_type {
             DataType::Cycle => self.cycle,
@@ -147,14 +150,14 @@ impl DanglingReferences {
 }
 
 impl DayRecords {
-    /// The main sleeps of the cycle that the date shows.
+    /// Returns the main sleeps of the cycle that the date shows.
     pub fn main_sleeps(&self) -> impl Iterator<Item = &DaySleep> {
         self.sleeps
             .iter()
             .filter(|sleep| !sleep.nap && !sleep.in_others)
     }
 
-    /// The state of the date's night; with several, of all of them.
+    /// Returns the state of the date's night. If there are several main sleeps, all of them count.
     pub fn night_state(&self) -> NightState {
         let mut nights = self.sleeps.iter().filter(|sleep| !sleep.nap).peekable();
         let has_scored_sleep =
@@ -171,7 +174,7 @@ impl DayRecords {
         }
     }
 
-    /// Records that are not stored, and that the shown night or recovery names.
+    /// Returns the records that the shown night or recovery names and that are not stored.
     pub fn dangling_references(&self) -> DanglingReferences {
         let recovery = self.recoveries.iter().find(|recovery| !recovery.in_others);
         let has_cycle = self.cycles.iter().any(|cycle| !cycle.in_others);

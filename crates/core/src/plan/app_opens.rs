@@ -1,8 +1,8 @@
-//! On which days a member opened the app.
+//! The days on which a member opened the app.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Days that are remembered.
+/// Number of days that are remembered.
 const REMEMBERED_DAYS: u32 = 28;
 
 const FORTNIGHT_DAYS: u32 = 14;
@@ -11,12 +11,12 @@ const FORTNIGHT_DAYS: u32 = 14;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AppOpenHistory {
     pub last: Option<DateTime<Utc>>,
-    /// A bit a day in UTC, the lowest for the day of the last visit.
+    /// One bit per day in UTC; the lowest bit is the day of the latest app open.
     pub days: u32,
 }
 
 impl AppOpenHistory {
-    /// The visits with one more.
+    /// Returns the history with an app open at `now`.
     #[must_use]
     pub fn with_open(self, now: DateTime<Utc>) -> Self {
         let days = self.days_as_of(now);
@@ -26,7 +26,7 @@ impl AppOpenHistory {
         }
     }
 
-    /// The days as seen from another one: the lowest bit is that day's.
+    /// Returns the bits relative to the day of `now`: the lowest bit is that day.
     fn days_as_of(self, now: DateTime<Utc>) -> u32 {
         let Some(last) = self.last else { return 0 };
         let since = (now.date_naive() - last.date_naive()).num_days().max(0);
@@ -37,20 +37,21 @@ impl AppOpenHistory {
         shifted & ((1 << REMEMBERED_DAYS) - 1)
     }
 
-    /// On how many days of the last fortnight, today not counted, the member came.
+    /// Returns the number of days on which the member opened the app in the last 14 days, without
+    /// today.
     pub fn count_days_in_fortnight(self, now: DateTime<Utc>) -> u32 {
         let before_today = self.days_as_of(now) >> 1;
         (before_today & ((1 << FORTNIGHT_DAYS) - 1)).count_ones()
     }
 
-    /// Whether the member did not open the app in the last seven days.
+    /// Whether the member has not opened the app in the last seven days.
     pub fn is_inactive(self, now: DateTime<Utc>) -> bool {
         self.last
             .is_none_or(|last| now - last >= TimeDelta::days(7))
     }
 
-    /// How likely a visit is today, compared with other members: how often
-    /// they came, and what is longer ago counts for less.
+    /// Returns a weight for the probability of an app open today, to compare members: the days on
+    /// which they opened the app, with a lower weight for older days.
     pub fn likelihood(self, now: DateTime<Utc>) -> u32 {
         let days = self.days_as_of(now);
         (0..REMEMBERED_DAYS)

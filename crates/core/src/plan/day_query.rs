@@ -1,4 +1,4 @@
-//! A visit: what a request for a day reads before it is answered.
+//! Requests for a day: the reads that are necessary before the answer.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
@@ -12,35 +12,36 @@ use crate::{
     day::DanglingReferences,
 };
 
-/// Whoever was away for longer lacks the recoveries of earlier days as well.
+/// Maximum age of the last read up to which the read of a recovery may be skipped. After a longer
+/// absence the recoveries of earlier days are missing as well.
 const MAX_SKIPPED_AGE: TimeDelta = TimeDelta::hours(24);
 
-/// How much a request for a day may ask of WHOOP.
+/// The reads that a request for a day may cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RefreshMode {
-    /// What is missing or out of date.
+    /// Read data that is missing or stale.
     #[default]
     Auto,
-    /// Nothing.
+    /// Read nothing.
     Never,
-    /// Everything that belongs to the day, unless it was read less than
-    /// [`DayQuery::forced_reads_every`] ago.
+    /// Read all data of the day, unless it was read less than [`DayQuery::forced_read_interval`]
+    /// ago.
     Force,
 }
 
-/// How far a night has come.
+/// State of a night's scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NightState {
-    /// There is none, or its sleep has no score yet.
+    /// There is no sleep, or its score is pending.
     #[default]
     Unscored,
-    /// The sleep has its score, and the recovery is not there or has none.
+    /// The sleep has its score; the recovery is absent or has no score.
     SleepScored,
-    /// Both have their scores.
+    /// The sleep and the recovery have their scores.
     Scored,
 }
 
-/// A request for a day, with all that decides whether WHOOP is asked.
+/// A request for a day, with all facts that decide whether WHOOP is called.
 #[derive(Debug, Clone, Copy)]
 pub struct DayQuery {
     pub date: NaiveDate,
@@ -49,25 +50,25 @@ pub struct DayQuery {
     /// The member's offset from UTC, in seconds east.
     pub offset_seconds: i32,
     pub now: DateTime<Utc>,
-    /// How old today's data may be before WHOOP is asked.
+    /// Freshness interval: age after which today's data is stale.
     pub freshness: TimeDelta,
     pub refresh: RefreshMode,
-    /// Minimum interval between two forced reads of a data type. One that comes earlier shares the
-    /// result of the last read.
+    /// Minimum interval between two forced reads of a data type. An earlier forced read shares the
+    /// result of the previous one.
     pub forced_read_interval: TimeDelta,
-    /// What is stored of the date's night.
+    /// State of the date's stored night.
     pub night_state: NightState,
-    /// Records that are not stored and that others of the date name.
+    /// Records that other records of the date name and that are not stored.
     pub dangling_references: DanglingReferences,
-    /// Whether members who wait may need most of the day's calls: then a night
-    /// that has its score is left to the next slot.
+    /// Whether to conserve the quota because app requests may need most of the day's calls. Then a
+    /// night that has its score is not read again before the next slot.
     pub conserve_quota: bool,
-    /// `None` where webhooks are not known to arrive.
+    /// Open webhook signals; `None` if it is not known that the member's webhooks arrive.
     pub signals: Option<WebhookSignals>,
 }
 
 impl DayQuery {
-    /// Today and yesterday: WHOOP may still add to them at any moment.
+    /// Whether the date is today or yesterday, so that WHOOP may still add records.
     pub fn is_live(&self) -> bool {
         self.date >= self.today - chrono::Days::new(1)
     }
@@ -77,10 +78,9 @@ impl DayQuery {
         from >= self.now - LOOK_BACK
     }
 
-    /// Whether the stored state of one type answers for this date.
+    /// Whether the stored data of one data type is sufficient for this date.
     ///
-    /// A live date is never read "to its end"; it is known as of the last
-    /// sync, while that is fresh.
+    /// A live date may still change, so it is covered only while its stored data is current.
     pub fn is_covered(&self, coverage: &Coverage) -> bool {
         if self.has_unread_reference(coverage) {
             return false;
@@ -97,9 +97,11 @@ impl DayQuery {
         }
     }
 
-    /// Whether a record of this type is named by one that was stored after the type was read.
+    /// Whether a stored record names an absent record of this data type, and the data type was not
+    /// read after the naming record was stored.
     fn has_unread_reference(&self, coverage: &Coverage) -> bool {
-        // A time in the future was written by a wrong clock, and would ask WHOOP at every visit.
+        // A time in the future was written by a wrong clock. It would cause a call at every app
+        // request.
         let since = self.dangling_references.referenced_at(coverage.data_type);
         let since = since.filter(|since| *since <= self.now);
         since.is_some_and(|since| {
@@ -109,13 +111,14 @@ impl DayQuery {
         })
     }
 
-    /// Whether the type was read within the freshness interval.
+    /// Whether the data type was read within the freshness interval.
     pub fn is_fresh(&self, coverage: &Coverage) -> bool {
         coverage.was_read_within(self.freshness, self.now)
     }
 
-    /// The refresh mode for a data type. A forced read of an old day is for that day alone, and no read up
-    /// to the present answers it.
+    /// Returns the refresh mode for a data type: a forced read becomes `Auto` if the data type was
+    /// read within the forced-read interval. This does not apply to an old day, because reads up to
+    /// the present do not contain it.
     fn effective_refresh(&self, coverage: &Coverage) -> RefreshMode {
         match self.refresh {
             RefreshMode::Force
@@ -128,8 +131,8 @@ impl DayQuery {
         }
     }
 
-    /// Whether what is stored of a type may be shown as it is, on a date to
-    /// which WHOOP may still add.
+    /// Whether the stored data of a data type can be shown without a read, for a date to which
+    /// WHOOP may still add records.
     pub fn is_current(&self, coverage: &Coverage) -> bool {
         let Some(last) = coverage.last_read_at(self.now) else {
             return false;
@@ -142,8 +145,8 @@ impl DayQuery {
         });
         match signal {
             Signal::Changed => false,
-            // What is not here may have been announced to nobody: while it is missed,
-            // silence says nothing.
+            // The webhook of a missing score may have been lost. So the absence of webhooks proves
+            // nothing while the score is missing.
             Signal::Unchanged if !self.lacks_night_score(coverage.data_type) => true,
             Signal::Unchanged | Signal::Unknown => {
                 self.is_fresh(coverage) || self.can_skip_read(coverage, last)
@@ -151,7 +154,7 @@ impl DayQuery {
         }
     }
 
-    /// Whether the date's night is not here, or not as it will be.
+    /// Whether the score of the date's night that belongs to this data type is missing.
     fn lacks_night_score(&self, data_type: DataType) -> bool {
         match data_type {
             DataType::Sleep => self.night_state == NightState::Unscored,
@@ -160,9 +163,9 @@ impl DayQuery {
         }
     }
 
-    /// Whether reading a type can be spared. WHOOP may score a night again,
-    /// which the next slot will see; and before a sleep has its score there is
-    /// no new recovery.
+    /// Whether the read of a data type can be skipped to conserve the quota. The next slot reads a
+    /// night that WHOOP may have scored again, and there is no new recovery before the sleep has
+    /// its score.
     fn can_skip_read(&self, coverage: &Coverage, last: DateTime<Utc>) -> bool {
         self.conserve_quota
             && match (coverage.data_type, self.night_state) {
@@ -172,8 +175,8 @@ impl DayQuery {
             }
     }
 
-    /// What to read before answering; usually nothing. Where that is thrifty,
-    /// what was read may call for one thing more.
+    /// Returns the reads that are necessary before the answer; usually none. While the quota is
+    /// conserved, the result of these reads may require one more.
     pub fn read_requests(&self, coverage: &[Coverage]) -> Vec<ReadRequest> {
         coverage
             .iter()
@@ -208,7 +211,7 @@ impl DayQuery {
             RefreshMode::Auto if self.is_recent() && self.has_unread_reference(coverage) => {
                 Some(ReadReason::Missing)
             }
-            // What WHOOP claimed once is asked for again on another day.
+            // An end of the list that was seen once is confirmed by a read on another day.
             RefreshMode::Auto if self.is_recent() && !self.is_covered(coverage) => {
                 (!coverage.has_recent_list_end(self.now)).then_some(ReadReason::Missing)
             }
@@ -220,7 +223,8 @@ impl DayQuery {
         let (from, until) = span_of_date(self.date, self.offset_seconds);
         let from = from - NIGHT_MARGIN;
         if !self.is_recent() {
-            // An old day on demand is read for itself alone.
+            // An old day that a caller requests is read on its own, without the days up to the
+            // present.
             return ReadWindow {
                 must_reach: from,
                 end: (until + NIGHT_MARGIN).min(self.now),
@@ -239,7 +243,7 @@ mod tests {
     use super::*;
     use crate::plan::tests::{noon, read_at};
 
-    /// All four types, read so many minutes ago.
+    /// Coverage of all four data types, last read `minutes_ago` minutes ago.
     fn all_read(minutes_ago: i64) -> Vec<Coverage> {
         let last = noon() - TimeDelta::minutes(minutes_ago);
         let of = |data_type| Coverage {
@@ -280,7 +284,7 @@ mod tests {
             ..thrifty
         };
         assert_eq!(half.read_requests(&old).len(), 4);
-        // Whoever was away lacks the recoveries of the days between.
+        // After an absence the recoveries of the days between are missing, too.
         assert_eq!(unscored.read_requests(&all_read(23 * 60)).len(), 3);
         assert_eq!(unscored.read_requests(&all_read(25 * 60)).len(), 4);
         assert!(old.iter().all(|one| !today.is_current(one)));
@@ -339,7 +343,7 @@ mod tests {
             );
             assert_eq!(of_date(date).read_requests(&all_read(2)), [], "{date}");
         }
-        // An old date is read by the next run.
+        // The next run reads an old date.
         assert_eq!(of_date("2025-01-10").read_requests(&all_read(5)), []);
     }
 
@@ -385,7 +389,7 @@ mod tests {
         };
         let today = query("2026-03-20", RefreshMode::Auto);
 
-        // Machines differ by seconds, and by minutes at most.
+        // Clocks of machines differ by seconds, and by some minutes at most.
         assert_eq!(today.read_requests(&ahead(4)), []);
         assert_eq!(today.read_requests(&ahead(6)).len(), 1);
         assert!(!today.is_current(&ahead(30 * 24 * 60)[0]));
@@ -467,7 +471,8 @@ mod tests {
                 .len(),
             1
         );
-        // It answers neither an old day nor a change that a webhook has announced since.
+        // A recent read does not answer an old day, nor a change that a webhook has announced
+        // since.
         assert_eq!(
             query("2025-01-10", RefreshMode::Force)
                 .read_requests(&read(5))

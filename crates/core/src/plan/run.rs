@@ -1,4 +1,4 @@
-//! A whole run, from what is known of the members and of the budget.
+//! Plan of a scheduled run, from the state of the members and of the quota.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -14,54 +14,54 @@ use crate::{
     quota::{PriorityClass, QuotaLedger, QuotaLimits},
 };
 
-/// What a member takes on a day on which they come.
+/// Calls per member on a day on which the member opens the app.
 const CALLS_PER_APP_DAY: u64 = 6;
 
-/// What kind of run it is.
+/// Parameters of a run.
 #[derive(Debug, Clone)]
 pub struct RunParameters<'a> {
     pub slot: Option<Slot>,
-    /// The slot's types, or those that were asked for.
+    /// Data types of the slot, or those that the operator requested.
     pub data_types: &'a [DataType],
     pub now: DateTime<Utc>,
-    /// What was read within this is fresh and not read again.
+    /// Freshness interval: data that was read within it is not read again.
     pub freshness: TimeDelta,
 }
 
-/// The budget as it stands.
+/// State of the quota.
 #[derive(Debug, Clone, Copy)]
 pub struct QuotaSnapshot<'a> {
     pub ledger: &'a QuotaLedger,
-    /// By the clock that the ledger goes by.
+    /// Current time by the database's clock, which the ledger uses.
     pub now: DateTime<Utc>,
     pub limits: QuotaLimits,
 }
 
-/// What a run does, and what it shows of the day.
+/// The selected members of a run, and the expected calls of a day.
 #[derive(Debug, Clone)]
 pub struct RunPlan {
     pub selection: MemberSelection,
     pub expected_calls: ExpectedCalls,
 }
 
-/// Calls that a day will take.
+/// Expected number of calls per day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpectedCalls {
-    /// Members who stay away cannot do without.
+    /// Calls needed for inactive members.
     pub inactive: u32,
-    /// Members who come will probably want.
+    /// Expected calls for members who open the app.
     pub interactive: u32,
 }
 
 impl ExpectedCalls {
-    /// Lets the budget know.
+    /// Stores the expected calls in the ledger as the needs of the priority classes.
     pub fn set_needs(self, ledger: &mut QuotaLedger) {
         ledger.set_need(PriorityClass::Inactive, self.inactive);
         ledger.set_need(PriorityClass::Interactive, self.interactive);
     }
 }
 
-/// Decides whom a run reads, within what the budget leaves it.
+/// Selects the members that a run syncs within the available quota.
 pub fn plan_run(
     members: &[MemberSyncState],
     purse: QuotaSnapshot<'_>,
@@ -93,8 +93,9 @@ pub fn plan_run(
     }
 }
 
-/// Calls a day that members who come will probably want, from the days on which
-/// they came lately: two visits each, the second without the night.
+/// Returns the expected calls per day for app requests, from the days on which members opened the
+/// app in the last 14 days: two app requests per day, of which the second does not read the night
+/// again.
 pub fn interactive_calls_per_day(members: &[MemberSyncState], now: DateTime<Utc>) -> u32 {
     let visits: u64 = members
         .iter()
@@ -104,8 +105,8 @@ pub fn interactive_calls_per_day(members: &[MemberSyncState], now: DateTime<Utc>
     u32::try_from(calls).unwrap_or(u32::MAX)
 }
 
-/// Calls a day for this number of members who do not use the app. They are read again from nine days on, so
-/// that all of them are within 14 days although runs begin at fixed hours.
+/// Returns the calls per day for this number of inactive members. They are due nine days after
+/// their last read, so that all of them are read within 14 days although runs begin at fixed hours.
 pub fn inactive_calls_per_day(members: usize) -> u32 {
     let days = usize::try_from(INACTIVE_MIN_AGE.num_days()).unwrap_or(1);
     let calls = members.saturating_mul(DataType::ALL.len()).div_ceil(days);
@@ -122,7 +123,7 @@ mod tests {
         per_day: 1_000,
     };
 
-    /// So many who come every day.
+    /// Creates `count` members who open the app every day.
     fn regulars(count: usize) -> Vec<MemberSyncState> {
         let visits = (0..20)
             .rev()

@@ -1,8 +1,8 @@
-//! Whom a run visits, for what, and whom it leaves to their next visit.
+//! Selection of the members that a run syncs, and of the data types to read.
 //!
-//! Where the quota is plentiful everybody is read at every slot. Where it is
-//! scarce the likeliest visitors come first, as far as the slot's allowance
-//! goes; the others are read when they open the app, and once in a fortnight.
+//! If the quota is plentiful, every slot reads all members. If it is scarce, the members who are
+//! most likely to open the app are first, within the slot's calls; the others are read when they
+//! open the app, and at least every 14 days.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -18,39 +18,38 @@ use crate::{
     quota::PriorityClass,
 };
 
-/// A member who does not come is read at least this often: a page of 25 records
-/// reaches back over it.
+/// Maximum time between two reads of an inactive member: a page of 25 records reaches back over it.
 pub const FORTNIGHT: TimeDelta = TimeDelta::days(14);
 
-/// Runs between [`NOT_BEFORE`] and [`NOT_AFTER`].
+/// Number of runs between [`INACTIVE_MIN_AGE`] and [`INACTIVE_MAX_AGE`].
 const INACTIVE_SPREAD_RUNS: usize = 12;
 
-/// A member who has not come is not read again before this, however much is
-/// left.
+/// Minimum time between two reads of an inactive member, even if the quota is plentiful.
 pub(crate) const INACTIVE_MIN_AGE: TimeDelta = TimeDelta::days(9);
 
-/// Whoever has reached this age is read now, whatever the share: busy hours may
-/// put a turn off until the run after the next.
+/// Age from which an inactive member is read in the next run, beyond the even share of the run. It
+/// is below 14 days, because busy hours may defer the read by two runs.
 const INACTIVE_MAX_AGE: TimeDelta = TimeDelta::days(12);
 
-/// What is known of a member before a run.
+/// State of a member before a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberSyncState {
-    /// When a whole window up to the present was last stored, in the order of
+    /// End of the latest window up to the present that was stored completely, in the order of
     /// [`DataType::ALL`].
     pub last_sync_at: [Option<DateTime<Utc>>; 4],
-    /// What WHOOP does not give of this member, because they did not allow it.
+    /// Data types that the member did not allow at WHOOP.
     pub not_granted: Vec<DataType>,
     /// Whether the last read of a data type failed.
     pub is_failing: bool,
-    /// Data types that are not tried again yet: for half of the time that their reads have been failing, at
-    /// most for a week. Only if other reads succeeded since the first failure: after an outage of WHOOP all are tried at once.
+    /// Data types in their backoff pause, which is half of the time for which their reads have been
+    /// failing, at most a week. The pause applies only if other reads succeeded since the first
+    /// failure: after an outage of WHOOP all data types are read at once.
     pub backing_off: Vec<DataType>,
     pub app_opens: AppOpenHistory,
-    /// `None` where webhooks are not known to arrive.
+    /// Open webhook signals; `None` if it is not known that the member's webhooks arrive.
     pub signals: Option<WebhookSignals>,
-    /// Records that still wait for their score and are older than any window, in the order of
-    /// [`DataType::ALL`]. A sync asks for them by id, for [`MOST_BY_ID`] of a data type at most.
+    /// Number of records with a pending score that are older than any window, in the order of
+    /// [`DataType::ALL`]. A sync requests them by id, at most [`MAX_READS_BY_ID`] per data type.
     pub old_pending_counts: [usize; 4],
 }
 
@@ -81,8 +80,8 @@ impl MemberSyncState {
         }
     }
 
-    /// Calls for windows of these data types up to the present, second pages included, and for records
-    /// that are asked for by id.
+    /// Returns the expected calls for windows of these data types up to the present, including
+    /// second pages and records that are requested by id.
     fn expected_calls(&self, data_types: &[DataType], now: DateTime<Utc>) -> u32 {
         let calls = |data_type: &DataType| {
             let known = Coverage {
@@ -98,7 +97,7 @@ impl MemberSyncState {
         data_types.iter().map(calls).sum()
     }
 
-    /// When the type that was longest not read was read, of those that ever were.
+    /// Returns the last read of the least recently read data type, among those that were ever read.
     fn oldest_sync_at(&self) -> Option<DateTime<Utc>> {
         let read = DataType::ALL.iter().zip(self.last_sync_at);
         read.filter(|(data_type, _)| !self.not_granted.contains(data_type))
@@ -107,31 +106,31 @@ impl MemberSyncState {
     }
 }
 
-/// What a run is to do.
+/// Parameters of a selection.
 #[derive(Debug, Clone)]
 pub struct SelectionParameters<'a> {
-    /// The slot's types.
+    /// Data types of the slot.
     pub data_types: &'a [DataType],
     pub now: DateTime<Utc>,
-    /// Reads also what webhooks have not named: the night does, for the sake of
-    /// those that were lost.
+    /// Whether to read data types without a webhook signal, too. The night run does, because
+    /// webhooks may have been lost.
     pub rechecks_unchanged: bool,
-    /// What was read within this is fresh and not read again.
+    /// Freshness interval: data that was read within it is not read again.
     pub freshness: TimeDelta,
-    /// Calls that the slot may make.
+    /// Maximum number of calls of the slot.
     pub call_limit: u32,
-    /// Calls for members who have not come.
+    /// Maximum number of calls for inactive members.
     pub inactive_call_limit: u32,
 }
 
-/// One member's turn in a run.
+/// A selected member and the reads of the member's sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectionEntry {
-    /// The member's place in the list that was given.
+    /// Index of the member in the list that was passed in.
     pub member_index: usize,
     pub data_types: Vec<DataType>,
     pub reason: ReadReason,
-    /// Calls that the reads take, second pages and calls by id included.
+    /// Expected calls of the reads, including second pages and calls by id.
     expected_calls: u32,
 }
 
@@ -144,17 +143,18 @@ impl SelectionEntry {
     }
 }
 
-/// A run's members in the order of their turns.
+/// The selected members of a run, in the order of their syncs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemberSelection {
     pub entries: Vec<SelectionEntry>,
-    /// Members of whom everything was read a moment ago.
+    /// Number of members for whom no read is due.
     pub up_to_date: usize,
-    /// Members who are read when they come, because the quota is scarce.
+    /// Number of members that are skipped because the quota is scarce; they are read when they open
+    /// the app.
     pub skipped_for_quota: usize,
 }
 
-/// Decides whom a run reads.
+/// Selects the members that a run reads.
 pub fn select_members(
     members: &[MemberSyncState],
     order: &SelectionParameters<'_>,
@@ -167,14 +167,14 @@ pub fn select_members(
             None => selection.up_to_date += 1,
         }
     }
-    // New members first, then the likeliest visitors; the rest by their names'
-    // order, so that two runs agree.
+    // New members are first, then the members who are most likely to open the app. Members with
+    // equal keys are ordered by index, so that two runs have the same order.
     wanted.sort_by(|one, other| {
         let key = |turn: &SelectionEntry| {
             let member = members.get(turn.member_index);
             let visits = member.map(|member| member.app_opens);
             (
-                // A member who cannot be read never delays another.
+                // Members with failing reads are last, so that they delay no other member.
                 member.is_some_and(|member| member.is_failing),
                 turn.reason != ReadReason::NeverRead,
                 std::cmp::Reverse(visits.map_or(0, |visits| visits.likelihood(order.now))),
@@ -225,8 +225,8 @@ fn select_member(
     })
 }
 
-/// Everything of those who were not read for longest: a steady share of them
-/// at every run, and whoever would wait for longer than a fortnight.
+/// Selects skipped members to read all their data types, the least recently read first: an even
+/// share of them in each run, and all who would otherwise wait for longer than 14 days.
 fn select_inactive(
     members: &[MemberSyncState],
     away: Vec<usize>,
@@ -266,7 +266,7 @@ fn select_inactive(
             reason: ReadReason::Fortnight,
             expected_calls: standing.expected_calls(&DataType::ALL, order.now),
         };
-        // A member with many calls by id must not keep those behind from being read.
+        // A member with many calls by id must not prevent the reads of the members after it.
         if let Some(left) = calls.checked_sub(turn.expected_calls) {
             calls = left;
             turns.push(turn);

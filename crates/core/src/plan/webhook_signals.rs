@@ -1,24 +1,25 @@
-//! Webhook signals: which data types of a member changed at WHOOP since they were read.
+//! Webhook signals: the data types of a member that changed at WHOOP since they were read.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::DataType;
 
-/// Time for which the silence of webhooks is believed: of a member, after the latest webhook; of
-/// a data type, after its last read. A webhook may be lost.
+/// Time for which the absence of webhooks proves that nothing changed: after the latest webhook of
+/// the member, and after the last read of the data type. The time is limited because webhooks may
+/// be lost.
 pub const SILENCE_TRUSTED_FOR: TimeDelta = TimeDelta::hours(48);
 
-/// A member whose app asked for data within this time is looking at the data.
+/// Time after an app request in which the member is assumed to be looking at the data.
 pub const APP_IN_USE_WITHIN: TimeDelta = TimeDelta::minutes(15);
 
 /// Maximum delay between a change at WHOOP and its webhook while webhooks arrive.
 pub const MAX_WEBHOOK_DELAY: TimeDelta = TimeDelta::minutes(15);
 
-/// Difference between WHOOP's clock and ours that is tolerated.
+/// Tolerated difference between WHOOP's clock and this service's clock.
 pub const WHOOP_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
-/// Whether the signals of a member wait for the next app request. If calls are scarce, they do,
-/// unless the member is looking at the data: an app request reads what was announced.
+/// Whether the signals of a member wait for the next app request, which reads the announced
+/// changes. They wait if the quota is scarce, unless the member is looking at the data.
 pub fn waits_for_app_request(
     is_scarce: bool,
     last_seen_at: Option<DateTime<Utc>>,
@@ -27,25 +28,25 @@ pub fn waits_for_app_request(
     is_scarce && last_seen_at.is_none_or(|at| now - at >= APP_IN_USE_WITHIN)
 }
 
-/// The open signals of a member whose webhooks arrive: the data types that WHOOP announced since
-/// they were read.
+/// The open signals of a member, if the member's webhooks arrive: the data types that WHOOP
+/// announced and that were not read since.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WebhookSignals([bool; 4]);
 
-/// What webhooks say about a data type.
+/// Meaning of the webhooks for a data type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// It changed since it was read.
+    /// The data type changed since it was read.
     Changed,
-    /// It did not change.
+    /// The data type did not change since it was read.
     Unchanged,
-    /// Nothing that can be relied on.
+    /// The webhooks prove nothing about the data type.
     Unknown,
 }
 
 impl WebhookSignals {
-    /// The signals of a member whose latest webhook arrived at `latest`; `None` if that is so long
-    /// ago that the silence of webhooks means nothing.
+    /// Returns the signals of a member; `None` if the member's latest webhook, at `latest`, is more
+    /// than [`SILENCE_TRUSTED_FOR`] ago.
     pub fn trusted(
         latest: Option<DateTime<Utc>>,
         open: impl IntoIterator<Item = DataType>,
@@ -73,13 +74,13 @@ impl WebhookSignals {
         }
     }
 
-    /// What webhooks say about a data type that was read at `read`.
+    /// Returns the signal of a data type that was last read at `read`.
     pub fn signal(&self, data_type: DataType, read: DateTime<Utc>, now: DateTime<Utc>) -> Signal {
         let mut slots = DataType::ALL.iter().zip(self.0);
         if slots.any(|(one, is_open)| *one == data_type && is_open) {
             return Signal::Changed;
         }
-        // WHOOP has no webhook for cycles, and the running cycle changes all the time.
+        // WHOOP has no webhook for cycles, and the running cycle changes continuously.
         if data_type == DataType::Cycle || now - read >= SILENCE_TRUSTED_FOR {
             return Signal::Unknown;
         }
@@ -97,8 +98,9 @@ impl FromIterator<DataType> for WebhookSignals {
     }
 }
 
-/// Whether the webhook of a change that a list brought is missing: the change happened after the
-/// last read, long enough ago, and the latest webhook about the data type is older.
+/// Whether the webhook about a change that a list showed is missing: the change happened after the
+/// last read and more than [`MAX_WEBHOOK_DELAY`] ago, and the latest webhook about the data type is
+/// older than the change.
 ///
 /// A data type without any webhook (`signal_at` is `None`) proves nothing.
 pub fn is_unannounced(
@@ -112,15 +114,16 @@ pub fn is_unannounced(
         && signal_at.is_some_and(|at| at < change - WHOOP_CLOCK_SKEW)
 }
 
-/// The instant before which reads are in doubt, because no webhook of any member arrived after an
-/// unannounced change; `None` if webhooks arrived then, so that only one was lost.
+/// Returns the time before which all reads are in doubt, because no webhook of any member arrived
+/// after an unannounced change; `None` if webhooks arrived then, so that only a single one was
+/// lost.
 ///
 /// `next_webhook` is the first webhook of any member since a minute before the change. If one
-/// webhook in 1,000 is lost, a service with 1,000 members loses four a day, and other members'
-/// webhooks arrive within 15 minutes of nearly every one. With 25 members, 15 minutes without a
-/// webhook are common, and a webhook is lost every ten days. So single losses cost less than one
-/// extra read a day at any size; an outage of the receiver costs one extra read per member and
-/// data type.
+/// webhook in 1,000 is lost, a service with 1,000 members loses four per day, and other members'
+/// webhooks arrive within 15 minutes of nearly every lost one. With 25 members, 15 minutes without
+/// a webhook are common, but a webhook is lost only every ten days. So single losses cost less than
+/// one extra read per day at any number of members. An outage of the receiver costs one extra read
+/// per member and data type.
 pub fn doubted_before(
     change: DateTime<Utc>,
     next_webhook: Option<DateTime<Utc>>,
@@ -171,12 +174,12 @@ mod tests {
             )
         };
         assert!(is_unannounced(60, 120, 90));
-        // Its webhook arrived.
+        // The webhook arrived.
         assert!(!is_unannounced(60, 120, 59));
         assert!(!is_unannounced(60, 120, 61));
-        // Its webhook may still arrive.
+        // The webhook may still arrive.
         assert!(!is_unannounced(15, 120, 90));
-        // It was read before.
+        // The change was read before.
         assert!(!is_unannounced(60, 59, 90));
         assert!(!super::is_unannounced(ago(60), None, Some(ago(90)), noon()));
         assert!(!super::is_unannounced(

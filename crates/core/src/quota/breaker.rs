@@ -1,27 +1,27 @@
-//! The circuit breaker: during an outage of WHOOP, one call at a time finds out whether it is over.
+//! The circuit breaker: during an outage of WHOOP, single calls probe whether the outage is over.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Failures in a row after which calls pause.
+/// Number of consecutive failures after which calls pause.
 const OPENS_AFTER_FAILURES: u32 = 5;
 
-/// Members who must be affected: the failures of one alone are not an outage.
+/// Minimum number of members with failed calls: the failures of a single member are not an outage.
 const MIN_MEMBERS: usize = 2;
 
-/// A data type of a member that has been failing for this long fails for a reason of its own.
+/// Time after which a failing data type of a member is considered a problem of its own.
 const KNOWN_TO_FAIL_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// Pause before the first probe; each failed probe doubles it.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
-/// Longest pause between two probes.
+/// Maximum pause between two probes.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(60);
 
 /// Whether a data type of a member has been failing for at least an hour.
 ///
-/// Another failure of it is no evidence of an outage, and to repeat the call at once is useless.
-/// Without this rule the failing members, who come last in a run, open the circuit breaker for all
+/// Another failure of it is no evidence of an outage, and an immediate retry is useless. Without
+/// this rule the failing members, who are last in a run, would open the circuit breaker for all
 /// members.
 pub fn is_known_to_fail(failing_since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     failing_since.is_some_and(|since| now - since >= KNOWN_TO_FAIL_AFTER)
@@ -31,9 +31,9 @@ pub fn is_known_to_fail(failing_since: Option<DateTime<Utc>>, now: DateTime<Utc>
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct CircuitBreaker {
-    /// Failures since the last success.
+    /// Number of failures since the last success.
     failures: u32,
-    /// Hashes of the members whose calls failed, at most [`MEMBERS`].
+    /// Hashes of the members with failed calls, at most [`MIN_MEMBERS`].
     members: Vec<u64>,
     open: Option<OpenBreaker>,
 }
@@ -41,7 +41,7 @@ pub(super) struct CircuitBreaker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct OpenBreaker {
     since: DateTime<Utc>,
-    /// The next call may be made then.
+    /// Time at which the next call may be sent.
     probe_at: DateTime<Utc>,
     pause_seconds: i64,
 }
@@ -52,12 +52,12 @@ impl CircuitBreaker {
         self.failures > 0
     }
 
-    /// The start of the outage.
+    /// Returns the start of the outage.
     pub(super) fn open_since(&self) -> Option<DateTime<Utc>> {
         self.open.map(|open| open.since)
     }
 
-    /// When the next probe may be sent; `None` if calls are not paused.
+    /// Returns the time at which the next probe may be sent; `None` if calls are not paused.
     pub(super) fn paused_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.open
             .map(|open| open.probe_at)
@@ -74,7 +74,8 @@ impl CircuitBreaker {
         want.min(1)
     }
 
-    /// Notes a call that WHOOP did not answer properly. Returns whether calls pause from now on.
+    /// Records a call that WHOOP failed to answer. Returns whether this failure opens the circuit
+    /// breaker.
     pub(super) fn record_failure(&mut self, now: DateTime<Utc>, member: u64) -> bool {
         self.failures = self.failures.saturating_add(1);
         if self.members.len() < MIN_MEMBERS && !self.members.contains(&member) {
@@ -93,14 +94,15 @@ impl CircuitBreaker {
         opens
     }
 
-    /// Notes an answer. Returns the start of the outage that it ends.
+    /// Records an answer. Returns the start of the outage that it ends, if there was one.
     pub(super) fn record_success(&mut self) -> Option<DateTime<Utc>> {
         let since = self.open_since();
         *self = Self::default();
         since
     }
 
-    /// Moves times in the future to `now`: the database's clock was ahead when they were written.
+    /// Limits stored times that lie in the future. They were written while the database's clock was
+    /// ahead.
     pub(super) fn clamp_future_times(&mut self, now: DateTime<Utc>) {
         if let Some(open) = &mut self.open {
             open.since = open.since.min(now);

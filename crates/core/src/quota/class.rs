@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// The reason for a call, which decides its priority. In order, the highest first.
+/// The reason for a call, which decides its priority. The order is from the highest to the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PriorityClass {
@@ -12,7 +12,7 @@ pub enum PriorityClass {
     Scheduled,
     /// A scheduled run, for members who do not use the app: at least every 14 days.
     Inactive,
-    /// History.
+    /// The backfill of history.
     Backfill,
 }
 
@@ -21,18 +21,20 @@ pub(super) type ByClass<T> = [T; PriorityClass::ALL.len()];
 
 /// Guaranteed share of each class, in ten-thousandths of a limit.
 ///
-/// A class below its share is not delayed by classes of lower priority, nor by the surplus of
-/// higher ones. What a class does not use, the next one gets.
+/// A class that has used less than its share is delayed neither by classes of lower priority nor by
+/// calls of higher classes beyond their shares. Permits that a class does not use are available to
+/// the other classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClassShares(ByClass<u32>);
 
 impl ClassShares {
     /// Shares of the minute window.
     pub(super) const MINUTE: Self = Self([7_000, 1_200, 1_200, 500, 100]);
-    /// Shares of the day window. Members who are active every day need nearly the whole day.
+    /// Shares of the day window. If all members open the app daily, interactive calls need nearly
+    /// the whole day.
     pub(super) const DAY: Self = Self([9_000, 50, 25, 900, 25]);
 
-    /// Calls of a class's share of a limit.
+    /// Returns the number of calls in a class's share of a limit.
     pub(super) fn of(self, class: PriorityClass, limit: u32) -> u32 {
         let share = self.0[class.index()];
         let calls = u64::from(limit) * u64::from(share) / 10_000;
@@ -63,12 +65,12 @@ impl PriorityClass {
         self as usize
     }
 
-    /// The classes of higher priority.
+    /// Returns the classes of higher priority.
     pub(super) fn higher(self) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().take_while(move |one| *one < self)
     }
 
-    /// The classes of lower priority.
+    /// Returns the classes of lower priority.
     pub(super) fn lower(self) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |one| *one > self)
     }

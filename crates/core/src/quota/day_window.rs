@@ -1,4 +1,4 @@
-//! The day window: permits of the last 24 hours by class, and what each class needs.
+//! The day window: permits of the last 24 hours by class, and the expected calls of each class.
 
 use std::collections::VecDeque;
 
@@ -15,20 +15,21 @@ pub const DAY_LENGTH: TimeDelta = TimeDelta::hours(24);
 
 const SLICE_LENGTH: TimeDelta = TimeDelta::minutes(10);
 
-/// Shares of the classes are counted over an hour less than a day, so that a run at eight does not wait for the
-/// calls of yesterday's run at eight to leave.
+/// Time over which the use of the shares is counted. It is an hour less than a day, so that a run
+/// at 8:00 does not wait until the calls of yesterday's run at 8:00 have expired from the window.
 const SHARE_LENGTH: TimeDelta = TimeDelta::hours(23);
 
-/// The permits of a minute leave the window together, when the youngest of them may.
+/// Number of minutes in a slice. The permits of one minute expire together, 24 hours after the end
+/// of the minute.
 const MINUTES_PER_SLICE: usize = 10;
 
-/// Calls are scarce if members who open the app need more than this percentage of the day, or
-/// the service as a whole more than [`FULL_FROM_PERCENT`].
+/// The quota is scarce if members who open the app need more than this percentage of the day, or
+/// the service as a whole needs more than [`FULL_FROM_PERCENT`].
 const SCARCE_FROM_PERCENT: u32 = 60;
 
 const FULL_FROM_PERCENT: u32 = 92;
 
-/// Percentage of the day that only interactive calls may use, because no day is like the one before.
+/// Percentage of the day that is reserved for interactive calls, because their number varies.
 const INTERACTIVE_ONLY_PERCENT: u32 = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,18 +37,18 @@ struct DaySlice {
     #[serde(with = "ts_seconds")]
     from: DateTime<Utc>,
     made: ByClass<u32>,
-    /// Permits of all classes in each minute since `from`. A row of an older version may lack it: then all of them leave with
-    /// the last minute.
+    /// Permits of all classes in each minute since `from`. A row of an older version may lack it;
+    /// then all permits of the slice expire with its last minute.
     #[serde(default)]
     by_minute: Option<[u32; MINUTES_PER_SLICE]>,
 }
 
-/// Permits of the last day, and the need of each class.
+/// Permits of the last day, and the expected calls of each class.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct DayWindow {
     slices: VecDeque<DaySlice>,
-    /// Calls a day that a class needs, according to the planner of scheduled runs.
+    /// Expected calls per day of each class, as planned by the last scheduled run.
     needs: ByClass<u32>,
 }
 
@@ -56,14 +57,15 @@ impl DayWindow {
         self.slices.retain(|slice| slice.is_within(now));
     }
 
-    /// Moves times in the future to `now`: the database's clock was ahead when they were written.
+    /// Limits stored times to `now`. Later times were written while the database's clock was ahead.
     pub(super) fn clamp_future_times(&mut self, now: DateTime<Utc>) {
         for slice in &mut self.slices {
             slice.from = slice.from.min(now);
         }
     }
 
-    /// Calls that are in the window at a moment, if none is made until then.
+    /// Returns the calls that are in the window at `now`, which may lie in the future, without
+    /// further calls.
     pub(super) fn used(&self, now: DateTime<Utc>) -> u32 {
         self.sum_calls(now, |slice| slice.calls_at(now))
     }
@@ -99,7 +101,7 @@ impl DayWindow {
         }
     }
 
-    /// Takes back permits that were taken at `taken_at` and not used.
+    /// Returns permits to the window that were taken at `taken_at` and not used.
     pub(super) fn return_unused(
         &mut self,
         taken_at: DateTime<Utc>,
@@ -119,8 +121,9 @@ impl DayWindow {
         slice.by_minute = Some(by_minute);
     }
 
-    /// Calls a day that a class can always make. Only inactive members' need is known beforehand; the share of the
-    /// others is small.
+    /// Returns the calls per day that are guaranteed to a class. For inactive members the guarantee
+    /// is limited to their expected calls, which are known; the shares of the other background
+    /// classes are small.
     fn guaranteed(&self, limits: QuotaLimits, class: PriorityClass) -> u32 {
         let share = ClassShares::DAY.of(class, limits.per_day);
         match class {
@@ -129,7 +132,7 @@ impl DayWindow {
         }
     }
 
-    /// Calls that a class can still make in this window.
+    /// Returns the number of calls that a class can still make in this window.
     pub(super) fn available(
         &self,
         now: DateTime<Utc>,
@@ -165,8 +168,8 @@ impl DayWindow {
         left.min(surplus.max(own))
     }
 
-    /// Whether the day may not suffice for all members who open the app, so that reads which can
-    /// be spared are to be spared.
+    /// Whether the day's quota may not suffice for all members who open the app, so that
+    /// dispensable reads should be skipped.
     pub(super) fn is_scarce(&self, now: DateTime<Utc>, limits: QuotaLimits, foreign: u32) -> bool {
         let interactive = PriorityClass::Interactive;
         let expected = self.needs[interactive.index()].max(self.used_by(now, interactive));
@@ -177,7 +180,7 @@ impl DayWindow {
             || expected + others > percent_of_day(limits, FULL_FROM_PERCENT)
     }
 
-    /// The moments at which there may be more room than now, in order.
+    /// Returns the times at which permits expire from the window, in ascending order.
     pub(super) fn release_times(&self) -> impl Iterator<Item = DateTime<Utc>> {
         self.slices.iter().flat_map(|slice| {
             let minutes = slice.by_minute().into_iter().enumerate();
@@ -201,7 +204,7 @@ impl DaySlice {
         now - self.from < DAY_LENGTH || self.calls_at(now) > 0
     }
 
-    /// Calls of the slice that are still in the window.
+    /// Returns the calls of the slice that are still in the window.
     fn calls_at(&self, now: DateTime<Utc>) -> u32 {
         let minutes = self.by_minute().into_iter().enumerate();
         minutes
@@ -211,7 +214,7 @@ impl DaySlice {
     }
 }
 
-/// The end of a minute of a slice.
+/// Returns the end of a minute of a slice.
 fn minute_end(from: DateTime<Utc>, minute: usize) -> DateTime<Utc> {
     from + TimeDelta::minutes(i64::try_from(minute).unwrap_or(i64::MAX).saturating_add(1))
 }

@@ -8,19 +8,20 @@ use super::{
     minute_window::{MINUTE_LENGTH, MinuteWindow},
 };
 
-/// Maximum delay between the time named by [`Decision::Wait`] and the next request of the class.
+/// Maximum delay between the time named by [`PermitDecision::Wait`] and the next request of the
+/// class.
 const ASKS_AGAIN_WITHIN: TimeDelta = TimeDelta::seconds(2);
 
-/// The calls of all processes, and WHOOP's own count of them.
+/// The quota ledger: the calls of all processes, and WHOOP's own count of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QuotaLedger {
     minute_window: MinuteWindow,
     day: DayWindow,
-    /// Calls of another program that uses the same WHOOP app.
+    /// Calls of another program that uses the same WHOOP app, in the minute window.
     foreign_minute: Option<ForeignCalls>,
     foreign_day: Option<ForeignCalls>,
-    /// WHOOP refused a call: none is sent before then.
+    /// Block after WHOOP refused a call with 429: no call is sent before it ends.
     closed: Option<RateLimitBlock>,
     breaker: CircuitBreaker,
 }
@@ -45,12 +46,12 @@ const fn window_length(window: LimitWindow) -> TimeDelta {
     }
 }
 
-/// The reason why a call has to wait.
+/// The reason for which a call has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
-    /// The limit of this window is used up, or its rest is kept for other classes.
+    /// The limit of this window is used up, or its rest is reserved for other classes.
     Quota(LimitWindow),
-    /// WHOOP does not answer; one call at a time finds out whether it does again.
+    /// WHOOP fails to answer; single calls probe whether the outage is over.
     UpstreamOutage { since: DateTime<Utc> },
 }
 
@@ -59,7 +60,7 @@ pub enum WaitReason {
 pub enum PermitDecision {
     /// Number of calls that can be sent now.
     Granted(u32),
-    /// None now; the next request makes sense at `until`.
+    /// No permit is available now; the caller should request one again at `until`.
     Wait {
         until: DateTime<Utc>,
         reason: WaitReason,
@@ -71,17 +72,17 @@ pub enum PermitDecision {
 pub struct QuotaUsage {
     pub minute: u32,
     pub day: u32,
-    /// WHOOP refused a call: none is sent before then.
+    /// End of the block after WHOOP refused a call with 429; no call is sent before then.
     pub closed_until: Option<DateTime<Utc>>,
-    /// WHOOP has not answered since then.
+    /// Start of the outage, if the circuit breaker is open.
     pub outage_since: Option<DateTime<Utc>>,
-    /// The last call failed.
+    /// Whether a call has failed since the last success.
     pub has_failures: bool,
 }
 
 impl QuotaLedger {
-    /// Bounds every time by the present. Times in the future were written while the database's
-    /// clock was ahead; a limit never lasts longer than its window.
+    /// Limits stored times that lie too far in the future, because they were written while the
+    /// database's clock was ahead: a block never lasts longer than its window.
     #[must_use]
     pub fn with_clamped_times(mut self, now: DateTime<Utc>) -> Self {
         self.minute_window.clamp_future_times(now);
@@ -142,7 +143,7 @@ impl QuotaLedger {
         PermitDecision::Wait { until, reason }
     }
 
-    /// Takes back permits that were taken at `taken_at` and whose calls were not sent.
+    /// Returns permits to the ledger that were taken at `taken_at` for calls that were not sent.
     pub fn return_unused(
         &mut self,
         taken_at: DateTime<Utc>,
@@ -155,7 +156,7 @@ impl QuotaLedger {
         self.day.return_unused(taken_at, class, calls);
     }
 
-    /// Permits that a class can have now.
+    /// Returns the number of permits that a class can take now.
     pub fn available(&self, now: DateTime<Utc>, limits: QuotaLimits, class: PriorityClass) -> u32 {
         if self.active_block(now).is_some() {
             return 0;
@@ -164,7 +165,8 @@ impl QuotaLedger {
             .min(self.available_in_day(now, limits, class))
     }
 
-    /// Calls that a class can still make in this day, in however many minutes.
+    /// Returns the number of calls that a class can still make in the day window, regardless of the
+    /// minute window.
     pub fn available_in_day(
         &self,
         now: DateTime<Utc>,
@@ -190,7 +192,7 @@ impl QuotaLedger {
         self.closed.filter(|closed| closed.until > now)
     }
 
-    /// The first moment at which the class can have a permit, and the window that delays it.
+    /// Returns the first time at which the class can get a permit, and the window that delays it.
     fn next_availability(
         &self,
         now: DateTime<Utc>,
@@ -221,30 +223,31 @@ impl QuotaLedger {
         };
         let at = match window {
             LimitWindow::Minute => turns.into_iter().find(has_room),
-            // A day has many such moments, and there is more room after each.
+            // The day window has many such times, and each of them makes more permits available.
             LimitWindow::Day => {
                 let first = turns.partition_point(|turn| !has_room(turn));
                 turns.get(first).copied()
             }
         };
-        // Without such a moment, as with a limit of 0, after a whole window.
+        // If there is no such time, for example with a limit of 0, wait for a whole window.
         (at.unwrap_or(now + window_length(window)), window)
     }
 
-    /// Sets how many calls a day a class needs, as the planner of scheduled runs computes it.
+    /// Sets the expected calls per day of a class, as planned by a scheduled run.
     pub fn set_need(&mut self, class: PriorityClass, calls: u32) {
         self.day.set_need(class, calls);
     }
 
-    /// Whether the day may not suffice for all members who open the app, so that reads which can
-    /// be spared are to be spared.
+    /// Whether the day's quota may not suffice for all members who open the app, so that
+    /// dispensable reads should be skipped.
     pub fn is_scarce(&self, now: DateTime<Utc>, limits: QuotaLimits) -> bool {
         let foreign = active_foreign_calls(self.foreign_day, now);
         self.day.is_scarce(now, limits, foreign)
     }
 
-    /// Corrects the ledger by WHOOP's own count of a window: another program made the calls that WHOOP has counted and the
-    /// ledger has not. Returns whether there were any.
+    /// Corrects the ledger by WHOOP's own count of a window: calls that WHOOP counted and the
+    /// ledger did not were made by another program. Returns whether more of them are known than
+    /// before.
     pub fn record_whoop_count(
         &mut self,
         now: DateTime<Utc>,
@@ -273,20 +276,20 @@ impl QuotaLedger {
         true
     }
 
-    /// Notes that WHOOP refused a call with 429: none is sent before `until`.
+    /// Records that WHOOP refused a call with 429: no call is sent before `until`.
     pub fn record_rate_limit(&mut self, until: DateTime<Utc>, window: LimitWindow) {
         if self.closed.is_none_or(|known| known.until < until) {
             self.closed = Some(RateLimitBlock { until, window });
         }
     }
 
-    /// Notes a call that WHOOP did not answer, or with a 5xx. `member` is a hash of the member's id. Returns
-    /// whether an outage begins: from now on one call at a time is sent as a probe.
+    /// Records a call that WHOOP did not answer or answered with a 5xx. `member` is a hash of the
+    /// member's id. Returns whether an outage begins, during which single calls are sent as probes.
     pub fn record_call_failure(&mut self, now: DateTime<Utc>, member: u64) -> bool {
         self.breaker.record_failure(now, member)
     }
 
-    /// Notes that WHOOP answered. Returns the start of the outage that ends with it.
+    /// Records an answer of WHOOP. Returns the start of the outage that it ends, if there was one.
     pub fn record_call_success(&mut self) -> Option<DateTime<Utc>> {
         self.breaker.record_success()
     }
@@ -301,7 +304,7 @@ impl QuotaLedger {
         }
     }
 
-    /// Calls of each class in the last 24 hours.
+    /// Returns the calls of each class in the last 24 hours.
     pub fn usage_by_class(&self, now: DateTime<Utc>) -> [(PriorityClass, u32); 5] {
         PriorityClass::ALL.map(|class| (class, self.day.used_by(now, class)))
     }

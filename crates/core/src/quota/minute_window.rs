@@ -1,4 +1,4 @@
-//! The minute window: permits of the last minute, and the pace of background work.
+//! The minute window: permits of the last minute, and the rate of background calls.
 
 use std::collections::VecDeque;
 
@@ -10,24 +10,27 @@ use super::{
     class::{ByClass, ClassShares},
 };
 
-/// Length of the minute window in the ledger. One second longer than WHOOP's, because a request takes a moment from its
-/// permit to WHOOP, and not every request the same.
+/// Length of the minute window in the ledger. It is one second longer than WHOOP's, because the
+/// time from a permit to the request's arrival at WHOOP varies.
 pub(super) const MINUTE_LENGTH: TimeDelta = TimeDelta::seconds(61);
 
-/// Permits of one class within this interval are one entry, which counts from the latest of them.
+/// Maximum length of an entry: permits of one class within this interval are one entry, which has
+/// the time of the latest of them.
 const ENTRY_LENGTH: TimeDelta = TimeDelta::milliseconds(100);
 
-/// Background permits are spread over the minute; this much of it may be used ahead.
+/// Maximum time by which a background permit may be granted early. Background permits are spread
+/// evenly over the minute.
 const MAX_LEAD: TimeDelta = TimeDelta::milliseconds(1_500);
 
-/// Percentage of the minute that background work may use at once after a quiet time.
+/// Percentage of the minute's permits that background work may use at once after two quiet minutes.
 const BURST_PERCENT: u32 = 60;
 
-/// Permits kept free for a member who opens the app, however few do.
+/// Minimum number of permits that are kept free for members who open the app.
 const MIN_KEPT_FREE: u32 = 2;
 
-/// If app requests used more than this percentage of a minute lately, two permits are kept free for each call
-/// above it. Below it, the pace of background work leaves them a permit every 0.6 s.
+/// If app requests used more than this percentage of the minute's permits lately, two permits are
+/// kept free for each call above it. Below it, the even rate of background calls makes a permit
+/// available to app requests every 0.6 s.
 const BUSY_FROM_PERCENT: u32 = 32;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,23 +41,26 @@ struct PermitEntry {
     calls: u32,
 }
 
-/// Demand of a class that was refused. Classes of lower priority do not take the next permits.
+/// Permits that a class requested and did not get. Classes of lower priority do not take the next
+/// permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RefusedDemand {
     calls: u32,
-    /// The class asks again before then, or no caller is waiting any more.
+    /// Time until which the demand counts. By then the class has requested the permits again, or no
+    /// call waits for them any more.
     until: DateTime<Utc>,
 }
 
-/// Permits of the last two minutes, the oldest first, and the demand that waits.
+/// Permits of the last two minutes, the oldest first, and the refused demand of each class.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct MinuteWindow {
     entries: VecDeque<PermitEntry>,
     demand: ByClass<Option<RefusedDemand>>,
-    /// Calls are spread evenly over the minute; those that were made reach until then. Only background work waits for it.
+    /// Time up to which the calls so far extend when they are spread evenly over the minute. Only
+    /// background work waits for it.
     spread_until: Option<DateTime<Utc>>,
-    /// Remaining permits of the burst after a quiet time.
+    /// Remaining permits of the burst that is allowed after two quiet minutes.
     burst_left: u32,
 }
 
@@ -64,7 +70,8 @@ impl MinuteWindow {
             .retain(|entry| now - entry.at < MINUTE_LENGTH + MINUTE_LENGTH);
     }
 
-    /// Moves times in the future to `now`: the database's clock was ahead when they were written.
+    /// Limits stored times that lie in the future. They were written while the database's clock was
+    /// ahead.
     pub(super) fn clamp_future_times(&mut self, now: DateTime<Utc>) {
         for entry in &mut self.entries {
             entry.at = entry.at.min(now);
@@ -131,7 +138,7 @@ impl MinuteWindow {
         }
     }
 
-    /// Takes back permits that were taken at `taken_at` and not used.
+    /// Returns permits to the window that were taken at `taken_at` and not used.
     pub(super) fn return_unused(
         &mut self,
         taken_at: DateTime<Utc>,
@@ -139,7 +146,7 @@ impl MinuteWindow {
         class: PriorityClass,
         calls: u32,
     ) {
-        // The row has milliseconds.
+        // The stored row has a precision of milliseconds.
         let taken_at = taken_at.trunc_subsecs(3);
         let mut left = calls;
         for entry in &mut self.entries {
@@ -155,7 +162,7 @@ impl MinuteWindow {
             .map(|until| until - spread_interval(per_minute, calls - left));
     }
 
-    /// Notes that a class waits for `calls` permits and asks again before `until`.
+    /// Records that a class waits for `calls` permits and requests them again before `until`.
     pub(super) fn record_demand(
         &mut self,
         now: DateTime<Utc>,
@@ -173,7 +180,7 @@ impl MinuteWindow {
             .map_or(0, |demand| demand.calls)
     }
 
-    /// Permits that a class can have now.
+    /// Returns the number of permits that a class can take now.
     pub(super) fn available(
         &self,
         now: DateTime<Utc>,
@@ -188,7 +195,7 @@ impl MinuteWindow {
         }
     }
 
-    /// Permits that are neither used nor kept for other classes.
+    /// Returns the permits that are neither used nor reserved for other classes.
     fn free_permits(
         &self,
         now: DateTime<Utc>,
@@ -229,7 +236,8 @@ impl MinuteWindow {
         }
     }
 
-    /// Permits kept for members who open the app: more when more of them did in the last two minutes.
+    /// Returns the permits reserved for members who open the app. The more app requests there were
+    /// in the last two minutes, the more permits are reserved.
     fn kept_free(&self, now: DateTime<Utc>, per_minute: u32) -> u32 {
         let interactive = PriorityClass::Interactive;
         let lately = self.sum_calls(now, MINUTE_LENGTH + MINUTE_LENGTH, |entry| {
@@ -242,7 +250,7 @@ impl MinuteWindow {
             .min(share.saturating_sub(self.used_by(now, interactive)))
     }
 
-    /// Permits that the pace of background work allows now.
+    /// Returns the permits that the even rate of background calls allows now.
     fn background_permits(&self, now: DateTime<Utc>, per_minute: u32) -> u32 {
         if self.is_quiet(now) {
             return burst_size(per_minute);
@@ -258,12 +266,12 @@ impl MinuteWindow {
         }
     }
 
-    /// Two minutes without a call: background work may use a part of the minute at once.
+    /// Whether there was no call in the last two minutes, so that background work may use a burst.
     fn is_quiet(&self, now: DateTime<Utc>) -> bool {
         self.sum_calls(now, MINUTE_LENGTH + MINUTE_LENGTH, |_| true) == 0
     }
 
-    /// The moments at which there may be more room than now, in no order.
+    /// Returns the times at which more permits may become available, unordered.
     pub(super) fn release_times(&self, per_minute: u32) -> Vec<DateTime<Utc>> {
         let ends = self.entries.iter().flat_map(|entry| {
             [
@@ -279,13 +287,13 @@ impl MinuteWindow {
     }
 }
 
-/// Permits that background work may use at once after a quiet time.
+/// Returns the permits that background work may use at once after two quiet minutes.
 const fn burst_size(per_minute: u32) -> u32 {
     let burst = per_minute.saturating_mul(BURST_PERCENT) / 100;
     if burst == 0 { 1 } else { burst }
 }
 
-/// Time over which `calls` background permits are spread.
+/// Returns the time over which `calls` background permits are spread.
 fn spread_interval(per_minute: u32, calls: u32) -> TimeDelta {
     TimeDelta::microseconds(microseconds_per_permit(per_minute) * i64::from(calls))
 }

@@ -1,11 +1,12 @@
-//! WHOOP's quota: which call may be made now, and which has to wait.
+//! WHOOP's quota: decides which calls may be sent now and which have to wait.
 //!
-//! WHOOP does not document whether its windows roll or are fixed. Both are treated as rolling, which is
-//! the stricter reading: at no moment do the last 60 seconds contain more calls than the limit
-//! per minute, nor the last 24 hours more than the limit per day.
+//! WHOOP does not document whether its windows are rolling or fixed. Both are treated as rolling,
+//! which is the stricter interpretation: the last 60 seconds never contain more calls than the
+//! limit per minute, and the last 24 hours never more than the limit per day.
 //!
-//! The [`QuotaLedger`] is pure. All processes share one through PostgreSQL, and
-//! [`QuotaLedger::take`] is the only way to get permits. A permit is taken when a request is about to be sent.
+//! The [`QuotaLedger`] does no I/O. All processes share one ledger through PostgreSQL, and
+//! [`QuotaLedger::take`] is the only way to get permits. A permit is taken immediately before a
+//! request is sent.
 
 mod breaker;
 mod class;
@@ -39,7 +40,7 @@ impl Default for QuotaLimits {
     }
 }
 
-/// One of the two windows that WHOOP limits.
+/// One of the two windows of WHOOP's quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitWindow {

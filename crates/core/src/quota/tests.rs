@@ -16,8 +16,8 @@ fn after(seconds: f64) -> DateTime<Utc> {
     noon() + std::time::Duration::from_secs_f64(seconds)
 }
 
-/// Takes four permits at a time as soon as there are any, from `from` until `until`. Returns when each permit was
-/// taken.
+/// Takes up to four permits at a time as soon as they are available, from `from` until `until`.
+/// Returns the time of each permit.
 fn takes_all(
     ledger: &mut QuotaLedger,
     class: PriorityClass,
@@ -34,15 +34,15 @@ fn takes_all(
     made
 }
 
-/// Lets a member open the app: four calls, each as soon as there is a permit, while a run takes what it can get. Returns the time that the
-/// member waits for the last.
+/// Simulates an app request: four calls, each as soon as a permit is available, while a run takes
+/// as many permits as it can. Returns the time until the last of the four permits.
 fn app_request(ledger: &mut QuotaLedger, opened: DateTime<Utc>) -> TimeDelta {
     let (mut now, mut wanted) = (opened, 4);
     while wanted > 0 {
         match ledger.take(now, LIMITS, PriorityClass::Interactive, wanted) {
             PermitDecision::Granted(calls) => wanted -= calls,
             PermitDecision::Wait { until, .. } => {
-                // The run waits for the same moment and may be faster.
+                // The run waits for the same time and may take the permits first.
                 now = until;
                 ledger.take(now, LIMITS, PriorityClass::Scheduled, 4);
             }
@@ -201,7 +201,7 @@ fn a_class_of_low_priority_gets_its_share_of_a_busy_minute() {
     assert!((60..=75).contains(&interactive), "{made:?}");
     assert!(webhook >= 10 && scheduled >= 7, "{made:?}");
     assert!(inactive >= 4, "{made:?}");
-    // About one in each of the ten minutes.
+    // About one permit in each of the ten minutes.
     let backfill = made[PriorityClass::Backfill.index()];
     assert!(backfill >= 7, "{made:?}");
 }
@@ -275,7 +275,7 @@ fn calls_of_another_program_are_left_to_it() {
         ledger.available(after(2.0), LIMITS, PriorityClass::Interactive),
         30
     );
-    // The same reply, seen by another process.
+    // Another process reads the same reply headers.
     assert!(!counted(&mut ledger, after(2.0), 70));
     assert_eq!(
         ledger.available(after(31.0), LIMITS, PriorityClass::Interactive),
@@ -315,7 +315,7 @@ fn after_a_refusal_no_class_gets_a_permit_before_the_limit_resets() {
 
 #[test]
 fn permits_that_a_clock_dated_to_the_future_delay_nothing_longer_than_their_limit() {
-    // The database's clock was a day ahead for a minute.
+    // The database's clock was a day ahead for one minute.
     let mut ledger = QuotaLedger::default();
     let ahead = noon() + TimeDelta::days(1);
     let end = ahead + TimeDelta::minutes(1);
@@ -460,7 +460,8 @@ fn a_data_type_that_has_been_failing_for_an_hour_is_known_to_fail() {
     assert!(is_known_to_fail(since(60), noon()));
 }
 
-/// Requests for permits: milliseconds after the one before, class, number, and how many are given back.
+/// Permit requests: milliseconds since the previous one, class, number, and number of returned
+/// permits.
 fn requests() -> impl Strategy<Value = Vec<(i64, PriorityClass, u32, u32)>> {
     let pause = prop_oneof![0..500_i64, 500..30_000_i64, 60_000..3_000_000_i64];
     let class = prop::sample::select(PriorityClass::ALL.to_vec());
@@ -470,7 +471,7 @@ fn requests() -> impl Strategy<Value = Vec<(i64, PriorityClass, u32, u32)>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
-    /// Law 7, in any order of requests.
+    /// Law 7, for any order of requests.
     #[test]
     fn no_minute_and_no_day_contains_more_calls_than_whoop_allows(requests in requests()) {
         let limits = QuotaLimits { per_minute: 30, per_day: 200 };
@@ -491,7 +492,8 @@ proptest! {
         }
     }
 
-    /// A class that asks again at the time named by the ledger gets a permit, whatever the others do.
+    /// A class that requests a permit again at the time named by the ledger gets one, regardless of
+    /// the other classes.
     #[test]
     fn every_class_gets_a_permit_within_some_minutes(requests in requests(), class in prop::sample::select(PriorityClass::ALL.to_vec())) {
         let mut ledger = QuotaLedger::default();

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use super::{ExtraFields, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{CycleId, DataType, instant};
 
-/// One physiological day: from falling asleep to falling asleep again.
+/// One physiological day, from one beginning of sleep to the next.
 ///
-/// Not a calendar day. It can be shorter than 24 h or, where no sleep was
-/// detected, much longer.
+/// It is not a calendar day. It can be shorter than 24 hours, or much longer if no sleep was
+/// detected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cycle {
     pub id: CycleId,
@@ -24,7 +24,7 @@ pub struct Cycle {
     pub timezone_offset: Option<String>,
     pub score_state: ScoreState,
     pub score: Option<CycleScore>,
-    /// Absent where the strap was not worn for the whole cycle.
+    /// Absent if the strap was not worn during the whole cycle.
     #[serde(default, deserialize_with = "lenient::whole")]
     pub step_count: Option<i64>,
     #[serde(flatten)]
@@ -33,9 +33,9 @@ pub struct Cycle {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CycleScore {
-    /// 0 to 21, not linear: two strains do not add up.
+    /// Strain, 0 to 21. The scale is not linear: two strains cannot be added.
     pub strain: Option<f64>,
-    /// Total energy of the cycle in kilojoules, rest included.
+    /// Total energy of the cycle in kilojoules, including the energy used at rest.
     pub kilojoule: Option<f64>,
     pub average_heart_rate: Option<f64>,
     pub max_heart_rate: Option<f64>,

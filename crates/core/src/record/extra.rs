@@ -1,12 +1,12 @@
 use serde_json::{Map, Value};
 
-/// Fields that WHOOP sent and this version does not know, by name.
+/// Fields that WHOOP sent and that this version does not know, by name.
 pub type ExtraFields = Map<String, Value>;
 
-/// Gathers the unknown fields of nested objects into one map for one column.
+/// Merges the unknown fields of nested objects into one map for one column.
 ///
-/// `[("score.stage_summary", …)]` lands under `{"score": {"stage_summary": …}}`,
-/// where a reader of the column expects it. Empty maps leave no trace.
+/// Fields of `["score", "stage_summary"]` become `{"score": {"stage_summary": …}}`, the place at
+/// which a reader of the column expects them. Empty maps are omitted.
 pub fn fold_extra_fields(top: &ExtraFields, nested: &[(&[&str], &ExtraFields)]) -> ExtraFields {
     let mut folded = top.clone();
     for (path, extra) in nested {
@@ -31,10 +31,10 @@ pub fn fold_extra_fields(top: &ExtraFields, nested: &[(&[&str], &ExtraFields)]) 
     folded
 }
 
-/// Takes the unknown fields of one nested object back out of the folded map.
+/// Removes the unknown fields of one nested object from the folded map and returns them.
 ///
-/// Ask for the deepest paths first: what is left under a path after its
-/// children were taken is its own.
+/// The caller must take the deepest paths first: the fields that remain under a path after that
+/// belong to the path itself.
 pub fn unfold_extra_fields(folded: &mut ExtraFields, path: &[&str]) -> ExtraFields {
     let Some((first, rest)) = path.split_first() else {
         return std::mem::take(folded);

@@ -1,8 +1,8 @@
-//! Numbers as WHOOP may send them.
+//! Lenient parsing of numbers.
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// A whole number, also where it is written `13.0`.
+/// Parses a whole number, also in the form `13.0`.
 pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,10 +1,9 @@
-//! The four records, read from WHOOP's JSON and written back in its shape.
+//! The four data types: parsed from WHOOP's JSON and written back in the same form.
 //!
-//! Reading is lenient where WHOOP is known to be: `null` where the document
-//! says absent, whole numbers with a decimal point, fields nobody has heard of
-//! (kept in `extra`, at whatever depth). It is strict where a mistake would be
-//! stored: a record that breaks a rule is [`Rejected`] with its raw text, and
-//! its neighbours on the page go on.
+//! Parsing accepts the known deviations of WHOOP from its documentation: `null` for an absent
+//! field, whole numbers with a decimal point, and unknown fields at any depth, which are kept in
+//! `extra`. Parsing is strict if an error would otherwise be stored: a record that breaks a rule
+//! becomes a [`RejectedRecord`] with its raw text, and the other records of the page are processed.
 
 mod cycle;
 mod extra;
@@ -31,51 +30,51 @@ pub use workout::{Workout, WorkoutScore, ZoneDurations};
 
 use crate::DataType;
 
-/// What the four records have in common.
+/// Common interface of the four data types.
 pub trait Record:
     DeserializeOwned + Serialize + Clone + fmt::Debug + PartialEq + Send + Sync + 'static
 {
     const DATA_TYPE: DataType;
 
-    /// The `id` of the stored row. A recovery has none of its own at WHOOP and
-    /// goes by its cycle's.
+    /// Returns the `id` of the stored row. WHOOP's recoveries have no id; the id of their cycle is
+    /// used.
     fn id(&self) -> String;
 
-    /// WHOOP's number of the member whose record this is.
+    /// Returns WHOOP's numeric id of the member.
     fn whoop_user_id(&self) -> i64;
 
-    /// When WHOOP stored the record, which may be long after it happened.
+    /// Returns the time at which WHOOP stored the record, which may be long after the event.
     fn created_at(&self) -> DateTime<Utc>;
 
-    /// When WHOOP last changed the record; decides which version is newer.
+    /// Returns the time of WHOOP's last change to the record. It decides which version is newer.
     fn updated_at(&self) -> DateTime<Utc>;
 
     fn score_state(&self) -> &ScoreState;
 
-    /// Whether the values make sense: the same rules as the tables' checks.
+    /// Validates the values by the same rules as the tables' check constraints.
     ///
     /// # Errors
     ///
-    /// The first field that breaks a rule, and the rule.
+    /// Returns the first field that breaks a rule, and the rule.
     fn validate(&self) -> Result<(), ValidationError>;
 }
 
-/// A record that was not stored, and why.
+/// A record that could not be stored, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedRecord {
     pub data_type: DataType,
-    /// WHOOP's id, where even that could be read.
+    /// WHOOP's id, if it could be read.
     pub record_id: Option<String>,
-    /// The record as WHOOP sent it.
+    /// Raw text of the record as WHOOP sent it.
     pub raw: String,
     pub reason: String,
 }
 
-/// Reads one record of a page.
+/// Parses one record of a page.
 ///
 /// # Errors
 ///
-/// The record with its raw text and the field that could not be read.
+/// Returns the record's raw text and the field that could not be read.
 pub fn parse_record<R: Record>(raw: &RawValue) -> Result<R, RejectedRecord> {
     let rejected = |reason: String| RejectedRecord {
         data_type: R::DATA_TYPE,
@@ -104,7 +103,7 @@ fn record_id_of(data_type: DataType, raw: &RawValue) -> Option<String> {
         _ => "id",
     };
     match value.get(field)? {
-        // PostgreSQL's text cannot hold NUL, and a cut id would be another's.
+        // PostgreSQL cannot store NUL, and a truncated id could be the id of another record.
         Value::String(text) if text.contains('\0') || text.chars().count() > 200 => None,
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

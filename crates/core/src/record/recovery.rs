@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use super::{ExtraFields, Record, ScoreState, ValidationError, validate};
 use crate::{CycleId, DataType, SleepId, instant};
 
-/// How ready the body is, judged once a cycle from the night's main sleep.
+/// Readiness of the body, which WHOOP scores once per cycle from the main sleep of the night.
 ///
-/// It has no id and no times of its own at WHOOP: it goes by its cycle and
-/// its sleep.
+/// WHOOP gives it no id and no times of its own: it refers to its cycle and its sleep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
     pub cycle_id: CycleId,
@@ -25,16 +24,16 @@ pub struct Recovery {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RecoveryScore {
-    /// True in a member's first days, when the values may still be absent.
+    /// True in a member's first days, in which the values may be absent.
     pub user_calibrating: Option<bool>,
-    /// 0 to 100.
+    /// Recovery score, 0 to 100.
     pub recovery_score: Option<f64>,
     pub resting_heart_rate: Option<f64>,
-    /// RMSSD in milliseconds.
+    /// Heart rate variability (RMSSD) in milliseconds.
     pub hrv_rmssd_milli: Option<f64>,
-    /// Straps of the fourth generation and later.
+    /// Blood oxygen; measured by straps of the fourth generation and later.
     pub spo2_percentage: Option<f64>,
-    /// Straps of the fourth generation and later.
+    /// Skin temperature; measured by straps of the fourth generation and later.
     pub skin_temp_celsius: Option<f64>,
     #[serde(flatten)]
     pub extra: ExtraFields,

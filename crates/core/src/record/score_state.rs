@@ -2,15 +2,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a score is there, not there yet, or never coming.
+/// WHOOP's score state of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum ScoreState {
     Scored,
     PendingScore,
-    /// Final: WHOOP had too little data.
+    /// WHOOP will not score the record, because it has too little data.
     Unscorable,
-    /// A word WHOOP did not document; kept as sent.
+    /// A state that WHOOP did not document, kept as sent.
     Other(String),
 }
 
@@ -24,14 +24,14 @@ impl ScoreState {
         }
     }
 
-    /// Whether the record's figures count.
+    /// Whether the record's figures are valid.
     pub const fn is_scored(&self) -> bool {
         matches!(self, Self::Scored)
     }
 
-    /// Whether it is worth asking WHOOP about this record again.
+    /// Whether the record may still get a score, so that it should be read again.
     ///
-    /// An unknown word counts: it may well be a new name for "not yet".
+    /// An unknown state counts as pending, because it may be a new name for it.
     pub const fn is_pending(&self) -> bool {
         matches!(self, Self::PendingScore | Self::Other(_))
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{ExtraFields, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{CycleId, DataType, SleepId, instant};
 
-/// A night, or a nap; WHOOP may turn one into the other within days.
+/// A main sleep or a nap. WHOOP may change one into the other within days.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sleep {
     pub id: SleepId,
@@ -32,7 +32,7 @@ pub struct Sleep {
 pub struct SleepScore {
     pub stage_summary: Option<StageSummary>,
     pub sleep_needed: Option<SleepNeeded>,
-    /// Breaths a minute.
+    /// Breaths per minute.
     pub respiratory_rate: Option<f64>,
     pub sleep_performance_percentage: Option<f64>,
     pub sleep_consistency_percentage: Option<f64>,
@@ -41,7 +41,7 @@ pub struct SleepScore {
     pub extra: ExtraFields,
 }
 
-/// Time in each stage, in milliseconds; together they are the time in bed.
+/// Time in each sleep stage, in milliseconds. The sum is the time in bed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StageSummary {
@@ -65,7 +65,7 @@ pub struct StageSummary {
     pub extra: ExtraFields,
 }
 
-/// What made up the night's need, in milliseconds; the sum is the need.
+/// Components of the sleep need, in milliseconds. The sum is the need.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SleepNeeded {
@@ -75,7 +75,7 @@ pub struct SleepNeeded {
     pub need_from_sleep_debt_milli: Option<i64>,
     #[serde(deserialize_with = "lenient::whole")]
     pub need_from_recent_strain_milli: Option<i64>,
-    /// Zero or below: a nap lowers the need.
+    /// Zero or negative, because a nap lowers the need.
     #[serde(deserialize_with = "lenient::whole")]
     pub need_from_recent_nap_milli: Option<i64>,
     #[serde(flatten)]
@@ -83,7 +83,7 @@ pub struct SleepNeeded {
 }
 
 impl StageSummary {
-    /// Light, slow wave and REM together; WHOOP has no field for it.
+    /// Returns the sum of light, slow wave and REM sleep, for which WHOOP has no field.
     pub fn asleep_milli(&self) -> Option<i64> {
         let light_and_slow_wave = self
             .total_light_sleep_time_milli?
@@ -101,9 +101,9 @@ impl Sleep {
         self.score.as_ref()?.stage_summary.as_ref()
     }
 
-    /// Time asleep; if it is not scored, the time from start to end.
+    /// Returns the time asleep, or the time from start to end if the sleep has no score.
     ///
-    /// Only for choosing between sleeps, never for showing.
+    /// Only for comparing sleeps with each other, not for display.
     pub fn ranking_duration(&self) -> TimeDelta {
         let stages = self.stages().filter(|_| self.score_state.is_scored());
         stages

@@ -1,7 +1,8 @@
-//! Conditions under which a record can be stored: it has an identity, times, and text that PostgreSQL can hold.
+//! Validation of records: a record can be stored if it has an id, times, and text that PostgreSQL
+//! can store.
 //!
-//! No range is checked. Real records are outside every range that seemed certain (sleep
-//! efficiencies of 101 %), and an odd figure is no reason to lose a night.
+//! No value ranges are checked. Real records violate every range that seemed certain (such as sleep
+//! efficiencies of 101 %), and an unusual figure is no reason to lose a night.
 
 use chrono::{DateTime, Utc};
 
@@ -24,7 +25,7 @@ fn invalid(field: &'static str, rule: impl Into<String>) -> ValidationResult {
     })
 }
 
-/// Durations that can be added up without leaving 64 bits: a quarter of what they hold.
+/// Checks that durations can be added without overflow: at most a quarter of the range of `i64`.
 pub(super) fn summable(field: &'static str, value: Option<i64>) -> ValidationResult {
     const MAX: i64 = i64::MAX / 4;
     match value {
@@ -35,7 +36,7 @@ pub(super) fn summable(field: &'static str, value: Option<i64>) -> ValidationRes
     }
 }
 
-/// Instants that a timestamp column and a calendar can hold.
+/// Checks that an instant fits into a timestamp column and a calendar.
 pub(super) fn instant(field: &'static str, instant: Option<DateTime<Utc>>) -> ValidationResult {
     match instant {
         Some(instant) if !(0..=253_402_300_799).contains(&instant.timestamp()) => {
@@ -45,7 +46,7 @@ pub(super) fn instant(field: &'static str, instant: Option<DateTime<Utc>>) -> Va
     }
 }
 
-/// An id: a key of its table, so bounded.
+/// Checks the length of an id, which is part of a table's key.
 pub(super) fn id(field: &'static str, text: &str) -> ValidationResult {
     if text.is_empty() || text.chars().count() > 200 {
         return invalid(field, "expected 1 to 200 characters");
@@ -53,7 +54,7 @@ pub(super) fn id(field: &'static str, text: &str) -> ValidationResult {
     self::text(field, Some(text))
 }
 
-/// PostgreSQL's text cannot hold NUL.
+/// Checks that a text has no NUL, which PostgreSQL cannot store.
 pub(super) fn text(field: &'static str, text: Option<&str>) -> ValidationResult {
     match text {
         Some(text) if text.contains('\0') => invalid(field, "it holds a NUL character"),
@@ -65,7 +66,7 @@ pub(super) fn state(state: &ScoreState) -> ValidationResult {
     text("score_state", Some(state.as_str()))
 }
 
-/// JSONB cannot hold NUL either, however deep it sits.
+/// Checks that unknown fields have no NUL at any depth, which JSONB cannot store.
 pub(super) fn extra(extra: &ExtraFields) -> ValidationResult {
     fn has_nul(value: &serde_json::Value) -> bool {
         use serde_json::Value;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{ExtraFields, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{DataType, WorkoutId, instant};
 
-/// An activity; also sauna, ice bath and the like, which have little to score.
+/// A workout or another activity, such as sauna or ice bath, for which WHOOP scores few figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workout {
     pub id: WorkoutId,
@@ -20,11 +20,11 @@ pub struct Workout {
     #[serde(default, with = "instant::option")]
     pub end: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
-    /// Free text such as `running` or `hot_tub`; WHOOP adds names at will.
+    /// Name of the sport, such as `running` or `hot_tub`; WHOOP adds names at any time.
     pub sport_name: Option<String>,
     pub score_state: ScoreState,
     pub score: Option<WorkoutScore>,
-    /// On its way out at WHOOP; null for newer sports.
+    /// Deprecated by WHOOP; null for newer sports.
     #[serde(default, deserialize_with = "lenient::whole")]
     pub sport_id: Option<i64>,
     #[serde(flatten)]
@@ -33,13 +33,13 @@ pub struct Workout {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct WorkoutScore {
-    /// 0 to 21, not linear: two strains do not add up.
+    /// Strain, 0 to 21. The scale is not linear: two strains cannot be added.
     pub strain: Option<f64>,
     pub average_heart_rate: Option<f64>,
     pub max_heart_rate: Option<f64>,
     pub kilojoule: Option<f64>,
-    /// A fraction in what WHOOP sends, a percentage in what it documents;
-    /// kept as sent.
+    /// Share of the workout with heart rate data, kept as sent: WHOOP sends a fraction although it
+    /// documents a percentage.
     pub percent_recorded: Option<f64>,
     pub distance_meter: Option<f64>,
     pub altitude_gain_meter: Option<f64>,

@@ -42,7 +42,7 @@ fn recovery(cycle: i64, sleep: &str, is_scored: bool) -> RecoveryLinks {
     }
 }
 
-/// The date of each cycle, `+` for those that are in `others`.
+/// Returns the date of each cycle, with `+` for those in `others`.
 fn cycles(days: &DateAssignments) -> Vec<String> {
     let of = days.cycles.values();
     of.map(|place| {
@@ -59,7 +59,7 @@ fn sleep_of<'a>(
     &days.sleeps[&SleepId(id.to_owned())]
 }
 
-/// `real-shapes/06`: a 31 minute evening sleep that WHOOP took for the next night.
+/// `real-shapes/06`: an evening sleep of 31 minutes that WHOOP treated as the next night.
 fn evening_sleep() -> DateAssignmentInput {
     let offset = "-04:00";
     let first = ("2026-04-07T22:50:59Z", "2026-04-08T23:55:55Z");
@@ -124,7 +124,7 @@ fn it_stays_while_it_is_running_and_where_the_next_date_is_taken_or_little_of_it
         ["2026-04-08", "2026-04-08+", "2026-04-09"]
     );
 
-    // Without a main sleep it claims the date of its middle.
+    // Without a main sleep, the cycle claims the date of its middle.
     let mut sleepless = evening_sleep();
     sleepless.sleeps.pop();
     assert_eq!(

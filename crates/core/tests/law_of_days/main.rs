@@ -1,8 +1,7 @@
-//! The fifth law: a day is the member's day.
+//! The fifth law: records belong to the member's local dates.
 //!
-//! What is expected is worked out here by plain integers: seconds since 1970
-//! plus the offset, divided by the seconds of a day. None of the crate's own
-//! arithmetic is asked.
+//! The expected dates are computed here with integers only: seconds since 1970 plus the offset,
+//! divided by the seconds of a day. The tests use none of the crate's own date arithmetic.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -24,7 +23,7 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// −12:00 to +14:00, in minutes, by quarter hours.
+/// Offsets from −12:00 to +14:00 in minutes, in steps of a quarter of an hour.
 fn any_offset() -> impl Strategy<Value = i64> {
     (-48_i64..=56).prop_map(|quarters| quarters * 15)
 }
@@ -43,7 +42,7 @@ fn instant(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap()
 }
 
-/// Days since 1970 on a wall that is `offset` minutes east.
+/// Returns the number of days since 1970 at `offset` minutes east of UTC.
 fn wall_day(seconds: i64, offset: i64) -> i64 {
     (seconds + offset * MINUTE).div_euclid(DAY)
 }
@@ -93,7 +92,7 @@ fn of_sleep(sleep: &SleepTimes) -> NaiveDate {
     whoop_core::local_date::of_sleep(sleep.start, sleep.end, sleep.timezone_offset.as_deref())
 }
 
-/// The place of one cycle. If there is none, that of its recovery.
+/// Returns the assignment of one cycle, or of the recovery if there is no cycle.
 fn place_of(
     cycle: Option<&CycleTimes>,
     recovery: Option<&RecoveryLinks>,
@@ -127,7 +126,7 @@ fn day_of(place: &DateAssignment) -> i64 {
     day_number(place.local_date)
 }
 
-/// One stretch of a member's life: a main sleep, or none, and what follows.
+/// A part of a member's life: a main sleep or none, and the time awake after it.
 #[derive(Debug, Clone)]
 struct Stretch {
     asleep: i64,
@@ -139,8 +138,8 @@ struct Stretch {
     naps: i64,
 }
 
-/// Nights from a quarter of an hour to sixteen hours, at any time of the day;
-/// the member stays awake up to two days and travels as they please.
+/// Main sleeps of 15 minutes to 16 hours at any time of the day; the member is awake for up to two
+/// days and travels between any offsets.
 fn any_stretch() -> impl Strategy<Value = Stretch> {
     (
         (15 * MINUTE)..(16 * HOUR),
@@ -168,7 +167,7 @@ struct Life {
     cycles: Vec<CycleTimes>,
     recoveries: Vec<RecoveryLinks>,
     sleeps: Vec<SleepTimes>,
-    /// Per cycle, the day that it must get.
+    /// The expected day of each cycle.
     days: Vec<i64>,
 }
 
@@ -190,7 +189,7 @@ fn live(stretches: &[Stretch], first_night: i64) -> Life {
             life.recoveries.push(recovery(id, &name, woke + HOUR));
             life.days.push(wall_day(woke, stretch.offset));
             if stretch.second_sleep {
-                // Longer than the night that the recovery was judged from.
+                // Longer than the night from which the recovery was scored.
                 let again = woke + stretch.awake / 2;
                 let name = format!("second sleep {id}");
                 life.sleeps
@@ -327,7 +326,7 @@ proptest! {
         life.recoveries.clear();
         let expected = places(&life);
 
-        // Turned round, rotated, and dealt out by a number.
+        // The sleeps in reverse order, rotated, and in a pseudo-random order.
         life.sleeps.reverse();
         prop_assert_eq!(&places(&life), &expected);
         if !life.sleeps.is_empty() {

@@ -1,4 +1,4 @@
-//! The fifth law in days that people had: each a case, none an exception.
+//! The fifth law, tested with dates that real members had.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{
@@ -84,7 +84,8 @@ fn somebody_who_sleeps_after_midnight_still_has_one_day_a_night() {
 
 #[test]
 fn the_night_of_the_clock_change_is_read_at_the_offset_whoop_gave_it() {
-    // Berlin, 30 March 2025: 02:00 became 03:00. The same instant is two dates.
+    // In Berlin, clocks changed from 02:00 to 03:00 on 30 March 2025. The same instant has another
+    // date at each of the two offsets.
     let before = slept(
         "a",
         1,
@@ -102,7 +103,7 @@ fn the_night_of_the_clock_change_is_read_at_the_offset_whoop_gave_it() {
     assert_eq!(date(&before), "2025-03-29");
     assert_eq!(date(&after), "2025-03-30");
 
-    // And 26 October 2025, when the night had twenty-five hours.
+    // On 26 October 2025 the night had 25 hours.
     let autumn = slept(
         "c",
         3,
@@ -115,7 +116,7 @@ fn the_night_of_the_clock_change_is_read_at_the_offset_whoop_gave_it() {
 
 #[test]
 fn flying_east_over_the_date_line_skips_a_date() {
-    // Woke in Honolulu on the 10th, and next in Auckland on the 12th.
+    // The member woke in Honolulu on the 10th, and next in Auckland on the 12th.
     let honolulu = slept(
         "a",
         1,

@@ -1,5 +1,5 @@
-//! The one-call day: the right records in the right places, a reason for
-//! everything absent, and never a made-up number.
+//! The day response: each record in its place, a reason for each absent part, and no invented
+//! figure.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -30,7 +30,7 @@ fn now() -> DateTime<Utc> {
     "2026-02-20T12:00:00Z".parse().unwrap()
 }
 
-/// `hour` may count past 24 or below zero, from midnight of the day.
+/// Returns the time `hour` hours after midnight of the day; `hour` may be negative or above 24.
 fn at(hour: i64) -> DateTime<Utc> {
     date().and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::hours(hour)
 }
@@ -58,7 +58,7 @@ fn sleep(id: &str, cycle: i64, from: i64, until: i64) -> DaySleep {
     }
 }
 
-/// A sleep scored with so many hours asleep.
+/// A scored sleep with `hours_asleep` hours asleep.
 fn scored(id: &str, cycle: i64, from: i64, until: i64, hours_asleep: i64) -> DaySleep {
     DaySleep {
         light_milli: Some(hours_asleep * 3_600_000 - 2),
@@ -124,7 +124,7 @@ fn workout(id: &str, from: i64) -> DayWorkout {
     }
 }
 
-/// A date ten days past, with everything read or nothing.
+/// Context of a day ten days ago, of which either all data or no data was read.
 #[derive(Clone)]
 struct Known {
     coverage: Vec<Coverage>,

@@ -1,4 +1,4 @@
-//! Which record is shown where.
+//! Tests of the place at which each record is shown.
 
 use serde_json::{Value, json};
 use whoop_core::{
@@ -57,7 +57,8 @@ fn what_is_in_others_is_never_shown_as_the_days() {
 #[test]
 fn the_main_sleeps_of_one_cycle_are_one_night() {
     let mut records = whole_night();
-    // After 68 minutes awake 45 minutes more, longer than the night that was scored.
+    // A second main sleep of the same cycle, longer than the night from which the recovery was
+    // scored.
     let again = DaySleep {
         performance_percentage: None,
         awake_milli: Some(5),
@@ -79,7 +80,8 @@ fn the_main_sleeps_of_one_cycle_are_one_night() {
     assert_eq!(stages.light_milli, Some(16 * 3_600_000 - 4));
     assert_eq!((stages.rem_milli, stages.awake_milli), (Some(2), Some(5)));
 
-    // As long as one of them waits for its score, so does the night; its figures do not count.
+    // The night is pending as long as one of its sleeps has a pending score; that sleep's figures
+    // are not shown.
     records.sleeps[0].score_state = ScoreState::PendingScore;
     let composed = day(&records);
     assert_eq!(composed.missing["sleep"], MissingReason::PendingScore);
@@ -87,7 +89,7 @@ fn the_main_sleeps_of_one_cycle_are_one_night() {
     assert_eq!(shown.duration_milli, Some(7 * 3_600_000));
     assert_eq!(shown.end, Some(at(17)));
 
-    // Without a recovery that names one, the figures are those of the longest.
+    // Without a recovery that names a sleep, the figures of the longest sleep are shown.
     records.sleeps[0].score_state = ScoreState::Scored;
     records.recoveries.clear();
     assert_eq!(day(&records).sleep.unwrap().id.0, "again");

@@ -1,4 +1,4 @@
-//! Why something is not shown.
+//! Tests of the reasons for absent parts.
 
 use whoop_core::{
     DataType,
@@ -20,7 +20,7 @@ fn a_score_that_is_not_there_is_explained_by_its_state() {
         records.recoveries[0].score_state = state.clone();
         records.sleeps[0].score_state = state.clone();
         records.cycles[0].score_state = state;
-        // A running one shows its strain so far.
+        // A running cycle would show its strain so far.
         records.cycles[0].end = Some(at(23));
 
         let day = day(&records);
@@ -28,7 +28,7 @@ fn a_score_that_is_not_there_is_explained_by_its_state() {
         for part in ["recovery", "sleep", "cycle"] {
             assert_eq!(day.missing[part], reason, "{part} {word}");
         }
-        // A recovery has nothing but its score; the others have their times.
+        // A recovery without a score has no content; the other parts have times.
         assert_eq!(day.recovery, None, "{word}");
         let sleep = day.sleep.unwrap();
         assert_eq!((sleep.state.as_str(), sleep.duration_milli), (word, None));
@@ -75,7 +75,7 @@ fn an_absent_part_has_the_reason_that_fits_what_is_known() {
         ..quota
     };
     assert_eq!(every_part(&reauth), MissingReason::ReauthRequired);
-    // What was read to the end is known, however the member stands now.
+    // A date that was read completely is still known after the connection ended.
     let known = Known {
         coverage: Known::everything().coverage,
         ..reauth

@@ -1,4 +1,4 @@
-//! Law 10: a record that is not SCORED shows no figures, whatever it carries.
+//! Law 10: a record that is not SCORED shows no figures, even if it contains some.
 
 use serde_json::json;
 use whoop_core::record::ScoreState;
@@ -33,7 +33,7 @@ fn figures_of_a_record_that_is_not_scored_are_null() {
             }
         }
         assert_eq!(day["workouts"][0]["strain"], json!(null));
-        // What it is, and when it was, is no figure.
+        // Ids and times are not figures; they are shown.
         assert_eq!(day["sleep"]["id"], "night");
         assert_eq!(day["cycle"]["id"], json!(NIGHT));
     }

@@ -1,4 +1,4 @@
-//! What nobody would send.
+//! Parsing of arbitrary JSON that WHOOP would not send.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Whatever can be read without guessing is read, to the last digit.
+//! Lenient parsing: every value with an unambiguous meaning is read without loss of digits.
 
 use serde_json::{Value, json, value::RawValue};
 use whoop_core::{
@@ -32,7 +32,7 @@ fn a_value_may_be_null_or_absent_wherever_whoop_does_not_need_it() {
                 assert!(absent.is_err(), "{place} may not be absent");
                 assert!(null.is_err(), "{place} may not be null");
             } else {
-                // Both read as nothing, and nothing is never turned into a zero.
+                // Absent and null both become `None`, and never zero.
                 let expected = with(whole, &place, Value::Null);
                 assert_eq!(written(&absent.unwrap()), expected, "{place} absent");
                 assert_eq!(written(&null.unwrap()), expected, "{place} null");
@@ -136,7 +136,7 @@ fn an_unknown_state_is_kept_as_the_word_that_came() {
     assert!(record.score_state.is_pending());
     assert_eq!(written(&record), sent);
     assert!(!ScoreState::Unscorable.is_pending());
-    // Only the documented spelling is the documented state.
+    // Only the documented spelling is read as the documented state.
     assert_eq!(
         ScoreState::from("scored".to_owned()),
         ScoreState::Other("scored".to_owned())
@@ -155,7 +155,7 @@ fn ids_keep_every_digit_and_every_letter() {
         Record::id(&read_json::<Workout>(&sent).unwrap()),
         "0B7E6A3C-74b4-not-quite-a-uuid"
     );
-    // An id past what a column holds is a reason to stop, not to round.
+    // An id that exceeds the range of its column is an error; it is not rounded.
     let text = cycle()
         .to_string()
         .replace("2400000017", "9223372036854775808");

@@ -1,5 +1,4 @@
-//! WHOOP's JSON, read leniently where WHOOP is loose and strictly where a
-//! mistake would be stored.
+//! Parsing of WHOOP's JSON: lenient about its deviations, and strict if an error would be stored.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -85,7 +84,7 @@ fn workout() -> Value {
     })
 }
 
-/// Every place of a JSON value, as pointers; the root is not among them.
+/// Returns the JSON pointers of all values within a JSON value, without the root.
 fn places(json: &Value) -> Vec<String> {
     let Value::Object(map) = json else {
         return Vec::new();

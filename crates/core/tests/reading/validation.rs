@@ -12,7 +12,7 @@ fn common(start: &str) -> Value {
     })
 }
 
-/// A record of the required fields only, with one more field set.
+/// A record with only the required fields and one more field.
 fn record(data_type: &str, field: &str, value: Value) -> Value {
     let mut whole = common("2026-01-01T22:00:00.000Z");
     let needed = match data_type {

@@ -1,31 +1,30 @@
 use clap::Parser;
 
-/// The whole system on one machine: PostgreSQL, simulator, API, one member.
+/// Runs the whole system on one machine: PostgreSQL, simulator, API, one member.
 #[derive(Debug, Parser)]
 #[command(name = "cargo demo", bin_name = "cargo demo", version)]
 pub(crate) struct DemoCli {
-    /// Run the acceptance steps and leave; exit code 1 if one fails.
+    /// Run the acceptance steps and exit, with code 1 if a step fails.
     #[arg(long)]
     pub(crate) check: bool,
 
-    /// Print one JSON object on standard output instead of lines; with --check.
+    /// Print one JSON object to standard output instead of lines; requires --check.
     #[arg(long, requires = "check")]
     pub(crate) json: bool,
 
-    /// Connect nobody, and print addresses and keys as one JSON object; for tests of
-    /// the page.
+    /// Connect no member, and print addresses and keys as one JSON object; for tests of the page.
     #[arg(long, conflicts_with = "check")]
     pub(crate) nobody: bool,
 
-    /// Port of the API; the next free one if it is taken.
+    /// Port of the API; if it is taken, the next free one.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     pub(crate) api_port: u16,
 
-    /// Port of the simulator; the next free one if it is taken.
+    /// Port of the simulator; if it is taken, the next free one.
     #[arg(long, default_value_t = 8090, value_name = "PORT")]
     pub(crate) sim_port: u16,
 
-    /// Made-up people at the simulator.
+    /// Number of made-up people in the simulator.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) people: u16,
 
@@ -34,7 +33,7 @@ pub(crate) struct DemoCli {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(40..=3650))]
     days: Option<u32>,
 
-    /// What of the log to show.
+    /// Filter of the log lines to show.
     #[arg(long, env = "RUST_LOG", default_value = "error", value_name = "FILTER")]
     pub(crate) rust_log: String,
 }

@@ -15,16 +15,16 @@ use whoop_sim::{SimConfig, SimError, SimServer};
 
 use super::{cli::DemoCli, report::DemoReport};
 
-/// How many ports above the wished one are tried before any free one is taken.
+/// Maximum number of ports tried above the requested one, before any free port is taken.
 const MAX_PORT_TRIES: u16 = 20;
 
-/// Everything that runs during a demo.
+/// All components that run during a demo.
 pub(crate) struct DemoEnv {
     pub(crate) database: TestDb,
     pub(crate) sim: SimServer,
     pub(crate) api_url: String,
     pub(crate) jwt_secret: String,
-    /// Opens everything; the API knows its digest.
+    /// Service key with access to every route; the API has its digest.
     pub(crate) service_key: String,
     /// Flags that the API and the worker share; the first names the database.
     pub(crate) flags: Vec<String>,
@@ -74,7 +74,7 @@ impl DemoEnv {
         })
     }
 
-    /// The API first, so that nothing asks for what is already gone.
+    /// Stops the API first, so that it does not call components that have stopped already.
     pub(crate) async fn stop(self) {
         if let Err(error) = self.api.stop().await {
             eprintln!("demo: the API ended with {error}");
@@ -105,7 +105,8 @@ fn report_moved_port(report: &DemoReport, what: &str, wished: u16, given: u16) {
     }
 }
 
-/// The wished port and those above it, then whichever is free.
+/// Returns the requested port and those above it, then port 0, for which the system picks a free
+/// one.
 fn candidate_addresses(wished: u16) -> impl Iterator<Item = SocketAddr> {
     (0..MAX_PORT_TRIES)
         .filter_map(move |above| wished.checked_add(above))
@@ -119,9 +120,10 @@ async fn start_simulator(cli: &DemoCli) -> anyhow::Result<SimServer> {
             listen,
             people: cli.people.into(),
             days: cli.days(),
-            // Whoever tests the page goes over the consent page, too.
+            // Tests of the page go through the consent page as well.
             auto_consent: !cli.nobody,
-            // The script compares with what stands still; who stays to look sees it move.
+            // The acceptance steps compare with records that do not change. In the demo for people,
+            // they change.
             freeze_records: cli.check,
             ..SimConfig::default()
         };
@@ -140,7 +142,7 @@ fn build_api(
     service_key: &str,
 ) -> anyhow::Result<(Application, Vec<String>)> {
     for listen in candidate_addresses(cli.api_port) {
-        // WHOOP wants to know the callback beforehand, so the port comes first.
+        // WHOOP needs the callback address in advance, so the port is chosen first.
         let listen = if listen.port() == 0 {
             free_address()?
         } else {
@@ -182,7 +184,7 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-/// 32 random bytes, as `TOKEN_KEYS` wants them and as a secret is pasted.
+/// Returns 32 random bytes in Base64, as `TOKEN_KEYS` needs them; also used for other secrets.
 fn random_secret() -> String {
     STANDARD.encode(random::bytes::<32>())
 }

@@ -1,4 +1,4 @@
-//! What arrives without being asked for.
+//! Acceptance steps for changes that arrive without a request of the app.
 
 use std::{
     collections::BTreeSet,
@@ -16,10 +16,10 @@ use super::{
     steps::{api_call_count, simulator_records, whoop_user_id},
 };
 
-/// How long a webhook may take in a demo.
+/// Maximum time for a webhook's change to arrive.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A night that got another score at WHOOP.
+/// A night with a recovery that got another score at WHOOP.
 pub(crate) struct RescoredNight {
     pub(crate) cycle: String,
     pub(crate) was: f64,
@@ -27,7 +27,7 @@ pub(crate) struct RescoredNight {
 }
 
 impl RescoredNight {
-    /// Gives a scored night that one of two scores which is farther from its own.
+    /// Rescores a scored night with the one of two scores that is farther from its own.
     pub(crate) fn rescore(stack: &DemoEnv, [low, high]: [f64; 2]) -> anyhow::Result<Self> {
         let truth = simulator_records(stack)?;
         let recovery = truth["recoveries"]
@@ -51,7 +51,7 @@ impl RescoredNight {
     }
 }
 
-/// The day must show this recovery, from the database.
+/// Asserts that the day shows this recovery, from the database.
 pub(crate) async fn assert_recovery_shown(
     member: &DemoMember,
     date: &str,
@@ -68,7 +68,7 @@ pub(crate) async fn assert_recovery_shown(
     Ok(())
 }
 
-/// A night is rescored at WHOOP, and whoever follows the member is told.
+/// Rescores a night at WHOOP, and asserts that the member's event stream reports it.
 pub(crate) async fn webhook_event(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
     let mut events = member.open_event_stream().await?;
     let before = api_call_count(stack);
@@ -87,7 +87,8 @@ pub(crate) async fn webhook_event(stack: &DemoEnv, member: &DemoMember) -> anyho
     ))
 }
 
-/// An app that has nothing catches up by the changes alone, and has it all.
+/// Reads the change feed like an app without any data, and asserts that the result has every
+/// record.
 pub(crate) async fn offline_app(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
     let mut has: BTreeSet<(String, String)> = BTreeSet::new();
     let (mut since, mut asked) = (0, 0);
@@ -128,14 +129,14 @@ pub(crate) async fn offline_app(stack: &DemoEnv, member: &DemoMember) -> anyhow:
     ))
 }
 
-/// A stream of events.
+/// An open event stream, with the text that was read but not parsed yet.
 pub(crate) struct MemberEventStream {
     pub(crate) response: reqwest::Response,
     pub(crate) text: String,
 }
 
 impl MemberEventStream {
-    /// The data of the next `day` event.
+    /// Returns the data of the next `day` event.
     async fn next_day(&mut self) -> anyhow::Result<Value> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {

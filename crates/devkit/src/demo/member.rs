@@ -10,7 +10,7 @@ use super::{environment::DemoEnv, live::MemberEventStream};
 /// Maximum duration of a first sync; the quota may make it wait for a minute.
 const FIRST_SYNC_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The member of the demo, as their app would call.
+/// The member of the demo, with the requests that their app sends.
 pub(crate) struct DemoMember {
     pub(crate) user_id: &'static str,
     pub(crate) token: String,
@@ -31,7 +31,7 @@ impl DemoMember {
             user_id,
             token: encode(&Header::default(), &claims, &key).context("the member's token")?,
             base: format!("{}/api/v1/whoop", stack.api_url),
-            // Redirects are followed, as a browser does on WHOOP's pages.
+            // The client follows redirects, as a browser does on WHOOP's pages.
             http: Client::builder()
                 .timeout(Duration::from_secs(30))
                 .no_proxy()
@@ -64,7 +64,7 @@ impl DemoMember {
         Ok((status, body))
     }
 
-    /// A 200 or an error that holds what was answered instead.
+    /// Returns the body of a 200, or an error with the status and body of another response.
     pub(crate) async fn get(&self, route: &str, rest: &str) -> anyhow::Result<Value> {
         let (status, body) = self
             .send_request(Method::GET, &self.route_url(route, rest), None)
@@ -73,14 +73,14 @@ impl DemoMember {
         Ok(body)
     }
 
-    /// Follows what happens to the member's days, from now on.
+    /// Opens the member's event stream.
     pub(crate) async fn open_event_stream(&self) -> anyhow::Result<MemberEventStream> {
-        // It has no end, so it has no time limit either.
+        // A stream has no end, so the request has no timeout.
         let http = Client::builder().no_proxy().build()?;
         let request = http.get(self.route_url("events", ""));
         let mut response = request.bearer_auth(&self.token).send().await?;
         ensure!(response.status() == StatusCode::OK, "{}", response.status());
-        // How the connection stands is told first; from then on nothing is missed.
+        // The stream begins with the state of the connection; no later event is missed.
         let mut text = String::new();
         while !text.contains("event: connection") {
             let chunk = response.chunk().await?.context("the stream ended")?;
@@ -89,7 +89,7 @@ impl DemoMember {
         Ok(MemberEventStream { response, text })
     }
 
-    /// The answer to a POST with this body, or an error.
+    /// Returns the response to a POST with this body, or an error.
     pub(crate) async fn post(&self, route: &str, body: Value) -> anyhow::Result<Value> {
         let (status, answer) = self
             .send_request(Method::POST, &self.route_url(route, ""), Some(body))
@@ -98,7 +98,7 @@ impl DemoMember {
         Ok(answer)
     }
 
-    /// Address of WHOOP's consent page for this member.
+    /// Returns the address of WHOOP's consent page for this member.
     async fn consent_page(&self) -> anyhow::Result<Url> {
         let body = json!({ "consent": "demo: made-up people only" });
         let begun = self.post("connect", body).await?;
@@ -107,8 +107,8 @@ impl DemoMember {
         Ok(page.parse()?)
     }
 
-    /// Connects a person of the simulator without its consent page, which proposes the first
-    /// person who is not connected.
+    /// Connects the given person of the simulator. The consent page, which proposes the first
+    /// person who is not connected, is not used.
     pub(crate) async fn connect_as(
         &self,
         stack: &DemoEnv,
@@ -129,8 +129,8 @@ impl DemoMember {
         self.follow_redirects(callback).await
     }
 
-    /// Connects as a person does: the app asks where to go, the browser goes
-    /// to WHOOP, and WHOOP sends it back to us.
+    /// Connects as a person does: the app requests the address of WHOOP's consent page, and the
+    /// browser follows the redirects to WHOOP and back.
     pub(crate) async fn connect(&self) -> anyhow::Result<()> {
         let page = self.consent_page().await?;
         self.follow_redirects(page).await

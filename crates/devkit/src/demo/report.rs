@@ -5,7 +5,7 @@ use std::{
 
 use serde::Serialize;
 
-/// What the demo says: lines for a person, or one JSON object.
+/// Output of the demo: lines for people, or one JSON object.
 pub(crate) struct DemoReport {
     json: bool,
     started: Instant,
@@ -17,7 +17,7 @@ struct DemoStep {
     name: &'static str,
     ok: bool,
     seconds: f64,
-    /// What was seen, or what was wrong.
+    /// Observation, or the error.
     detail: String,
 }
 

@@ -1,4 +1,4 @@
-//! The acceptance steps, each through the doors that a user has.
+//! The acceptance steps. Each uses only interfaces that users have.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use super::{
 
 const MEMBER: &str = "demo-member";
 
-/// What "fast" means for a day that is stored.
+/// Maximum duration of a request for a stored day.
 const MAX_RELOAD_TIME: Duration = Duration::from_millis(100);
 
 macro_rules! step {
@@ -34,7 +34,7 @@ macro_rules! step {
     }};
 }
 
-/// The demo that stays up: migrate, connect, show, back-fill.
+/// Prepares the demo that stays up: migrates, connects a member, shows a day, and backfills.
 pub(crate) async fn run_demo(stack: &DemoEnv, report: &mut DemoReport) -> anyhow::Result<()> {
     let begun = Instant::now();
     migrate(stack).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn run_demo(stack: &DemoEnv, report: &mut DemoReport) -> anyhow
     member.connect().await?;
     let (day, is_today) = newest_day_with_sleep(&member).await?;
     let date = day["date"].as_str().unwrap_or_default();
-    // Before today's night ends, today has little to show.
+    // Until today's night has ended, today has little to show.
     let rest = if is_today {
         String::new()
     } else {
@@ -80,7 +80,7 @@ pub(crate) async fn run_demo(stack: &DemoEnv, report: &mut DemoReport) -> anyhow
     report.print_line(&format!(
         "  curl -s -H 'Authorization: Bearer {}' {}",
         member.token,
-        // A shell takes a `?` for its own.
+        // A shell would interpret the `?` of the address.
         match rest.as_str() {
             "" => member.route_url("daily-data", ""),
             rest => format!("'{}'", member.route_url("daily-data", rest)),
@@ -95,7 +95,7 @@ pub(crate) async fn run_demo(stack: &DemoEnv, report: &mut DemoReport) -> anyhow
     Ok(())
 }
 
-/// Everything runs and nobody is connected: what a test of the page begins with.
+/// Prepares the demo without members, with which tests of the page begin.
 pub(crate) async fn run_without_members(stack: &DemoEnv) -> anyhow::Result<()> {
     migrate(stack).await?;
     let stage = json!({
@@ -108,7 +108,7 @@ pub(crate) async fn run_without_members(stack: &DemoEnv) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Today, or the newest of the days before on which the member slept; and whether it is
+/// Returns today, or the newest of the previous days on which the member slept, and whether it is
 /// today.
 async fn newest_day_with_sleep(member: &DemoMember) -> anyhow::Result<(Value, bool)> {
     let today = member.get("daily-data", "").await?;
@@ -125,12 +125,12 @@ async fn newest_day_with_sleep(member: &DemoMember) -> anyhow::Result<(Value, bo
     Ok((today, true))
 }
 
-/// A value as one of an address's fragment.
+/// Encodes a value for the fragment of an address.
 fn encode_fragment(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
-/// One line of the day, or the reason why there is none.
+/// Returns one line of the day, or the reason why there is no value.
 fn part_text(day: &Value, part: &str, field: &str, unit: &str) -> String {
     match &day[part][field] {
         Value::Null => match day["missing"][part].as_str() {
@@ -142,7 +142,7 @@ fn part_text(day: &Value, part: &str, field: &str, unit: &str) -> String {
     }
 }
 
-/// The acceptance script: every step is tried, whatever became of the others.
+/// Runs the acceptance steps. Each one is tried even if others have failed.
 pub(crate) async fn run_acceptance_steps(stack: &DemoEnv, report: &mut DemoReport) {
     report.print_line("");
     let member = match DemoMember::new(stack, MEMBER) {
@@ -169,9 +169,9 @@ pub(crate) async fn run_acceptance_steps(stack: &DemoEnv, report: &mut DemoRepor
     step!(report, "disconnect", disconnect(stack, &member));
 }
 
-/// Runs the worker's own command line, and reads what it prints as JSON.
+/// Runs a command of the worker in this process, and parses its JSON output.
 async fn run_worker(stack: &DemoEnv, arguments: &[&str]) -> anyhow::Result<Value> {
-    // Migrating needs no WHOOP.
+    // Migrating needs no settings for WHOOP.
     let flags = if arguments.first() == Some(&"migrate") {
         &stack.flags[..1]
     } else {
@@ -267,10 +267,10 @@ async fn fast_reload(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<Str
     ))
 }
 
-/// A night is rescored at WHOOP, and the morning's run brings it.
+/// Rescores a night at WHOOP, and asserts that the morning run stores the new score.
 async fn scheduled_slot(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
     let RescoredNight { cycle, was, now } = RescoredNight::rescore(stack, [12.5, 91.5])?;
-    // Named, because a run leaves alone who was read a moment ago.
+    // The member is named, because a run skips members who were read a moment ago.
     let report = run_worker(
         stack,
         &["run", "--slot=morning", "--user", MEMBER, "--json"],
@@ -304,7 +304,7 @@ async fn night_run(stack: &DemoEnv) -> anyhow::Result<String> {
     ))
 }
 
-/// The number of WHOOP's records, all of which must be stored.
+/// Asserts that all of WHOOP's records are stored, and returns their number.
 pub(crate) async fn assert_all_stored(
     stack: &DemoEnv,
     user_id: &str,
@@ -337,7 +337,8 @@ async fn second_night(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<St
         "nothing was due, and it made {} calls",
         due["calls"]
     );
-    // WHOOP's lists ended yesterday: only the same end on another day is believed.
+    // Dates the observed end of WHOOP's lists to yesterday, because an end is accepted only on a
+    // second day.
     let client = stack.database.client().await;
     client
         .batch_execute(
@@ -352,7 +353,7 @@ async fn second_night(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<St
         status["backfill"]
     );
     let written = [&report["inserted"], &report["updated"]];
-    // The open cycle may have grown while we looked.
+    // The running cycle may have changed meanwhile.
     ensure!(
         written[0] == 0 && written[1].as_u64().is_some_and(|updated| updated <= 1),
         "it wrote {} new and {} changed records",
@@ -491,12 +492,12 @@ pub(crate) fn whoop_user_id(stack: &DemoEnv) -> anyhow::Result<i64> {
     Ok(grant.whoop_user_id)
 }
 
-/// What the simulator knows of the connected person.
+/// Returns the simulator's records of the connected person.
 pub(crate) fn simulator_records(stack: &DemoEnv) -> anyhow::Result<Value> {
     Ok(stack.sim.world().truth(whoop_user_id(stack)?))
 }
 
-/// Calls to WHOOP's data API, as the simulator counts them.
+/// Returns the number of calls to WHOOP's data API that the simulator counted.
 pub(crate) fn api_call_count(stack: &DemoEnv) -> usize {
     stack
         .sim

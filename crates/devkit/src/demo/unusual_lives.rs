@@ -6,7 +6,7 @@ use whoop_sim::LifePattern;
 
 use super::{environment::DemoEnv, member::DemoMember, steps::assert_all_stored};
 
-/// Each life with the id of its member in the app.
+/// Each life pattern with the user id of its member.
 const LIVES: [(LifePattern, &str); 4] = [
     (LifePattern::Weekdays, "demo-weekdays"),
     (LifePattern::EveningDozer, "demo-evening-dozer"),
@@ -14,11 +14,12 @@ const LIVES: [(LifePattern, &str); 4] = [
     (LifePattern::OddReadings, "demo-odd-readings"),
 ];
 
-/// One page of each data type holds these days: with the other steps, four members stay within
-/// WHOOP's 100 calls a minute.
+/// Days of history per person. They fit on one page of each data type, so that four members and the
+/// other steps stay within WHOOP's 100 calls a minute.
 const DAYS: u32 = 18;
 
-/// Connects one person of each life, and compares what is stored and shown with WHOOP.
+/// Connects one person of each life pattern, and compares the stored and shown records with
+/// WHOOP's.
 pub(crate) async fn check_unusual_lives(stack: &DemoEnv) -> anyhow::Result<String> {
     let (mut stored, mut shown) = (0, 0);
     for (life, user_id) in LIVES {
@@ -43,7 +44,7 @@ pub(crate) async fn check_unusual_lives(stack: &DemoEnv) -> anyhow::Result<Strin
     ))
 }
 
-/// The number of WHOOP's main sleeps, each of which must be in the day of one date.
+/// Asserts that each of WHOOP's main sleeps is in the day of one date, and returns their number.
 async fn assert_sleeps_shown(member: &DemoMember, truth: &Value) -> anyhow::Result<usize> {
     let today = member.get("daily-data", "?refresh=never").await?;
     let today: chrono::NaiveDate = today["date"].as_str().unwrap_or_default().parse()?;

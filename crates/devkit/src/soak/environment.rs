@@ -1,4 +1,4 @@
-//! Two APIs, a worker, a PostgreSQL, a WHOOP.
+//! Environment of a soak: two API processes, workers, a PostgreSQL, a simulated WHOOP.
 
 use std::{net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
@@ -18,13 +18,13 @@ use whoop_sync::{
     config::{DatabaseArgs, WhoopArgs},
 };
 
-/// Long enough for a slow machine; whoever waits so long has failed.
+/// Timeout of a request, long enough for a slow machine.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where the quota is not what a soak is about.
+/// Quota for soaks that do not test the quota.
 const UNLIMITED_CALLS: u32 = 10_000_000;
 
-/// Members who connect at the same time.
+/// Number of members who connect at the same time.
 const CONCURRENT_CONNECTS: usize = 4;
 
 pub(crate) struct SoakMember {
@@ -37,14 +37,14 @@ pub(crate) struct SoakEnv {
     pub(crate) http: Client,
     apis: [ApiProcess; 2],
     sim: SimServer,
-    /// In this process, to look with; it competes with nobody.
+    /// Engine in this process, with which the soak checks the members.
     engine: Engine,
     worker_flags: Vec<String>,
     service_key: String,
     database: TestDb,
 }
 
-/// One API process, and how to start it again in the same place.
+/// One API process, with what is needed to start it again at the same address.
 struct ApiProcess {
     address: SocketAddr,
     flags: Vec<String>,
@@ -116,7 +116,7 @@ impl SoakEnv {
         };
         let mut house = Self {
             members: Vec::new(),
-            // The simulator closes idle connections after five seconds.
+            // Shorter than the five seconds after which the simulator closes idle connections.
             http: Client::builder()
                 .no_proxy()
                 .timeout(REQUEST_TIMEOUT)
@@ -151,12 +151,12 @@ impl SoakEnv {
         self.sim.world()
     }
 
-    /// The engine within this process.
+    /// Returns the engine of this process.
     pub(crate) const fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// One of the two, through which somebody asks.
+    /// Returns the address of a member's route at one of the two APIs.
     pub(crate) fn route_url(
         &self,
         api: usize,
@@ -173,7 +173,7 @@ impl SoakEnv {
         format!("http://{}/webhooks/whoop", self.apis[api].address)
     }
 
-    /// What an API has resident, in kilobytes.
+    /// Returns the resident memory of an API process, in kilobytes.
     pub(crate) fn api_memory_kb(&self, api: usize) -> anyhow::Result<u64> {
         let pid = self.apis[api].child.id().context("the API has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -186,7 +186,7 @@ impl SoakEnv {
         &self.service_key
     }
 
-    /// Connects as a person does, through WHOOP's consent.
+    /// Connects a member as a person does, through WHOOP's consent.
     pub(crate) async fn connect(&self, member: &SoakMember) -> anyhow::Result<()> {
         let begun: Value = self
             .http
@@ -210,7 +210,7 @@ impl SoakEnv {
         Ok(())
     }
 
-    /// A run of the worker, in a process of its own.
+    /// Starts a run of the worker in a separate process.
     pub(crate) fn spawn_worker(&self, own: &[&str]) -> anyhow::Result<Child> {
         let mut flags: Vec<String> = ["sync-worker", "run", "--rust-log=off"]
             .iter()
@@ -221,7 +221,7 @@ impl SoakEnv {
         spawn_self(&flags, Stdio::null())
     }
 
-    /// The same, whose report can be read.
+    /// Starts a run of the worker with a JSON report that can be read.
     pub(crate) fn spawn_reporting_worker(&self, own: &[&str]) -> anyhow::Result<Child> {
         let mut flags: Vec<String> = ["sync-worker", "run", "--rust-log=error", "--json"]
             .iter()
@@ -232,7 +232,7 @@ impl SoakEnv {
         spawn_self(&flags, Stdio::piped())
     }
 
-    /// From now on WHOOP counts in earnest, and everybody knows its quota.
+    /// Sets the quota at WHOOP and in all processes, and begins to count at zero.
     pub(crate) async fn set_quota(&mut self, a_minute: u32, a_day: u32) -> anyhow::Result<()> {
         for api in &mut self.apis {
             api.child.kill().await?;
@@ -277,7 +277,7 @@ impl SoakEnv {
         Ok(client.query_one(sql, &[]).await?.get(0))
     }
 
-    /// kill -9, then the same again in the same place.
+    /// Kills an API with SIGKILL and starts it again at the same address.
     pub(crate) async fn kill_and_restart_api(&mut self, nth: usize) -> anyhow::Result<()> {
         self.apis[nth].child.kill().await?;
         self.release_leases().await?;
@@ -285,12 +285,12 @@ impl SoakEnv {
         self.wait_until_serving(nth).await
     }
 
-    /// What a dead process held runs out by itself within a minute; a thousand
-    /// rounds do not wait for it.
+    /// Releases the leases and claims of killed processes. They would expire within a minute, but a
+    /// thousand rounds cannot wait for that.
     pub(crate) async fn release_leases(&self) -> anyhow::Result<()> {
         self.execute_sql("UPDATE whoop_users SET lease_until = NULL")
             .await?;
-        // The refreshes of the living processes end by themselves.
+        // Refreshes of processes that are still running end on their own.
         let claimed = "SELECT max(user_id) FROM whoop_refresh WHERE claimed_until > now()";
         for _ in 0..30 {
             if self.query_text(claimed).await?.is_none() {
@@ -302,14 +302,15 @@ impl SoakEnv {
             .await
     }
 
-    /// Whether a call to WHOOP works for this member now.
+    /// Whether a call to WHOOP works for this member now. The error is the reason why not.
     pub(crate) async fn check_connection(&self, member: &SoakMember) -> Result<(), String> {
         let job = SyncContext::interactive();
         let token = self.engine.access_token(&member.user_id, &job, None).await;
         let token = token.map_err(|error| error.to_string())?;
         let mut profile = self.engine.whoop_for(&job).fetch_profile(&token).await;
         if profile.is_err() {
-            // Refused, perhaps: what every caller does then, once.
+            // The token may have been refused. Like every caller, this one gets a new token and
+            // tries once more.
             let fresh = self
                 .engine
                 .access_token(&member.user_id, &job, Some(&token))
@@ -320,7 +321,7 @@ impl SoakEnv {
         profile.map(drop).map_err(|error| error.to_string())
     }
 
-    /// As the app sees the connection: the word, and the reason for people.
+    /// Returns the connection as the app sees it: the status, and the reason for people.
     pub(crate) async fn connection_status(
         &self,
         member: &SoakMember,
@@ -351,7 +352,7 @@ impl SoakEnv {
 
     pub(crate) async fn stop(mut self) {
         for api in &mut self.apis {
-            // It may have ended by itself.
+            // The process may have ended already.
             let _ = api.child.kill().await;
         }
         self.sim.stop();
@@ -391,7 +392,7 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-/// What the app sends to have everything read anew.
+/// Returns the body with which an app requests a sync.
 pub(crate) fn sync_request_body() -> Value {
     json!({ "data_types": ["cycle"] })
 }

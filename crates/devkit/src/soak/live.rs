@@ -1,4 +1,4 @@
-//! How fast a change arrives: webhooks in, events out, and what open streams cost.
+//! Measures how fast a change arrives, from webhook to event, and the cost of open streams.
 
 use std::{
     collections::HashMap,
@@ -23,31 +23,31 @@ use whoop_sim::{SimConfig, SimDataType};
 
 use crate::environment::SoakEnv;
 
-/// A change that is not told by then was lost.
+/// Maximum time until a change arrives; after that it counts as lost.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Streams that are opened at the same time.
+/// Number of streams that are opened at the same time.
 const CONCURRENT_OPENS: usize = 16;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LiveSoakArgs {
-    /// Connected members.
+    /// Number of connected members.
     #[arg(long, default_value_t = 150, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     members: u16,
 
-    /// Event streams that are open meanwhile; a member has 8 at the most.
+    /// Number of event streams that are open meanwhile; a member has at most 8.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     streams: usize,
 
-    /// Webhooks a second.
+    /// Number of webhooks per second.
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     webhooks_per_second: u32,
 
-    /// For so many seconds.
+    /// Duration of the webhooks, in seconds.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
 
-    /// Changes at WHOOP that are followed from there to the app, one after another.
+    /// Number of changes at WHOOP that are timed until they arrive at the app, one after another.
     #[arg(long, default_value_t = 200, value_name = "N")]
     changes: usize,
 }
@@ -73,7 +73,7 @@ pub(crate) async fn measure(args: &LiveSoakArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Members' changes, as their followers hear of them.
+/// Readers of event streams, and the times at which members' changes arrived.
 struct EventReaders {
     arrivals: mpsc::UnboundedReceiver<(usize, Instant)>,
     readers: Vec<tokio::task::JoinHandle<()>>,
@@ -102,7 +102,7 @@ async fn open_streams(house: &SoakEnv, count: usize) -> anyhow::Result<EventRead
                 let mut response = request.send().await?.error_for_status()?;
                 let first = response.chunk().await?;
                 ensure!(first.is_some(), "a stream ended at once");
-                // The first of each member's tells of all.
+                // Only the first stream of each member reports arrivals.
                 let tells = nth < house.members.len();
                 Ok(tokio::spawn(async move {
                     while let Ok(Some(chunk)) = response.chunk().await {
@@ -129,7 +129,7 @@ async fn open_streams(house: &SoakEnv, count: usize) -> anyhow::Result<EventRead
     })
 }
 
-/// One change at WHOOP after another, each timed until the app hears of it.
+/// Makes one change at WHOOP after another, and times each until the app receives its event.
 async fn time_changes(
     house: &SoakEnv,
     followers: &mut EventReaders,
@@ -142,7 +142,7 @@ async fn time_changes(
         let is_scored = |one: &&Value| one["score_state"] == "SCORED";
         Some(recoveries.iter().find(is_scored)?["cycle_id"].clone())
     };
-    // Somebody who never wears the strap has none.
+    // A member who never wears the strap has no scored night.
     let nights: Vec<(usize, Value)> = (0..house.members.len())
         .filter_map(|place| Some((place, scored(place)?)))
         .collect();
@@ -186,8 +186,8 @@ async fn time_changes(
     Ok(times)
 }
 
-/// So many webhooks a second, of members' real records and of strangers, whatever
-/// the ones before took.
+/// Sends webhooks at a fixed rate, about members' real records and about strangers. Each is sent on
+/// time, even if earlier ones have no response yet.
 async fn send_webhooks(house: &SoakEnv, args: &LiveSoakArgs) -> anyhow::Result<Vec<Duration>> {
     let events: Vec<(i64, String)> = house
         .members
@@ -208,7 +208,7 @@ async fn send_webhooks(house: &SoakEnv, args: &LiveSoakArgs) -> anyhow::Result<V
         ticks.tick().await;
         let place = usize::try_from(nth)? % events.len();
         let (mut whoop_user_id, sleep) = events[place].clone();
-        // Every other one is of nobody here.
+        // Every second webhook is about a WHOOP user who is not a member.
         if nth % 2 == 1 {
             whoop_user_id = i64::from(nth) + 1;
         }

@@ -1,13 +1,12 @@
-//! `just soak`: the real programs, several of each, for a long time.
+//! `just soak`: the real programs, several processes of each, for a long time.
 //!
-//! Two API processes and workers over one PostgreSQL and a simulated WHOOP. This
-//! binary is all of them: it starts itself by the name of the program that it
-//! should be.
+//! Two API processes and workers use one PostgreSQL and a simulated WHOOP. This binary contains all
+//! of them: it starts itself with the name of the program to run.
 //!
-//! - [`tokens`]: everybody wants a member's tokens at once and somebody is killed;
-//! - [`live`]: how fast a change arrives, and what open streams cost;
-//! - [`quota`]: everybody spends the same quota;
-//! - [`speed`]: how long the engine takes, with a WHOOP that answers at once.
+//! - [`tokens`]: several callers request a member's tokens at once and a process is killed;
+//! - [`live`]: the time until a change arrives, and the cost of open streams;
+//! - [`quota`]: all processes share one quota;
+//! - [`speed`]: the duration of the engine's work, with a WHOOP that responds at once.
 
 mod environment;
 mod live;
@@ -28,13 +27,13 @@ struct SoakCli {
 
 #[derive(Debug, Subcommand)]
 enum SoakCommand {
-    /// Members' connections under fire: refreshes, latency and kill -9.
+    /// Test members' connections under load: refreshes, latency and kill -9.
     Tokens(tokens::TokenSoakArgs),
-    /// Two workers and two APIs that share one quota, and members who open the app.
+    /// Test two workers and two APIs that share one quota, while members open the app.
     Quota(quota::QuotaSoakArgs),
-    /// Webhooks in, events out: how long each takes, and what open streams cost.
+    /// Measure webhooks and events: the time each takes, and the cost of open streams.
     Live(live::LiveSoakArgs),
-    /// How long the engine takes for a member's year, and for a plan of thousands.
+    /// Measure the engine: the time for a member's year, and for a plan of thousands of members.
     Speed(speed::SpeedSoakArgs),
 }
 

@@ -1,8 +1,8 @@
-//! Two workers and two APIs that spend one quota, while members open the app.
+//! Two workers and two APIs that share one quota, while members open the app.
 //!
-//! WHOOP's side is the judge: what the simulator counted, not what the budget
-//! believes. Given WHOOP's own numbers it takes as long as WHOOP would make it
-//! take; with larger ones it is the same thing in less time.
+//! The result is judged by the calls that the simulator counted, not by the quota ledger. With
+//! WHOOP's own limits the soak takes as long as it would with WHOOP; larger limits only make it
+//! shorter.
 
 use std::{
     collections::HashMap,
@@ -23,64 +23,64 @@ use whoop_sim::{CallSide, LoggedCall};
 
 use crate::environment::SoakEnv;
 
-/// What is read within this is not read again.
+/// Freshness interval: data that was read within it must not be read again.
 const FRESHNESS_INTERVAL: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct QuotaSoakArgs {
-    /// Goes on until so many calls were made.
+    /// Number of calls after which the soak ends.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     calls: usize,
 
-    /// What WHOOP allows.
+    /// WHOOP's limit of calls per minute.
     #[arg(long, default_value_t = 100, value_name = "N")]
     calls_per_minute: u32,
 
-    /// What WHOOP allows.
+    /// WHOOP's limit of calls per day.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     calls_per_day: u32,
 
-    /// Connected members.
+    /// Number of connected members.
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16_000))]
     members: u16,
 
-    /// Workers at the same time.
+    /// Number of workers that run at the same time.
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=8))]
     workers: u16,
 
-    /// What the workers run.
+    /// Slot that the workers run.
     #[arg(long, default_value = "evening", value_name = "SLOT")]
     slot: String,
 
-    /// Members who open the app in a minute.
+    /// Number of members who open the app per minute.
     #[arg(long, default_value_t = 4.0, value_name = "N")]
     visits_per_minute: f64,
 
-    /// Decides who opens the app; a random one if not given.
+    /// Seed that decides which members open the app. Default: a random one.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 }
 
-/// What members saw who opened the app.
+/// Responses to members who opened the app.
 #[derive(Debug, Default)]
 struct AppRequestCounters {
     sent: AtomicU64,
     deferred: AtomicU64,
-    /// Answers that are none: anything but 200.
+    /// Requests without a response of status 200.
     failed: AtomicU64,
 }
 
-/// What the runs came to.
+/// Results of all runs.
 #[derive(Debug, Default)]
 struct QuotaTally {
     waves: u32,
-    /// How long workers were at it.
+    /// Time during which workers ran.
     work_time: Duration,
-    /// Calls in that time.
+    /// Number of calls in that time.
     calls: usize,
     /// Fewest calls in a full minute in which both workers had work.
     min_calls_in_a_minute: Option<usize>,
-    /// The most that a worker had resident, in kilobytes.
+    /// Maximum resident memory of a worker, in kilobytes.
     max_memory_kb: u64,
     defects: Vec<String>,
 }
@@ -137,7 +137,7 @@ pub(crate) async fn soak(args: &QuotaSoakArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Everybody connected and read once, and due again.
+/// Connects all members, waits for their first syncs, and sets the quota.
 async fn connected_env(args: &QuotaSoakArgs) -> anyhow::Result<SoakEnv> {
     let began = Instant::now();
     let mut house = SoakEnv::build(args.members.into(), 20).await?;
@@ -160,8 +160,8 @@ async fn connected_env(args: &QuotaSoakArgs) -> anyhow::Result<SoakEnv> {
     Ok(house)
 }
 
-/// What was read is not fresh any more: a run has everybody to read. Returns
-/// whether there is more to spend.
+/// Makes all data stale, so that every member is due, and runs the workers once. Returns whether
+/// quota remains.
 async fn run_wave(
     house: &SoakEnv,
     args: &QuotaSoakArgs,
@@ -209,7 +209,7 @@ async fn run_wave(
     }
     let is_spent = sum("deferred") > 0;
     let reads = reads_since(&calls, began_at);
-    // Whoever opens the app reads other types as well.
+    // Only the slot's lists count, because app requests read other data types as well.
     for list in slot_lists(&args.slot) {
         let read = reads
             .keys()
@@ -235,7 +235,7 @@ async fn run_wave(
     Ok(!is_spent)
 }
 
-/// The lists that a slot reads.
+/// Returns the lists that a slot reads.
 fn slot_lists(slot: &str) -> &'static [&'static str] {
     match slot {
         "morning" => &["/recovery", "/activity/sleep"],
@@ -249,7 +249,7 @@ fn slot_lists(slot: &str) -> &'static [&'static str] {
     }
 }
 
-/// When each list of each member was read up to the present.
+/// Returns the times at which each list of each member was read up to the present.
 fn reads_since(
     calls: &[LoggedCall],
     began_at: DateTime<Utc>,
@@ -266,15 +266,15 @@ fn reads_since(
     reads
 }
 
-/// The end of the window that a call asks for.
+/// Returns the end of the window that a call requests.
 fn window_end(call: &LoggedCall) -> Option<DateTime<Utc>> {
     let mut parameters = call.query.split('&');
     let end = parameters.find_map(|one| one.strip_prefix("end="))?;
     end.replace("%3A", ":").parse().ok()
 }
 
-/// The most that any of these processes has had resident, in kilobytes; 0 where
-/// the system does not tell.
+/// Returns the maximum resident memory of these processes, in kilobytes, or 0 if the system does
+/// not report it.
 async fn peak_memory_kb(processes: Vec<u32>) -> u64 {
     let mut most = 0;
     loop {
@@ -317,7 +317,7 @@ async fn send_app_requests(
     }
     let mut under_way = tokio::task::JoinSet::new();
     while !is_over.load(Ordering::Relaxed) {
-        // As independent people come: mostly soon, sometimes late.
+        // Random pauses as between independent people: most are short, some are long.
         let pause = -random.random::<f64>().max(1e-9).ln() * 60.0 / a_minute;
         let comes_at = Instant::now() + Duration::from_secs_f64(pause);
         while Instant::now() < comes_at && !is_over.load(Ordering::Relaxed) {
@@ -391,7 +391,7 @@ fn evaluate(
     }
 }
 
-/// Calls to the API since the quota counts.
+/// Returns the calls to the data API since the quota was set.
 fn api_calls(house: &SoakEnv) -> Vec<LoggedCall> {
     let mut calls = house.world().calls();
     calls.retain(|call| call.side == CallSide::Api);
@@ -402,7 +402,8 @@ fn sim_now(house: &SoakEnv) -> DateTime<Utc> {
     house.world().now()
 }
 
-/// Calls in each full minute between two instants. The last one is left out: the work comes to its end.
+/// Returns the calls in each full minute between two instants, without the last minute, in which
+/// the work ends.
 fn full_minutes(
     calls: &[LoggedCall],
     began_at: DateTime<Utc>,

@@ -1,5 +1,4 @@
-//! How long the engine takes where nobody else is slow: the simulator answers at
-//! once, and there is no quota.
+//! Measures the engine alone: the simulator responds at once, and there is no quota.
 
 use std::{
     process::ExitCode,
@@ -18,11 +17,11 @@ use crate::environment::SoakEnv;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SpeedSoakArgs {
-    /// How often a member's year is read.
+    /// Number of times that a member's year is read.
     #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
 
-    /// Members of the run that is planned.
+    /// Number of members in the run that is planned.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     members: u32,
 }
@@ -35,12 +34,12 @@ pub(crate) async fn measure(args: &SpeedSoakArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Everything of a member who was never read, a year back.
+/// Times the backfill of a year of a member without stored records.
 async fn measure_member_year(house: &SoakEnv, rounds: u32) -> anyhow::Result<()> {
     let member = &house.members[0];
     let mut times = Vec::new();
     let (mut records, mut calls) = (0, 0);
-    // The first is for warming up, and for others to lie beside.
+    // The first round is a warm-up that is not timed. The other members are added after it.
     for round in 0..=rounds {
         for table in ["recovery", "sleep", "workout", "cycle", "sync_log"] {
             let user_id = &member.user_id;
@@ -75,8 +74,8 @@ async fn measure_member_year(house: &SoakEnv, rounds: u32) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Many others with as much data: one member alone is read by other plans of
-/// PostgreSQL's than those that a service has.
+/// Adds many members with as much data. With only one member, PostgreSQL would choose other query
+/// plans than in production.
 async fn insert_other_members(house: &SoakEnv) -> anyhow::Result<()> {
     house
         .execute_sql(
@@ -97,7 +96,7 @@ async fn insert_other_members(house: &SoakEnv) -> anyhow::Result<()> {
         .await
 }
 
-/// What a run over thousands would read.
+/// Times the plan of a run over thousands of members.
 async fn measure_planning(house: &SoakEnv, args: &SpeedSoakArgs) -> anyhow::Result<()> {
     house
         .execute_sql(&format!(

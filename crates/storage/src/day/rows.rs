@@ -1,4 +1,4 @@
-//! What the rows of the statement mean.
+//! Converts the rows of the day statement into records, coverage and webhook signals.
 
 use whoop_core::{
     CycleId, DataType, SleepId, WorkoutId,
@@ -62,7 +62,7 @@ pub(super) fn collect_rows(rows: Vec<DayRow>) -> Result<DayParts, StorageError> 
     Ok(gathered)
 }
 
-/// What every table has and none may lack.
+/// Returns a value that is never null in a row of its table, or an error if it is null.
 fn not_null<T>(value: Option<T>, table: &'static str, id: &str) -> Result<T, StorageError> {
     value.ok_or_else(|| corrupt(table, id, "a column is null that never is"))
 }
@@ -77,14 +77,14 @@ impl DayRow {
         }
     }
 
-    /// `None` for a type that a later version knows.
+    /// Returns `None` for a data type that only a later version knows.
     fn into_coverage(self) -> Option<Coverage> {
         let known = Coverage {
             last_sync_at: self.start,
             covered_from: self.end,
             covered_until: self.stored_at,
             whole_history: self.flag.unwrap_or_default(),
-            // A day shows that the list ended, and not where.
+            // A day shows only that the list ended, so the oldest record is not read.
             list_end: self.list_end_seen_at.map(|seen_at| ListEnd {
                 oldest: None,
                 seen_at,

@@ -1,4 +1,4 @@
-//! The statement, and a row of its answer: six kinds of rows in one shape.
+//! The SQL statement for a day, and its result row: six kinds of rows with the same columns.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -13,7 +13,8 @@ pub(super) const SLEEP: i32 = 3;
 pub(super) const CYCLE: i32 = 4;
 pub(super) const WORKOUT: i32 = 5;
 
-/// `$1` is the member, `$2` the date. What a kind does not have is null.
+/// The statement. `$1` is the member and `$2` the date. Columns that a kind of row does not have
+/// are null.
 pub(super) const DAY: &str = "
 SELECT 0, status, timezone_offset, NULL::TEXT, NULL::TEXT, NULL::BOOLEAN, NULL::BOOLEAN,
        last_seen_at, (SELECT max(signal_at) FROM whoop_sync_log WHERE user_id = $1),
@@ -60,7 +61,7 @@ SELECT 5, id, timezone_offset, score_state, sport_name, NULL, NULL,
 FROM whoop_workout WHERE user_id = $1 AND local_date = $2
 ";
 
-/// The columns, in the order of the fields of [`Row`].
+/// Column types, in the order of the fields of [`DayRow`].
 pub(super) type DayColumns = (
     Integer,
     Text,
@@ -97,19 +98,20 @@ type OptionalInteger = Option<i64>;
 #[derive(Queryable)]
 pub(super) struct DayRow {
     pub(super) kind: i32,
-    /// The id; of a member the status, of coverage its type.
+    /// The record's id; the status in a member row; the data type in a coverage row.
     pub(super) id: String,
     pub(super) timezone_offset: Option<String>,
-    /// Of coverage how the last try went.
+    /// The score state; the outcome of the last sync in a coverage row.
     pub(super) score_state: Option<String>,
-    /// The id of the sleep, of the cycle, or the name of the sport.
+    /// Another text: the id of the sleep or of the cycle, or the name of the sport.
     pub(super) other: Option<String>,
     pub(super) flag: Option<bool>,
-    /// Of coverage whether a webhook announced a change that was not read.
+    /// Whether the date shows another cycle than the one of this record; in a coverage row, whether
+    /// a webhook signal is open.
     pub(super) in_others: Option<bool>,
     pub(super) start: OptionalInstant,
     pub(super) end: OptionalInstant,
-    /// The time at which a record was stored; the end of the span of a coverage.
+    /// The time at which a record was stored; the end of the covered span in a coverage row.
     pub(super) stored_at: OptionalInstant,
     pub(super) list_end_seen_at: OptionalInstant,
     pub(super) earlier_from: OptionalInstant,

@@ -1,4 +1,4 @@
-//! Whom `sync-worker adopt` has taken over, by a digest of their id.
+//! Members that `sync-worker adopt` has imported, identified by a digest of their id.
 
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types::Text};
@@ -8,18 +8,19 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_adopted};
 
-/// SHA-256 in hex. The table outlives an erased member, because a second `adopt` must not bring
-/// them back. It is not a secret: it can be computed from the list of ids.
+/// Returns the SHA-256 of a member's id in hexadecimal. The rows are kept after a member is erased,
+/// so that a second `adopt` does not import the member again. The digest is not secret: it can be
+/// computed from the list of ids.
 fn digest(user_id: &UserId) -> String {
     let digest = Sha256::digest(user_id.as_str());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether a member was taken over before.
+/// Whether a member was imported before.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn is_adopted(conn: &mut PgConnection, user_id: &UserId) -> Result<bool, StorageError> {
     let query = whoop_adopted::table
         .find(digest(user_id))
@@ -27,11 +28,11 @@ pub async fn is_adopted(conn: &mut PgConnection, user_id: &UserId) -> Result<boo
     Ok(query.first::<String>(conn).await.optional()?.is_some())
 }
 
-/// Notes that a member was erased, so that they are not taken over afterwards.
+/// Marks a member as erased, so that the member is not imported later.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn note_erased(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     prepared(
         "INSERT INTO whoop_adopted (member_digest, adopted_at, records) VALUES ($1, now(), 0) \
@@ -43,11 +44,12 @@ pub async fn note_erased(conn: &mut PgConnection, user_id: &UserId) -> Result<()
     Ok(())
 }
 
-/// Notes that a member was taken over, with so many records; once.
+/// Marks a member as imported and stores the number of records. Does nothing if the member is
+/// marked already.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn note_adopted(
     conn: &mut PgConnection,
     user_id: &UserId,

@@ -1,4 +1,5 @@
-//! The audit trail: rows are added and read here, and changed only by two functions of the database.
+//! The audit trail. The service only inserts and reads rows; two functions of the database change
+//! and delete them.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -12,13 +13,13 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_audit};
 
-/// Longest detail that is kept, in characters.
+/// Maximum length of a stored detail, in characters.
 const LONGEST_DETAIL: usize = 500;
 
-/// Longest name of a caller that is kept, in characters.
+/// Maximum length of a stored caller's name, in characters.
 const LONGEST_NAME: usize = 80;
 
-/// Author of an action, and the request it belongs to.
+/// Caller that performs an action, and the request that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     caller: String,
@@ -26,22 +27,22 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// The member concerned.
+    /// Returns the actor for a member who acts on their own account.
     pub fn member() -> Self {
         Self::of("member".to_owned())
     }
 
-    /// A callback of WHOOP.
+    /// Returns the actor for WHOOP's callbacks.
     pub fn whoop() -> Self {
         Self::of("whoop".to_owned())
     }
 
-    /// A service key.
+    /// Returns the actor for a service key.
     pub fn key(name: &str) -> Self {
         Self::of(format!("key:{}", sanitize_name(name)))
     }
 
-    /// A user of the operating system who ran a command.
+    /// Returns the actor for a user of the operating system who runs a command.
     pub fn cli(user: &str) -> Self {
         Self::of(format!("cli:{}", sanitize_name(user)))
     }
@@ -53,18 +54,18 @@ impl Actor {
         }
     }
 
-    /// The same actor, in this request.
+    /// Sets the id of the request.
     pub fn in_request(mut self, id: &str) -> Self {
         self.request_id = Some(id.to_owned()).filter(|id| !id.is_empty());
         self
     }
 
-    /// Value of the column: `member`, `whoop`, `key:NAME` or `cli:USER`.
+    /// Returns the value of the column `caller`: `member`, `whoop`, `key:NAME` or `cli:USER`.
     pub fn caller(&self) -> &str {
         &self.caller
     }
 
-    /// An entry for something that this actor does.
+    /// Creates an entry for an action of this actor.
     pub fn entry(&self, action: &'static str, at: DateTime<Utc>) -> AuditEntry {
         AuditEntry {
             at,
@@ -77,7 +78,7 @@ impl Actor {
     }
 }
 
-/// A name without control characters, and not too long.
+/// Removes control characters from a name and limits its length.
 fn sanitize_name(name: &str) -> String {
     let name: String = name
         .chars()
@@ -91,7 +92,7 @@ fn sanitize_name(name: &str) -> String {
     }
 }
 
-/// One row to be added.
+/// A new row of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
     at: DateTime<Utc>,
@@ -103,20 +104,20 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// The entry, about this member or the member of this pseudonym.
+    /// Sets the member's id or pseudonym.
     pub fn about(mut self, user_id: &str) -> Self {
         self.user_id = Some(user_id.to_owned());
         self
     }
 
-    /// The entry with a detail, cut at 500 characters.
+    /// Sets the detail, cut to 500 characters.
     pub fn with_detail(mut self, detail: &str) -> Self {
         self.detail = Some(detail.chars().take(LONGEST_DETAIL).collect());
         self
     }
 }
 
-/// One row as it is stored.
+/// A stored row of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize)]
 #[diesel(table_name = whoop_audit, check_for_backend(diesel::pg::Pg))]
 pub struct AuditRow {
@@ -129,11 +130,11 @@ pub struct AuditRow {
     pub detail: Option<String>,
 }
 
-/// Adds entries, all of them or none.
+/// Inserts all entries or none.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn insert(conn: &mut PgConnection, entries: &[AuditEntry]) -> Result<(), StorageError> {
     let of = |column: fn(&AuditEntry) -> Option<&str>| -> Vec<Option<&str>> {
         entries.iter().map(column).collect()
@@ -154,21 +155,21 @@ pub async fn insert(conn: &mut PgConnection, entries: &[AuditEntry]) -> Result<(
     Ok(())
 }
 
-/// Which rows to list; every condition that is given must hold.
+/// Conditions for the rows to list. A row has to meet all of them.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
-    /// Ids and pseudonyms of one member.
+    /// Ids and pseudonyms of one member; empty for all members.
     pub user_ids: Vec<String>,
     pub since: Option<DateTime<Utc>>,
-    /// A whole caller (`key:backend`) or a kind of caller (`key`).
+    /// A complete caller (`key:backend`) or a kind of caller (`key`).
     pub caller: Option<String>,
 }
 
-/// Rows, the newest first.
+/// Returns rows, the newest first.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn list(
     conn: &mut PgConnection,
     filter: &AuditFilter,
@@ -202,11 +203,11 @@ struct AuditRowCount {
     rows: i64,
 }
 
-/// Deletes rows from before a time, and none of the last 30 days. Returns their number.
+/// Deletes rows from before a time, except those of the last 30 days. Returns their number.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<i64, StorageError> {
     let purged: AuditRowCount =
         prepared("SELECT whoop_audit_purge(least($1, now() - interval '30 days')) AS rows")
@@ -216,11 +217,11 @@ pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<i64
     Ok(purged.rows)
 }
 
-/// Replaces the id of a member who is not stored any more by a pseudonym. Returns the number of rows.
+/// Replaces the id of an erased member by a pseudonym. Returns the number of rows.
 ///
 /// # Errors
 ///
-/// The member is stored; PostgreSQL refused or is gone.
+/// The member is still stored. PostgreSQL is unavailable or rejects a query.
 pub async fn pseudonymise(
     conn: &mut PgConnection,
     user_id: &str,
@@ -240,12 +241,12 @@ struct UserIdRow {
     user_id: String,
 }
 
-/// Ids in rows from before a time that belong to no stored member: of connects that were never
-/// finished, of requests about ids that nobody has, and of rows written while a member was erased.
+/// Returns ids from rows before a time that belong to no stored member. The rows were written by
+/// connects that were never finished, by requests about unknown ids, and during an erasure.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn list_unknown_member_ids(
     conn: &mut PgConnection,
     before: DateTime<Utc>,
@@ -263,11 +264,11 @@ pub async fn list_unknown_member_ids(
     Ok(found.into_iter().map(|one| one.user_id).collect())
 }
 
-/// A member's rows after a position, the oldest first, for the export.
+/// Returns the rows of a member after a position, the oldest first, for the export.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub(crate) async fn list_after(
     conn: &mut PgConnection,
     user_id: &UserId,

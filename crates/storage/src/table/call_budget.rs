@@ -1,4 +1,4 @@
-//! WHOOP's quota, shared by every process: one row, replaced as a whole.
+//! The quota ledger, shared by all processes: one row, which is replaced as a whole.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -11,8 +11,7 @@ use whoop_core::quota::QuotaLedger;
 
 use crate::{PgConnection, StorageError, prepared::prepared};
 
-/// The ledger as it stood at a moment of the database's clock, by which all
-/// processes go.
+/// The quota ledger at a moment of the database's clock, which all processes use.
 #[derive(Debug, Clone)]
 pub struct LedgerSnapshot {
     pub ledger: QuotaLedger,
@@ -30,12 +29,12 @@ struct LedgerRow {
     ledger: Option<Value>,
 }
 
-/// Reads the ledger; an empty one where nothing was ever spent, or what is
-/// there cannot be read.
+/// Reads the ledger. Returns an empty one if no call was ever counted, or if the row cannot be
+/// parsed.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn read(conn: &mut PgConnection) -> Result<LedgerSnapshot, StorageError> {
     let row: LedgerRow = prepared(
         "SELECT clock_timestamp() AS now, version, ledger \
@@ -47,7 +46,8 @@ pub async fn read(conn: &mut PgConnection) -> Result<LedgerSnapshot, StorageErro
     Ok(LedgerSnapshot {
         ledger: ledger
             .unwrap_or_else(|error| {
-                // WHOOP's own count corrects what is forgotten here.
+                // Calls that are no longer counted here are corrected by the rate limit headers of
+                // WHOOP's responses.
                 tracing::error!(%error, "whoop_call_budget cannot be read and begins anew");
                 None
             })
@@ -58,12 +58,12 @@ pub async fn read(conn: &mut PgConnection) -> Result<LedgerSnapshot, StorageErro
     })
 }
 
-/// Replaces the ledger that was read; `false` if somebody else was faster, and
-/// then nothing is written.
+/// Replaces the ledger that was read. Returns `false` and writes nothing if another process has
+/// replaced it in the meantime.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn replace(
     conn: &mut PgConnection,
     current: &LedgerSnapshot,

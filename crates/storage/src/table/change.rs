@@ -1,4 +1,4 @@
-//! What changed of a member's records, numbered without a gap.
+//! The change feed: changes of a member's records, numbered without gaps.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::{
@@ -15,11 +15,12 @@ use crate::{
     table::users::parse_status,
 };
 
-/// Channel on which PostgreSQL announces that a member changed. The payload is [`signal_of`] the member.
+/// PostgreSQL notification channel for changed members. The payload is the member's
+/// [`notify_payload`].
 pub const NOTIFY_CHANNEL: &str = "whoop_change";
 
-/// Digest that stands for a member in PostgreSQL's notifications, which any role of the database
-/// may listen to. It keeps ids out of them, but can be computed from the list of ids.
+/// Returns the digest that represents a member in notifications. Any role of the database can
+/// listen to them, so they must not contain ids. The digest can be computed from the list of ids.
 pub fn notify_payload(user_id: &str) -> String {
     let digest = Sha256::digest(user_id.as_bytes());
     digest
@@ -28,7 +29,7 @@ pub fn notify_payload(user_id: &str) -> String {
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Lets listeners look at a member again; when the caller's transaction commits.
+/// Notifies listeners about a member when the caller's transaction commits.
 pub(crate) async fn notify_change(
     conn: &mut PgConnection,
     user_id: &str,
@@ -40,7 +41,7 @@ pub(crate) async fn notify_change(
     Ok(())
 }
 
-/// One change.
+/// One change of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = whoop_change, check_for_backend(diesel::pg::Pg))]
 pub struct ChangeRow {
@@ -53,11 +54,11 @@ pub struct ChangeRow {
     pub changed_at: DateTime<Utc>,
 }
 
-/// A member's changes after a number, the oldest first.
+/// Returns the changes of a member after a sequence number, in ascending order.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn list_after(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -74,34 +75,33 @@ pub async fn list_after(
         .await?)
 }
 
-/// Which of a member's numbers there are.
+/// Range of a member's stored sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct SequenceNumbers {
-    /// Of the latest change, kept or not.
+    /// Number of the latest change, even if that change is no longer stored.
     #[diesel(sql_type = BigInt)]
     pub latest: i64,
-    /// Of the oldest that is kept.
+    /// Number of the oldest stored change; `None` if none is stored.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub oldest: Option<i64>,
-    /// Since when they are counted: erased and connected again, a member's numbers
-    /// begin anew.
+    /// Start of the numbering. It restarts if a member is erased and connects again.
     #[diesel(sql_type = Timestamptz)]
     pub counted_since: DateTime<Utc>,
 }
 
 impl SequenceNumbers {
-    /// Whether all that came after a number is still there to be told.
+    /// Whether all changes after a sequence number are still stored.
     pub fn retains_all_after(&self, since: i64) -> bool {
         let kept_from = self.oldest.unwrap_or(self.latest + 1);
         (kept_from - 1..=self.latest).contains(&since)
     }
 }
 
-/// The numbers of a member; `None` for one who never connected.
+/// Returns the sequence numbers of a member; `None` for a member who never connected.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn sequence_numbers(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -117,17 +117,17 @@ pub async fn sequence_numbers(
     .optional()?)
 }
 
-/// Numbers far beyond those that an app can have been told.
+/// Gap in the numbering, larger than any sequence number that an app may have received.
 const RESTART_GAP: i64 = 1_000_000;
 
-/// Lets the changes of every member be counted anew, so that whoever has a copy is told to
-/// begin again. Returns how many members that are.
+/// Restarts the numbering of all members, so that every app has to read all records again. Returns
+/// the number of members.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn restart_sequences(conn: &mut PgConnection) -> Result<u64, StorageError> {
-    // The members first, as whoever writes a change does.
+    // The members are locked first, in the same order as when a change is written.
     let members = prepared(
         "UPDATE whoop_users SET change_seq = change_seq + $1, created_at = clock_timestamp()",
     )
@@ -138,7 +138,7 @@ pub async fn restart_sequences(conn: &mut PgConnection) -> Result<u64, StorageEr
     Ok(u64::try_from(members).unwrap_or(u64::MAX))
 }
 
-/// How a member stands for whoever follows them.
+/// Latest sequence number and connection status of a member, for readers of the change feed.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct MemberFeedState {
     #[diesel(sql_type = Text)]
@@ -155,11 +155,12 @@ impl MemberFeedState {
     }
 }
 
-/// How these members stand; whoever is not there never connected, or was erased.
+/// Returns the feed states of these members. Members who never connected or were erased are
+/// omitted.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn list_feed_states(
     conn: &mut PgConnection,
     user_ids: &[String],
@@ -172,7 +173,7 @@ pub async fn list_feed_states(
     .await?)
 }
 
-/// How long changes took from WHOOP until they could be read here, in seconds.
+/// Delays between a change at WHOOP and the time at which it could be read here, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, QueryableByName)]
 pub struct DelayPercentiles {
     #[diesel(sql_type = BigInt)]
@@ -183,18 +184,18 @@ pub struct DelayPercentiles {
     pub p95: Option<f64>,
 }
 
-/// The delays of changes since an instant, of one member or of all, without what is
-/// older than the connection: history says nothing of them.
+/// Computes the delays of changes after an instant, of one member or of all. Changes that WHOOP
+/// made before the connection are excluded, because their age is not a delay of this service.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn delay_percentiles(
     conn: &mut PgConnection,
     user_id: Option<&UserId>,
     since: DateTime<Utc>,
 ) -> Result<DelayPercentiles, StorageError> {
-    // Two statements: each has its own index.
+    // There is one statement for each case, because each uses another index.
     let whose = match user_id {
         Some(_) => "c.user_id = $1 AND c.changed_at >= $2",
         None => "$1 IS NULL AND c.changed_at >= $2",
@@ -216,12 +217,12 @@ pub async fn delay_percentiles(
     .await?)
 }
 
-/// Forgets changes that could be read before an instant, of all members; what is
-/// left of each is still without a gap.
+/// Deletes changes from before an instant, of all members. The remaining numbers of each member
+/// have no gaps.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StorageError> {
     let trimmed = prepared(
         "DELETE FROM whoop_change c USING ( \
@@ -251,7 +252,7 @@ mod tests {
         assert!(!numbers(Some(4), 5).retains_all_after(2));
         assert!(numbers(None, 5).retains_all_after(5));
         assert!(!numbers(None, 5).retains_all_after(4));
-        // Of an earlier life of the member, or made up.
+        // The number is from before an erasure, or invented.
         assert!(!numbers(Some(1), 5).retains_all_after(6));
         assert!(numbers(None, 0).retains_all_after(0));
     }

@@ -92,11 +92,11 @@ impl RecordTable for Cycle {
 }
 
 impl CycleRow {
-    /// The record as WHOOP sent it.
+    /// Converts the row into WHOOP's format.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Corrupt`] where somebody changed the row by hand.
+    /// [`StorageError::Corrupt`] if the row was edited by hand and is invalid.
     pub fn into_record(self, whoop_user_id: i64) -> Result<Cycle, StorageError> {
         let id = parse_id(Cycle::TABLE, &self.id)?;
         let mut extra = extra_of(self.extra);
@@ -123,7 +123,7 @@ impl CycleRow {
     }
 }
 
-/// A cycle's number out of the text column that holds it.
+/// Parses a cycle's number, which is stored as text.
 pub(crate) fn parse_id(table: &'static str, text: &str) -> Result<CycleId, StorageError> {
     text.parse()
         .map(CycleId)

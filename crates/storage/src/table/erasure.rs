@@ -5,13 +5,14 @@ use uuid::Uuid;
 
 use crate::{PgConnection, StorageError, schema::whoop_erasure};
 
-/// That somebody's data was deleted, and when; it does not say whose.
+/// Receipt of an erasure: proves that a member's data was deleted at a time, without naming the
+/// member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Insertable, Queryable, Selectable)]
 #[diesel(table_name = whoop_erasure, check_for_backend(diesel::pg::Pg))]
 pub struct ErasureReceipt {
     pub id: Uuid,
     pub erased_at: DateTime<Utc>,
-    /// In all tables together.
+    /// Number of deleted rows in all tables.
     pub deleted_rows: i64,
 }
 

@@ -1,4 +1,4 @@
-//! One file a table: its row, and the queries that touch it.
+//! One module per table, with its row types and its queries.
 
 pub mod adopted;
 pub mod audit;

@@ -8,11 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{PgConnection, StorageError, schema::whoop_oauth_states};
 
-/// How long WHOOP's consent page may take.
+/// Time within which WHOOP's consent page has to be completed.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
-/// How long a used or expired state is remembered, so that a late callback is
-/// told which of the two it was.
+/// Time for which a used or expired state is kept, so that a late callback gets the right error.
 pub const ENDED_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// Maximum number of open connects per member; a new one deletes the oldest.
@@ -21,7 +20,7 @@ const MAX_OPEN: i32 = 5;
 /// Maximum number of remembered used or expired connects per member.
 const MAX_ENDED: i32 = 15;
 
-/// A connect under way.
+/// A connect in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = whoop_oauth_states, check_for_backend(diesel::pg::Pg))]
 pub struct PendingConnect {
@@ -31,13 +30,13 @@ pub struct PendingConnect {
     pub created_at: DateTime<Utc>,
 }
 
-/// What a state that came back is worth.
+/// Result of consuming a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConsumeOutcome {
-    /// Good, and spent by this call.
+    /// The state was valid and is now used.
     Valid(PendingConnect),
     Unknown,
-    /// The app that began it can still be told.
+    /// The state was used before. The error can be reported to the app at `return_to`.
     Used {
         return_to: Option<String>,
     },
@@ -61,10 +60,10 @@ pub async fn lock_member(conn: &mut PgConnection, user_id: &str) -> Result<(), S
     Ok(())
 }
 
-/// Adds a connect, and deletes those of the member that are too many.
+/// Inserts a connect, and deletes the oldest ones of the member above the maximum.
 ///
-/// In a transaction that holds [`lock_member`]: of connects that begin at the same time,
-/// no more than the maximum stay.
+/// The caller's transaction has to hold [`lock_member`]; otherwise concurrent connects could exceed
+/// the maximum.
 pub async fn insert(
     conn: &mut PgConnection,
     state: &str,
@@ -107,8 +106,8 @@ pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<(),
     Ok(())
 }
 
-/// Locks a spent state until the caller's transaction ends. Returns `false` if it was
-/// deleted since: the member was erased or disconnected.
+/// Locks a used state until the caller's transaction ends. Returns `false` if the state was deleted
+/// because the member was erased or disconnected.
 pub async fn lock_used(conn: &mut PgConnection, state: &str) -> Result<bool, StorageError> {
     let found = whoop_oauth_states::table
         .find(hash(state))
@@ -121,7 +120,8 @@ pub async fn lock_used(conn: &mut PgConnection, state: &str) -> Result<bool, Sto
     Ok(found.is_some())
 }
 
-/// Spends a state. Of two calls with the same one, one gets it.
+/// Marks a state as used. If two calls use the same state, only one of them gets
+/// [`ConsumeOutcome::Valid`].
 pub async fn consume(
     conn: &mut PgConnection,
     state: &str,
@@ -155,7 +155,7 @@ pub async fn consume(
     })
 }
 
-/// Deletes all connects of a member; returns how many there were.
+/// Deletes all connects of a member and returns their number.
 pub async fn delete_for_member(
     conn: &mut PgConnection,
     user_id: &str,

@@ -7,41 +7,42 @@ use whoop_core::{
 
 use crate::StorageError;
 
-/// A record and the table that holds it.
+/// A record type and the table that stores it.
 pub trait RecordTable: Record {
-    /// The row as PostgreSQL takes it; field names are column names.
+    /// The row in the form that PostgreSQL reads from JSON; field names are column names.
     type TableRow: Serialize + Send;
 
     const TABLE: &'static str;
 
-    /// The columns that WHOOP's record decides, beside those of every table.
+    /// Columns with WHOOP's values, in addition to those that every table has.
     const COLUMNS: &'static [&'static str];
 
-    /// The row of this record. `local_date` is final for a sleep and a workout;
-    /// for a cycle and a recovery it holds until the day is settled.
+    /// Converts the record into a row. `local_date` is final for a sleep and a workout, and
+    /// preliminary for a cycle and a recovery until local dates are assigned.
     fn row(&self, local_date: NaiveDate, synced_at: DateTime<Utc>) -> Self::TableRow;
 
-    /// The day of the record, from itself alone.
+    /// Returns the local date that follows from the record alone.
     fn own_date(&self) -> NaiveDate;
 
-    /// When it happened, for telling which of two records is the later.
+    /// Returns the time of the record, by which the latest record is determined.
     fn happened_at(&self) -> DateTime<Utc>;
 
-    /// The member's offset from UTC at that time, where the record has one.
+    /// Returns the member's UTC offset at that time, if the record has one.
     fn timezone_offset(&self) -> Option<&str>;
 
-    /// Whose days this record may decide.
+    /// Returns the cycle and the sleep that are linked to this record and may need a new local
+    /// date.
     fn ties(&self) -> RecordTies<'_>;
 }
 
-/// The cycle and the sleep that a record stands for or names.
+/// The cycle and the sleep that a record is or refers to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RecordTies<'a> {
     pub cycle_id: Option<CycleId>,
     pub sleep_id: Option<&'a SleepId>,
 }
 
-/// The `extra` column of a row that is read back.
+/// Reads the `extra` column of a stored row.
 pub(super) fn extra_of(extra: serde_json::Value) -> ExtraFields {
     match extra {
         serde_json::Value::Object(map) => map,
@@ -49,7 +50,7 @@ pub(super) fn extra_of(extra: serde_json::Value) -> ExtraFields {
     }
 }
 
-/// An object that was in WHOOP's JSON only if something of it is left.
+/// Returns `None` for a part without any value: WHOOP's JSON did not contain that object.
 pub(crate) fn non_default<T: Default + PartialEq>(part: T) -> Option<T> {
     (part != T::default()).then_some(part)
 }

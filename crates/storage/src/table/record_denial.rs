@@ -11,10 +11,11 @@ use whoop_core::{DataType, UserId};
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_record_denial};
 
-/// Two 404s this far apart are independent: WHOOP answers 404 for a moment for records that exist.
+/// Minimum time between two 404s that count as independent. WHOOP may briefly answer 404 for
+/// records that exist.
 pub const INDEPENDENT_AFTER: TimeDelta = TimeDelta::hours(1);
 
-/// A 404 older than this is ignored: the record was not asked for again.
+/// Age after which a 404 is ignored, because the record was not requested again.
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::days(30);
 
 #[derive(QueryableByName)]
@@ -23,11 +24,11 @@ struct DenialRow {
     denied_at: DateTime<Utc>,
 }
 
-/// Notes a 404 for a record. Returns whether an earlier, independent one is known.
+/// Stores a 404 for a record. Returns whether an earlier, independent 404 is stored.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn note(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -35,7 +36,7 @@ pub async fn note(
     record_id: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, StorageError> {
-    // A time in the future is one of a wrong clock.
+    // A stored time in the future comes from a wrong clock and is replaced.
     let first: DenialRow = prepared(
         "INSERT INTO whoop_record_denial AS known (user_id, data_type, record_id, denied_at) \
          VALUES ($1, $2, $3, $4) \
@@ -53,11 +54,11 @@ pub async fn note(
     Ok(now - first.denied_at >= INDEPENDENT_AFTER)
 }
 
-/// Deletes 404s so old that they count no more.
+/// Deletes the 404s that are too old to count.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn purge(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(), StorageError> {
     diesel::delete(
         whoop_record_denial::table.filter(whoop_record_denial::denied_at.lt(now - FORGOTTEN_AFTER)),
@@ -67,7 +68,7 @@ pub async fn purge(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(), St
     Ok(())
 }
 
-/// Deletes the 404s of records that WHOOP has shown since, or that were deleted.
+/// Deletes the 404s of records that WHOOP has returned since then, or that were deleted.
 pub(crate) async fn forget(
     conn: &mut PgConnection,
     user_id: &UserId,

@@ -77,7 +77,7 @@ impl RecordTable for Recovery {
         local_date(self.created_at, None)
     }
 
-    /// It has no times of its own; it was made some hours after the night.
+    /// A recovery has no start and end; WHOOP creates it some hours after the night.
     fn happened_at(&self) -> DateTime<Utc> {
         self.created_at
     }
@@ -95,11 +95,11 @@ impl RecordTable for Recovery {
 }
 
 impl RecoveryRow {
-    /// The record as WHOOP sent it.
+    /// Converts the row into WHOOP's format.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Corrupt`] where somebody changed the row by hand.
+    /// [`StorageError::Corrupt`] if the row was edited by hand and is invalid.
     pub fn into_record(self, whoop_user_id: i64) -> Result<Recovery, StorageError> {
         let mut extra = extra_of(self.extra);
         let score = RecoveryScore {

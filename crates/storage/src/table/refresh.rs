@@ -1,7 +1,8 @@
-//! One refresh of a member's tokens at a time, across processes, and how earlier ones ended.
+//! Refresh claims: one refresh of a member's tokens at a time, across processes, and the results of
+//! earlier refreshes.
 //!
-//! The claim is a column that expires, by the database's clock, as the member lease is: it works
-//! through every pooler, and needs no connection while WHOOP answers.
+//! Like the member lease, the claim is a column that expires by the database's clock. It works
+//! through every pooler and needs no connection while WHOOP answers.
 
 use std::time::Duration;
 
@@ -15,25 +16,26 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_refresh};
 
-/// Earlier refreshes of a member, as their claimant finds them.
+/// Earlier refreshes of a member, as found when the refresh is claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct RefreshHistory {
-    /// Start of a refresh whose result was never stored.
+    /// Start of a refresh for which no result was stored.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub cut_off_at: Option<DateTime<Utc>>,
-    /// First `invalid_request` since the last refresh that succeeded.
+    /// Time of the first `invalid_request` since the last successful refresh.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub invalid_request_since: Option<DateTime<Utc>>,
 }
 
-/// Claims a member's refresh. Returns `None` if another holder has it, or the member has no tokens.
+/// Claims the refresh of a member. Returns `None` if another process holds the claim, or if the
+/// member has no tokens.
 pub async fn claim(
     conn: &mut PgConnection,
     user_id: &UserId,
     holder: &str,
     lasts: Duration,
 ) -> Result<Option<RefreshHistory>, StorageError> {
-    // Two statements: Citus allows no `now()` in `ON CONFLICT DO UPDATE`.
+    // Two statements are needed, because Citus does not allow `now()` in `ON CONFLICT DO UPDATE`.
     prepared(
         "INSERT INTO whoop_refresh (user_id) SELECT user_id FROM whoop_tokens WHERE user_id = $1 \
          ON CONFLICT DO NOTHING",
@@ -54,7 +56,7 @@ pub async fn claim(
     .optional()?)
 }
 
-/// Extends a claim, also one that has expired, unless another holder has it.
+/// Extends a claim, even if it has expired, unless another process holds it.
 pub async fn extend(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -73,7 +75,7 @@ pub async fn extend(
     Ok(())
 }
 
-/// Whether a refresh of this member is under way in any process.
+/// Whether any process is refreshing the tokens of this member.
 pub async fn is_claimed(conn: &mut PgConnection, user_id: &UserId) -> Result<bool, StorageError> {
     let claimed =
         prepared("SELECT 1 FROM whoop_refresh WHERE user_id = $1 AND claimed_until > now()")
@@ -83,8 +85,8 @@ pub async fn is_claimed(conn: &mut PgConnection, user_id: &UserId) -> Result<boo
     Ok(claimed > 0)
 }
 
-/// Notes that WHOOP is about to be asked. If the process dies before it stores the answer, the
-/// next one knows why the stored pair is dead. The earliest such note stays.
+/// Stores that a refresh is about to be sent to WHOOP. If the process dies before it stores the
+/// answer, the next process knows why the stored pair is invalid. An earlier stored time is kept.
 pub async fn note_started(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -98,7 +100,7 @@ pub async fn note_started(
     Ok(())
 }
 
-/// Forgets that a refresh began, because WHOOP refused it and the pair is as it was.
+/// Deletes the start of a refresh that WHOOP rejected, because the stored pair is unchanged.
 pub async fn clear_started(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     diesel::update(whoop_refresh::table.find(user_id.as_str()))
         .set(whoop_refresh::begun_at.eq(None::<DateTime<Utc>>))
@@ -107,7 +109,7 @@ pub async fn clear_started(conn: &mut PgConnection, user_id: &UserId) -> Result<
     Ok(())
 }
 
-/// Notes that the token endpoint answers `invalid_request`, unless that is noted already.
+/// Stores the time of an `invalid_request` of the token endpoint, unless an earlier one is stored.
 pub async fn note_invalid_request(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -121,8 +123,8 @@ pub async fn note_invalid_request(
     Ok(())
 }
 
-/// Forgets how earlier refreshes ended: in the transaction that stores the new pair, or ends the
-/// connection.
+/// Deletes the results of earlier refreshes. Called in the transaction that stores a new pair or
+/// ends the connection.
 pub async fn clear(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     let none = None::<DateTime<Utc>>;
     diesel::update(whoop_refresh::table.find(user_id.as_str()))
@@ -135,7 +137,7 @@ pub async fn clear(conn: &mut PgConnection, user_id: &UserId) -> Result<(), Stor
     Ok(())
 }
 
-/// Gives the claim back; does nothing if another holder has it.
+/// Releases the claim; does nothing if another process holds it.
 pub async fn release(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -152,7 +154,7 @@ pub async fn release(
     Ok(())
 }
 
-/// Deletes the row: the member has another pair, or none.
+/// Deletes the row, because the member has a new token pair or none.
 pub async fn delete(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     diesel::delete(whoop_refresh::table.find(user_id.as_str()))
         .execute(conn)

@@ -6,7 +6,7 @@ use whoop_core::{DataType, UserId, record::RejectedRecord};
 
 use crate::{PgConnection, StorageError, schema::whoop_rejected_record};
 
-/// Keeps records that could not be stored: one row for each, with the text it had last.
+/// Stores rejected records: one row per record, with its latest text.
 pub async fn upsert(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -44,7 +44,7 @@ pub async fn upsert(
     Ok(())
 }
 
-/// Forgets the broken versions of records that were read well since, or deleted at WHOOP.
+/// Deletes rejected versions of records that were stored since then, or that WHOOP deleted.
 pub async fn forget(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -65,7 +65,7 @@ pub async fn forget(
     Ok(())
 }
 
-/// How many records of a member are set aside.
+/// Returns the number of a member's rejected records.
 pub async fn count(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, StorageError> {
     Ok(whoop_rejected_record::table
         .filter(whoop_rejected_record::user_id.eq(user_id.as_str()))
@@ -74,7 +74,7 @@ pub async fn count(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, Sto
         .await?)
 }
 
-/// A record that is set aside.
+/// A rejected record.
 #[derive(Debug, Clone, Queryable)]
 pub struct RejectedRow {
     pub user_id: String,
@@ -82,11 +82,11 @@ pub struct RejectedRow {
     pub raw: String,
 }
 
-/// Some of the records that are set aside, other ones each time.
+/// Returns a random sample of the rejected records.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn sample(conn: &mut PgConnection, limit: i64) -> Result<Vec<RejectedRow>, StorageError> {
     Ok(whoop_rejected_record::table
         .order(sql::<Double>("random()"))

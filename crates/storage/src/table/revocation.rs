@@ -10,16 +10,16 @@ use crate::{
     tokens::OAuthTokens,
 };
 
-/// How long an attempt keeps others from making one: longer than all of its
-/// calls together may take.
+/// Time for which a claim excludes other attempts. It is longer than all calls of one attempt can
+/// take.
 const CLAIM_DURATION: TimeDelta = TimeDelta::minutes(5);
 
-/// A permission that one caller has the right to end now.
+/// A permission that one process may revoke now.
 #[derive(Debug)]
 pub struct ClaimedRevocation {
     pub id: Uuid,
     pub tokens: OAuthTokens,
-    /// This one included.
+    /// Number of attempts, including this one.
     pub attempts: i32,
     pub created_at: DateTime<Utc>,
 }
@@ -35,7 +35,7 @@ struct RevocationRow {
     created_at: DateTime<Utc>,
 }
 
-/// Notes a permission to be ended, under a name that leads to nobody.
+/// Stores a permission to revoke, under an id that does not identify the member.
 pub async fn insert(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -46,7 +46,7 @@ pub async fn insert(
     insert_row(conn, keys, id, tokens, now, now, None).await
 }
 
-/// Notes a permission that is not to be ended before an instant.
+/// Stores a permission that must not be revoked before an instant.
 pub async fn insert_for_later(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -58,8 +58,8 @@ pub async fn insert_for_later(
     insert_row(conn, keys, id, tokens, now, due_at, None).await
 }
 
-/// Keeps the pair of a connect under way, which is ended unless it is released before
-/// an instant.
+/// Stores the token pair of a connect in progress. The permission is revoked unless the pair is
+/// released before an instant.
 pub async fn insert_held(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -92,15 +92,15 @@ async fn insert_row(
             whoop_revocation::created_at.eq(now),
             whoop_revocation::held_until.eq(held_until),
         ))
-        // A repetition after a lost answer of PostgreSQL.
+        // The insert may be a repetition, if PostgreSQL's answer was lost.
         .on_conflict_do_nothing()
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// Takes a held pair out, to be stored for its member. Returns `false` if it is gone or
-/// an attempt to end the permission was made.
+/// Deletes a held pair, so that the caller can store it for its member. Returns `false` if the pair
+/// is gone, or if an attempt to revoke the permission was made.
 pub async fn release_held(conn: &mut PgConnection, id: Uuid) -> Result<bool, StorageError> {
     let held = whoop_revocation::table
         .find(id)
@@ -109,7 +109,7 @@ pub async fn release_held(conn: &mut PgConnection, id: Uuid) -> Result<bool, Sto
     Ok(diesel::delete(held).execute(conn).await? > 0)
 }
 
-/// Has a held pair's permission ended from now on.
+/// Makes the permission of a held pair due for revocation now.
 pub async fn revoke_held(
     conn: &mut PgConnection,
     id: Uuid,
@@ -125,7 +125,7 @@ pub async fn revoke_held(
     Ok(())
 }
 
-/// Whether the pair of a connect under way is held.
+/// Whether the token pair of any connect in progress is held.
 pub async fn is_any_held(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -139,7 +139,7 @@ pub async fn is_any_held(
     .await?)
 }
 
-/// Those created before an instant that may be tried now; those that failed before come
+/// Returns the permissions created before an instant that are due; those with failed attempts are
 /// last.
 pub async fn list_due(
     conn: &mut PgConnection,
@@ -155,11 +155,12 @@ pub async fn list_due(
         .await?)
 }
 
-/// Takes the right to try one; `None` if it is done, or not due, or another's.
+/// Claims an attempt to revoke a permission. Returns `None` if the permission is revoked already,
+/// not due, or claimed by another process.
 ///
 /// # Errors
 ///
-/// [`StorageError::Seal`] where none of the keys opens it; the claim stands.
+/// [`StorageError::Seal`] if none of the keys opens the pair; the claim remains.
 pub async fn claim(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -194,7 +195,7 @@ pub async fn claim(
     }))
 }
 
-/// Stores the pair that a refresh gave; the one before it is dead.
+/// Stores the new pair of a refresh, which has made the earlier pair invalid.
 pub async fn replace_tokens(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -213,7 +214,7 @@ pub async fn replace_tokens(
     Ok(())
 }
 
-/// Puts the next attempt off, with the reason for people.
+/// Postpones the next attempt, and stores the reason for the operator.
 pub async fn postpone(
     conn: &mut PgConnection,
     id: Uuid,

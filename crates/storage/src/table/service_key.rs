@@ -1,4 +1,4 @@
-//! Service keys of the team's backends.
+//! Service keys for backends of the team.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -14,10 +14,10 @@ use crate::{
     service_key::{KeyDigest, KeyName, ScopeSet},
 };
 
-/// Least time between two recorded uses of a key.
+/// Minimum time between two recorded uses of a key.
 pub const USE_RECORDED_EVERY: TimeDelta = TimeDelta::minutes(1);
 
-/// A key to be stored.
+/// A new key to store.
 #[derive(Debug, Clone)]
 pub struct NewKey {
     pub name: KeyName,
@@ -27,7 +27,7 @@ pub struct NewKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A key as it is stored, without its digest.
+/// A stored key, without its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = whoop_service_key, check_for_backend(diesel::pg::Pg))]
 pub struct KeyRow {
@@ -39,7 +39,7 @@ pub struct KeyRow {
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-/// Whether a key works.
+/// Validity of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
     Active,
@@ -72,18 +72,18 @@ impl KeyRow {
         }
     }
 
-    /// Whether a use at this moment is to be recorded.
+    /// Whether a use at this moment has to be recorded.
     pub fn use_is_due(&self, now: DateTime<Utc>) -> bool {
         self.last_used_at
             .is_none_or(|at| now - at >= USE_RECORDED_EVERY)
     }
 }
 
-/// Stores a key; `false` if a key of this name is there that is not revoked.
+/// Stores a key. Returns `false` if a key with this name exists that was not revoked.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn insert(conn: &mut PgConnection, key: &NewKey) -> Result<bool, StorageError> {
     let inserted = prepared(
         "INSERT INTO whoop_service_key (digest, name, scopes, created_at, expires_at) \
@@ -99,11 +99,11 @@ pub async fn insert(conn: &mut PgConnection, key: &NewKey) -> Result<bool, Stora
     Ok(inserted == 1)
 }
 
-/// The key with this digest, in any state.
+/// Returns the key with this digest, in any state.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn find(
     conn: &mut PgConnection,
     digest: KeyDigest,
@@ -116,11 +116,11 @@ pub async fn find(
         .optional()?)
 }
 
-/// All keys, the newest first.
+/// Returns all keys, the newest first.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<KeyRow>, StorageError> {
     Ok(whoop_service_key::table
         .order((
@@ -132,11 +132,11 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<KeyRow>, StorageError> 
         .await?)
 }
 
-/// Revokes the key of this name; `false` if there is no active key of this name.
+/// Revokes the key with this name. Returns `false` if there is no active key with this name.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn revoke(
     conn: &mut PgConnection,
     name: &KeyName,
@@ -156,7 +156,7 @@ pub async fn revoke(
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn note_use(
     conn: &mut PgConnection,
     digest: KeyDigest,

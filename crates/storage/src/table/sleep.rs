@@ -144,11 +144,11 @@ impl RecordTable for Sleep {
 }
 
 impl SleepRow {
-    /// The record as WHOOP sent it.
+    /// Converts the row into WHOOP's format.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Corrupt`] where somebody changed the row by hand.
+    /// [`StorageError::Corrupt`] if the row was edited by hand and is invalid.
     pub fn into_record(self, whoop_user_id: i64) -> Result<Sleep, StorageError> {
         let cycle_id = self
             .cycle_id

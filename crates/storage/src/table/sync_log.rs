@@ -12,7 +12,7 @@ use whoop_core::{
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_log};
 
-/// What has been read of one type of one member, and how the last try went.
+/// Coverage of one data type of one member, and the outcome of its last sync.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = whoop_sync_log, check_for_backend(diesel::pg::Pg))]
 pub struct SyncLogRow {
@@ -30,27 +30,27 @@ pub struct SyncLogRow {
     pub last_error_at: Option<DateTime<Utc>>,
     /// Time of the latest webhook about the data type.
     pub signal_at: Option<DateTime<Utc>>,
-    /// WHOOP announced a change that was not read yet.
+    /// Whether WHOOP announced a change that was not read yet.
     pub signal_open: bool,
     /// Time of the oldest record that the read at `last_sync_at` showed.
     pub last_sync_from: Option<DateTime<Utc>>,
-    /// The older span behind a gap; see [`Coverage::earlier`].
+    /// The older covered span before a gap; see [`Coverage::earlier`].
     pub earlier_from: Option<DateTime<Utc>>,
     pub earlier_until: Option<DateTime<Utc>>,
 }
 
 impl SyncLogRow {
-    /// Whether it is the row of a data type.
+    /// Whether this row belongs to a data type.
     pub fn is_of(&self, data_type: DataType) -> bool {
         self.data_type == data_type.as_str()
     }
 
-    /// Whether the member allowed the type at WHOOP.
+    /// Whether the member granted the data type at WHOOP.
     pub fn is_granted(&self) -> bool {
         self.sync_status != NOT_GRANTED
     }
 
-    /// `None` for a word that the table's check does not allow.
+    /// Returns the coverage; `None` if the data type is unknown.
     pub fn coverage(&self) -> Option<Coverage> {
         let known = Coverage {
             last_sync_at: self.last_sync_at,
@@ -68,10 +68,10 @@ impl SyncLogRow {
     }
 }
 
-/// Of a type that the member did not allow at WHOOP.
+/// Value of `sync_status` for a data type that the member did not grant at WHOOP.
 pub(crate) const NOT_GRANTED: &str = "not_granted";
 
-/// The coverage of the types that the member granted; those never read included.
+/// Returns the coverage of the granted data types, including those never read.
 pub fn coverage_of(rows: &[SyncLogRow]) -> Vec<Coverage> {
     let is_granted = |data_type: &DataType| {
         !rows
@@ -108,7 +108,7 @@ struct ClockRow {
     now: DateTime<Utc>,
 }
 
-/// How old a type is of the member of whom it is oldest.
+/// Time since the last sync of a data type, for the member with the oldest one.
 #[derive(Debug, Clone, Queryable, QueryableByName)]
 pub struct DataTypeAge {
     #[diesel(sql_type = Text)]
@@ -117,12 +117,12 @@ pub struct DataTypeAge {
     pub seconds: f64,
 }
 
-/// How long ago each type was last read to the present, of the connected member of
-/// whom that is longest ago among those who were seen since an instant.
+/// Returns the time since the last sync of each data type: the longest among the connected members
+/// with an app request after `seen_since`.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn oldest(
     conn: &mut PgConnection,
     seen_since: DateTime<Utc>,
@@ -142,12 +142,12 @@ pub async fn oldest(
     .await?)
 }
 
-/// Notes which types a member did not grant with the connection that is just being
-/// stored. The others may be read from now on, and what failed before was another's.
+/// Stores which data types a member did not grant with a new connection. The granted ones can be
+/// read from now on, and their failures are deleted, because they belong to the earlier connection.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn note_not_granted(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -180,11 +180,11 @@ pub async fn note_not_granted(
     Ok(())
 }
 
-/// Compares an instant of this machine's clock with the database's clock.
+/// Compares this machine's clock with the database's clock.
 ///
 /// # Errors
 ///
-/// [`StorageError::ClockAhead`] if it is in the future there.
+/// [`StorageError::ClockAhead`] if this machine's clock is ahead by more than the tolerance.
 pub async fn check_clock(conn: &PgConnection, now: DateTime<Utc>) -> Result<(), StorageError> {
     let clock: ClockRow = prepared("SELECT clock_timestamp() AS now")
         .get_result(&mut &*conn)
@@ -196,11 +196,12 @@ pub async fn check_clock(conn: &PgConnection, now: DateTime<Utc>) -> Result<(), 
     Ok(())
 }
 
-/// Notes that a sync of this type begins. A machine with a clock that is ahead makes no call.
+/// Stores that a sync of this data type begins. Fails if this machine's clock is ahead, so that no
+/// call is made.
 ///
-/// Whether it failed until now is taken from how it stood: during an update a process of
-/// the version before may have written that. What is not granted stays so, as the member
-/// may have connected anew since the sync was planned.
+/// Whether the data type is failing is derived from the stored status, because a process of the
+/// previous version may have written it during an upgrade. A data type that is not granted keeps
+/// that status, because the member may have connected again since the sync was planned.
 ///
 /// Returns the state of the data type; the default for a data type that the member did not grant.
 pub async fn begin(
@@ -227,7 +228,8 @@ pub async fn begin(
     .get_result(conn)
     .await
     .optional()?;
-    // Coverage that a wrong clock dated to the future proves nothing, and is read again.
+    // A coverage in the future was written with a wrong clock. It is deleted, so that the span is
+    // read again.
     prepared(
         "UPDATE whoop_sync_log \
          SET last_sync_at = NULL, covered_from = NULL, covered_until = NULL, \
@@ -247,20 +249,20 @@ pub async fn begin(
 /// State of a data type when its sync begins.
 #[derive(Debug, Clone, Copy, Default, QueryableByName)]
 pub struct SyncStart {
-    /// Time of the latest webhook about the data type, for [`Completed::signal_at`].
+    /// Time of the latest webhook about the data type, for [`CompletedWindow::signal_at`].
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub signal_at: Option<DateTime<Utc>>,
-    /// Time of the first of the failures since the last success.
+    /// Time of the first failure since the last success.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub failing_since: Option<DateTime<Utc>>,
 }
 
-/// Sets rows that a killed process did not finish from `running` to the state before. A process that is alive
-/// holds the member's lease.
+/// Resets rows with the status `running` that a killed process did not finish to the status before.
+/// A living process holds the member's lease, so its rows are not changed.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn reset_interrupted(conn: &mut PgConnection) -> Result<(), StorageError> {
     prepared(
         "UPDATE whoop_sync_log \
@@ -275,11 +277,11 @@ pub async fn reset_interrupted(conn: &mut PgConnection) -> Result<(), StorageErr
     Ok(())
 }
 
-/// Time of the first failure since the last read of a data type that ended well.
+/// Returns the time of the first failure since the last successful read of a data type.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn failing_since(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -294,7 +296,7 @@ pub async fn failing_since(
     Ok(since.flatten())
 }
 
-/// Counts records that a page wrote, or one by its id; in that page's transaction.
+/// Adds the number of written records to the total, in the transaction that writes them.
 pub async fn add_written(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -313,14 +315,15 @@ pub async fn add_written(
     Ok(())
 }
 
-/// Adds a window that was read to its end; in the transaction of its last page.
+/// Adds a completely read window to the coverage, in the transaction of its last page.
 ///
-/// The row is locked, so two windows that end at the same time both count. Returns the row as it was before.
+/// The row is locked, so that two windows that end at the same time are both added. Returns the row
+/// as it was before.
 ///
 /// # Errors
 ///
-/// [`StorageError::ClockAhead`] if the window ends in the future by the database's clock: then it
-/// is unknown which span was read.
+/// [`StorageError::ClockAhead`] if the window ends in the future by the database's clock. It is
+/// then unknown which span was read.
 pub async fn complete(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -386,23 +389,25 @@ pub async fn complete(
     Ok(known)
 }
 
-/// A window that was read to its end.
+/// A window that was read completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompletedWindow {
     pub read: WindowRead,
-    /// The window ended at the present, which moves `last_sync_at` and closes the webhook signal.
+    /// Whether the window ended at the present, which sets `last_sync_at` and closes the webhook
+    /// signal.
     pub up_to_now: bool,
-    /// Time of the latest webhook about the data type when the read began. One that arrived during
-    /// the read stays open.
+    /// Time of the latest webhook about the data type when the read began. A signal that arrives
+    /// during the read is not closed by it.
     pub signal_at: Option<DateTime<Utc>>,
-    /// Number of records of the window that could not be read; `last_error` names it.
+    /// Number of rejected records in the window, which `last_error` mentions.
     pub rejected: u64,
-    /// Records that its last page wrote; those before are counted.
+    /// Number of records written by the window's last page. Those of the pages before are counted
+    /// already.
     pub written: u64,
 }
 
-/// Notes that a sync was put off before its end. That is no failure, and ends none: a type
-/// that fails goes on to say so and why; of another the reason stands as its last error.
+/// Stores that a sync was deferred. This is neither a failure nor a success: a failing data type
+/// keeps its status and error; for another one, the reason is stored as its last error.
 pub async fn note_deferred(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -427,7 +432,7 @@ pub async fn note_deferred(
     Ok(())
 }
 
-/// Notes that a sync failed; what was known before stays known.
+/// Stores that a sync failed. The coverage is kept.
 pub async fn fail(
     conn: &mut PgConnection,
     user_id: &UserId,

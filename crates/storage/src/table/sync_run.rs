@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_run};
 
-/// What a run came to.
+/// Result of a scheduled run.
 #[derive(Debug, Clone, AsChangeset)]
 #[diesel(table_name = whoop_sync_run, treat_none_as_null = true)]
 pub struct FinishedRunColumns {
@@ -23,14 +23,15 @@ pub struct FinishedRunColumns {
     pub detail: Option<String>,
 }
 
-/// A run of an older version that began longer ago and has not ended was killed.
+/// Age after which an unfinished run of an older version counts as killed. Those versions did not
+/// store `alive_until`.
 const MAX_RUN_DURATION: TimeDelta = TimeDelta::hours(24);
 
-/// Notes that a run begins, and marks those that were killed as failed.
+/// Stores the start of a run, and marks runs of killed processes as failed.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn begin(
     conn: &mut PgConnection,
     slot: Option<&str>,
@@ -59,11 +60,11 @@ pub async fn begin(
     Ok(id)
 }
 
-/// Extends the time in which the process of a run counts as alive, by the database's clock.
+/// Extends the time until which the process of a run counts as alive, by the database's clock.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn alive(conn: &mut PgConnection, id: Uuid, lasts: Duration) -> Result<(), StorageError> {
     prepared(
         "UPDATE whoop_sync_run SET alive_until = now() + make_interval(secs => $2) WHERE id = $1",

@@ -44,7 +44,7 @@ pub async fn find(
     row.map(|row| row.open(keys, user_id)).transpose()
 }
 
-/// A member and their tokens, in one round trip.
+/// Returns a member and their tokens, read in one round trip.
 pub async fn find_with_member(
     conn: &PgConnection,
     keys: &TokenKeys,
@@ -64,10 +64,9 @@ pub async fn find_with_member(
     Ok((members.into_iter().next(), tokens.transpose()?))
 }
 
-/// The tokens, with their row locked until the caller's transaction ends.
+/// Returns the tokens and locks their row until the caller's transaction ends.
 ///
-/// WHOOP kills the old pair when it gives a new one, so only the holder of
-/// this lock may ask for one.
+/// A refresh makes the old pair invalid at WHOOP, so only the holder of this lock may refresh.
 pub async fn find_for_update(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -83,12 +82,11 @@ pub async fn find_for_update(
     row.map(|row| row.open(keys, user_id)).transpose()
 }
 
-/// Keeps everybody else from replacing the tokens until the caller's
-/// transaction ends.
+/// Locks the row of the tokens until the caller's transaction ends, so that no other process
+/// replaces them.
 ///
-/// First of all in a transaction that writes both the member and the tokens:
-/// a refresh locks the tokens before the member, and two that lock in opposite
-/// order stop each other.
+/// A transaction that writes both the member and the tokens has to take this lock first. A refresh
+/// locks the tokens before the member, and the opposite order could deadlock.
 pub async fn lock_row(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     whoop_tokens::table
         .find(user_id.as_str())
@@ -100,7 +98,7 @@ pub async fn lock_row(conn: &mut PgConnection, user_id: &UserId) -> Result<(), S
     Ok(())
 }
 
-/// Writes a member's tokens, sealed, over any that were there.
+/// Seals and stores a member's tokens, replacing earlier ones.
 pub async fn upsert(
     conn: &mut PgConnection,
     keys: &TokenKeys,

@@ -1,4 +1,4 @@
-//! Connects that the app has to confirm with its member's JWT.
+//! Connects that the app has to confirm with the member's JWT.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -16,11 +16,11 @@ use crate::{
 /// Time within which a connect has to be confirmed.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
-/// A connect to be kept until it is confirmed.
+/// A connect to store until it is confirmed.
 #[derive(Debug)]
 pub struct NewUnconfirmedConnect<'a> {
     pub user_id: &'a UserId,
-    /// The one-time word; only its hash is stored.
+    /// One-time code of the connect; only its hash is stored.
     pub word: &'a str,
     pub tokens: &'a OAuthTokens,
     pub consent: Option<&'a str>,
@@ -41,7 +41,7 @@ pub struct UnconfirmedConnectRow {
 }
 
 impl UnconfirmedConnectRow {
-    /// Opens the pair.
+    /// Opens the sealed token pair.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Finds the connect that a word confirms, of any member.
+/// Returns the connect with this one-time code, of any member.
 pub async fn find(
     conn: &mut PgConnection,
     word: &str,
@@ -95,7 +95,8 @@ pub async fn find(
         .optional()?)
 }
 
-/// Deletes the connect that a word confirms; of two callers, one gets it.
+/// Deletes and returns the connect with this one-time code. If there are two concurrent calls, only
+/// one gets it.
 pub async fn take(
     conn: &mut PgConnection,
     word: &str,
@@ -110,7 +111,7 @@ pub async fn take(
     .optional()?)
 }
 
-/// Deletes a member's connect.
+/// Deletes and returns the connect of a member.
 pub async fn take_of(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -124,7 +125,7 @@ pub async fn take_of(
     )
 }
 
-/// Deletes the connects that were not confirmed in time.
+/// Deletes and returns the connects that were not confirmed in time.
 pub async fn take_expired(
     conn: &mut PgConnection,
     now: DateTime<Utc>,

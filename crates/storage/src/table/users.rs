@@ -29,9 +29,9 @@ pub struct UserRow {
     pub last_seen_at: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
     pub lease_until: Option<DateTime<Utc>>,
-    /// Id of the stored token pair while WHOOP's profile has not confirmed its account.
+    /// Id of the stored token pair until WHOOP's profile has confirmed its account.
     pub unidentified_pair: Option<Uuid>,
-    /// The first sync after a connect has not ended yet.
+    /// Whether the first sync after a connect has not ended yet.
     pub first_sync_pending: bool,
 }
 
@@ -41,7 +41,7 @@ impl UserRow {
     }
 }
 
-/// What the column `status` says.
+/// Parses the column `status`.
 pub(crate) fn parse_status(status: &str) -> ConnectionStatus {
     match status {
         "connected" => ConnectionStatus::Connected,
@@ -50,12 +50,12 @@ pub(crate) fn parse_status(status: &str) -> ConnectionStatus {
     }
 }
 
-/// Row of a member of the legacy service.
+/// New row for a member of the legacy service.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = whoop_users)]
 pub struct NewUser {
     pub user_id: String,
-    /// [`UNKNOWN_ACCOUNT`] if the legacy service did not keep it.
+    /// WHOOP's id of the member; [`UNKNOWN_ACCOUNT`] if the legacy service did not store it.
     pub whoop_user_id: i64,
     pub status: &'static str,
     pub status_detail: Option<String>,
@@ -77,7 +77,7 @@ pub async fn find(
         .optional()?)
 }
 
-/// Those of these members who never connected.
+/// Returns the members of a list who never connected.
 pub async fn list_unknown(
     conn: &mut PgConnection,
     user_ids: &[UserId],
@@ -93,8 +93,7 @@ pub async fn list_unknown(
     Ok(unknown.cloned().collect())
 }
 
-/// Every member, whatever their connection, with the offset of their latest
-/// record.
+/// Returns every member, in any connection status, with the UTC offset of their latest record.
 pub async fn list_offsets(
     conn: &mut PgConnection,
 ) -> Result<Vec<(String, Option<String>)>, StorageError> {
@@ -108,11 +107,11 @@ pub async fn list_offsets(
 /// Value of `whoop_user_id` until WHOOP's profile names the account.
 pub const UNKNOWN_ACCOUNT: i64 = 0;
 
-/// Inserts a member. Returns `false`, and changes nothing, if the member is there already.
+/// Inserts a member. Returns `false` and changes nothing if the member exists already.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn insert(conn: &mut PgConnection, member: &NewUser) -> Result<bool, StorageError> {
     let written = diesel::insert_into(whoop_users::table)
         .values(member)
@@ -125,22 +124,23 @@ pub async fn insert(conn: &mut PgConnection, member: &NewUser) -> Result<bool, S
     Ok(written > 0)
 }
 
-/// A connection that is stored before WHOOP has confirmed its account.
+/// A new connection, which is stored before WHOOP has confirmed its account.
 #[derive(Debug, Clone)]
 pub struct NewMemberConnection<'a> {
-    /// Id of the token pair.
+    /// Id of the new token pair.
     pub pair: Uuid,
-    /// The consent that the app recorded; `None` keeps an earlier one of a member who did not disconnect.
+    /// The consent recorded by the app. `None` keeps an earlier consent, unless the member had
+    /// disconnected.
     pub consent: Option<&'a str>,
     pub connected_at: DateTime<Utc>,
 }
 
-/// Stores a new connection of a member; [`identify`] has to follow. The account and the records of an
-/// earlier connection stay.
+/// Stores a new connection of a member. [`identify`] has to follow. The account and the records of
+/// an earlier connection are kept.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn connect(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -180,12 +180,12 @@ pub struct ProfileAccount {
     pub last_name: Option<String>,
 }
 
-/// Stores the account of a token pair. Returns `false`, and changes nothing, if the pair is not the
-/// member's any more, or if the member's records are of another account.
+/// Stores the account of a token pair. Returns `false` and changes nothing if the member has
+/// another pair now, or if the member's records belong to another account.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn identify(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -208,11 +208,12 @@ pub async fn identify(
     Ok(identified > 0)
 }
 
-/// Ends the wait for the account of a pair: it is taken for the one that is stored, or the pair is gone.
+/// Stops the wait for the account of a token pair, because the stored account is accepted for it or
+/// the pair is gone.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn end_identification(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -228,11 +229,11 @@ pub async fn end_identification(
     Ok(ended > 0)
 }
 
-/// Whether WHOOP has not yet confirmed the account of a connected member.
+/// Whether any connected member has an account that WHOOP has not confirmed yet.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn is_any_unidentified(conn: &mut PgConnection) -> Result<bool, StorageError> {
     Ok(diesel::select(diesel::dsl::exists(
         whoop_users::table
@@ -243,11 +244,11 @@ pub async fn is_any_unidentified(conn: &mut PgConnection) -> Result<bool, Storag
     .await?)
 }
 
-/// Members with a pending first sync who connected since an instant, the latest first.
+/// Returns the members with a pending first sync who connected after an instant, the latest first.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn with_first_sync_pending(
     conn: &mut PgConnection,
     connected_since: DateTime<Utc>,
@@ -262,7 +263,7 @@ pub async fn with_first_sync_pending(
         .await?)
 }
 
-/// The member's body measurement, as WHOOP gives it.
+/// Body measurements of the member, as WHOOP sends them.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = whoop_users, treat_none_as_null = true)]
 pub struct BodyColumns {
@@ -271,11 +272,11 @@ pub struct BodyColumns {
     pub max_heart_rate: Option<f64>,
 }
 
-/// Notes the end of a member's first sync, and the body measurement if WHOOP gave one.
+/// Stores that a member's first sync has ended, and the body measurements if WHOOP sent any.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn end_first_sync(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -291,7 +292,7 @@ pub async fn end_first_sync(
     Ok(())
 }
 
-/// Moves a member to another state, with the reason for people.
+/// Sets the connection status of a member, with a reason for the operator.
 ///
 /// Returns whether anything changed.
 pub async fn set_status(
@@ -321,8 +322,8 @@ pub async fn set_status(
     Ok(changed > 0)
 }
 
-/// Waits until no other transaction writes this member, and keeps the turn
-/// until the end of ours. Returns WHOOP's number of the member.
+/// Takes the member's row lock and holds it until the caller's transaction ends, so that no other
+/// transaction writes this member. Returns WHOOP's id of the member.
 ///
 /// # Errors
 ///
@@ -331,7 +332,7 @@ pub async fn lock_member(conn: &mut PgConnection, user_id: &UserId) -> Result<i6
     whoop_users::table
         .find(user_id.as_str())
         .select(whoop_users::whoop_user_id)
-        // Rows of this member refer to this one and must not be held up.
+        // This lock mode does not block inserts of rows that refer to the member.
         .for_no_key_update()
         .first(conn)
         .await
@@ -339,22 +340,23 @@ pub async fn lock_member(conn: &mut PgConnection, user_id: &UserId) -> Result<i6
         .ok_or_else(|| StorageError::MemberGone(user_id.to_string()))
 }
 
-/// What whoever stores a page has to know of a member.
+/// The columns of a locked member that are needed to store a page.
 #[derive(QueryableByName)]
 pub(crate) struct LockedMember {
     #[diesel(sql_type = BigInt)]
     pub(crate) whoop_user_id: i64,
-    /// When the record happened whose offset the member has.
+    /// Time of the record that determined the member's stored UTC offset.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(crate) timezone_offset_at: Option<DateTime<Utc>>,
-    /// Whether anything of the type is set aside.
+    /// Whether any record of the data type was set aside.
     #[diesel(sql_type = Bool)]
     pub(crate) has_rejected: bool,
     #[diesel(sql_type = Bool)]
     pub(crate) has_denied: bool,
 }
 
-/// As [`take_turn`], with what is asked of a member before a page is stored.
+/// Takes the row lock like [`lock_member`], and returns the columns that are needed to store a
+/// page.
 pub(crate) async fn lock_member_for_page(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -376,7 +378,7 @@ pub(crate) async fn lock_member_for_page(
     turn.ok_or_else(|| StorageError::MemberGone(user_id.to_string()))
 }
 
-/// Notes the offset of the member's latest record.
+/// Stores the UTC offset of the member's latest record.
 pub(crate) async fn set_timezone_offset(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -399,14 +401,15 @@ pub(crate) async fn set_timezone_offset(
     Ok(())
 }
 
-/// Notes that the app asked for this member; at most once in `every`.
+/// Stores the time of an app request for this member, at most once per interval `every`.
 pub async fn mark_seen(
     conn: &mut PgConnection,
     user_id: &UserId,
     now: DateTime<Utc>,
     every: TimeDelta,
 ) -> Result<(), StorageError> {
-    // As `core::plan::visits` reads it: 28 bits, moved on by the days between.
+    // `visit_days` is a bit mask of the last 28 days, as read by `core::plan::app_opens`. It is
+    // shifted by the days since the last app request.
     prepared(
         "UPDATE whoop_users SET last_seen_at = $2, visit_days = \
              (((visit_days::bigint << least(28, greatest(0, coalesce( \
@@ -422,9 +425,9 @@ pub async fn mark_seen(
     Ok(())
 }
 
-/// Whether a WHOOP account serves a member who is connected.
+/// Whether a WHOOP account belongs to a connected member.
 ///
-/// The one look-up without `user_id`: what is known is WHOOP's side.
+/// The look-up has no `user_id`, because only WHOOP's id is known.
 pub async fn is_connected_account(
     conn: &mut PgConnection,
     whoop_user_id: i64,
@@ -438,9 +441,9 @@ pub async fn is_connected_account(
     .await?)
 }
 
-/// The members whom a WHOOP account serves, whatever their connection.
+/// Returns the members that use a WHOOP account, in any connection status.
 ///
-/// A look-up without `user_id`: an event of WHOOP's names its own side alone.
+/// The look-up has no `user_id`, because a webhook event has only WHOOP's id.
 pub async fn of_account(
     conn: &mut PgConnection,
     whoop_user_id: i64,
@@ -453,14 +456,14 @@ pub async fn of_account(
         .await?)
 }
 
-/// Members of one status.
+/// Number of members with one connection status.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct MemberStatusCount {
     pub status: String,
     pub members: i64,
 }
 
-/// How many members there are, by status.
+/// Returns the number of members per connection status.
 pub async fn count_by_status(
     conn: &mut PgConnection,
 ) -> Result<Vec<MemberStatusCount>, StorageError> {

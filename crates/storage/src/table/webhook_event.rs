@@ -1,4 +1,4 @@
-//! The inbox of WHOOP's webhooks.
+//! The webhook inbox: events that WHOOP sent.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -11,17 +11,17 @@ use whoop_core::{DataType, UserId};
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_webhook_event};
 
-/// How an event stands.
+/// Processing state of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WebhookEventState {
     /// The data type was not read since the event arrived.
     Pending,
     Done,
-    /// Given up after too many tries.
+    /// Dead letter: no further attempt is made after too many failures.
     Dead,
-    /// Of a type that this version knows nothing of.
+    /// The type of the event is unknown to this version.
     UnknownType,
-    /// Of somebody who is not a member, or not any more.
+    /// The WHOOP account belongs to no connected member.
     UnknownMember,
 }
 
@@ -45,7 +45,7 @@ impl WebhookEventState {
     }
 }
 
-/// An event as WHOOP sent it.
+/// A new event from WHOOP.
 #[derive(Debug, Clone)]
 pub struct NewWebhookEvent<'a> {
     pub trace_id: &'a str,
@@ -53,11 +53,11 @@ pub struct NewWebhookEvent<'a> {
     pub record_id: &'a str,
     pub whoop_user_id: i64,
     pub signed_at: DateTime<Utc>,
-    /// Pending, or unknown for good.
+    /// Initial state: pending, or one of the unknown states, which are final.
     pub state: WebhookEventState,
 }
 
-/// An event as it is stored.
+/// A stored event.
 #[derive(
     Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize, utoipa::ToSchema,
 )]
@@ -80,12 +80,12 @@ pub struct WebhookEventRow {
 }
 
 impl WebhookEventRow {
-    /// The type of record it is about, where it is one that is known.
+    /// Returns the data type of the event's record, if it is a known one.
     pub fn data_type(&self) -> Option<DataType> {
         self.event_type.split('.').next()?.parse().ok()
     }
 
-    /// Whether WHOOP says that the record is gone.
+    /// Whether the event announces a deletion of the record.
     pub fn is_deletion(&self) -> bool {
         self.event_type.ends_with(".deleted")
     }
@@ -97,11 +97,11 @@ struct InsertedEventRow {
     is_new: bool,
 }
 
-/// Stores an event; `false` if it was there already.
+/// Stores an event. Returns `false` if it is stored already.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone; then it is not stored.
+/// PostgreSQL is unavailable or rejects a query; nothing is stored then.
 pub async fn insert(
     conn: &mut PgConnection,
     event: &NewWebhookEvent<'_>,
@@ -136,14 +136,15 @@ struct EventAccountRow {
     whoop_user_id: i64,
 }
 
-/// WHOOP's numbers of connected members with due events, without those of `except`.
+/// Returns WHOOP's ids of connected members with due events, except those in `except`.
 ///
-/// Members whose app asked for data since `seen_since` come first, then those with the newest event.
-/// With `only_seen`, other members are selected only if the data type of an event was read.
+/// Members with an app request after `seen_since` are first, followed by those with the newest
+/// event. With `only_seen`, other members are returned only if the data type of one of their events
+/// was read after the event arrived.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn due_accounts(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -173,11 +174,11 @@ pub async fn due_accounts(
     Ok(rows.into_iter().map(|row| row.whoop_user_id).collect())
 }
 
-/// The due events of one WHOOP account.
+/// Returns the due events of one WHOOP account.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn list_due(
     conn: &mut PgConnection,
     whoop_user_id: i64,
@@ -193,12 +194,12 @@ pub async fn list_due(
         .await?)
 }
 
-/// Ends the pending events of accounts that no member has, or only members who disconnected.
-/// Returns their number.
+/// Marks the pending events of WHOOP accounts without a member, or with disconnected members only,
+/// as [`WebhookEventState::UnknownMember`]. Returns their number.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn finish_unknown(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -226,12 +227,13 @@ pub async fn finish_unknown(
     Ok(ids.len() as u64)
 }
 
-/// Ends the pending updates of the account of a member who connects again: the first sync reads
-/// what they announced. The signals of another member with the account stay open.
+/// Marks the pending update events of a WHOOP account as done when a member connects again, because
+/// the first sync reads the announced changes. The signals of other members with the same account
+/// stay open.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn finish_updates(
     conn: &mut PgConnection,
     whoop_user_id: i64,
@@ -252,11 +254,11 @@ pub async fn finish_updates(
     Ok(())
 }
 
-/// Ends pending events in a state, with a note for people if there is something to say.
+/// Sets the final state of pending events, with an optional note for the operator.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn finish(
     conn: &mut PgConnection,
     ids: &[i64],
@@ -279,11 +281,11 @@ pub async fn finish(
     Ok(())
 }
 
-/// Counts a failed attempt of pending events, which are due again at `due_at`.
+/// Counts a failed attempt for pending events and makes them due again at `due_at`.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn retry(
     conn: &mut PgConnection,
     ids: &[i64],
@@ -305,11 +307,11 @@ pub async fn retry(
     Ok(())
 }
 
-/// The number of pending events.
+/// Returns the number of pending events.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn count_pending(conn: &mut PgConnection) -> Result<u64, StorageError> {
     let events: i64 = whoop_webhook_event::table
         .filter(whoop_webhook_event::state.eq("pending"))
@@ -319,11 +321,11 @@ pub async fn count_pending(conn: &mut PgConnection) -> Result<u64, StorageError>
     Ok(events.unsigned_abs())
 }
 
-/// The first event of any member that was received since an instant.
+/// Returns the time of the first event of any member that was received after an instant.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn first_since(
     conn: &mut PgConnection,
     since: DateTime<Utc>,
@@ -335,7 +337,7 @@ pub async fn first_since(
         .await?)
 }
 
-/// Which events are meant.
+/// Conditions that select events.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookEventFilter {
     pub ids: Vec<i64>,
@@ -346,7 +348,7 @@ pub struct WebhookEventFilter {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// The condition of a [`Filter`], with its values as `$1` to `$5`.
+/// SQL condition of a [`WebhookEventFilter`], with its values as `$1` to `$5`.
 const FILTER_SQL: &str = "(cardinality($1) = 0 OR e.id = ANY($1)) \
      AND (cardinality($2) = 0 OR e.state = ANY($2)) \
      AND ($3 IS NULL OR e.whoop_user_id IN \
@@ -371,11 +373,11 @@ struct EventIdRow {
     id: i64,
 }
 
-/// The events that are meant, the latest first, so many at most.
+/// Returns at most `limit` events that match the filter, the latest first.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn list(
     conn: &mut PgConnection,
     filter: &WebhookEventFilter,
@@ -398,12 +400,12 @@ pub async fn list(
         .await?)
 }
 
-/// Has the events that are meant worked off again, from the first try. Those of
-/// an unknown type stay.
+/// Makes the matching events pending again, with no attempts counted. Events of an unknown type are
+/// not changed. Returns their number.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn replay(
     conn: &mut PgConnection,
     filter: &WebhookEventFilter,
@@ -422,7 +424,7 @@ pub async fn replay(
     Ok(replayed as u64)
 }
 
-/// Events of one state.
+/// Number of events in one state.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct EventStateCount {
     #[diesel(sql_type = Text)]
@@ -431,11 +433,11 @@ pub struct EventStateCount {
     pub events: i64,
 }
 
-/// How many events there are, by their state.
+/// Returns the number of events per state.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn count_by_state(conn: &mut PgConnection) -> Result<Vec<EventStateCount>, StorageError> {
     Ok(prepared(
         "SELECT state, count(*) AS events FROM whoop_webhook_event GROUP BY state ORDER BY state",
@@ -444,15 +446,16 @@ pub async fn count_by_state(conn: &mut PgConnection) -> Result<Vec<EventStateCou
     .await?)
 }
 
-/// Removes events by their age.
+/// Deletes events by their age.
 ///
-/// The limits are `before` for ended events, `strangers_before` for those of accounts that no member
-/// has, and `pending_before` for pending ones. The signal of a pending event stays open, so that the
-/// next read of the data type still brings the change.
+/// Events received before `before` are deleted in any state. Pending events are deleted if received
+/// before `pending_before`, and events in the state [`WebhookEventState::UnknownMember`] if
+/// received before `strangers_before`. The webhook signal of a deleted pending event remains open,
+/// so the next read of the data type still finds the change.
 ///
 /// # Errors
 ///
-/// PostgreSQL is away.
+/// PostgreSQL is unavailable.
 pub async fn purge(
     conn: &mut PgConnection,
     before: DateTime<Utc>,

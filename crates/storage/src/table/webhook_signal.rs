@@ -1,4 +1,4 @@
-//! Webhook signals in the sync log: a data type of a member changed at WHOOP.
+//! Webhook signals, stored in the sync log: WHOOP announced a change of a data type of a member.
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Text, Timestamptz};
@@ -9,12 +9,12 @@ use crate::{PgConnection, StorageError, prepared::prepared};
 
 /// Opens the signal of a data type for every connected member of a WHOOP account.
 ///
-/// Each signal is later than the one before, whatever the clock of the receiving machine says: one
-/// that arrives while the data type is read stays open.
+/// Each signal gets a later time than the one before, even if the clock of the receiving machine is
+/// wrong. A signal that arrives while the data type is read therefore stays open.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn open(
     conn: &mut PgConnection,
     whoop_user_id: i64,
@@ -36,12 +36,12 @@ pub async fn open(
     Ok(())
 }
 
-/// Opens the signals of an account's pending events that an older version of the service stored
-/// without one.
+/// Opens the signals for pending events of an account that an older version of the service stored
+/// without opening a signal.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn open_missing(conn: &mut PgConnection, whoop_user_id: i64) -> Result<(), StorageError> {
     prepared(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, signal_at) \
@@ -58,12 +58,12 @@ pub async fn open_missing(conn: &mut PgConnection, whoop_user_id: i64) -> Result
     Ok(())
 }
 
-/// Opens the signals of all data types that were last read before an instant, of members with a
-/// webhook since `webhooks_since`: webhooks were missed. Returns their number.
+/// Opens the signals of all data types that were last read before `read_before`, for members with a
+/// webhook after `webhooks_since`, because webhooks were missed. Returns their number.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn open_read_before(
     conn: &mut PgConnection,
     read_before: DateTime<Utc>,
@@ -82,12 +82,12 @@ pub async fn open_read_before(
     Ok(opened as u64)
 }
 
-/// Drops the signals of a member who connects again: the first sync reads everything that a list
-/// shows, and webhooks of the connection before prove nothing about the new one.
+/// Deletes the signals of a member who connects again. The first sync reads all listed changes, and
+/// webhooks of the earlier connection do not show that the new one receives webhooks.
 ///
 /// # Errors
 ///
-/// PostgreSQL refused or is gone.
+/// PostgreSQL is unavailable or rejects a query.
 pub async fn clear_for_member(
     conn: &mut PgConnection,
     user_id: &UserId,

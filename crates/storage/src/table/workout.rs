@@ -127,7 +127,7 @@ impl RecordTable for Workout {
 }
 
 impl WorkoutRow {
-    /// The record as WHOOP sent it.
+    /// Converts the row into WHOOP's format.
     pub fn into_record(self, whoop_user_id: i64) -> Workout {
         let mut extra = extra_of(self.extra);
         let zones = ZoneDurations {

@@ -1,9 +1,9 @@
-//! Diesel's statements on their way to PostgreSQL and back.
+//! Executes Diesel's statements on a PostgreSQL connection.
 //!
-//! `diesel-async` has a connection as well, but names every statement and sends
-//! it apart from its values. A pooler in transaction mode may hand the two to two
-//! servers, of which the second has never heard of the name. Here a statement
-//! is either prepared and kept, or it travels whole.
+//! The connection of `diesel-async` names every statement and sends it separately from its values.
+//! A pooler in transaction mode may send the two to different servers, of which the second does not
+//! know the name. Here, a statement is either prepared and cached, or sent together with its
+//! values.
 
 mod error;
 mod row;
@@ -46,20 +46,20 @@ use self::{
 };
 use crate::{PoolerMode, connect::ServerAddress};
 
-/// A statement that takes longer is named in the log.
+/// Duration above which a statement is logged as slow.
 const SLOW_STATEMENT: Duration = Duration::from_millis(500);
 
-/// Of its text so many characters.
+/// Maximum number of characters of a statement in the log.
 const LONGEST_SHOWN: usize = 200;
 
-/// A connection to PostgreSQL, as Diesel's queries are run on.
+/// A connection to PostgreSQL on which Diesel's queries run.
 pub struct PgConnection {
     client: Client,
-    /// What is prepared, by its text; `None` where nothing can be kept.
+    /// Prepared statements by their text; `None` if the pooler does not allow prepared statements.
     statement_cache: Option<Mutex<HashMap<String, Statement>>>,
     transactions: AnsiTransactionManager,
     notifications: mpsc::UnboundedReceiver<PgNotification>,
-    /// Reads and writes the socket.
+    /// Handle of the task that reads and writes the socket.
     driver: AbortHandle,
     instrumentation: NoInstrumentation,
 }
@@ -84,7 +84,7 @@ impl PgConnection {
             driver,
             instrumentation: NoInstrumentation,
         };
-        // Poolers know this setting and take it along from server to server.
+        // Poolers track this setting and apply it to each server connection that they assign.
         conn.client
             .batch_execute("SET TIME ZONE 'UTC'")
             .await
@@ -92,7 +92,7 @@ impl PgConnection {
         Ok(conn)
     }
 
-    /// The next notification; `None` once the connection is lost.
+    /// Waits for the next notification; returns `None` when the connection is lost.
     pub(crate) async fn next_notification(&mut self) -> Option<PgNotification> {
         self.notifications.recv().await
     }
@@ -165,7 +165,7 @@ impl PgConnection {
     }
 }
 
-/// Names a statement that kept somebody waiting; its values stay unnamed.
+/// Logs the text of a slow statement, without its values.
 fn log_if_slow(sql: &str, took: Duration) {
     if took < SLOW_STATEMENT {
         return;
@@ -190,7 +190,7 @@ fn new_statement_cache(keeps: bool) -> Option<Mutex<HashMap<String, Statement>>>
     keeps.then(Mutex::default)
 }
 
-/// Serves the socket until it ends, and passes on what is heard.
+/// Reads and writes the socket until the connection ends, and forwards notifications.
 async fn drive<S, T>(
     mut connection: tokio_postgres::Connection<S, T>,
     heard: mpsc::UnboundedSender<PgNotification>,
@@ -199,10 +199,10 @@ async fn drive<S, T>(
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let mut messages = stream::poll_fn(move |cx| connection.poll_message(cx));
-    // An error ends it, and whoever asks something after that is told.
+    // An error ends the loop; later statements on this connection then fail.
     while let Some(Ok(message)) = messages.next().await {
         if let AsyncMessage::Notification(one) = message {
-            // Most connections listen to nothing, and nobody reads here.
+            // Sending fails if the receiver was dropped, and most connections listen to no channel.
             let _ = heard.send(PgNotification {
                 process_id: one.process_id(),
                 channel: one.channel().to_owned(),
@@ -214,13 +214,13 @@ async fn drive<S, T>(
 
 impl Drop for PgConnection {
     fn drop(&mut self) {
-        // The client alone would let a statement that waits for a lock wait on,
-        // with its transaction open.
+        // The task has to be aborted: otherwise a statement that waits for a lock would continue to
+        // wait after the client is dropped, with its transaction open.
         self.driver.abort();
     }
 }
 
-/// Diesel reports each statement to somebody; here it is nobody.
+/// Diesel reports each statement to an instrumentation; this one ignores the reports.
 struct NoInstrumentation;
 
 impl Instrumentation for NoInstrumentation {
@@ -271,7 +271,8 @@ impl AsyncConnectionCore for PgConnection {
     }
 }
 
-/// Several questions at once: they travel together, and so do the answers.
+/// Runs several statements concurrently on a shared connection; they are pipelined in one round
+/// trip.
 impl<'a> AsyncConnectionCore for &'a PgConnection {
     type ExecuteFuture<'conn, 'query> = BoxFuture<'a, QueryResult<usize>>;
     type LoadFuture<'conn, 'query> = BoxFuture<'a, QueryResult<Self::Stream<'conn, 'query>>>;

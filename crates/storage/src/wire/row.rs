@@ -6,7 +6,7 @@ use diesel::{
 };
 use tokio_postgres::types::{FromSql, Type};
 
-/// Makes rows of one answer, whose columns are the same in each.
+/// Builds the rows of one result, which all have the same columns.
 #[derive(Default)]
 pub(super) struct RowBuilder {
     types: Option<Arc<[NonZeroU32]>>,
@@ -16,7 +16,7 @@ impl RowBuilder {
     pub(super) fn build(&mut self, row: tokio_postgres::Row) -> PgRow {
         let types = self.types.get_or_insert_with(|| {
             let oids = row.columns().iter().map(|column| column.type_().oid());
-            // PostgreSQL describes no column without a type.
+            // PostgreSQL gives every column a type, so the identifier is never zero.
             oids.map(|oid| NonZeroU32::new(oid).unwrap_or(NonZeroU32::MIN))
                 .collect()
         });
@@ -33,7 +33,7 @@ pub struct PgRow {
     types: Arc<[NonZeroU32]>,
 }
 
-/// A value of a row.
+/// One value of a row.
 pub struct PgField<'a> {
     row: &'a PgRow,
     index: usize,
@@ -90,7 +90,7 @@ impl<'a> Field<'a, Pg> for PgField<'a> {
     }
 }
 
-/// A value as it came; what it means is Diesel's business.
+/// The raw bytes of a value, which Diesel decodes.
 struct RawBytes<'a>(Option<&'a [u8]>);
 
 impl<'a> FromSql<'a> for RawBytes<'a> {

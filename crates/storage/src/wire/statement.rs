@@ -7,12 +7,13 @@ use diesel::{
 };
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type};
 
-/// A statement of Diesel's with its values, ready to be sent.
+/// A Diesel statement with its values, ready to be sent.
 pub(super) struct BoundStatement {
     pub(super) sql: String,
     pub(super) types: Vec<Type>,
     pub(super) values: Vec<BoundValue>,
-    /// Whether the text is one of a few, so that it is worth keeping.
+    /// Whether the text is one of a limited number, so that the prepared statement should be
+    /// cached.
     pub(super) is_cacheable: bool,
 }
 
@@ -43,17 +44,17 @@ fn type_of(metadata: &PgTypeMetadata) -> QueryResult<Type> {
         .unwrap_or_else(|| Type::new(String::new(), oid, Kind::Simple, String::new())))
 }
 
-/// The schema has no type of its own, so there is none to be looked up.
+/// Type lookup without a query. The schema defines no types, so only built-in types occur.
 struct BuiltInTypes;
 
 impl PgMetadataLookup for BuiltInTypes {
     fn lookup_type(&mut self, _: &str, _: Option<&str>) -> PgTypeMetadata {
-        // To PostgreSQL this is a value whose type it is to find out itself.
+        // The identifier 0 makes PostgreSQL infer the type of the value.
         PgTypeMetadata::new(0, 0)
     }
 }
 
-/// A value as Diesel wrote it, which is as PostgreSQL reads it.
+/// A value that Diesel has already encoded in PostgreSQL's binary format.
 #[derive(Debug)]
 pub(super) struct BoundValue(Option<Vec<u8>>);
 

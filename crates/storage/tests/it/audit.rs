@@ -1,4 +1,4 @@
-//! The audit trail: a role that serves adds rows, and takes none away.
+//! The audit trail: the serving role can insert rows, but cannot delete any.
 
 use chrono::TimeDelta;
 use whoop_storage::{
@@ -13,7 +13,7 @@ const PSEUDONYM: &str = "erased:00112233445566778899aabbccddeeff";
 #[tokio::test]
 async fn a_serving_role_adds_rows_and_reads_them_and_can_neither_change_nor_delete_one() {
     let stand = Stand::new().await;
-    // Roles belong to the whole server, so this one is named for its database.
+    // Roles are shared by all databases of the server, so the name contains this database's name.
     let role = format!("{}_serves", stand.db.name());
     stand
         .execute(&format!(

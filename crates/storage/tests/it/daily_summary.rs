@@ -1,4 +1,4 @@
-//! The day in SQL, for people at psql, says what the day in Rust says.
+//! The SQL function for the daily summary returns the same values as the day in Rust.
 
 use chrono::{NaiveDate, TimeDelta};
 use proptest::prelude::*;
@@ -19,7 +19,8 @@ fn date() -> NaiveDate {
     NaiveDate::from_ymd_opt(2026, 5, 2).unwrap()
 }
 
-/// An instant of the date, in half hours; few, so that some are equal.
+/// Returns an instant of the test date, in half hours after midnight. There are few values, so that
+/// some are equal.
 fn half_hour(number: i64) -> String {
     whoop_core::instant::to_text(at("2026-05-02T00:00:00Z") + TimeDelta::minutes(30 * number))
 }
@@ -129,7 +130,7 @@ async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
     assemble_day(member.clone(), &stored.records, known, meta)
 }
 
-/// The one row of the function, its eight values as floats.
+/// Returns the only row of the function, with its eight values as floats.
 async fn summary(stand: &Stand, member: &str) -> Vec<Option<f64>> {
     let sql = format!("SELECT * FROM get_daily_summary('{member}', '{}')", date());
     let mut rows = stand.rows(&sql).await;
@@ -183,7 +184,7 @@ fn the_summary_in_sql_agrees_with_the_day_in_rust() {
                 Some(day.workouts.len() as f64),
             ];
             assert_eq!(summary, expected, "{day:#?}");
-            // And to the kilocalorie what the app shows.
+            // The value is also the one that the app shows, rounded to kilocalories.
             let shown = cycle
                 .and_then(|part| part.calories)
                 .map(|calories| calories as f64);
@@ -218,7 +219,7 @@ async fn a_cycle_whose_recovery_waits_for_its_score_gives_way_to_one_that_has_it
 
     assert_eq!(summary(&stand, "mara").await[0], Some(80.0));
 
-    // WHOOP takes the score back.
+    // WHOOP withdraws the score.
     let mut again = stand::recovery(5, "a", pending);
     again.updated_at += TimeDelta::hours(1);
     store(&mut conn, &member, &[again]).await;

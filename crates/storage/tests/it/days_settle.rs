@@ -1,5 +1,5 @@
-//! The fifth law in the database: records arrive in any order, by any number
-//! of writers, and the day comes out the same.
+//! Law 5 in the database: the local dates do not depend on the order in which records arrive, nor
+//! on the number of concurrent writers.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use whoop_core::{
 
 use crate::stand::{self, Stand, at, connect, for_any, store};
 
-/// One thing that arrives from WHOOP.
+/// A record that arrives from WHOOP.
 #[derive(Debug, Clone)]
 enum Arrival {
     Sleep(Box<Sleep>),
@@ -25,7 +25,7 @@ enum Arrival {
     Recovery(Recovery),
 }
 
-/// The date and offset by id: `cycle 3` → `2026-05-02 +02:00`. `others` is added if the date shows
+/// Dates and offsets by id: `cycle 3` → `2026-05-02 +02:00`. `others` is added if the date shows
 /// another cycle, and `night of` if the sleep is part of another date's night.
 type Days = BTreeMap<String, String>;
 
@@ -49,8 +49,8 @@ async fn days(stand: &Stand, member: &UserId) -> Days {
         .collect()
 }
 
-/// The days that the newest versions must have, each worked out from the
-/// whole set at once; nothing here knows of an order.
+/// Computes the expected dates from the newest versions of all records at once, regardless of their
+/// order.
 fn expected(arrivals: &[Arrival]) -> Days {
     fn newest<'a, R: Record>(all: impl Iterator<Item = &'a R>) -> Vec<&'a R> {
         let mut by_id: BTreeMap<String, &R> = BTreeMap::new();
@@ -117,7 +117,8 @@ fn offset() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["-11:00", "-05:00", "+00:00", "+05:30", "+13:00"])
 }
 
-/// Few ids, so that sleeps, cycles and recoveries meet, move and flip.
+/// Generates arrivals with few ids, so that sleeps, cycles and recoveries refer to each other, move
+/// and change.
 fn any_arrivals() -> impl Strategy<Value = Vec<Arrival>> {
     let sleep = (
         0..4_i64,
@@ -156,8 +157,8 @@ fn any_arrivals() -> impl Strategy<Value = Vec<Arrival>> {
     prop::collection::vec(one, 1..18).prop_map(in_time)
 }
 
-/// Nights as members have them, of which WHOOP names a cycle or not; each cycle arrives while it is
-/// running, and once more when it is over.
+/// Generates realistic nights, with or without the id of the cycle. Each cycle arrives while it is
+/// running and again after it has ended.
 fn any_life() -> impl Strategy<Value = Vec<Arrival>> {
     let night = (
         5..50_i64,
@@ -204,7 +205,7 @@ fn any_life() -> impl Strategy<Value = Vec<Arrival>> {
     })
 }
 
-/// A version is as new as its place in the list, and no two are of one moment.
+/// Sets `updated_at` by the position in the list, so that all versions have different times.
 fn in_time(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
     for (hour, arrival) in (0..).zip(&mut arrivals) {
         let updated_at = at("2026-05-10T00:00:00Z") + TimeDelta::hours(hour);
@@ -217,7 +218,7 @@ fn in_time(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
     arrivals
 }
 
-/// Stores arrivals in their order, as many of one type together as `page`.
+/// Stores arrivals in order, in groups of `page` arrivals.
 async fn store_in_order(stand: &Stand, member: &UserId, arrivals: &[Arrival], page: usize) {
     let mut conn = stand.connection().await;
     for arrivals in arrivals.chunks(page) {
@@ -261,7 +262,7 @@ fn records_that_arrive_in_any_order_get_the_same_days() {
 #[test]
 fn writers_at_the_same_time_give_the_same_days_as_one_after_another() {
     for_any(24, any_arrivals(), async |stand, member, arrivals| {
-        // Each with a connection of its own; all at once.
+        // Each arrival is stored on a separate connection, all at the same time.
         let writers = arrivals.iter().map(async |arrival| {
             store_in_order(stand, member, std::slice::from_ref(arrival), 1).await;
         });
@@ -271,7 +272,7 @@ fn writers_at_the_same_time_give_the_same_days_as_one_after_another() {
     });
 }
 
-/// The days of the one cycle and its recovery.
+/// Returns the local dates of the only cycle and its recovery.
 async fn day_of_cycle(stand: &Stand) -> [String; 2] {
     let cycle = stand
         .value("SELECT local_date::text FROM whoop_cycle")
@@ -282,7 +283,7 @@ async fn day_of_cycle(stand: &Stand) -> [String; 2] {
     [cycle.unwrap(), recovery.unwrap()]
 }
 
-/// A night that ended before midnight in its own zone, its cycle, its recovery.
+/// Stores a night that ended before midnight in its own time zone, its cycle and its recovery.
 async fn an_early_night(stand: &Stand, member: &UserId) {
     let mut conn = stand.connection().await;
     let night = json!({"start": "2026-05-01T14:00:00.000Z", "end": "2026-05-01T21:00:00.000Z"});
@@ -329,7 +330,7 @@ async fn a_sleep_that_moves_to_another_cycle_moves_the_days_of_both() {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
-    // Two cycles whose own dates are the 2nd; the sleep ended on the 1st.
+    // Two cycles with the own date 2 May; the sleep ended on 1 May.
     let night = |cycle: i64, updated_at: &str| {
         let times = json!({
             "start": "2026-05-01T14:00:00.000Z", "end": "2026-05-01T21:00:00.000Z",

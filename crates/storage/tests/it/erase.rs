@@ -1,4 +1,4 @@
-//! Erasing a member while others write.
+//! Erasing a member during concurrent writes.
 
 use serde_json::json;
 use whoop_storage::{erase, page};
@@ -42,6 +42,6 @@ async fn erasing_waits_for_the_turn_of_whoever_stores_pages() {
         .unwrap();
     pages.commit().await.unwrap();
 
-    // The member, the two records, and that they came.
+    // The deleted rows: the member, two records and their two changes.
     assert_eq!(erasing.await.unwrap().unwrap(), 5);
 }

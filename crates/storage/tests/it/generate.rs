@@ -1,4 +1,4 @@
-//! Records with anything in them that WHOOP could send and the rules admit.
+//! Generators for records with any values that WHOOP could send and that can be stored.
 
 use proptest::{option, prelude::*};
 use whoop_core::{

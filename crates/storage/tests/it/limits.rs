@@ -1,4 +1,4 @@
-//! A statement that takes too long is ended, and only where a limit was asked for.
+//! The statement timeout cancels slow statements, but only if it was configured.
 
 use std::time::Duration;
 

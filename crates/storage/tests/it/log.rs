@@ -1,4 +1,4 @@
-//! The sixth law, at the table: the log says what is stored, and nothing else.
+//! Law 6 for the table `whoop_sync_log`: its coverage matches the stored records.
 
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, RunQueryDsl};
@@ -21,7 +21,7 @@ fn day(day: u32) -> DateTime<Utc> {
     at(&format!("2026-05-{day:02}T00:00:00Z"))
 }
 
-/// A window whose pages reached back to `from`.
+/// A completed window with pages that reached back to `from`.
 fn span(from: u32, until: u32) -> CompletedWindow {
     CompletedWindow {
         read: WindowRead {
@@ -65,7 +65,7 @@ async fn a_window_that_is_rolled_back_was_never_read() {
             sync_log::begin(conn, &member, DataType::Sleep, now()).await?;
             sync_log::add_written(conn, &member, DataType::Sleep, 25).await?;
             sync_log::complete(conn, &member, DataType::Sleep, span(1, 9)).await?;
-            // The crash, as PostgreSQL sees it.
+            // This failing statement simulates a crash.
             diesel::sql_query("SELECT 1 / 0").execute(conn).await?;
             Ok(())
         })
@@ -233,7 +233,7 @@ async fn a_sync_that_only_began_has_read_nothing() {
     assert_eq!(log.coverage(), Some(Coverage::empty(DataType::Sleep)));
 }
 
-/// The span that the log ends with, after windows read one by one.
+/// Returns the coverage after reading the windows one by one.
 async fn covered(windows: &[CompletedWindow]) -> (u32, u32, bool, u32) {
     use chrono::Datelike;
 
@@ -268,7 +268,7 @@ fn earlier_of(log: &SyncLogRow) -> Option<CoveredSpan> {
     log.coverage().unwrap().earlier
 }
 
-/// The log of a member who was away between the 28th and the 30th, as far as the log can tell.
+/// Creates a member with a gap in the coverage between the 28th and the 30th.
 async fn with_gap(conn: &mut PooledConnection) -> UserId {
     let member = connect(conn, "mara").await;
     complete(conn, &member, span(1, 28)).await;
@@ -347,12 +347,12 @@ async fn records_beyond_every_window_that_wait_for_a_score_are_counted_for_the_p
         let member = members.find(|one| one.user_id == name).unwrap();
         member.sync_state.old_pending_counts
     };
-    // Of the days 23, 25, … 49; the window reaches back over the others.
+    // Records of the days 23, 25, … 49 are counted; the look-back covers the later ones.
     assert_eq!(open_of("mara"), [0, 0, 0, 14]);
     assert_eq!(open_of("Noa"), [0; 4]);
 }
 
-/// A process of the former version does not know the older span.
+/// A process of the previous version does not know the columns of the older span.
 #[tokio::test]
 async fn a_coverage_that_a_former_version_moved_joins_the_older_span_or_drops_it() {
     let stand = Stand::new().await;
@@ -429,7 +429,7 @@ async fn each_type_and_each_member_has_a_log_of_their_own() {
         .collect();
     assert_eq!((coverage.len(), read), (4, vec![DataType::Cycle]));
     assert_eq!(sync_log::list(&mut conn, &user("noa")).await.unwrap(), []);
-    // Those never read are told as such and not left out.
+    // Data types that were never read are included with an empty coverage.
     assert_eq!(
         sync_log::coverage_of(&[]),
         DataType::ALL.map(Coverage::empty)

@@ -1,4 +1,4 @@
-//! The storage against a PostgreSQL of its own, law by law.
+//! Tests of the storage with a real PostgreSQL database per test.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 

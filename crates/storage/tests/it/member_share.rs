@@ -1,4 +1,4 @@
-//! Calls for one member's app requests.
+//! The number of calls for app requests of one member.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use whoop_storage::member_calls::count_call;
 
 use crate::stand::{Stand, connect};
 
-/// Law 15: calls that begin together are counted one by one, the first of a day as well.
+/// Law 15: concurrent calls are counted one by one, including the first ones of a day.
 #[tokio::test]
 async fn calls_side_by_side_are_all_counted() {
     let stand = Stand::new().await;

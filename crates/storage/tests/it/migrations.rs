@@ -1,4 +1,4 @@
-//! `migrations/`: up, down, up again, by one or by many.
+//! Applies, reverts and reapplies `migrations/`, with one migrator or several.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use whoop_storage::{StorageError, migrate};
 
 use crate::stand::{Stand, another_pool};
 
-/// The folders of `migrations/`, oldest first.
+/// Returns the folders of `migrations/`, the oldest first.
 fn folders() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     let mut names: Vec<String> = fs::read_dir(folder)
@@ -25,7 +25,7 @@ fn script(folder: &str, name: &str) -> String {
 #[tokio::test]
 async fn down_leaves_nothing_of_ours_and_up_brings_the_same_again() {
     let stand = Stand::empty().await;
-    // Grants are for roles that are there, so they are there from the start.
+    // The roles are created first, because the migrations grant privileges only to existing roles.
     stand.create_supabase_roles().await;
     let empty = stand.catalogue().await;
 
@@ -110,13 +110,13 @@ async fn a_check_says_what_the_database_lacks() {
     migrate::apply(&stand.database).await.unwrap();
     assert_eq!(lacks().await, None);
 
-    // A newer build was here: this one serves on.
+    // The database has a migration of a newer build; this build accepts that.
     stand
         .execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231235959')")
         .await;
     assert_eq!(lacks().await, None);
 
-    // This build is newer than the database.
+    // The database lacks a migration of this build.
     let last = folders().pop().unwrap();
     let version = last.split('_').next().unwrap();
     stand
@@ -130,7 +130,7 @@ async fn a_check_says_what_the_database_lacks() {
 #[tokio::test]
 async fn a_migration_that_is_refused_leaves_the_database_as_it_was() {
     let stand = Stand::empty().await;
-    // A name that the third migration wants and the first does not clear away.
+    // A type with a name that the third migration uses and that the first one does not rename.
     stand
         .execute("CREATE TYPE whoop_cycle AS (anything TEXT)")
         .await;

@@ -1,4 +1,4 @@
-//! The second law: the newest version of a record wins, whatever came when.
+//! Law 2: the newest version of a record wins, regardless of the order of arrival.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use whoop_storage::page::StoreCounts;
 
 use crate::stand::{self, Stand, connect, for_any, now, store};
 
-/// A version of one cycle: `minute` is when WHOOP changed it.
+/// Returns a version of a cycle that WHOOP changed at `minute`.
 fn version(minute: u32, strain: f64) -> Cycle {
     let updated_at = format!("2026-05-02T08:{minute:02}:00.000Z");
     stand::cycle(
@@ -64,7 +64,7 @@ async fn the_same_version_again_writes_nothing() {
     store(&mut conn, &member, std::slice::from_ref(&judged)).await;
     store(&mut conn, &member, std::slice::from_ref(&climb)).await;
     store(&mut conn, &member, std::slice::from_ref(&open)).await;
-    // Which transaction wrote a row, and where it stands.
+    // The transaction that wrote each row, and the row's physical position.
     let versions = "SELECT xmin::text, ctid::text FROM whoop_sleep
         UNION ALL SELECT xmin::text, ctid::text FROM whoop_recovery
         UNION ALL SELECT xmin::text, ctid::text FROM whoop_workout
@@ -106,7 +106,7 @@ async fn a_version_of_a_time_to_come_is_not_the_last_word_for_ever() {
     };
     let (soon, far) = (TimeDelta::minutes(50), TimeDelta::days(2000));
 
-    // Clocks that differ a little put nothing out of order.
+    // A small clock difference does not change the order of versions.
     store(&mut conn, &member, &[of(now() + soon, 5.0)]).await;
     let older = store(&mut conn, &member, &[of(now(), 6.0)]).await;
     assert_eq!(older, UNCHANGED);
@@ -175,7 +175,7 @@ async fn a_pending_recovery_is_replaced_once_whoop_scores_it() {
 
     store(&mut conn, &member, std::slice::from_ref(&pending)).await;
     store(&mut conn, &member, &[scored]).await;
-    // A slow response of before must not undo it.
+    // A late response with the earlier version must not overwrite it.
     store(&mut conn, &member, &[pending]).await;
 
     let rows = stand
@@ -228,8 +228,9 @@ async fn the_same_id_of_two_members_is_two_records() {
     assert_eq!(strains, [[Some("1".to_owned())], [Some("2".to_owned())]]);
 }
 
-/// Versions of three workouts: which one, when it changed, and on which page
-/// it comes. The content is the moment, as it is at WHOOP.
+/// Generates versions of three workouts: the workout, the minute of its change and the page that
+/// contains it. The content depends only on the minute, because WHOOP never sends two contents with
+/// the same `updated_at`.
 fn any_arrival() -> impl Strategy<Value = Vec<(usize, u32, usize)>> {
     prop::collection::vec((0_usize..3, 0_u32..40, 0_usize..5), 1..20)
 }

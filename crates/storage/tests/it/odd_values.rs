@@ -1,4 +1,4 @@
-//! Law 1: a figure outside its usual range is stored as WHOOP sends it.
+//! Law 1: a value outside its usual range is stored as WHOOP sends it.
 
 use serde_json::{Value, json};
 use whoop_core::{
@@ -9,7 +9,7 @@ use whoop_storage::{PooledConnection, page::StoreCounts};
 
 use crate::stand::{self, Stand, connect, store};
 
-/// `{"score": {"strain": 3}}` out of `score.strain` and 3.
+/// Builds `{"score": {"strain": 3}}` from `score.strain` and 3.
 fn nested(field: &str, value: Value) -> Value {
     let steps = field.rsplit('.');
     steps.fold(value, |inner, step| json!({step: inner}))
@@ -129,7 +129,7 @@ async fn a_table_checks_nothing_that_a_record_could_break() {
     assert_eq!(checks, Vec::<Vec<Option<String>>>::new());
 }
 
-/// Two naps of a real export have an efficiency of over 100 %; one was entered by hand.
+/// Two naps in a real export have an efficiency above 100 %; one of them was entered by hand.
 #[tokio::test]
 async fn a_nap_with_an_efficiency_over_100_replaces_its_older_version() {
     let stand = Stand::new().await;

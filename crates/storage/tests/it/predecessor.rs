@@ -1,5 +1,5 @@
-//! The tables of the service that stood here before: moved aside unharmed,
-//! told about, closed, and brought back exactly.
+//! The tables of the legacy service: a migration renames them without changes, reports them and
+//! revokes access to them; reverting it restores them exactly.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::stand::{self, Stand, connect, store};
 
 const MEMBER: &str = "0d0f4b2e-6f0a-4c55-9a51-3d3a3b1a7c11";
 
-/// What both shapes have: records with a key of their own and rounded scores.
+/// Tables of both legacy layouts: records with a primary key of their own and rounded scores.
 const RECORDS: &str = "
     CREATE FUNCTION update_updated_at_column() RETURNS TRIGGER LANGUAGE plpgsql
         AS $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;
@@ -61,7 +61,7 @@ const RECORDS: &str = "
     GRANT EXECUTE ON FUNCTION is_whoop_connected(UUID) TO authenticated;
     CREATE FUNCTION cleanup_expired_oauth_states() RETURNS INTEGER LANGUAGE sql AS $$ SELECT 0 $$;";
 
-/// Tokens in the row of the user, who is the Supabase user.
+/// The newer legacy layout: tokens in the user's row, with the id of the Supabase user.
 const NEWER: &str = "
     CREATE SCHEMA auth;
     CREATE TABLE auth.users (id UUID PRIMARY KEY);
@@ -77,7 +77,8 @@ const NEWER: &str = "
     CREATE TABLE whoop_oauth_states (
         id UUID PRIMARY KEY DEFAULT gen_random_uuid(), state TEXT, code_verifier TEXT);";
 
-/// Tokens in a table of their own, and the JSON store of a yet older version.
+/// The older legacy layout: tokens in a separate table, and the JSON table of an even older
+/// version.
 const OLDER: &str = "
     CREATE TABLE whoop_users (id UUID PRIMARY KEY, email TEXT,
         CONSTRAINT whoop_users_user_id_check CHECK (email LIKE '%@%'));
@@ -101,7 +102,7 @@ async fn left_behind(shape: &str) -> Stand {
     stand
 }
 
-/// The rows of every relation in `public`, as one text each.
+/// Returns the rows of every relation in `public` as one text per relation.
 async fn rows(stand: &Stand) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let relations = stand

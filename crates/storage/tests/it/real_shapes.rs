@@ -1,5 +1,5 @@
-//! Shapes that WHOOP's data of real members has: stored as sent, dated, and shown as the member saw
-//! them. People and figures are invented.
+//! Patterns found in the data of real members: the records are stored as sent, get the right date,
+//! and are shown as in WHOOP's app. The people and values are invented.
 
 use chrono::{NaiveDate, TimeDelta};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use whoop_storage::{day, day_range, reassign_local_dates::reassign_local_dates, 
 
 use crate::stand::{self, Stand, connect, now, store};
 
-/// A day as an app gets it. All types count as read.
+/// Returns a day as an app receives it. All data types count as read.
 async fn day_of(stand: &Stand, member: &UserId, date: &str) -> Value {
     let conn = stand.connection().await;
     let date: NaiveDate = date.parse().unwrap();
@@ -47,7 +47,7 @@ async fn day_of(stand: &Stand, member: &UserId, date: &str) -> Value {
     serde_json::to_value(assemble_day(member.clone(), &stored.records, known, meta)).unwrap()
 }
 
-/// The dates of a span as charts show them: date, recovery, hours asleep, strain.
+/// Returns the dates of a range as charts show them: date, recovery, hours asleep and strain.
 async fn chart(stand: &Stand, member: &UserId, from: &str, to: &str) -> Vec<Value> {
     let conn = stand.connection().await;
     let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
@@ -71,8 +71,8 @@ async fn a_cycle_that_was_closed_after_24_hours_and_those_from_midnight_are_date
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
-    // Off at 23:05 in New York; the return eight days later begins at local midnight, with zeros
-    // and an id greater than that of the next cycle.
+    // The strap was taken off at 23:05 in New York. The cycle after the return, eight days later,
+    // begins at local midnight, has zeros as values and an id greater than that of the next cycle.
     let page = [
         stand::cycle(
             7,
@@ -112,7 +112,7 @@ async fn a_cycle_of_twelve_hours_without_a_sleep_belongs_to_the_date_of_its_midd
     let member = connect(&mut conn, "mara").await;
     let running = json!({"start": "2026-03-07T12:26:00.000Z", "score_state": "PENDING_SCORE"});
     store(&mut conn, &member, &[stand::cycle(7, running)]).await;
-    // While it is running it may become as long as others.
+    // The cycle is still running, so it may become as long as other cycles.
     assert_eq!(
         day_of(&stand, &member, "2026-03-08").await["cycle"]["id"],
         7
@@ -149,7 +149,7 @@ async fn a_nap_with_an_efficiency_over_100_is_stored_and_shown() {
     assert_eq!(day["sleep"], Value::Null);
 }
 
-/// A night that ends in the morning, and an evening sleep of half an hour that WHOOP took for the
+/// Stores a night that ends in the morning, and a half-hour evening sleep that WHOOP treated as the
 /// next night: two nights end on the 8th, none on the 9th.
 async fn an_evening_sleep_taken_for_the_night(stand: &Stand) -> UserId {
     let mut conn = stand.connection().await;
@@ -232,7 +232,7 @@ async fn an_evening_sleep_that_was_taken_for_the_night_is_the_night_of_the_next_
     );
     assert_eq!(second["cycle"]["id"], 62);
 
-    // WHOOP deletes the first night, so that only one cycle claims the date.
+    // WHOOP deletes the first night, so only one cycle claims the date.
     let mut conn = stand.connection().await;
     for (data_type, id) in [("sleep", "night"), ("cycle", "61")] {
         remove::remove_record(&mut conn, &member, data_type.parse().unwrap(), id, now())
@@ -304,14 +304,15 @@ async fn what_whoop_leaves_out_is_absent_and_stages_need_not_fill_the_night() {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
-    // 22 minutes without data are not in the time in bed; no consistency in the first nights.
+    // 22 minutes without data do not count as time in bed; the first nights have no sleep
+    // consistency.
     let night = json!({"start": "2026-07-19T23:00:00.000Z", "end": "2026-07-20T07:00:00.000Z",
                        "score": {"stage_summary": {"total_in_bed_time_milli": 27_480_000, "total_awake_time_milli": 1_800_000,
                                  "total_light_sleep_time_milli": 14_400_000, "total_slow_wave_sleep_time_milli": 5_400_000,
                                  "total_rem_sleep_time_milli": 5_880_000},
                                  "sleep_performance_percentage": 88.0, "sleep_consistency_percentage": null}});
     store(&mut conn, &member, &[stand::sleep("night", 7, night)]).await;
-    // An older strap: no oxygen, no skin temperature.
+    // Older straps send no blood oxygen and no skin temperature.
     let older = json!({"score": {"recovery_score": 55.0, "resting_heart_rate": 51.0, "hrv_rmssd_milli": 48.123_456}});
     store(&mut conn, &member, &[stand::recovery(7, "night", older)]).await;
 
@@ -437,7 +438,7 @@ async fn days_that_an_older_version_settled_are_settled_again() {
         day_of(&stand, &member, "2026-04-09").await["cycle"]["id"],
         62
     );
-    // Apps that follow the changes hear of it.
+    // The change feed contains the moved records.
     let moved = format!(
         "SELECT string_agg(data_type || ' ' || record_id, ', ' ORDER BY seq)
              FROM whoop_change WHERE user_id = 'mara' AND seq > {before}"
@@ -455,7 +456,8 @@ async fn what_an_older_version_changes_is_settled_again_and_what_this_one_change
     let member = an_evening_sleep_taken_for_the_night(&stand).await;
     assert_eq!(reassign_local_dates(&stand.database).await.unwrap(), 0);
 
-    // It deletes the shown cycle of a date, and knows nothing of the other one.
+    // A process of the earlier version deletes the cycle that a date shows, without updating the
+    // other cycle.
     stand
         .execute(
             "UPDATE whoop_cycle SET in_others = TRUE WHERE id = '62';

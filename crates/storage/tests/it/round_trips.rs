@@ -1,4 +1,4 @@
-//! How often a day travels: counted on the wire, not by the clock.
+//! The number of round trips for reading a day, counted on the wire instead of timed.
 
 use std::sync::{
     Arc,
@@ -15,11 +15,11 @@ use whoop_storage::{Database, DatabaseConfig, day};
 
 use crate::stand::{self, Stand, connect, now, store, user};
 
-/// Passes bytes on to PostgreSQL and counts its answers that were waited for.
+/// Proxy to PostgreSQL that counts round trips.
 ///
-/// What the server sends is held back until the client has been silent for a
-/// while, as on a line that is slow: whoever asks one question after another
-/// is heard once for each.
+/// It holds back the server's answers until the client has sent nothing for a while, as on a slow
+/// network. A client that sends its queries one after another therefore causes one round trip per
+/// query.
 struct SlowLine {
     port: u16,
     turns: Arc<AtomicUsize>,
@@ -96,7 +96,7 @@ async fn a_stored_day_is_read_in_one_round_trip() {
         pooler: stand.db.pooler(),
     })
     .unwrap();
-    // The first read of a connection prepares its questions.
+    // The first read on a connection prepares its statements, so it is not counted.
     day::read(&far_away.get().await.unwrap(), &member, date, now())
         .await
         .unwrap();

@@ -1,5 +1,5 @@
-//! The eleventh law, for those who reach the tables without the API: a member
-//! sees only their own rows, writes none, and an anonymous caller sees nothing.
+//! Law 11 for clients that access the tables without the API: a member can read only their own rows
+//! and write none, and an anonymous caller can read nothing.
 
 use serde_json::json;
 use tokio_postgres::Client;
@@ -13,7 +13,7 @@ use whoop_storage::{
 
 use crate::stand::{self, Stand, connect, now, store_with, texts};
 
-/// What a member may read of themselves.
+/// Tables in which a member may read their own rows.
 const READABLE: [&str; 7] = [
     "whoop_change",
     "whoop_cycle",
@@ -24,8 +24,8 @@ const READABLE: [&str; 7] = [
     "whoop_workout",
 ];
 
-/// A database as Supabase makes it: its two roles are there, and whatever is
-/// created gets every privilege for both by default.
+/// Creates a database like Supabase: both roles exist, and by default get all privileges on every
+/// new object.
 async fn supabase() -> Stand {
     let stand = Stand::empty().await;
     stand.create_supabase_roles().await;
@@ -41,7 +41,7 @@ async fn supabase() -> Stand {
     stand
 }
 
-/// Gives two members a row in every table that holds any of theirs.
+/// Creates two members with a row in every table that has rows of members.
 async fn with_two_members(stand: &Stand) {
     let keys = secrecy::SecretString::from("k:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
     let keys = whoop_storage::seal::TokenKeys::parse(&keys).unwrap();
@@ -93,7 +93,7 @@ async fn with_two_members(stand: &Stand) {
     .unwrap();
 }
 
-/// A connection as Supabase's gateway opens one for a signed-in member.
+/// Opens a connection like Supabase's gateway does for a signed-in member.
 async fn signed_in(stand: &Stand, claims: &str) -> Client {
     let client = stand.db.client().await;
     client
@@ -105,7 +105,7 @@ async fn signed_in(stand: &Stand, claims: &str) -> Client {
     client
 }
 
-/// Every table that we made; those of Diesel among them.
+/// Returns every table in the schema `public`, including Diesel's.
 async fn our_tables(stand: &Stand) -> Vec<String> {
     let rows = stand
         .rows(
@@ -137,7 +137,7 @@ async fn a_member_sees_their_own_rows_and_no_others() {
     for table in READABLE {
         assert_eq!(members_in(&mara, table).await, ["mara"], "{table}");
         assert!(members_in(&nobody, table).await.is_empty(), "{table}");
-        // Both are really there.
+        // The table really contains rows of both members.
         let all = stand
             .value(&format!("SELECT count(DISTINCT user_id) FROM {table}"))
             .await;
@@ -254,7 +254,7 @@ async fn a_setting_that_anybody_may_change_never_beats_a_token() {
     with_two_members(&stand).await;
     let claims = [
         (r#"{"sub": "mara"}"#, vec!["mara".to_owned()]),
-        // A token that names no member is nobody's, and not whom they please.
+        // A token without a member's id gives access to no rows.
         (r#"{"role": "authenticated"}"#, vec![]),
         (r#"{"sub": null}"#, vec![]),
         (r#"{"sub": ""}"#, vec![]),
@@ -372,7 +372,7 @@ async fn claims_that_cannot_be_read_show_nothing() {
 async fn on_plain_postgresql_a_reader_is_held_to_the_member_that_is_set() {
     let stand = Stand::new().await;
     with_two_members(&stand).await;
-    // Roles belong to the whole server, so this one is named for its database.
+    // Roles are shared by all databases of the server, so the name contains this database's name.
     let role = format!("{}_reader", stand.db.name());
     let reader = stand.db.client().await;
     reader
@@ -432,10 +432,10 @@ async fn every_table_of_member_data_has_the_member_first_in_its_key() {
         let [Some(table), Some(first)] = row.as_slice() else {
             panic!("{row:?} has no primary key");
         };
-        // A connect under way is looked up by the state that WHOOP sends back.
+        // A pending connect is looked up by the state that WHOOP sends back.
         let expected = match table.as_str() {
             "whoop_oauth_states" => "state_hash",
-            // Not every row concerns a member.
+            // Some rows concern no member.
             "whoop_audit" => "id",
             _ => "user_id",
         };

@@ -1,8 +1,8 @@
-//! The tables as Diesel sees them are the tables as they are.
+//! Diesel's table definitions match the tables in the database.
 
 use crate::stand::Stand;
 
-/// What Diesel believes: table, column, type.
+/// Returns the columns in Diesel's definitions: table, column, type.
 fn believed() -> Vec<(String, String, String)> {
     let source = include_str!("../../src/schema.rs");
     let mut table = String::new();
@@ -91,7 +91,7 @@ async fn every_column_that_diesel_names_is_there_with_its_type() {
     }
 }
 
-/// A column that no insert names must fill itself.
+/// A column that no insert names needs a default value.
 #[tokio::test]
 async fn every_column_that_diesel_does_not_name_fills_itself() {
     let stand = Stand::new().await;

@@ -1,4 +1,4 @@
-//! The eighth law at rest: the table of tokens holds none that can be read.
+//! Law 8 for stored tokens: the token table contains no readable token.
 
 use secrecy::{ExposeSecret, SecretString};
 use whoop_storage::{
@@ -51,7 +51,7 @@ async fn a_dump_of_the_table_holds_no_token_in_any_writing() {
         assert!(!dump.contains(secret), "{secret} can be read");
         assert!(!dump.contains(&hex), "{secret} can be read as hex");
     }
-    // What need not be secret is there for an administrator.
+    // Values that are not secret remain readable for the operator.
     assert!(dump.contains("offline read:sleep") && dump.contains("\"one\""));
 }
 

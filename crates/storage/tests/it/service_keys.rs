@@ -1,4 +1,4 @@
-//! Service keys at rest.
+//! Storage of service keys.
 
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;

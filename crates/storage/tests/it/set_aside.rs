@@ -1,4 +1,4 @@
-//! A record that cannot be stored costs only itself, and is not forgotten.
+//! A record that cannot be stored is set aside and does not affect the others.
 
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use serde_json::{Value, json, value::to_raw_value};
@@ -114,7 +114,7 @@ async fn a_value_that_only_postgresql_refuses_sets_aside_that_record_alone() {
     let stand = Stand::new().await;
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
-    // Above zero, and yet no number of kilocalories: the division underflows.
+    // The value is above zero, but the conversion to kilocalories underflows.
     let hardly_anything = json!({"score": {"kilojoule": 5.0e-324}});
     let page = [
         stand::cycle(4, json!({})),
@@ -145,7 +145,7 @@ async fn a_moment_that_is_bad_fails_the_page_and_sets_no_good_record_aside() {
     let mut conn = stand.connection().await;
     let member = connect(&mut conn, "mara").await;
     store(&mut conn, &member, &[stand::cycle(5, json!({}))]).await;
-    // Another transaction holds the row, and this one does not wait for it.
+    // Another transaction holds the row lock; this one fails after the lock timeout of 1 ms.
     let mut holder = stand.connection().await;
     holder
         .batch_execute("BEGIN; SELECT 1 FROM whoop_cycle FOR UPDATE")
@@ -242,7 +242,7 @@ async fn what_no_column_can_hold_is_set_aside_all_the_same() {
     let kept = stand
         .value("SELECT count(*) FROM whoop_rejected_record")
         .await;
-    // Four of them are of the same id, which is one record.
+    // Four of the rejected texts have the same id, so they are one record.
     assert_eq!(kept.as_deref(), Some("3"));
 }
 

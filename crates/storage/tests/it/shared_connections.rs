@@ -1,8 +1,7 @@
-//! What is asked on one connection may be answered on another: a pooler in
-//! transaction mode stands between, or one day will.
+//! Behaviour behind a pooler in transaction mode, which may run successive statements of one client
+//! on different server connections.
 //!
-//! Everything here holds without a pooler too, and says most with
-//! `TEST_POOLER=transaction`.
+//! The tests also pass without a pooler, but are most meaningful with `TEST_POOLER=transaction`.
 
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ async fn setting(conn: &mut PooledConnection, name: &str) -> String {
     setting.value
 }
 
-/// One statement after the other, some of them in a transaction, as a process has them.
+/// Runs a typical sequence of statements of one process, some of them in a transaction.
 async fn works(database: Database, member: UserId, name: String) -> Result<(), StorageError> {
     let date = "2026-05-02".parse().unwrap();
     for _ in 0..10 {
@@ -98,7 +97,7 @@ async fn a_setting_of_one_piece_of_work_is_not_the_next_ones() {
         .await
         .unwrap();
 
-    // It waits for locks no longer than it likes, and tells PostgreSQL so.
+    // This transaction sets a lock timeout in PostgreSQL, which must not affect other clients.
     let done = rotate::reseal(&stand.database, &after, &old[0])
         .await
         .unwrap();
@@ -119,7 +118,7 @@ async fn whichever_connection_answers_it_is_in_utc() {
     let name = stand.db.name();
     let elsewhere = format!("ALTER DATABASE {name} SET timezone = 'Asia/Tokyo'");
     stand.execute(&elsewhere).await;
-    // Somebody else, who has a setting of their own.
+    // Another client that changes a setting of its session.
     let mut other = another_pool(&stand.db).get().await.unwrap();
 
     let mut clients = Vec::new();
@@ -153,7 +152,7 @@ async fn a_pooler_that_nobody_told_about_is_named_with_what_to_do() {
     .unwrap();
     assert!(wrong.shares_connections().await.unwrap());
     let mut conn = wrong.get().await.unwrap();
-    // Prepared on one connection of PostgreSQL, which then is busy for somebody else.
+    // The statement is prepared on one server connection, which is then in use by another client.
     let prepared = member_lease::is_held(&mut conn, &user("mara")).await;
     assert!(prepared.is_ok(), "{prepared:?}");
     let busy = stand.database.begin().await.unwrap();

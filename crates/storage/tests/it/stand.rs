@@ -1,4 +1,4 @@
-//! What every test here stands on: a database, a member, and their records.
+//! Common setup of the tests: a database, a member and their records.
 
 use std::cell::Cell;
 
@@ -21,16 +21,16 @@ use whoop_storage::{
     table::{RecordTable, users},
 };
 
-/// WHOOP's number of every member in these tests.
+/// WHOOP's id of every member in these tests.
 pub(crate) const WHOOP_USER: i64 = 4711;
 
-/// A database of the test's own, and the pool that is tested on it.
+/// A database for one test, and the pool under test.
 pub(crate) struct Stand {
     pub(crate) db: TestDb,
     pub(crate) database: Database,
 }
 
-/// A pool of its own on the same database, as another process has it.
+/// Creates another pool for the same database, like a second process.
 pub(crate) fn another_pool(db: &TestDb) -> Database {
     Database::new(&DatabaseConfig {
         url: SecretString::from(db.url()),
@@ -41,12 +41,12 @@ pub(crate) fn another_pool(db: &TestDb) -> Database {
 }
 
 impl Stand {
-    /// With the newest schema.
+    /// Creates a database with the current schema.
     pub(crate) async fn new() -> Self {
         Self::on(TestDb::new().await)
     }
 
-    /// With nothing in it.
+    /// Creates an empty database.
     pub(crate) async fn empty() -> Self {
         Self::on(TestDb::empty().await)
     }
@@ -56,8 +56,8 @@ impl Stand {
         Self { db, database }
     }
 
-    /// The two roles under which Supabase lets the outside in. Roles belong to
-    /// the whole server, where another test may be making them too.
+    /// Creates the two roles that Supabase uses for external clients. Roles are shared by all
+    /// databases of the server, so another test may create them at the same time.
     pub(crate) async fn create_supabase_roles(&self) {
         for role in ["anon", "authenticated"] {
             let sql = format!(
@@ -68,8 +68,8 @@ impl Stand {
         }
     }
 
-    /// Everything in `public` that a migration could make or rename, a line
-    /// each; what Diesel keeps there for itself is left out.
+    /// Lists all objects in `public` that a migration could create or rename, one per line, without
+    /// Diesel's own.
     pub(crate) async fn catalogue(&self) -> Vec<String> {
         let rows = self.rows(CATALOGUE).await;
         rows.into_iter()
@@ -81,13 +81,13 @@ impl Stand {
         self.database.get().await.unwrap()
     }
 
-    /// Rows of a query whose columns are all text.
+    /// Returns the rows of a query that selects only text columns.
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         let client = self.db.client().await;
         texts(&client, sql).await
     }
 
-    /// The one value that a query gives, as text.
+    /// Returns the only value that a query selects, as text.
     pub(crate) async fn value(&self, sql: &str) -> Option<String> {
         self.rows(sql).await.remove(0).remove(0)
     }
@@ -152,7 +152,7 @@ pub(crate) fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// When the tests store; no rule depends on it.
+/// Time at which the tests store records; no rule depends on it.
 pub(crate) fn now() -> DateTime<Utc> {
     at("2026-06-01T12:00:00Z")
 }
@@ -161,7 +161,7 @@ pub(crate) fn user(name: &str) -> UserId {
     name.parse().unwrap()
 }
 
-/// Connects a member whose WHOOP number is [`WHOOP_USER`].
+/// Creates a connected member with the WHOOP id [`WHOOP_USER`].
 pub(crate) async fn connect(conn: &mut PooledConnection, name: &str) -> UserId {
     let member = users::NewUser {
         user_id: name.to_owned(),
@@ -177,7 +177,7 @@ pub(crate) async fn connect(conn: &mut PooledConnection, name: &str) -> UserId {
     user(name)
 }
 
-/// Stores a page as a sync does: in a transaction of its own.
+/// Stores a page like a sync does, in a separate transaction.
 pub(crate) async fn store<R: RecordTable>(
     conn: &mut PooledConnection,
     member: &UserId,
@@ -200,8 +200,8 @@ pub(crate) async fn store_with<R: RecordTable>(
     .unwrap()
 }
 
-/// Runs a check for generated values on one database, with a fresh member for
-/// each. A panic is a counterexample.
+/// Runs a check with generated values on one database, with a new member for each value. A panic
+/// counts as a counterexample.
 pub(crate) fn for_any<S: Strategy>(
     cases: u32,
     values: S,
@@ -243,7 +243,7 @@ fn with_common(own: Value, fields: Value) -> Value {
     whole
 }
 
-/// A night from 22:00 to 06:00 UTC; `fields` come on top.
+/// Returns a night from 22:00 to 06:00 UTC; `fields` override its values.
 pub(crate) fn sleep(id: &str, cycle: i64, fields: Value) -> Sleep {
     let own = json!({
         "id": id, "cycle_id": cycle, "start": "2026-05-01T22:00:00.000Z",
@@ -252,7 +252,7 @@ pub(crate) fn sleep(id: &str, cycle: i64, fields: Value) -> Sleep {
     serde_json::from_value(with_common(own, fields)).unwrap()
 }
 
-/// A cycle that began at 22:00 UTC and still runs.
+/// Returns a running cycle that began at 22:00 UTC; `fields` override its values.
 pub(crate) fn cycle(id: i64, fields: Value) -> Cycle {
     let own = json!({
         "id": id, "start": "2026-05-01T22:00:00.000Z", "timezone_offset": "+00:00",
@@ -265,7 +265,7 @@ pub(crate) fn recovery(cycle: i64, sleep: &str, fields: Value) -> Recovery {
     serde_json::from_value(with_common(own, fields)).unwrap()
 }
 
-/// An hour from 17:00 UTC.
+/// Returns a workout of one hour from 17:00 UTC; `fields` override its values.
 pub(crate) fn workout(id: &str, fields: Value) -> Workout {
     let own = json!({
         "id": id, "start": "2026-05-02T17:00:00.000Z", "end": "2026-05-02T18:00:00.000Z",

@@ -1,4 +1,4 @@
-//! Migrations beside a transaction that keeps tables open, as a backup does.
+//! Migrations during a long transaction that has read all tables, such as a backup.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use whoop_storage::{Database, StorageError, migrate, serving_role};
 
 use crate::stand::{Stand, another_pool};
 
-/// Longer than a migration may wait for one lock, with time for a slow machine.
+/// Timeout for reads during a migration: longer than the lock timeout of a migration, with a margin
+/// for slow machines.
 const LONGEST_READ: Duration = Duration::from_secs(8);
 
-/// A transaction that has read every table and does not end: what `pg_dump` holds for its whole run.
+/// Opens a transaction that has read every table and does not end, like a running `pg_dump`.
 async fn backup(stand: &Stand) -> Client {
     let client = stand.db.client().await;
     client.batch_execute("BEGIN").await.unwrap();
@@ -25,7 +26,7 @@ async fn backup(stand: &Stand) -> Client {
     client
 }
 
-/// Waits until a step is stuck behind the backup.
+/// Waits until a step is blocked by the backup.
 async fn is_stuck(stand: &Stand) {
     let client = stand.db.client().await;
     let sql = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' \
@@ -38,7 +39,8 @@ async fn is_stuck(stand: &Stand) {
     timeout(Duration::from_secs(30), waits).await.unwrap();
 }
 
-/// A role that may serve; roles are the server's, so it bears its database's name.
+/// Creates a serving role. Roles are shared by all databases of the server, so the name contains
+/// this database's name.
 async fn serving(stand: &Stand) -> String {
     let role = format!("{}_serves", stand.db.name());
     stand.execute(&format!("CREATE ROLE {role}")).await;

@@ -1,4 +1,4 @@
-//! TLS to a real server: which certificates `sslmode` and `sslrootcert` let pass.
+//! TLS to a real server: the certificates that each `sslmode` and `sslrootcert` accepts.
 
 use std::{fs, path::PathBuf, time::Instant};
 
@@ -9,10 +9,12 @@ use tokio_postgres::{Client, NoTls};
 use whoop_devkit::PrivatePostgres;
 use whoop_storage::{Database, DatabaseConfig, PoolerMode};
 
-/// The only name in the server's certificate; 127.0.0.1 reaches it too, and is another.
+/// The only name in the server's certificate. The server is also reachable as 127.0.0.1, which the
+/// certificate does not contain.
 const NAME: &str = "localhost";
 
-/// A server whose certificate an authority signed, and the files of two authorities.
+/// A server with a certificate signed by an authority, and the certificate files of two
+/// authorities.
 struct TlsServer {
     postgres: PrivatePostgres,
     folder: TempDir,
@@ -58,7 +60,7 @@ impl TlsServer {
         client
     }
 
-    /// A connection that was open before keeps the old settings for a moment.
+    /// Waits until new connections use TLS. The server applies the new settings with a short delay.
     async fn until_tls_is_on(&self) {
         let began = Instant::now();
         while began.elapsed().as_secs() < 30 {
@@ -81,7 +83,7 @@ impl TlsServer {
         format!("{}?{parameters}", address.replace("127.0.0.1", host))
     }
 
-    /// Whether the connection is encrypted, or why there is none.
+    /// Returns whether the connection is encrypted, or the error if it fails.
     async fn connect(&self, host: &str, parameters: &str) -> Result<(), String> {
         let config = DatabaseConfig {
             url: SecretString::from(self.url(host, parameters)),
@@ -96,8 +98,8 @@ impl TlsServer {
     }
 }
 
-/// Writes a file into the server's data folder, as the account that the server runs as:
-/// it refuses a key of another.
+/// Writes a file into the server's data directory with the server's own account, because the server
+/// rejects a key file of another owner.
 async fn put(admin: &Client, name: &str, pem: &str) {
     let lines: Vec<String> = pem.lines().map(|line| format!("('{line}')")).collect();
     let sql = format!(

@@ -1,4 +1,4 @@
-//! A transaction that is not committed never was, however it ended.
+//! A transaction that is not committed changes nothing, however it ends.
 
 use serde_json::json;
 use whoop_storage::{Transaction, page, table::users};
@@ -46,7 +46,7 @@ async fn a_dropped_transaction_is_undone_and_gives_the_members_turn_back() {
 
     drop(with_a_cycle(&stand).await);
 
-    // Another process, which knows nothing of this one's pool.
+    // This pool simulates another process, which does not share the first pool's connections.
     let mut conn = another_pool(&stand.db).get().await.unwrap();
     diesel_async::SimpleAsyncConnection::batch_execute(&mut *conn, "SET lock_timeout = '5s'")
         .await

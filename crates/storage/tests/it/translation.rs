@@ -1,4 +1,4 @@
-//! The first law: nothing is lost between WHOOP's record, the row and back.
+//! Law 1: no value is lost when WHOOP's record is stored and read again.
 
 use serde_json::{Value, json};
 use whoop_core::{
@@ -13,7 +13,8 @@ use crate::{
     whole,
 };
 
-/// Stores one record of each type and reads them all, type by type, in WHOOP's shape.
+/// Stores one record of each data type and reads all records, grouped by data type, in WHOOP's
+/// format.
 async fn through_the_tables(
     stand: &Stand,
     member: &UserId,
@@ -80,7 +81,7 @@ async fn a_record_with_every_field_comes_back_as_it_was_sent() {
     let stand = Stand::new().await;
     let member = connect(&mut stand.connection().await, "mara").await;
     let (cycle, recovery, sleep, workout) = whole::records();
-    // A field that the types learn tomorrow must be learnt by this test too.
+    // A field that is added to the types later has to be set in these records too.
     for whole in [json!(cycle), json!(recovery), json!(sleep), json!(workout)] {
         assert!(!holds_null(&whole), "a field is not set: {whole}");
     }
@@ -114,7 +115,7 @@ async fn what_is_absent_comes_back_absent_and_never_as_zero() {
 
     assert_survives(&stand, &member, (&cycle, &recovery, &sleep, &workout)).await;
 
-    // No column made a value up either, beside the day and the time of writing.
+    // No column contains an invented value either, except the local date and the time of storing.
     for table in [
         "whoop_cycle",
         "whoop_recovery",
@@ -131,7 +132,7 @@ async fn what_is_absent_comes_back_absent_and_never_as_zero() {
             .iter()
             .filter(|(_, value)| value.is_number() || value.is_boolean())
             .map(|(column, _)| column.as_str())
-            // Ours: which cycle the date shows.
+            // This column is set by the service: whether the date shows another cycle.
             .filter(|column| *column != "in_others")
             .collect();
         assert!(set.is_empty(), "{table}: {set:?}");
@@ -146,7 +147,7 @@ async fn fields_that_whoop_added_come_back_at_the_depth_where_they_were() {
     let score = json!({"added": names});
     let cycle = stand::cycle(5, json!({"score": score, "x": names}));
     let recovery = stand::recovery(5, "a", json!({"score": score, "x": names}));
-    // Depths of which nothing is known but what was added.
+    // Objects in which only the added fields have values.
     let sleep = stand::sleep(
         "a",
         5,
@@ -174,7 +175,7 @@ fn any_record_comes_back_value_for_value() {
     );
 }
 
-/// The fields of a record by their last name, objects opened.
+/// Collects the leaf fields of a record by their last name.
 fn leaves(json: &Value, into: &mut Vec<(String, Value)>) {
     for (name, inner) in json.as_object().unwrap() {
         match inner {
@@ -185,7 +186,8 @@ fn leaves(json: &Value, into: &mut Vec<(String, Value)>) {
     }
 }
 
-/// Two columns swapped on the way in and on the way out would come back well.
+/// The round-trip tests would not detect two columns that are swapped both on writing and on
+/// reading.
 #[tokio::test]
 async fn each_column_holds_the_field_that_it_is_named_for() {
     let stand = Stand::new().await;
@@ -214,7 +216,7 @@ async fn each_column_holds_the_field_that_it_is_named_for() {
                 same => same,
             };
             let is_kept = match (&row[column], &value) {
-                // Ids are text, whatever they are at WHOOP.
+                // Ids are stored as text, even if WHOOP sends numbers.
                 (Value::String(kept), Value::Number(sent)) => *kept == sent.to_string(),
                 (Value::Number(kept), Value::Number(sent)) => kept.as_f64() == sent.as_f64(),
                 (Value::String(kept), Value::String(sent)) => {

@@ -1,5 +1,5 @@
-//! The way up from every state that a released database may be in: data is kept, the
-//! schema is that of a fresh one, and what an older process writes is still taken.
+//! Upgrades from the state of every released version: the data is kept, the resulting schema equals
+//! a new one, and writes of an older process still work.
 
 use std::{fs, path::PathBuf};
 
@@ -8,7 +8,7 @@ use whoop_storage::migrate;
 
 use crate::stand::Stand;
 
-/// Name and SQL of each migration, in order.
+/// Returns the name and the SQL of each migration, in order.
 fn migrations() -> Vec<(String, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     let mut names: Vec<String> = fs::read_dir(&folder)
@@ -23,7 +23,7 @@ fn migrations() -> Vec<(String, String)> {
         .collect()
 }
 
-/// A database in which so many migrations were applied, as Diesel notes them.
+/// Creates a database in which only these migrations were applied and recorded.
 async fn at_state(migrations: &[(String, String)]) -> Stand {
     let stand = Stand::empty().await;
     stand.create_supabase_roles().await;
@@ -42,7 +42,7 @@ async fn at_state(migrations: &[(String, String)]) -> Stand {
     stand
 }
 
-/// What a process of the first version writes of a member: a table, and its row.
+/// Rows of a member as a process of the first version writes them: the table and the values.
 fn written_of(user: &str) -> [(&'static str, String); 7] {
     let when = "'2026-01-02 03:04:05.678+00'";
     let of_all = format!("'{user}', '9', '2026-01-02', '+01:00', 'SCORED', {when}, {when}, {when}");
@@ -106,7 +106,7 @@ async fn write(stand: &Stand, user: &str) -> Vec<&'static str> {
     written
 }
 
-/// The row of a member, without the columns that were not there before.
+/// Returns the row of a member with only the given columns, which existed before the upgrade.
 async fn row_of(stand: &Stand, table: &str, user: &str, columns: &str) -> String {
     let sql = format!("SELECT concat_ws(' | ', {columns}) FROM {table} WHERE user_id = '{user}'");
     stand.value(&sql).await.unwrap()
@@ -128,7 +128,8 @@ async fn every_earlier_state_goes_up_with_its_data_and_its_processes() {
     migrate::apply(&fresh.database).await.unwrap();
     let wanted = fresh.catalogue().await;
 
-    // Each state has a database of its own, and PostgreSQL does most of the work.
+    // Each state uses a separate database. The upgrades run concurrently, because PostgreSQL does
+    // most of the work.
     stream::iter(1..all.len())
         .map(|state| goes_up(&all, state, &wanted))
         .buffer_unordered(4)
@@ -163,8 +164,8 @@ async fn goes_up(all: &[(String, String)], state: usize, wanted: &[String]) {
     assert!(stand.database.check().await.is_ok());
 }
 
-/// A history that one 404 cut off heals by itself: spans that were closed without proof are read
-/// again.
+/// A history that was closed wrongly because of a single 404 is repaired: spans that were closed
+/// without evidence are read again.
 #[tokio::test]
 async fn spans_that_were_closed_without_proof_are_open_again() {
     let all = migrations();
@@ -211,11 +212,11 @@ async fn spans_that_were_closed_without_proof_are_open_again() {
     assert_eq!(
         healed,
         [
-            // Nothing is stored between 31 January and 20 February.
+            // No record is stored between 31 January and 20 February.
             row("cycle", "2026-02-20"),
-            // Without any record nothing is proven.
+            // A data type without records has no evidence for the end of the history.
             row("sleep", "2026-04-12"),
-            // A fortnight without a workout is no gap.
+            // Two weeks without a workout do not count as a gap.
             row("workout", "2026-01-01"),
         ]
     );

@@ -1,11 +1,11 @@
-//! Values of every kind that a record holds.
+//! Generators for all kinds of values that a record contains.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{option, prelude::*};
 use serde_json::{Map, Value};
 use whoop_core::record::{ExtraFields, ScoreState};
 
-/// 1970 to 2100, to the microsecond: PostgreSQL keeps no more.
+/// Generates instants from 1970 to 2100 in microseconds, which is PostgreSQL's precision.
 pub(crate) fn instant() -> impl Strategy<Value = DateTime<Utc>> {
     (86_400_000_000_i64..4_102_444_800_000_000, any::<bool>()).prop_map(|(micros, is_whoops)| {
         // WHOOP sends milliseconds.
@@ -18,7 +18,7 @@ pub(crate) fn instant() -> impl Strategy<Value = DateTime<Utc>> {
     })
 }
 
-/// −12:00 to +14:00 by quarter hours, and `Z`.
+/// Generates offsets from −12:00 to +14:00 in steps of 15 minutes, and `Z`.
 pub(crate) fn offset() -> impl Strategy<Value = String> {
     prop_oneof![
         9 => (-48_i32..=56).prop_map(|quarters| {
@@ -29,7 +29,7 @@ pub(crate) fn offset() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any text that a column holds.
+/// Generates any text that a column can store.
 fn text() -> BoxedStrategy<String> {
     any::<String>()
         .prop_map(|text| text.replace('\0', "0"))
@@ -50,8 +50,8 @@ pub(crate) fn state() -> BoxedStrategy<ScoreState> {
     .boxed()
 }
 
-/// JSON keeps one kind of number, so `1e16` comes back from JSONB as a whole
-/// one, the same in value; and there is no zero below zero.
+/// Whether JSONB returns this number as a float. JSON has only one kind of number, so `1e16` comes
+/// back as an integer of the same value, and JSONB has no negative zero.
 fn is_written_as_a_float(float: f64) -> bool {
     float.is_finite()
         && (float.fract() != 0.0 || float.abs() < 1.0e15 || float.abs() > 1.0e20)
@@ -79,7 +79,7 @@ fn unknown() -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// Fields of tomorrow; none is one of today's.
+/// Generates unknown fields, which do not collide with known ones.
 pub(crate) fn extra() -> BoxedStrategy<ExtraFields> {
     prop_oneof![
         Just(Map::new()),
@@ -97,7 +97,7 @@ pub(crate) fn whole(low: i64, high: i64) -> BoxedStrategy<Option<i64>> {
     option::weighted(0.8, prop_oneof![low..=high, Just(low), Just(high)]).boxed()
 }
 
-/// An object of which nothing is left is no object: it reads as absent.
+/// Returns `None` for an object without values, which is read back as absent.
 pub(crate) fn unless_empty<T: Default + PartialEq>(part: T) -> Option<T> {
     (part != T::default()).then_some(part)
 }

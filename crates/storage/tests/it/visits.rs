@@ -1,4 +1,4 @@
-//! The days of visits: what PostgreSQL keeps is what `core` means.
+//! App open days: the bits stored by PostgreSQL match those computed by `core`.
 
 use chrono::TimeDelta;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! One record of each type, with every field that it can have.
+//! One record of each data type, with every possible field set.
 
 use serde_json::{Value, json};
 use whoop_core::record::{Cycle, Recovery, Sleep, Workout};

@@ -1,5 +1,5 @@
-//! Members of the service that stood here before: taken over from databases in each of
-//! its shapes, with living and dead tokens, broken and half-empty rows.
+//! The legacy import: members from databases in each of the legacy service's shapes, with valid and
+//! dead tokens, and broken and half-empty rows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ const MARA: &str = "0d0f4b2e-6f0a-4c55-9a51-3d3a3b1a7c11";
 const NOA: &str = "1e1f4b2e-6f0a-4c55-9a51-3d3a3b1a7c22";
 const ADA: &str = "2f2f4b2e-6f0a-4c55-9a51-3d3a3b1a7c33";
 
-/// What all shapes have: records with a key of their own, rounded, and `raw_data`.
+/// Tables that all shapes have: records with keys of their own and rounded values, and `raw_data`.
 const RECORDS: &str = "
     CREATE TABLE whoop_recovery (id TEXT PRIMARY KEY, user_id UUID, recovery_score INTEGER,
         raw_data JSONB, fetched_at TIMESTAMPTZ DEFAULT now());
@@ -29,30 +29,30 @@ const RECORDS: &str = "
     CREATE TABLE whoop_sync_log (id UUID PRIMARY KEY DEFAULT gen_random_uuid(), user_id UUID,
         sync_status TEXT, last_sync_at TIMESTAMPTZ);";
 
-/// Tokens in the row of the user, who is the Supabase user.
+/// Newer shape: the tokens are in the row of the user, which also has the id of the Supabase user.
 const NEWER: &str = "
     CREATE TABLE whoop_users (id UUID PRIMARY KEY DEFAULT gen_random_uuid(), user_id UUID UNIQUE,
         whoop_user_id TEXT UNIQUE, access_token TEXT, refresh_token TEXT,
         token_expires_at TIMESTAMPTZ, scopes TEXT[], is_active BOOLEAN DEFAULT TRUE);";
 
-/// Tokens in a table of their own; nobody knows WHOOP's number of a member.
+/// Older shape: the tokens are in a separate table, and no table has a member's WHOOP user id.
 const OLDER: &str = "
     CREATE TABLE whoop_users (id UUID PRIMARY KEY, email TEXT);
     CREATE TABLE whoop_oauth_tokens (id BIGSERIAL PRIMARY KEY,
         user_id UUID REFERENCES whoop_users (id) ON DELETE CASCADE, access_token TEXT,
         refresh_token TEXT, expires_at TIMESTAMP, scope TEXT);";
 
-/// The JSON stores of yet older versions: one knows whose a row is, one does not.
+/// JSON tables of even older versions: one has each row's user id, the other has none.
 const STORES: &str = "
     CREATE TABLE whoop_data (id SERIAL PRIMARY KEY, raw_data JSONB);
     CREATE TABLE whoop_raw_data (id SERIAL PRIMARY KEY, user_id UUID, data_type TEXT, raw_data JSONB);";
 
-/// Records that are stored, of all types.
+/// Number of stored records of all data types.
 const STORED: &str =
     "SELECT (SELECT count(*) FROM whoop_cycle) + (SELECT count(*) FROM whoop_sleep)
     + (SELECT count(*) FROM whoop_recovery) + (SELECT count(*) FROM whoop_workout)";
 
-/// A WHOOP that takes its time with everything.
+/// Returns a fault that delays every response of WHOOP.
 fn slow() -> Fault {
     Fault {
         millis: Some(100),
@@ -60,13 +60,13 @@ fn slow() -> Fault {
     }
 }
 
-/// A pair of tokens that WHOOP takes.
+/// A token pair that WHOOP accepts.
 struct Pair {
     access: String,
     refresh: String,
 }
 
-/// A database that an older service left, before anything of ours is in it.
+/// Creates a database of the legacy service, before this service has created any table in it.
 async fn left_behind(shape: &str) -> House {
     let house = House {
         db: TestDb::empty().await,
@@ -87,7 +87,7 @@ impl House {
         self.world().people()[index]
     }
 
-    /// As the older service got them, by the same OAuth.
+    /// Gets a token pair by OAuth, as the legacy service did.
     async fn tokens(&self, whoop_user_id: i64) -> Pair {
         let config = SimConfig::default();
         let whoop = WhoopConfig {
@@ -123,7 +123,7 @@ impl House {
         .await;
     }
 
-    /// Tokens apart, and nothing that says whose they are.
+    /// Adds a user of the older shape: the tokens are in a separate table, without a WHOOP user id.
     async fn older_user(&self, user: &str, pair: &Pair) {
         self.execute(&format!(
             "INSERT INTO whoop_users VALUES ('{user}', 'somebody@mail.example');
@@ -136,7 +136,8 @@ impl House {
         .await;
     }
 
-    /// The person's records, newest first, as the older service stored them.
+    /// Adds a person's newest records as the legacy service stored them. Returns the number of
+    /// rows.
     async fn records_of(&self, user: &str, whoop_user_id: i64, each: usize) -> usize {
         let truth = self.world().truth(whoop_user_id);
         let client = self.db.client().await;
@@ -231,7 +232,7 @@ async fn a_living_connection_goes_on_without_a_refresh_and_the_rest_is_read() {
         .texts("SELECT encode(sealed, 'escape') FROM whoop_tokens")
         .await;
     assert!(!sealed[0].contains(&pair.access) && !sealed[0].contains(&pair.refresh));
-    // What was stored is WHOOP's own, so a night finds only what is missing.
+    // The imported records equal WHOOP's, so a night run reads only what is missing.
     let night = house.worker(&["run", "--slot=night", "--json"]).await;
     assert_eq!(night.expect_code(0).json()["failed"], 0);
     house.expect_truth(MARA, person).await;
@@ -248,7 +249,7 @@ async fn twice_changes_nothing_and_brings_nothing_back() {
     house.records_of(MARA, person, 20).await;
     house.migrated().await.expect_code(0);
     house.adopt(0).await;
-    // WHOOP drops a record, and the next reading drops it here.
+    // WHOOP deletes a record, and the next read deletes it here.
     let workout = house.world().truth(person)["workouts"][3]["id"]
         .as_str()
         .unwrap()
@@ -360,8 +361,8 @@ async fn the_stores_of_the_oldest_versions_are_read_page_by_page() {
 
     let mara = of(&report, MARA);
     assert_eq!(mara["outcome"], "connected");
-    // The table that knows no ids is read only where WHOOP's number is known: here by
-    // most of the records, the stranger's night among them.
+    // The table without user ids is read only if the member's WHOOP user id is known. Here most of
+    // the records show it, although the stranger's night is among them.
     assert_eq!(mara["records"]["cycle"], 25);
     assert_eq!(mara["records"]["recovery"], 25);
     assert_eq!(mara["records"]["workout"], 1);
@@ -394,7 +395,7 @@ async fn who_cannot_be_connected_keeps_the_records_and_is_named() {
         .newer_user(NOA, Some(two), &left, "now() + interval '1 hour'", false)
         .await;
     house.records_of(NOA, two, 10).await;
-    // The tokens of one account under the number of another.
+    // Tokens of one account in a row with the WHOOP user id of another.
     let mixed = house.tokens(three).await;
     house
         .newer_user(ADA, Some(4711), &mixed, "now() + interval '1 hour'", true)
@@ -446,7 +447,7 @@ async fn a_whoop_that_is_away_puts_it_off_and_loses_no_token() {
         .await;
     house.records_of(MARA, person, 10).await;
     house.migrated().await.expect_code(0);
-    // The refresh works; what is asked with it does not.
+    // The refresh succeeds, but the call with the new token fails.
     house.world().add_fault(Fault::status("profile", 503));
     let put_off =
         tokio::time::timeout(Duration::from_secs(300), house.worker(&["adopt", "--json"]));
@@ -463,8 +464,8 @@ async fn a_whoop_that_is_away_puts_it_off_and_loses_no_token() {
     house.expect_truth(MARA, person).await;
 }
 
-/// Two members whose access tokens are over, and so many records of them: ready to be
-/// taken over.
+/// Prepares the import of two members with expired access tokens. Returns the number of their
+/// records as well.
 async fn two_with_expired_tokens() -> (House, i64) {
     let house = left_behind(NEWER).await;
     let mut rows = 0;
@@ -504,7 +505,7 @@ async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
 
 #[tokio::test]
 async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
-    // How far it is when it is killed, and whose refresh may be under way just then.
+    // Progress at which the process is killed, and the member that may be in a refresh then.
     for (progress, wanted, refreshing) in [
         ("SELECT count(*) FROM whoop_tokens", 1, MARA),
         (
@@ -522,7 +523,7 @@ async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
         house.until_at_least(progress, wanted).await;
         running.kill().await.unwrap();
         house.world().clear_faults();
-        // A minute after its process was killed, the claim to a refresh ends.
+        // The refresh claim of a killed process ends within a minute; here it ends now.
         house
             .execute("UPDATE whoop_refresh SET claimed_until = now()")
             .await;
@@ -533,8 +534,8 @@ async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
         for (user, index) in [(MARA, 0), (NOA, 1)] {
             let status = format!("SELECT status FROM whoop_users WHERE user_id = '{user}'");
             let status = house.texts(&status).await.remove(0);
-            // A pair that WHOOP gave to the one that was killed is lost, and the old one is
-            // dead with it: nobody can mend that, and everybody is told.
+            // If WHOOP issued a pair to the killed process, that pair is lost and the old one is
+            // dead. The member has to connect again, and the report shows it.
             let is_lost = status == "reauth_required" && refreshing == user;
             assert!(is_lost || status == "connected", "{progress}: {ended:#?}");
             if is_lost {
@@ -580,7 +581,7 @@ async fn nothing_is_read_of_somebody_before_whoop_says_who_they_are() {
     let set_aside = "SELECT count(*) FROM whoop_rejected_record";
     assert_eq!(house.count(set_aside).await, 0);
 
-    // The next run asks for that itself.
+    // The next run identifies the member itself.
     house.world().clear_faults();
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     house.expect_truth(NOA, person).await;

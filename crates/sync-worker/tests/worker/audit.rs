@@ -1,4 +1,4 @@
-//! `sync-worker audit`, and what commands leave there.
+//! `sync-worker audit`, and the rows that commands add to the audit trail.
 
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ async fn commands_that_change_something_are_found_by_caller_member_and_time() {
         ]
     );
     assert_eq!(actions(&house, &["--caller=whoop"]).await, ["connect"]);
-    // By the id, although no row has it any more.
+    // The rows are found by the id, although no row contains it any more.
     assert_eq!(
         actions(&house, &["--user=mara"]).await,
         ["erase", "disconnect", "connect"]

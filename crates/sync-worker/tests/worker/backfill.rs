@@ -1,4 +1,4 @@
-//! History by hand: to its end, as far as asked, and on from where it was.
+//! `sync-worker backfill`: to the end of the history, to a given date, and continued after a stop.
 
 use whoop_core::{Clock, SystemClock};
 
@@ -17,7 +17,7 @@ async fn a_back_fill_reads_everything_once_and_then_has_nothing_to_do() {
     assert_eq!(report["synced"], 2, "{report}");
     house.expect_truth("alice", alice).await;
     house.expect_truth("bob", bob).await;
-    // The end of the lists is believed on another day.
+    // The end of a list is accepted only if WHOOP shows it on a second day.
     assert_eq!(house.count(WHOLE).await, 0);
     house.a_day_passes().await;
     house.worker(&["backfill"]).await.expect_code(0);

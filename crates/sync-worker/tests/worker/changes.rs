@@ -1,4 +1,4 @@
-//! `changes restart`, which a restored database needs.
+//! `sync-worker changes restart`, which a restored database needs.
 
 use serde_json::json;
 

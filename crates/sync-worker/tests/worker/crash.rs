@@ -20,8 +20,7 @@ async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
             .until_at_least("SELECT count(*) FROM whoop_cycle", rows)
             .await;
         running.kill().await.unwrap();
-        // Whoever was killed holds its leases for another minute, which nobody
-        // has to wait for here.
+        // A killed process holds its leases for up to a minute; the test ends them now.
         house
             .execute("UPDATE whoop_users SET lease_until = now()")
             .await;
@@ -71,7 +70,7 @@ async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_t
             }
         }
         house.an_hour_passes().await;
-        // The first after a clean sheet have more to do than the others.
+        // A run on empty tables makes more calls than the others.
         let most = if has_all { 37 } else { 9 };
         let calls = house.world().call_count() + 1 + (round * 17) % most;
         let mut running = house.start(&["run", "--slot=night", "--parallel=2"]);
@@ -86,14 +85,14 @@ async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_t
                 running.kill().await.unwrap();
                 killed += 1;
             }
-            // There was less left to do than that.
+            // The run ended before it had made that number of calls.
             ended = running.wait() => {
                 assert!(ended.unwrap().success());
                 is_done = true;
             }
             () = tokio::time::sleep(DEADLINE) => panic!("round {round} came to nothing"),
         }
-        // What the dead one had under way may still take a lease.
+        // A statement of the killed process may still be running and could take a lease.
         let of_the_dead = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'whoop'";
         while house.count(of_the_dead).await > 0 {

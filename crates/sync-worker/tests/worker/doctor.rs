@@ -1,4 +1,4 @@
-//! `doctor` and `status`, healthy and ill.
+//! `doctor` and `status`, with a healthy service and with problems.
 
 use serde_json::Value;
 
@@ -115,7 +115,7 @@ async fn a_client_secret_that_whoop_does_not_know_is_found() {
 #[tokio::test]
 async fn a_connection_that_is_not_verified_is_named_by_the_doctor_and_in_the_log() {
     let house = House::new(plenty()).await;
-    // The same server, by a name that the address does not know for loopback.
+    // The same server, at an address that is not recognized as loopback.
     let url = house.db.url().replace("@127.0.0.1:", "@127.1:");
 
     let ended = house
@@ -137,7 +137,7 @@ async fn a_connection_that_is_not_verified_is_named_by_the_doctor_and_in_the_log
 async fn without_settings_or_a_database_the_doctor_says_so_and_ends_with_1() {
     let bare = bare_worker(&["doctor", "--json"]).await;
     bare.expect_code(1);
-    // Everything at once, and not one for each try.
+    // All problems are reported at once, and not one per attempt.
     let report = bare.json();
     let told = report["checks"].as_array().unwrap();
     let names = told.iter().map(|one| {

@@ -1,6 +1,6 @@
 use crate::house::{House, plenty};
 
-/// Everything that a run could write.
+/// Selects everything that a run could write.
 const STATE: &str = "
     SELECT concat_ws(' ', 'user', user_id, status, lease_holder, lease_until, xmin) FROM whoop_users
     UNION ALL SELECT concat_ws(' ', 'token', user_id, xmin) FROM whoop_tokens
@@ -39,7 +39,7 @@ async fn a_dry_run_tells_the_cost_and_calls_nothing_and_changes_nothing() {
     assert_eq!(plan["dry_run"], true);
     assert_eq!(plan["slot"], "night");
     assert_eq!(plan["members"], 2);
-    // Every window takes one page of a data type, also the first one.
+    // Every window takes one page of a data type, even the first window.
     assert_eq!(plan["calls"], 4 + 4);
     assert_eq!(house.world().call_count(), 0);
     assert_eq!(house.texts(STATE).await, before);

@@ -23,7 +23,7 @@ async fn all_done_is_0_also_where_nobody_is_connected() {
 
 #[tokio::test]
 async fn postgresql_away_is_1_and_names_the_server_but_not_the_password() {
-    // A port that was free a moment ago, with nobody behind it.
+    // A port that was free a moment ago, so that no server listens on it.
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
@@ -132,7 +132,7 @@ async fn a_member_who_revoked_is_3_and_the_other_is_synced() {
         ["reauth_required", "connected"]
     );
 
-    // Whoever must reconnect is not asked for again until they did.
+    // A member who has to connect again is not synced until then.
     house.world().reset_calls();
     house
         .worker(&["run", "--slot", "morning"])
@@ -190,7 +190,7 @@ async fn a_quota_that_is_used_up_is_4_with_the_reason() {
         assert!(one["retry_after_seconds"].as_u64() > Some(3600), "{one}");
     }
     ended.expect_in_stderr("daily limit is used up");
-    // Three profiles at the connect: nine were left.
+    // The connects used three calls for profiles, so nine remained.
     let calls = house.world().calls();
     let answered = calls.iter().filter(|call| call.status == 200).count();
     assert_eq!(answered, 9, "{calls:#?}");
@@ -237,7 +237,7 @@ async fn the_calls_that_a_run_may_make_are_not_passed_and_the_rest_is_4() {
     let report = ended.expect_code(4).json();
     assert_eq!(report["calls"], 7);
     assert_eq!(house.world().call_count(), 7);
-    // What came with those seven is kept, and counted.
+    // The records of those seven calls are stored and counted.
     let stored = house
         .count(
             "SELECT (SELECT count(*) FROM whoop_cycle) + (SELECT count(*) FROM whoop_recovery)
@@ -246,7 +246,7 @@ async fn the_calls_that_a_run_may_make_are_not_passed_and_the_rest_is_4() {
         .await;
     assert_eq!(report["inserted"], stored);
     assert!(stored > 0);
-    // Nothing failed: neither the log of a type nor the doctor says so.
+    // No failure is reported, neither in the sync log nor by the doctor.
     let failed = "SELECT count(*) FROM whoop_sync_log WHERE sync_status IN ('failed', 'running')";
     assert_eq!(house.count(failed).await, 0);
     assert!(!ended.stderr.contains("the sync failed"), "{ended:#?}");

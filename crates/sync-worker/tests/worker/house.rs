@@ -1,4 +1,4 @@
-//! A database, a simulator, and the binary between the two.
+//! Test environment: a database, a simulator, and the binary between them.
 
 use std::{process::Stdio, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ pub(crate) const SCOPES: [&str; 7] = [
     "read:workout",
 ];
 
-/// What no step of a test may take longer than.
+/// Maximum duration of one step of a test.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct House {
@@ -47,7 +47,7 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// Plenty of quota, a frozen clock, and few enough days to be quick.
+/// Configuration with plenty of quota, a frozen clock, and few enough days to be quick.
 pub(crate) fn plenty() -> SimConfig {
     SimConfig {
         people: 2,
@@ -72,14 +72,14 @@ impl House {
         self.sim.world()
     }
 
-    /// Connects one of the simulator's people under a name of ours. Nothing of
-    /// theirs is read yet.
+    /// Connects one of the simulator's people under a user id of the test. Reads none of their
+    /// records.
     pub(crate) async fn connect(&self, user: &str, person: usize) -> i64 {
         let whoop_user_id = self.world().people()[person];
         let code = self.world().issue_code(whoop_user_id, &SCOPES);
         let (database, whoop) = (self.database_args(), self.whoop_args());
         let user_id: UserId = user.parse().unwrap();
-        // A runtime of its own: it ends before the first sync, which every connect starts in the
+        // A separate runtime: it ends before the first sync, which every connect starts in the
         // background, has taken the member lease.
         let connecting = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -130,7 +130,7 @@ impl House {
         }
     }
 
-    /// The binary with all its settings; a test may take some away again.
+    /// Returns the binary's command with all settings; a test may remove some of them.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let config = SimConfig::default();
         let mut command = bare_command(args);
@@ -155,13 +155,13 @@ impl House {
         self.command(args).spawn().unwrap()
     }
 
-    /// What was read is not fresh any more, and due at the next run.
+    /// Makes all stored data an hour older, so that it is stale and due at the next run.
     pub(crate) async fn an_hour_passes(&self) {
         self.execute("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - interval '1 hour'")
             .await;
     }
 
-    /// The lists of WHOOP that ended did so yesterday, so that their end can be confirmed today.
+    /// Dates the observed ends of WHOOP's lists one day back, so that they can be confirmed today.
     pub(crate) async fn a_day_passes(&self) {
         self.execute(
             "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - interval '1 hour', \
@@ -175,7 +175,7 @@ impl House {
         client.query_one(sql, &[]).await.unwrap().get(0)
     }
 
-    /// One text for each row, in the order of the query.
+    /// Returns one text per row, in the order of the query.
     pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
         let client = self.db.client().await;
         let rows = client.query(sql, &[]).await.unwrap();
@@ -186,7 +186,7 @@ impl House {
         self.db.client().await.batch_execute(sql).await.unwrap();
     }
 
-    /// Waits until a count is as large as that.
+    /// Waits until a count reaches `wanted`.
     pub(crate) async fn until_at_least(&self, sql: &str, wanted: i64) {
         let client = self.db.client().await;
         let give_up_at = Instant::now() + DEADLINE;
@@ -211,8 +211,8 @@ fn engine(database: &DatabaseArgs, whoop: &WhoopArgs) -> Engine {
         .unwrap()
 }
 
-/// The binary without any setting, and without those of whoever runs the test; only
-/// a pooler that all tests go through is not theirs to know.
+/// Returns the binary's command without any settings, not even those of the test's own environment.
+/// Only the mode of the tests' pooler is set.
 pub(crate) fn bare_command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sync-worker"));
     command
@@ -246,7 +246,7 @@ pub(crate) async fn ended(child: Child) -> Ended {
 }
 
 impl Ended {
-    /// Standard output as the one JSON object that it must be.
+    /// Parses standard output, which must be one JSON object.
     pub(crate) fn json(&self) -> Value {
         let value: Value = serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error} in {self:#?}"));

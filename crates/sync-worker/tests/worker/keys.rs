@@ -1,4 +1,4 @@
-//! Keys are changed while everything runs, and nobody has to connect again.
+//! Keys are changed while the service runs, and no member has to connect again.
 
 use whoop_sim::{Fault, FaultKind, SimConfig};
 
@@ -36,7 +36,7 @@ async fn after_a_rotation_the_old_key_is_not_needed_any_more() {
     assert_eq!(told.expect_code(0).json()["outdated"], 2);
     assert_eq!(sealed_with(&house).await, before);
 
-    // Only the database and the keys are needed.
+    // The command needs only the database and the keys.
     let mut command = house.command(&["keys", "rotate", "--json"]);
     for name in [
         "WHOOP_CLIENT_ID",
@@ -95,7 +95,7 @@ async fn a_rotation_in_the_middle_of_refreshes_loses_no_pair() {
         ..Fault::new("token", FaultKind::Latency)
     });
     for _ in 0..3 {
-        // As they were, so that there is something to seal anew.
+        // Seals with the old key again, so that there is something to rotate.
         with_keys(&house, &format!("{OLD},{NEW}"), &["keys", "rotate"])
             .await
             .expect_code(0);

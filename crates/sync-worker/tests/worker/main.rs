@@ -1,4 +1,4 @@
-//! The real binary, against a real PostgreSQL and the simulator.
+//! Tests of the real binary against a real PostgreSQL and the simulator.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 

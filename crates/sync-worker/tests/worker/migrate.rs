@@ -59,7 +59,8 @@ async fn migrate_tells_what_of_an_older_service_was_moved_aside() {
     let now = moved["now"].as_str().unwrap();
     let kept = format!("SELECT note FROM {now}");
     assert!(db.client().await.query(&kept, &[]).await.is_ok());
-    // Told again until it is gone: the first time may have been a Job's log.
+    // Reported until the table is dropped, because the log of a Kubernetes Job with the first
+    // report may be gone.
     assert!(
         second.stdout.contains(&format!("whoop_sleep -> {now}")),
         "{second:#?}"

@@ -124,8 +124,8 @@ async fn a_run_leaves_its_metrics_in_a_file_and_nothing_beside_it() {
         .expect_in_stderr("/no/such/place/whoop.prom could not be written");
 }
 
-/// A script that keeps the result has to learn that it has none.
-#[cfg(target_os = "linux")] // Only there is a disk that is always full.
+/// A script that stores the result has to notice that there is none.
+#[cfg(target_os = "linux")] // Only Linux has a device that is always full.
 #[tokio::test]
 async fn a_result_that_a_full_disk_takes_is_1_and_said() {
     use crate::house::{bare_command, ended};

@@ -1,4 +1,4 @@
-//! A run that begins while PostgreSQL is away.
+//! A run that begins while PostgreSQL is unavailable.
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::house::{House, ended, plenty};
 
-/// The way to the house's database: shut, until it is opened.
+/// Proxy in front of the test database that drops all connections until it is opened.
 struct Door {
     url: Url,
     open: watch::Sender<bool>,
@@ -49,7 +49,7 @@ impl Door {
     }
 }
 
-/// Reads on until the run says that it waits.
+/// Reads the run's log until the run reports that it waits.
 async fn until_it_waits(running: &mut Child) {
     let mut lines = BufReader::new(running.stderr.as_mut().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {

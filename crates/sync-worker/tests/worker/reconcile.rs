@@ -2,7 +2,7 @@ use whoop_sim::{Fault, FaultKind};
 
 use crate::house::{House, plenty};
 
-/// Two members whose every record is stored.
+/// Creates two members with all of their records stored.
 async fn with_everything() -> (House, i64) {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
@@ -49,7 +49,7 @@ async fn differences_are_told_as_json_and_as_a_table_and_are_healed() {
     ] {
         assert!(all.contains(expected), "no {expected} in {all}");
     }
-    // In a log each is a line; what a terminal shows is the same text.
+    // The log has one line per difference, with the same text that a terminal shows.
     dry.expect_in_stderr("cause=\"missing\"")
         .expect_in_stderr("differences=2 healed=0")
         .expect_in_stderr("day_strain 1.5 → ");

@@ -14,7 +14,7 @@ async fn slow_refreshes_of_many_members_starve_nobody_of_connections() {
     }
     house.world().expire_access_tokens();
     house.connect("fresh", 4).await;
-    // Longer than anybody waits for a connection of the pool.
+    // Longer than the timeout for a connection of the pool.
     house.world().add_fault(Fault {
         millis: Some(5_500),
         ..Fault::new("token", FaultKind::Latency)

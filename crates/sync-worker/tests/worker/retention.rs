@@ -1,4 +1,4 @@
-//! What is older than the operator keeps it leaves at night, and stays away.
+//! Records older than the retention period are deleted at night and not read again.
 
 use whoop_sim::SimConfig;
 
@@ -24,7 +24,7 @@ async fn night(house: &House, days: Option<&str>) -> Ended {
 async fn older_than(house: &House, days: u32) -> i64 {
     let mut older = 0;
     for table in TABLES {
-        // A day of slack: the member's date may be another than the server's.
+        // One day of tolerance, because the member's date may differ from the server's.
         let sql = format!(
             "SELECT count(*) FROM {table} WHERE local_date < current_date - {} ",
             days + 1
@@ -63,7 +63,7 @@ async fn what_is_too_old_leaves_at_night_and_is_not_fetched_again() {
     let kept = all(&house).await;
     assert_eq!(before - kept.len(), usize::try_from(removed).unwrap());
     assert!(kept.len() > 100, "{}", kept.len());
-    // The log does not claim what left.
+    // The sync log does not claim coverage of the deleted records.
     let claims = "SELECT count(*) FROM whoop_sync_log \
                   WHERE covered_from < current_date - 62 OR whole_history";
     assert_eq!(house.count(claims).await, 0);
@@ -100,7 +100,7 @@ async fn history_is_read_as_far_back_as_it_is_kept() {
     night(&house, Some("90")).await.expect_code(0);
     assert_eq!(house.world().call_count(), 4);
     assert_eq!(all(&house).await, kept);
-    // Kept longer from now on: what is missing is read.
+    // With a longer retention period, the missing records are read.
     night(&house, None).await.expect_code(0);
     assert!(older_than(&house, 290).await > 0);
 }
@@ -173,7 +173,7 @@ async fn what_is_too_old_is_no_difference_and_is_not_brought_back_by_whoever_ask
     since.env("RETENTION_DAYS", "60");
     ended(since.spawn().unwrap()).await.expect_code(0);
 
-    // The night before the first day that is kept may be read with it.
+    // The night before the first retained day may be read with that day.
     let found = report.expect_code(0).json()["differences"]
         .as_u64()
         .unwrap();

@@ -55,7 +55,7 @@ async fn a_run_that_finds_nothing_due_makes_no_call() {
     }
 
     assert_eq!(house.world().call_count(), 0);
-    // Whoever is named is read all the same.
+    // A member who is named is read even if nothing is due.
     let named = ["run", "--json", "--slot=morning", "--user=alice"];
     house.worker(&named).await.expect_code(0);
     assert_eq!(house.world().call_count(), 2);
@@ -71,7 +71,7 @@ async fn auto_takes_the_slot_of_the_local_hour() {
         (3, "night"),
     ] {
         let utc_hour = i64::from(SystemClock.now().with_timezone(&Utc).hour());
-        // In TZ the sign says how far west it is.
+        // In TZ, a positive offset lies west of UTC.
         let west = (utc_hour - local_hour + 36).rem_euclid(24) - 12;
         let mut command = house.command(&["run", "--slot=auto", "--json"]);
         command.env("TZ", format!("<here>{west}"));
@@ -123,7 +123,7 @@ async fn since_reads_farther_back_and_never_forgets_what_was_read() {
     assert!(house.count(&older).await > 0);
 
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
-    // As after a week without a run.
+    // The state after a week without a run.
     house
         .execute(
             "UPDATE whoop_sync_log SET covered_until = covered_until - interval '7 days',

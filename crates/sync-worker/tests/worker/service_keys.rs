@@ -53,7 +53,7 @@ async fn a_key_is_printed_once_listed_without_it_and_revoked() {
     let unknown = house.worker(&["service-keys", "revoke", "nobody"]).await;
     unknown.expect_code(1).expect_in_stderr("service-keys list");
 
-    // The name is free again. For people, standard output is the key alone.
+    // The name is free again. In the output for people, standard output has only the key.
     let text = create(&house, &["--scope", "operate"]).await;
     text.expect_code(0).expect_in_stderr("shown this once");
     assert!(

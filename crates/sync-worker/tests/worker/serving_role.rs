@@ -1,11 +1,11 @@
-//! Two roles: one owns the tables and migrates, the other serves.
+//! Two roles: one owns the tables and migrates, the other is the role of the service.
 
 use url::Url;
 
 use crate::house::{Ended, House, bare_worker, ended, plenty};
 
-/// A role that can log in; roles are the server's, so it bears its database's
-/// name.
+/// A role that can log in. Roles belong to the whole server, so its name contains that of its
+/// database.
 struct Role<'h> {
     house: &'h House,
     name: String,
@@ -45,7 +45,7 @@ async fn a_role_that_serves_runs_the_worker_and_changes_no_table() {
     house.connect("mara", 0).await;
     let role = Role::new(&house).await;
     let url = house.db.url();
-    // Before it may: refused, and not as a crash.
+    // Before the grant, the run is refused with an error and does not crash.
     let early = role.worker(&["run", "--slot=night"]).await;
     early.expect_code(1).expect_in_stderr("--serving-role");
 
@@ -92,7 +92,7 @@ async fn a_role_that_serves_runs_the_worker_and_changes_no_table() {
         let done = client
             .batch_execute(&format!("BEGIN; {forbidden}; ROLLBACK"))
             .await;
-        // A grant of what one does not have is a warning and does nothing.
+        // A GRANT of a privilege that the role does not have is only a warning and has no effect.
         assert!(
             done.is_err() || forbidden.starts_with("GRANT"),
             "{forbidden}"
@@ -120,7 +120,7 @@ async fn a_later_migration_lets_the_same_role_serve_its_tables_too() {
         &role.name,
     ];
     bare_worker(&first).await.expect_code(0);
-    // As a later version would bring it.
+    // A table as a later version could add it.
     house
         .execute(
             "CREATE TABLE whoop_of_tomorrow (user_id TEXT PRIMARY KEY); \
@@ -178,7 +178,7 @@ async fn a_database_that_guards_every_new_table_hides_no_migration_from_it() {
     let house = House::new(plenty()).await;
     house.connect("mara", 0).await;
     let role = Role::new(&house).await;
-    // As an event trigger of the database's host does it.
+    // Some database hosts do this with an event trigger.
     house
         .execute("ALTER TABLE __diesel_schema_migrations ENABLE ROW LEVEL SECURITY")
         .await;

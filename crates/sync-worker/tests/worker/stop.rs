@@ -20,7 +20,8 @@ fn slow(millis: u64) -> Fault {
     }
 }
 
-/// What the log says was read is there; nothing is still called running.
+/// Asserts that the records that the sync log counts are stored, and that nothing is marked as
+/// running.
 async fn expect_consistent(house: &House) {
     for state in [
         "SELECT count(*) FROM whoop_users WHERE lease_holder IS NOT NULL OR lease_until > now()",
@@ -125,7 +126,7 @@ async fn a_second_signal_ends_the_run_at_once() {
 
     signal(&running, Signal::INT);
     let told = Instant::now();
-    // Signals of one kind that come too fast are one.
+    // Signals of the same kind that arrive too quickly are merged into one.
     tokio::time::sleep(Duration::from_millis(20)).await;
     signal(&running, Signal::TERM);
 

@@ -1,7 +1,7 @@
-//! The simulator's truth, and the rows that should equal it.
+//! The simulator's records, and the stored rows that must equal them.
 //!
-//! The rows are put into WHOOP's shape by SQL of this file's own, so that a
-//! field that the product reads into the wrong column is seen here.
+//! The SQL in this file converts the rows to WHOOP's shape independently of the service, so that a
+//! field that the service stores in the wrong column is noticed.
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value};
@@ -83,8 +83,8 @@ const WORKOUTS: &str = "
     FROM whoop_workout WHERE user_id = $1";
 
 impl House {
-    /// Asserts that a member's rows are the simulator's records: all of them,
-    /// no others, and every field of each to the last digit.
+    /// Asserts that a member's rows are the simulator's records: all of them, no others, and every
+    /// field to the last digit.
     pub(crate) async fn expect_truth(&self, user: &str, whoop_user_id: i64) {
         let truth = self.world().truth(whoop_user_id);
         for (list, sql) in TABLES {
@@ -122,7 +122,7 @@ impl House {
         }
     }
 
-    /// What changes whenever a row is written, even with the same values.
+    /// Returns texts that change whenever a row is written, even with the same values.
     pub(crate) async fn row_versions(&self) -> Vec<String> {
         self.texts(
             "SELECT 'cycle ' || id || ' ' || xmin FROM whoop_cycle UNION ALL
@@ -141,8 +141,8 @@ fn id(record: &Value) -> String {
     }
 }
 
-/// One way to write the same record: null is absent, 5.0 is 5, and an instant
-/// has six decimals and a Z.
+/// Normalizes a record: null fields are removed, 5.0 becomes 5, and instants have six decimals and
+/// a Z.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

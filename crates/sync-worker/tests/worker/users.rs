@@ -1,4 +1,4 @@
-//! What an administrator sees of the members, and how they let one go.
+//! `sync-worker users`: list, show, disconnect and erase.
 
 use crate::house::{House, plenty};
 
@@ -39,7 +39,7 @@ async fn the_list_shows_everybody_or_those_who_stand_so() {
         lost.stdout.contains("noa") && !lost.stdout.contains("mara"),
         "{lost:#?}"
     );
-    // An e-mail address is not for a list.
+    // The list shows no e-mail addresses.
     assert!(!all.to_string().contains('@'), "{all}");
 }
 
@@ -86,11 +86,11 @@ async fn a_member_is_let_go_and_another_erased_for_good() {
             > 0
     );
 
-    // A word of the other command means nothing here, and is not passed over.
+    // A flag of another command is rejected, not ignored.
     let wrong = house.worker(&["users", "disconnect", "noa", "--yes"]).await;
     wrong.expect_code(2).expect_in_stderr("--yes");
 
-    // Nobody is there to be asked.
+    // The command cannot ask for confirmation without a terminal.
     let unsure = house.worker(&["users", "erase", "noa"]).await;
     unsure.expect_code(2).expect_in_stderr("--yes");
     assert_eq!(

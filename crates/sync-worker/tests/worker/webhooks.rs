@@ -1,11 +1,11 @@
-//! The inbox in an administrator's hands.
+//! `sync-worker webhooks`: the operator's commands for the inbox.
 
 use serde_json::{Value, json};
 use whoop_sim::{Fault, SimDataType};
 
 use crate::house::{House, plenty};
 
-/// A member with a rescored night that WHOOP has announced, and nobody fetched.
+/// Creates a member with a rescored night that WHOOP has announced and the service has not fetched.
 async fn with_an_event() -> (House, Value) {
     let house = House::new(plenty()).await;
     let person = house.connect("ann", 0).await;
@@ -28,7 +28,7 @@ async fn with_an_event() -> (House, Value) {
 }
 
 impl House {
-    /// As the API stores it.
+    /// Stores an event as the API does.
     async fn receive(&self, person: i64, kind: &str, id: &Value) {
         let id = id.as_str().unwrap();
         self.execute(&format!(

@@ -1,14 +1,14 @@
-//! Value parsers for the web addresses among the settings.
+//! Value parsers for the URLs among the settings.
 
 use std::net::Ipv4Addr;
 
 use url::{Host, Url};
 
-/// Reads an address with a host, `http://` or `https://`, without credentials.
+/// Parses a URL with a host, `http://` or `https://`, without credentials.
 ///
 /// # Errors
 ///
-/// The reason, without the text: it may hold a password.
+/// The reason, without the text, which may contain a password.
 pub fn web_address(text: &str) -> Result<Url, String> {
     let example = "write it like https://health.example";
     let url = Url::parse(text).map_err(|error| format!("it is no address ({error}); {example}"))?;
@@ -26,8 +26,8 @@ pub fn web_address(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Reads an address of WHOOP's, to which the client secret and tokens are sent: plain
-/// `http://` is accepted for this machine and its private network only, as for a simulator.
+/// Parses one of WHOOP's URLs, to which the client secret and tokens are sent: plain `http://` is
+/// accepted only for this machine and private networks, for example for a simulator.
 ///
 /// # Errors
 ///
@@ -49,7 +49,7 @@ pub(super) fn whoop_address(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Reads the callback address, to which WHOOP sends members with a code.
+/// Parses the callback URL, to which WHOOP sends members with a code.
 ///
 /// # Errors
 ///
@@ -64,13 +64,13 @@ pub(super) fn callback_address(text: &str) -> Result<Url, String> {
     })
 }
 
-/// Whether a host is this machine, or lies in a network that the internet cannot reach.
+/// Whether a host is this machine or in a network that the internet cannot reach.
 fn is_private(host: &Host<&str>) -> bool {
     let is_private_v4 = |address: &Ipv4Addr| {
         address.is_loopback() || address.is_private() || address.is_link_local()
     };
     match host {
-        // A name without a dot is a container's or a neighbour's.
+        // A name without a dot is that of a container or of a machine in the local network.
         Host::Domain(name) => {
             !name.contains('.')
                 || [".localhost", ".local", ".internal", ".svc"]

@@ -1,12 +1,12 @@
-//! Reads flags and variables, for both programs in the same way:
+//! Reads flags and environment variables, in the same way for both programs:
 //!
-//! - an empty variable is the same as an absent one;
+//! - an empty variable counts as absent;
 //! - a secret (an argument with `hide_env_values`) is also read from the file that
 //!   `NAME_FILE` names;
 //! - all settings that are wrong are reported together, by the names of their variables.
 //!
-//! Flags without a variable are clap's alone: it ends the program at the first one that is
-//! wrong, with its usage.
+//! clap alone handles flags without a variable: it ends the program at the first wrong flag and
+//! prints the usage.
 
 use std::{
     collections::BTreeMap,
@@ -30,17 +30,18 @@ use super::{
 /// A command line that was read.
 #[derive(Debug)]
 pub struct CommandLine {
-    /// Parsed arguments for the derived types, unless a flag is among the faults.
+    /// Parsed arguments, for clap's derived types.
     pub matches: ArgMatches,
-    /// Settings of the chosen command that are not usable. The matches have their defaults.
+    /// Unusable settings of the chosen command. `matches` has their defaults.
     pub faults: SettingFaults,
 }
 
-/// Reads this process's command line and environment.
+/// Reads the command line and the environment of this process.
 ///
 /// # Errors
 ///
-/// Wrong usage, a request for help or for the version: [`clap::Error::exit`] prints it.
+/// Wrong usage or a request for help or for the version, which [`clap::Error::exit`] prints; or a
+/// flag with an unusable value of a setting.
 pub fn read_command_line(command: Command) -> Result<CommandLine, CommandLineError> {
     read_command_line_from(command, env::args_os(), &|name| env::var_os(name))
 }
@@ -48,7 +49,7 @@ pub fn read_command_line(command: Command) -> Result<CommandLine, CommandLineErr
 /// Reason for refusing the command line.
 #[derive(Debug)]
 pub enum CommandLineError {
-    /// Wrong usage, or help and version, which are no error to clap's `exit`.
+    /// Wrong usage, or help and version, which clap's `exit` does not treat as errors.
     Usage(Box<Error>),
     /// A flag holds an unusable value of a setting.
     Settings(SettingFaults),
@@ -76,11 +77,12 @@ fn read_command_line_from(
         let Some(wrong) = wrong_setting(&command, &error) else {
             return Err(CommandLineError::Usage(Box::new(error)));
         };
-        // With its variable out of the way already, it is the flag that is wrong.
+        // The variable is no longer read, so it is the flag that is wrong.
         let is_flag = !wrong.reads_environment;
         if is_flag {
             if wrong_flags.contains(&wrong.name) {
-                // Its value is not the reason, such as where there is none.
+                // The flag already accepts every value, so its value is not the reason; it may be
+                // missing.
                 return Err(CommandLineError::Usage(Box::new(error)));
             }
             wrong_flags.push(wrong.name.clone());
@@ -118,8 +120,8 @@ fn map_args(command: Command, change: &mut dyn FnMut(Arg) -> Arg) -> Command {
         .mut_subcommands(|subcommand| map_args(subcommand, &mut *change))
 }
 
-/// The name of an argument's variable. It is kept as the argument's last help text when the
-/// variable is not read, see [`without_environment`].
+/// Returns the name of an argument's variable. If the variable is not read, the name is in the
+/// argument's last help text, see [`without_environment`].
 fn variable_name(arg: &Arg) -> Option<String> {
     if let Some(name) = arg.get_env() {
         return name.to_str().map(str::to_owned);
@@ -139,7 +141,7 @@ fn append_help(arg: Arg, more: &str) -> Arg {
     }
 }
 
-/// The argument without its variable, which the help names all the same.
+/// Returns the argument without its variable, which the help still names.
 fn without_environment(arg: Arg) -> Arg {
     match variable_name(&arg) {
         Some(name) if arg.get_env().is_some() => {
@@ -149,8 +151,8 @@ fn without_environment(arg: Arg) -> Arg {
     }
 }
 
-/// Content of the secret files, by the name of the variable: several commands have the
-/// same secret, and its file is read once.
+/// Contents of the secret files, by the name of the variable. Several commands have the same
+/// secret, and its file is read once.
 #[derive(Default)]
 struct SecretFiles(BTreeMap<String, Option<String>>);
 
@@ -193,7 +195,7 @@ fn apply_environment(
     }
 }
 
-/// The secret from the file that `NAME_FILE` names, if that is set.
+/// Reads the secret from the file that `NAME_FILE` names, if that variable is set.
 fn secret_from_file(
     arg: &Arg,
     name: &str,
@@ -211,7 +213,7 @@ fn secret_from_file(
     }
     let secret = secret_file::read_secret(Path::new(&path))
         .map_err(|reason| format!("{file_variable} is not usable: {reason}"))?;
-    // As a default it must be valid: of one that is not, clap panics in a debug build.
+    // A default must be valid: clap panics in a debug build if it is not.
     let alone = Command::new("setting")
         .no_binary_name(true)
         .arg(arg.clone().env(Resettable::Reset));
@@ -222,16 +224,16 @@ fn secret_from_file(
     }
 }
 
-/// A setting that clap could not read.
+/// A setting with a value that clap rejected.
 struct WrongSetting {
-    /// Of its variable.
+    /// Name of the setting's variable.
     name: String,
     reason: String,
     /// Whether the argument still reads its variable.
     reads_environment: bool,
 }
 
-/// The setting that an error is about; `None` if it is about the usage.
+/// Returns the setting that an error concerns; `None` if the error concerns the usage.
 fn wrong_setting(command: &Command, error: &Error) -> Option<WrongSetting> {
     if !matches!(
         error.kind(),
@@ -242,7 +244,7 @@ fn wrong_setting(command: &Command, error: &Error) -> Option<WrongSetting> {
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
-    // Shown as `--flag <VALUE>`.
+    // clap shows the argument as `--flag <VALUE>`.
     let flag = shown.strip_prefix("--")?;
     let flag = flag.split([' ', '=', '[']).next();
     let arg = find_arg(command, &|arg| {
@@ -261,7 +263,7 @@ fn wrong_setting(command: &Command, error: &Error) -> Option<WrongSetting> {
     })
 }
 
-/// The reason why a value was refused, without the value.
+/// Returns the reason for rejecting a value, without the value.
 fn rejection_reason(error: &Error) -> String {
     match (
         std::error::Error::source(error),
@@ -284,7 +286,7 @@ fn find_arg<'c>(command: &'c Command, is_wanted: &dyn Fn(&Arg) -> bool) -> Optio
         })
 }
 
-/// The command that the matches chose, without the ones above it.
+/// Returns the chosen subcommand, without its parent commands, and its matches.
 fn chosen_subcommand<'c, 'm>(
     command: &'c Command,
     matches: &'m ArgMatches,
@@ -298,7 +300,7 @@ fn chosen_subcommand<'c, 'm>(
     }
 }
 
-/// A flag that was given with nothing in it.
+/// Returns a flag that was given with an empty value.
 fn find_empty_flag(command: &Command, matches: &ArgMatches) -> Option<String> {
     let is_empty = |arg: &&Arg| {
         let id = arg.get_id().as_str();
@@ -350,8 +352,8 @@ mod tests {
         keys: Vec<String>,
     }
 
-    // clap reads variables where the command is made, so these tests are about the error
-    // loop and the files; tests of the programs set variables.
+    // clap reads variables when the command is created, so these tests cover the error loop and the
+    // files; tests of the programs set variables.
     fn read(
         arguments: &[&str],
         variables: &[(&str, &str)],

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// A setting that is missing or not usable. Holds nothing secret.
+/// A setting that is missing or not usable. The message contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingFault {
     name: String,
@@ -15,7 +15,8 @@ impl SettingFault {
         }
     }
 
-    /// The reason should end with what would be right.
+    /// Creates the fault of an unusable value. The reason should end with an example of a valid
+    /// value.
     pub fn unusable(name: &str, reason: &str) -> Self {
         let message = if reason.starts_with(name) {
             reason.to_owned()
@@ -28,7 +29,7 @@ impl SettingFault {
         }
     }
 
-    /// The name of the variable.
+    /// The name of the setting's variable.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -40,13 +41,13 @@ impl fmt::Display for SettingFault {
     }
 }
 
-/// All settings that keep a program from starting, at most one fault for each.
+/// All settings that prevent a program from starting, with at most one fault for each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingFaults(Vec<SettingFault>);
 
 impl SettingFaults {
-    /// Adds a fault, unless the setting has one already: a variable that could not be read
-    /// is not reported as missing a second time.
+    /// Adds a fault, unless the setting already has one: a variable that could not be read is not
+    /// also reported as missing.
     pub fn add(&mut self, fault: SettingFault) {
         if !self.has(fault.name()) {
             self.0.push(fault);
@@ -65,7 +66,7 @@ impl SettingFaults {
         self.0.iter()
     }
 
-    /// Takes the fault of a setting away.
+    /// Removes the fault of a setting.
     pub(super) fn remove(&mut self, name: &str) {
         self.0.retain(|fault| fault.name() != name);
     }

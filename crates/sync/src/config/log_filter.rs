@@ -1,6 +1,6 @@
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Crates whose name alone may stand in a filter, which logs all that they say.
+/// Crates that a filter may name without a level, which enables all their log lines.
 const KNOWN_CRATES: [&str; 22] = [
     "whoop_core",
     "whoop_client",
@@ -30,12 +30,12 @@ const EXAMPLE: &str = "example: RUST_LOG=info,whoop_sync=debug";
 
 /// Checks a log filter.
 ///
-/// A word by itself is a level or one of [`CRATES`]: tracing takes every other word for
-/// the name of a module, so that a mistyped level turns the log off.
+/// A word by itself is a level or one of [`KNOWN_CRATES`]. tracing treats every other word as the
+/// name of a module, so that a mistyped level would disable the log.
 ///
 /// # Errors
 ///
-/// The word that is wrong, and an example.
+/// The wrong word, and an example.
 pub(super) fn parse(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map_err(|error| format!("{error}; {EXAMPLE}"))?;
     let is_bare = |word: &&str| !word.is_empty() && !word.contains(['=', '[']);

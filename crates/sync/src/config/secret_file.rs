@@ -1,22 +1,22 @@
-//! Secrets in files, as Docker, Kubernetes and systemd hand them over.
+//! Secrets in files, as Docker, Kubernetes and systemd provide them.
 
 use std::{fs::File, io::Read, path::Path};
 
-/// The largest file that is read, in bytes; a list of hundreds of keys is smaller.
+/// Maximum size of a secret file, in bytes; a list of hundreds of keys is smaller.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// Reads a secret, without the newline at its end that editors and `echo` add.
+/// Reads a secret, without the newline that editors and `echo` add at the end.
 ///
 /// # Errors
 ///
-/// The reason, with the path and never with content.
+/// The reason, with the path but without the content.
 pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| {
         format!("the file {shown} cannot be read ({error}); name a file that this process may read")
     };
     let mut bytes = Vec::new();
-    // One byte more than allowed shows that there is more.
+    // One byte more than the limit shows that the file is too large.
     File::open(path)
         .map_err(unreadable)?
         .take(MAX_FILE_BYTES + 1)
@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    /// A file in a folder of its own, removed at the end.
+    /// A file in the temporary folder, removed at the end.
     struct TempSecretFile(PathBuf);
 
     impl TempSecretFile {

@@ -1,4 +1,4 @@
-//! The disposition of an event: done, waiting, tried again, or given up.
+//! The disposition of an event: done, waiting, retry or dead.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use whoop_storage::table::{record_denial::INDEPENDENT_AFTER, webhook_event::Webh
 
 use crate::SyncError;
 
-/// An event that failed this many times is given up, after about half a day.
+/// Maximum number of attempts, which take about half a day; then the event is dead.
 const MAX_ATTEMPTS: i32 = 16;
 
 /// Pause before the second attempt; each further pause is twice as long.
@@ -16,17 +16,18 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
 const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// The outcome of processing an event. Of two members with one WHOOP account, the greater counts.
+/// The outcome of processing an event. If two members have the same WHOOP account, the greater
+/// outcome counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Disposition {
     Done,
-    /// A dead letter.
+    /// The event is a dead letter.
     Dead {
         reason: String,
     },
-    /// Its data type was not read yet; nothing of the event changes.
+    /// The data type was not read yet; the event does not change.
     Waiting,
-    /// It failed, and is due again later.
+    /// The attempt failed; the event is due again later.
     Retry {
         after: TimeDelta,
         reason: String,
@@ -34,11 +35,11 @@ pub(super) enum Disposition {
 }
 
 impl Disposition {
-    /// After an error of the read that should have answered the event.
+    /// Returns the disposition after the read that should have answered the event failed.
     pub(super) fn after_error(event: &WebhookEventRow, error: &SyncError) -> Self {
         let reason = error.error_chain();
         match error {
-            // Nothing of it can be read, and nothing is missing.
+            // The data type cannot be read, so no record is missing.
             SyncError::NotGranted { .. } => Self::Done,
             _ if blocks_all_events(error) => Self::Waiting,
             _ if event.attempts + 1 >= MAX_ATTEMPTS => Self::Dead { reason },
@@ -49,9 +50,9 @@ impl Disposition {
         }
     }
 
-    /// After a 404 for a record that WHOOP announced. WHOOP's lists and records can be behind its
-    /// webhooks, so it is asked for again after a minute, ten minutes and an hour; the last 404 is
-    /// independent of the first, and ends the event.
+    /// Returns the disposition after a 404 for a record that WHOOP announced. WHOOP's lists and
+    /// records can be behind its webhooks, so the record is requested again after a minute, ten
+    /// minutes and an hour; the last 404 is independent of the first, and ends the event.
     pub(super) fn after_denial(event: &WebhookEventRow) -> Self {
         Self::Retry {
             after: match event.attempts {
@@ -64,7 +65,8 @@ impl Disposition {
     }
 }
 
-/// Whether the error is not the event's: it would stop every other event of the member too.
+/// Whether the error does not concern this event: it would stop every other event of the member
+/// too.
 pub(super) fn blocks_all_events(error: &SyncError) -> bool {
     error.ends_run()
         || matches!(
@@ -76,7 +78,8 @@ pub(super) fn blocks_all_events(error: &SyncError) -> bool {
         )
 }
 
-/// The pause after this many failed attempts, with jitter, because many events may fail together.
+/// Returns the pause after this number of failed attempts, with jitter, because many events may
+/// fail together.
 fn retry_pause(attempts: i32) -> TimeDelta {
     let attempts = usize::try_from(attempts).unwrap_or(0);
     let pause = ExponentialBuilder::new()

@@ -1,4 +1,4 @@
-//! Draining the inbox, account by account.
+//! Drains the webhook inbox, account by account.
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
@@ -20,13 +20,14 @@ use whoop_storage::{
 use super::disposition::Disposition;
 use crate::{Engine, SyncContext, SyncError};
 
-/// Accounts that are drained side by side.
+/// Maximum number of accounts that are drained concurrently.
 const MAX_CONCURRENT_ACCOUNTS: usize = 4;
 
-/// Accounts that are selected at once.
+/// Maximum number of accounts per query.
 const ACCOUNTS_PER_QUERY: i64 = 64;
 
-/// Longest pause after the quota refused a call. More may be allowed before the time that it named.
+/// Maximum pause after the quota refused a call. The quota may allow calls earlier than it
+/// announced.
 const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// The result of a drain.
@@ -35,23 +36,24 @@ pub struct DrainReport {
     pub done: u64,
     /// Events that are still pending.
     pub put_off: u64,
-    /// Given up.
+    /// Events that became dead letters.
     pub dead: u64,
-    /// Of accounts that no connected member has.
+    /// Events of accounts without a connected member.
     pub unknown_member: u64,
-    /// Calls to WHOOP.
+    /// Calls that were sent to WHOOP.
     pub calls: u64,
     /// Time until the quota allows the next call, if it refused one.
     #[serde(skip)]
     pub paused_for: Option<Duration>,
 }
 
-/// The time until the quota allows the next call. Once it refused one, no other member is drained.
+/// The time until the quota allows the next call. After the first refusal no other member is
+/// drained.
 #[derive(Debug, Default)]
 pub(super) struct QuotaPause(OnceLock<Duration>);
 
 impl QuotaPause {
-    /// Notes a refusal of the quota, and returns the error as it is.
+    /// Notes a refusal by the quota, and returns the error unchanged.
     ///
     /// # Errors
     ///
@@ -70,7 +72,7 @@ impl QuotaPause {
             _ => {}
         }
         if let Some(wait) = error.quota_wait() {
-            // The first refusal is as good as a later one.
+            // The first refusal counts, and later ones are ignored.
             self.0.set(wait.min(MAX_PAUSE)).ok();
         }
         Ok(error)
@@ -78,13 +80,14 @@ impl QuotaPause {
 }
 
 impl Engine {
-    /// Reads what WHOOP announced, and ends the events that a read has answered. Members who are
-    /// looking at their data come first. With `conserve_quota` only they are read while calls are
-    /// scarce; the signals of the others stay until an app request or a run reads the data type.
+    /// Reads the changes that WHOOP announced, and ends the events that a read has answered.
+    /// Members who are using the app are first. With `conserve_quota`, only they are read while
+    /// calls are scarce; the signals of the other members remain open until an app request or a run
+    /// reads the data type.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is away; what is not done stays.
+    /// PostgreSQL is unavailable; unfinished events remain pending.
     pub async fn drain_webhooks(
         &self,
         job: &SyncContext,
@@ -100,7 +103,7 @@ impl Engine {
             let now = self.clock.now();
             report.unknown_member = webhook_event::finish_unknown(&mut conn, now).await?;
         }
-        // Each account once: what cannot be done now is not tried again at once.
+        // Each account is drained once, so that a failed event is not retried immediately.
         let mut drained: Vec<i64> = Vec::new();
         while can_go_on() {
             let is_scarce = conserve_quota && self.quota.is_scarce().await?;
@@ -121,7 +124,8 @@ impl Engine {
                 break;
             }
             drained.extend(&accounts);
-            // All of them to their end: one that fails must not cut the others off.
+            // All accounts are drained to their end, so that one failure does not cancel the
+            // others.
             let reports: Vec<Result<DrainReport, SyncError>> = stream::iter(accounts)
                 .map(|account| async move {
                     match can_go_on() {
@@ -145,7 +149,7 @@ impl Engine {
         Ok(report)
     }
 
-    /// Drains one WHOOP account, which may be that of several members. Each of them is read.
+    /// Drains one WHOOP account. Several members may have it, and each of them is read.
     async fn drain_account(
         &self,
         account: i64,

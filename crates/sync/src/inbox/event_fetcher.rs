@@ -1,4 +1,4 @@
-//! The records of events that no list brought, asked for by their ids.
+//! Requests the records of events by their ids, if no list contained them.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ impl<'a> EventFetcher<'a> {
         }
     }
 
-    /// Makes the record of an event equal to WHOOP's.
+    /// Updates the stored record of an event to WHOOP's version.
     pub(super) async fn fetch(
         &mut self,
         event: &WebhookEventRow,
@@ -51,14 +51,15 @@ impl<'a> EventFetcher<'a> {
         }
     }
 
-    /// A recovery is asked for by the number of its cycle, which only its sleep tells.
+    /// Fetches a recovery. WHOOP finds it by the number of its cycle, which only its sleep
+    /// contains.
     async fn fetch_recovery(
         &mut self,
         sleep_id: String,
         first_denial: FirstDenial,
     ) -> Result<RecordAnswer, SyncError> {
         let mut answer = RecordAnswer::Gone;
-        // The stored records nearly always say it.
+        // The stored records nearly always contain the cycle.
         let as_stored = self.stored_cycle_id(&sleep_id).await?;
         if let Some(cycle) = as_stored.clone() {
             answer = self
@@ -71,19 +72,19 @@ impl<'a> EventFetcher<'a> {
             {
                 return Ok(answer);
             }
-            // It left, or was another night's: the sleep knows.
+            // The recovery was deleted or is another night's; the sleep has the right cycle.
         }
         let sleep = self
             .fetch_once(DataType::Sleep, sleep_id.clone(), FirstDenial::NotFound)
             .await?;
         let sleeps = self.find_stored(DataType::Sleep, &sleep_id).await?;
-        // WHOOP may have the sleep in a moment; and it announces the recovery again once the sleep
+        // WHOOP may have the sleep in a moment; and it announces the recovery again when the sleep
         // has its score.
         if sleep == RecordAnswer::DeniedOnce || sleeps.iter().any(|one| one.is_open) {
             return Ok(sleep);
         }
         let its_cycle = sleeps.first().and_then(EventRecord::started_cycle);
-        // One that is stored under another cycle may have gone with it.
+        // A recovery that is stored under another cycle may have been deleted with that cycle.
         let stored = self.find_stored(DataType::Recovery, &sleep_id).await?;
         let mut cycles: Vec<String> = stored.into_iter().map(|one| one.id).collect();
         cycles.extend(its_cycle.map(|id| id.to_string()));
@@ -97,7 +98,8 @@ impl<'a> EventFetcher<'a> {
         Ok(answer)
     }
 
-    /// The cycle under which a night's recovery is stored, if its sleep agrees.
+    /// Returns the cycle under which a night's recovery is stored, if its sleep names the same
+    /// cycle.
     async fn stored_cycle_id(&self, sleep_id: &str) -> Result<Option<String>, SyncError> {
         let sleeps = self.find_stored(DataType::Sleep, sleep_id).await?;
         let recoveries = self.find_stored(DataType::Recovery, sleep_id).await?;

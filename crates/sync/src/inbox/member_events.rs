@@ -1,5 +1,5 @@
-//! The events of one member: the announced data types are read as lists, and single records only
-//! if no list can answer the event.
+//! Processes the events of one member: the announced data types are read as lists, and single
+//! records only if no list can answer the event.
 
 use std::collections::HashMap;
 
@@ -20,12 +20,13 @@ use super::{
 };
 use crate::{Engine, SyncContext, SyncError, member_sync::SyncRequest, record_by_id::RecordAnswer};
 
-/// An event whose record is asked for by its id, and where its disposition is noted.
+/// An event, its data type and its disposition, if the record has to be requested by its id.
 type UnansweredEvent<'a> = (DataType, &'a WebhookEventRow, &'a mut Disposition);
 
 impl Engine {
-    /// Returns the dispositions of events for one member. If the member's signals wait for the next
-    /// app request (`may_call` is false), only those are done that a read has answered since.
+    /// Returns the dispositions of events for one member. If `may_call` is false, the member's
+    /// signals wait for the next app request, and only events that a later read has already
+    /// answered are done.
     pub(super) async fn evaluate_events(
         &self,
         user_id: &UserId,
@@ -79,7 +80,7 @@ impl Engine {
         Ok(sync_log::list(&mut conn, user_id).await?)
     }
 
-    /// Reads the lists of announced data types. Returns the errors of those that failed.
+    /// Reads the lists of announced data types. Returns the errors of the lists that failed.
     async fn read_announced(
         &self,
         user_id: &UserId,
@@ -126,7 +127,8 @@ impl Engine {
             let ids = [event.record_id.clone()];
             rejected_record::forget(&mut conn, user_id, data_type, &ids).await?;
         } else if data_type == DataType::Recovery && stored.is_empty() {
-            // A night without a score has no recovery; WHOOP announces it once it has.
+            // A night without a score has no recovery; WHOOP announces the recovery when the night
+            // has its score.
             let sleep =
                 event_record::find_by_event(&mut conn, user_id, DataType::Sleep, id).await?;
             return Ok(sleep.iter().any(|one| one.is_open));
@@ -138,7 +140,7 @@ impl Engine {
         })
     }
 
-    /// Asks for the records of events by their ids: deletions, and records that the list did not
+    /// Requests the records of events by their ids: deletions, and records that the list did not
     /// show because they are older, or because WHOOP does not have them yet.
     async fn fetch_records(
         &self,
@@ -147,8 +149,8 @@ impl Engine {
         mut unanswered: Vec<UnansweredEvent<'_>>,
         pause: &QuotaPause,
     ) -> Result<(), SyncError> {
-        // Sleeps first, because a recovery needs its own; and a deletion before an update of the
-        // same record, because it is a denial of its own.
+        // Sleeps are first, because a recovery needs its sleep. A deletion is before an update of
+        // the same record, because it is a separate denial.
         unanswered.sort_by_key(|(data_type, event, _)| {
             (
                 *data_type != DataType::Sleep,
@@ -178,7 +180,7 @@ impl Engine {
     }
 }
 
-/// The row of a data type in the sync log, if the member granted the data type.
+/// Returns the row of a data type in the sync log, if the member granted the data type.
 fn granted_row(log: &[SyncLogRow], data_type: DataType) -> Option<&SyncLogRow> {
     log.iter()
         .find(|row| row.is_of(data_type) && row.is_granted())

@@ -1,4 +1,4 @@
-//! Webhooks that did not arrive while the receiver was away.
+//! Detects webhooks that did not arrive while the receiver was unavailable.
 
 use chrono::{DateTime, Utc};
 use whoop_core::{
@@ -15,9 +15,9 @@ use whoop_storage::{
 use crate::Engine;
 
 impl Engine {
-    /// Opens the signals of all members if a list brought a change that WHOOP did not announce,
-    /// and no webhook of any member arrived after it. `before` is the row of the sync log before
-    /// the read.
+    /// Opens the signals of all members if a list contained a change that WHOOP did not announce,
+    /// and no webhook of any member arrived after the change. `before` is the row of the sync log
+    /// before the read.
     pub(crate) async fn detect_missed_webhooks(
         &self,
         data_type: DataType,

@@ -1,4 +1,4 @@
-//! The stored access token, or a refreshed one if it is about to end.
+//! The stored access token, or a refreshed one if it is about to expire.
 
 use std::time::Duration;
 
@@ -13,14 +13,15 @@ use crate::{Engine, SyncContext, SyncError, identify::is_identified};
 /// Minimum remaining lifetime of a token that is used.
 const MIN_LIFETIME: TimeDelta = TimeDelta::minutes(1);
 
-/// Pause before an interactive caller's refresh is tried again.
+/// Pause before an interactive caller's refresh is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 impl Engine {
-    /// Makes sure, before the member lease and any quota permit are taken, that the member's
-    /// access token lives for another minute.
+    /// Makes sure, before the member lease and any quota permit are taken, that the member's access
+    /// token is valid for another minute.
     ///
-    /// An error that is not about the refresh is left to the first call, which meets it again.
+    /// Other errors than those of the refresh are ignored here, because the first call gets them
+    /// again.
     pub(crate) async fn ensure_valid_token(
         &self,
         user_id: &UserId,
@@ -34,8 +35,8 @@ impl Engine {
 
     /// Returns an access token other than the refused one, outside the member lease.
     ///
-    /// If the token endpoint names a wait, a patient caller waits for it; a caller for whom a
-    /// member waits tries again after a failure that may pass.
+    /// If the token endpoint names a wait, the caller waits for it, up to its own timeouts. An
+    /// interactive caller repeats the refresh after a temporary failure.
     ///
     /// # Errors
     ///
@@ -80,7 +81,8 @@ impl Engine {
         }
     }
 
-    /// The same with one attempt at most, for a call that needs this scope.
+    /// Does the same as [`Engine::access_token`], with at most one attempt, for a call that needs
+    /// `scope`.
     pub(super) async fn token_for(
         &self,
         user_id: &UserId,
@@ -120,7 +122,7 @@ impl Engine {
     pub(crate) fn is_usable(&self, tokens: &OAuthTokens, refused: Option<&SecretString>) -> bool {
         let is_refused = refused
             .is_some_and(|refused| refused.expose_secret() == tokens.access_token.expose_secret());
-        // Without a refresh token the old one is used to its very end.
+        // Without a refresh token, the access token is used until it expires.
         let margin = if tokens.refresh_token.is_some() {
             MIN_LIFETIME
         } else {

@@ -10,21 +10,22 @@ use whoop_storage::{acceptance, member_calls, table::tokens};
 use super::{exchange::RefreshReason, token_verdict::is_dead_connection};
 use crate::{Engine, SyncContext, SyncError};
 
-/// The scope that the profile needs, which names the WHOOP account.
+/// The scope of the profile, which names the WHOOP account.
 pub(crate) const PROFILE_SCOPE: &str = "read:profile";
 
-/// A member's app requests may make one in this many calls of the day, which is 5 percent.
+/// Divisor of the day limit for one member's app requests: one call in 20, which is 5 percent.
 const MEMBER_SHARE_DIVISOR: u32 = 20;
 
-/// Smallest share of a member: ten days of four lists, also with a quota of a few hundred calls.
+/// Minimum share of a member, in calls: ten days of four lists, even with a quota of a few hundred
+/// calls.
 const MIN_MEMBER_SHARE: u32 = 40;
 
 impl Engine {
-    /// Makes one call to WHOOP's API with an access token that works.
+    /// Makes one call to WHOOP's API with a valid access token.
     ///
-    /// A 401 leads to one refresh and one more try. If the API refuses the new token as well, the
-    /// call fails as an outage of WHOOP until [`is_dead_connection`] says otherwise; the token is
-    /// not refreshed again before that could be.
+    /// After a 401, the token is refreshed and the call repeated, once. If the API refuses the new
+    /// token as well, the call fails as an outage of WHOOP until [`is_dead_connection`] decides
+    /// otherwise; the token is not refreshed again before that is possible.
     pub(crate) async fn call_whoop<T, F>(
         &self,
         user_id: &UserId,
@@ -48,7 +49,7 @@ impl Engine {
             return Err(SyncError::TokenRejected);
         }
         if self.refreshes.is_replacement(user_id, &token) {
-            // A call beside this one refreshed the token.
+            // A concurrent call refreshed the token.
             return Err(self.note_rejection(user_id, &token).await?);
         }
         let reason = RefreshReason::Refused(token);
@@ -71,7 +72,7 @@ impl Engine {
         }
     }
 
-    /// One call, counted with every repetition that the client made of it.
+    /// Makes one call. It is counted together with every repetition by the client.
     pub(crate) async fn attempt<T, F>(
         &self,
         job: &SyncContext,
@@ -88,8 +89,8 @@ impl Engine {
         answer
     }
 
-    /// Whether the API refused a fresh token of the member before, and another refresh could not
-    /// change the verdict yet.
+    /// Whether the API refused a fresh token of the member before, and [`is_dead_connection`]
+    /// cannot decide yet.
     async fn is_rejected(&self, user_id: &UserId) -> Result<bool, SyncError> {
         let mut conn = self.database.get().await?;
         let Some(since) = acceptance::rejected_since(&mut conn, user_id).await? else {
@@ -99,7 +100,8 @@ impl Engine {
         Ok(!is_dead_connection(since, self.clock.now(), others))
     }
 
-    /// Notes that the API refused a token right after WHOOP issued it. Returns the call's error.
+    /// Notes that the API refused a token right after WHOOP issued it. Returns the error of the
+    /// call.
     async fn note_rejection(
         &self,
         user_id: &UserId,

@@ -1,8 +1,8 @@
 //! One refresh of a member's tokens.
 //!
-//! A claim in the member's row keeps other processes from refreshing at the same time. It expires
-//! by itself, so that no connection and no transaction is held while WHOOP answers, and it is
-//! extended for as long as the refresh takes.
+//! A claim in the member's row prevents other processes from refreshing at the same time. The claim
+//! expires, so that no connection and no transaction is held while WHOOP answers, and it is
+//! extended during the refresh.
 
 use std::time::Duration;
 
@@ -17,34 +17,34 @@ use whoop_storage::table::{
 
 use crate::{Engine, SyncError, engine::random_text};
 
-/// Time for which a refresh that was killed blocks its member.
+/// Time for which the claim of a killed refresh blocks its member.
 const CLAIM_TTL: Duration = Duration::from_secs(60);
 
 /// Interval at which a claim is extended; it survives two lost extensions.
 const EXTEND_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Interval at which a refresh looks whether another process has finished its own.
+/// Interval at which a refresh checks whether another process has finished its own.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Maximum wait for the refresh of another process.
 const MAX_CLAIM_WAIT: Duration = Duration::from_secs(2 * 60);
 
-/// Why a member's tokens are refreshed.
+/// Reason for refreshing a member's tokens.
 #[derive(Debug, Clone)]
 pub(super) enum RefreshReason {
-    /// The access token has ended, or is about to.
+    /// The access token has expired, or is about to.
     Ended,
     /// WHOOP refused this access token.
     Refused(SecretString),
-    /// The operator has the pair of a member in `reauth_required` tried once more.
+    /// The operator retries the pair of a member in `reauth_required`.
     Retry,
 }
 
-/// What a refresh finds once it may begin.
+/// The next step of a refresh after its claim.
 enum RefreshStep {
-    /// The pair is to be exchanged.
+    /// The pair has to be exchanged.
     Begin(OAuthTokens, RefreshHistory),
-    /// Another refresh has brought this access token.
+    /// Another refresh has stored this access token.
     Done(SecretString),
 }
 
@@ -73,7 +73,7 @@ impl Engine {
         refreshed
     }
 
-    /// Waits until no other process refreshes this member's tokens, and claims them.
+    /// Waits until no other process refreshes this member's tokens, and claims the refresh.
     async fn claim_refresh(
         &self,
         user_id: &UserId,
@@ -84,7 +84,8 @@ impl Engine {
         loop {
             let mut conn = self.database.get().await?;
             let claimed = refresh::claim(&mut conn, user_id, holder, CLAIM_TTL).await?;
-            // After the claim: the previous holder may have stored another pair.
+            // The pair is read after the claim, because the previous holder may have stored another
+            // one.
             let (member, stored) = tokens::find_with_member(&conn, &self.keys, user_id).await?;
             drop(conn);
             let (Some(member), Some(stored)) = (member, stored) else {
@@ -98,7 +99,7 @@ impl Engine {
             if is_done {
                 return Ok(RefreshStep::Done(stored.access_token));
             }
-            // A dead token is shown to WHOOP once, not once by every caller.
+            // A dead token is sent to WHOOP only once, not by every caller.
             if member.connection() == ConnectionStatus::ReauthRequired
                 && !matches!(reason, RefreshReason::Retry)
             {
@@ -114,7 +115,7 @@ impl Engine {
         }
     }
 
-    /// Shows the refresh token to WHOOP, and stores what it answers.
+    /// Sends the refresh token to WHOOP, and stores the answer.
     async fn exchange_pair(
         &self,
         user_id: &UserId,
@@ -156,7 +157,7 @@ impl Engine {
         Ok(refresh::release(&mut conn, user_id, holder).await?)
     }
 
-    /// Waits until no process refreshes this member's tokens, or the limit is over.
+    /// Waits until no process refreshes this member's tokens, for at most `limit`.
     pub(crate) async fn wait_for_refresh(
         &self,
         user_id: &UserId,

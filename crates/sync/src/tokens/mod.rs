@@ -1,16 +1,15 @@
-//! Access tokens that work, and the refresh that makes them.
+//! Valid access tokens, and the refresh that renews them.
 //!
-//! WHOOP replaces a member's token pair when it reads the request for a new one, and the old pair
-//! is dead from then on. So an answer of WHOOP must never be lost while the process lives:
+//! WHOOP replaces a member's token pair when it receives the refresh request, and the old pair is
+//! dead from then on. Therefore an answer of WHOOP must never be lost while the process lives:
 //!
-//! - [`living`]: the stored access token, or a refreshed one, before a sync begins;
+//! - [`access_token`]: the stored access token, or a refreshed one, before a sync begins;
 //! - [`call`]: one call to WHOOP's API with such a token;
-//! - [`under_way`]: the refreshes of this process, which callers of one member share and which no
-//!   caller can cut off;
+//! - [`shared_refreshes`]: the refreshes of this process, which callers share and cannot interrupt;
 //! - [`exchange`]: one refresh, under a claim that other processes respect;
-//! - [`outcome`]: WHOOP's answer stored, with retries on new connections;
-//! - [`verdict`]: when refused tokens mean that the member has to connect again;
-//! - [`retry`]: pairs of members in `reauth_required`, shown to WHOOP once more.
+//! - [`refresh_outcome`]: stores WHOOP's answer, with retries on new connections;
+//! - [`token_verdict`]: decides whether refused tokens mean that the member has to connect again;
+//! - [`retry`]: retries the pairs of members in `reauth_required`.
 
 mod access_token;
 mod call;

@@ -1,4 +1,4 @@
-//! WHOOP's answer to a refresh, stored.
+//! Stores WHOOP's answer to a refresh.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ use whoop_storage::{
 use super::token_verdict::is_dead_refresh_token;
 use crate::{Engine, SyncError};
 
-/// Longest pause between two attempts to store a pair.
+/// Maximum pause between two attempts to store a pair.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// Number of attempts to store a pair: about five minutes.
+/// Maximum number of attempts to store a pair, which take about five minutes.
 const MAX_ATTEMPTS: usize = 70;
 
-/// The pair that is in a member's row after an answer of WHOOP was handled.
+/// The pair in a member's row after an answer of WHOOP was handled.
 enum StoredPair {
     Ours,
     /// The member has connected again meanwhile.
@@ -38,7 +38,7 @@ enum StoredPair {
 
 impl Engine {
     /// Stores a new pair, and returns its access token. The old pair is dead, so a lost database
-    /// connection must not lose the new one: each attempt has a connection of its own.
+    /// connection must not lose the new one: each attempt has its own connection.
     pub(super) async fn store_pair(
         &self,
         user_id: &UserId,
@@ -94,11 +94,12 @@ impl Engine {
         if let Some(found) = &found
             && is_same_secret(Some(&found.access_token), Some(&renewed.access_token))
         {
-            // An earlier attempt was committed, and the confirmation of it was lost.
+            // An earlier attempt was committed, and its confirmation was lost.
             return Ok(StoredPair::Ours);
         }
         if !is_exchanged_pair(found.as_ref(), exchanged) {
-            // A pair that serves nobody; ending it leaves an account that is connected alone.
+            // No member uses this pair, so it is revoked, unless a connected member has the same
+            // account.
             revocation::insert(&mut locked, &self.keys, superseded, renewed, now).await?;
             locked.commit().await?;
             return Ok(found.map_or(StoredPair::None, StoredPair::Another));
@@ -107,8 +108,8 @@ impl Engine {
         refresh::clear(&mut locked, user_id).await?;
         let member = users::find(&mut locked, user_id).await?;
         if member.is_some_and(|member| member.connection() == ConnectionStatus::ReauthRequired) {
-            // Tried once more by the operator; or another process was refused the old pair
-            // while this one could not reach the database.
+            // The operator retried the pair; or WHOOP refused the old pair to another process while
+            // this one could not reach the database.
             let status = ConnectionStatus::Connected;
             users::set_status(&mut locked, user_id, status, None, now).await?;
             tracing::info!(member = %user_id, "WHOOP has renewed the tokens; the member is connected again");
@@ -117,8 +118,8 @@ impl Engine {
         Ok(StoredPair::Ours)
     }
 
-    /// Notes why WHOOP gave no pair. Returns the refresh's error, or the access token of a pair
-    /// that a new connect has stored meanwhile.
+    /// Notes the reason that WHOOP issued no pair. Returns the error of the refresh, or the access
+    /// token of a pair that a new connect has stored meanwhile.
     pub(super) async fn handle_refusal(
         &self,
         user_id: &UserId,
@@ -153,7 +154,8 @@ impl Engine {
         Err(error.into())
     }
 
-    /// Sets the member to `reauth_required`, unless another pair than the refused one is stored.
+    /// Sets the member to `reauth_required`. If another pair than the refused one is stored,
+    /// returns its access token instead.
     pub(super) async fn reject_stored_pair(
         &self,
         user_id: &UserId,
@@ -187,7 +189,7 @@ impl Engine {
     }
 }
 
-/// The pair that takes the place of another.
+/// Returns the pair that replaces another.
 pub(crate) fn renewed_tokens(
     before: OAuthTokens,
     pair: TokenPair,
@@ -196,7 +198,7 @@ pub(crate) fn renewed_tokens(
     OAuthTokens {
         access_token: pair.access_token,
         refresh_token: pair.refresh_token.or(before.refresh_token),
-        // What WHOOP echoes may be narrower; what was granted counts.
+        // WHOOP may return fewer scopes; the granted scopes count.
         scope: before.scope,
         expires_at: now + pair.expires_in,
     }
@@ -211,7 +213,7 @@ fn is_exchanged_pair(found: Option<&OAuthTokens>, shown: Option<&SecretString>) 
     found.is_some_and(|found| is_same_secret(found.refresh_token.as_ref(), shown))
 }
 
-/// The reason, with that of a refresh whose answer was never stored.
+/// Returns the reason, after a note about an earlier refresh if its answer was never stored.
 fn with_cut_off(detail: &str, cut_off_at: Option<DateTime<Utc>>) -> String {
     match cut_off_at {
         Some(since) => format!(

@@ -1,4 +1,4 @@
-//! Pairs of members in `reauth_required`, shown to WHOOP once more.
+//! Retries the pairs of members in `reauth_required`.
 
 use serde::Serialize;
 use whoop_core::{UserId, day::ConnectionStatus};
@@ -7,7 +7,7 @@ use whoop_storage::table::tokens;
 use super::exchange::RefreshReason;
 use crate::{Engine, SyncContext, SyncError};
 
-/// Result of one more try with a member's stored pair.
+/// Result of retrying a member's stored pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryOutcome {
@@ -22,13 +22,13 @@ pub enum RetryOutcome {
 }
 
 impl Engine {
-    /// Shows the stored pair of a member in `reauth_required` to WHOOP once more, and connects the
-    /// member again if WHOOP renews it.
+    /// Sends the stored refresh token of a member in `reauth_required` to WHOOP once more. If WHOOP
+    /// renews the pair, the member is connected again.
     ///
     /// # Errors
     ///
-    /// [`SyncError::NotConnected`] for a member who never connected; a refresh that failed for
-    /// another reason than the pair, after which the member is as before.
+    /// [`SyncError::NotConnected`] for a member who never connected. If the refresh fails for
+    /// another reason than the pair, the member's status does not change.
     pub async fn retry_connection(
         &self,
         user_id: &UserId,

@@ -1,7 +1,7 @@
-//! The refreshes of this process.
+//! Token refreshes of this process.
 //!
-//! Each runs in a task of its own. Callers of one member share it, and a caller that stops waiting
-//! does not end it.
+//! Each refresh runs in its own task. Callers of one member share it, and a caller that stops
+//! waiting does not end it.
 
 use std::{
     collections::HashMap,
@@ -45,8 +45,8 @@ impl TokenRefreshes {
             .insert(user_id.clone(), token.clone());
     }
 
-    /// Whether a token replaced a refused one and was not accepted yet. If the API refuses it as
-    /// well, another refresh does not help.
+    /// Whether a token replaced a refused one and the API has not accepted it yet. If the API
+    /// refuses it as well, another refresh does not help.
     pub(super) fn is_replacement(&self, user_id: &UserId, token: &SecretString) -> bool {
         let replacements = self.replacements.lock();
         let replacements = replacements.unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +54,8 @@ impl TokenRefreshes {
         known.is_some_and(|known| known.expose_secret() == token.expose_secret())
     }
 
-    /// Returns the answer to a call with the member's token. An answer shows that the API accepts the token.
+    /// Returns the answer to a call with the member's token. A successful answer shows that the API
+    /// accepts the token.
     pub(super) fn tested<T>(
         &self,
         user_id: &UserId,
@@ -71,27 +72,28 @@ impl TokenRefreshes {
 }
 
 impl Engine {
-    /// Waits for a refresh of the member's tokens, which begins if none is under way in this
-    /// process. One attempt.
+    /// Waits for a refresh of the member's tokens, and starts one if none is under way in this
+    /// process. Makes one attempt.
     ///
     /// # Errors
     ///
-    /// [`SyncError::RefreshPending`] if it takes longer than the caller waits; it goes on, and the
-    /// next caller gets its result.
+    /// [`SyncError::RefreshPending`] if it takes longer than the caller waits; it continues, and
+    /// the next caller gets its result.
     pub(super) async fn refresh_tokens(
         &self,
         user_id: &UserId,
         job: &SyncContext,
         reason: RefreshReason,
     ) -> Result<SecretString, SyncError> {
-        // The process may end at any moment, also before WHOOP's answer is stored.
+        // The process may end at any moment, even before WHOOP's answer is stored.
         if job.stop.is_cancelled() {
             return Err(SyncError::Stopped);
         }
         let refreshed = async {
             let refreshed = self.shared_refresh(user_id, &reason).await;
             match (&reason, &refreshed) {
-                // It began before WHOOP refused this token, and found it good.
+                // The shared refresh began before WHOOP refused this token, and considered it
+                // valid.
                 (RefreshReason::Refused(refused), Ok(token))
                     if refused.expose_secret() == token.expose_secret() =>
                 {
@@ -142,8 +144,8 @@ impl Engine {
         refreshed
     }
 
-    /// Waits for the refreshes under way before the process ends; none begins after that. Once an
-    /// end is asked for, it waits at most another 7 seconds.
+    /// Waits for the refreshes under way before the process ends; no refresh begins after that.
+    /// After a stop was requested, it waits for at most another 7 seconds.
     pub async fn finish_refreshes(&self, stop: &CancellationToken) {
         let tasks = &self.refreshes.tasks;
         tasks.close();

@@ -1,9 +1,9 @@
-//! When refused tokens mean that the member has to connect WHOOP again, and when they are an
-//! outage of WHOOP.
+//! Decides whether refused tokens mean that the member has to connect WHOOP again, or that WHOOP
+//! has an outage.
 //!
-//! Only `invalid_grant` is certain. WHOOP also answers `invalid_request` for a refresh token that is
-//! no longer valid, and 401 for an access token, but both happen to all members at once when WHOOP
-//! fails. In both cases the other members decide.
+//! Only `invalid_grant` is certain. WHOOP also answers `invalid_request` for a refresh token that
+//! is no longer valid, and 401 for an access token, but during an outage it does so for all
+//! members. In both cases the results of the other members decide.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_storage::acceptance::OtherMembersActivity;
@@ -14,7 +14,8 @@ const INVALID_REQUEST_GRACE: TimeDelta = TimeDelta::minutes(30);
 /// Minimum time between the first and the last refusal of an access token.
 const REJECTION_GRACE: TimeDelta = TimeDelta::minutes(5);
 
-/// The same if no other member is connected who could show that WHOOP accepts tokens.
+/// Minimum time between the first and the last refusal of an access token, if no other member is
+/// connected who could show that WHOOP accepts tokens.
 const SOLE_MEMBER_REJECTION_GRACE: TimeDelta = TimeDelta::hours(1);
 
 /// Whether a refresh token that WHOOP refuses with `invalid_request` is dead: the refusals began
@@ -27,13 +28,13 @@ pub(super) fn is_dead_refresh_token(
     now - since >= INVALID_REQUEST_GRACE && others.were_refreshed
 }
 
-/// Whether a member whose access token the API refuses right after WHOOP issued it has to connect
-/// again.
+/// Whether a member has to connect again after the API refused access tokens that WHOOP had just
+/// issued.
 ///
-/// They have to if the first refusal is at least 5 minutes old, no sync of theirs has succeeded
-/// since, and a sync of another member has. If no other member is connected, an hour of refusals is
-/// enough. While others are connected and all are refused, it is an outage of WHOOP, however long
-/// it lasts.
+/// The member has to if the first refusal is at least 5 minutes old, no sync of the member has
+/// succeeded after it, and a sync of another member has. If no other member is connected, an hour
+/// of refusals is enough. If other members are connected and all are refused, it is an outage of
+/// WHOOP, regardless of its duration.
 pub(super) fn is_dead_connection(
     since: DateTime<Utc>,
     now: DateTime<Utc>,

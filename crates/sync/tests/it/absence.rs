@@ -1,5 +1,5 @@
-//! Law 4: absence needs proof. WHOOP answers 404, an empty page or a short page for a moment
-//! although the records exist, and nothing is lost or deleted by it.
+//! Law 4: absence needs proof. If WHOOP temporarily answers with a 404, an empty page or a short
+//! page although the records exist, nothing is lost or deleted.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn not_found(list: &str) -> Fault {
     once(Fault::status(list, 404))
 }
 
-/// One page in place of the true one, without a next token.
+/// Returns a fault that replaces the true page by this one, without a next token.
 fn page(list: &str, records: &[Value]) -> Fault {
     let body = json!({"records": records, "next_token": null}).to_string();
     once(Fault {
@@ -37,7 +37,7 @@ fn page(list: &str, records: &[Value]) -> Fault {
     })
 }
 
-/// The answers of WHOOP that once ended a history.
+/// Returns answers of WHOOP that were once mistaken for the end of a history.
 fn early_ends(stage: &Stage, member: &Member) -> Vec<(&'static str, DataType, Fault)> {
     let cycles = stage.listed(member, DataType::Cycle);
     vec![
@@ -103,7 +103,7 @@ async fn the_end_of_history_is_believed_when_whoop_shows_it_on_another_day() {
     stage.sync(&member, &history(&DataType::ALL)).await;
     assert!(!complete().await);
 
-    // Asking again at once would prove nothing, and costs nothing.
+    // A second read on the same day would prove nothing, so no call is made.
     stage.world().reset_calls();
     let back_fill = stage
         .engine
@@ -139,7 +139,7 @@ async fn a_member_without_any_record_is_told_so_as_of_the_last_sync() {
     };
 
     assert_eq!(ask(0).await, Some(MissingReason::NotRecorded));
-    // Of an older date one answer is no proof.
+    // For an older date, one answer is no proof.
     assert_eq!(ask(20).await, Some(MissingReason::NotSynced));
     assert_eq!(
         stage.world().call_count(),
@@ -153,7 +153,7 @@ async fn a_member_without_any_record_has_a_whole_history_a_day_later() {
     let stage = Stage::new().await;
     let newcomer = stage.connect_without_records().await;
 
-    // Each run of the day finds the same empty lists.
+    // Each run of the day reads the same empty lists.
     for _ in 0..4 {
         stage.advance(TimeDelta::hours(6));
         stage.sync(&newcomer, &slot(Slot::Night)).await;
@@ -163,7 +163,7 @@ async fn a_member_without_any_record_has_a_whole_history_a_day_later() {
     assert!(status.history_complete(), "{status:?}");
 }
 
-/// An app that asks for a member's first days, on two days, before the backfill has read them.
+/// An app requests a member's first days, on two days, before the backfill has read them.
 #[tokio::test]
 async fn an_old_day_on_demand_hides_no_history_between() {
     let (stage, member) = Stage::with_member().await;
@@ -264,11 +264,11 @@ async fn a_404_is_forgotten_once_whoop_shows_the_record_again() {
     let rest = stage.listed(&member, DataType::Workout)[1..].to_vec();
     let denied = |stage: &Stage| {
         stage.world().add_fault(page("workout", &rest));
-        // By its id, after the list.
+        // Answers the request by id, which follows the list.
         stage.world().add_fault(not_found("workout"));
     };
 
-    // Denied, shown, and denied again: that is one 404, and not two.
+    // Denied, shown, and denied again: the count starts again, so that is one denial and not two.
     denied(&stage);
     stage.sync(&member, &slot(Slot::Evening)).await;
     stage.advance(TimeDelta::minutes(30));
@@ -307,7 +307,7 @@ async fn gaps_between_cycles_cost_no_call_and_no_failure() {
         .await;
 
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
-    // Each page but the first repeats the last record of the one before.
+    // Each page except the first repeats the last record of the previous page.
     let pages = stage.pages_of(DataType::Cycle).len();
     assert_eq!(pages, (cycles - 1_usize).div_ceil(24));
 }
@@ -327,7 +327,7 @@ async fn the_last_record_of_a_list_leaves_after_a_day_and_two_404s() {
     let others = format!("DELETE FROM whoop_workout WHERE user_id = $1 AND id <> '{last}'");
     stage.execute(&others, &member).await;
 
-    // An empty list may be that of an account of which WHOOP shows nothing.
+    // An empty list may also mean that WHOOP currently shows nothing of the account.
     for (hours, outcome, is_stored) in [
         (0, MemberOutcome::Failed, true),
         (20, MemberOutcome::Failed, true),
@@ -349,7 +349,7 @@ async fn a_404_on_a_later_page_is_no_end_although_nothing_older_is_stored() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     let cycles = stage.listed(&member, DataType::Cycle);
-    // The first page as it is, and a 404 in place of the second.
+    // The first page is the true one; the second is replaced by a 404.
     let body = json!({"records": cycles[..25], "next_token": "eyJv"}).to_string();
     stage.world().add_fault(once(Fault {
         status: Some(200),

@@ -11,7 +11,7 @@ use whoop_sync::{MemberOutcome, SyncContext, SyncError};
 
 use crate::harness::{Member, Stage, briskly, slot};
 
-/// The member's latest consent, as WHOOP keeps it.
+/// Returns the grant of the member's latest consent, as the simulator keeps it.
 fn grant_of(stage: &Stage, member: &Member) -> Grant {
     let mut grants = stage.world().grants().into_iter();
     grants
@@ -27,7 +27,7 @@ async fn token_of(stage: &Stage, member: &Member) -> SecretString {
     token.unwrap()
 }
 
-/// Twenty callers in two processes find the token ended, at the same moment.
+/// Twenty callers in two processes notice the expired token at the same moment.
 async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
     let stage = Stage::new().await;
     let member = stage.connect_person(0).await;
@@ -40,7 +40,7 @@ async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
         stage.world().expire_access_tokens();
     }
     let engines = [stage.engine.clone(), stage.another_engine()];
-    // Long enough for everybody to come before WHOOP answers the first.
+    // Long enough for all callers to arrive before WHOOP answers the first one.
     stage.world().add_fault(Fault {
         millis: Some(300),
         ..Fault::new("token", FaultKind::Latency)

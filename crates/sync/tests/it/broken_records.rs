@@ -1,4 +1,4 @@
-//! Laws 1 and 13: a record that cannot be read costs only itself.
+//! Laws 1 and 13: a record that cannot be parsed affects no other record.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use whoop_sync::MemberOutcome;
 
 use crate::harness::{Member, Stage, history, id_of, now, slot};
 
-/// Something that no version of this type may be.
+/// Returns a change that makes a record of this data type invalid.
 fn nonsense(data_type: DataType) -> Value {
     match data_type {
         DataType::Recovery => json!({"score": {"recovery_score": "high"}}),
@@ -19,7 +19,7 @@ fn nonsense(data_type: DataType) -> Value {
     }
 }
 
-/// A stage where one record of each type is broken before anybody looks.
+/// Creates a stage with one broken record of each data type that was not read before.
 async fn with_broken_records() -> (Stage, Member, Vec<(DataType, Value)>) {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;

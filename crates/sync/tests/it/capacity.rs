@@ -1,4 +1,4 @@
-//! What `capacity` says, held against a crowd that really calls.
+//! Compares the results of `capacity` with those of generated members that really make calls.
 
 use tokio_util::sync::CancellationToken;
 use whoop_capacity::{CallConditions, DayVariation, SimulationParameters, simulate};
@@ -22,7 +22,7 @@ fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> SimulationP
         seed,
         limits: QuotaLimits::default(),
         freshness: EngineSettings::default().freshness,
-        // The simulator answers at once.
+        // The simulator responds at once.
         call_conditions: CallConditions::ideal(),
         launch: None,
     }

@@ -1,5 +1,5 @@
-//! Connecting: a state works once and not for long, and a code that WHOOP
-//! refuses leaves nothing behind.
+//! Connecting: a state can be used once and expires, and nothing is stored if WHOOP refuses the
+//! code.
 
 use chrono::TimeDelta;
 use whoop_core::{DataType, plan::Slot};
@@ -142,7 +142,7 @@ async fn a_refusal_of_the_member_spends_the_state_and_knows_the_way_back() {
     assert_eq!(rows_of(&stage, "ada").await, 0);
 }
 
-/// The connect fails, says where to send the member, and stores nothing.
+/// Asserts that the connect fails, returns the address to send the member to, and stores nothing.
 async fn fails_without_a_trace(stage: &Stage, code: &str) -> SyncError {
     let state = stage.state_for("ada", Some("app://health")).await;
 

@@ -1,5 +1,5 @@
-//! Laws 4, 5, 6, 7, 12 and 14 in any order of events: up to three members with any life, runs that
-//! overlap, app requests, edits at WHOOP, webhooks that are lost, late and repeated, every fault of
+//! Laws 4, 5, 6, 7, 12 and 14 in any order of events: up to three members with any life pattern,
+//! overlapping runs, app requests, edits at WHOOP, lost, late and repeated webhooks, every fault of
 //! the simulator, kills and restarts. A seed decides the order. An app follows each member and is
 //! offline most of the time.
 
@@ -31,12 +31,12 @@ use crate::harness::{
 };
 
 const STEPS: usize = 12;
-/// One person of each life, in the simulator's order.
+/// Number of people: one of each life pattern, in the simulator's order.
 const PEOPLE: usize = 17;
-/// The life with ten years of history. Comparing it takes minutes, so that one seed in 500 may
-/// have it.
+/// Index of the person with ten years of history. The comparison takes minutes, so only one seed in
+/// 500 may have this person.
 const DECADE: usize = 11;
-/// A quota that the steps of a seed exhaust now and then.
+/// Quota that the steps of a seed occasionally exhaust.
 const SCARCE: QuotaLimits = QuotaLimits {
     per_minute: 60,
     per_day: 3_000,
@@ -48,14 +48,15 @@ struct World {
     engines: [Engine; 2],
     followers: Vec<Follower>,
     random: StdRng,
-    /// Whether calls may be refused: the quota is [`SCARCE`], or WHOOP claimed that it is spent.
+    /// Whether calls may be refused, because the quota is [`SCARCE`] or WHOOP claimed that it is
+    /// spent.
     is_scarce: bool,
     limits: QuotaLimits,
-    /// Data types that were hit by a fault that looks like the end of a list or like a deletion.
-    /// The same answer on another day would be proof.
+    /// Data types with a fault that looked like the end of a list or like a deletion. The same
+    /// answer on another day would be proof.
     denied: BTreeSet<DataType>,
-    /// Records that changed at WHOOP since the start. A sync since then may or may not have
-    /// stored the change.
+    /// Records that changed at WHOOP since the start of the seed. A sync since then may have stored
+    /// the change or not.
     touched: BTreeSet<(usize, DataType, String)>,
 }
 
@@ -115,7 +116,7 @@ impl World {
             self.advance(TimeDelta::minutes(minutes)).await;
         }
         self.follow().await;
-        // One or two changes at WHOOP or by the operator, then work of the service.
+        // One or two changes at WHOOP or by the operator, followed by work of the service.
         let mut what = String::new();
         for _ in 0..self.random.random_range(1..3) {
             what += &match self.random.random_range(0..7) {
@@ -137,7 +138,7 @@ impl World {
             _ => self.webhooks().await,
         };
         self.stage.world().clear_faults();
-        // Whoever was killed is forgotten by itself, here at once.
+        // The leases of killed processes expire on their own; here they are released at once.
         let freed = "UPDATE whoop_users SET lease_until = NULL";
         self.stage.sql.batch_execute(freed).await.unwrap();
         self.reconnect().await;
@@ -145,9 +146,9 @@ impl World {
     }
 
     /// Moves both clocks by a minute or more. WHOOP records what happens to the members in that
-    /// time; the service does not know it yet. The quota ledger uses PostgreSQL's clock and each
-    /// process its own, which do not move. For them the time passes by an empty ledger and a
-    /// restart.
+    /// time; the service has not read it yet. The quota ledger uses PostgreSQL's clock and each
+    /// process its own, and those do not move. To simulate the time for them, the ledger is emptied
+    /// and the processes restart.
     async fn advance(&mut self, by: TimeDelta) {
         if self.is_scarce {
             let forget = "DELETE FROM whoop_call_budget";
@@ -166,8 +167,8 @@ impl World {
         }
     }
 
-    /// Connects members again that an outage disconnected, unless the quota is spent. The process
-    /// that reads their first days is killed at once.
+    /// Reconnects members that an outage disconnected, unless the quota is spent. The process that
+    /// reads their first days is killed at once.
     async fn reconnect(&mut self) {
         for member in &self.members {
             if self.stage.connection_status(member).await == "connected" {
@@ -203,7 +204,7 @@ impl World {
         }
     }
 
-    /// A record of a member and a type that WHOOP has.
+    /// Returns a random record that WHOOP has.
     fn any_record(&mut self) -> Option<(usize, DataType, String)> {
         let (place, data_type) = (self.any_member(), self.any_type());
         let records = self.stage.listed(&self.members[place], data_type);
@@ -243,7 +244,7 @@ impl World {
         format!("{data_type} {id} is deleted")
     }
 
-    /// A nap becomes a night with a cycle of its own, or a night becomes a nap.
+    /// Changes a nap to a main sleep with its own cycle, or a main sleep to a nap.
     fn change_a_nap(&mut self) -> String {
         let place = self.any_member();
         let sleeps = self.stage.listed(&self.members[place], DataType::Sleep);
@@ -276,7 +277,7 @@ impl World {
         format!("workout {id} of {days} days ago comes late")
     }
 
-    /// WHOOP creates a recovery for a cycle that has none. The sleep that it names does not exist.
+    /// Adds a recovery at WHOOP to a cycle that has none. The sleep that it names does not exist.
     fn insert_a_recovery(&mut self) -> String {
         let place = self.any_member();
         let member = self.members[place].clone();
@@ -293,8 +294,8 @@ impl World {
         format!("a recovery of cycle {id} appears alone")
     }
 
-    /// All records of a member, to see afterwards which of them a change concerned:
-    /// a sleep that is deleted takes its recovery along.
+    /// Returns all records of a member, for a later comparison that shows which of them a change
+    /// affected: deleting a sleep also deletes its recovery.
     fn records(&self, place: usize) -> BTreeMap<(DataType, String), Value> {
         self.stage.whole_truth(&self.members[place])
     }
@@ -309,7 +310,7 @@ impl World {
         }
     }
 
-    /// WHOOP's routes work for a few requests, and then they fail for a few.
+    /// Lets each of WHOOP's routes work for a few requests and then fail for a few.
     fn break_whoop(&mut self) {
         let world = self.stage.world();
         for data_type in DataType::ALL {
@@ -342,7 +343,7 @@ impl World {
                     millis: Some(20),
                     ..Fault::new(route, FaultKind::Stall)
                 },
-                // Each of these changes a record that may be stored before the fault ends.
+                // Each of these faults changes a record that may be stored before the fault ends.
                 7 => {
                     self.touch_all(data_type);
                     Fault::new(route, FaultKind::BrokenRecord)
@@ -392,7 +393,7 @@ impl World {
         }
     }
 
-    /// A fault that answers 404 to requests for one record by its id.
+    /// Returns a fault that answers 404 to requests for one record by its id.
     fn record_that_is_not_found(&mut self, data_type: DataType) -> Fault {
         let place = self.any_member();
         let records = self.stage.listed(&self.members[place], data_type);
@@ -438,7 +439,7 @@ impl World {
         let calls = self.stage.world().call_count() + self.random.random_range(1..15);
         let world = self.stage.world();
         let job = briskly();
-        // Dropped in the midst of whatever it waits for.
+        // The run is dropped at whatever point it has reached.
         tokio::select! {
             report = Self::run(&self.engines[1], task, &job) => {
                 format!("{said} ended before it was killed: {} calls", report.calls)
@@ -463,7 +464,7 @@ impl World {
         said
     }
 
-    /// Some followers are online for a while.
+    /// Lets the followers request changes, each a random number of times.
     async fn follow(&mut self) {
         for follower in &mut self.followers {
             for _ in 0..self.random.random_range(0..3) {
@@ -473,8 +474,8 @@ impl World {
         }
     }
 
-    /// What is due of WHOOP's webhooks comes in, and is worked off by two processes
-    /// at once, of which one may be killed.
+    /// Delivers WHOOP's due webhooks. Two processes process the events at the same time, and one of
+    /// them may be killed.
     async fn webhooks(&mut self) -> String {
         let sent = self.stage.sim.deliver_webhooks().await;
         let world = self.stage.world();
@@ -497,7 +498,7 @@ impl World {
         format!("{sent} webhooks: {:?} and {killed}", drained.unwrap())
     }
 
-    /// Changes are kept for a while only.
+    /// Deletes the oldest changes, because the change feed keeps changes for a limited time.
     async fn forget_changes(&mut self) -> String {
         let kept = self.random.random_range(0..40);
         let forget = format!(
@@ -535,8 +536,9 @@ impl World {
         format!("{user_id} is compared, dry: {dry_run}")
     }
 
-    /// No type failed, but for one: if a member deletes their oldest record, WHOOP's list ends
-    /// too early, which is believed on another day. If the quota is scarce, it may be spent.
+    /// Asserts that no data type failed, with one exception: if a member deletes their oldest
+    /// record, WHOOP's list ends too early, and this end is accepted only on another day. If the
+    /// quota is scarce, it may be spent.
     fn assert_all_was_read(&self, report: &MemberReport) {
         if self.is_scarce && report.outcome == MemberOutcome::Deferred {
             return;
@@ -555,8 +557,8 @@ impl World {
         );
     }
 
-    /// Runs a task for every member, later again if the quota is spent. The data types that
-    /// failed.
+    /// Runs a task for every member, and repeats it later if the quota is spent. Returns the errors
+    /// of the data types that failed.
     async fn complete(&mut self, task: RunTask) -> Vec<String> {
         for _ in 0..20 {
             let report = Self::run(&self.engines[0], task.clone(), &briskly()).await;
@@ -572,11 +574,11 @@ impl World {
         panic!("the quota does not suffice for {task:?}");
     }
 
-    /// Reads everything of every member, and finds the deletions.
+    /// Reads everything of every member, and detects the deletions.
     ///
-    /// A record at an end of its list, with only one neighbour, is deleted after two denials on
-    /// two days. Until then a list that ends before it is not believed. If the list is empty, the
-    /// record is asked for only after a day.
+    /// A record at the end of its list, with only one neighbour, is deleted after two denials on
+    /// two days. Until then, a list that ends before it is not accepted. If the list is empty, the
+    /// record is requested only after a day.
     async fn settle(&mut self) {
         for _ in 0..3 {
             self.advance(CONFIRM_AFTER).await;
@@ -598,7 +600,7 @@ impl World {
         }
     }
 
-    /// WHOOP's limit of calls in any minute was kept.
+    /// Asserts that WHOOP's limit of calls per minute was kept.
     fn assert_the_quota_was_kept(&self) {
         let calls = self.stage.world().calls();
         let times: Vec<_> = calls
@@ -612,7 +614,8 @@ impl World {
         }
     }
 
-    /// What the log promises is there, and nothing is there that WHOOP never had.
+    /// Asserts that everything that the sync log claims is stored, and that nothing is stored that
+    /// WHOOP never had.
     async fn assert_the_log_is_true(&self) {
         for (place, member) in self.members.iter().enumerate() {
             let status = self
@@ -663,7 +666,7 @@ fn webhook_job() -> SyncContext {
 
 fn everything(dry_run: bool) -> ReconcileRequest {
     ReconcileRequest {
-        // All there is, ten years for one of the lives.
+        // The whole history, which is ten years for one of the life patterns.
         from: now() - TimeDelta::days(4_000),
         until: None,
         dry_run,
@@ -674,7 +677,7 @@ async fn any_order_of_things(seed: u64) {
     let mut world = World::new(seed).await;
     for step in 0..STEPS {
         let what = world.step().await;
-        // Shown where the test fails.
+        // Printed in the output of a test that fails.
         println!("seed {seed}, step {step}: {what}");
         world.assert_the_log_is_true().await;
     }
@@ -753,7 +756,7 @@ mod campaign {
     }
 }
 
-/// The seeds from `FIRST_SEED` to `LAST_SEED`, for a longer campaign by hand.
+/// Runs the seeds from `FIRST_SEED` to `LAST_SEED`, for a longer manual campaign.
 #[test]
 #[ignore = "runs the seeds that the environment names"]
 #[expect(clippy::disallowed_methods, reason = "only a person runs it")]
@@ -762,7 +765,7 @@ fn any_order_of_things_keeps_the_log_true_for_many_seeds() {
     many_seeds(seed("FIRST_SEED")..=seed("LAST_SEED"), 3);
 }
 
-/// A new seed in every run. The output shows it if the test fails.
+/// Uses a new seed in every run. The output shows it if the test fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_order_of_things_keeps_the_log_true_whatever_the_seed() {
     Box::pin(any_order_of_things(rand::rng().random_range(6..1_000_000))).await;

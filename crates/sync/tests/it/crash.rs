@@ -1,4 +1,4 @@
-//! Law 6: whatever ends a sync, the log is true and the next one finishes it.
+//! Law 6: whatever ends a sync, the sync log is true and the next sync completes it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::harness::{
     Member, Nobody, Stage, back_to, briskly, half_a_year, history, now, plan, slot, text_of, until,
 };
 
-/// What may end a call, by turns.
+/// Returns the fault that ends a call; the kinds alternate.
 fn ends(nth: usize) -> Fault {
     let reset = Fault::new("*", FaultKind::Reset);
     match nth % 4 {
@@ -23,7 +23,7 @@ fn ends(nth: usize) -> Fault {
     }
 }
 
-/// The first calls go well, and none after them.
+/// Lets the first `calls` calls succeed, and all later ones fail.
 fn fail_after(stage: &Stage, calls: u32, fault: Fault) {
     if calls > 0 {
         stage.world().add_fault(Fault {
@@ -35,7 +35,7 @@ fn fail_after(stage: &Stage, calls: u32, fault: Fault) {
     stage.world().add_fault(fault);
 }
 
-/// A lease whose holder is gone ends by itself; here it ends now.
+/// Ends a member lease now. If its holder is gone, it expires on its own.
 async fn end_the_lease(stage: &Stage, member: &Member) {
     stage
         .execute(
@@ -101,7 +101,8 @@ async fn one_type_that_fails_does_not_hold_up_the_others() {
     }
 }
 
-/// Wherever it fails and however, the log is true and the re-run completes.
+/// Asserts that after a failure at any call and of any kind, the sync log is true and the next run
+/// completes the sync.
 async fn survives_failures(seed: u64, index: usize) {
     let stage = Stage::with(SimConfig {
         seed,

@@ -1,4 +1,5 @@
-//! Law 10: a day asks WHOOP only for what it lacks, and says why it lacks it.
+//! Law 10: a request for a day reads from WHOOP only what is missing, and reports why something is
+//! missing.
 
 use std::{
     collections::HashSet,
@@ -20,7 +21,7 @@ fn today() -> NaiveDate {
     now().date_naive()
 }
 
-/// Asks for a day with an empty log of calls before it.
+/// Requests a day, after the log of calls was cleared.
 async fn ask(stage: &Stage, member: &Member, date: NaiveDate, refresh: RefreshMode) -> Day {
     stage.world().reset_calls();
     let day = stage.engine.day(&member.user_id, date, refresh).await;
@@ -267,8 +268,8 @@ async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_agai
     assert_eq!(stage.api_calls().len() - before, 4);
 }
 
-/// Where calls are scarce the recovery is asked for only once its sleep is
-/// known to have a score, and then in the same request.
+/// The recovery is read only after its sleep is known to be scored, and then in the same request,
+/// if calls are scarce.
 #[tokio::test]
 async fn a_night_that_was_scored_meanwhile_arrives_whole_also_where_calls_are_scarce() {
     let (stage, member) = Stage::with_member().await;
@@ -315,7 +316,7 @@ async fn a_night_that_was_scored_meanwhile_arrives_whole_also_where_calls_are_sc
 async fn a_cycle_that_a_night_names_is_not_synced_until_it_is_read() {
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
-    // A webhook brought the night five minutes after the cycles were read.
+    // A webhook caused the night to be read five minutes after the cycles.
     stage.advance(TimeDelta::minutes(5));
     let night_came = format!(
         "UPDATE whoop_sleep SET synced_at = '{}' WHERE user_id = $1",
@@ -333,7 +334,7 @@ async fn a_cycle_that_a_night_names_is_not_synced_until_it_is_read() {
     assert_eq!(stage.world().call_count(), 1, "the list of cycles");
     assert!(day.cycle.is_some());
 
-    // Where WHOOP's list has none, it is asked once.
+    // If WHOOP's list has no cycle, it is not read a second time.
     stage.execute(no_cycle, &member).await;
     let nothing = ask(&stage, &member, date, RefreshMode::Auto).await;
     assert_eq!(stage.world().call_count(), 0);

@@ -1,5 +1,4 @@
-//! Law 10: where WHOOP cannot be asked, what is stored is answered, with the
-//! reason.
+//! Law 10: if WHOOP is unavailable, the answer has the stored data and the reason.
 
 use chrono::{Days, NaiveDate, TimeDelta};
 use whoop_core::{
@@ -25,7 +24,7 @@ async fn ask(stage: &Stage, member: &Member, date: NaiveDate) -> Day {
     day.unwrap()
 }
 
-/// A member whose latest day is stored, and an hour old.
+/// Creates a member with a latest day that was stored an hour ago.
 async fn an_hour_later() -> (Stage, Member, Day) {
     let (stage, member) = Stage::with_member().await;
     let latest = stage.latest_day(&member).await;
@@ -52,7 +51,8 @@ async fn while_whoop_is_down_the_stored_day_is_answered_as_stale() {
         Fault::new("*", FaultKind::NotJson),
     ] {
         let (stage, member, before) = an_hour_later().await;
-        // The API alone: a token lost on its way would cost the connection.
+        // Only the data API fails, because a token pair that is lost in transit would end the
+        // connection.
         for route in ["cycle", "recovery", "sleep", "workout"] {
             stage.world().add_fault(Fault {
                 route: route.to_owned(),
@@ -90,7 +90,7 @@ async fn a_spent_quota_defers_the_sync_and_answers_what_is_stored() {
 
     let day = ask(&stage, &member, before.date).await;
 
-    // The refresh of the token came first, and was refused as well.
+    // The refresh of the token was the first request and was refused, too.
     assert_eq!(day.meta.sync, SyncOutcome::Deferred, "{:?}", day.meta);
     assert!(day.meta.stale);
     assert_still_shows(&day, &before);

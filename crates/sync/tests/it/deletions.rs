@@ -1,4 +1,4 @@
-//! Law 4: deleted means deleted, and nothing else is.
+//! Law 4: records that were deleted at WHOOP are deleted here, and no others.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use whoop_sync::MemberOutcome;
 
 use crate::harness::{Member, Stage, at_whoop, back_to, history, id_of, now, slot, text_of};
 
-/// Records of a member that began in a span, the newest first.
+/// Returns a member's records that began in a span, newest first.
 fn between(
     stage: &Stage,
     member: &Member,
@@ -70,7 +70,7 @@ async fn a_cycle_that_still_runs_leaves_as_well() {
     assert!(running["end"].is_null(), "{running}");
     delete(&stage, &member, DataType::Cycle, &running);
 
-    // No list shows a newer one, so one 404 proves nothing.
+    // No list shows a newer record, so one 404 proves nothing.
     for (minutes, deleted) in [(1, 0), (60, 1)] {
         stage.advance(TimeDelta::minutes(minutes));
         let report = stage.sync(&member, &slot(Slot::Evening)).await;
@@ -220,7 +220,7 @@ async fn many_that_vanish_at_once_are_asked_for_one_by_one_ten_at_a_time() {
     let report = stage.sync(&member, &errand).await;
 
     assert_eq!(calls_by_id(&stage), 10);
-    // Each night with its recovery, the naps without.
+    // Each main sleep is deleted together with its recovery; naps have none.
     assert!((10..=20).contains(&report.stored().deleted), "{report:?}");
     stage.sync(&member, &errand).await;
     stage.assert_stored_is_truth(&member).await;

@@ -1,5 +1,5 @@
-//! Leaving: the permission ended at WHOOP, the tokens gone, and where it was
-//! asked for everything else too.
+//! Disconnecting: the permission is revoked at WHOOP, the tokens are deleted, and on request all
+//! other data is deleted, too.
 
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
@@ -14,7 +14,7 @@ async fn tokens_of(stage: &Stage, member: &Member) -> usize {
     stage.texts(sql, member).await.len()
 }
 
-/// The tables with rows of a member, whatever tables there are.
+/// Returns all tables that have rows of a member, including tables that a later migration adds.
 async fn tables_with_rows_of(stage: &Stage, member: &Member) -> Vec<String> {
     let tables = stage
         .sql

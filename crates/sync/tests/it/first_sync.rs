@@ -1,4 +1,5 @@
-//! Law 16: connecting never fails because of the quota, and the first sync follows as permits allow.
+//! Law 16: connecting never fails because of the quota, and the first sync follows as permits
+//! allow.
 
 use std::time::Duration;
 
@@ -40,7 +41,8 @@ async fn connect_and_kill(stage: &Stage, engine: &Engine, index: usize) -> Membe
     }
 }
 
-/// A new minute and a new day of the quota. The ledger goes by PostgreSQL's clock, WHOOP by that of the test.
+/// Begins a new minute window and a new day window. The ledger uses PostgreSQL's clock, WHOOP the
+/// test's.
 async fn forget_calls(stage: &Stage) {
     stage.advance(TimeDelta::seconds(61));
     let sql = "DELETE FROM whoop_call_budget; UPDATE whoop_users SET lease_until = NULL";
@@ -57,7 +59,7 @@ async fn thirty_members_who_connect_within_seconds_at_40_calls_a_minute_are_all_
     };
     let stage = Stage::with(SimConfig {
         people: MEMBERS,
-        // The headers of a minute and a day differ.
+        // The minute and the day have different limits, so that their headers differ.
         calls_per_day: 2_000_000,
         ..half_a_year()
     })
@@ -208,7 +210,8 @@ async fn a_whoop_that_does_not_show_the_profile_delays_the_first_sync_and_not_th
     assert_eq!(report.outcome, MemberOutcome::Done);
 }
 
-/// The records of two accounts never lie under one member, also if the account is known late.
+/// Records of two accounts are never stored under one member, even if the account is identified
+/// late.
 #[tokio::test]
 async fn another_account_that_is_recognized_after_the_callback_is_refused_before_a_record_is_read()
 {

@@ -1,4 +1,5 @@
-//! Law 14: whoever follows a member has what is stored, also of what only moved.
+//! Law 14: an app that follows a member's change feed has everything that is stored, including
+//! records that only moved to another date.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -13,7 +14,7 @@ async fn a_night_that_turns_out_to_be_another_days_takes_its_recovery_and_its_cy
     follower.assert_ends_equal(&stage.engine).await;
     let recoveries = stage.listed(&member, DataType::Recovery);
     let sleeps = stage.listed(&member, DataType::Sleep);
-    // WHOOP finds out that the member was on the other side of the world.
+    // WHOOP corrects the time zone of the night to one on the other side of the world.
     let night = sleeps
         .iter()
         .find(|sleep| recoveries.iter().any(|one| one["sleep_id"] == sleep["id"]))

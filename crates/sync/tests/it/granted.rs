@@ -1,4 +1,4 @@
-//! Members who allowed some of the types at WHOOP, and not others.
+//! Members who granted access to some of the data types, but not to all.
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use whoop_sync::{SyncContext, run::RunTask};
 
 use crate::harness::{self, Member, Nobody, Stage, history, list_of, now};
 
-/// Somebody who kept their workouts to themselves.
+/// Connects a member who does not grant access to workouts.
 async fn without_workouts() -> (Stage, Member) {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];

@@ -1,5 +1,5 @@
-//! Law 12 over a week: whatever is lost, doubled, late or out of order among
-//! WHOOP's webhooks, the database has what WHOOP has.
+//! Law 12 over a week: the database has what WHOOP has, even if webhooks are lost, duplicated, late
+//! or out of order.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::harness::{self, CrowdDue, Follower, Nobody, Stage, crowd_agenda, half
 const MEMBERS: usize = 50;
 const DAYS: u32 = 7;
 
-/// What becomes of WHOOP's webhooks.
+/// Share of WHOOP's webhooks that are lost.
 const LOST: f64 = 0.1;
 const LATE: TimeDelta = TimeDelta::hours(3);
 const LOOKED_AT_EVERY: TimeDelta = TimeDelta::minutes(10);
@@ -34,9 +34,9 @@ fn setting() -> SimulationParameters {
         users: MEMBERS,
         active_share: 0.6,
         days: DAYS,
-        // Of twelve of WHOOP's people two are scored in the evening and one upload in
-        // sixteen comes late; one has no membership any more and others leave the strap
-        // off or stay up; one naps and one sleeps twice.
+        // Of twelve of the simulator's people, two are scored in the evening and one upload in
+        // sixteen is late; one no longer has a membership, others do not wear the strap or do not
+        // sleep; one naps and one sleeps twice.
         day_variation: DayVariation {
             late_scores: 0.22,
             missed_nights: 0.16,
@@ -55,7 +55,7 @@ fn setting() -> SimulationParameters {
             per_day: 1_000_000,
         },
         freshness: EngineSettings::default().freshness,
-        // The simulator answers at once.
+        // The simulator responds at once.
         call_conditions: CallConditions::ideal(),
         launch: None,
     }
@@ -63,7 +63,7 @@ fn setting() -> SimulationParameters {
 
 enum Due {
     OfTheCrowd(CrowdDue),
-    /// What WHOOP sends until then comes in, and is worked off.
+    /// The webhooks that WHOOP sent until this time arrive and are processed.
     Webhooks,
 }
 
@@ -102,7 +102,7 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
     for person in 0..MEMBERS {
         members.push(stage.connect_person(person).await);
     }
-    // All there was before, so that what follows is the week's alone.
+    // Reads all earlier history, so that the calls counted afterwards are those of the week.
     let job = || SyncContext::scheduled(None, CancellationToken::new());
     let history = harness::plan(RunTask::Backfill { from: None });
     stage.engine.run(&history, &job(), &Nobody).await.unwrap();
@@ -208,13 +208,13 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_app_request() {
         .iter()
         .find(|one| one["id"] == recovery["sleep_id"])
         .unwrap();
-    // The member edits the night, and WHOOP begins to judge anew.
+    // The member edits the night, and WHOOP scores it again.
     let pending = json!({"score_state": "PENDING_SCORE", "score": null});
     stage.change(&member, DataType::Sleep, sleep, pending);
     stage.sim.deliver_webhooks().await;
     assert_eq!(stage.drain().await.done, 2);
 
-    // Both are scored, and the events of that are lost.
+    // WHOOP scores both, and the events about the scores are lost.
     stage.world().send_webhooks_to("http://127.0.0.1:9/nowhere");
     let scored = json!({"score_state": "SCORED", "score": sleep["score"]});
     stage.change(&member, DataType::Sleep, sleep, scored);
@@ -222,7 +222,7 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_app_request() {
     stage.change(&member, DataType::Recovery, &recovery, judged);
     stage.advance(TimeDelta::minutes(31));
 
-    // The app asks for the night, because it has no score yet.
+    // The app requests the night, because the night has no score yet.
     let date = stage.latest_day(&member).await;
     let request = stage.engine.day(&member.user_id, date, RefreshMode::Auto);
     request.await.unwrap();
@@ -259,14 +259,14 @@ async fn a_member_whose_tokens_cannot_be_opened_keeps_nobody_elses_events() {
 }
 
 impl Stage {
-    /// Works off what is due, as an API does.
+    /// Processes the due events, as an API process does.
     async fn drain(&self) -> DrainReport {
         let job = SyncContext::webhook(CancellationToken::new());
         let drained = self.engine.drain_webhooks(&job, true);
         drained.await.unwrap()
     }
 
-    /// How many events stand how.
+    /// Returns the number of events per state.
     async fn event_states(&self) -> BTreeMap<String, i64> {
         let sql = "SELECT state, count(*) FROM whoop_webhook_event GROUP BY state";
         let rows = self.sql.query(sql, &[]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Law 3: what changes late arrives, and days without a run leave no hole.
+//! Law 3: late changes are read, and days without a run cause no gap.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use crate::harness::{
     Member, Stage, back_to, half_a_year, history, id_of, list_of, now, parameter, slot, text_of,
 };
 
-/// Everything but the score changes back: what WHOOP shows of a night before
-/// it has judged it.
+/// Returns the change that makes a record pending, as WHOOP shows a night that it has not scored
+/// yet.
 fn pending() -> Value {
     json!({"score_state": "PENDING_SCORE", "score": null})
 }
@@ -108,7 +108,7 @@ async fn a_score_that_pends_at_the_edge_of_the_window_settles_with_the_list() {
     assert_eq!(report.stored().updated, 1, "{report:?}");
 }
 
-/// Many workouts within the last `span`: pages so full that one is not enough.
+/// Adds many workouts within the last `span`, so that one page cannot hold them.
 fn crowd(stage: &Stage, member: &Member, span: TimeDelta, count: i32) {
     for nth in 0..count {
         work_out(
@@ -119,7 +119,7 @@ fn crowd(stage: &Stage, member: &Member, span: TimeDelta, count: i32) {
     }
 }
 
-/// A workout that is settled, so that nothing but its time draws a window to it.
+/// Adds an unscorable workout, so that only its start decides whether a window has to reach it.
 fn work_out(stage: &Stage, member: &Member, start: DateTime<Utc>) -> String {
     let record = json!({
         "start": text_of(start),
@@ -130,7 +130,7 @@ fn work_out(stage: &Stage, member: &Member, start: DateTime<Utc>) -> String {
     stage.insert(member, DataType::Workout, record)
 }
 
-/// The slot reads back at least so far, however full the pages are.
+/// Asserts that the slot reads back at least as far as `span`, however full the pages are.
 async fn reaches(slot_of_day: Slot, span: TimeDelta, workouts: i32) {
     let stage = Stage::with(SimConfig {
         people: 7,

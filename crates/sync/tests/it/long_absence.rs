@@ -19,14 +19,14 @@ use crate::harness::{
     until,
 };
 
-/// Pages that one list may take in the window after the absence.
+/// Maximum pages that one list may take in the window after the absence.
 const PAGES_OF_A_WINDOW: usize = 2;
 
 fn two_years_ago() -> DateTime<Utc> {
     now() - TimeDelta::days(730)
 }
 
-/// A member with a whole history that was read two years ago, and one who connects today.
+/// Creates a member with a whole history that was read two years ago, and one who connects today.
 async fn after_two_years() -> (Stage, Member, Member) {
     let stage = Stage::with(SimConfig {
         days: 900,
@@ -52,7 +52,7 @@ async fn gaps(stage: &Stage, member: &Member) -> usize {
         .count()
 }
 
-/// Calls of the class that the ledger has counted.
+/// Returns the calls of a priority class that the ledger has counted.
 async fn calls_of(engine: &Engine, class: PriorityClass) -> u32 {
     let mut conn = engine.database.get().await.unwrap();
     let current = call_budget::read(&mut conn).await.unwrap();
@@ -132,7 +132,8 @@ async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
                 .await
         })
     };
-    // The window's calls and some of the gap's; then the backfill has to wait for a permit.
+    // The calls of the window and some of the gap are made; then the backfill has to wait for a
+    // permit.
     until("the gap is being filled", async || {
         calls_of(&app, PriorityClass::Backfill).await > 0
     })
@@ -151,7 +152,7 @@ async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
     stop.cancel();
     let _ = backfill.await.unwrap();
     stage.assert_log_tells_the_truth(&away).await;
-    // Another minute, without the calls of this one.
+    // Begins a new minute window, without the calls of this one.
     let minute_passes = "DELETE FROM whoop_call_budget";
     stage.sql.batch_execute(minute_passes).await.unwrap();
     let rest = stage.sync(&away, &history(&DataType::ALL)).await;
@@ -205,7 +206,7 @@ async fn while_a_gap_is_filled_older_days_stay_known_and_its_own_days_are_not_sy
         day.unwrap()
     };
 
-    // Before the app asks for today, and after it.
+    // Checked before the app requests today, and again after it.
     for _ in 0..2 {
         let old = ask(before_absence, RefreshMode::Auto).await;
         assert!(!old.meta.stale, "{:?}", old.meta);

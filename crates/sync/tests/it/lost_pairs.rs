@@ -1,4 +1,4 @@
-//! Pairs that WHOOP issued and that could not be stored: their permissions end.
+//! Token pairs that WHOOP issued but that could not be stored: their permissions are revoked.
 
 use chrono::TimeDelta;
 use whoop_sim::{Fault, FaultKind};
@@ -122,10 +122,10 @@ async fn a_pair_that_a_killed_process_held_is_revoked_and_not_before_its_time() 
     let person = stage.world().people()[0];
     let state = stage.state_for("ada", None).await;
     let code = stage.code_for(person);
-    // PostgreSQL takes the held pair, and not the connection.
+    // PostgreSQL stores the held pair, but not the connection.
     let lock = "BEGIN; LOCK TABLE whoop_users IN SHARE ROW EXCLUSIVE MODE";
     stage.sql.batch_execute(lock).await.unwrap();
-    // A runtime that ends with everything in it stands for the process.
+    // A runtime that is shut down with all of its tasks simulates the killed process.
     let engine = stage.another_engine();
     let killed = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,4 +1,4 @@
-//! The engine between a WHOOP and a PostgreSQL, law by law.
+//! Tests of the engine between a simulated WHOOP and a PostgreSQL, one law after another.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 

@@ -10,8 +10,8 @@ use crate::harness::{
     Hold, Member, Stage, at_whoop, back_to, briskly, id_of, now, slot, text_of, until,
 };
 
-/// Reads three months of a type, and does `meanwhile` when the first page was
-/// fetched and no other.
+/// Reads three months of a data type, and calls `meanwhile` after the first page was fetched and
+/// before the second one is.
 async fn read_while(
     stage: &Stage,
     member: &Member,
@@ -36,7 +36,7 @@ async fn read_while(
     sync.await.unwrap().unwrap()
 }
 
-/// Every record of the last three months is stored, as it is.
+/// Asserts that every record of the last three months is stored with its current values.
 async fn assert_nothing_is_missing(stage: &Stage, member: &Member, data_type: DataType) {
     stage.assert_log_tells_the_truth(member).await;
     let stored = stage.stored(member, data_type).await;
@@ -70,7 +70,8 @@ async fn a_record_appears_between_two_pages(data_type: DataType) {
     for (start, record) in there_before {
         assert!(start < since || stored.contains_key(&id_of(data_type, &record)));
     }
-    // What came in after its page was read arrives with the next window, which reads it again.
+    // A record that was added after its page was read is stored by the next window, which reads
+    // that span again.
     stage.sync(&member, &slot(Slot::Night)).await;
     assert_nothing_is_missing(&stage, &member, data_type).await;
 }

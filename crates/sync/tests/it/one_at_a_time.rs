@@ -1,4 +1,4 @@
-//! Law 9: one sync of a member at a time; the others share what it brought.
+//! Law 9: one sync of a member at a time; concurrent requests share its result.
 
 use chrono::{NaiveDate, TimeDelta};
 use futures::future::join_all;
@@ -16,7 +16,7 @@ use whoop_sync::{
 
 use crate::harness::{Member, Nobody, Stage, back_to, briskly, half_a_year, now, plan, slot};
 
-/// Slow enough that all ask before the first one has an answer.
+/// Creates a member and a WHOOP so slow that all callers ask before the first one has an answer.
 async fn with_a_slow_whoop() -> (Stage, Member, NaiveDate) {
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
@@ -120,7 +120,7 @@ async fn two_runs_that_overlap_read_every_member_once() {
     );
     assert_eq!(stage.api_calls().len(), 9 * 2);
     assert_eq!(first.calls + second.calls, 9 * 2);
-    // Whoever came second at a member says whose work it was.
+    // The run that reaches a member second reports that the other run synced the member.
     let of_others = |report: &RunReport| {
         let reports = report.reports.iter();
         reports
@@ -151,7 +151,7 @@ async fn a_sync_that_meets_another_one_shares_what_it_brings() {
     }
 }
 
-/// Law 15: one forced read of a data type a minute.
+/// Law 15: one forced read of a data type per minute.
 #[tokio::test]
 async fn a_forced_read_less_than_a_minute_after_the_last_one_is_shared() {
     let (stage, member) = Stage::with_member().await;
@@ -176,7 +176,7 @@ async fn a_forced_read_less_than_a_minute_after_the_last_one_is_shared() {
     stage.advance(TimeDelta::seconds(59));
     assert_eq!(force().await, (SyncOutcome::Shared, 0));
     assert_eq!(request(&everything).await, (MemberOutcome::Shared, 0));
-    // Data types that were not read a moment ago are read, and spans that were not read.
+    // Data types and spans that were not read within the last minute are read.
     let forget = "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 minute' \
                   WHERE user_id = $1 AND data_type = 'sleep'";
     stage.execute(forget, &member).await;

@@ -1,4 +1,5 @@
-//! Law 8: a member who waits gets a second attempt; only WHOOP's word ends a connection.
+//! Law 8: a member who waits gets a second attempt; only an explicit refusal by WHOOP ends a
+//! connection.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -8,12 +9,13 @@ use whoop_sync::{MemberOutcome, SyncContext, SyncError};
 
 use crate::harness::{Member, Stage, briskly, slot, until};
 
-/// A member waits in the app.
+/// Returns the context of a member who waits in the app.
 fn patient() -> SyncContext {
     SyncContext::interactive()
 }
 
-/// A WHOOP that refuses tokens in a way that passes.
+/// Asserts that a caller waits for a token endpoint that fails once, and gets a token at the second
+/// attempt.
 async fn is_waited_for(fault: Fault) {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
@@ -101,7 +103,7 @@ async fn a_refused_refresh_token_asks_for_the_member_and_nobody_knocks_again() {
 #[tokio::test]
 async fn other_refusals_do_not_end_the_connection() {
     let (stage, member) = Stage::with_member().await;
-    // After a 429 nothing is asked for a while, so that it comes last.
+    // After a 429 no calls are made for a while, so it is the last status.
     for status in [400, 403, 404, 418, 500, 429] {
         stage.world().add_fault(Fault::status("sleep", status));
         stage.sync(&member, &slot(Slot::Morning)).await;
@@ -132,7 +134,7 @@ async fn a_fresh_connect_repairs_the_connection_and_keeps_what_is_stored() {
     assert_eq!(report.stored().written(), 0, "all of it was kept");
 }
 
-/// A reconnect while the old, dead pair is still being tried.
+/// Reconnects while a refresh with the old, dead pair is still in progress.
 async fn reconnect_during_a_refresh(stage: &Stage, member: &Member) {
     stage.world().add_fault(Fault {
         millis: Some(600),

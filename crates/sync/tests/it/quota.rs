@@ -25,8 +25,8 @@ const LIMITS: QuotaLimits = QuotaLimits {
     per_day: 10_000,
 };
 
-/// A member and a simulator with WHOOP's limits. The simulator's clock does not move, so that no call
-/// leaves its minute window.
+/// Creates a member and a simulator with WHOOP's limits. The simulator's clock is frozen, so that
+/// all calls remain in its minute window.
 async fn in_earnest() -> (Stage, Member, SecretString) {
     let stage = Stage::with(SimConfig {
         calls_per_minute: 100,
@@ -77,10 +77,10 @@ async fn four_processes_together_spend_the_minute_once_and_provoke_no_refusal() 
     let (stage, _, token) = in_earnest().await;
     let before = stage.world().call_count();
     let processes: Vec<Engine> = (0..4).map(|_| stage.engine_within(LIMITS)).collect();
-    // What the connect spent was not counted by these limits' budget alone.
+    // The ledger already has the connect's calls, which were made with other limits.
     let left = processes[0].remaining_quota().await.unwrap().minute as usize;
 
-    // Patient with a slow PostgreSQL; the next minute is farther away.
+    // Waits for a slow PostgreSQL, but not until the next minute window.
     let mut job = impatient(PriorityClass::Interactive);
     job.retry_policy.max_wait = Duration::from_secs(20);
     let made = join_all(
@@ -116,7 +116,7 @@ async fn runs_leave_members_who_wait_their_share() {
 #[tokio::test]
 async fn what_another_client_of_the_app_spends_is_seen_before_whoop_refuses() {
     let (stage, _, token) = in_earnest().await;
-    // It counts nowhere but at WHOOP.
+    // These calls are counted only by WHOOP.
     for _ in 0..70 {
         stage
             .engine
@@ -250,7 +250,7 @@ async fn a_run_that_waits_for_the_quota_gives_way_to_an_app_request() {
     }
 }
 
-/// Law 15: one member's app cannot use up the quota of all.
+/// Law 15: one member's app cannot use up the quota of all members.
 #[tokio::test]
 async fn a_member_whose_app_asks_without_end_is_deferred_and_others_are_not() {
     let stage = Stage::with(half_a_year()).await;
@@ -293,7 +293,7 @@ async fn a_member_whose_app_asks_without_end_is_deferred_and_others_are_not() {
     assert_eq!(day.meta.sync, SyncOutcome::Done);
 }
 
-/// Law 15: a member who cannot be read is tried less and less often, and delays no other.
+/// Law 15: a member who cannot be read is tried less and less often, and delays no other member.
 #[tokio::test]
 async fn a_member_who_always_fails_is_tried_again_after_half_of_the_time_that_they_have_been_failing()
  {
@@ -343,7 +343,8 @@ async fn a_member_who_always_fails_is_tried_again_after_half_of_the_time_that_th
     );
 }
 
-/// An outage of WHOOP: after a few failures calls pause, and a probe finds out that it is over.
+/// During an outage of WHOOP, calls pause after a few failures, and a probe detects the end of the
+/// outage.
 #[tokio::test]
 async fn in_an_outage_calls_pause_and_the_first_answer_ends_it() {
     let stage = Stage::with(SimConfig {
@@ -378,12 +379,12 @@ async fn in_an_outage_calls_pause_and_the_first_answer_ends_it() {
     assert!(sent <= 20, "{sent} calls for 12 members during an outage");
     stage.world().clear_faults();
 
-    // The next probe is due within a minute.
+    // Makes the next probe due, which would take up to a minute.
     let ledger = "UPDATE whoop_call_budget SET ledger = jsonb_set(ledger, \
                   '{breaker,open,probe_at}', to_jsonb(now()))";
     stage.sql.batch_execute(ledger).await.unwrap();
     let engine = stage.another_engine();
-    // The first call is the probe; the calls beside it are still refused.
+    // The first call is the probe; concurrent calls are still refused.
     engine
         .day(&members[2].user_id, date, RefreshMode::Force)
         .await
@@ -395,7 +396,8 @@ async fn in_an_outage_calls_pause_and_the_first_answer_ends_it() {
     assert_eq!(day.meta.sync, SyncOutcome::Done, "{:?}", day.meta.detail);
 }
 
-/// A caller with little patience is not kept waiting behind one with much.
+/// A caller with a short maximum wait does not wait longer because a caller with a long one is
+/// ahead.
 #[tokio::test]
 async fn a_caller_behind_a_more_patient_one_is_deferred_after_its_own_patience() {
     let (stage, _, token) = in_earnest().await;
@@ -416,7 +418,7 @@ async fn a_caller_behind_a_more_patient_one_is_deferred_after_its_own_patience()
     waiting.abort();
 }
 
-/// Law 7: a permit that is not used goes back.
+/// Law 7: an unused permit is given back.
 #[tokio::test]
 async fn permits_of_callers_that_left_go_back() {
     let (stage, _, token) = in_earnest().await;

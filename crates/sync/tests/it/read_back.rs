@@ -1,4 +1,4 @@
-//! Law 9: background syncs of a member come after the member's app, and nothing of them is lost.
+//! Law 9: background syncs of a member yield to the member's app, and none of their work is lost.
 
 use std::{
     cell::RefCell,
@@ -108,7 +108,7 @@ async fn an_app_request_comes_between_two_pages_of_it_and_no_page_is_read_for_no
     stage.assert_log_tells_the_truth(&member).await;
 }
 
-/// The caller waits for ten seconds; WHOOP's answer to the holder's call may take thirty.
+/// The caller waits for ten seconds; WHOOP's response to the lease holder's call may take thirty.
 #[tokio::test]
 async fn a_background_sync_in_a_slow_call_gives_up_the_lease_before_the_app_request_does() {
     let (stage, member) = Stage::with_member().await;
@@ -172,7 +172,7 @@ async fn a_background_sync_that_waits_for_whoops_limit_gives_up_the_lease() {
         .await
         .unwrap();
 
-    // Not busy: the quota is what the caller has to wait for.
+    // Deferred and not busy, because the caller has to wait for the quota.
     assert_eq!(asked.outcome, MemberOutcome::Deferred, "{asked:?}");
     stop.cancel();
     let _ = background.await.unwrap();

@@ -36,7 +36,7 @@ fn compared(report: &MemberReport) -> u64 {
     report.findings.as_ref().unwrap().compared
 }
 
-/// The record of a type that began this many days ago or before.
+/// Returns the id of the newest record that is at least this many days old.
 fn nth(stage: &Stage, member: &Member, data_type: DataType, days: i64) -> String {
     let before = now() - TimeDelta::days(days);
     let record = stage.newest_before(member, data_type, before);
@@ -290,7 +290,7 @@ fn delete_a_night(stage: &Stage, member: &Member) -> (String, String) {
     (id, night["cycle_id"].to_string())
 }
 
-/// A workout that cannot be read, and its text as WHOOP had it before.
+/// Makes a workout unreadable at WHOOP. Returns the record from before.
 fn break_a_workout(stage: &Stage, member: &Member) -> Value {
     let record = stage.newest_before(member, DataType::Workout, now() - TimeDelta::days(10));
     stage.change(member, DataType::Workout, &record, json!({"start": 17}));

@@ -1,5 +1,6 @@
-//! Law 8: while the process lives, no pair that WHOOP has given is lost; if it is killed, only
-//! between WHOOP's answer and the commit, and the reason says so.
+//! Law 8: while the process lives, no token pair that WHOOP has issued is lost. If the process is
+//! killed, a pair is lost only between WHOOP's response and the commit, and the stored reason
+//! reports this.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::harness::{Member, Stage, briskly, leaving_refreshes_alone, slot, text
 
 type Token = Result<secrecy::SecretString, SyncError>;
 
-/// A member whose access token has ended.
+/// Creates a member with an expired access token.
 async fn with_ended_token() -> (Stage, Member) {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
@@ -41,7 +42,7 @@ async fn until_whoop_has_replaced_the_pair(stage: &Stage, member: &Member) {
     .await;
 }
 
-/// Has PostgreSQL do something before it changes a member's row, when a condition holds.
+/// Makes PostgreSQL execute `does` before it updates a member's row, if the condition `when` holds.
 async fn before(stage: &Stage, table: &str, when: &str, does: &str) {
     let sql = format!(
         "CREATE FUNCTION before_it() RETURNS trigger LANGUAGE plpgsql \
@@ -59,7 +60,8 @@ async fn no_longer(stage: &Stage, table: &str) {
 
 const NEW_PAIR: &str = "NEW.sealed <> OLD.sealed";
 
-/// A statement of the service waits where a test's trigger asks for this.
+/// A lock at which a statement of the service waits, if a test's trigger contains
+/// [`Barrier::WAIT`].
 struct Barrier(tokio_postgres::Client);
 
 impl Barrier {
@@ -77,7 +79,8 @@ impl Barrier {
     }
 }
 
-/// WHOOP replaced the pair once, the new one works, and no spent token was shown again.
+/// Asserts that WHOOP replaced the pair once, that the new one works, and that no spent token was
+/// used again.
 async fn assert_nothing_was_lost(stage: &Stage, member: &Member) {
     let report = stage.sync(member, &slot(Slot::Night)).await;
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
@@ -164,7 +167,7 @@ async fn no_transaction_is_open_while_whoop_answers() {
     stage.sql.batch_execute(impatient).await.unwrap();
     answers_late(&stage, 300);
 
-    // A process of its own: its connections begin with the setting.
+    // A new process, because the setting applies only to new connections.
     let token = stage
         .another_engine()
         .access_token(&member.user_id, &briskly(), None)
@@ -239,7 +242,7 @@ async fn the_pair_of_a_refresh_that_a_new_connect_overtook_is_ended() {
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
 }
 
-/// A runtime that ends with everything in it stands for a process that is killed.
+/// Simulates a process that can be killed: its runtime is shut down with all of its tasks.
 struct Process {
     runtime: Runtime,
     engine: Engine,
@@ -282,7 +285,8 @@ async fn a_process_killed_before_it_asks_whoop_loses_nothing() {
     assert_nothing_was_lost(&stage, &member).await;
 }
 
-/// Kills a process at a barrier, whose statement is then rolled back or done without it.
+/// Kills a process that waits at a barrier. Its statement is then rolled back, or completed without
+/// it.
 async fn no_longer_waits(stage: &Stage, barrier: Barrier, process: Process, member: &Member) {
     process.runtime.shutdown_background();
     drop(process.engine);

@@ -1,5 +1,5 @@
-//! Law 8: refused tokens of one member mean that the member has to connect again, refused tokens
-//! of all are an outage of WHOOP, and neither delays other members.
+//! Law 8: if WHOOP refuses the tokens of one member, that member has to connect again; if it
+//! refuses those of all members, that is an outage. Neither delays other members.
 
 use std::sync::Mutex;
 
@@ -64,7 +64,7 @@ async fn statuses(stage: &Stage, members: &[Member]) -> Vec<String> {
     statuses
 }
 
-/// The order in which a run finishes its members.
+/// Records the order in which a run finishes its members.
 #[derive(Default)]
 struct Order(Mutex<Vec<(String, MemberOutcome)>>);
 
@@ -95,7 +95,7 @@ async fn stale_tokens_of_four_members_do_not_hold_up_a_run() {
     let order = order.0.into_inner().unwrap();
     let first: Vec<MemberOutcome> = order.iter().map(|(_, outcome)| *outcome).take(3).collect();
     assert_eq!(first, [MemberOutcome::Done; 3], "{order:?}");
-    // Once in their turn, once at the end of the run.
+    // Tried once in the order of the selection, and once more at the end of the run.
     assert_eq!(stage.token_calls().len(), 4 * 2 + good.len());
     let error = stage.error_of(&stale[0], whoop_core::DataType::Sleep).await;
     assert!(error.unwrap().contains("invalid_request"));
@@ -172,7 +172,7 @@ async fn invalid_request_for_everybody_disconnects_nobody() {
     for member in &members {
         try_token(&stage, member).await.unwrap();
     }
-    // The refusals of the past count no more.
+    // Earlier refusals no longer count.
     let since = "SELECT invalid_request_since::TEXT FROM whoop_refresh WHERE user_id = $1";
     assert_eq!(stage.text(since, &members[0]).await, None);
 }
@@ -180,7 +180,7 @@ async fn invalid_request_for_everybody_disconnects_nobody() {
 #[tokio::test]
 async fn a_429_of_the_token_endpoint_defers_only_members_who_need_a_token() {
     let (stage, members) = with_people(3).await;
-    // Only the first member's token is about to end.
+    // Only the first member's token is about to expire.
     let ends = "UPDATE whoop_tokens SET expires_at = refreshed_at WHERE user_id = $1";
     stage.execute(ends, &members[0]).await;
     stage.advance(TimeDelta::minutes(20));

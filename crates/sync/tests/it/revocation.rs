@@ -1,5 +1,5 @@
-//! Permissions of members who left: ended at WHOOP in the end, whatever is out
-//! of order, and never at another member's cost.
+//! Permissions of disconnected members are revoked at WHOOP eventually, whatever fails meanwhile,
+//! and never at another member's cost.
 
 use chrono::TimeDelta;
 use whoop_core::{DataType, plan::Slot};
@@ -10,7 +10,7 @@ use whoop_storage::table::audit::Actor;
 
 use crate::harness::{Member, Nobody, Stage, briskly, plan, slot};
 
-/// What is left to be ended, as text: everything in the rows.
+/// Returns all pending revocations, each with all columns as text.
 async fn pending(stage: &Stage) -> Vec<String> {
     let sql = "SELECT to_jsonb(r)::text FROM whoop_revocation r";
     let rows = stage.sql.query(sql, &[]).await.unwrap();
@@ -25,7 +25,7 @@ fn is_revoked(stage: &Stage, member: &Member) -> bool {
         .all(|grant| grant.is_revoked)
 }
 
-/// The member leaves while WHOOP is out of order, which passes then.
+/// Disconnects the member during an outage of WHOOP, which then ends.
 async fn leave_in_an_outage(stage: &Stage, member: &Member, erase: bool) {
     stage.world().add_fault(Fault::status("*", 503));
     let left = stage
@@ -76,7 +76,7 @@ async fn an_outage_that_lasts_puts_the_next_attempt_off_and_loses_nothing() {
     run_later(&stage, TimeDelta::minutes(2)).await;
     stage.world().reset_calls();
 
-    // Not due yet: an attempt each time somebody looks would be a storm.
+    // Not due yet, because an attempt at every opportunity would cause too many requests.
     run_later(&stage, TimeDelta::seconds(30)).await;
     assert_eq!(stage.world().call_count(), 0);
 

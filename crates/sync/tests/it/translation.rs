@@ -8,7 +8,7 @@ use whoop_sync::MemberOutcome;
 
 use crate::harness::{Member, Stage, half_a_year, history, id_of, list_of, now, slot};
 
-/// One of each life there is.
+/// Configuration with one person of each life pattern.
 fn all_lives(seed: u64) -> SimConfig {
     SimConfig {
         seed,

@@ -1,4 +1,5 @@
-//! Law 12: a webhook opens the signal of a data type, and whatever reads the data type closes it.
+//! Law 12: a webhook opens the signal of a data type, and every read of the data type up to the
+//! present closes it.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ use crate::harness::{
 
 const NOWHERE: &str = "http://127.0.0.1:9/nowhere";
 
-/// A member whose webhooks arrive.
+/// Creates a member with webhooks that arrive.
 async fn with_webhooks() -> (Stage, Member) {
     let stage = Stage::with_webhooks(half_a_year()).await;
     let member = stage.connect_person(0).await;
@@ -33,7 +34,7 @@ async fn drain(engine: &Engine) -> DrainReport {
 }
 
 impl Stage {
-    /// WHOOP's webhooks arrive a minute after what happened.
+    /// Delivers WHOOP's webhooks, a minute after the events.
     async fn hear(&self) {
         self.advance(TimeDelta::minutes(1));
         self.sim.deliver_webhooks().await;
@@ -53,7 +54,7 @@ impl Stage {
         self.sql.query_one(sql, &[]).await.unwrap().get(0)
     }
 
-    /// As if the webhooks about a member had not arrived.
+    /// Removes the webhooks about a member, as if they had not arrived.
     async fn lose_webhooks_of(&self, member: &Member) {
         let account = member.whoop_user_id;
         let delete = format!("DELETE FROM whoop_webhook_event WHERE whoop_user_id = {account}");
@@ -62,7 +63,7 @@ impl Stage {
         self.execute(forget, member).await;
     }
 
-    /// Another process, for which calls are scarce although some are left.
+    /// Returns another process for which calls are scarce, although some remain.
     async fn with_scarce_calls(&self) -> Engine {
         let spent = 1_000_000 - self.engine.remaining_quota().await.unwrap().day;
         let by_apps = 4 * spent;
@@ -80,7 +81,7 @@ impl Stage {
         calls.map(|call| call.path).collect()
     }
 
-    /// A member's workout of two months ago, of which everything is stored.
+    /// Reads the member's whole history, and returns a workout of two months ago.
     async fn old_workout(&self, member: &Member) -> Value {
         self.read_whole_history(member).await;
         let long_ago = self.now() - TimeDelta::days(60);
@@ -180,7 +181,7 @@ async fn an_announced_record_that_whoop_does_not_show_yet_is_not_lost() {
     let start = text_of(now() - TimeDelta::minutes(40));
     let id = stage.insert(&member, DataType::Workout, json!({"start": start}));
     stage.hear().await;
-    // The list is behind, and so is the record.
+    // Neither the list nor the record itself shows the change yet.
     let body = json!({"records": before[..25], "next_token": "eyJv"}).to_string();
     stage.world().add_fault(Fault {
         status: Some(200),
@@ -252,7 +253,7 @@ async fn events_that_are_late_twice_and_out_of_order_end_as_whoop_has_it() {
         let ids = |records: &std::collections::BTreeMap<String, Value>| -> BTreeSet<String> {
             records.keys().cloned().collect()
         };
-        // The rest of the history is not read yet.
+        // The rest of the history has not been read yet.
         assert!(ids(&stored).is_subset(&ids(&truth)), "{data_type}");
         for (id, record) in &stored {
             assert_eq!(record["sport_name"], truth[id]["sport_name"], "{id}");
@@ -272,7 +273,7 @@ async fn a_signal_that_arrives_during_the_read_stays_open() {
     let hold = Hold::row(&stage, &member, DataType::Recovery, &cycle).await;
     let engine = stage.engine.clone();
     let draining = tokio::spawn(async move { drain(&engine).await });
-    // The page with the first score is fetched, and not stored yet.
+    // The page with the first score is fetched, but not stored yet.
     stage.until_somebody_waits().await;
     stage.change(&member, DataType::Recovery, &night, rescored(22));
     stage.sim.deliver_webhooks().await;
@@ -304,7 +305,7 @@ async fn a_drain_that_is_killed_between_the_read_and_the_end_of_the_events_costs
         report = drain(&stage.engine) => panic!("it ended: {report:?}"),
         () = stage.until_somebody_waits() => {}
     }
-    // PostgreSQL would carry on with the statement of a process that is gone.
+    // PostgreSQL would continue the statement of a process that is gone.
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
     stage.sql.batch_execute(kill).await.unwrap();
@@ -417,7 +418,8 @@ async fn if_calls_are_scarce_only_members_who_are_looking_are_read() {
     );
 }
 
-/// Finding 7: an edit of an older night waited for ever, and was fetched by its id in the end.
+/// Finding 7: an event about an older night was pending for a long time, and its record was then
+/// fetched by its id.
 #[tokio::test]
 async fn a_month_of_scarce_calls_leaves_no_backlog() {
     let stage = Stage::with_webhooks(SimConfig {
@@ -448,7 +450,7 @@ async fn a_month_of_scarce_calls_leaves_no_backlog() {
     assert!(most_pending > 40, "webhooks came: {most_pending}");
     assert!(stage.open_signals().await <= 9);
 
-    // Whoever reads the lists answers the events, those of older nights as well.
+    // A read of the lists completes the events, including those about older nights.
     let [one, another, last] = &members[..] else {
         unreachable!()
     };
@@ -465,7 +467,7 @@ async fn a_month_of_scarce_calls_leaves_no_backlog() {
     let by_id = stage.paths().await;
     assert!(by_id.is_empty(), "{by_id:?}");
 
-    // And when calls are plentiful again, lists are read, and no backlog one by one.
+    // When calls are plentiful again, the lists are read instead of single records.
     drain(&stage.engine).await;
     let lists = DataType::ALL.map(list_of);
     let paths = stage.paths().await;
@@ -506,7 +508,8 @@ async fn signals_of_before_a_reconnect_are_dropped() {
     assert_eq!((stage.pending().await, stage.open_signals().await), (0, 0));
 }
 
-/// Two members who are trusted: the webhooks of the night arrived.
+/// Creates two members with webhooks that arrived in the night, so that the service trusts the
+/// webhooks.
 async fn two_with_webhooks() -> (Stage, Member, Member) {
     let (stage, ann) = with_webhooks().await;
     let ben = stage.connect_person(1).await;
@@ -523,7 +526,7 @@ async fn two_with_webhooks() -> (Stage, Member, Member) {
     (stage, ann, ben)
 }
 
-/// The sport that the app is shown after a request of now.
+/// Returns the workout's sport that the app gets from a request now.
 async fn sport_after_request(stage: &Stage, member: &Member, workout: &Value) -> Value {
     let today = stage.engine.today(&member.user_id).await.unwrap();
     let request = stage.engine.day(&member.user_id, today, RefreshMode::Auto);
@@ -547,14 +550,16 @@ async fn after_an_outage_of_the_receiver_silence_is_not_believed() {
     let night = scored(&stage, &ann);
     stage.change(&ann, DataType::Recovery, &night, rescored(66));
     stage.advance(TimeDelta::hours(1));
-    // Ben's app asks, and the silence about workouts is believed.
+    // Ben's app requests the day. No webhook announced a workout, so the stored data counts as
+    // current.
     assert_ne!(sport_after_request(&stage, &ben, &workout).await, "pilates");
 
-    // A run brings Ann's change, which nobody announced.
+    // A run reads Ann's change, which no webhook announced.
     stage.sync(&ann, &slot(Slot::Morning)).await;
 
     assert_eq!(sport_after_request(&stage, &ben, &workout).await, "pilates");
-    // It is read again once, and silence is believed afterwards.
+    // The workouts are read again once; afterwards missing webhooks again mean that nothing
+    // changed.
     stage.advance(TimeDelta::hours(1));
     stage.world().reset_calls();
     sport_after_request(&stage, &ben, &workout).await;

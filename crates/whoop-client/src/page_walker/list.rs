@@ -1,4 +1,4 @@
-//! Lists as WHOOP keeps them, for tests: newest first, pages by offset.
+//! Simulated WHOOP lists for tests: newest first, with pages by offset.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -12,10 +12,10 @@ use whoop_core::{
 
 use crate::{ListPage, ListedRecord, PageQuery};
 
-/// Small, so that a short list has many seams.
+/// Page size; small, so that a short list has many page borders.
 const PAGE: usize = 3;
 
-/// A record that began at this minute; the minute is its id as well.
+/// The minute at which a record began, which is also its id.
 pub(super) type StartMinute = i64;
 
 pub(super) fn at(minute: StartMinute) -> DateTime<Utc> {
@@ -29,7 +29,7 @@ pub(super) fn everything() -> ReadWindow {
     }
 }
 
-/// The least a record must have; read once, because parsing takes longest.
+/// Creates a record with only the required fields. Tests parse it once, because parsing is slow.
 fn bare<R: ListedRecord>(ids: serde_json::Value) -> R {
     let mut record = json!({
         "user_id": 1, "start": at(0), "created_at": at(0), "updated_at": at(0),
@@ -51,7 +51,7 @@ pub(super) fn sleep(start: StartMinute) -> Sleep {
     }
 }
 
-/// Made long after its sleep began, as most are.
+/// Creates a recovery that WHOOP made long after its sleep began, like most recoveries.
 pub(super) fn recovery(start: StartMinute) -> Recovery {
     static BARE: LazyLock<Recovery> =
         LazyLock::new(|| bare(json!({"cycle_id": 0, "sleep_id": ""})));
@@ -71,7 +71,8 @@ pub(super) fn recoveries(starts: &BTreeSet<StartMinute>) -> Vec<Recovery> {
     starts.iter().rev().map(|start| recovery(*start)).collect()
 }
 
-/// WHOOP's answer: what began before `end`; the token is an offset into the list as it is now.
+/// Returns WHOOP's page: records that began before `end`. The token is an offset into the current
+/// list.
 pub(super) fn page_of<R: ListedRecord>(list: &[R], query: &PageQuery) -> ListPage<R> {
     let began_before = |record: &&R| record.sort_key().is_none_or(|start| start < query.end);
     let list: Vec<&R> = list.iter().filter(began_before).collect();

@@ -1,4 +1,4 @@
-//! Properties of every walk, however the list changes meanwhile.
+//! Properties of the page walker for any changes of the list during the read.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ const NOTHING: [StartMinute; 0] = [];
 #[derive(Debug, Clone)]
 enum ListChange {
     Insert(StartMinute),
-    /// Takes out one of those that are there.
+    /// Removes one of the records on the list.
     Remove(prop::sample::Index),
 }
 
@@ -35,9 +35,9 @@ impl ListChange {
     }
 }
 
-/// Reads a window while the list changes before each page, and again if the list broke off.
+/// Reads a window while the list changes before each page. Begins again if the list was broken.
 ///
-/// Returns the ids on the pages, and the records that were on the list throughout.
+/// Returns the ids on the pages, and the records that were on the list during the whole read.
 fn walk<R: ListedRecord>(
     window: ReadWindow,
     mut starts: BTreeSet<StartMinute>,
@@ -64,7 +64,7 @@ fn walk<R: ListedRecord>(
     }
 }
 
-/// Even minutes are there from the beginning, odd ones come later.
+/// Initial records have even minutes; records that are added later have odd minutes.
 fn starts() -> impl Strategy<Value = BTreeSet<StartMinute>> {
     prop::collection::btree_set((0..100_i64).prop_map(|n| 2 * n), 0..40)
 }
@@ -102,7 +102,7 @@ proptest! {
         prop_assert_eq!(missed(&seen, &throughout), NOTHING);
     }
 
-    /// They carry no start, so they are read by offset.
+    /// Recoveries contain no start, so they are read by offset.
     #[test]
     fn recoveries_inserted_between_pages_hide_no_other(starts in starts(), changes in insertions()) {
         let (seen, throughout) = walk(everything(), starts, recoveries, changes);

@@ -14,7 +14,7 @@ fn numbered(range: std::ops::Range<StartMinute>) -> BTreeSet<StartMinute> {
     range.collect()
 }
 
-/// Reads a list that rests; returns the number of pages.
+/// Reads a list that does not change. Returns the number of pages.
 fn read<R: ListedRecord>(walker: &mut PageWalker, list: &[R]) -> usize {
     let mut pages = 0;
     while let Some(query) = walker.query() {
@@ -51,7 +51,7 @@ fn recoveries_are_read_by_token_at_the_same_end() {
     assert_eq!(read(&mut walker, &list), 2);
 }
 
-/// The limit that the module describes.
+/// The limitation that the module's documentation describes.
 #[test]
 fn a_recovery_that_goes_between_two_pages_hides_the_one_at_the_seam() {
     let mut starts = numbered(0..6);
@@ -148,7 +148,7 @@ fn an_empty_page_that_names_a_next_one_is_no_end() {
     assert!(!walker.list_ended());
 }
 
-/// Each page by time begins with the last record of the page before.
+/// Each page by time repeats the last record of the previous page, so it cannot be empty.
 #[test]
 fn an_empty_page_in_the_middle_of_a_walk_is_no_end() {
     let list = sleeps(&numbered(0..9));

@@ -1,4 +1,4 @@
-//! WHOOP's limit, as the headers tell it.
+//! Tests of the rate-limit gate and WHOOP's quota headers.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Everything that any crate logs while the tests run, at every level.
+//! Captures everything that any crate logs during the tests, at every level.
 
 use std::{
     io::Write,
@@ -7,8 +7,8 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// One for the whole process: a subscriber of a single thread may miss what
-/// another thread happened to log first.
+/// One log for the whole process: a subscriber of a single thread may miss events that another
+/// thread logged first.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
@@ -22,7 +22,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
-/// Called before anything else can log.
+/// Returns the log. Must be called before any other code logs.
 pub(crate) fn listen() -> Log {
     LOG.clone()
 }

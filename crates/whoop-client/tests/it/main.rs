@@ -1,5 +1,5 @@
-//! The client against something that answers: the simulator for what WHOOP
-//! does, a scripted server for what only a broken network or gateway does.
+//! Tests of the client against servers: the simulator for WHOOP's behaviour, and a scripted server
+//! for failures of the network or a gateway.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 

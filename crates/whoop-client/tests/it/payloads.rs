@@ -1,10 +1,10 @@
-//! Records in every shape that WHOOP sends: read, and written as they came.
+//! Records in every form that WHOOP sends are parsed and written back unchanged.
 
 use serde_json::{Map, Value, json, value::to_raw_value};
 use whoop_client::{BodyMeasurement, MemberProfile};
 use whoop_core::record::{Cycle, Record, Recovery, Sleep, Workout, parse_record};
 
-/// Reads a record and writes it again; nothing may differ.
+/// Asserts that a record is the same after parsing and writing.
 fn assert_survives<R: Record>(sent: Value) {
     let record: R = parse_record(&to_raw_value(&sent).unwrap()).unwrap();
     let written = serde_json::to_value(&record).unwrap();
@@ -14,7 +14,7 @@ fn assert_survives<R: Record>(sent: Value) {
     );
 }
 
-/// Absent and null are one at WHOOP, and so are 71 and 71.0.
+/// Whether two values are the same: WHOOP does not distinguish absent from null, nor 71 from 71.0.
 pub(crate) fn is_same(sent: &Value, written: &Value) -> bool {
     match (sent, written) {
         (Value::Object(sent), Value::Object(written)) => {
@@ -22,7 +22,7 @@ pub(crate) fn is_same(sent: &Value, written: &Value) -> bool {
             let mut keys = sent.keys().chain(written.keys());
             keys.all(|key| is_same(&of(sent, key), &of(written, key)))
         }
-        // Whole numbers on both sides, such as ids, must be equal to the digit.
+        // Whole numbers such as ids must be equal in every digit.
         (Value::Number(sent), Value::Number(written)) => {
             sent == written
                 || ((sent.is_f64() || written.is_f64()) && sent.as_f64() == written.as_f64())

@@ -1,4 +1,4 @@
-//! What each kind of reply becomes, and how often it is asked for again.
+//! Results of each kind of reply, and the number of retries.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn what_is_not_json_is_an_error_and_not_asked_for_again() {
 async fn a_refused_token_a_missing_right_and_a_surprise_are_told_apart() {
     let statuses = [401, 403, 418, 302];
     let server = Scripted::saying(statuses.map(|status| {
-        // A redirect that was followed would find a profile.
+        // If the client followed the redirect, it would find a profile.
         reply(status, &[("location", "/developer/elsewhere")], "no")
     }))
     .await;
@@ -163,7 +163,7 @@ async fn a_body_without_end_is_not_read_to_its_end() {
 
 #[tokio::test]
 async fn a_compressed_body_is_unpacked() {
-    // `{"user_id":7}`, by gzip.
+    // `{"user_id":7}`, compressed with gzip.
     let packed = [
         31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 45, 78, 45, 138, 207, 76, 81, 178, 50, 175,
         5, 0, 233, 238, 105, 199, 13, 0, 0, 0,

@@ -1,4 +1,4 @@
-//! A server that says exactly what it was told to, one reply a connection.
+//! A server that sends scripted replies, one per connection.
 
 use std::{
     collections::VecDeque,
@@ -23,7 +23,7 @@ pub(crate) struct Scripted {
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-/// What happens to one connection.
+/// Reaction of the server to one connection.
 pub(crate) enum Reply {
     Send(Vec<u8>),
     /// The request is read and never answered.
@@ -54,7 +54,7 @@ pub(crate) fn json(body: &str) -> Reply {
     reply(200, &[("content-type", "application/json")], body)
 }
 
-/// A good reply that the network cuts off before its end.
+/// A valid reply that is cut off before its end.
 pub(crate) fn cut_short(body: &str) -> Reply {
     let Reply::Send(mut bytes) = json(body) else {
         unreachable!("a JSON reply is bytes")
@@ -78,18 +78,19 @@ impl Scripted {
                 let request = read_request(&mut stream).await;
                 seen.lock().unwrap().push(request);
                 match reply {
-                    // The client may well hang up before the last byte.
+                    // The client may close the connection before the last byte.
                     Reply::Send(bytes) => drop(stream.write_all(&bytes).await),
                     Reply::Silence => silent.push(stream),
                 }
             }
-            // Nobody is refused who comes once too often; the test counts.
+            // Keeps the listener open: an extra request is not refused, and the test counts the
+            // requests.
             std::future::pending::<()>().await;
         });
         Self { address, requests }
     }
 
-    /// Every request that came, head and body.
+    /// Returns all received requests with head and body.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }

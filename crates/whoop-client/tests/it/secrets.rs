@@ -1,4 +1,4 @@
-//! Nothing that is said about a call holds what must stay secret.
+//! Tests that errors, logs and debug output contain no secrets.
 
 use std::{error::Error, sync::Arc};
 
@@ -31,7 +31,7 @@ fn assert_keeps_secrets(text: &str) {
     }
 }
 
-/// Makes every kind of call, and returns all that can be shown of it.
+/// Sends every kind of call, and returns all their errors and debug output as text.
 async fn call_everything(whoop: &WhoopClient) -> String {
     let second_page = PageQuery {
         next_token: Some(PAGE_TOKEN.to_owned()),
@@ -105,7 +105,7 @@ async fn neither_logs_nor_errors_nor_debug_output_hold_a_secret() {
 async fn an_error_of_a_server_that_is_not_there_holds_no_url() {
     listen();
     let nowhere = WhoopConfig {
-        // Port 1 is nobody's.
+        // No server listens on port 1.
         api_url: "http://127.0.0.1:1/developer".parse().unwrap(),
         oauth_url: "http://127.0.0.1:1/oauth2".parse().unwrap(),
         client_id: "the-app".to_owned(),

@@ -1,4 +1,4 @@
-//! Answers that do not arrive whole.
+//! Answers that the client receives incompletely.
 
 use std::{
     io,
@@ -16,21 +16,21 @@ use actix_web::{
 use super::to_http_response;
 use crate::reply::HttpReply;
 
-/// How long a stalled answer hangs unless the fault says.
+/// Time that a stalled answer hangs if the fault has no `millis`.
 const DEFAULT_STALL: Duration = Duration::from_secs(600);
 
-/// The connection ends before a byte of the answer.
+/// Closes the connection before the first byte of the answer.
 pub(super) fn reset() -> HttpResponse {
     cut_off(HttpReply::empty(200), 0, 1, None)
 }
 
-/// Half the body under the length of the whole, then the connection ends.
+/// Sends half of the body with the length of the whole body, then closes the connection.
 pub(super) fn truncated(reply: HttpReply) -> HttpResponse {
     let (sent, length) = half_length(&reply);
     cut_off(reply, sent, length, None)
 }
 
-/// Half the body, then silence.
+/// Sends half of the body, then nothing for `millis`, then closes the connection.
 pub(super) fn stalled(reply: HttpReply, millis: Option<u64>) -> HttpResponse {
     let (sent, length) = half_length(&reply);
     let silence = millis.map_or(DEFAULT_STALL, Duration::from_millis);
@@ -61,7 +61,7 @@ fn cut_off(
         .map_into_boxed_body()
 }
 
-/// A body that promises its length and breaks the promise.
+/// A body that ends before its announced length is reached.
 struct BrokenBody {
     part: Option<Bytes>,
     length: u64,
@@ -90,8 +90,8 @@ impl MessageBody for BrokenBody {
             self.silence = None;
         }
         if !self.flushed {
-            // The server writes out what it has when a body is not ready; an
-            // error straight away would take the first half down with it.
+            // The server sends its buffer while the body is pending. An error at once would
+            // discard the first half before it is sent.
             self.flushed = true;
             context.waker().wake_by_ref();
             return Poll::Pending;

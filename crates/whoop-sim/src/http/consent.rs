@@ -1,4 +1,4 @@
-//! The consent page.
+//! WHOOP's consent page.
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use crate::{
     world::World,
 };
 
-/// More would make the list unusable; the others go by `?person=`.
+/// Maximum number of people in the page's list. Other people are selected with `?person=`.
 const MAX_LISTED_PEOPLE: usize = 200;
 
-/// `GET`: the page, or with auto consent the answer itself.
+/// Answers `GET` with the page, or with the final redirect if auto consent is on.
 pub(super) fn handle_get(world: &mut World, query: &str) -> HttpReply {
     let request = match AuthorizationRequest::parse(&world.config, query.as_bytes()) {
         Ok(request) => request,
@@ -31,7 +31,7 @@ pub(super) fn handle_get(world: &mut World, query: &str) -> HttpReply {
     HttpReply::html(200, consent_page(world, &request, proposed))
 }
 
-/// `POST`: what was clicked.
+/// Answers `POST`: the form with the member's decision.
 pub(super) fn handle_post(world: &mut World, form: &[u8]) -> HttpReply {
     let request = match AuthorizationRequest::parse(&world.config, form) {
         Ok(request) => request,

@@ -1,4 +1,4 @@
-//! The pages under `/_sim/`, for tests and for the curious.
+//! Routes under `/_sim/`, with which tests and developers control the simulator.
 
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -49,7 +49,7 @@ async fn unknown_route() -> HttpResponse {
     to_http_response(HttpReply::sim_error(404, "no such page of the simulator"))
 }
 
-/// Everybody, or with `offset` and `limit` a part; `total` counts all.
+/// Lists all people, or a part of them with `offset` and `limit`; `total` counts all people.
 async fn list_people(world: WorldData, request: actix_web::HttpRequest) -> HttpResponse {
     let asked = (
         query_parameter(&request, "offset").unwrap_or(Ok(0)),
@@ -206,7 +206,7 @@ async fn list_faults(world: WorldData) -> HttpResponse {
     to_http_response(HttpReply::json_value(&faults))
 }
 
-/// Replaces all faults by the list that is given.
+/// Replaces all faults by the given list.
 async fn set_faults(world: WorldData, body: web::Bytes) -> HttpResponse {
     let faults: Vec<Fault> = match parse_body(&body) {
         Ok(faults) => faults,
@@ -256,7 +256,7 @@ async fn set_clock(world: WorldData, body: web::Bytes) -> HttpResponse {
         }
         _ => None,
     };
-    // Outside of these years instants no longer print as WHOOP prints them.
+    // Outside of these years, instants cannot be printed in WHOOP's format.
     let year = |now: &DateTime<Utc>| (1970..=9_000).contains(&chrono::Datelike::year(now));
     match now.filter(year) {
         Some(now) => world.set_now(now),

@@ -1,11 +1,10 @@
-//! `GET /`: a page to watch and to steer the simulator by hand.
+//! `GET /`: a web page to watch and to control the simulator.
 //!
-//! It asks the same pages under `/_sim/` that tests use and has no way in of
-//! its own.
+//! The page uses only the routes under `/_sim/` that tests use too.
 
 use actix_web::{HttpResponse, http::header, web};
 
-/// Nothing from another host, no script inside the page, no frame around it.
+/// Content security policy: no resources from other hosts, no inline scripts, no framing.
 const PAGE_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";

@@ -1,4 +1,4 @@
-//! From HTTP to the world and back; nothing here decides what WHOOP says.
+//! The HTTP layer. It converts requests and replies; other modules decide WHOOP's answers.
 
 mod broken_reply;
 mod consent;
@@ -13,12 +13,12 @@ use actix_web::{HttpResponse, http::StatusCode, http::header, web};
 
 use crate::reply::HttpReply;
 
-/// A page of 25 records is some 25 kB; nobody sends us more than that.
+/// Maximum size of a request body. For comparison, a page of 25 records has about 25 kB.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
-        // Before the rest of `/_sim/`, which refuses what it does not know.
+        // Registered before the other routes under `/_sim/`, which answer 404 to unknown paths.
         .configure(front::configure)
         .route("/_sim/state", web::get().to(state::show))
         .configure(control::configure)

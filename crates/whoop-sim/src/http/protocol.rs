@@ -1,4 +1,4 @@
-//! `/_sim/protocol`: how to answer where WHOOP's own answer is not known.
+//! `/_sim/protocol`: options for cases in which WHOOP's own answer is not known.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -32,7 +32,7 @@ struct ExpireTokensRequest {
     whoop_user_id: Option<i64>,
 }
 
-/// Access tokens end now, one person's or all; refresh tokens stay good.
+/// Expires the access tokens of one person or of all people; refresh tokens stay valid.
 pub(super) async fn expire_tokens(world: WorldData, body: web::Bytes) -> HttpResponse {
     let expire = match body.as_ref() {
         b"" => Ok(ExpireTokensRequest::default()),

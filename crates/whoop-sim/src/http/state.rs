@@ -1,4 +1,4 @@
-//! `GET /_sim/state`: how the simulator stands, in one small answer.
+//! `GET /_sim/state`: a short summary of the simulator's state.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::{
     world::World,
 };
 
-/// How many simulated minutes the counts by minute cover.
+/// Number of simulated minutes in the counts per minute.
 const MINUTES: usize = 60;
 
 pub(super) async fn show(world: web::Data<WorldHandle>) -> HttpResponse {
@@ -56,8 +56,8 @@ fn state_json(world: &World) -> Value {
     })
 }
 
-/// Calls to the API in each of the last minutes, oldest first: those that got
-/// what they asked for, and the others.
+/// Counts the calls to the API in each of the last 60 minutes, oldest first: successful calls
+/// (status 200 to 399), and all others.
 fn count_by_minute<'a>(
     calls: impl Iterator<Item = &'a LoggedCall>,
     now: DateTime<Utc>,

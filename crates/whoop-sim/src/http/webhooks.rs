@@ -1,4 +1,4 @@
-//! `/_sim/webhooks`: the deliveries, and the switches that spoil them.
+//! `/_sim/webhooks`: the webhook deliveries and the settings of their faults.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
     webhook::{DeliveryState, WebhookFaults, check_webhook_url},
 };
 
-/// So many deliveries fit on a page that somebody reads.
+/// Maximum number of deliveries in the reply; the newest are shown.
 const MAX_SHOWN_DELIVERIES: usize = 200;
 
 type WorldData = web::Data<WorldHandle>;
@@ -50,7 +50,8 @@ pub(super) async fn change(world: WorldData, body: web::Bytes) -> HttpResponse {
     show(world).await
 }
 
-/// All of it or nothing. Switches that are not named go back to off.
+/// Applies all settings, or none if one is invalid. Fields that are missing in `switches` are
+/// reset to off.
 fn apply_settings(world: &WorldHandle, body: &[u8]) -> Result<(), String> {
     let change: WebhookSettingsRequest =
         serde_json::from_slice(body).map_err(|error| error.to_string())?;

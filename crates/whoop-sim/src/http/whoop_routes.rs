@@ -1,4 +1,4 @@
-//! The one way in for WHOOP's routes: fault, quota, answer, log.
+//! Handlers of WHOOP's routes. Each applies faults and the quota, answers and logs the call.
 
 use std::time::{Duration, Instant};
 
@@ -92,7 +92,7 @@ fn answer_api(
         reply = HttpReply::empty(404);
     }
     if reply.status == 429 {
-        // A 429 that was switched on must read like a true one.
+        // A 429 from a fault must have the same headers as one from the quota.
         quota.remaining = 0;
     }
     (reply, quota, member)
@@ -187,8 +187,9 @@ async fn apply_delay(fault: Option<&Fault>, kind: FaultKind) {
     }
 }
 
-/// What stands in for an answer. The call then changes nothing: a token is not
-/// spent by a refresh that fails with 500.
+/// Returns the reply that a fault sends instead of the answer, if any.
+///
+/// The call is then not processed: a refresh that fails with 500 does not spend the refresh token.
 fn replacement_reply(fault: &Fault) -> Option<HttpReply> {
     match fault.kind {
         FaultKind::Status => Some(HttpReply {
@@ -210,7 +211,7 @@ fn replacement_reply(fault: &Fault) -> Option<HttpReply> {
     }
 }
 
-/// Faults that spoil the answer on its way. The call has had its effect.
+/// Converts the reply to HTTP and applies faults that damage it. The call was processed before.
 fn spoil_reply(mut reply: HttpReply, fault: Option<Fault>) -> HttpResponse {
     let Some(fault) = fault else {
         return to_http_response(reply);

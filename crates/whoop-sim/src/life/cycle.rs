@@ -1,4 +1,4 @@
-//! A cycle's own score: strain and energy from one sleep's onset to the next.
+//! The score of a cycle: strain and energy from the start of one main sleep to the next.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,11 +16,13 @@ use crate::{
     record::SimRecord,
 };
 
-/// An open cycle is scored anew this often.
+/// Interval at which WHOOP updates the score of the running cycle.
 const UPDATE_INTERVAL_SECONDS: i64 = 20 * 60;
 
-/// A cycle whose end is not known yet. It grows as time passes, and every value
-/// hangs on the instant alone, so it is the same however the clock got there.
+/// A cycle whose end is not known yet.
+///
+/// Its values grow with time. They depend only on the current instant, not on the steps in which
+/// the clock was moved.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenCycle {
     pub(crate) id: i64,
@@ -29,11 +31,11 @@ pub(crate) struct OpenCycle {
     pub(crate) woke_at: DateTime<Utc>,
     pub(crate) timezone_offset: String,
     pub(crate) times: ScoringTimes,
-    /// What it is once it is settled.
+    /// Final score state, valid from `times.finalized` on.
     pub(crate) state: SimScoreState,
     pub(crate) missing_score: MissingScore,
     pub(crate) activity_level: ActivityLevel,
-    /// With the instant from which WHOOP counts them.
+    /// Loads of the workouts, each with the instant from which WHOOP counts it.
     pub(crate) loads: Vec<(DateTime<Utc>, WorkoutLoad)>,
 }
 
@@ -45,14 +47,14 @@ pub(crate) enum MissingScore {
     Zeros,
 }
 
-/// How somebody spends a day.
+/// A person's activity during one cycle, apart from the workouts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ActivityLevel {
     exertion_per_hour: f64,
     average_heart_rate: i64,
     max_heart_rate: i64,
     kilojoule_per_hour: f64,
-    /// `None` when the strap was not worn all the time.
+    /// Steps per hour; `None` if the strap was not worn all the time.
     steps_per_hour: Option<i64>,
 }
 
@@ -73,12 +75,12 @@ impl ActivityLevel {
     fn score(&self, lasted: TimeDelta, loads: &[WorkoutLoad]) -> CycleScoreJson {
         let hours = to_f64(lasted.num_milliseconds()) / 3_600_000.0;
         let trained: f64 = loads.iter().map(|load| load.strain).sum();
-        // Strain does not add up; it crowds towards 21.
+        // Strain is not additive: it approaches 21.
         let exertion = hours.min(30.0) * self.exertion_per_hour + trained * 0.045;
         let burnt: f64 = loads.iter().map(|load| load.kilojoule).sum();
         let highest = loads.iter().map(|load| load.max_heart_rate).max();
         let strain = 20.95 * (1.0 - (-exertion).exp());
-        // A day is harder than the hardest hour of it.
+        // The strain of a cycle is higher than that of its hardest workout.
         let hardest = loads.iter().map(|load| load.strain).fold(0.0, f64::max);
         CycleScoreJson {
             strain: SinglePrecision::new(strain.max(hardest + (20.95 - hardest) * 0.03)),
@@ -90,7 +92,7 @@ impl ActivityLevel {
 }
 
 impl OpenCycle {
-    /// When it last changed before `now`, while it is open.
+    /// Returns the time of the last update at or before `now`, while the cycle is running.
     pub(crate) fn last_update(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let age = (now - self.times.created).num_seconds().max(0);
         let grown = self.times.created
@@ -102,7 +104,7 @@ impl OpenCycle {
         }
     }
 
-    /// As it is listed while it is open.
+    /// Returns the record that WHOOP lists while the cycle is running.
     pub(crate) fn open_record(&self, now: DateTime<Utc>) -> SimRecord {
         let at = self.last_update(now);
         let state = if at < self.times.finalized {
@@ -113,7 +115,7 @@ impl OpenCycle {
         self.to_record(at, None, at, state)
     }
 
-    /// As it is listed from `seen` on, when the sleep that ends it is known.
+    /// Returns the record that WHOOP lists from `seen` on, after it knows the end of the cycle.
     pub(crate) fn closed_record(&self, end: DateTime<Utc>, seen: DateTime<Utc>) -> SimRecord {
         let state = if seen < self.times.finalized {
             SimScoreState::PendingScore
@@ -131,7 +133,7 @@ impl OpenCycle {
         state: SimScoreState,
     ) -> SimRecord {
         let is_scored = state == SimScoreState::Scored;
-        // A workout of this cycle that arrived late counts when it closes.
+        // A running cycle counts the workouts that WHOOP has scored so far, a closed cycle all.
         let loads: Vec<WorkoutLoad> = self
             .loads
             .iter()

@@ -1,4 +1,4 @@
-//! What is going to happen to a person's records, in the order of time.
+//! Future events of a person's records, in chronological order.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,21 @@ use chrono::{DateTime, Utc};
 use super::cycle::OpenCycle;
 use crate::{data_type::SimDataType, record::SimRecord};
 
-/// What happens at one instant.
+/// One change of a person's records.
 #[derive(Debug)]
 pub(crate) enum TimelineEvent {
-    /// A record appears, or takes the place of its older self.
+    /// Adds a record, or replaces its earlier version.
     Put(SimDataType, SimRecord),
-    /// The cycle that is open from now on.
+    /// Starts the cycle that is running from now on.
     Open(Box<OpenCycle>),
-    /// The open cycle has ended.
+    /// Ends the running cycle.
     Close(SimRecord),
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct EventTimeline {
-    /// The number keeps what happens at the same instant in the order it was told.
+    /// Events by time and number. The number keeps events of one instant in the order in which
+    /// they were added.
     events: BTreeMap<(DateTime<Utc>, u64), TimelineEvent>,
     added: u64,
 }
@@ -31,7 +32,7 @@ impl EventTimeline {
         self.added += 1;
     }
 
-    /// The next change that is due.
+    /// Removes and returns the next event that is due.
     pub(crate) fn take_due(
         &mut self,
         now: DateTime<Utc>,

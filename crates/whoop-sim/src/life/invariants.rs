@@ -1,4 +1,4 @@
-//! What must hold for every life, whatever the seed.
+//! Tests of properties that hold for every life pattern and every seed.
 
 use std::collections::HashSet;
 
@@ -39,11 +39,11 @@ fn local_date(record: &Value, key: &str) -> NaiveDate {
     (at(record, key).naive_utc() + TimeDelta::minutes(minutes)).date()
 }
 
-/// Everybody, for many seeds.
+/// Checks one person of every life pattern, for 12 seeds.
 fn everybody(days: u32, check: impl Fn(&Person)) {
     for seed in 0..12 {
         for index in 0..LIVES {
-            // Ten years are much to look through; once is enough.
+            // Checking ten years of records is slow, so one seed is enough.
             if seed > 0 && LifePattern::for_index(index) == LifePattern::Decade {
                 continue;
             }
@@ -224,13 +224,13 @@ fn the_first_three_show_between_them_what_a_client_must_survive() {
     }
 }
 
-/// The length of a closed cycle; zero for an open one.
+/// Returns the length of a closed cycle; zero for a running one.
 fn ended(cycle: &Value) -> TimeDelta {
     let end = cycle["end"].as_str().and_then(clock::parse);
     end.map_or(TimeDelta::zero(), |end| end - at(cycle, "start"))
 }
 
-/// Times between cycles that do not join.
+/// Returns the gaps between consecutive cycles.
 fn gaps(cycles: &[Value]) -> impl Iterator<Item = TimeDelta> {
     let between = cycles
         .windows(2)

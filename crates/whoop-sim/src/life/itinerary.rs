@@ -1,4 +1,4 @@
-//! Where somebody is, and since when.
+//! The time zones that a person is in, with the times of arrival.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,7 +10,8 @@ use super::{
     },
 };
 
-/// Auckland to Honolulu and Honolulu to Tokyo cross the date line, each way once.
+/// Stops of a traveller. Auckland to Honolulu and Honolulu to Tokyo cross the date line, once in
+/// each direction.
 const TRAVEL_ROUTE: [SimTimeZone; 8] = [
     LONDON,
     NEW_YORK,
@@ -24,12 +25,12 @@ const TRAVEL_ROUTE: [SimTimeZone; 8] = [
 
 #[derive(Debug)]
 pub(crate) struct Itinerary {
-    /// Arrivals, oldest first; the first one lies before everything.
+    /// Arrivals, oldest first. The first arrival is before all records.
     stays: Vec<(DateTime<Utc>, SimTimeZone)>,
     travel: Option<TravelPlan>,
 }
 
-/// A journey without end, planned as far as it is asked for.
+/// An endless journey, of which the stops up to `planned_until` are known.
 #[derive(Debug)]
 struct TravelPlan {
     rng: SeededRng,
@@ -69,7 +70,7 @@ impl Itinerary {
         }
     }
 
-    /// Plans on until `until`; places before it are known then.
+    /// Extends the plan at least to `until`, so that the time zone is known at all times before it.
     pub(crate) fn plan_until(&mut self, until: DateTime<Utc>) {
         let Some(journey) = &mut self.travel else {
             return;

@@ -1,50 +1,53 @@
-//! What sets one life apart from another.
+//! Life patterns: the habits that distinguish the simulated people.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::seeded_rng::ScoringDelay;
 
-/// The people take these in turn, so the first three show the most.
+/// Habits of a simulated person.
+///
+/// People are assigned these patterns in order, and again from the first one after the last. The
+/// first three patterns cover the most cases, because a simulator has three people by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LifePattern {
-    /// Regular nights in a zone with summer time, sport in the evening.
+    /// Sleeps regularly in a time zone with summer time, and does sport in the evening.
     OrdinarySleeper,
-    /// Sleeps by day for four days, by night for four, and misses some.
+    /// Sleeps in the daytime for four days, then at night for four days, and misses some sleeps.
     NightShiftNurse,
-    /// Half the world in two months, over the date line both ways.
+    /// Travels through eight time zones and crosses the date line in both directions.
     Traveller,
-    /// Sleeps through both changes of the clocks in another part of the world.
+    /// Sleeps through both clock changes of the year, in New York.
     DaylightSaver,
-    /// A nap most afternoons; an older strap without temperature and oxygen.
+    /// Naps on most afternoons; has an older strap that measures no skin temperature and oxygen.
     Napper,
-    /// Two sleeps a night, the second a nap or the start of a cycle of its own.
+    /// Sleeps twice on most nights; the second sleep is a nap or starts a cycle of its own.
     Parent,
-    /// Up to three workouts a day.
+    /// Trains up to three times a day.
     Athlete,
-    /// Leaves the strap off for days.
+    /// Takes the strap off for days.
     StrapOff,
-    /// Joined a few days ago; WHOOP is still calibrating.
+    /// Joined a few days ago; WHOOP calibrates during the first four nights.
     Newcomer,
-    /// Stopped paying three weeks before the simulator's start; nothing is new since.
+    /// Stopped paying three weeks before the simulator's start and has no newer records.
     MembershipLapsed,
-    /// Stays up through every fifth night, so that a cycle lasts 40 hours.
+    /// Stays awake every fifth night, so that a cycle lasts 40 hours.
     LongCycle,
-    /// Ten years of history, however few days the others have.
+    /// Has ten years of history, even if fewer days are configured.
     Decade,
-    /// Wears the strap from Monday to Friday: a gap every week.
+    /// Takes the strap off every weekend, so that there is a gap every week.
     Weekdays,
-    /// Began with days that WHOOP scored with zeros afterwards, and takes the strap off for
-    /// weeks.
+    /// Has two first cycles that WHOOP scored with zeros later, and takes the strap off for weeks.
     LongBreaks,
-    /// Falls asleep in the evening, which WHOOP takes for the night; enters naps by hand, some
-    /// with an efficiency above 100 %.
+    /// Sometimes falls asleep briefly in the evening, which WHOOP records as the main sleep. Enters
+    /// naps by hand, some with an efficiency above 100 %.
     EveningDozer,
-    /// Wakes up for an hour: WHOOP records the night as two main sleeps of one cycle.
+    /// Is awake for an hour on most nights; WHOOP records such a night as two main sleeps of one
+    /// cycle.
     BrokenSleeper,
-    /// Cycles and workouts without a score, or with one although they are unscored; values
-    /// out of range; offsets that lag behind a change of the clocks.
+    /// Has unusual records: unscorable records with a score of zeros, values out of range, and UTC
+    /// offsets that lag behind a clock change.
     OddReadings,
 }
 
@@ -69,12 +72,12 @@ const LIFE_PATTERNS: [LifePattern; 17] = [
 ];
 
 impl LifePattern {
-    /// The lives in turn.
+    /// Returns the pattern of the person with this index.
     pub(crate) fn for_index(index: usize) -> Self {
         LIFE_PATTERNS[index % LIFE_PATTERNS.len()]
     }
 
-    /// Every so many-th night goes by without a sleep that WHOOP could see.
+    /// Returns `n` if every `n`-th night has no sleep that WHOOP records.
     pub(crate) fn missed_night_interval(self) -> Option<usize> {
         match self {
             Self::NightShiftNurse => Some(7),
@@ -84,7 +87,7 @@ impl LifePattern {
         }
     }
 
-    /// Every so many-th night is followed by days without the strap.
+    /// Returns `n` if days without the strap follow every `n`-th night.
     pub(crate) fn strap_off_interval(self) -> Option<usize> {
         match self {
             Self::StrapOff => Some(14),
@@ -93,7 +96,7 @@ impl LifePattern {
         }
     }
 
-    /// The chance of a nap in the afternoon.
+    /// Returns the probability of a nap in the afternoon.
     pub(crate) fn nap_probability(self) -> f64 {
         match self {
             Self::Napper => 0.75,
@@ -103,7 +106,7 @@ impl LifePattern {
         }
     }
 
-    /// Every so many-th day ends with sport that runs past midnight.
+    /// Returns `n` if every `n`-th day ends with a workout that lasts past midnight.
     pub(crate) fn late_sport_interval(self) -> Option<usize> {
         match self {
             Self::OrdinarySleeper => Some(8),
@@ -112,7 +115,7 @@ impl LifePattern {
         }
     }
 
-    /// Some people wait for their scores for most of a day.
+    /// Returns the time that WHOOP needs to score this person's sleeps and recoveries.
     pub(crate) fn scoring_delay(self) -> ScoringDelay {
         match self {
             Self::NightShiftNurse | Self::Parent => ScoringDelay::Long,
@@ -120,7 +123,7 @@ impl LifePattern {
         }
     }
 
-    /// Records show the offset of this long ago.
+    /// Returns the time by which the UTC offset in the records lags behind the real one.
     pub(crate) fn offset_lag(self) -> TimeDelta {
         match self {
             Self::OddReadings | Self::Parent => TimeDelta::hours(20),

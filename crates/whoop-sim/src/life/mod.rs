@@ -1,9 +1,9 @@
-//! The people: who they are, how they live, and the records that come of it.
+//! The simulated people, their lives, and the resulting records.
 //!
-//! A life is planned first (`plan`: when somebody sleeps, naps and trains), then
-//! told as WHOOP would learn of it (`story`): what appears when, and what becomes
-//! of it (`tale`). All are pure. The same seed, start and days give the same
-//! bytes at the same instant, however the clock got there.
+//! `plan` plans a life: the times of sleeps, naps and workouts. `record_generator` generates the
+//! records that WHOOP would have of it, with all their versions. `event_timeline` holds the
+//! versions until their time. None of these modules has I/O. The same seed, start and days give
+//! the same bytes at the same instant, independent of the steps in which the clock was moved.
 
 mod cycle;
 mod event_timeline;

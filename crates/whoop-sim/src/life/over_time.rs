@@ -1,4 +1,4 @@
-//! What happens to a life while the clock moves.
+//! Tests of a person's records while the clock moves.
 
 use std::collections::{HashMap, HashSet};
 
@@ -31,7 +31,7 @@ fn at(record: &Value, key: &str) -> DateTime<Utc> {
     clock::parse(record[key].as_str().unwrap()).unwrap()
 }
 
-/// Looks at a person every ten minutes for so many days.
+/// Calls `look` with a person every ten simulated minutes, for `days` days.
 fn watch(index: usize, days: i64, mut look: impl FnMut(DateTime<Utc>, &Person)) {
     let mut person = person(index);
     for step in 0..days * 144 {

@@ -17,50 +17,50 @@ use crate::{
     records::RecordStore,
 };
 
-/// A newcomer's whole history.
+/// Maximum number of days of a newcomer's history.
 const NEWCOMER_DAYS: u32 = 12;
 const DECADE_DAYS: u32 = 3_653;
 const LAPSED_DAYS_AGO: i64 = 21;
 
-/// Who somebody is to be.
+/// Specification from which a person is generated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PersonSpec {
     pub(crate) life: LifePattern,
-    /// Of history at the simulator's start.
+    /// Days of history at the simulator's start.
     pub(crate) days: u32,
 }
 
-/// A member of WHOOP with all that has happened so far.
+/// A member of WHOOP with all records up to the last call of [`Self::advance_to`].
 #[derive(Debug)]
 pub(crate) struct Person {
     pub(crate) whoop_user_id: i64,
     pub(crate) index: usize,
     pub(crate) life: LifePattern,
     pub(crate) profile: Value,
-    /// WHOOP has none for some people and answers 404.
+    /// Body measurement; `None` if WHOOP has none and answers 404.
     pub(crate) body_measurement: Option<Value>,
     pub(crate) records: RecordStore,
-    /// What was edited by hand, which outlives what happens by itself.
+    /// Edits by hand, which are kept when a newer version of the record is generated.
     pub(crate) edits: EditOverlay,
     generator: RecordGenerator,
     timeline: EventTimeline,
     open_cycle: Option<Box<OpenCycle>>,
-    /// After this, WHOOP hears nothing more of them.
+    /// Time after which WHOOP receives no data from this person.
     ends_at: Option<DateTime<Utc>>,
 }
 
-/// A record that WHOOP would tell the app's webhook about.
+/// A new or changed record, which WHOOP announces with a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordUpdate {
     pub(crate) at: DateTime<Utc>,
     pub(crate) data_type: SimDataType,
-    /// A recovery goes by its sleep's.
+    /// Id of the record; for a recovery, the id of its sleep.
     pub(crate) id: String,
 }
 
 impl Person {
-    /// Somebody as they stand at `now`, with a history that begins `role.days`
-    /// before `born`, the simulator's start.
+    /// Creates a person with all records up to `now`. The history begins `role.days` before
+    /// `born`, the simulator's start.
     pub(crate) fn new(
         seed: u64,
         index: usize,
@@ -112,8 +112,8 @@ impl Person {
         person
     }
 
-    /// Lets happen what happens until `now`; nothing that has happened is undone
-    /// by a clock that is turned back.
+    /// Applies all events up to `now` and returns the updated records. Events are not undone if
+    /// the clock is set back.
     pub(crate) fn advance_to(&mut self, now: DateTime<Utc>) -> Vec<RecordUpdate> {
         let now = self.ends_at.map_or(now, |ends| now.min(ends));
         while self
@@ -140,7 +140,7 @@ impl Person {
         happened
     }
 
-    /// The id of a cycle of theirs that begins then.
+    /// Returns the id of this person's cycle that begins at `start`.
     pub(crate) fn cycle_id(&self, start: DateTime<Utc>) -> i64 {
         cycle_id(self.index, start)
     }
@@ -149,7 +149,7 @@ impl Person {
         self.generator.draw_recovery_score(chance)
     }
 
-    /// Something happens later than what is planned by the story.
+    /// Schedules a record in addition to those of the generator.
     pub(crate) fn schedule_record(
         &mut self,
         at: DateTime<Utc>,
@@ -159,7 +159,7 @@ impl Person {
         self.timeline.add(at, TimelineEvent::Put(data_type, record));
     }
 
-    /// Whether it is there now; what was deleted by hand stays away.
+    /// Stores a record with the edits applied. Returns false if the record was deleted by hand.
     fn put_record(&mut self, data_type: SimDataType, record: SimRecord) -> bool {
         match self.edits.apply(data_type, record) {
             Some(record) => {
@@ -200,7 +200,7 @@ fn days_before(at: DateTime<Utc>, days: i64) -> DateTime<Utc> {
         .unwrap_or(at)
 }
 
-/// What somebody's body is like; nights and days vary around it.
+/// A person's average physical values, around which the measured values vary.
 pub(crate) struct BodyBaseline {
     pub(crate) resting_heart_rate: f64,
     pub(crate) hrv_milli: f64,
@@ -208,7 +208,7 @@ pub(crate) struct BodyBaseline {
     pub(crate) need_milli: i64,
     pub(crate) respiratory_rate: f64,
     pub(crate) kilojoule_per_hour: f64,
-    /// Older straps measure neither skin temperature nor oxygen.
+    /// Whether the strap measures skin temperature and oxygen, which older straps do not.
     pub(crate) has_new_strap: bool,
     measurement: BodyMeasurementJson,
 }
@@ -258,20 +258,22 @@ const LAST_NAMES: [&str; 11] = [
 
 const FIRST_USER_ID: i64 = 20_000_000;
 
-/// Whose WHOOP id this would be, if there are so many people.
+/// Returns the index of the person with this WHOOP user id. The caller checks that the person
+/// exists.
 pub(crate) fn index_of_user(whoop_user_id: i64) -> Option<usize> {
     let nth = whoop_user_id.checked_sub(FIRST_USER_ID)?.div_euclid(1_000);
     usize::try_from(nth).ok()
 }
 
-/// Ids and names hang on seed and index alone: a bookmark outlives a restart.
+/// Creates a person's profile. Ids and names depend only on the seed and the index, so that they
+/// are the same after a restart.
 pub(crate) fn make_profile(seed: u64, index: usize) -> ProfileJson {
     let mut chance = SeededRng::new(seed, stream_id(index, RngStream::Name));
     let first_name = FIRST_NAMES[chance.index(FIRST_NAMES.len())].to_owned();
     let last_name = LAST_NAMES[chance.index(LAST_NAMES.len())].to_owned();
     let nth = i64::try_from(index).unwrap_or(0);
     ProfileJson {
-        // Steps of 1000 with a random part below: no two people share an id.
+        // Each person has a range of 1000 ids, so no two people share an id.
         user_id: FIRST_USER_ID + nth * 1_000 + chance.int_between(0, 999),
         email: format!("member{}@example.test", index + 1),
         first_name,
@@ -279,7 +281,8 @@ pub(crate) fn make_profile(seed: u64, index: usize) -> ProfileJson {
     }
 }
 
-/// Which dice of a person: a longer journey must not change a night.
+/// Purposes of a person's random numbers. Each has its own stream, so that for example a longer
+/// journey does not change a night.
 #[derive(Debug, Clone, Copy)]
 enum RngStream {
     Records,
@@ -288,7 +291,7 @@ enum RngStream {
     Travel,
 }
 
-/// Nobody shares dice with anybody.
+/// Returns the id of a random number stream. Each person has one stream per purpose.
 fn stream_id(index: usize, die: RngStream) -> u64 {
     u64::try_from(index).unwrap_or(0).wrapping_mul(4) + die as u64
 }

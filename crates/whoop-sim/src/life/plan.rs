@@ -28,10 +28,10 @@ pub(crate) struct PlannedNap {
 pub(crate) enum MeasurementResult {
     /// Strain and energy.
     Values,
-    /// Nothing, but WHOOP scores the cycle with zeros and creates it days later, at
-    /// this instant. Real members' first cycles are like this.
+    /// Nothing, but WHOOP creates the cycle days later, at this instant, with a score of zeros.
+    /// WHOOP does this for the first cycles of real members.
     ZerosCreatedAt(DateTime<Utc>),
-    /// Nothing: the cycle stays without a score.
+    /// Nothing: the cycle gets no score.
     Nothing,
 }
 
@@ -65,7 +65,7 @@ impl PlannedCycle {
         }
     }
 
-    /// The instant at which the member gets up, or puts the strap on.
+    /// Returns the instant at which the member gets up, or puts the strap on.
     pub(crate) fn woke_at(&self) -> DateTime<Utc> {
         self.nights.last().map_or(self.start, |night| night.end)
     }
@@ -75,27 +75,28 @@ impl PlannedCycle {
 const MIN_TIME_AWAKE: TimeDelta = TimeDelta::hours(6);
 /// Time ahead of a night that is planned: days without the strap, a missed night, a nap.
 const PLANNING_HORIZON: TimeDelta = TimeDelta::days(70);
-/// WHOOP ends the cycle of a strap that is off this long after the cycle's start.
+/// Time from the start of a cycle until WHOOP ends it if the strap is off.
 const AUTO_CLOSE_AFTER: TimeDelta = TimeDelta::hours(24);
 
-/// Plans one cycle after the other, without end.
+/// Planner of a person's cycles, one after the other, without end.
 #[derive(Debug)]
 pub(crate) struct CyclePlanner {
     life: LifePattern,
     rng: SeededRng,
     pub(crate) itinerary: Itinerary,
-    /// Cycles without a sleep that come before the next night.
+    /// Cycles without a sleep that are before the next night.
     cycles_without_sleep: VecDeque<PlannedCycle>,
     onset: DateTime<Utc>,
     night_number: usize,
-    /// The next main sleep is a short sleep in the evening that WHOOP takes for the night.
+    /// Whether the next main sleep is a short sleep in the evening that WHOOP takes for the night.
     dozes: bool,
-    /// When the strap was taken off for good.
+    /// Time at which the member takes the strap off for good.
     ends_at: Option<DateTime<Utc>>,
 }
 
 impl CyclePlanner {
-    /// The first bedtime after `from` begins it.
+    /// Creates a planner. The first cycle begins at the first bedtime after `from`, except for
+    /// [`LifePattern::LongBreaks`].
     pub(crate) fn new(
         life: LifePattern,
         mut chance: SeededRng,
@@ -122,7 +123,7 @@ impl CyclePlanner {
         planner
     }
 
-    /// Start of the next cycle; `None` if there will be none.
+    /// Returns the start of the next cycle; `None` if there will be none.
     pub(crate) fn next_start(&self) -> Option<DateTime<Utc>> {
         let next = self
             .cycles_without_sleep
@@ -132,7 +133,7 @@ impl CyclePlanner {
         (!is_over).then_some(next)
     }
 
-    /// The cycle that starts at [`Self::next_start`].
+    /// Returns the cycle that starts at [`Self::next_start`].
     pub(crate) fn next_cycle(&mut self) -> PlannedCycle {
         if let Some(mut cycle) = self.cycles_without_sleep.pop_front() {
             cycle.next_start = self
@@ -151,7 +152,7 @@ impl CyclePlanner {
         cycle
     }
 
-    /// A cycle that begins with a night.
+    /// Plans a cycle that begins with a night.
     fn plan_night(&mut self) -> PlannedCycle {
         let night = self.night_number;
         let dozes = std::mem::take(&mut self.dozes);
@@ -161,7 +162,7 @@ impl CyclePlanner {
         let strap_off = !dozes && self.takes_the_strap_off(woke, night);
         let late_sport = falls(self.life.late_sport_interval());
         let mut next = match second {
-            // The second sleep of the night opens a cycle of its own.
+            // The second sleep of the night begins a new cycle.
             Some(SecondSleep::Main(span)) => span.start,
             _ if dozes => self.bedtime_after(woke + TimeDelta::hours(20)),
             _ => self.bedtime_after(woke + MIN_TIME_AWAKE),
@@ -219,8 +220,8 @@ impl CyclePlanner {
     /// Plans the days until the next night after the strap was taken off; returns the start of
     /// the first cycle after it.
     ///
-    /// WHOOP ends the running cycle after 24 hours. Then there is nothing, until the strap is
-    /// worn again: cycles run from local midnight until the first night.
+    /// WHOOP ends the running cycle after 24 hours. There are no cycles until the strap is worn
+    /// again. The first new cycle then usually runs from local midnight until the first night.
     fn plan_strap_break(&mut self, last: &PlannedCycle) -> DateTime<Utc> {
         let off = last.start + AUTO_CLOSE_AFTER;
         let zone = self.itinerary.zone_at(off);
@@ -280,7 +281,8 @@ impl CyclePlanner {
             zone.to_instant(date.and_time(NaiveTime::MIN) + TimeDelta::hours(hours))
         };
         for days in [0, 1] {
-            // The hour is in the cycle's id: in the afternoon no other cycle starts.
+            // The id of a cycle contains its hour. No other cycle starts in the afternoon, so the
+            // ids are unique.
             let created = at(14, 15 + days);
             let mut cycle = PlannedCycle::without_sleep(
                 at(days, 0),
@@ -292,7 +294,7 @@ impl CyclePlanner {
         self.bedtime_after(at(8, 12))
     }
 
-    /// The next time of going to bed, with the day's whim in it.
+    /// Returns the next bedtime, up to 75 minutes later than the usual time.
     fn bedtime_after(&mut self, after: DateTime<Utc>) -> DateTime<Utc> {
         let zone = self.itinerary.zone_at(after);
         let mut date = zone.to_local(after).date();
@@ -317,7 +319,7 @@ impl CyclePlanner {
         }
     }
 
-    /// The main sleeps of a cycle, and a second sleep of the night if it is not one of them.
+    /// Plans the main sleeps of a cycle, and a second sleep of the night if it is not one of them.
     fn plan_main_sleeps(
         &mut self,
         onset: DateTime<Utc>,
@@ -342,8 +344,8 @@ impl CyclePlanner {
         let first = lasts(onset, 190, 260);
         let start = lasts(first.end, 35, 80).end;
         let again = lasts(start, 110, 200);
-        // The second half of the split night may itself be a main sleep only
-        // after one that was not, or it would split without end.
+        // A second sleep that is a main sleep becomes the next night of the plan (remainder 1),
+        // which must not be split again.
         match night % 5 {
             0 => (vec![first], Some(SecondSleep::Main(again))),
             1 => (vec![lasts(onset, 300, 400)], None),
@@ -366,7 +368,7 @@ impl CyclePlanner {
         next.max(span.end + self.rng.random_minutes(40, 80))
     }
 
-    /// Naps and sport between waking up and the next sleep, nothing overlapping.
+    /// Plans naps and workouts between waking up and the next main sleep, without overlaps.
     fn plan_naps_and_sport(&mut self, cycle: &mut PlannedCycle) {
         let wake = cycle.woke_at();
         let awake = cycle.next_start - wake;
@@ -409,7 +411,7 @@ impl CyclePlanner {
             wish(self.rng.random_minutes(6 * 60, 8 * 60), length, None);
             if self.life == LifePattern::EveningDozer && self.rng.random_bool(0.4) {
                 entered_by_hand = true;
-                // Members enter full hours.
+                // Members usually enter full hours.
                 wish(
                     self.rng.random_minutes(3 * 60, 4 * 60),
                     TimeDelta::hours(1),
@@ -418,7 +420,7 @@ impl CyclePlanner {
             }
         }
         if self.life == LifePattern::OddReadings && self.rng.random_bool(0.3) {
-            // Started and stopped by mistake, or never stopped.
+            // A workout that was started by mistake (1 minute) or never stopped (691 minutes).
             let length = [1, 691][self.rng.index(2)];
             wish(
                 TimeDelta::hours(2),

@@ -1,4 +1,4 @@
-//! Writes a planned life down as the records that WHOOP would hold, and when.
+//! Generates the records that WHOOP would have of a planned life, with the times of their versions.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -21,13 +21,13 @@ use super::{
 };
 use crate::{clock::format_instant, config::MAX_PEOPLE, data_type::SimDataType, record::SimRecord};
 
-/// How many nights calibrate.
+/// Number of nights that WHOOP needs for the calibration of a new member.
 const CALIBRATING_NIGHTS: usize = 4;
-/// WHOOP compares a night with the nights before it, of which these have too few.
+/// Number of first nights without a sleep consistency, which WHOOP computes from earlier nights.
 const NIGHTS_WITHOUT_CONSISTENCY: usize = 3;
 /// Time from the upload of a night until WHOOP has ended the cycle before it.
 const CYCLE_END_DELAY: TimeDelta = TimeDelta::seconds(5);
-/// Every so many-th night, WHOOP could make nothing of what the strap sent.
+/// Interval of unscorable nights: one of 17.
 const UNSCORABLE_EVERY: usize = 17;
 
 pub(crate) struct RecordGenerator {
@@ -37,15 +37,14 @@ pub(crate) struct RecordGenerator {
     physique: BodyBaseline,
     rng: SeededRng,
     planner: CyclePlanner,
-    /// Cycles so far.
+    /// Number of cycles so far, without those that WHOOP scores with zeros later.
     cycles_generated: usize,
-    /// Nights so far.
+    /// Number of cycles with a main sleep so far.
     nights_generated: usize,
     nap_milli: i64,
-    /// The newest cycle, and when it was first seen.
+    /// The newest cycle; `None` if its end is already known.
     open_cycle: Option<OpenCycle>,
-    /// Whoever looks for the first time sees how things stand by then; what was
-    /// overtaken before is not written down at all.
+    /// Time of the first read. Versions of records that were replaced before it are not stored.
     first_read_at: DateTime<Utc>,
 }
 
@@ -58,7 +57,7 @@ impl std::fmt::Debug for RecordGenerator {
     }
 }
 
-/// Whose story it is.
+/// The person for whom records are generated.
 pub(crate) struct PersonSeed {
     pub(crate) life: LifePattern,
     pub(crate) user_id: i64,
@@ -88,12 +87,12 @@ impl RecordGenerator {
         }
     }
 
-    /// Start of the next cycle; nothing of it shows before.
+    /// Returns the start of the next cycle. No record of that cycle exists before it.
     pub(crate) fn next_start(&self) -> Option<DateTime<Utc>> {
         self.planner.next_start()
     }
 
-    /// Tells one cycle with all that lies in it.
+    /// Generates the next cycle with its sleeps, recovery and workouts.
     pub(crate) fn generate_cycle(&mut self, tale: &mut EventTimeline) {
         let plan = self.planner.next_cycle();
         if let MeasurementResult::ZerosCreatedAt(created) = plan.measured {
@@ -104,7 +103,7 @@ impl RecordGenerator {
         let number = self.cycles_generated;
         self.cycles_generated += 1;
         let earliest = self.open_cycle.as_ref().map(|cycle| {
-            // One strap uploads in the order of its nights.
+            // A strap uploads its nights in chronological order.
             cycle.times.created + TimeDelta::minutes(1)
         });
         let seen = plan.nights.first().map_or(plan.start, |night| night.end);
@@ -151,9 +150,9 @@ impl RecordGenerator {
         }
     }
 
-    /// A cycle that WHOOP creates long after it has ended, with every value 0.
+    /// Returns a cycle that WHOOP creates long after its end, with every value 0.
     fn zero_scored_cycle(&self, plan: &PlannedCycle, created: DateTime<Utc>) -> SimRecord {
-        // The id counts up with the creation, not with the start.
+        // Ids increase with the time of creation, not with the start.
         let id = cycle_id(self.index, created);
         let wire = wire::CycleJson {
             id,
@@ -170,7 +169,8 @@ impl RecordGenerator {
         SimRecord::new(id, plan.start, plan.closes_at, &wire)
     }
 
-    /// The main sleeps of a cycle, and its recovery, which WHOOP makes of the first one.
+    /// Generates the main sleeps of a cycle, and the recovery, which WHOOP computes from the first
+    /// main sleep. Returns the final score state of that sleep.
     fn generate_nights(
         &mut self,
         cycle_id: i64,
@@ -198,7 +198,7 @@ impl RecordGenerator {
             sleep::SleepKind::Night
         };
         let sleep_id = self.generate_sleep(cycle_id, *first, kind, (state, stored), &need, tale);
-        // WHOOP makes no recovery of some members' first nights.
+        // Some members have no recoveries for their first nights.
         if self.life != LifePattern::LongBreaks || night >= NIGHTS_WITHOUT_CONSISTENCY {
             self.generate_recovery(night, cycle_id, &sleep_id, *first, (state, stored), tale);
         }
@@ -232,8 +232,8 @@ impl RecordGenerator {
         }
         if seen < settled {
             let record = cycle.closed_record(end, settled);
-            // Told as a close again: whoever looked for the first time in
-            // between has not seen the other.
+            // This must be a `Close` too: if the first read is later, the `Close` above is not
+            // added.
             tale.add(settled, TimelineEvent::Close(record));
         }
     }
@@ -404,7 +404,7 @@ impl RecordGenerator {
             .expect("a score has string keys")
     }
 
-    /// The replacement for a missing score: null or no key, for some people zeros.
+    /// Returns the value that replaces a missing score: null or no key, for some people zeros.
     fn score_placeholder<T>(&mut self, zero: fn() -> T) -> MaybeAbsent<T> {
         let sends_null = self.rng.random_bool(0.5);
         match self.missing_score(sends_null) {
@@ -428,7 +428,7 @@ impl RecordGenerator {
     }
 }
 
-/// A record from `at` on, until `until` if it changes again.
+/// A version of a record, which exists from `at` until `until`. The last one has no `until`.
 struct RecordVersion {
     at: DateTime<Utc>,
     until: Option<DateTime<Utc>>,
@@ -436,7 +436,7 @@ struct RecordVersion {
 }
 
 impl RecordVersion {
-    /// Pending, settled, and sometimes scored anew.
+    /// Returns the versions of a record: pending, then final, and sometimes a second final score.
     fn all_of(state: SimScoreState, stored: ScoringTimes) -> Vec<Self> {
         let again = stored.rescored.filter(|_| state == SimScoreState::Scored);
         let mut versions = vec![
@@ -464,10 +464,10 @@ impl RecordVersion {
     }
 }
 
-/// An hour of the years since 2020 and the person make a cycle's id: no two
-/// cycles share one, as nobody falls asleep twice in an hour.
+/// Returns the id of a cycle, computed from the person and the hours since 2020. Ids are unique,
+/// because no person starts two cycles in one hour.
 ///
-/// Every second person has ids past 2^31, where WHOOP is about to arrive.
+/// Every second person has ids above 2^31, which WHOOP's ids will soon exceed.
 pub(crate) fn cycle_id(index: usize, start: DateTime<Utc>) -> i64 {
     let person = i64::try_from(index % MAX_PEOPLE).unwrap_or(0);
     let people = i64::try_from(MAX_PEOPLE).unwrap_or(i64::MAX);

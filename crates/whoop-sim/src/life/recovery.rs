@@ -1,15 +1,16 @@
-//! A recovery, of a main sleep.
+//! The score of a recovery.
 
 use super::{SeededRng, person::BodyBaseline, wire::RecoveryScoreJson};
 use crate::number::SinglePrecision;
 
-/// `calibrating` is WHOOP's first days with a member: scored, with holes.
+/// Draws the score of a recovery. `calibrating` is true in the first days of a member: WHOOP then
+/// sends a score without values.
 pub(crate) fn score(
     chance: &mut SeededRng,
     body: &BodyBaseline,
     calibrating: bool,
 ) -> RecoveryScoreJson {
-    // One dice for the morning's form, so that the measures agree.
+    // All values depend on the same random number, so that they are consistent.
     let form = chance.float_between(-1.0, 1.0);
     let wobble = chance.float_between(-0.2, 0.2);
     let known = |value: SinglePrecision| (!calibrating).then_some(value);

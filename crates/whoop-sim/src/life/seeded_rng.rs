@@ -1,12 +1,12 @@
-//! Dice, all thrown from one seeded generator.
+//! Random values from a seeded generator.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
-/// One person's dice. Two people never share them, so adding a person changes
-/// nobody else.
+/// A random number generator. People do not share generators, so adding a person does not change
+/// the other people.
 #[derive(Debug)]
 pub(crate) struct SeededRng(ChaCha8Rng);
 
@@ -17,7 +17,7 @@ impl SeededRng {
         Self(rng)
     }
 
-    /// Dice of their own, thrown with these.
+    /// Creates an independent generator, seeded with this one.
     pub(crate) fn fork(&mut self) -> Self {
         Self(ChaCha8Rng::from_rng(&mut self.0))
     }
@@ -26,7 +26,7 @@ impl SeededRng {
         low + (high - low) * self.0.random::<f64>()
     }
 
-    /// Both ends included.
+    /// Returns a random integer from `low` to `high`, both included.
     pub(crate) fn int_between(&mut self, low: i64, high: i64) -> i64 {
         self.0.random_range(low..=high)
     }
@@ -49,10 +49,10 @@ impl SeededRng {
         TimeDelta::milliseconds(self.int_between(low * 60_000, high * 60_000))
     }
 
-    /// When WHOOP stores something that ended, settles its score, and changes it again.
+    /// Draws the times at which WHOOP creates a record, scores it, and changes the score.
     ///
-    /// Most of it arrives in minutes. A strap that was out of reach of its phone
-    /// uploads hours or days later, and WHOOP scores some nights anew.
+    /// WHOOP creates most records within minutes after `ended`. A strap that was out of reach of
+    /// its phone uploads hours or days later, and WHOOP scores some records a second time.
     pub(crate) fn draw_scoring_times(
         &mut self,
         ended: DateTime<Utc>,
@@ -78,27 +78,28 @@ impl SeededRng {
     }
 }
 
-/// How long WHOOP needs for a person's scores.
+/// Time that WHOOP needs for a person's scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScoringDelay {
-    /// Within five minutes.
+    /// Less than five minutes.
     Short,
-    /// In the evening, or with the next night.
+    /// Most of a day, 14 to 22 hours.
     Long,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScoringTimes {
-    /// The record appears, its score pending.
+    /// Time at which WHOOP creates the record, with a pending score.
     pub(crate) created: DateTime<Utc>,
-    /// It is SCORED or UNSCORABLE.
+    /// Time from which the record is SCORED or UNSCORABLE.
     pub(crate) finalized: DateTime<Utc>,
-    /// Its score is another one.
+    /// Time at which WHOOP changes the score, if it does.
     pub(crate) rescored: Option<DateTime<Utc>>,
 }
 
 impl ScoringTimes {
-    /// Nothing arrives before what the same strap recorded earlier.
+    /// Delays all times so that the record is created at `earliest` or later. A strap uploads its
+    /// data in chronological order.
     pub(crate) fn not_before(self, earliest: DateTime<Utc>) -> Self {
         let late = (earliest - self.created).max(TimeDelta::zero());
         Self {

@@ -1,4 +1,4 @@
-//! A sleep or a nap as WHOOP scores it.
+//! The score of a sleep or nap.
 
 use super::{
     SeededRng,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::number::{SinglePrecision, round_to_int};
 
-/// What the night before and the day ask of this sleep.
+/// Influences on the sleep that a member needs: the sleep debt and the naps of the day.
 pub(crate) struct SleepNeed {
     pub(crate) debt_milli: i64,
     pub(crate) nap_milli: i64,
@@ -55,7 +55,7 @@ pub(crate) fn score(
         + needed.need_from_sleep_debt_milli
         + needed.need_from_recent_strain_milli
         + needed.need_from_recent_nap_milli;
-    // A 512th breath a minute is the step that live values have.
+    // WHOOP's values are multiples of 1/512 breath per minute.
     let breaths = (body.respiratory_rate + chance.float_between(-0.8, 0.8)) * 512.0;
     SleepScoreJson {
         respiratory_rate: Some(SinglePrecision::new(breaths.round() / 512.0)),
@@ -74,8 +74,8 @@ pub(crate) fn score(
     }
 }
 
-/// The stages sum to the time in bed; time without data is not part of it, so that it is
-/// shorter than end minus start.
+/// Draws the sleep stages, which add up to the time in bed. Time without data is not part of the
+/// time in bed, which is then shorter than end minus start.
 fn draw_stages(chance: &mut SeededRng, length: i64, nap: bool) -> StageSummaryJson {
     let awake = chance.float_between(0.03, 0.13);
     let no_data = if chance.random_bool(0.08) {
@@ -108,7 +108,7 @@ pub(crate) fn fraction(part: i64, of: i64) -> f64 {
     to_f64(part) / to_f64(of.max(1))
 }
 
-/// Exact: no duration here comes near 2^53 milliseconds.
+/// Converts without loss, because all durations here are far below 2^53 milliseconds.
 #[expect(
     clippy::cast_precision_loss,
     reason = "durations are far below 2^53 milliseconds"

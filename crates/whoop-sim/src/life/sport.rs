@@ -1,16 +1,16 @@
-//! The sports, with the odd separators and ids of live replies.
+//! Sports, with the inconsistent names and ids of WHOOP's replies.
 
 use super::wire::MaybeAbsent;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sport {
     pub(crate) name: &'static str,
-    /// Some sports still come with an id, newer ones with null or without the key.
+    /// WHOOP's id of the sport. For newer sports, WHOOP sends null or no key.
     pub(crate) id: MaybeAbsent<i64>,
     pub(crate) minutes: (i64, i64),
-    /// Share of the maximal heart rate, on average.
+    /// Average heart rate as a fraction of the maximum heart rate.
     pub(crate) effort: f64,
-    /// 0 for what has no distance.
+    /// Average speed; 0 for a sport without a distance.
     pub(crate) meters_per_minute: f64,
 }
 
@@ -43,7 +43,7 @@ pub(crate) const COMMON_SPORTS: [Sport; 9] = [
     sport("walking", Some(Some(63)), (20, 80), 0.50, 84.0),
     sport("reformer-pilates", Some(None), (45, 55), 0.51, 0.0),
     sport("mountain-biking", None, (50, 160), 0.72, 260.0),
-    // Recovery activities are listed among the workouts too.
+    // WHOOP also lists recovery activities as workouts.
     sport("hot_tub", None, (12, 30), 0.42, 0.0),
     sport("activity", None, (15, 60), 0.55, 0.0),
 ];

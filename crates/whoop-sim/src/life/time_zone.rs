@@ -1,8 +1,8 @@
-//! The few time zones that the people live in.
+//! The time zones of the simulated people.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc, Weekday};
 
-/// A zone's offset from UTC in winter, and how it makes summer time.
+/// A time zone: the offset from UTC in winter and the rule for summer time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SimTimeZone {
     standard_minutes: i64,
@@ -38,7 +38,7 @@ impl SimTimeZone {
         }
     }
 
-    /// Minutes east of UTC at an instant.
+    /// Returns the minutes east of UTC at an instant.
     pub(crate) fn offset_minutes(self, at: DateTime<Utc>) -> i64 {
         let year = at.year();
         let is_summer = match self.summer {
@@ -48,7 +48,7 @@ impl SimTimeZone {
                 is_between(at, change(3), change(10))
             }
             SummerTimeRule::NorthAmerica => {
-                // 02:00 by the wall clock of the season that ends.
+                // 02:00 in the local time that is valid before the change.
                 let begins =
                     nth_sunday(year, 3, 2) + TimeDelta::minutes(120 - self.standard_minutes);
                 let ends = nth_sunday(year, 11, 1) + TimeDelta::minutes(60 - self.standard_minutes);
@@ -69,15 +69,15 @@ impl SimTimeZone {
         at.naive_utc() + TimeDelta::minutes(self.offset_minutes(at))
     }
 
-    /// The instant of a wall clock time; inside a change of the clocks, one of
-    /// the two readings.
+    /// Returns the instant of a local time. If the local time is ambiguous or skipped because of a
+    /// clock change, one of the two possible instants is returned.
     pub(crate) fn to_instant(self, local: NaiveDateTime) -> DateTime<Utc> {
         let guess = local.and_utc() - TimeDelta::minutes(self.standard_minutes);
         local.and_utc() - TimeDelta::minutes(self.offset_minutes(guess))
     }
 }
 
-/// An offset as WHOOP prints it; `Z` is the documented form of zero.
+/// Formats a UTC offset like WHOOP, with the documented `Z` for zero.
 pub(crate) fn format_offset(minutes: i64) -> String {
     if minutes == 0 {
         return "Z".to_owned();
@@ -99,7 +99,8 @@ fn nth_sunday(year: i32, month: u32, n: u8) -> NaiveDateTime {
 }
 
 fn last_sunday(year: i32, month: u32) -> NaiveDateTime {
-    // March, September and October all end late enough for a walk back from the first.
+    // Counts back from the first day of the next month. `month + 1` is valid, because the rules
+    // use only March, September and October.
     let next_month = NaiveDate::from_ymd_opt(year, month + 1, 1).unwrap_or_default();
     let back = match next_month.weekday().num_days_from_sunday() {
         0 => 7,

@@ -1,4 +1,4 @@
-//! The shapes WHOOP sends, written down once more for the simulator alone.
+//! WHOOP's JSON objects, defined for the simulator independently of the client.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ pub(crate) enum SimScoreState {
     Unscorable,
 }
 
-/// `None` leaves the key out, `Some(None)` sends null. Both occur.
+/// Optional value: `None` omits the key, `Some(None)` sends null. WHOOP does both.
 pub(crate) type MaybeAbsent<T> = Option<Option<T>>;
 
 #[derive(Serialize)]
@@ -60,7 +60,7 @@ pub(crate) struct RecoveryJson {
     pub(crate) score: MaybeAbsent<RecoveryScoreJson>,
 }
 
-/// The numbers are null while WHOOP gets to know a new member.
+/// Score of a recovery. The numbers are null while WHOOP calibrates a new member.
 #[derive(Serialize)]
 pub(crate) struct RecoveryScoreJson {
     pub(crate) user_calibrating: bool,
@@ -208,7 +208,7 @@ impl WorkoutScoreJson {
     }
 }
 
-/// `{}` if no heart rate was recorded.
+/// Time in each heart rate zone; `{}` if no heart rate was recorded.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum ZonesJson {

@@ -1,4 +1,4 @@
-//! A workout as WHOOP scores it.
+//! The score of a workout.
 
 use super::{
     SeededRng,
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::number::{SinglePrecision, round_to_int};
 
-/// WHOOP measures nothing in a workout that is not longer.
+/// Maximum length of a workout in which WHOOP measures nothing.
 const MAX_UNMEASURED_MILLI: i64 = 60_000;
 
-/// What the cycle's own score takes over from its workouts.
+/// Values of a workout that the score of its cycle includes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WorkoutLoad {
     pub(crate) strain: f64,
@@ -29,7 +29,7 @@ pub(crate) fn score(
 ) -> (WorkoutScoreJson, WorkoutLoad) {
     let length = (span.end - span.start).num_milliseconds();
     if length <= MAX_UNMEASURED_MILLI {
-        // Seen live: a workout of a minute is scored, with zeros.
+        // Observed at WHOOP: a workout of one minute is scored with zeros.
         let score = WorkoutScoreJson {
             distance_meter: Some(SinglePrecision::ZERO),
             ..WorkoutScoreJson::zero()
@@ -54,7 +54,7 @@ pub(crate) fn score(
         average_heart_rate: average,
         max_heart_rate: highest.max(average),
         kilojoule: SinglePrecision::new(load.kilojoule),
-        // A fraction, whatever the documentation says of 0 to 100.
+        // WHOOP sends a fraction, although its documentation describes values from 0 to 100.
         percent_recorded: SinglePrecision::new(if chance.random_bool(0.4) {
             1.0
         } else {
@@ -69,7 +69,7 @@ pub(crate) fn score(
     (score, load)
 }
 
-/// Time in the six zones; together they are the whole workout.
+/// Draws the times in the six heart rate zones, which add up to the length of the workout.
 fn draw_zone_durations(chance: &mut SeededRng, length: i64, effort: f64) -> ZoneDurationsJson {
     let centre = ((effort - 0.4) / 0.1).clamp(0.0, 4.5);
     let mut weights = [0.0; 6];
@@ -79,7 +79,7 @@ fn draw_zone_durations(chance: &mut SeededRng, length: i64, effort: f64) -> Zone
     }
     let total: f64 = weights.iter().sum::<f64>().max(0.01);
     let mut parts = weights.map(|weight| round_to_int(to_f64(length) * weight / total / 10.0) * 10);
-    // What rounding left over goes to the longest, which can take it.
+    // The rounding error is added to the longest zone.
     let left = length - parts.iter().sum::<i64>();
     if let Some(longest) = parts.iter_mut().max() {
         *longest += left;

@@ -1,4 +1,4 @@
-//! `GET` and `POST /oauth/oauth2/auth`: what is asked, and where it leads.
+//! `GET` and `POST /oauth/oauth2/auth`: authorization requests and their outcomes.
 
 use url::{Host, Url};
 
@@ -14,20 +14,20 @@ const SCOPES: [&str; 7] = [
     "read:workout",
 ];
 
-/// A consent that may be asked of a member.
+/// A valid request for a member's consent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AuthorizationRequest {
     pub(crate) redirect_url: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) state: String,
-    /// `person` or `login_hint`: a WHOOP user id.
+    /// WHOOP user id from `person` or `login_hint`.
     pub(crate) person: Option<String>,
 }
 
-/// What became of a request before or without a consent.
+/// Outcome of an authorization request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthorizationOutcome {
-    /// Nothing is known to be safe to redirect to.
+    /// An error page, because no redirect URL is known to be safe.
     Refused(&'static str),
     Redirect(String),
 }

@@ -1,4 +1,4 @@
-//! Codes, grants and their rotating tokens.
+//! Authorization codes, grants and their rotating tokens.
 
 use std::collections::HashMap;
 
@@ -8,30 +8,30 @@ use uuid::Uuid;
 
 use crate::config::ReuseMode;
 
-/// How long a code from the consent page can be exchanged.
+/// Time within which a code from the consent page can be exchanged.
 const CODE_TTL: TimeDelta = TimeDelta::minutes(10);
 
-/// One consent of one member, with the tokens that live now.
+/// One consent of one member, with the current tokens.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Grant {
     pub whoop_user_id: i64,
     pub scopes: Vec<String>,
     pub is_revoked: bool,
-    /// How often the pair was renewed.
+    /// Number of times that the token pair was refreshed.
     pub refreshes: u32,
-    /// How often a spent refresh token came back.
+    /// Number of requests with a spent refresh token.
     pub reuses: u32,
     #[serde(skip)]
     pub access_token: String,
     pub access_expires_at: DateTime<Utc>,
     #[serde(skip)]
     pub refresh_token: Option<String>,
-    /// What the access token of now may read; a refresh can ask for less.
+    /// Scopes of the current access token. A refresh can request fewer than were granted.
     pub access_scopes: Vec<String>,
 }
 
-/// What an exchange or a refresh gives.
+/// Result of a code exchange or a refresh.
 #[derive(Debug, Clone, Serialize)]
 pub struct SimTokenPair {
     pub access_token: String,
@@ -42,14 +42,14 @@ pub struct SimTokenPair {
     pub token_type: &'static str,
 }
 
-/// What a bearer token is good for.
+/// Member and scopes of a valid access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BearerAccess {
     pub(crate) whoop_user_id: i64,
     pub(crate) scopes: Vec<String>,
 }
 
-/// A request that no valid code or token backs.
+/// Error: the code or the refresh token of a request is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InvalidGrant;
 
@@ -59,7 +59,7 @@ struct AuthorizationCode {
     scopes: Vec<String>,
     redirect_url: Option<String>,
     expires_at: DateTime<Utc>,
-    /// The grant it became; a code that comes back takes that grant down.
+    /// Index of the grant for which the code was exchanged. A second exchange revokes that grant.
     exchanged_for: Option<usize>,
 }
 
@@ -70,7 +70,8 @@ pub(crate) struct GrantStore {
     codes: HashMap<String, AuthorizationCode>,
     grants: Vec<Grant>,
     access_tokens: HashMap<String, usize>,
-    /// Live and spent ones, so that reuse can be told from nonsense.
+    /// Live and spent refresh tokens, so that a spent token can be distinguished from an unknown
+    /// one.
     refresh_tokens: HashMap<String, usize>,
 }
 
@@ -86,7 +87,8 @@ impl GrantStore {
         }
     }
 
-    /// `redirect_url` of `None` is a code that any redirect may exchange.
+    /// Issues an authorization code. If `redirect_url` is `None`, the code is valid for any
+    /// redirect URL.
     pub(crate) fn issue_code(
         &mut self,
         whoop_user_id: i64,
@@ -144,9 +146,9 @@ impl GrantStore {
         Ok(self.issue_tokens(next, scopes, now))
     }
 
-    /// The scopes a refresh token was granted, if it is the live one.
+    /// Returns the index of the grant and its scopes if the refresh token is live.
     ///
-    /// A spent one is counted, and in the stricter mode takes all down.
+    /// A spent token is counted. In the mode `FamilyRevoked` it also revokes the grant.
     pub(crate) fn redeem(&mut self, token: &str) -> Result<(usize, Vec<String>), InvalidGrant> {
         let at = *self.refresh_tokens.get(token).ok_or(InvalidGrant)?;
         let grant = &mut self.grants[at];
@@ -172,8 +174,8 @@ impl GrantStore {
         self.codes.get(code).map(|code| code.whoop_user_id)
     }
 
-    /// After `redeem`: the old access token dies now, and so does the refresh
-    /// token when `scopes` asks for a new one.
+    /// Issues new tokens after `redeem`. The old access token becomes invalid now, and the old
+    /// refresh token too if `scopes` contains `offline`.
     pub(crate) fn refresh(
         &mut self,
         at: usize,
@@ -218,7 +220,7 @@ impl GrantStore {
         })
     }
 
-    /// Ends every grant of a member; true if there was one.
+    /// Revokes every grant of a member; returns true if there was one.
     pub(crate) fn revoke(&mut self, whoop_user_id: i64) -> bool {
         let theirs: Vec<usize> = (0..self.grants.len())
             .filter(|at| {
@@ -254,7 +256,8 @@ impl GrantStore {
     }
 }
 
-/// Tokens are random even for one seed: one from an earlier run must not work.
+/// Returns a random token. It is independent of the seed, so that a token from an earlier run is
+/// not valid.
 fn random_token(kind: &str) -> String {
     let (one, two) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
     format!("{kind}-{one}{two}")

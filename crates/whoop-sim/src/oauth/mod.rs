@@ -1,4 +1,4 @@
-//! WHOOP's OAuth server: who allowed what, and the tokens that prove it.
+//! WHOOP's OAuth server: the members' consents and the resulting tokens.
 
 mod authorize;
 mod grants;

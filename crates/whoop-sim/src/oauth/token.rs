@@ -1,11 +1,11 @@
-//! `POST /oauth/oauth2/token`.
+//! `POST /oauth/oauth2/token`: code exchange and token refresh.
 
 use chrono::{DateTime, Utc};
 
 use super::grants::{GrantStore, SimTokenPair};
 use crate::{config::SimConfig, reply::HttpReply};
 
-/// The owner of the code or refresh token in a token request, whether it is live or spent.
+/// Returns the member who owns the code or refresh token of a token request, live or spent.
 pub(crate) fn owner_of_token_request(grants: &GrantStore, form: &[u8]) -> Option<i64> {
     url::form_urlencoded::parse(form).find_map(|(key, value)| match key.as_ref() {
         "refresh_token" => grants.owner_of_refresh_token(&value),
@@ -14,7 +14,7 @@ pub(crate) fn owner_of_token_request(grants: &GrantStore, form: &[u8]) -> Option
     })
 }
 
-/// The member the pair is for goes to the log beside the reply.
+/// Answers a token request. Returns the reply and, for the call log, the member of the new pair.
 pub(crate) fn answer_token(
     config: &SimConfig,
     grants: &mut GrantStore,
@@ -26,7 +26,7 @@ pub(crate) fn answer_token(
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
     };
-    // In the body only: that is where WHOOP documents them.
+    // Client id and secret are accepted only in the body, as WHOOP documents.
     if field("client_id").as_deref() != Some(&config.client_id)
         || field("client_secret").as_deref() != Some(&config.client_secret)
     {
@@ -67,9 +67,11 @@ pub(crate) fn answer_token(
     }
 }
 
-/// `scope=offline`, as WHOOP documents it, renews all that was granted. A list
-/// narrows the new token to it. Without `offline` no refresh token comes back
-/// and the old one stays good: the strictest of the behaviours told of WHOOP.
+/// Refreshes a token pair.
+///
+/// `scope=offline`, as WHOOP documents it, renews all granted scopes. A list limits the new access
+/// token to these scopes. Without `offline`, the reply has no refresh token and the old one stays
+/// valid: the strictest of the behaviours that were reported of WHOOP.
 fn refresh_grant(
     grants: &mut GrantStore,
     token: &str,
@@ -98,7 +100,7 @@ fn refresh_grant(
 }
 
 fn invalid_grant() -> HttpReply {
-    // The text of RFC 6749 that was seen live.
+    // WHOOP sends this text from RFC 6749.
     HttpReply::oauth_error(
         400,
         "invalid_grant",

@@ -1,21 +1,22 @@
-//! What goes wrong with webhooks on purpose.
+//! Faults that a test adds to the delivery of webhooks.
 
 use serde::{Deserialize, Serialize};
 
-/// WHOOP promises neither that an event comes, nor that it comes once or in order.
+/// Faults in the delivery of webhooks. WHOOP guarantees neither delivery nor the order of events,
+/// and may send an event more than once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhookFaults {
-    /// How likely an event is never sent, from 0 to 1.
+    /// Probability that an event is never sent, from 0 to 1.
     pub lose: f64,
-    /// How likely an event is sent twice with the same trace id, from 0 to 1.
+    /// Probability that an event is sent twice with the same trace id, from 0 to 1.
     pub duplicate: f64,
-    /// Each delivery waits a random time of at most so long.
+    /// Maximum random delay of a delivery.
     pub delay_seconds: u64,
-    /// What is due together is sent in a random order.
+    /// Whether events that are due together are sent in a random order.
     pub reorder: bool,
-    /// A retry carries its own time; without this it repeats that of the first
-    /// try. What WHOOP does is not known.
+    /// Whether a retry has a new timestamp instead of that of the first attempt. WHOOP's own
+    /// behaviour is not known.
     pub fresh_timestamp_on_retry: bool,
 }
 

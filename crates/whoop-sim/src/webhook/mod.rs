@@ -1,6 +1,6 @@
-//! Webhooks: what is announced, when it is tried, and how it is sent.
+//! Webhooks: their content, the times of their attempts, and the sending.
 //!
-//! `outbox` decides and has no I/O; `sender` only carries out.
+//! `outbox` decides which webhooks are sent at which time and has no I/O; `sender` sends them.
 
 mod faults;
 mod outbox;

@@ -1,4 +1,4 @@
-//! Which webhooks are to be sent when, by the simulator's clock. No I/O.
+//! Queue of webhooks with the times of their attempts, by the simulator's clock. It has no I/O.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,15 +8,15 @@ use serde::Serialize;
 use super::WebhookFaults;
 use crate::{data_type::SimDataType, life::SeededRng};
 
-/// Minutes from one try to the next: five retries within an hour. WHOOP does not
-/// say how they are spaced. They count from the last try, so that a leap of the
-/// clock does not use them all up at once.
+/// Minutes from one attempt to the next: five retries within an hour. WHOOP does not document the
+/// intervals. They count from the last attempt, so that a jump of the clock does not cause all
+/// retries at once.
 const RETRY_DELAYS_MINUTES: [i64; 5] = [1, 4, 10, 15, 30];
 
-/// A test that runs for days must not eat the memory.
+/// Maximum number of finished deliveries that are kept, to limit the memory of long tests.
 const MAX_FINISHED: usize = 100_000;
 
-/// A change that WHOOP tells about. A recovery goes by its sleep's id.
+/// A change that WHOOP announces. For a recovery, `id` is the id of its sleep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SimWebhookEvent {
     pub(crate) data_type: SimDataType,
@@ -25,8 +25,8 @@ pub(crate) struct SimWebhookEvent {
 }
 
 impl SimWebhookEvent {
-    /// `None` for a cycle: WHOOP sends nothing about cycles. What is new is
-    /// announced as updated.
+    /// Returns the event type; `None` for a cycle, because WHOOP sends no webhooks about cycles. A
+    /// new record is announced as updated.
     fn event_type(&self) -> Option<&'static str> {
         Some(match (self.data_type, self.deleted) {
             (SimDataType::Cycle, _) => return None,
@@ -47,17 +47,17 @@ pub enum DeliveryState {
     Waiting,
     InFlight,
     Delivered,
-    /// The first try and five retries failed.
+    /// The first attempt and five retries failed.
     GivenUp,
-    /// Never sent, on purpose.
+    /// Never sent, because of [`WebhookFaults::lose`].
     Lost,
 }
 
-/// One webhook on its way; a duplicate is a delivery of its own.
+/// Delivery of one webhook. A duplicate is a separate delivery.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct WebhookDelivery {
-    /// Counts from 1 in the order of publishing.
+    /// Sequence number from 1, in the order of publishing.
     pub seq: u64,
     pub whoop_user_id: i64,
     #[serde(rename = "type")]
@@ -74,14 +74,14 @@ pub struct WebhookDelivery {
 #[non_exhaustive]
 pub struct DeliveryAttempt {
     pub at: DateTime<Utc>,
-    /// The header that was signed.
+    /// Value of the timestamp header, which is part of the signature.
     pub timestamp_ms: i64,
     pub status: Option<u16>,
-    /// Why there was no status.
+    /// Reason why there is no status.
     pub error: Option<String>,
 }
 
-/// What the sender is to send.
+/// A webhook that the sender sends now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutgoingWebhook {
     pub(crate) seq: u64,
@@ -89,7 +89,7 @@ pub(crate) struct OutgoingWebhook {
     pub(crate) body: String,
 }
 
-/// The body; its members stand in the order in which WHOOP sends them.
+/// The body of a webhook, with the fields in WHOOP's order.
 #[derive(Serialize)]
 struct WebhookBody<'a> {
     user_id: i64,
@@ -105,7 +105,7 @@ pub(crate) struct WebhookOutbox {
     pub(crate) faults: WebhookFaults,
     last_seq: u64,
     unfinished: BTreeMap<u64, WebhookDelivery>,
-    /// The waiting ones by their time, so that looking for work costs nothing.
+    /// Waiting deliveries, sorted by due time, so that the due ones are found quickly.
     queue: BTreeSet<(DateTime<Utc>, u64)>,
     finished: VecDeque<WebhookDelivery>,
 }
@@ -119,7 +119,7 @@ impl WebhookOutbox {
         }
     }
 
-    /// Without a URL there is nobody to tell, and nothing is kept.
+    /// Queues the webhook of an event. Does nothing if there is no receiver's URL.
     pub(crate) fn publish(
         &mut self,
         event: &SimWebhookEvent,
@@ -157,7 +157,8 @@ impl WebhookOutbox {
         }
     }
 
-    /// Hands out what is due, each as one attempt that is in flight from now on.
+    /// Returns the webhooks that are due. Each counts as a new attempt and is in flight from now
+    /// on.
     pub(crate) fn take_due(
         &mut self,
         now: DateTime<Utc>,
@@ -202,8 +203,8 @@ impl WebhookOutbox {
         shipments
     }
 
-    /// Anything but a 2xx is a failure. A delivery that was forgotten meanwhile
-    /// stays forgotten.
+    /// Records the answer to an attempt; every status except 2xx is a failure. The answer is
+    /// ignored if the delivery was cleared in the meantime.
     pub(crate) fn record_answer(&mut self, seq: u64, answer: Result<u16, String>) {
         let Some(mut delivery) = self.unfinished.remove(&seq) else {
             return;
@@ -239,7 +240,7 @@ impl WebhookOutbox {
         self.finished.push_back(delivery);
     }
 
-    /// Finished and open ones, in the order of publishing.
+    /// Returns finished and unfinished deliveries, in the order of publishing.
     pub(crate) fn list(&self) -> Vec<&WebhookDelivery> {
         let mut all: Vec<_> = self
             .finished
@@ -250,7 +251,7 @@ impl WebhookOutbox {
         all
     }
 
-    /// Forgets all, what is still to be sent too.
+    /// Removes all deliveries, including those that are not sent yet.
     pub(crate) fn clear(&mut self) {
         self.unfinished.clear();
         self.queue.clear();

@@ -1,4 +1,4 @@
-//! Carries webhooks to the receiver.
+//! Sends webhooks to the receiver.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,16 +7,16 @@ use futures::{StreamExt, stream};
 use super::{outbox::OutgoingWebhook, signature};
 use crate::handle::WorldHandle;
 
-/// How many receivers' answers are awaited at once.
+/// Maximum number of webhooks in flight at the same time.
 const MAX_CONCURRENT: usize = 32;
 
-/// With a clock that runs, webhooks fall due without anybody moving it.
+/// Interval between two checks for due webhooks, which become due while the clock runs.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// One round at a time: who waits for a round waits for the one under way too.
+/// Lock that allows one round of deliveries at a time. A caller waits for the active round first.
 pub(crate) type DeliveryLock = Arc<tokio::sync::Mutex<()>>;
 
-/// Sends what is due now and returns when each is answered.
+/// Sends all webhooks that are due now, waits for the answers and returns the number of webhooks.
 pub(crate) async fn deliver_due(
     world: &WorldHandle,
     http: &reqwest::Client,
@@ -60,7 +60,7 @@ async fn send_webhook(
         .map_err(|error| error.to_string())
 }
 
-/// A redirect is no 2xx, so it is a failure and is not followed.
+/// Creates an HTTP client that does not follow redirects: a redirect counts as a failure.
 pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
@@ -69,7 +69,8 @@ pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-/// Runs until it is dropped; sleeps for good while there is no receiver.
+/// Sends due webhooks until the task is dropped. While there is no receiver, it sleeps until it is
+/// woken.
 pub(crate) async fn run_delivery(world: WorldHandle, gate: DeliveryLock) {
     let kick = Arc::clone(&world.lock().delivery_wakeup);
     let mut http = None;
@@ -91,7 +92,7 @@ pub(crate) async fn run_delivery(world: WorldHandle, gate: DeliveryLock) {
         if let Some(http) = &http {
             deliver_due(&world, http, &gate).await;
         }
-        // Either way it is time to look again.
+        // The loop checks again after the interval or a wake-up.
         let _ = tokio::time::timeout(POLL_INTERVAL, kick.notified()).await;
     }
 }

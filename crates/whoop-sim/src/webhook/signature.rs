@@ -1,10 +1,10 @@
-//! The proof that a webhook comes from WHOOP.
+//! The signature that proves that WHOOP sent a webhook.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Signs the text of the timestamp's header followed at once by the raw body.
+/// Signs the text of the timestamp header, directly followed by the raw body.
 pub(super) fn sign(client_secret: &str, timestamp: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(client_secret.as_bytes())
         .expect("HMAC takes keys of any length");

@@ -1,4 +1,4 @@
-//! The pages under `/_sim/`, and the library's own handle.
+//! Tests of the routes under `/_sim/` and of the library's `WorldHandle`.
 
 use crate::support::{Answer, Member, frozen, http, send};
 use serde_json::{Value, json};
@@ -283,7 +283,7 @@ fn it_runs_beside_any_runtime_and_leaves_its_port_when_dropped() {
     for runtime in [current().unwrap(), multi().unwrap()] {
         let sim = runtime.block_on(SimServer::start(frozen())).unwrap();
         let address = sim.address();
-        // Dropped outside of any runtime.
+        // The simulator is dropped outside of any runtime.
         drop(runtime);
         drop(sim);
         std::net::TcpListener::bind(address).unwrap();

@@ -1,4 +1,4 @@
-//! The description of the pages under `/_sim/` says what is there.
+//! Tests that the OpenAPI description of the routes under `/_sim/` is complete and correct.
 
 use serde_json::{Value, json};
 use whoop_sim::{SimConfig, SimServer};
@@ -40,7 +40,7 @@ async fn every_described_route_is_there() {
     }
 }
 
-/// The routes as the server is told them; one that is not described fails.
+/// Reads the routes from the source code that registers them; a route without a description fails.
 #[tokio::test]
 async fn every_route_is_described() {
     let (_sim, description) = described().await;

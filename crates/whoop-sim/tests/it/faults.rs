@@ -1,4 +1,4 @@
-//! What goes wrong on purpose goes wrong as it was asked.
+//! Tests of the faults.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The simulator from the outside, over HTTP, as a client meets it.
+//! Tests of the simulator over HTTP, as a client uses it.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod control;

@@ -1,4 +1,4 @@
-//! Consent, exchange, rotation, scopes and the end of a grant.
+//! Tests of consent, code exchange, token rotation, scopes and the revocation of a grant.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Pages, offsets, intervals and refusals of the collections.
+//! Tests of the collections: pages, offsets, intervals and invalid queries.
 
 use crate::support::{COLLECTIONS, Member, frozen};
 use serde_json::json;
@@ -71,7 +71,8 @@ async fn an_interval_takes_what_overlaps_it() {
         cycle["end"].as_str().unwrap(),
     );
 
-    // Its end is inside, its start is not: `start` includes, `end` does not.
+    // The earlier cycle ends exactly at `start` and is included. The later cycle begins exactly at
+    // `end` and is not.
     let later = truth["cycles"][4]["id"].clone();
     let earlier = truth["cycles"][6]["id"].clone();
     assert_eq!(ids(start, end).await, [cycle["id"].clone(), earlier]);

@@ -1,4 +1,4 @@
-//! The switches for what nobody knows of WHOOP, and faults that answer otherwise.
+//! Tests of the protocol options, and of faults that replace the answer.
 
 use serde_json::{Value, json};
 use whoop_sim::{Fault, FaultKind, LifePattern, SimServer};
@@ -16,7 +16,7 @@ async fn connected() -> (SimServer, Member) {
     (sim, member)
 }
 
-/// Long before anybody had a strap.
+/// Request for an interval without records, long before the first history begins.
 const NOTHING: &str = "activity/workout?start=2001-01-01T00:00:00Z&end=2001-02-01T00:00:00Z";
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn the_last_page_ends_in_three_ways() {
     );
     switch(&sim, json!({"last_page": "absent"})).await;
     assert_eq!(member.get(NOTHING).await.text, r#"{"records":[]}"#);
-    // Whoever walks finds all of it however it ends.
+    // A client that reads page by page finds all records, whatever the form of the last page.
     let all = member.walk("activity/sleep", "7").await.len();
     let truth = sim.world().truth(member.id);
     assert_eq!(all, truth["sleeps"].as_array().unwrap().len());

@@ -1,4 +1,4 @@
-//! The quota of the app and the log of calls.
+//! Tests of the quota and of the call log.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Every reply of every route, over all the lives, against a description.
+//! Tests every reply of every route against a schema, for all life patterns.
 
 use crate::support::{COLLECTIONS, Member, frozen, token};
 use serde_json::{Value, json};

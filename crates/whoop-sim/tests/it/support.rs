@@ -1,4 +1,4 @@
-//! A plain client: no retries, no redirects, nothing clever.
+//! A simple HTTP client for the tests, without retries and redirects.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub(crate) fn instant(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// A frozen clock and quotas that do not get in the way.
+/// Returns a configuration with a frozen clock and quotas that are high enough for all tests.
 pub(crate) fn frozen() -> SimConfig {
     SimConfig {
         now: Some(instant("2026-11-20T18:00:00Z")),
@@ -91,7 +91,7 @@ pub(crate) async fn token(sim: &SimServer, fields: &[(&str, &str)]) -> Answer {
     .await
 }
 
-/// One connected member and the tokens of now.
+/// One connected member with the current tokens.
 pub(crate) struct Member {
     pub(crate) id: i64,
     pub(crate) access: String,
@@ -129,7 +129,7 @@ impl Member {
         send(self.http.get(url).bearer_auth(&self.access).query(query)).await
     }
 
-    /// Walks a collection to its end.
+    /// Reads all pages of a collection.
     pub(crate) async fn walk(&self, path: &str, limit: &str) -> Vec<Value> {
         let mut records = Vec::new();
         let mut next = None::<String>;

@@ -1,4 +1,4 @@
-//! Webhooks as a receiver meets them.
+//! Tests of webhooks, as a receiver gets them.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,7 +15,7 @@ use crate::support::{Member, frozen, http, send};
 
 type Seen = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
 
-/// A receiver that answers everything with one status.
+/// A webhook receiver that answers every request with the same status.
 struct Receiver {
     url: String,
     seen: Seen,
@@ -60,7 +60,7 @@ impl Receiver {
         seen.iter().map(|(_, _, body)| read(body)).collect()
     }
 
-    /// The pairs of type and id, sorted.
+    /// Returns the pairs of type and id of the received webhooks, sorted.
     fn events(&self) -> Vec<(String, String)> {
         let text = |it: &Value| it.as_str().unwrap().to_owned();
         let bodies = self.bodies();

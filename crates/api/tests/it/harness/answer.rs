@@ -1,4 +1,4 @@
-//! What the API answered, and what every answer has to keep to.
+//! A response of the API, and the checks that every response must pass.
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
@@ -16,7 +16,7 @@ impl Answer {
     pub(crate) async fn read(mut response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = match headers.get(CONTENT_TYPE) {
-            // It has a beginning and no end.
+            // An event stream has a beginning and no end.
             Some(value) if value == "text/event-stream" => {
                 let first = response.chunk().await.unwrap().unwrap_or_default();
                 String::from_utf8(first.to_vec()).unwrap()
@@ -39,7 +39,7 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error} in {}: {}", self.status, self.text))
     }
 
-    /// The body of an answer that must have this status.
+    /// Returns the body of a response, which must have this status.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
@@ -51,7 +51,7 @@ impl Answer {
         assert_eq!(self.status, status, "{}", self.text);
     }
 
-    /// The short name of the problem that this answer must be.
+    /// Returns the short name of the problem; the response must be one.
     #[track_caller]
     pub(crate) fn problem(&self) -> String {
         assert_eq!(
@@ -84,14 +84,14 @@ impl Answer {
         );
     }
 
-    /// A problem of one parameter or of one member of the body.
+    /// Asserts a problem about one parameter or one field of the body.
     #[track_caller]
     pub(crate) fn assert_invalid(&self, kind: &str, field: &str) {
         self.assert_problem(400, kind);
         assert_eq!(self.json()["field"], field, "{}", self.text);
     }
 
-    /// Where the answer sends a browser.
+    /// Returns the address that the response redirects the browser to.
     #[track_caller]
     pub(crate) fn location(&self) -> url::Url {
         assert_eq!(self.status, 303, "{}", self.text);

@@ -1,4 +1,4 @@
-//! The real program, in a process and an environment of its own.
+//! The real program, in its own process and environment.
 
 use std::{
     process::{ExitStatus, Stdio},
@@ -16,10 +16,10 @@ use whoop_sim::{SimConfig, SimServer};
 
 use super::{APP_SECRET, Client, DEADLINE, flags, free_address};
 
-/// `api` with nothing in its environment.
+/// The `api` program with an empty environment.
 pub(crate) struct Binary(Command);
 
-/// What a program that ended by itself left behind.
+/// Exit status and output of a program that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -32,7 +32,7 @@ impl Binary {
         Self::run(Command::new(env!("CARGO_BIN_EXE_api")))
     }
 
-    /// `api` under limits of a shell, such as `-n 200` for 200 open files.
+    /// Returns `api` with limits set by the shell, such as `-n 200` for 200 open files.
     fn limited(ulimit: &str) -> Self {
         let mut shell = Command::new("/bin/sh");
         let script = format!("ulimit {ulimit} && exec \"$0\" \"$@\"");
@@ -60,7 +60,7 @@ impl Binary {
         self
     }
 
-    /// Runs it to its end, which must come by itself.
+    /// Runs the program until it exits without a signal.
     pub(crate) async fn ended(mut self) -> Ended {
         let output = timeout(DEADLINE, self.0.output())
             .await
@@ -77,14 +77,14 @@ impl Binary {
 /// The program while it serves.
 pub(crate) struct RunningApi {
     pub(crate) client: Client,
-    /// Of the operations address, if it has one.
+    /// Client for the operations address, if there is one.
     pub(crate) operations: Option<Client>,
     child: Child,
     log: Arc<Mutex<String>>,
     reading: JoinHandle<()>,
 }
 
-/// A WHOOP as the programs meet it: its clock is the machine's.
+/// Starts a simulated WHOOP that uses the system clock, like the programs.
 pub(crate) async fn simulator() -> SimServer {
     let config = SimConfig {
         days: 60,
@@ -98,12 +98,12 @@ pub(crate) async fn simulator() -> SimServer {
 }
 
 impl RunningApi {
-    /// Starts it, again where another program took its port meanwhile.
+    /// Starts the program, and retries if another program has taken its port.
     pub(crate) async fn start(database_url: &str, sim: &SimServer, log_filter: &str) -> Self {
         Self::start_told(database_url, sim, log_filter, &[]).await
     }
 
-    /// Starts it with more flags.
+    /// Starts the program with additional flags.
     pub(crate) async fn start_told(
         database_url: &str,
         sim: &SimServer,
@@ -117,8 +117,8 @@ impl RunningApi {
         .await
     }
 
-    /// The same, under limits of a shell, such as `-n 200` for 200 open files, and with an
-    /// operations address.
+    /// Starts the program with limits set by the shell, such as `-n 200` for 200 open files, and
+    /// with an operations address.
     pub(crate) async fn start_limited(database_url: &str, sim: &SimServer, ulimit: &str) -> Self {
         let mut operations = free_address();
         let mut api = Self::launch(database_url, sim, "info", || {
@@ -166,7 +166,7 @@ impl RunningApi {
         }
     }
 
-    /// `false` once it has ended because its port was taken.
+    /// Waits until the program serves. Returns `false` if it exited because its port was taken.
     async fn serves(&mut self) -> bool {
         let starting = async {
             loop {
@@ -200,7 +200,7 @@ impl RunningApi {
         kill_process(pid.and_then(Pid::from_raw).unwrap(), signal).unwrap();
     }
 
-    /// Waits for its end: how it ended, and all that it logged.
+    /// Waits for the exit of the program. Returns its status and its complete log.
     pub(crate) async fn end(mut self) -> (ExitStatus, String) {
         let status = timeout(DEADLINE, self.child.wait()).await.unwrap().unwrap();
         timeout(DEADLINE, self.reading).await.unwrap().unwrap();

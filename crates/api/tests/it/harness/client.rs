@@ -1,4 +1,4 @@
-//! Asks the API, and holds every answer against the description.
+//! Client for the API that checks every response against the OpenAPI description.
 
 use std::{
     net::SocketAddr,
@@ -17,7 +17,7 @@ pub(crate) struct Client {
     answers: Arc<Mutex<Vec<String>>>,
 }
 
-/// One request to be.
+/// A request that has not been sent yet.
 pub(crate) struct Ask {
     method: Method,
     path: String,
@@ -44,12 +44,12 @@ impl Client {
         format!("http://{}", self.address)
     }
 
-    /// Every answer so far, headers and body, as text.
+    /// Returns all responses so far, headers and body, as text.
     pub(crate) fn answers(&self) -> Vec<String> {
         self.answers.lock().unwrap().clone()
     }
 
-    /// A request for a path, with its query if it has one.
+    /// Returns a request for a path, which may include a query.
     pub(crate) fn ask(&self, method: Method, path_and_query: &str) -> Ask {
         let url = format!("http://{}{path_and_query}", self.address);
         let request = self.http.request(method.clone(), url);
@@ -70,7 +70,7 @@ impl Client {
         self.ask(Method::POST, path_and_query)
     }
 
-    /// Asks somebody else, such as WHOOP, without following where it leads.
+    /// Sends a request to another server, such as WHOOP, without following redirects.
     pub(crate) async fn elsewhere(&self, url: url::Url) -> Answer {
         Answer::read(self.http.get(url).send().await.unwrap()).await
     }
@@ -98,13 +98,14 @@ impl Ask {
         self
     }
 
-    /// Bytes of no type that is named here.
+    /// Sets a body without a content type.
     pub(crate) fn with_raw_body(mut self, body: impl Into<reqwest::Body>) -> Self {
         self.request = self.request.body(body);
         self
     }
 
-    /// One that is not the API's own, such as a browser's preflight.
+    /// Sends a request that the description does not contain, such as a browser's preflight
+    /// request.
     pub(crate) async fn send_undescribed(self) -> Answer {
         Answer::read(self.request.send().await.unwrap()).await
     }

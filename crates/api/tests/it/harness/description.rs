@@ -1,4 +1,4 @@
-//! What the API says of itself, held against what it does.
+//! The OpenAPI description, checked against the responses of the API.
 
 use std::sync::LazyLock;
 
@@ -11,14 +11,14 @@ use super::Answer;
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(whoop_api::openapi_document()).unwrap());
 
-/// A method and a path with `{user_id}` in it, as documented.
+/// A method and a path with `{user_id}` in it, from the description.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Documented {
     pub(crate) path: String,
     pub(crate) method: Method,
 }
 
-/// Every operation of the document, deletions last.
+/// Returns every operation of the description, deletions last.
 pub(crate) fn documented() -> Vec<Documented> {
     let mut all: Vec<Documented> = DOCUMENT["paths"]
         .as_object()
@@ -77,7 +77,7 @@ impl Documented {
     }
 }
 
-/// Nothing is answered that the description does not know.
+/// Asserts that the description contains this response.
 #[track_caller]
 pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
     let status = answer.status;
@@ -87,12 +87,12 @@ pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
         answer.text
     );
     let kind = match status {
-        // A HEAD has no body to tell it.
+        // A response to HEAD has no body with the error's type.
         ..400 => String::new(),
         _ if method == Method::HEAD => String::new(),
         _ => answer.problem(),
     };
-    // These two say that the description has nothing there.
+    // For these two errors the description has no operation.
     if status == 405 || kind == "no-such-route" {
         return;
     }
@@ -134,7 +134,7 @@ pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
     assert_eq!(faults, Vec::<String>::new(), "{method} {path}: {body:#}");
 }
 
-/// The part of the document of this name.
+/// Returns the schema of this name.
 pub(crate) fn schema_of(name: &str) -> &'static Value {
     &DOCUMENT["components"]["schemas"][name]
 }

@@ -1,4 +1,4 @@
-//! A stream of events, read as a browser reads it.
+//! An event stream, read as a browser reads it.
 
 use serde_json::Value;
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ pub(crate) struct Event {
 }
 
 impl Member {
-    /// Follows this member, from an event on if one is named.
+    /// Opens the member's event stream, after `last_event_id` if it is given.
     pub(crate) async fn follow(&self, last_event_id: Option<&str>) -> Events {
         let response = self.open_stream(last_event_id).await;
         assert_eq!(response.status(), 200);
@@ -42,7 +42,7 @@ impl Member {
 }
 
 impl Events {
-    /// The next event; what is none, as a comment, is passed over. `None` at the end.
+    /// Returns the next event, without comments; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         timeout(DEADLINE, self.read_next()).await.unwrap()
     }
@@ -61,7 +61,7 @@ impl Events {
         }
     }
 
-    /// The next event of this name.
+    /// Returns the next event of this name.
     pub(crate) async fn next_of(&mut self, name: &str) -> Event {
         loop {
             let event = self.next().await.unwrap();

@@ -1,4 +1,4 @@
-//! Somebody else who signs the members' JWTs, and publishes their keys.
+//! An issuer that signs the members' JWTs and publishes its keys.
 
 use std::sync::{
     Arc, Mutex,
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::Token;
 
-/// A pair of keys of their own making.
+/// A generated pair of keys.
 #[derive(Clone)]
 pub(crate) struct Signer {
     pub(crate) id: String,
@@ -40,7 +40,7 @@ impl Signer {
             _ => {
                 let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
                 let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
-                // The bare key lies behind PKCS#8's head, which is that long.
+                // The RSA key itself begins after the PKCS#8 header of 26 bytes.
                 EncodingKey::from_rsa_der(&der.as_ref()[26..])
             }
         };
@@ -51,7 +51,7 @@ impl Signer {
         }
     }
 
-    /// The public half, as the issuer publishes it.
+    /// Returns the public key, as the issuer publishes it.
     pub(crate) fn jwk(&self) -> Value {
         let jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
         let mut jwk = serde_json::to_value(jwk).unwrap();
@@ -77,7 +77,7 @@ fn elliptic(algorithm: &'static EcdsaSigningAlgorithm) -> EncodingKey {
     EncodingKey::from_ec_der(der.as_ref())
 }
 
-/// A server that answers everything with the same, and counts.
+/// A server that gives the same response to all requests, and counts them.
 pub(crate) struct Issuer {
     pub(crate) url: String,
     answer: Arc<Mutex<(StatusCode, String)>>,
@@ -119,7 +119,7 @@ impl Issuer {
         }
     }
 
-    /// The flag that leads an API here.
+    /// Returns the flag that configures the API to use this issuer.
     pub(crate) fn flag(&self) -> String {
         format!("--auth-jwks-url={}", self.url)
     }
@@ -133,7 +133,7 @@ impl Issuer {
         *self.answer.lock().unwrap() = (status, body.to_owned());
     }
 
-    /// How often anybody asked.
+    /// Returns the number of requests so far.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
@@ -141,7 +141,7 @@ impl Issuer {
 
 impl Drop for Issuer {
     fn drop(&mut self) {
-        // The command is sent by the call itself; what it returns only waits.
+        // The call itself sends the command; its future only waits.
         drop(self.server.stop(false));
     }
 }

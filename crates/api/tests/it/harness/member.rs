@@ -1,11 +1,11 @@
-//! Members of the app, and the way they connect.
+//! Members of the app, and their connects.
 
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{Answer, Client, Replica, SERVICE_KEY, Stage, Token, until};
 
-/// Somebody who uses the app.
+/// A member who uses the app.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) client: Client,
@@ -13,7 +13,7 @@ pub(crate) struct Member {
     pub(crate) token: String,
 }
 
-/// A connect that waits for WHOOP's answer.
+/// A connect that waits for the member's consent at WHOOP.
 #[derive(Debug, Clone)]
 pub(crate) struct Consent {
     pub(crate) authorization_url: Url,
@@ -28,7 +28,7 @@ impl Member {
         }
     }
 
-    /// The same member, who asks another API.
+    /// Returns the same member as a client of another API process.
     pub(crate) fn at(&self, replica: &Replica) -> Self {
         Self {
             client: replica.client.clone(),
@@ -40,7 +40,7 @@ impl Member {
         format!("/api/v1/whoop/{route}/{}", self.user_id)
     }
 
-    /// `GET` with what comes after the user id, such as `?date=…`.
+    /// Sends a `GET`. `rest` follows the user id, such as `?date=…`.
     pub(crate) async fn get(&self, route: &str, rest: &str) -> Answer {
         let path = format!("{}{rest}", self.path(route));
         self.client.get(&path).with_token(&self.token).send().await
@@ -71,7 +71,8 @@ impl Member {
         }
     }
 
-    /// Reads the member's records back to `from`, which is long ago, and waits for the end.
+    /// Starts a sync back to `from`, which must be more than three weeks ago, and waits for its
+    /// end.
     pub(crate) async fn sync_back_to(&self, from: &str) {
         let body = json!({"from": from, "wait": true});
         let started = self.post("sync", &body).await.expect(202);
@@ -82,7 +83,7 @@ impl Member {
         .await;
     }
 
-    /// Waits until WHOOP was read for the first time.
+    /// Waits until all data types have been read for the first time.
     pub(crate) async fn is_read(&self) {
         until("all four types are read", || async {
             let status = self.get("sync-status", "").await.expect(200);
@@ -98,7 +99,7 @@ impl Consent {
         parameter(&self.authorization_url, "state")
     }
 
-    /// Says yes at WHOOP as this person: the callback that leads back.
+    /// Gives consent at WHOOP as this person, and returns the callback.
     pub(crate) async fn given_by(&self, client: &Client, whoop_user_id: i64) -> Callback {
         let mut url = self.authorization_url.clone();
         url.query_pairs_mut()
@@ -110,7 +111,7 @@ impl Consent {
     }
 }
 
-/// Where WHOOP sends the browser: our own callback, with a code.
+/// The callback address that WHOOP redirects the browser to, with a code.
 #[derive(Debug, Clone)]
 pub(crate) struct Callback {
     pub(crate) url: Url,
@@ -145,7 +146,7 @@ impl Stage {
         Member::new(&self.client, user_id)
     }
 
-    /// A caller who may act for this member without being them.
+    /// Returns a service that may access this member's data.
     pub(crate) fn service_for(&self, user_id: &str) -> Member {
         Member {
             token: SERVICE_KEY.to_owned(),
@@ -153,7 +154,8 @@ impl Stage {
         }
     }
 
-    /// Connects the first person through WHOOP's consent and waits until the newest days are read.
+    /// Connects the first person through WHOOP's consent page, and waits until the newest days are
+    /// read.
     pub(crate) async fn connect(&self, user_id: &str) -> Member {
         self.connect_person(user_id, 0).await
     }

@@ -1,7 +1,7 @@
-//! A stage: a PostgreSQL, a WHOOP, and the API that is asked over HTTP.
+//! Test environment: a PostgreSQL, a simulated WHOOP, and the API.
 //!
-//! The clocks of the API and of WHOOP stand still at the same instant until a
-//! test moves them, and the quota is out of the way unless a test puts it there.
+//! The clocks of the API and of WHOOP are stopped at the same instant until a test moves them. The
+//! quota does not limit calls unless a test configures it.
 
 mod answer;
 mod binary;
@@ -41,17 +41,17 @@ pub(crate) const SERVICE_KEY: &str = "a-service-key-that-opens-every-door";
 pub(crate) const TOKEN_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const RETURN_URLS: &str = "hos://whoop,https://app.example/whoop/";
 
-/// Long enough for a slow machine; whoever waits so long has failed.
+/// Timeout for all waits, in which even a slow machine must succeed.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {
     pub(crate) client: Client,
-    /// Of the operations address, if there is one.
+    /// Client for the operations address, if there is one.
     pub(crate) operations: Option<Client>,
     pub(crate) clock: FixedClock,
     pub(crate) sim: SimServer,
     server: StopHandle,
-    // Last: the others hold connections to it.
+    // The last field, because the others hold connections to the database.
     pub(crate) db: TestDb,
 }
 
@@ -59,10 +59,10 @@ pub(crate) fn now() -> DateTime<Utc> {
     "2026-10-20T15:07:00Z".parse().unwrap()
 }
 
-/// Sixty days of three people, at an instant that stands still.
+/// Returns a simulator configuration with sixty days of three people and a stopped clock.
 pub(crate) fn two_months() -> SimConfig {
     SimConfig {
-        // The first person has slept, napped and trained in the last two days.
+        // With this seed the first person has slept, napped and trained in the last two days.
         seed: 18,
         days: 60,
         now: Some(now()),
@@ -86,7 +86,7 @@ impl Stage {
         Self::over(db, config).await
     }
 
-    /// An API that is told something more, such as another way to know callers.
+    /// Starts an API with additional flags, such as another way to authenticate callers.
     pub(crate) async fn told(more: &[String]) -> Self {
         let db = TestDb::new().await;
         let url = db.url().to_owned();
@@ -98,7 +98,7 @@ impl Stage {
         Self::at(&url, db, config).await
     }
 
-    /// An API that is told another database than the one the test sees.
+    /// Starts an API that uses `database_url`, while the test uses `db`.
     pub(crate) async fn at(database_url: &str, db: TestDb, config: SimConfig) -> Self {
         Self::build(database_url, db, config, &[]).await
     }
@@ -121,7 +121,7 @@ impl Stage {
         }
     }
 
-    /// A stage with one member who is connected and read.
+    /// Returns an environment with one connected member, after the first sync.
     pub(crate) async fn with_member() -> (Self, Member) {
         let stage = Self::new().await;
         let member = stage.connect("alice").await;
@@ -132,7 +132,7 @@ impl Stage {
         self.sim.world()
     }
 
-    /// Another API over the same database, told something more.
+    /// Starts another API on the same database, with additional flags.
     pub(crate) fn replica(&self, more: &[String]) -> Replica {
         let application = application(self.db.url(), &self.sim, &self.clock, more);
         let replica = Replica {
@@ -143,7 +143,7 @@ impl Stage {
         replica
     }
 
-    /// Another API over the same database, which shares forced reads as one in production does.
+    /// Starts another API on the same database, with the production interval between forced reads.
     pub(crate) fn replica_that_shares(&self) -> Replica {
         let every = whoop_sync::EngineSettings::default().forced_read_interval;
         let url = self.db.url();
@@ -156,7 +156,7 @@ impl Stage {
         replica
     }
 
-    /// Moves the API and WHOOP into the future.
+    /// Moves the clocks of the API and of WHOOP forward.
     pub(crate) fn advance(&self, by: TimeDelta) {
         let now = self.clock.now() + by;
         self.clock.set(now);
@@ -167,7 +167,7 @@ impl Stage {
         Rows::of(&self.db).await
     }
 
-    /// Whether somebody is syncing this member at this moment.
+    /// Whether a process holds the member lease now.
     pub(crate) async fn is_claimed(&self, user_id: &str) -> bool {
         Self::is_claimed_in(&self.db, user_id).await
     }
@@ -178,8 +178,8 @@ impl Stage {
         !rows.unwrap().is_empty()
     }
 
-    /// Makes what was read older than the interval between forced reads, for a program whose clock
-    /// cannot be moved.
+    /// Makes the last reads older than the interval between forced reads. For a program that uses
+    /// the system clock, which a test cannot move.
     pub(crate) async fn two_minutes_pass_since_reads(db: &TestDb) {
         let sql = "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '2 minutes'";
         db.client().await.batch_execute(sql).await.unwrap();
@@ -193,12 +193,12 @@ impl Stage {
         rows.unwrap().is_empty()
     }
 
-    /// What the API and WHOOP take for the present.
+    /// Returns the current time of the API and of WHOOP.
     pub(crate) fn clock_now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    /// The one value of a query.
+    /// Returns the single value of a query.
     pub(crate) async fn text(&self, sql: &str) -> String {
         let row = self.db.client().await.query_one(sql, &[]).await.unwrap();
         row.get(0)
@@ -209,7 +209,7 @@ impl Stage {
     }
 }
 
-/// An API beside the one of the stage.
+/// An additional API process on the environment's database.
 pub(crate) struct Replica {
     pub(crate) client: Client,
     server: StopHandle,
@@ -223,12 +223,12 @@ impl Drop for Replica {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // The command is sent by the call itself; what it returns only waits.
+        // The call itself sends the command; its future only waits.
         drop(self.server.stop());
     }
 }
 
-/// What every way to start the API is told, in flags.
+/// Returns the flags that every start of the API needs.
 pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &SimServer) -> Vec<String> {
     vec![
         "api".to_owned(),
@@ -250,8 +250,8 @@ pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &SimServer) -> 
     ]
 }
 
-/// WHOOP has to know the callback beforehand, so the port comes first; where
-/// somebody else took it meanwhile, another one does as well.
+/// Starts an API. WHOOP has to know the callback in advance, so the port is chosen first. If
+/// another program has taken it in the meantime, another port is chosen.
 fn application(
     database_url: &str,
     sim: &SimServer,
@@ -261,7 +261,7 @@ fn application(
     application_that_forces(TimeDelta::zero(), database_url, sim, clock, more)
 }
 
-/// An API with a minimum interval between forced reads.
+/// Starts an API with a minimum interval between forced reads.
 fn application_that_forces(
     forced_reads_every: TimeDelta,
     database_url: &str,
@@ -271,11 +271,11 @@ fn application_that_forces(
 ) -> Application {
     loop {
         let mut flags = flags(free_address(), database_url, sim);
-        // What a test says comes before what all say.
+        // The test's flags replace the common ones.
         let name = |flag: &String| flag.split('=').next().map(str::to_owned);
         flags.retain(|flag| !more.iter().any(|said| name(said) == name(flag)));
         let mut cli = ApiCli::parse_from(flags.iter().chain(more));
-        // The clock does not move: every read was made just now.
+        // The clock does not move, so every earlier read would count as just made.
         cli.freshness.forced_read_interval = forced_reads_every;
         match Application::build(&cli, Arc::new(clock.clone())) {
             Err(ApiStartError::Listen { source, .. })
@@ -285,7 +285,7 @@ fn application_that_forces(
     }
 }
 
-/// Why an API with these flags does not start.
+/// Returns the error with which an API with these flags fails to start.
 pub(crate) async fn refused_start(more: &[String]) -> ApiStartError {
     let sim = SimServer::start(two_months()).await.unwrap();
     let mut flags = flags(free_address(), "postgres://127.0.0.1:1/nothing", &sim);
@@ -303,7 +303,7 @@ pub(crate) fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-/// Waits for something that happens elsewhere, under a deadline.
+/// Waits until a condition is true, with a timeout.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let waiting = async {
         while !is_so().await {

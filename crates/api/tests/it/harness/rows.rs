@@ -1,10 +1,10 @@
-//! Everything in the database, to see that nothing moved.
+//! All rows of the database, for asserting that they did not change.
 
 use std::collections::BTreeMap;
 
 use whoop_devkit::TestDb;
 
-/// Each table's rows, as text and in order.
+/// The rows of each table, as sorted text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rows(BTreeMap<String, Vec<String>>);
 
@@ -29,13 +29,13 @@ impl Rows {
         self.0[table].len()
     }
 
-    /// All of it, as a dump would hold it.
+    /// Returns all rows, like a dump.
     pub(crate) fn text(&self) -> String {
         let rows = self.0.values().flatten();
         rows.map(|row| format!("{row}\n")).collect()
     }
 
-    /// The tables in which a text occurs.
+    /// Returns the tables that contain a text.
     pub(crate) fn tables_with(&self, text: &str) -> Vec<&str> {
         let holds = |rows: &[String]| rows.iter().any(|row| row.contains(text));
         let tables = self.0.iter().filter(|(_, rows)| holds(rows));
@@ -44,7 +44,7 @@ impl Rows {
 
     pub(crate) fn assert_unchanged(&self, now: &Self, after: &str) {
         for (table, rows) in &self.0 {
-            // A request by a service key is audited also if it is refused.
+            // A refused request by a service key also adds a row to the audit trail.
             if table == "whoop_audit" {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Credentials, good ones and all kinds of bad ones.
+//! Credentials, valid and invalid.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::JWT_SECRET;
 
-/// A JWT to be, good unless it is told otherwise.
+/// A JWT that is valid unless a test changes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     claims: Value,
@@ -15,7 +15,7 @@ pub(crate) struct Token {
     algorithm: Algorithm,
 }
 
-/// By the machine's clock, which is the one that judges tokens.
+/// Returns a time relative to the system clock, which the token checks use.
 fn seconds_from_now(seconds: i64) -> i64 {
     i64::try_from(get_current_timestamp()).unwrap() + seconds
 }
@@ -35,7 +35,7 @@ impl Token {
         }
     }
 
-    /// Sets a claim; null takes it away.
+    /// Sets a claim; null removes it.
     pub(crate) fn with(mut self, claim: &str, value: Value) -> Self {
         let claims = self.claims.as_object_mut().unwrap();
         if value.is_null() {
@@ -46,7 +46,7 @@ impl Token {
         self
     }
 
-    /// With a time claim that lies so many seconds ahead.
+    /// Sets a time claim to `seconds` from now.
     pub(crate) fn with_time(self, claim: &str, seconds: i64) -> Self {
         self.with(claim, json!(seconds_from_now(seconds)))
     }
@@ -70,8 +70,8 @@ impl Token {
         &self.claims
     }
 
-    /// A header of one's own over a signature of the right secret, as somebody
-    /// sends it who hopes that the header decides how it is checked.
+    /// Returns a token with a chosen header and a signature with the right secret, as an attacker
+    /// sends it to make the header decide how the token is checked.
     pub(crate) fn under_header(&self, header: &Value) -> String {
         let message = format!("{}.{}", part(header), part(&self.claims));
         let key = EncodingKey::from_secret(self.secret.as_bytes());
@@ -80,7 +80,7 @@ impl Token {
         format!("{message}.{signature}")
     }
 
-    /// A header of one's own, and no signature at all.
+    /// Returns a token with a chosen header and without a signature.
     pub(crate) fn unsigned(&self, header: &Value) -> String {
         format!("{}.{}.", part(header), part(&self.claims))
     }
@@ -90,7 +90,7 @@ fn part(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-/// As `AUTH_SERVICE_KEYS` wants it.
+/// Returns the digest of a key in the form that `AUTH_SERVICE_KEYS` requires.
 pub(crate) fn digest_of(key: &str) -> String {
     Sha256::digest(key.as_bytes())
         .iter()

@@ -1,4 +1,4 @@
-//! WHOOP's side of a webhook: signed with the app's secret, or not.
+//! Webhooks as WHOOP sends them, with a valid or invalid signature.
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -9,7 +9,7 @@ use super::{APP_SECRET, Answer, Client, Stage, until};
 
 pub(crate) const PATH: &str = "/webhooks/whoop";
 
-/// A webhook to be, good unless it is told otherwise.
+/// A webhook that is valid unless a test changes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Webhook {
     body: Vec<u8>,
@@ -19,7 +19,7 @@ pub(crate) struct Webhook {
     content_encoding: Option<String>,
 }
 
-/// What WHOOP signs: the text of the timestamp and the raw body.
+/// Returns WHOOP's signature over the text of the timestamp and the raw body.
 fn signature(secret: &str, timestamp: &str, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, &[timestamp.as_bytes(), body].concat());
@@ -90,13 +90,13 @@ impl Webhook {
     }
 }
 
-/// An event as WHOOP writes it.
+/// Returns an event in WHOOP's format.
 pub(crate) fn event(whoop_user_id: i64, kind: &str, id: &str, trace: &str) -> Value {
     json!({"user_id": whoop_user_id, "id": id, "type": kind, "trace_id": trace})
 }
 
 impl Stage {
-    /// Has WHOOP send its webhooks here, spoilt by these switches.
+    /// Configures WHOOP to send its webhooks here, with faults set by `switches`.
     pub(crate) async fn hook_up(&self, switches: &Value) {
         let url = format!("http://{}{PATH}", self.client.address);
         let change = json!({"url": url, "switches": switches});
@@ -112,14 +112,14 @@ impl Stage {
         assert_eq!(answer.status(), 200);
     }
 
-    /// The states of all events, in the alphabet's order.
+    /// Returns the states of all events in alphabetical order.
     pub(crate) async fn inbox(&self) -> Vec<String> {
         let sql = "SELECT state FROM whoop_webhook_event WHERE event_type <> 'nudge' ORDER BY 1";
         let rows = self.db.client().await.query(sql, &[]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    /// Waits until every event that came is worked off, or put off.
+    /// Waits until every event that is due has been processed or deferred.
     pub(crate) async fn is_drained(&self) {
         let sql = "SELECT 1 FROM whoop_webhook_event WHERE state = 'pending' AND due_at <= $1::TEXT::TIMESTAMPTZ";
         let db = self.db.client().await;
@@ -130,7 +130,7 @@ impl Stage {
         .await;
     }
 
-    /// Has the inbox looked at now, and not only in a few seconds.
+    /// Makes the API process the inbox now instead of at its next check.
     pub(crate) async fn nudge(&self) {
         let nudge = event(1, "nudge", "-", &self.clock_now().to_rfc3339());
         let nudge = Webhook::of(&nudge, self.clock_now());
@@ -138,7 +138,7 @@ impl Stage {
         self.is_drained().await;
     }
 
-    /// Sends what WHOOP has to tell, and waits until it is worked off.
+    /// Delivers WHOOP's outstanding webhooks and waits until they are processed.
     pub(crate) async fn hear(&self) {
         self.sim.deliver_webhooks().await;
         self.is_drained().await;

@@ -9,12 +9,12 @@ use tokio::{
 use super::{Client, DEADLINE, until};
 
 impl Client {
-    /// Sends bytes and returns what comes back until the connection ends;
-    /// empty where the API hangs up without a word.
+    /// Sends bytes and returns the response until the connection ends; empty if the API closes it
+    /// without a response.
     pub(crate) async fn send_raw(&self, request: &[u8]) -> String {
         let exchange = async {
             let mut connection = TcpStream::connect(self.address).await.unwrap();
-            // The API may answer and hang up before it has read everything.
+            // The API may answer and close the connection before it has read everything.
             let _ = connection.write_all(request).await;
             let mut answer = Vec::new();
             let _ = connection.read_to_end(&mut answer).await;
@@ -23,8 +23,8 @@ impl Client {
         timeout(DEADLINE, exchange).await.unwrap()
     }
 
-    /// A request whose path stays letter for letter as it is: the head of the
-    /// answer's first line and the whole text.
+    /// Sends a request without normalizing its path. Returns the status and the text of the
+    /// response.
     pub(crate) async fn get_raw(&self, target: &str, token: &str) -> (u16, String) {
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
@@ -36,14 +36,14 @@ impl Client {
     }
 }
 
-/// The status of an answer; 0 where there is none.
+/// Returns the status of a response; 0 if there is none.
 pub(crate) fn status_of(answer: &str) -> u16 {
     let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
     status.unwrap_or(0)
 }
 
 impl Client {
-    /// Sends the beginning of a request and goes away.
+    /// Sends the beginning of a request and closes the connection.
     pub(crate) async fn send_and_hang_up(&self, half: &[u8]) {
         let mut connection = TcpStream::connect(self.address).await.unwrap();
         connection.write_all(half).await.unwrap();
@@ -54,7 +54,8 @@ impl Client {
 }
 
 impl Client {
-    /// Sends a request and goes away without its answer, once something is so.
+    /// Sends a request and, when a condition is true, closes the connection without reading the
+    /// response.
     pub(crate) async fn send_and_leave<F: Future<Output = bool>>(
         &self,
         request: &[u8],

@@ -142,10 +142,10 @@ fn calls_by_id_and_second_pages_are_in_the_cost() {
     };
 
     assert_eq!(cost(&of(1, [0; 4])), 2);
-    // Of the data types that are read only, and not more than a sync asks for.
+    // Only the data types that are read count, and not more records than a sync requests.
     assert_eq!(cost(&of(1, [3, 40, 7, 7])), 2 + 3 + 10);
     assert_eq!(cost(&of(20, [0; 4])), 4);
-    // After a longer absence and the first time the newest days are read, in one page.
+    // After a longer absence, and at the first read, one page of the newest days is read.
     assert_eq!(cost(&of(200, [0; 4])), 2);
     let never = MemberSyncState {
         last_sync_at: [None; 4],
@@ -214,7 +214,7 @@ fn whoever_is_near_the_fortnight_is_read_however_many_they_are() {
         40
     );
 
-    // Before that, even shares: nobody falls due together.
+    // Before that age, each run reads an even share, so that the members are not all due at once.
     let early = vec![read(11 * 24); 40];
     assert_eq!(
         select_members(
@@ -285,8 +285,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
-    /// Nobody who does not come waits for longer than a fortnight, as long
-    /// as there is a call for each who is due.
+    /// No inactive member waits for longer than 14 days, if there is a call for each member who is
+    /// due.
     #[test]
     fn members_who_stay_away_are_read_once_in_a_fortnight(count in 1_usize..120, ages in prop::collection::vec(0_i64..14 * 24, 120)) {
         let mut members: Vec<MemberSyncState> = ages.iter().take(count).map(|hours| read(*hours)).collect();

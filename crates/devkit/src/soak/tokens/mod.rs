@@ -1,5 +1,4 @@
-//! Many rounds in which everybody wants a member's tokens at once and somebody is
-//! killed.
+//! Many rounds in which several callers request a member's tokens at once and a process is killed.
 
 mod round;
 mod tally;
@@ -15,15 +14,15 @@ use crate::environment::SoakEnv;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenSoakArgs {
-    /// How often everybody's access token ends.
+    /// Number of rounds. In each round all access tokens expire.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     rounds: u32,
 
-    /// Members that are asked for in each round.
+    /// Number of members in each round.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20))]
     members: u16,
 
-    /// Decides who is killed, and when; a random one if not given.
+    /// Seed that decides which process is killed, and when. Default: a random one.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 }

@@ -1,4 +1,5 @@
-//! One round: every token ends, everybody asks, somebody dies, all is well.
+//! One round: all tokens expire, callers request them, a process is killed, and every member is
+//! checked.
 
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use whoop_sim::{Fault, FaultKind, ReuseMode};
 use super::tally::TokenTally;
 use crate::environment::{SoakEnv, SoakMember, sync_request_body};
 
-/// Requests for each member, spread over both APIs.
+/// Number of requests for each member, spread over both APIs.
 const CALLERS_PER_MEMBER: usize = 5;
 
-/// Who dies, if anybody.
+/// Process to kill, if any.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KillTarget {
     NoProcess,
@@ -147,7 +148,8 @@ fn refresh_counts(house: &SoakEnv) -> Vec<(u32, u32)> {
     house.members.iter().map(of).collect()
 }
 
-/// Whether the member is connected; or else lost by a kill, and told so.
+/// Checks that the member is connected, or that the member was lost in a kill and is informed of
+/// it. Reconnects a lost member.
 async fn check_member(
     house: &SoakEnv,
     member: &SoakMember,

@@ -1,17 +1,17 @@
 use std::{fmt, process::ExitCode};
 
-/// What the rounds came to.
+/// Results of all rounds.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTally {
     pub(crate) kills: u32,
     pub(crate) refreshes: u32,
     pub(crate) answers: u32,
-    /// Requests that ended with the process that worked on them.
+    /// Requests that ended because the process that handled them was killed.
     pub(crate) cut_off: u32,
-    /// A process died between WHOOP's answer and our commit, and the member was
-    /// told that this is why they have to connect again.
+    /// Members who were lost because a process died between WHOOP's response and the commit, and
+    /// who are informed that this is why they have to connect again.
     pub(crate) stranded_and_informed: u32,
-    /// What must never be.
+    /// Results that must not occur.
     pub(crate) defects: Vec<String>,
 }
 

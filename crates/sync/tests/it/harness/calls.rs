@@ -1,4 +1,4 @@
-//! What WHOOP was asked, as the simulator saw it.
+//! Requests to WHOOP, as the simulator logged them.
 
 use url::form_urlencoded;
 use whoop_core::DataType;
@@ -6,7 +6,7 @@ use whoop_sim::{CallSide, LoggedCall};
 
 use super::Stage;
 
-/// Where WHOOP lists a type.
+/// Returns the path of WHOOP's list of a data type.
 pub(crate) fn list_of(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Recovery => "/developer/v2/recovery",
@@ -23,12 +23,12 @@ pub(crate) fn parameter(call: &LoggedCall, name: &str) -> Option<String> {
 }
 
 impl Stage {
-    /// The calls to the API, which count against the quota.
+    /// Returns the calls to the data API, which count against the quota.
     pub(crate) fn api_calls(&self) -> Vec<LoggedCall> {
         self.calls_to(CallSide::Api)
     }
 
-    /// The calls for tokens.
+    /// Returns the requests to the token endpoint.
     pub(crate) fn token_calls(&self) -> Vec<LoggedCall> {
         self.calls_to(CallSide::OAuth)
     }
@@ -38,7 +38,7 @@ impl Stage {
         calls.filter(|call| call.side == side).collect()
     }
 
-    /// The pages of a list that were asked for, in order.
+    /// Returns the calls for pages of a list, in order.
     pub(crate) fn pages_of(&self, data_type: DataType) -> Vec<LoggedCall> {
         let calls = self.api_calls().into_iter();
         calls
@@ -46,13 +46,13 @@ impl Stage {
             .collect()
     }
 
-    /// How often a list was begun from its first page.
+    /// Returns the number of times that a list was read from its first page on.
     pub(crate) fn walks_of(&self, data_type: DataType) -> usize {
         let mut walks = 0;
         let mut last = String::new();
         for page in self.pages_of(data_type) {
             let end = parameter(&page, "end").unwrap_or_default();
-            // The pages of a walk go back in time, or follow a token.
+            // Later pages of a read have an earlier end or a token.
             if parameter(&page, "nextToken").is_none() && end >= last {
                 walks += 1;
             }

@@ -1,4 +1,4 @@
-//! What happens on the days of a generated crowd, in its order.
+//! Events of generated members, in chronological order.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_capacity::{MemberEvent, SimulationParameters};
@@ -6,7 +6,7 @@ use whoop_core::plan::Slot;
 
 pub(crate) enum CrowdDue {
     Slot(Slot),
-    /// The member of this place opens the app.
+    /// The member with this index opens the app.
     Visit(usize),
 }
 

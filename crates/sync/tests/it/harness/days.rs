@@ -1,5 +1,5 @@
-//! The fifth law for what WHOOP has: the stored dates are those that the rules give for the
-//! whole set of WHOOP's records at once.
+//! Law 5 for WHOOP's records: the stored dates are those that the rules give for all of WHOOP's
+//! records at once.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ use whoop_core::{
 
 use super::{Member, Stage};
 
-/// Date by record: `cycle 3` → `2026-05-02`, with `others` if the date shows another cycle, and
-/// `night of` if the sleep is part of another date's night.
+/// Local date per record: `cycle 3` → `2026-05-02`, with `others` if the date shows another cycle,
+/// and `night of` if the sleep is part of another date's night.
 type Dates = BTreeMap<String, String>;
 
 fn parse<R: DeserializeOwned>(record: &Value) -> R {

@@ -1,4 +1,4 @@
-//! An app that keeps a copy of a member's records by following the changes.
+//! An app that keeps a copy of a member's records with the change feed.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use whoop_storage::{
 };
 use whoop_sync::Engine;
 
-/// Records by type and id, each with its day.
+/// Records by data type and id, each with its local date.
 pub(crate) type Copy = BTreeMap<(String, String), (NaiveDate, Value)>;
 
 #[derive(Debug)]
 pub(crate) struct Follower {
     user_id: UserId,
-    /// The number of the last change it has.
+    /// Sequence number of the last change that the app has.
     pub(crate) since: i64,
     copy: Copy,
-    /// How often it had to start again.
+    /// Number of times that the app had to read everything again.
     pub(crate) restarts: usize,
 }
 
@@ -34,7 +34,7 @@ impl Follower {
         }
     }
 
-    /// Asks for the next changes, so many at most; `false` once there are no more.
+    /// Requests the next changes, at most `limit`. Returns `false` once there are no more.
     pub(crate) async fn ask(&mut self, engine: &Engine, limit: i64) -> bool {
         let followed = {
             let mut conn = engine.database.get().await.unwrap();
@@ -44,7 +44,8 @@ impl Follower {
         };
         let found = match followed {
             FeedResult::Gone { latest } => {
-                // As the answer tells: everything anew, then from that number on.
+                // As the answer requires, the app reads everything again and continues from that
+                // number.
                 self.restarts += 1;
                 self.copy = stored(engine, &self.user_id).await;
                 self.since = latest;
@@ -64,14 +65,14 @@ impl Follower {
                     let whole = serde_json::to_value(&present.record).unwrap();
                     self.copy.insert(key, (present.local_date, whole));
                 }
-                // A later change of the same record carries it.
+                // The record was deleted later, or a later change on the same page carries it.
                 (_, None) => {}
             }
         }
         self.since < found.latest
     }
 
-    /// Catches up, and must then have what the server has.
+    /// Reads all remaining changes, and asserts that the copy then equals the stored records.
     pub(crate) async fn assert_ends_equal(&mut self, engine: &Engine) {
         while self.ask(engine, 100).await {}
         let stored = stored(engine, &self.user_id).await;
@@ -88,7 +89,7 @@ impl Follower {
     }
 }
 
-/// All that is stored of a member.
+/// Returns all stored records of a member.
 pub(crate) async fn stored(engine: &Engine, user_id: &UserId) -> Copy {
     let mut conn = engine.database.get().await.unwrap();
     let (mut copy, mut cursor, mut whoop_user_id) = (Copy::new(), ExportCursor::default(), 0);

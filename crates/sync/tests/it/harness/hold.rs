@@ -1,4 +1,4 @@
-//! A sync stopped in its tracks, at a place that the test chooses.
+//! Stops a sync at a point that the test chooses.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use whoop_core::DataType;
 
 use super::{Member, Stage};
 
-/// Holds a stored row, so that the next transaction that stores it again
-/// waits: the page is fetched, and nothing after it happens until `release`.
+/// Locks a stored row, so that the next transaction that stores it again waits: the page is
+/// fetched, and nothing after it happens until `release`.
 pub(crate) struct Hold(tokio_postgres::Client);
 
 impl Hold {
@@ -28,7 +28,7 @@ impl Hold {
 }
 
 impl Stage {
-    /// Waits until a transaction of the service waits for a row.
+    /// Waits until a transaction of the service waits for a row lock.
     pub(crate) async fn until_somebody_waits(&self) {
         super::until("a transaction waits for a row", || async {
             let waiting = self

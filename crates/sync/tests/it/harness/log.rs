@@ -1,4 +1,4 @@
-//! Everything that anything logs while a test runs, at every level.
+//! Captures everything that the process logs while a test runs, at every level.
 
 use std::{
     io::Write,
@@ -7,12 +7,12 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
-/// One for the whole process: a subscriber of a single thread may miss what
-/// another thread happened to log first.
+/// One subscriber for the whole process: a subscriber of a single thread may miss what another
+/// thread logged first.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
-    // The simulator's side may say what it likes: it is not ours. `try_init`
-    // listens to the `log` crate as well, through which PostgreSQL's driver speaks.
+    // The simulator's server is not part of the service, so its log is off. `try_init` also
+    // captures the `log` crate, which PostgreSQL's driver uses.
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(
             "trace,actix_http=off,actix_web=off,actix_server=off",
@@ -27,7 +27,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
-/// Called before anything else can log.
+/// Starts to capture; call it before anything else can log.
 pub(crate) fn listen() -> Log {
     LOG.clone()
 }

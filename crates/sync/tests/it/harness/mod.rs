@@ -1,7 +1,7 @@
-//! A stage for one member or many: a PostgreSQL, a WHOOP, the engine between.
+//! Test environment for one or more members: a PostgreSQL, a simulated WHOOP, and the engine.
 //!
-//! Both clocks stand still at the same instant until a test moves them, and
-//! the quota is out of the way unless a test puts it there.
+//! Both clocks are frozen at the same instant until a test moves them, and the quota is practically
+//! unlimited unless a test limits it.
 
 mod calls;
 mod crowd;
@@ -45,7 +45,7 @@ pub(crate) use truth::{assert_all_same, at_whoop, id_of};
 
 pub(crate) const APP_SECRET: &str = "hush-hush-app-secret";
 
-/// Long enough for a slow machine; whoever waits so long has failed.
+/// Maximum duration of a wait, long enough for a slow machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Stage {
@@ -57,7 +57,7 @@ pub(crate) struct Stage {
     _receiver: Receiver,
 }
 
-/// A member of the app, and who that is at WHOOP.
+/// A member of the app, with their WHOOP user id.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) user_id: UserId,
@@ -68,12 +68,12 @@ pub(crate) fn now() -> DateTime<Utc> {
     "2026-10-20T15:07:00Z".parse().unwrap()
 }
 
-/// As WHOOP writes an instant.
+/// Formats an instant as WHOOP does.
 pub(crate) fn text_of(instant: DateTime<Utc>) -> String {
     whoop_core::instant::to_text(instant)
 }
 
-/// Half a year of three people.
+/// Configuration with three people and half a year of history.
 pub(crate) fn half_a_year() -> SimConfig {
     SimConfig {
         days: 180,
@@ -96,7 +96,7 @@ impl Stage {
         Self::build(config, Receiver::bind().await).await
     }
 
-    /// WHOOP sends its webhooks here.
+    /// Creates a stage to which WHOOP sends its webhooks.
     pub(crate) async fn with_webhooks(config: SimConfig) -> Self {
         let receiver = Receiver::bind().await;
         let config = SimConfig {
@@ -123,31 +123,31 @@ impl Stage {
         }
     }
 
-    /// The ordinary sleeper on a stage of their own, connected and read.
+    /// Creates a stage with one member, the ordinary sleeper, connected and read.
     pub(crate) async fn with_member() -> (Self, Member) {
         let stage = Self::new().await;
         let member = stage.connect_person(0).await;
         (stage, member)
     }
 
-    /// Gives WHOOP and the service this quota.
+    /// Sets the quota of WHOOP and of the service.
     pub(crate) fn limit(&mut self, limits: QuotaLimits) {
         self.world().set_limits(limits.per_minute, limits.per_day);
         self.engine = self.restarted(&self.engine, limits);
     }
 
-    /// The same service once more, as another process runs it.
+    /// Returns another process of the service.
     pub(crate) fn another_engine(&self) -> Engine {
         self.engine_within(PLENTY)
     }
 
-    /// The same process after a restart. Its connections stay open: to make new ones takes longer
-    /// than most tests.
+    /// Returns the same process after a restart. Its connections remain open, because opening new
+    /// ones takes longer than most tests.
     pub(crate) fn restarted(&self, process: &Engine, limits: QuotaLimits) -> Engine {
         engine_on(process.database.clone(), &self.sim, &self.clock, limits)
     }
 
-    /// Another process, which knows of a quota.
+    /// Returns another process that is configured with this quota.
     pub(crate) fn engine_within(&self, limits: QuotaLimits) -> Engine {
         engine(&self.db, &self.sim, &self.clock, limits)
     }
@@ -156,7 +156,7 @@ impl Stage {
         self.sim.world()
     }
 
-    /// Moves the service and WHOOP into the future.
+    /// Moves the clocks of the service and of WHOOP forward.
     pub(crate) fn advance(&self, by: TimeDelta) {
         self.stand_at(self.clock.now() + by);
     }
@@ -166,7 +166,7 @@ impl Stage {
         self.world().set_now(now);
     }
 
-    /// Begins a connect: the state that WHOOP's redirect will bring back.
+    /// Begins a connect, and returns the state that WHOOP's redirect will contain.
     pub(crate) async fn state_for(&self, user: &str, return_to: Option<&str>) -> String {
         let url = self
             .engine
@@ -187,7 +187,7 @@ impl Stage {
         self.code_without("nothing", whoop_user_id)
     }
 
-    /// The code of a consent in which one scope was left out.
+    /// Returns the code of a consent without one of the scopes.
     pub(crate) fn code_without(&self, scope: &str, whoop_user_id: i64) -> String {
         let granted: Vec<&str> = SCOPES.split(' ').filter(|one| *one != scope).collect();
         self.world().issue_code(whoop_user_id, &granted)
@@ -203,7 +203,7 @@ impl Stage {
         self.engine.complete_connect(&state, &code).await
     }
 
-    /// Connects through WHOOP's consent and waits for the first sync.
+    /// Connects a person through WHOOP's consent, and waits for the first sync.
     pub(crate) async fn connect(&self, user: &str, whoop_user_id: i64) -> Member {
         let welcome = self.try_connect(user, whoop_user_id).await.unwrap();
         welcome.first_sync.await.unwrap();
@@ -219,7 +219,8 @@ impl Stage {
             .await
     }
 
-    /// A member without any record at WHOOP: the membership ended before the history begins.
+    /// Connects a member without any record at WHOOP: the membership ended before the history
+    /// begins.
     pub(crate) async fn connect_without_records(&self) -> Member {
         let added = self
             .world()
@@ -235,8 +236,8 @@ impl Stage {
             .unwrap()
     }
 
-    /// Reads all of the member's history, and once more on the next day: only then is the end of
-    /// WHOOP's lists believed.
+    /// Reads all of the member's history, and again on the next day, because only then the end of
+    /// WHOOP's lists is accepted.
     pub(crate) async fn read_whole_history(&self, member: &Member) {
         for wait in [TimeDelta::zero(), CONFIRM_AFTER] {
             self.advance(wait);
@@ -245,7 +246,7 @@ impl Stage {
         }
     }
 
-    /// The member as if nothing had been read of them yet.
+    /// Deletes everything that was read of the member.
     pub(crate) async fn forget(&self, member: &Member) {
         for table in [
             "whoop_recovery",
@@ -260,13 +261,13 @@ impl Stage {
         }
     }
 
-    /// A statement about one member, who is `$1` in it.
+    /// Executes a statement about one member; `$1` is the user id.
     pub(crate) async fn execute(&self, sql: &str, member: &Member) -> u64 {
         let user = member.user_id.as_str();
         self.sql.execute(sql, &[&user]).await.unwrap()
     }
 
-    /// The rows of a query about one member, each as one text.
+    /// Returns the rows of a query about one member, each as one text.
     pub(crate) async fn texts(&self, sql: &str, member: &Member) -> Vec<Option<String>> {
         let user = member.user_id.as_str();
         let rows = self.sql.query(sql, &[&user]).await.unwrap();
@@ -283,7 +284,7 @@ impl Stage {
             .unwrap()
     }
 
-    /// What the log says of a type: the part that only a whole window moves.
+    /// Returns the columns of the sync log that change only when a whole window was read.
     pub(crate) async fn log_of(&self, member: &Member, data_type: DataType) -> String {
         self.text(
             &format!(
@@ -318,8 +319,8 @@ impl Stage {
         .await
     }
 
-    /// The date of the latest stored night: today, or the day before where the
-    /// last night was missed.
+    /// Returns the date of the latest stored night: today, or the day before if there is no record
+    /// of the last night.
     pub(crate) async fn latest_day(&self, member: &Member) -> NaiveDate {
         let date = self
             .text(
@@ -339,20 +340,21 @@ impl Stage {
         !self.texts(claimed, member).await.is_empty()
     }
 
-    /// The refresh claim of a process that was killed ends by itself; here it ends now.
+    /// Ends the refresh claim of a killed process now. It would expire on its own.
     pub(crate) async fn end_the_claim(&self, member: &Member) {
         let end = "UPDATE whoop_refresh SET claimed_until = now() - INTERVAL '1 second' WHERE user_id = $1";
         self.execute(end, member).await;
     }
 
-    /// Why the member has to connect again.
+    /// Returns the reason why the member has to connect again.
     pub(crate) async fn detail_of(&self, member: &Member) -> String {
         let sql = "SELECT status_detail FROM whoop_users WHERE user_id = $1";
         self.text(sql, member).await.unwrap()
     }
 }
 
-/// WHOOP's own word is what most tests are about, not our count.
+/// Practically unlimited quota, because most tests are about WHOOP's responses and not about the
+/// service's own count.
 pub(crate) const PLENTY: QuotaLimits = QuotaLimits {
     per_minute: 1_000_000,
     per_day: 1_000_000,
@@ -387,14 +389,15 @@ fn engine_on(
     let keys = TokenKeys::parse(&key).unwrap();
     let settings = EngineSettings {
         limits,
-        // The clock does not move: every read was made just now.
+        // The clock does not move, so every earlier read was made just now.
         forced_read_interval: TimeDelta::zero(),
         ..EngineSettings::default()
     };
     Engine::new(database, whoop, keys, clock, settings)
 }
 
-/// Patient with PostgreSQL, not with WHOOP: what fails, fails at once.
+/// Returns a context that waits for PostgreSQL but not for WHOOP: a call that fails is not
+/// repeated.
 pub(crate) fn briskly() -> SyncContext {
     let mut job = SyncContext::scheduled(None, CancellationToken::new());
     job.retry_policy = RetryPolicy {
@@ -406,14 +409,14 @@ pub(crate) fn briskly() -> SyncContext {
     job
 }
 
-/// Waits a moment for a token refresh, and leaves it alone then.
+/// Returns a context that waits 100 ms for a token refresh, and then does not interrupt it.
 pub(crate) fn leaving_refreshes_alone() -> SyncContext {
     let mut job = briskly();
     job.refresh_timeout = Duration::from_millis(100);
     job
 }
 
-/// Nobody looks on.
+/// Observer that ignores the progress of a run.
 pub(crate) struct Nobody;
 
 impl RunObserver for Nobody {
@@ -421,7 +424,7 @@ impl RunObserver for Nobody {
     fn on_member_done(&self, _: &MemberReport) {}
 }
 
-/// A run over everybody.
+/// Returns the request for a run over all members.
 pub(crate) fn plan(task: RunTask) -> RunRequest {
     RunRequest {
         trigger: "scheduled",
@@ -441,7 +444,7 @@ pub(crate) fn slot(slot: Slot) -> SyncRequest {
     }
 }
 
-/// Everything there is of these types.
+/// Returns the request for all records of these data types.
 pub(crate) fn history(data_types: &[DataType]) -> SyncRequest {
     SyncRequest {
         reason: ReadReason::Asked,
@@ -452,7 +455,7 @@ pub(crate) fn history(data_types: &[DataType]) -> SyncRequest {
     }
 }
 
-/// One window back to `since`.
+/// Returns the request for one window back to `since`.
 pub(crate) fn back_to(since: DateTime<Utc>, data_types: &[DataType]) -> SyncRequest {
     SyncRequest {
         reason: ReadReason::Asked,
@@ -463,7 +466,8 @@ pub(crate) fn back_to(since: DateTime<Utc>, data_types: &[DataType]) -> SyncRequ
     }
 }
 
-/// The reason that all absent parts of a day share, if every part is absent.
+/// Returns the reason for which all parts of a day are absent, if every part is absent for the same
+/// reason.
 pub(crate) fn all_missing(day: &Day) -> Option<MissingReason> {
     let reason = *day.missing.get("sleep")?;
     let parts = ["recovery", "sleep", "cycle", "workouts"];
@@ -478,7 +482,7 @@ pub(crate) fn all_missing(day: &Day) -> Option<MissingReason> {
     (all_alike && is_empty).then_some(reason)
 }
 
-/// Waits for something that happens elsewhere, under a deadline.
+/// Waits until a condition is true, and panics after a deadline.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let waiting = async {
         while !is_so().await {

@@ -1,4 +1,4 @@
-//! Where WHOOP's webhooks arrive: just enough of HTTP to take them in.
+//! Receiver of WHOOP's webhooks, with only as much of HTTP as they need.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +9,7 @@ use tokio::{
 };
 use whoop_sync::{Engine, WebhookEnvelope, inbox::WebhookReceiveError};
 
-/// A receiver whose address is known before the engine is there.
+/// A receiver with an address that is known before the engine exists.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     engine: Arc<OnceLock<Engine>>,

@@ -1,4 +1,4 @@
-//! What WHOOP has against what is stored, value for value.
+//! Compares WHOOP's records with the stored ones, value by value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::{Member, Stage, follower::stored};
 
 pub(crate) type ById = BTreeMap<String, Value>;
 
-/// The key of a type's list in the simulator's truth.
+/// Returns the key of a data type's list in the simulator's truth.
 fn plural(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Recovery => "recoveries",
@@ -29,7 +29,7 @@ pub(crate) fn at_whoop(data_type: DataType) -> whoop_sim::SimDataType {
     }
 }
 
-/// A recovery goes by its cycle.
+/// Returns the id of a record; a recovery has that of its cycle.
 pub(crate) fn id_of(data_type: DataType, record: &Value) -> String {
     let id = match data_type {
         DataType::Recovery => &record["cycle_id"],
@@ -45,7 +45,7 @@ fn instant(value: &Value) -> DateTime<Utc> {
     value.as_str().unwrap().parse().unwrap()
 }
 
-/// Null is absent, and so is an object of nothing but nulls.
+/// Removes null fields, and objects that contain only nulls.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -59,7 +59,8 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// 68 and 68.0 are one number; all digits of an integer count.
+/// Whether two values are equal: 68 and 68.0 are the same number, but integers are compared by all
+/// digits.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
@@ -79,7 +80,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
 }
 
 impl Stage {
-    /// What WHOOP has of a type, by id.
+    /// Returns WHOOP's records of a data type, by id.
     pub(crate) fn truth(&self, member: &Member, data_type: DataType) -> ById {
         let truth = self.world().truth(member.whoop_user_id);
         let records = truth[plural(data_type)].as_array().unwrap();
@@ -89,7 +90,7 @@ impl Stage {
             .collect()
     }
 
-    /// All records of a member at WHOOP.
+    /// Returns all records of a member at WHOOP.
     pub(crate) fn whole_truth(&self, member: &Member) -> BTreeMap<(DataType, String), Value> {
         let truth = self.world().truth(member.whoop_user_id);
         let of = |data_type| {
@@ -102,13 +103,13 @@ impl Stage {
         DataType::ALL.into_iter().flat_map(of).collect()
     }
 
-    /// What WHOOP has of a type, newest first, as it is listed.
+    /// Returns WHOOP's records of a data type, newest first, as its list has them.
     pub(crate) fn listed(&self, member: &Member, data_type: DataType) -> Vec<Value> {
         let truth = self.world().truth(member.whoop_user_id);
         truth[plural(data_type)].as_array().unwrap().clone()
     }
 
-    /// Changes a record at WHOOP, as an editor or a new score does.
+    /// Changes a record at WHOOP, as an edit or a new score does.
     pub(crate) fn change(
         &self,
         member: &Member,
@@ -129,8 +130,8 @@ impl Stage {
             .unwrap()
     }
 
-    /// WHOOP's records of a type, newest first, each with its start. The start of a recovery is
-    /// that of its sleep, else of its cycle, else its creation.
+    /// Returns WHOOP's records of a data type, newest first, each with its start. The start of a
+    /// recovery is that of its sleep, else that of its cycle, else its creation.
     pub(crate) fn dated(
         &self,
         member: &Member,
@@ -160,7 +161,7 @@ impl Stage {
             .collect()
     }
 
-    /// The newest record that began before `before`.
+    /// Returns the newest record that began before `before`.
     pub(crate) fn newest_before(
         &self,
         member: &Member,
@@ -175,12 +176,12 @@ impl Stage {
             .unwrap()
     }
 
-    /// What is stored of a type, by id.
+    /// Returns the stored records of a data type, by id.
     pub(crate) async fn stored(&self, member: &Member, data_type: DataType) -> ById {
         self.stored_whole(member).await.take(data_type)
     }
 
-    /// All that is stored, in WHOOP's shape.
+    /// Returns all stored records, in WHOOP's shape.
     pub(crate) async fn stored_whole(&self, member: &Member) -> Whole {
         let mut whole = Whole::default();
         for ((data_type, id), (_, record)) in stored(&self.engine, &member.user_id).await {
@@ -195,7 +196,7 @@ impl Stage {
         whole
     }
 
-    /// Nothing missing, nothing too much, every value the same.
+    /// Asserts that the stored records are exactly WHOOP's, with the same values.
     pub(crate) async fn assert_stored_is_truth(&self, member: &Member) {
         let mut whole = self.stored_whole(member).await;
         for data_type in DataType::ALL {
@@ -208,7 +209,7 @@ impl Stage {
         }
     }
 
-    /// What the log promises: whatever WHOOP has in the covered span is stored.
+    /// Asserts what the sync log promises: everything that WHOOP has in the covered span is stored.
     pub(crate) async fn assert_log_tells_the_truth(&self, member: &Member) {
         let mut whole = self.stored_whole(member).await;
         let status = self.engine.member_status(&member.user_id).await.unwrap();

@@ -1,4 +1,4 @@
-//! One member of a simulator, connected and ready.
+//! One connected member of a simulator.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) struct Member {
     pub(crate) refresh_token: SecretString,
 }
 
-/// One member who has just connected, on a clock that stands still.
+/// Creates a member who has just connected, with a clock that does not advance.
 pub(crate) async fn connected(config: SimConfig) -> Member {
     listen();
     let config = SimConfig {
@@ -75,7 +75,7 @@ impl Member {
         self.whoop.fetch_page(&self.access_token, query).await
     }
 
-    /// Walks to the end and tells what was on the pages.
+    /// Reads a list to its end and returns the records on its pages.
     pub(crate) async fn walk<R: ListedRecord>(&self) -> Vec<R> {
         let mut walker = PageWalker::new(self.everything());
         let mut records: Vec<R> = Vec::new();

@@ -1,4 +1,4 @@
-//! The client against a WHOOP that has members, a quota and faults.
+//! Tests of the client against the simulator with members, a quota and faults.
 
 mod faults;
 mod lists;

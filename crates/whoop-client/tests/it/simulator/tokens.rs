@@ -88,7 +88,7 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
     assert_eq!(refused.recommended_action(), ErrorAction::GiveUp);
     assert!(refused.to_string().contains("client secret is wrong"));
 
-    // None of this spent the token.
+    // None of these requests used up the token.
     let pair = member
         .whoop
         .refresh_tokens(&member.refresh_token, SCOPES)
