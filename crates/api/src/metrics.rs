@@ -156,7 +156,7 @@ impl CachedCounts {
 
 impl fmt::Debug for ApiMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metrics").finish_non_exhaustive()
+        f.debug_struct("ApiMetrics").finish_non_exhaustive()
     }
 }
 

@@ -72,7 +72,7 @@ impl StopSignals {
 }
 
 #[cfg(not(unix))]
-struct Signals;
+struct StopSignals;
 
 #[cfg(not(unix))]
 impl StopSignals {

@@ -42,7 +42,7 @@ pub struct PendingConfirmation {
 
 impl std::fmt::Debug for PendingConfirmation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ToConfirm")
+        f.debug_struct("PendingConfirmation")
             .field("return_to", &self.return_to)
             .finish_non_exhaustive()
     }

@@ -189,7 +189,7 @@ impl WhoopClient {
 
 impl fmt::Debug for WhoopClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Whoop")
+        f.debug_struct("WhoopClient")
             .field("api_url", &self.config().api_url.as_str())
             .field("client_id", &self.config().client_id)
             .field("pace", &self.retry_policy)

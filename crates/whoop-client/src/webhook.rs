@@ -195,7 +195,7 @@ impl fmt::Debug for WebhookEnvelope<'_> {
     /// Omits the signature, because it can be used to replay the webhook until its timestamp is too
     /// old.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Envelope")
+        f.debug_struct("WebhookEnvelope")
             .field("timestamp", &self.timestamp)
             .field("bytes", &self.body.len())
             .finish_non_exhaustive()

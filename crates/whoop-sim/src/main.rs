@@ -197,7 +197,7 @@ async fn wait_for_shutdown() -> anyhow::Result<()> {
 }
 
 #[cfg(not(unix))]
-async fn until_told_to_stop() -> anyhow::Result<()> {
+async fn wait_for_shutdown() -> anyhow::Result<()> {
     tokio::signal::ctrl_c()
         .await
         .context("cannot listen for Ctrl-C")

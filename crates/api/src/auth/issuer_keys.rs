@@ -65,7 +65,7 @@ struct CachedKeySet {
 
 impl fmt::Debug for IssuerKeysInner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issuer")
+        f.debug_struct("IssuerKeysInner")
             .field("url", &self.url.as_str())
             .finish_non_exhaustive()
     }

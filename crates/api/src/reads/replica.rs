@@ -48,7 +48,7 @@ pub(crate) struct ReadReplica {
 
 impl fmt::Debug for ReadReplica {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replica")
+        f.debug_struct("ReadReplica")
             .field("is_good", &self.is_usable)
             .finish_non_exhaustive()
     }

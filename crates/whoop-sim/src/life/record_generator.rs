@@ -27,7 +27,7 @@ const CALIBRATING_NIGHTS: usize = 4;
 const NIGHTS_WITHOUT_CONSISTENCY: usize = 3;
 /// Time from the upload of a night until WHOOP has ended the cycle before it.
 const CYCLE_END_DELAY: TimeDelta = TimeDelta::seconds(5);
-/// Interval of unscorable nights: one of 17.
+/// Number of nights of which one is unscorable, because WHOOP could not use the strap's data.
 const UNSCORABLE_EVERY: usize = 17;
 
 pub(crate) struct RecordGenerator {
@@ -50,7 +50,7 @@ pub(crate) struct RecordGenerator {
 
 impl std::fmt::Debug for RecordGenerator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Story")
+        f.debug_struct("RecordGenerator")
             .field("life", &self.life)
             .field("night", &self.nights_generated)
             .finish_non_exhaustive()

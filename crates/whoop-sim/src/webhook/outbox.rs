@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::WebhookFaults;
 use crate::{data_type::SimDataType, life::SeededRng};
 
-/// Minutes from one attempt to the next: five retries within an hour. WHOOP does not document the
-/// intervals. They count from the last attempt, so that a jump of the clock does not cause all
-/// retries at once.
+/// Minutes from one attempt to the next: five retries within an hour.
+///
+/// WHOOP does not document the intervals. They count from the last attempt, so that a jump of the
+/// clock does not cause all retries at once.
 const RETRY_DELAYS_MINUTES: [i64; 5] = [1, 4, 10, 15, 30];
 
 /// Maximum number of finished deliveries that are kept, to limit the memory of long tests.
