@@ -149,9 +149,9 @@ impl World {
     /// process its own, which do not move. For them the time passes by an empty ledger and a
     /// restart.
     async fn advance(&mut self, by: TimeDelta) {
+        let forget = "DELETE FROM whoop_call_budget";
+        self.stage.sql.batch_execute(forget).await.unwrap();
         if self.is_scarce {
-            let forget = "DELETE FROM whoop_call_budget";
-            self.stage.sql.batch_execute(forget).await.unwrap();
             self.stage.engine = self.stage.restarted(&self.stage.engine, self.limits);
             for process in &mut self.engines {
                 *process = self.stage.restarted(process, self.limits);
@@ -538,7 +538,8 @@ impl World {
     /// No type failed, but for one: if a member deletes their oldest record, WHOOP's list ends
     /// too early, which is believed on another day. If the quota is scarce, it may be spent.
     fn assert_all_was_read(&self, report: &MemberReport) {
-        if self.is_scarce && report.outcome == Outcome::Deferred {
+        let may_be_deferred = self.is_scarce || is_outage(report);
+        if may_be_deferred && report.outcome == Outcome::Deferred {
             return;
         }
         let errors = report.types.iter().filter_map(|one| one.error.as_ref());
@@ -566,7 +567,8 @@ impl World {
                 assert_eq!(report.failed == 0, errors.is_empty(), "{report:?}");
                 return errors;
             }
-            assert!(self.is_scarce, "{report:?}");
+            let is_outage = report.reports.iter().any(is_outage);
+            assert!(self.is_scarce || is_outage, "{report:?}");
             self.advance(TimeDelta::hours(2)).await;
         }
         panic!("the quota does not suffice for {task:?}");
@@ -575,18 +577,20 @@ impl World {
     /// Reads everything of every member, and finds the deletions.
     ///
     /// A record at an end of its list, with only one neighbour, is deleted after two denials on
-    /// two days. Until then a list that ends before it is not believed. If the list is empty, the
-    /// record is asked for only after a day.
+    /// two days, and two of them are asked for in a day. Until then a list that ends before it is
+    /// not believed. If the list is empty, the record is asked for only after a day.
     async fn settle(&mut self) {
-        for _ in 0..3 {
+        for day in 1.. {
             self.advance(CONFIRM_AFTER).await;
             self.reconnect().await;
-            for error in self.complete(Task::Reconcile(everything(false))).await {
-                assert!(
-                    error.contains("although older ones are stored here"),
-                    "{error}"
-                );
+            let errors = self.complete(Task::Reconcile(everything(false))).await;
+            if day >= 3 && errors.is_empty() {
+                break;
             }
+            assert!(day < 8, "{errors:?}");
+            let is_expected =
+                |error: &String| error.contains("although older ones are stored here");
+            assert!(errors.iter().all(is_expected), "{errors:?}");
         }
         self.advance(CONFIRM_AFTER).await;
         for task in [
@@ -746,6 +750,18 @@ mod campaign {
     fn seeds_151_to_200() {
         many_seeds(151..=200, 2);
     }
+}
+
+/// WHOOP lacks three cycles at the old end of a list; two of them are asked for in a day.
+#[test]
+fn three_records_at_the_end_of_a_list_are_deleted_within_days() {
+    many_seeds(393..=393, 1);
+}
+
+/// Whether the circuit breaker deferred it. It closes with the first answer after the faults end.
+fn is_outage(report: &MemberReport) -> bool {
+    let error = report.error.as_ref();
+    error.is_some_and(|error| error.contains("WHOOP has not answered since"))
 }
 
 /// The seeds from `FIRST_SEED` to `LAST_SEED`, for a longer campaign by hand.
