@@ -23,8 +23,6 @@ const WANTED_FOR: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     Held {
-        /// An interactive caller waits for the lease.
-        is_wanted: bool,
         /// Id of the member's token pair while WHOOP's profile has not confirmed its account.
         unidentified_pair: Option<Uuid>,
     },
@@ -33,14 +31,18 @@ pub enum Claim {
 }
 
 #[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Bool)]
-    is_wanted: bool,
+struct Claimed {
     #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
     unidentified_pair: Option<Uuid>,
 }
 
-/// Takes or extends the lease. `is_interactive`: before background work that waits for it.
+#[derive(QueryableByName)]
+struct Extended {
+    #[diesel(sql_type = Bool)]
+    is_wanted: bool,
+}
+
+/// Takes the lease. `is_interactive`: before background work that waits for it.
 ///
 /// # Errors
 ///
@@ -52,14 +54,12 @@ pub async fn claim(
     is_interactive: bool,
     lasts: Duration,
 ) -> Result<Claim, StorageError> {
-    let claimed: Vec<Row> = prepared(
+    let claimed: Vec<Claimed> = prepared(
         "UPDATE whoop_users SET lease_holder = $2, lease_until = now() + make_interval(secs => $3), \
-                lease_wanted_until = CASE WHEN lease_holder = $2 THEN lease_wanted_until END \
-         WHERE user_id = $1 \
-           AND (lease_holder = $2 \
-                OR ((lease_until IS NULL OR lease_until < now()) \
-                    AND ($4 OR lease_wanted_until IS NULL OR lease_wanted_until < now()))) \
-         RETURNING coalesce(lease_wanted_until > now(), false) AS is_wanted, unidentified_pair",
+                lease_wanted_until = NULL \
+         WHERE user_id = $1 AND (lease_until IS NULL OR lease_until < now()) \
+           AND ($4 OR lease_wanted_until IS NULL OR lease_wanted_until < now()) \
+         RETURNING unidentified_pair",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(holder)
@@ -69,9 +69,34 @@ pub async fn claim(
     .await?;
     let row = claimed.into_iter().next();
     Ok(row.map_or(Claim::Refused, |row| Claim::Held {
-        is_wanted: row.is_wanted,
         unidentified_pair: row.unidentified_pair,
     }))
+}
+
+/// Extends the lease of its holder. Returns whether an interactive caller waits for it.
+///
+/// Without effect after the release, so that a statement that is still on its way takes no lease.
+///
+/// # Errors
+///
+/// PostgreSQL refused or is gone.
+pub async fn extend(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    holder: &str,
+    lasts: Duration,
+) -> Result<bool, StorageError> {
+    let extended: Vec<Extended> = prepared(
+        "UPDATE whoop_users SET lease_until = now() + make_interval(secs => $3) \
+         WHERE user_id = $1 AND lease_holder = $2 \
+         RETURNING coalesce(lease_wanted_until > now(), false) AS is_wanted",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(holder)
+    .bind::<Double, _>(lasts.as_secs_f64())
+    .load(conn)
+    .await?;
+    Ok(extended.iter().any(|row| row.is_wanted))
 }
 
 /// Gives the lease back; nothing happens if it is no longer ours.

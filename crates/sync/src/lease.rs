@@ -154,10 +154,7 @@ impl Engine {
         let mut conn = self.database.get().await?;
         let claim = lease::claim(&mut conn, user_id, &holder, is_interactive, LASTS).await?;
         drop(conn);
-        let Claim::Held {
-            unidentified_pair, ..
-        } = claim
-        else {
+        let Claim::Held { unidentified_pair } = claim else {
             return Ok(None);
         };
         let wanted = CancellationToken::new();
@@ -184,13 +181,11 @@ async fn beat(engine: Engine, user_id: UserId, holder: String, wanted: Cancellat
         tokio::time::sleep(HEARTBEAT).await;
         let extended = async {
             let mut conn = engine.database.get().await?;
-            lease::claim(&mut conn, &user_id, &holder, true, LASTS).await
+            lease::extend(&mut conn, &user_id, &holder, LASTS).await
         };
         match extended.await {
-            Ok(Claim::Held {
-                is_wanted: true, ..
-            }) => wanted.cancel(),
-            Ok(_) => {}
+            Ok(true) => wanted.cancel(),
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(member = %user_id, %error, "the member lease could not be extended");
             }
