@@ -468,15 +468,15 @@ def export(demo, stack):
         return "whoop_change_delay_seconds{" in text and "whoop_sync_age_seconds{" in text
 
     until("the first change", changed, 40)
-    # WHOOP out of order, a token that has ended, and WHOOP refusing. The days before a month ago are
-    # read for each request, however fresh the newest ones are.
-    def read_back(data_type, told):
-        def asked_and_told():
-            # While one is under way, another request begins none.
+    # WHOOP returns status 503, a token expires, and WHOOP limits the rate. Days before the look-back are
+    # read for each request, even if the newest days are fresh.
+    def read_back(data_type, expected):
+        def is_counted():
+            # A request starts nothing while an earlier one is still running.
             ask(f"{of}/sync/{member}", token, {"data_types": [data_type], "from": f"{today - timedelta(45)}"})
-            return told in ask(f"{base}/metrics")[1]
+            return expected in ask(f"{base}/metrics")[1]
 
-        until(told, asked_and_told, 40)
+        until(expected, is_counted, 40)
 
     ask(f"{sim}/_sim/faults", body=[{"route": "workout", "kind": "status", "status": 503, "times": 1}])
     read_back("workout", 'outcome="server_error"')

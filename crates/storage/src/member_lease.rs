@@ -24,8 +24,6 @@ const WANTED_DURATION: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseClaim {
     Held {
-        /// Whether an interactive caller waits for the lease.
-        is_wanted: bool,
         /// Id of the member's token pair until WHOOP's profile has confirmed its account.
         unidentified_pair: Option<Uuid>,
     },
@@ -35,14 +33,18 @@ pub enum LeaseClaim {
 }
 
 #[derive(QueryableByName)]
-struct LeaseRow {
-    #[diesel(sql_type = Bool)]
-    is_wanted: bool,
+struct ClaimedRow {
     #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
     unidentified_pair: Option<Uuid>,
 }
 
-/// Claims or extends the lease. `is_interactive` gives the claim precedence over background work.
+#[derive(QueryableByName)]
+struct ExtendedRow {
+    #[diesel(sql_type = Bool)]
+    is_wanted: bool,
+}
+
+/// Claims the lease. `is_interactive` gives the claim precedence over background work.
 ///
 /// # Errors
 ///
@@ -54,14 +56,12 @@ pub async fn claim(
     is_interactive: bool,
     lasts: Duration,
 ) -> Result<LeaseClaim, StorageError> {
-    let claimed: Vec<LeaseRow> = prepared(
+    let claimed: Vec<ClaimedRow> = prepared(
         "UPDATE whoop_users SET lease_holder = $2, lease_until = now() + make_interval(secs => $3), \
-                lease_wanted_until = CASE WHEN lease_holder = $2 THEN lease_wanted_until END \
-         WHERE user_id = $1 \
-           AND (lease_holder = $2 \
-                OR ((lease_until IS NULL OR lease_until < now()) \
-                    AND ($4 OR lease_wanted_until IS NULL OR lease_wanted_until < now()))) \
-         RETURNING coalesce(lease_wanted_until > now(), false) AS is_wanted, unidentified_pair",
+                lease_wanted_until = NULL \
+         WHERE user_id = $1 AND (lease_until IS NULL OR lease_until < now()) \
+           AND ($4 OR lease_wanted_until IS NULL OR lease_wanted_until < now()) \
+         RETURNING unidentified_pair",
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(holder)
@@ -71,9 +71,34 @@ pub async fn claim(
     .await?;
     let row = claimed.into_iter().next();
     Ok(row.map_or(LeaseClaim::Refused, |row| LeaseClaim::Held {
-        is_wanted: row.is_wanted,
         unidentified_pair: row.unidentified_pair,
     }))
+}
+
+/// Extends the lease of its holder. Returns whether an interactive caller waits for it.
+///
+/// Does nothing after the release, so that a delayed statement does not claim the lease again.
+///
+/// # Errors
+///
+/// PostgreSQL rejected the statement or cannot be reached.
+pub async fn extend(
+    conn: &mut PgConnection,
+    user_id: &UserId,
+    holder: &str,
+    lasts: Duration,
+) -> Result<bool, StorageError> {
+    let extended: Vec<ExtendedRow> = prepared(
+        "UPDATE whoop_users SET lease_until = now() + make_interval(secs => $3) \
+         WHERE user_id = $1 AND lease_holder = $2 \
+         RETURNING coalesce(lease_wanted_until > now(), false) AS is_wanted",
+    )
+    .bind::<Text, _>(user_id.as_str())
+    .bind::<Text, _>(holder)
+    .bind::<Double, _>(lasts.as_secs_f64())
+    .load(conn)
+    .await?;
+    Ok(extended.iter().any(|row| row.is_wanted))
 }
 
 /// Releases the lease; does nothing if another holder has it.

@@ -176,10 +176,7 @@ impl Engine {
         let claim =
             member_lease::claim(&mut conn, user_id, &holder, is_interactive, LEASE_TTL).await?;
         drop(conn);
-        let LeaseClaim::Held {
-            unidentified_pair, ..
-        } = claim
-        else {
+        let LeaseClaim::Held { unidentified_pair } = claim else {
             return Ok(None);
         };
         let wanted = CancellationToken::new();
@@ -211,13 +208,11 @@ async fn extend_until_aborted(
         tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         let extended = async {
             let mut conn = engine.database.get().await?;
-            member_lease::claim(&mut conn, &user_id, &holder, true, LEASE_TTL).await
+            member_lease::extend(&mut conn, &user_id, &holder, LEASE_TTL).await
         };
         match extended.await {
-            Ok(LeaseClaim::Held {
-                is_wanted: true, ..
-            }) => wanted.cancel(),
-            Ok(_) => {}
+            Ok(true) => wanted.cancel(),
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(member = %user_id, %error, "the member lease could not be extended");
             }

@@ -224,6 +224,11 @@ impl WorldHandle {
         self.lock().faults.add(fault);
     }
 
+    /// The faults that are still switched on, oldest first.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.lock().faults.list().to_vec()
+    }
+
     pub fn clear_faults(&self) {
         self.lock().faults.clear();
     }

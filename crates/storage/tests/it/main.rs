@@ -7,6 +7,7 @@ mod daily_summary;
 mod days_settle;
 mod erase;
 mod generate;
+mod member_lease;
 mod limits;
 mod log;
 mod member_share;

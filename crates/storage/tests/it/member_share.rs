@@ -1,7 +1,5 @@
 //! The number of calls for app requests of one member.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 use whoop_storage::member_calls::count_call;
 
@@ -20,15 +18,15 @@ async fn calls_side_by_side_are_all_counted() {
         let mut conn = stand.connection().await;
         count_call(&mut conn, &member, 3).await.unwrap()
     });
-    let let_go = async {
+    let release = async {
         let waiting = "SELECT count(*)::text FROM pg_stat_activity \
             WHERE datname = current_database() AND wait_event_type = 'Lock'";
         while stand.value(waiting).await.as_deref() != Some("4") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
         other.batch_execute("COMMIT").await.unwrap();
     };
-    let (counted, ()) = tokio::join!(join_all(calls), let_go);
+    let (counted, ()) = tokio::join!(join_all(calls), release);
 
     let made = counted.iter().filter(|resets_in| resets_in.is_none());
     assert_eq!(made.count(), 3, "{counted:?}");

@@ -138,6 +138,10 @@ impl World {
             _ => self.webhooks().await,
         };
         self.stage.world().clear_faults();
+        if !self.is_scarce {
+            // Simulates the time after which an open circuit breaker closes.
+            self.empty_ledger().await;
+        }
         // The leases of killed processes expire on their own; here they are released at once.
         let freed = "UPDATE whoop_users SET lease_until = NULL";
         self.stage.sql.batch_execute(freed).await.unwrap();
@@ -151,8 +155,7 @@ impl World {
     /// and the processes restart.
     async fn advance(&mut self, by: TimeDelta) {
         if self.is_scarce {
-            let forget = "DELETE FROM whoop_call_budget";
-            self.stage.sql.batch_execute(forget).await.unwrap();
+            self.empty_ledger().await;
             self.stage.engine = self.stage.restarted(&self.stage.engine, self.limits);
             for process in &mut self.engines {
                 *process = self.stage.restarted(process, self.limits);
@@ -165,6 +168,11 @@ impl World {
         for (place, before) in before.iter().enumerate() {
             self.touch(place, before);
         }
+    }
+
+    async fn empty_ledger(&self) {
+        let sql = "DELETE FROM whoop_call_budget";
+        self.stage.sql.batch_execute(sql).await.unwrap();
     }
 
     /// Reconnects members that an outage disconnected, unless the quota is spent. The process that
@@ -576,19 +584,21 @@ impl World {
 
     /// Reads everything of every member, and detects the deletions.
     ///
-    /// A record at the end of its list, with only one neighbour, is deleted after two denials on
-    /// two days. Until then, a list that ends before it is not accepted. If the list is empty, the
-    /// record is requested only after a day.
+    /// A record at an end of its list, with only one neighbour, is deleted after two denials on
+    /// two days, and at most two such records are requested per day. Until then, a list that ends
+    /// before it is not accepted. If the list is empty, the record is requested only after a day.
     async fn settle(&mut self) {
-        for _ in 0..3 {
+        for day in 1.. {
             self.advance(CONFIRM_AFTER).await;
             self.reconnect().await;
-            for error in self.complete(RunTask::Reconcile(everything(false))).await {
-                assert!(
-                    error.contains("although older ones are stored here"),
-                    "{error}"
-                );
+            let errors = self.complete(RunTask::Reconcile(everything(false))).await;
+            if day >= 3 && errors.is_empty() {
+                break;
             }
+            assert!(day < 5, "{errors:?}");
+            let is_expected =
+                |error: &String| error.contains("although older ones are stored here");
+            assert!(errors.iter().all(is_expected), "{errors:?}");
         }
         self.advance(CONFIRM_AFTER).await;
         for task in [
@@ -754,6 +764,12 @@ mod campaign {
     fn seeds_151_to_200() {
         many_seeds(151..=200, 2);
     }
+}
+
+/// WHOOP lacks three cycles at the old end of a list; two of them are requested per day.
+#[test]
+fn three_records_at_the_end_of_a_list_are_deleted_within_days() {
+    many_seeds(393..=393, 1);
 }
 
 /// Runs the seeds from `FIRST_SEED` to `LAST_SEED`, for a longer manual campaign.
